@@ -1,0 +1,155 @@
+"""Every error a user can meet: what happened, what to type next, and the exit code.
+
+Imports nothing of ours, so that every room can raise these.
+A message names the thing and the cause; a hint is the next step, where possible a command to paste.
+Text that came from an environment may stand in a message: whoever prints it escapes control characters.
+"""
+
+from collections.abc import Mapping
+
+
+class OcattachError(Exception):
+    """Something the user should read; `str()` of it is one sentence without a traceback."""
+
+    code = "failure"
+    """Stable identifier of the cause, for scripts (`-o json`)."""
+
+    exit_code = 1
+    """What the process exits with, from the list in the README."""
+
+    def __init__(self, message: str, *, hint: str = "") -> None:
+        super().__init__(message)
+        self.message = message
+        self.hint = hint
+
+    def to_json(self) -> dict[str, str | int]:
+        """The error as one JSON object; the inverse of `from_json`."""
+        return {
+            "code": self.code,
+            "message": self.message,
+            "hint": self.hint,
+            "exit_code": self.exit_code,
+        }
+
+    @staticmethod
+    def from_json(record: Mapping[str, str | int]) -> "OcattachError":
+        """An error that another process of ours reported."""
+        error = OcattachError(str(record["message"]), hint=str(record["hint"]))
+        error.code = str(record["code"])
+        error.exit_code = int(record["exit_code"])
+        return error
+
+
+class UsageError(OcattachError):
+    """The command line cannot be what was meant."""
+
+    code = "usage"
+    exit_code = 2
+
+
+class InvalidURIError(UsageError):
+    """A string is no URI of an environment."""
+
+    code = "invalid-uri"
+
+
+class ConfigurationError(UsageError):
+    """A file of ours, or an entry in it, cannot be read as what it should be."""
+
+    code = "configuration"
+
+
+class ConnectionNotFoundError(OcattachError):
+    """No connection of that name is saved or defined by the project."""
+
+    code = "no-such-connection"
+    exit_code = 3
+
+
+class AuthenticationError(OcattachError):
+    """The environment, or the daemon in it, does not accept our credentials."""
+
+    code = "authentication"
+    exit_code = 4
+
+
+class HostKeyError(AuthenticationError):
+    """A host's key is unknown and nobody could be asked, or it is not the key that is known."""
+
+    code = "host-key"
+
+
+class NotTrustedError(OcattachError):
+    """A definition written by others has not been approved by the user."""
+
+    code = "not-trusted"
+    exit_code = 5
+
+
+class UnreachableError(OcattachError):
+    """The engine, host or network that leads to the environment does not answer."""
+
+    code = "unreachable"
+    exit_code = 6
+
+
+class EnvironmentNotFoundError(UnreachableError):
+    """The engine answers, and has no environment of that name."""
+
+    code = "no-such-environment"
+
+
+class EnvironmentNotRunningError(UnreachableError):
+    """The environment exists and cannot run commands: stopped, paused, restarting."""
+
+    code = "not-running"
+
+
+class DaemonNotRunningError(UnreachableError):
+    """No daemon runs in the environment and none was to be started."""
+
+    code = "daemon-not-running"
+
+
+class ConnectionLostError(UnreachableError):
+    """The way into the environment was there and is gone."""
+
+    code = "connection-lost"
+
+
+class OpencodeNotFoundError(OcattachError):
+    """No usable `opencode` program, in the environment or on this machine."""
+
+    code = "opencode-not-found"
+    exit_code = 7
+
+
+class OpencodeIncompatibleError(OpencodeNotFoundError):
+    """An `opencode` is there, in a version that cannot be used."""
+
+    code = "opencode-incompatible"
+
+
+class TimedOutError(OcattachError):
+    """What was awaited did not come within its deadline."""
+
+    code = "timed-out"
+    exit_code = 8
+
+
+class WorkdirNotFoundError(OcattachError):
+    """The working directory does not exist in the environment."""
+
+    code = "no-such-workdir"
+
+
+class DaemonStartError(OcattachError):
+    """`opencode serve` did not come up in the environment."""
+
+    code = "daemon-start"
+
+
+class EnvironmentConfigError(OcattachError):
+    """OpenCode in the environment rejects its own configuration."""
+
+    code = "environment-config"
