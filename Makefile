@@ -1,0 +1,57 @@
+# Everything one does with a checkout. `make help` lists it.
+
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+PYTEST_ARGS ?=
+
+# An opencode of the user's own goes before the one that was fetched for the checkout.
+export PATH := $(PATH):$(CURDIR)/.tools/bin
+
+.DEFAULT_GOAL := help
+.PHONY: help demo venv test-tools test check format bench clean distclean
+
+help: ## Show this list
+	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/  make \1\t\2/p' Makefile | expand -t 20
+
+demo: $(VENV)/.runtime ## Attach to an OpenCode daemon on this machine, with nothing installed before
+	@scripts/install-opencode
+	@$(BIN)/python scripts/demo.py
+
+venv: $(VENV)/.development ## Make .venv, with ocattach and what its development needs
+
+test-tools: ## Install what the tests run against: engines, sshd, tmux, OpenCode
+	@scripts/install-test-tools
+
+test: test-tools ## Run all tests (PYTEST_ARGS="-k relay" for some); what is absent is skipped, with the reason
+	@$(MAKE) --no-print-directory $(VENV)/.development
+	$(BIN)/python -m pytest $(PYTEST_ARGS)
+
+check: $(VENV)/.development ## Lint, format, types, layers
+	$(BIN)/ruff check
+	$(BIN)/ruff format --check
+	$(BIN)/mypy
+	$(BIN)/lint-imports
+
+format: $(VENV)/.development ## Format, and mend what can be mended
+	$(BIN)/ruff check --fix
+	$(BIN)/ruff format
+
+bench: $(VENV)/.development ## Measure against the same work by hand, side by side
+	@scripts/install-opencode
+	@$(BIN)/python -m benchmarks
+
+clean: ## Remove caches and build products
+	rm -rf build dist .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache
+	find . -name __pycache__ -not -path './.venv/*' -not -path './.tools/*' -prune -exec rm -rf {} +
+
+distclean: clean ## Remove .venv and .tools, too
+	rm -rf $(VENV) .tools
+
+$(VENV)/.runtime: pyproject.toml scripts/make-venv
+	@PYTHON="$(PYTHON)" scripts/make-venv $(VENV)
+	@touch $@
+
+$(VENV)/.development: pyproject.toml scripts/make-venv
+	@PYTHON="$(PYTHON)" scripts/make-venv $(VENV) dev
+	@touch $@ $(VENV)/.runtime

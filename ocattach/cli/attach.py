@@ -1,0 +1,93 @@
+"""Connecting: from a name to a TUI, or to a URL."""
+
+import os
+import sys
+from pathlib import Path
+
+import click
+
+from ocattach.cli.options import Options
+from ocattach.cli.terminal import Person
+from ocattach.cli.trust import require_trust
+from ocattach.config.last_used import record_use
+from ocattach.config.paths import config_directory, state_directory
+from ocattach.config.resolver import resolve
+from ocattach.config.settings import load_settings
+from ocattach.config.spec import ConnectionSpec
+from ocattach.errors import UsageError
+from ocattach.link.client import Attachment, AttachRequest
+from ocattach.link.client import attach as attach_link
+from ocattach.opencode.launch import attach_argv, attach_environ, find_client
+
+
+def attach(options: Options) -> None:
+    """Connect to NAME or URI and open the TUI, or print the URL."""
+    spec = resolve_target(options)
+    person = Person(quiet=options.quiet)
+    client = None if options.print_url else terminal_client()
+    person.heading(f"Connecting to {title(spec)}")
+    timeout = options.timeout or load_settings(config_directory(os.environ)).connect_timeout_seconds
+    request = AttachRequest(spec, start=not options.no_start, timeout=timeout)
+    attachment = attach_link(request, person, os.environ)
+    if spec.name:
+        record_use(spec.name, state_directory(os.environ))
+    if client is None:
+        print_attachment(options, spec, attachment)
+    else:
+        open_tui(client, options, attachment)
+
+
+def resolve_target(options: Options) -> ConnectionSpec:
+    """The connection that was named, with what was typed, once the user trusts it."""
+    spec = options.applied_to(resolve(options.target or "", cwd=Path.cwd(), environ=os.environ))
+    require_trust(spec, trust=options.trust, environ=os.environ)
+    return spec.with_default_workdir(Path.cwd())
+
+
+def title(spec: ConnectionSpec) -> str:
+    """The connection as people see it."""
+    return f"{spec.name} ({spec.display()})" if spec.name else spec.display()
+
+
+def terminal_client() -> str:
+    """The opencode program for the TUI. Raises before anything is started where there is none, or no terminal."""
+    if not (sys.stdin.isatty() and sys.stdout.isatty()):
+        raise UsageError("The TUI needs a terminal", hint="Without one, use --print-url")
+    return find_client(os.environ)
+
+
+def open_tui(client: str, options: Options, attachment: Attachment) -> None:
+    """Become the TUI: no process of ours stays in the terminal."""
+    argv = attach_argv(
+        client,
+        attachment.url,
+        workdir=attachment.workdir,
+        shares_files=attachment.shares_files,
+        options=options.tui_options,
+    )
+    environ = attach_environ(os.environ, username=attachment.username, password=attachment.password)
+    sys.stdout.flush()
+    sys.stderr.flush()
+    os.execve(client, argv, environ)  # noqa: S606
+
+
+def print_attachment(options: Options, spec: ConnectionSpec, attachment: Attachment) -> None:
+    """Print how to reach the daemon, for a program that does."""
+    if options.output != "json":
+        click.echo(attachment.url)
+        return
+    from ocattach.cli.main import print_json  # noqa: PLC0415
+
+    print_json(
+        {
+            "name": spec.name,
+            "uri": spec.display(),
+            "url": attachment.url,
+            "username": attachment.username,
+            "password": attachment.password,
+            "workdir": attachment.workdir,
+            "version": attachment.version,
+            "route": attachment.route,
+            "daemon": {"port": attachment.port, "pid": attachment.pid, "started": attachment.started},
+        }
+    )

@@ -1,0 +1,147 @@
+"""The `ocattach` command: parses, dispatches, and turns every error into a message and an exit code."""
+
+import json
+import os
+import sys
+from collections.abc import Callable, Sequence
+from typing import Any, NoReturn
+
+import click
+
+from ocattach import __version__
+from ocattach.cli.options import Options
+from ocattach.cli.terminal import Person
+from ocattach.errors import OcattachError, UsageError
+
+SCHEMA = 1
+"""Version of every JSON shape we print."""
+
+EXAMPLES = """\b
+Examples:
+  ocattach --save frontend docker://frontend-app --workdir /app
+  ocattach frontend                    connect: starts the daemon if needed, opens the TUI
+  ocattach ssh://staging:/var/www/app  connect without saving
+  ocattach frontend --print-url        for OpenCode Desktop, an SDK or curl
+  ocattach --list                      saved by you, and defined by the project
+"""
+
+SECTIONS = {
+    "Attach": ("workdir", "session", "continue_", "fork", "print_url", "no_start", "trust", "timeout"),
+    "Connections": ("save", "list_", "remove", "disconnect", "stop", "all_", "force"),
+    "Where": ("user", "identity", "port", "namespace", "context", "container"),
+    "Output": ("output", "verbose", "quiet", "version", "help"),
+}
+
+
+class MainCommand(click.Command):
+    """The main command; its help shows the options in groups."""
+
+    def format_options(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        """Write the options, each under what it is for."""
+        records = {parameter.name: parameter.get_help_record(ctx) for parameter in self.get_params(ctx)}
+        for title, names in SECTIONS.items():
+            rows = [record for name in names if (record := records.get(name))]
+            with formatter.section(title):
+                formatter.write_dl(rows)
+
+
+@click.command(
+    cls=MainCommand,
+    help=f"Open the OpenCode TUI on the daemon in a container, on a host or in a pod.\n\n{EXAMPLES}",
+    context_settings={"help_option_names": ["-h", "--help"]},
+    options_metavar="[OPTIONS]",
+)
+@click.argument("target", required=False, metavar="NAME|URI [-- TUI-ARGS...]")
+@click.option("--save", metavar="NAME", help="Save URI and options under NAME; does not connect.")
+@click.option("--list", "list_", is_flag=True, help="Show the connections you saved and the project's.")
+@click.option("--remove", metavar="NAME", help="Remove a saved connection.")
+@click.option("--disconnect", is_flag=True, help="End the link of NAME (or --all); the daemon stays.")
+@click.option("--stop", is_flag=True, help="End the daemon of NAME, and the link.")
+@click.option("--all", "all_", is_flag=True, help="With --disconnect: every link.")
+@click.option("--force", is_flag=True, help="Save over a taken name; stop a daemon ocattach did not start.")
+@click.option("--workdir", metavar="DIR", help="Directory in the environment, absolute or ~/…")
+@click.option("-s", "--session", metavar="ID", help="Open this session.")
+@click.option("-c", "--continue", "continue_", is_flag=True, help="Open the last session.")
+@click.option("--fork", is_flag=True, help="Fork the session that is opened.")
+@click.option("--print-url", is_flag=True, help="Print the local URL instead of opening the TUI.")
+@click.option("--no-start", is_flag=True, help="Do not start a daemon.")
+@click.option("--trust", is_flag=True, help="Accept this project definition as it now stands.")
+@click.option(
+    "--timeout", type=click.FloatRange(min=1), metavar="SECONDS", help="For the whole way; default 60."
+)
+@click.option("--user", metavar="NAME", help="User to be in the environment.")
+@click.option("--identity", metavar="FILE", help="ssh: private key.")
+@click.option("--port", type=click.IntRange(1, 65535), metavar="N", help="ssh: port of the server.")
+@click.option("--namespace", metavar="NAME", help="k8s: namespace.")
+@click.option("--context", metavar="NAME", help="k8s: context of the kubeconfig.")
+@click.option("--container", metavar="NAME", help="k8s: container of the pod.")
+@click.option(
+    "-o", "--output", type=click.Choice(["table", "json"]), default="table", help="How to print data."
+)
+@click.option("-v", "--verbose", is_flag=True, help="Say more.")
+@click.option("-q", "--quiet", is_flag=True, help="Say only what goes wrong.")
+@click.version_option(__version__, message="%(prog)s %(version)s")
+@click.pass_context
+def command(ctx: click.Context, /, **parameters: Any) -> None:
+    """Do what the options ask for: `help` above is what people read."""
+    options = Options(tui_arguments=tuple(ctx.obj), **parameters)
+    action(options, ctx)(options)
+
+
+def action(options: Options, ctx: click.Context) -> Callable[[Options], None]:
+    """The function that does it, imported only now: connecting need not load what tables need."""
+    asked = [name for name in ("save", "list_", "remove", "disconnect", "stop") if getattr(options, name)]
+    if len(asked) > 1:
+        first, second = (name.strip("_") for name in asked[:2])
+        raise UsageError(f"--{first} and --{second} cannot be asked for at once")
+    if asked:
+        from ocattach.cli import connections  # noqa: PLC0415
+
+        chosen: Callable[[Options], None] = getattr(connections, asked[0])
+        return chosen
+    if options.target is None:
+        click.echo(ctx.get_help(), err=True)
+        raise SystemExit(UsageError.exit_code)
+    from ocattach.cli.attach import attach  # noqa: PLC0415
+
+    return attach
+
+
+def print_json(document: dict[str, Any]) -> None:
+    """Print the one JSON document of this run."""
+    click.echo(json.dumps({"schema": SCHEMA, **document}, indent=2))
+
+
+def fail(error: OcattachError, arguments: Sequence[str]) -> NoReturn:
+    """Report an error as asked for, and exit with its code."""
+    if wants_json(arguments):
+        print_json({"error": {"code": error.code, "message": error.message, "hint": error.hint}})
+    else:
+        Person().error(error)
+    raise SystemExit(error.exit_code)
+
+
+def wants_json(arguments: Sequence[str]) -> bool:
+    """Whether `-o json` was asked for, also where the rest of the command line could not be parsed."""
+    joined = " ".join(arguments)
+    return any(form in joined for form in ("-o json", "-ojson", "--output json", "--output=json"))
+
+
+def main(arguments: Sequence[str] | None = None) -> NoReturn:
+    """Run the command line; always ends by SystemExit, or as the TUI."""
+    arguments = list(sys.argv[1:] if arguments is None else arguments)
+    split = arguments.index("--") if "--" in arguments else len(arguments)
+    ours, tui = arguments[:split], arguments[split + 1 :]
+    try:
+        command.main(ours, prog_name="ocattach", standalone_mode=False, obj=tui)
+    except OcattachError as error:
+        fail(error, ours)
+    except click.UsageError as error:
+        fail(UsageError(error.format_message(), hint="See: ocattach --help"), ours)
+    except click.Abort:
+        click.echo(err=True)
+        raise SystemExit(130) from None
+    except BrokenPipeError:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        raise SystemExit(1) from None
+    raise SystemExit(0)

@@ -1,0 +1,57 @@
+"""What was asked for on the command line, parsed."""
+
+from dataclasses import dataclass
+
+from ocattach.config.spec import ConnectionSpec
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Options:
+    """The options of the main command; each field is named after its option."""
+
+    target: str | None
+    save: str | None
+    list_: bool
+    remove: str | None
+    disconnect: bool
+    stop: bool
+    all_: bool
+    workdir: str | None
+    session: str | None
+    continue_: bool
+    fork: bool
+    print_url: bool
+    no_start: bool
+    trust: bool
+    force: bool
+    namespace: str | None
+    context: str | None
+    container: str | None
+    user: str | None
+    identity: str | None
+    port: int | None
+    timeout: float | None
+    output: str
+    verbose: bool
+    quiet: bool
+    tui_arguments: tuple[str, ...]
+
+    def applied_to(self, spec: ConnectionSpec) -> ConnectionSpec:
+        """The connection with what was typed put over what was saved."""
+        return spec.with_overrides(
+            workdir=self.workdir,
+            user=self.user,
+            identity=self.identity,
+            port=self.port,
+            namespace=self.namespace,
+            context=self.context,
+            container=self.container,
+        )
+
+    @property
+    def tui_options(self) -> list[str]:
+        """What is handed on to `opencode attach`."""
+        options = ["--session", self.session] if self.session else []
+        options += ["--continue"] if self.continue_ else []
+        options += ["--fork"] if self.fork else []
+        return [*options, *self.tui_arguments]

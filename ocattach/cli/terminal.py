@@ -1,0 +1,65 @@
+"""Words for the person at the terminal: steps, questions, errors. All of it goes to stderr; data has stdout."""
+
+import os
+import sys
+
+import click
+
+from ocattach.errors import OcattachError
+
+
+def escape(text: str) -> str:
+    """The text with every control character written out: what an environment says cannot drive the terminal."""
+    return "".join(
+        character if character.isprintable() or character == "\n" else f"\\x{ord(character):02x}"
+        for character in text
+    )
+
+
+def say(text: str, *, colour: str | None = None, nl: bool = True) -> None:
+    """Print a line for people, in colour where they can see it."""
+    wanted = colour if sys.stderr.isatty() and "NO_COLOR" not in os.environ else None
+    click.echo(click.style(escape(text), fg=wanted) if wanted else escape(text), err=True, nl=nl)
+
+
+def has_terminal() -> bool:
+    """Whether somebody can be asked."""
+    return sys.stdin.isatty() and sys.stderr.isatty()
+
+
+class Person:
+    """The person at this terminal, as a link sees them."""
+
+    def __init__(self, *, quiet: bool = False) -> None:
+        self._quiet = quiet
+
+    def heading(self, text: str) -> None:
+        """Say what is about to be done."""
+        if not self._quiet:
+            say(text)
+
+    def step(self, text: str) -> None:
+        """Say that a step was taken."""
+        if self._quiet:
+            return
+        if sys.stderr.isatty() and "NO_COLOR" not in os.environ:
+            click.echo(f"{click.style('✓', fg='green')} {escape(text)}", err=True)
+        else:
+            click.echo(f"✓ {escape(text)}", err=True)
+
+    def answer(self, text: str, *, secret: bool, confirm: bool) -> str | None:
+        """Ask; None where nobody can be asked. No answer is ever assumed."""
+        if not has_terminal():
+            return None
+        if confirm:
+            return "yes" if click.confirm(escape(text), default=None, err=True) else "no"
+        answer: str = click.prompt(
+            escape(text), hide_input=secret, prompt_suffix="", err=True, default="", show_default=False
+        )
+        return answer
+
+    def error(self, error: OcattachError) -> None:
+        """Say what went wrong and what to do about it."""
+        say(f"ocattach: {error.message}", colour="red")
+        if error.hint:
+            say(f"  {error.hint}")

@@ -1,0 +1,95 @@
+"""Reading the entries of files, where any key can hold anything.
+
+The messages begin with the key; who knows the file and the connection's name puts them in front.
+"""
+
+from collections.abc import Iterable, Mapping
+
+from ocattach.config.suggestion import did_you_mean
+from ocattach.errors import UsageError
+
+TYPE_NAMES = {bool: "true or false", int: "a number", float: "a number", list: "a list", dict: "an object"}
+
+Entry = Mapping[str, object]
+"""One environment as it stands in a file; a key that is null counts as absent."""
+
+
+def text(entry: Entry, key: str) -> str | None:
+    """The text at `key`."""
+    value = entry.get(key)
+    if value is None or isinstance(value, str):
+        return value
+    raise wrong_type(key, value, "text", hint=f'Put it in quotes: "{value}"' if is_scalar(value) else "")
+
+
+def number(entry: Entry, key: str) -> int | None:
+    """The whole number at `key`."""
+    value = entry.get(key)
+    if value is None or (isinstance(value, int) and not isinstance(value, bool)):
+        return value
+    raise wrong_type(key, value, "a whole number")
+
+
+def texts(entry: Entry, key: str) -> tuple[str, ...]:
+    """The list of texts at `key`."""
+    value = entry.get(key)
+    if value is None:
+        return ()
+    if not isinstance(value, list | tuple):
+        raise wrong_type(key, value, "a list")
+    found = []
+    for item in value:
+        if not isinstance(item, str):
+            raise wrong_type(f"{key}: {item!r}", item, "text")
+        found.append(item)
+    return tuple(found)
+
+
+def table(entry: Entry, key: str) -> Entry | None:
+    """The object at `key`."""
+    value = entry.get(key)
+    return None if value is None else as_table(value, key)
+
+
+def as_table(value: object, what: str) -> Entry:
+    """A value of a file as an object with text for keys."""
+    if not isinstance(value, Mapping):
+        raise wrong_type(what, value, "an object")
+    for key in value:
+        if not isinstance(key, str):
+            raise wrong_type(f"{what}: the key {key!r}", key, "text")
+    return value
+
+
+def text_pairs(entry: Entry, key: str) -> tuple[tuple[str, str], ...]:
+    """The object of texts at `key`; whole numbers count as text, since PORT: 3000 can mean nothing else."""
+    found = []
+    for name, value in (table(entry, key) or {}).items():
+        if not is_scalar(value) or isinstance(value, bool | float):
+            raise wrong_type(f"{key}: {name}", value, "text")
+        found.append((name, str(value)))
+    return tuple(found)
+
+
+def present(entry: Entry) -> dict[str, object]:
+    """An entry without the keys that say nothing."""
+    return {key: value for key, value in entry.items() if value not in (None, "", (), [], {})}
+
+
+def refuse_unknown_keys(entry: Entry, known: Iterable[str], what: str) -> None:
+    """Raise a UsageError for the first key that is not known."""
+    known = tuple(known)
+    for key in entry:
+        if key not in known:
+            raise UsageError(f"{what} has no key {key!r}", hint=did_you_mean(key, known))
+
+
+def is_scalar(value: object) -> bool:
+    """Whether a value is text, a number or a truth value."""
+    return isinstance(value, str | int | float)
+
+
+def wrong_type(what: str, value: object, wanted: str, *, hint: str = "") -> UsageError:
+    """The error for a value of the wrong type."""
+    found = "text" if isinstance(value, str) else TYPE_NAMES.get(type(value), type(value).__name__)
+    return UsageError(f"{what} must be {wanted}, not {found}", hint=hint)

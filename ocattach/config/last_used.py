@@ -1,0 +1,28 @@
+"""When each connection was last used: the time of an empty file."""
+
+from contextlib import suppress
+from pathlib import Path
+
+from ocattach.config.files import private_directory
+from ocattach.config.names import is_name
+
+
+def record_use(name: str, state_directory: Path) -> None:
+    """Remember that a connection is used now. Nobody is kept from working because this cannot be written."""
+    if is_name(name):
+        with suppress(OSError):
+            private_directory(state_directory / "used")
+            used_file(name, state_directory).touch(mode=0o600)
+
+
+def last_used(name: str, state_directory: Path) -> float | None:
+    """When a connection was last used, in seconds since 1970; None for never."""
+    try:
+        return used_file(name, state_directory).stat().st_mtime
+    except OSError:
+        return None
+
+
+def used_file(name: str, state_directory: Path) -> Path:
+    """The file whose time counts."""
+    return state_directory / "used" / name

@@ -1,0 +1,47 @@
+"""The user's settings, in `config.yaml`."""
+
+import math
+from dataclasses import dataclass, fields
+from pathlib import Path
+
+from ocattach.config.entry import Entry, refuse_unknown_keys, wrong_type
+from ocattach.config.files import read_text
+from ocattach.config.yaml_text import read_mapping
+from ocattach.errors import ConfigurationError, UsageError
+
+FILE = "config.yaml"
+
+
+@dataclass(frozen=True, slots=True)
+class Settings:
+    """What the user has set, else the defaults."""
+
+    link_idle_seconds: float = 600
+    """How long a link stays without a client."""
+
+    connect_timeout_seconds: float = 60
+    """How long the whole way to a ready daemon may take."""
+
+
+def load_settings(config_directory: Path) -> Settings:
+    """The settings; raises ConfigurationError naming the file and the key that is wrong."""
+    path = config_directory / FILE
+    text = read_text(path)
+    if text is None:
+        return Settings()
+    mapping = read_mapping(text, path)
+    try:
+        refuse_unknown_keys(mapping, [field.name for field in fields(Settings)], "the file")
+        return Settings(**{key: seconds(mapping, key) for key in mapping})
+    except UsageError as error:
+        raise ConfigurationError(f"{path}: {error.message}", hint=error.hint) from error
+
+
+def seconds(mapping: Entry, key: str) -> float:
+    """A time that can be waited for."""
+    value = mapping[key]
+    if not isinstance(value, int | float) or isinstance(value, bool):
+        raise wrong_type(key, value, "a number of seconds")
+    if not (math.isfinite(value) and value > 0):
+        raise UsageError(f"{key} must be more than 0, not {value}")
+    return value

@@ -1,0 +1,22 @@
+"""Near names, for errors that say what was probably meant."""
+
+from collections.abc import Iterable
+
+MOST = 3
+
+
+def closest(word: str, known: Iterable[str]) -> tuple[str, ...]:
+    """The known words most like `word`, best first; case does not count."""
+    from difflib import get_close_matches  # noqa: PLC0415 - only needed when something is wrong
+
+    by_folded = {candidate.casefold(): candidate for candidate in known}
+    return tuple(by_folded[match] for match in get_close_matches(word.casefold(), by_folded, n=MOST))
+
+
+def did_you_mean(word: str, known: Iterable[str]) -> str:
+    """A question naming the closest known words, else a list of them all; empty when there are none."""
+    words = sorted(known)
+    near = closest(word, words)
+    if near:
+        return f"Did you mean {' or '.join(near)}?"
+    return f"Known: {', '.join(words)}" if words else ""

@@ -1,0 +1,67 @@
+"""What every kind of environment says of itself; a new one is a subclass and a row in the table."""
+
+from abc import ABC, abstractmethod
+from collections.abc import Mapping
+from pathlib import Path
+from typing import ClassVar, Self
+
+from ocattach.config.entry import Entry
+from ocattach.config.uri_text import URIParts
+from ocattach.errors import UsageError
+
+
+class Target(ABC):
+    """Which environment is meant: immutable, comparable, valid from the moment it exists.
+
+    Making one from anything that cannot be meant raises a UsageError.
+    """
+
+    __slots__ = ()
+
+    scheme: ClassVar[str]
+    """The `transport` in files, and the scheme of its URIs."""
+
+    keys: ClassVar[tuple[str, ...]] = ()
+    """The keys of its entries, besides those that all transports have."""
+
+    user_only_keys: ClassVar[frozenset[str]] = frozenset()
+    """Keys that a project's file, which others write, may not set."""
+
+    options: ClassVar[Mapping[str, str]] = {}
+    """Which options of the command line it knows, and the key that each sets."""
+
+    @classmethod
+    @abstractmethod
+    def from_entry(cls, entry: Entry) -> Self:
+        """The target that an entry of a file describes; keys that are not the target's are passed over."""
+
+    @abstractmethod
+    def to_entry(self) -> dict[str, object]:
+        """The inverse of `from_entry`: its keys that say something, without `transport`."""
+
+    @classmethod
+    @abstractmethod
+    def from_uri(cls, parts: URIParts) -> tuple[Self, str | None]:
+        """The target and the working directory that a URI names."""
+
+    @abstractmethod
+    def uri(self, workdir: str | None = None) -> str:
+        """The inverse of `from_uri`; never shows a secret."""
+
+    def default_workdir(self, cwd: Path) -> str | None:  # noqa: ARG002 - for those that share our files
+        """The directory to use when none is named, seen from `cwd`; None leaves it to the daemon."""
+        return None
+
+    def with_options(self, values: Mapping[str, object]) -> Self:
+        """The same with options of the command line laid over it; one the scheme does not know is refused."""
+        for option in values:
+            if option not in self.options:
+                known = ", ".join(f"--{name}" for name in self.options)
+                raise UsageError(
+                    f"--{option} means nothing for {self.scheme}",
+                    hint=f"{self.scheme} takes {known}"
+                    if known
+                    else f"{self.scheme} takes none of these options",
+                )
+        changed = {self.options[option]: value for option, value in values.items()}
+        return self.from_entry({**self.to_entry(), **changed})

@@ -1,0 +1,121 @@
+"""A daemon that someone else runs, at a URL."""
+
+import re
+from dataclasses import dataclass, field
+from typing import ClassVar, Self
+
+from ocattach.config.entry import Entry, present, text, text_pairs, texts
+from ocattach.config.rules import check_host, check_printable, check_variable
+from ocattach.config.targets.base import Target
+from ocattach.config.uri_text import (
+    URIParts,
+    encode,
+    format_authority,
+    format_query,
+    split_authority,
+    split_uri,
+)
+from ocattach.errors import UsageError
+
+PATH = r"[A-Za-z0-9._~!$&'()*+,;=:@%/-]*"
+HEADER_NAME = r"[A-Za-z0-9!#$%&'*+.^_`|~-]+"
+
+
+@dataclass(frozen=True, slots=True)
+class HTTPTarget(Target):
+    """A daemon at a URL, and how to get its password; without any way to it the user is asked."""
+
+    url: str
+    """Without a user, a query or a slash at the end; scheme and host in lower case."""
+
+    username: str | None = None
+
+    headers: tuple[tuple[str, str], ...] = field(default=(), repr=False)
+    """Sent with every request, for the sake of what stands in front of the daemon. They may hold a token."""
+
+    password_env: str | None = None
+    """Name of the variable of this machine that holds the password."""
+
+    password_command: tuple[str, ...] = ()
+    """Program and arguments, run on this machine without a shell; its output is the password."""
+
+    scheme: ClassVar[str] = "http"
+    keys: ClassVar[tuple[str, ...]] = ("url", "username", "headers", "password_env", "password_command")
+    user_only_keys: ClassVar[frozenset[str]] = frozenset({"headers", "password_command"})
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "url", normal_url(self.url))
+        if self.username is not None:
+            check_username(self.username)
+        if self.password_env is not None:
+            check_variable(self.password_env, "password_env")
+            if self.password_command:
+                raise UsageError("password_env and password_command exclude each other")
+        for name, value in self.headers:
+            if not re.fullmatch(HEADER_NAME, name):
+                raise UsageError(f"headers: {name!r} is no name of a header")
+            check_printable(value, f"headers: {name}")
+        for word in self.password_command:
+            check_printable(word, "password_command")
+
+    @classmethod
+    def from_entry(cls, entry: Entry) -> Self:
+        url = text(entry, "url")
+        if url is None:
+            raise UsageError("http needs url")
+        return cls(
+            url=url,
+            username=text(entry, "username"),
+            headers=text_pairs(entry, "headers"),
+            password_env=text(entry, "password_env"),
+            password_command=texts(entry, "password_command"),
+        )
+
+    def to_entry(self) -> dict[str, object]:
+        return present(
+            {
+                "url": self.url,
+                "username": self.username,
+                "headers": dict(self.headers),
+                "password_env": self.password_env,
+                "password_command": list(self.password_command),
+            }
+        )
+
+    @classmethod
+    def from_uri(cls, parts: URIParts) -> tuple[Self, str | None]:
+        parts.refuse_unknown_query("password_env", "workdir")
+        authority, slash, path = parts.body.partition("/")
+        username, host, port = split_authority(authority)
+        url = f"{parts.scheme}://{format_authority(None, host, port)}{slash}{path}"
+        target = cls(url=url, username=username, password_env=parts.query.get("password_env"))
+        return target, parts.query.get("workdir")
+
+    def uri(self, workdir: str | None = None) -> str:
+        """The URL with user and directory; headers and commands have no place in it."""
+        scheme, _, rest = self.url.partition("://")
+        user = f"{encode(self.username)}@" if self.username else ""
+        query = format_query({"password_env": self.password_env, "workdir": workdir})
+        return f"{scheme}://{user}{rest}{query}"
+
+
+def normal_url(url: str) -> str:
+    """One spelling for one daemon; raises UsageError for what is no URL of one."""
+    parts = split_uri(url)
+    authority, slash, path = parts.body.partition("/")
+    user, host, port = split_authority(authority)
+    if parts.scheme not in {"http", "https"} or parts.query or user is not None:
+        raise UsageError(
+            f"url {url!r} is not of the form http://HOST:PORT", hint="A user belongs in username"
+        )
+    check_host(host, "the host of url")
+    if not re.fullmatch(PATH, path):
+        raise UsageError(f"url {url!r} has characters in its path that must be percent-encoded")
+    return f"{parts.scheme}://{format_authority(None, host.lower(), port)}{slash}{path}".rstrip("/")
+
+
+def check_username(value: str) -> None:
+    """Refuse what HTTP's basic authentication cannot carry."""
+    check_printable(value, "username")
+    if not value or ":" in value:
+        raise UsageError(f"username {value!r} is empty or contains ':'")

@@ -1,0 +1,41 @@
+"""This machine as an environment."""
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import ClassVar, Self
+
+from ocattach.config.entry import Entry
+from ocattach.config.targets.base import Target
+from ocattach.config.uri_text import SAFE_IN_PATH, URIParts, decode, encode
+from ocattach.errors import UsageError
+
+
+@dataclass(frozen=True, slots=True)
+class LocalTarget(Target):
+    """This machine, as the user who runs us."""
+
+    scheme: ClassVar[str] = "local"
+    user_only_keys: ClassVar[frozenset[str]] = frozenset({"opencode", "env"})
+    """Here these would decide which program runs on the user's own machine."""
+
+    @classmethod
+    def from_entry(cls, entry: Entry) -> Self:  # noqa: ARG003 - there is nothing to choose
+        return cls()
+
+    def to_entry(self) -> dict[str, object]:
+        return {}
+
+    @classmethod
+    def from_uri(cls, parts: URIParts) -> tuple[Self, str | None]:
+        parts.refuse_unknown_query()
+        if parts.body and not parts.body.startswith(("/", "~")):
+            raise UsageError(
+                f"local:// has no host {parts.body!r}", hint="A directory has three slashes: local:///DIR"
+            )
+        return cls(), decode(parts.body) if parts.body else None
+
+    def uri(self, workdir: str | None = None) -> str:
+        return f"local://{encode(workdir or '', SAFE_IN_PATH)}"
+
+    def default_workdir(self, cwd: Path) -> str | None:
+        return str(cwd)

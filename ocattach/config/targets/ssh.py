@@ -1,0 +1,105 @@
+"""A host that is reached by ssh."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import ClassVar, Self
+
+from ocattach.config.entry import Entry, number, present, text
+from ocattach.config.rules import check_host, check_port, check_text, check_user
+from ocattach.config.targets.base import Target
+from ocattach.config.uri_text import (
+    SAFE_IN_PATH,
+    URIParts,
+    decode,
+    encode,
+    format_authority,
+    format_query,
+    split_authority,
+)
+from ocattach.errors import UsageError
+
+
+@dataclass(frozen=True, slots=True)
+class SSHTarget(Target):
+    """A host; what is None is as the user's ssh configuration says."""
+
+    host: str
+    """Name, address, or alias from the user's ssh configuration."""
+
+    user: str | None = None
+    port: int | None = None
+
+    identity_file: str | None = None
+    """Private key on this machine; may begin with `~/`."""
+
+    jump: str | None = None
+    """Hosts to go through, as in ssh's ProxyJump: `user@host:port`, several with commas."""
+
+    scheme: ClassVar[str] = "ssh"
+    keys: ClassVar[tuple[str, ...]] = ("host", "user", "port", "identity_file", "jump")
+    user_only_keys: ClassVar[frozenset[str]] = frozenset({"identity_file"})
+    options: ClassVar[Mapping[str, str]] = {"user": "user", "identity": "identity_file", "port": "port"}
+
+    def __post_init__(self) -> None:
+        check_host(self.host)
+        if self.user is not None:
+            check_user(self.user)
+        if self.port is not None:
+            check_port(self.port)
+        if self.identity_file is not None:
+            check_text(self.identity_file, "identity_file")
+        if self.jump is not None:
+            check_jump(self.jump)
+
+    @classmethod
+    def from_entry(cls, entry: Entry) -> Self:
+        host = text(entry, "host")
+        if host is None:
+            raise UsageError("ssh needs host")
+        return cls(
+            host=host,
+            user=text(entry, "user"),
+            port=number(entry, "port"),
+            identity_file=text(entry, "identity_file"),
+            jump=text(entry, "jump"),
+        )
+
+    def to_entry(self) -> dict[str, object]:
+        return present({key: getattr(self, key) for key in self.keys})
+
+    @classmethod
+    def from_uri(cls, parts: URIParts) -> tuple[Self, str | None]:
+        parts.refuse_unknown_query("identity_file", "jump")
+        authority, slash, path = parts.body.partition("/")
+        if authority.endswith(":~"):  # host:~/dir, as scp and our docker URIs have it
+            authority, slash, path = authority.removesuffix("~"), "/", f"~{slash}{path}"
+        user, host, port = split_authority(authority.removesuffix(":"))
+        target = cls(host, user, port, parts.query.get("identity_file"), parts.query.get("jump"))
+        if not slash:
+            return target, None
+        return target, decode(path) if path.startswith("~") else f"/{decode(path)}"
+
+    def uri(self, workdir: str | None = None) -> str:
+        query = format_query({"identity_file": self.identity_file, "jump": self.jump})
+        return f"ssh://{format_authority(self.user, self.host, self.port)}{format_path(workdir)}{query}"
+
+
+def format_path(workdir: str | None) -> str:
+    """A directory after a host: the home directory is `/~`, and one that is really called `~` is `/%7E`."""
+    if workdir is None:
+        return ""
+    path = encode(workdir.removeprefix("/"), SAFE_IN_PATH)
+    if workdir.startswith("/") and path.startswith("~"):
+        path = f"%7E{path[1:]}"
+    return f"/{path}"
+
+
+def check_jump(value: str) -> None:
+    """Refuse what is no list of hosts, above all what could be a command."""
+    for hop in value.split(","):
+        user, host, port = split_authority(hop)
+        check_host(host, "jump")
+        if user is not None:
+            check_user(user, "the user of jump")
+        if port is not None:
+            check_port(port, "the port of jump")

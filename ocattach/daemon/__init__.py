@@ -1,0 +1,19 @@
+"""The `opencode serve` process in an environment: found, started and stopped, the same way everywhere.
+
+Three POSIX shell scripts do the work in one round trip each, because a slow link costs round trips.
+"""
+
+from ocattach.daemon.lifecycle import DaemonStatus, StartRequest, start_daemon, stop_daemon
+from ocattach.daemon.probe import Probe, ProbeRequest, probe
+from ocattach.daemon.report import RunCommand
+
+__all__ = [
+    "DaemonStatus",
+    "Probe",
+    "ProbeRequest",
+    "RunCommand",
+    "StartRequest",
+    "probe",
+    "start_daemon",
+    "stop_daemon",
+]

@@ -1,0 +1,89 @@
+# Start `opencode serve` and wait until it listens; answers with the daemon, or with why there is none.
+# Arguments: WORKDIR or "", path of opencode, port (0: any), seconds to wait.
+
+# Two clients that start at once must end up with one daemon. A lock of the kernel's ends with its holder;
+# where flock is missing (macOS), a hard link is made by one and checked against the holder's start time by the others.
+take_lock() { # SECONDS
+    if command -v flock >/dev/null; then
+        exec 9>"$state/lock" && flock 9
+        return
+    fi
+    start_time $$
+    echo "$$ $started_at" >"$state/lock.$$"
+    trap 'rm -f "$state/lock.$$" "$state/lock.held"' EXIT
+    trap 'exit 1' HUP INT TERM PIPE
+    attempts=$(($1 * 20))
+    until ln "$state/lock.$$" "$state/lock.held" 2>/dev/null; do
+        read -r holder since <"$state/lock.held" 2>/dev/null || continue
+        start_time "$holder" && [ "$started_at" = "$since" ] || rm -f "$state/lock.held"
+        attempts=$((attempts - 1))
+        if [ "$attempts" -le 0 ]; then
+            trap 'rm -f "$state/lock.$$"' EXIT
+            fail start-locked
+        fi
+        pause
+    done
+}
+
+pause() { sleep 0.05 2>/dev/null || sleep 1; }
+
+fail() { # REASON
+    say error "$1"
+    [ -r "$log" ] && tail -n 20 "$log" | sed 's/^/ocattach:log=/'
+    exit 1
+}
+
+launch() { # OPENCODE PORT: sets $daemon_pid. nohup and a session of its own: it outlives this shell and its terminal
+    OPENCODE_SERVER_PASSWORD=$password
+    export OPENCODE_SERVER_PASSWORD
+    unset OPENCODE_SERVER_USERNAME
+    session=
+    command -v setsid >/dev/null && session=setsid
+    : >"$log" # here and not by the redirection below, which happens some time after it
+    nohup $session "$1" serve --hostname 127.0.0.1 --port "$2" </dev/null >>"$log" 2>&1 9>&- &
+    daemon_pid=$!
+}
+
+# The line comes once requests are answered; the port accepts, and swallows, some earlier.
+await_listening() { # SECONDS: sets $port
+    attempts=$(($1 * 20))
+    while :; do
+        while IFS= read -r line; do
+            case "$line" in
+                *"listening on http://"*) port=${line##*:}; return 0 ;;
+            esac
+        done <"$log"
+        start_time "$daemon_pid" || fail daemon-exited
+        attempts=$((attempts - 1))
+        if [ "$attempts" -le 0 ]; then
+            kill "$daemon_pid"
+            fail daemon-silent
+        fi
+        pause
+    done
+}
+
+record() {
+    start_time "$daemon_pid" || fail daemon-exited
+    printf 'pid=%s\nstart=%s\nport=%s\npassword=%s\n' "$daemon_pid" "$started_at" "$port" "$password" >"$state/daemon.new" &&
+        mv "$state/daemon.new" "$state/daemon" || { kill "$daemon_pid"; fail state-unwritable; }
+}
+
+umask 077
+read_input
+say start 1
+if [ -n "$1" ]; then
+    expand "$1"
+    cd "$expanded" 2>/dev/null || fail no-workdir
+fi
+mkdir -p "$state" 2>/dev/null && chmod 700 "$state" && : >>"$log" || fail home-unwritable
+take_lock "$4"
+if recorded_daemon; then
+    say_daemon recorded "$d_pid" "$d_port" 0100007F opencode "$d_password"
+    exit 0
+fi
+expand "$2"
+launch "$expanded" "$3"
+await_listening "$4"
+record
+say_daemon started "$daemon_pid" "$port" 0100007F opencode "$password"

@@ -1,0 +1,32 @@
+"""The files of a link: its socket, the lock that proves it lives, its log."""
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+from ocattach.config.paths import runtime_directory, state_directory
+
+
+@dataclass(frozen=True, slots=True)
+class LinkFiles:
+    """Where one link is found."""
+
+    socket: Path
+    lock: Path
+    log: Path
+
+
+def link_files(key: str, environ: Mapping[str, str]) -> LinkFiles:
+    """The files of the link for an environment's key."""
+    runtime = runtime_directory(environ)
+    return LinkFiles(
+        socket=runtime / f"{key}.sock",
+        lock=runtime / f"{key}.lock",
+        log=state_directory(environ) / "links" / f"{key}.log",
+    )
+
+
+def link_keys(environ: Mapping[str, str]) -> Iterator[str]:
+    """The keys of all links that have a socket, alive or not."""
+    for file in sorted(runtime_directory(environ).glob("*.sock")):
+        yield file.stem

@@ -1,0 +1,50 @@
+"""What the foreground and the link say to each other: one JSON object a line, over a private unix socket."""
+
+import json
+import socket
+from typing import Any
+
+PROTOCOL = 1
+"""Raised whenever a link could misunderstand a foreground of another version, or the reverse."""
+
+MAX_LINE = 1024 * 1024
+
+Message = dict[str, Any]
+
+
+class HungUpError(Exception):
+    """The other side closed the connection."""
+
+
+class Channel:
+    """One connection between a foreground and a link."""
+
+    def __init__(self, connection: socket.socket) -> None:
+        self._connection = connection
+        self._reader = connection.makefile("rb")
+
+    def send(self, message: Message) -> None:
+        """Send one message. Raises HungUpError when nobody is there any more."""
+        try:
+            self._connection.sendall(json.dumps(message).encode() + b"\n")
+        except OSError as error:
+            raise HungUpError from error
+
+    def receive(self, *, timeout: float) -> Message:
+        """The next message. Raises TimeoutError after `timeout` seconds, HungUpError at the end."""
+        self._connection.settimeout(timeout)
+        try:
+            line = self._reader.readline(MAX_LINE)
+        except TimeoutError:
+            raise
+        except OSError as error:
+            raise HungUpError from error
+        if not line.endswith(b"\n"):
+            raise HungUpError
+        message: Message = json.loads(line)
+        return message
+
+    def close(self) -> None:
+        """Close the connection."""
+        self._reader.close()
+        self._connection.close()

@@ -1,0 +1,214 @@
+"""The link process: listens on its private socket, serves foregrounds, ends when it has been idle long enough."""
+
+import logging
+import os
+import signal
+import socket
+import sys
+import threading
+from collections.abc import Mapping
+from types import FrameType
+
+from ocattach.config.paths import config_directory
+from ocattach.config.settings import load_settings
+from ocattach.config.spec import ConnectionSpec
+from ocattach.errors import AuthenticationError, OcattachError, UsageError
+from ocattach.link.environment import Environment
+from ocattach.link.files import LinkFiles, link_files
+from ocattach.link.messages import PROTOCOL, Channel, HungUpError, Message
+from ocattach.transports.base import Question
+
+logger = logging.getLogger(__name__)
+
+PERSON_SECONDS = 300
+"""How long a person may take to answer a question."""
+
+REQUEST_SECONDS = 5
+JOIN_SECONDS = 5
+BACKLOG = 64
+
+
+class Visitor:
+    """A foreground on the other end of a channel."""
+
+    def __init__(self, channel: Channel) -> None:
+        self._channel = channel
+
+    def step(self, text: str) -> None:
+        """Tell it about a step that was taken."""
+        logger.info("step: %s", text)
+        self._channel.send({"step": text})
+
+    def ask(self, question: Question) -> str:
+        """Let the person answer. Raises AuthenticationError where there is none."""
+        self._channel.send(
+            {"ask": {"text": question.text, "secret": question.secret, "confirm": question.confirm}}
+        )
+        try:
+            answer = self._channel.receive(timeout=PERSON_SECONDS).get("answer")
+        except TimeoutError as error:
+            raise AuthenticationError(
+                f"Nobody answered within {PERSON_SECONDS} s: {question.text}"
+            ) from error
+        if answer is None:
+            raise AuthenticationError(
+                f"There is no terminal to answer this on: {question.text}",
+                hint="Connect once from a terminal",
+            )
+        return str(answer)
+
+
+class Link:
+    """The server behind a link's socket."""
+
+    def __init__(self, files: LinkFiles, *, idle_seconds: float) -> None:
+        self._files = files
+        self._idle_limit = idle_seconds
+        self._environment = Environment()
+        self._server = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
+        self._visitors: list[threading.Thread] = []
+        self._ending = threading.Event()
+        self._gone = threading.Event()
+        self._wake, self._woken = socket.socketpair()
+
+    def listen(self) -> None:
+        """Take the socket's name; one that a killed link left behind is in the way, and is ours to remove."""
+        self._files.socket.unlink(missing_ok=True)
+        before = os.umask(0o177)
+        try:
+            self._server.bind(str(self._files.socket))
+        finally:
+            os.umask(before)
+        self._server.listen(BACKLOG)
+
+    def end(self) -> None:
+        """Make `serve` return soon; may be called from anywhere."""
+        self._ending.set()
+        self._wake.send(b"\0")
+
+    def serve(self) -> None:
+        """Serve foregrounds until the end."""
+        import select  # noqa: PLC0415
+
+        while not self._ending.is_set():
+            ready, _, _ = select.select([self._server, self._woken], [], [], self._next_look())
+            if self._server in ready:
+                connection, _ = self._server.accept()
+                self._welcome(connection)
+            elif self._has_idled():
+                logger.info("idle for %s s: ending", self._idle_limit)
+                break
+
+    def _next_look(self) -> float:
+        idle = self._environment.idle_seconds or 0.0
+        return max(0.1, self._idle_limit - idle)
+
+    def _has_idled(self) -> bool:
+        idle = self._environment.idle_seconds
+        return not self._has_other_visitors() and (idle is None or idle >= self._idle_limit)
+
+    def _welcome(self, connection: socket.socket) -> None:
+        thread = threading.Thread(
+            target=self._visit, args=(connection,), name="ocattach-visitor", daemon=True
+        )
+        self._visitors = [thread, *(other for other in self._visitors if other.is_alive())]
+        thread.start()
+
+    def _has_other_visitors(self) -> bool:
+        return any(thread.is_alive() for thread in self._visitors if thread is not threading.current_thread())
+
+    def _visit(self, connection: socket.socket) -> None:
+        channel = Channel(connection)
+        try:
+            request = channel.receive(timeout=REQUEST_SECONDS)
+            if request.get("protocol") != PROTOCOL or request["do"] == "end":
+                logger.info("ending: asked to by a foreground of protocol %s", request.get("protocol"))
+                self.end()
+                self._gone.wait(JOIN_SECONDS)  # the connection's closing is the answer
+                return
+            answer = self._answer(request, Visitor(channel))
+            channel.send(answer)
+        except (HungUpError, TimeoutError):
+            logger.info("a foreground went away")
+        finally:
+            channel.close()
+            if self._environment.idle_seconds is None and not self._has_other_visitors():
+                self.end()
+
+    def _answer(self, request: Message, visitor: Visitor) -> Message:
+        try:
+            spec = ConnectionSpec.from_json(request["spec"])
+            timeout = float(request["timeout"])
+            match request["do"]:
+                case "attach":
+                    start = bool(request["start"])
+                    return {"attached": self._environment.attach(spec, visitor, start=start, timeout=timeout)}
+                case "stop":
+                    force = bool(request["force"])
+                    stopped = self._environment.stop_daemon(spec, visitor, force=force, timeout=timeout)
+                    self.end()
+                    return {"stopped": stopped}
+                case unknown:
+                    raise UsageError(f"A link cannot {unknown}")
+        except OcattachError as error:
+            logger.info("failed: %s", error)
+            return {"error": error.to_json()}
+
+    def close(self) -> None:
+        """Let go of everything: the name first, so that the next foreground starts a link of its own."""
+        self._files.socket.unlink(missing_ok=True)
+        self._server.close()
+        self._environment.close()
+        self._gone.set()
+        for thread in tuple(self._visitors):
+            thread.join(JOIN_SECONDS)
+        self._wake.close()
+        self._woken.close()
+
+
+def run(key: str, environ: Mapping[str, str]) -> int:
+    """Be the link for a key; prints "ready" once it listens, "taken" when another one is there already."""
+    from filelock import FileLock, Timeout  # noqa: PLC0415
+
+    files = link_files(key, environ)
+    logging.basicConfig(
+        filename=files.log, level=logging.INFO, format="%(asctime)s %(levelname)s %(message)s"
+    )
+    files.log.chmod(0o600)
+    threading.excepthook = log_failure
+    lock = FileLock(files.lock, mode=0o600)
+    try:
+        lock.acquire(blocking=False)
+    except Timeout:
+        tell_starter("taken")
+        return 0
+    link = Link(files, idle_seconds=load_settings(config_directory(environ)).link_idle_seconds)
+
+    def on_signal(_number: int, _frame: FrameType | None) -> None:
+        link.end()
+
+    signal.signal(signal.SIGTERM, on_signal)
+    signal.signal(signal.SIGINT, on_signal)
+    try:
+        link.listen()
+        tell_starter("ready")
+        link.serve()
+    finally:
+        link.close()
+        lock.release()
+        logger.info("ended")
+    return 0
+
+
+def log_failure(failure: threading.ExceptHookArgs) -> None:
+    """Keep what ended a thread: there is no terminal to show it on, and the foreground names the log."""
+    exception = failure.exc_value or failure.exc_type()
+    logger.error("%s failed", failure.thread and failure.thread.name, exc_info=exception)
+
+
+def tell_starter(word: str) -> None:
+    """Tell the process that started this one how it went, and hold its pipe no longer."""
+    os.write(sys.stdout.fileno(), f"{word}\n".encode())
+    nowhere = os.open(os.devnull, os.O_WRONLY)
+    os.dup2(nowhere, sys.stdout.fileno())
+    os.close(nowhere)

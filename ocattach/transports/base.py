@@ -1,0 +1,104 @@
+"""The contract that every way into an environment keeps.
+
+The docstrings here are the promises; tests/contract is their proof, on real engines.
+"""
+
+from abc import ABC, abstractmethod
+from collections.abc import Callable
+from dataclasses import dataclass
+from types import TracebackType
+from typing import ClassVar, Self
+
+from ocattach.config.spec import ConnectionSpec
+from ocattach.daemon import DaemonStatus
+from ocattach.tunnel.tunnel import Tunnel
+
+
+@dataclass(frozen=True, slots=True)
+class Question:
+    """Something only a person can answer, such as a passphrase."""
+
+    text: str
+    secret: bool = False
+    """Whether the answer must not be shown while it is typed."""
+
+    confirm: bool = False
+    """Whether the answer is "yes" or "no"."""
+
+
+Ask = Callable[[Question], str]
+"""Puts a question to the user; raises an OcattachError where nobody can be asked."""
+
+
+@dataclass(frozen=True, slots=True)
+class Availability:
+    """An environment that can be used."""
+
+    summary: str
+    """What was seen, as a progress line: "Container is running"."""
+
+
+class TransportHandler(ABC):
+    """A way into one environment. Not thread-safe; `disconnect` alone may come from another thread.
+
+    Every method raises an OcattachError and nothing else, within the timeout in seconds that the handler was made with.
+    """
+
+    scheme: ClassVar[str]
+    """The URI scheme, such as "docker"."""
+
+    shares_files: ClassVar[bool] = False
+    """Whether paths mean the same in the environment as on this machine."""
+
+    def __init__(self, spec: ConnectionSpec, *, ask: Ask, timeout: float = 60) -> None:
+        self.spec = spec
+        self.ask = ask
+        self.timeout = timeout
+
+    @abstractmethod
+    def check_available(self) -> Availability:
+        """See that the environment is there and can be used: container running, host reachable and authenticated.
+
+        Raises EnvironmentNotFoundError, EnvironmentNotRunningError, UnreachableError or AuthenticationError,
+        each with what to do about it.
+        """
+
+    @abstractmethod
+    def check_daemon_running(self) -> DaemonStatus:
+        """Find the daemon that is to be used, in one round trip; starts nothing.
+
+        Raises WorkdirNotFoundError when the connection's working directory does not exist.
+        """
+
+    @abstractmethod
+    def start_daemon(self) -> DaemonStatus:
+        """Start the daemon, or find the one another client has just started; returns when it answers.
+
+        Raises OpencodeNotFoundError with the places that were looked at, DaemonStartError with the daemon's log.
+        """
+
+    @abstractmethod
+    def connect(self, remote_port: int) -> Tunnel:
+        """Open a local port that leads to `remote_port` in the environment.
+
+        The caller closes the tunnel; it is gone in any case after `disconnect`.
+        """
+
+    @abstractmethod
+    def stop_daemon(self, *, force: bool = False) -> int | None:
+        """End the daemon, one we did not start only with `force`; the pid that ended, None when none ran."""
+
+    @abstractmethod
+    def disconnect(self) -> None:
+        """Let go of everything here: no thread, socket or process is left. Calling it twice is harmless.
+
+        The daemon goes on.
+        """
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.disconnect()

@@ -1,0 +1,170 @@
+"""What every transport that can run a command has in common: the daemon, and the relay.
+
+A scheme supplies `run` and `open_stream`; all else follows from these two.
+"""
+
+import secrets
+from abc import abstractmethod
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from functools import partial
+
+from ocattach.config.spec import ConnectionSpec
+from ocattach.daemon import DaemonStatus, Probe, ProbeRequest, StartRequest, probe, start_daemon, stop_daemon
+from ocattach.daemon.lifecycle import home_error
+from ocattach.errors import (
+    ConnectionLostError,
+    OcattachError,
+    OpencodeNotFoundError,
+    TimedOutError,
+    UnreachableError,
+    WorkdirNotFoundError,
+)
+from ocattach.execution import CommandResult, Stream
+from ocattach.transports.base import Ask, TransportHandler
+from ocattach.tunnel.route import RelayRoute, Route
+from ocattach.tunnel.sources import relay_source
+from ocattach.tunnel.tunnel import Tunnel
+
+PROBE_SECONDS = 20
+RELAY_SECONDS = 10
+
+
+@dataclass(frozen=True, slots=True)
+class RelayCommand:
+    """A way to run the relay program in an environment."""
+
+    runtime: str
+    argv: Sequence[str]
+
+
+class CommandTransport(TransportHandler):
+    """An environment in which commands can be run."""
+
+    def __init__(self, spec: ConnectionSpec, *, ask: Ask, timeout: float = 60) -> None:
+        super().__init__(spec, ask=ask, timeout=timeout)
+        self._probe: Probe | None = None
+        self._tunnels: list[Tunnel] = []
+
+    @abstractmethod
+    def run(self, argv: Sequence[str], *, stdin: bytes = b"", timeout: float) -> CommandResult:
+        """Run a command to its end, at most `timeout` seconds; every argument arrives as it is.
+
+        A program that does not exist gives exit code 127. Raises TimedOutError, or what `check_available` raises.
+        """
+
+    @abstractmethod
+    def open_stream(self, argv: Sequence[str]) -> Stream:
+        """Start a command whose stdin and stdout are the stream; closing the stream ends its input."""
+
+    @property
+    @abstractmethod
+    def place(self) -> str:
+        """The environment as it stands in a sentence: "container frontend-app"."""
+
+    def probe(self) -> Probe:
+        """Look at the environment again."""
+        request = ProbeRequest(
+            workdir=self.spec.workdir,
+            opencode=self.spec.opencode,
+            env=self.spec.env,
+            unset_env=self.spec.unset_env,
+        )
+        self._probe = probe(self.run, request, timeout=min(PROBE_SECONDS, self.timeout))
+        return self._probe
+
+    def check_daemon_running(self) -> DaemonStatus:
+        found = self.probe()
+        if self.spec.workdir and not found.workdir:
+            raise WorkdirNotFoundError(
+                f"There is no directory {self.spec.workdir} in {self.place}",
+                hint="Create it there, or name another with --workdir",
+            )
+        daemon = found.daemon(self.spec.daemon_port)
+        return DaemonStatus(running=daemon is not None, daemon=daemon)
+
+    def start_daemon(self) -> DaemonStatus:
+        found = self._probe or self.probe()
+        if not found.opencode:
+            raise self.opencode_not_found(found)
+        if not found.home_writable:
+            raise home_error(f"{found.home} in {self.place}")
+        request = StartRequest(
+            opencode=found.opencode,
+            password=secrets.token_urlsafe(32),
+            workdir=self.spec.workdir,
+            port=self.spec.daemon_port,
+            env=(*self.spec.env, *self.spec.forwarded_env()),
+            unset_env=self.spec.unset_env,
+        )
+        return start_daemon(self.run, request, timeout=self.timeout)
+
+    def stop_daemon(self, *, force: bool = False) -> int | None:
+        daemon = self.probe().daemon(self.spec.daemon_port)
+        foreign = daemon if daemon and not daemon.recorded else None
+        if foreign and not force:
+            raise OcattachError(
+                f"The daemon in {self.place} (pid {foreign.pid}) was not started by ocattach",
+                hint="End it all the same with --stop --force",
+            )
+        return stop_daemon(self.run, foreign_pid=foreign.pid if foreign else None)
+
+    def opencode_not_found(self, found: Probe) -> OpencodeNotFoundError:
+        """The error that says where was looked."""
+        tried = ", ".join(found.tried)
+        return OpencodeNotFoundError(
+            f"There is no opencode in {self.place}; looked for at: {tried}",
+            hint="Install it there (npm install -g opencode-ai), or name its path in the connection's opencode setting",
+        )
+
+    def connect(self, remote_port: int) -> Tunnel:
+        return self.tunnel(remote_port, self.relay_routes())
+
+    def tunnel(self, remote_port: int, routes: Iterator[Callable[[], Route]]) -> Tunnel:
+        """A tunnel over the first of several routes that comes up; they are opened one after the other."""
+        host = self.daemon_host(remote_port)
+        failures: list[str] = []
+        for open_route in routes:
+            try:
+                tunnel = Tunnel(open_route(), remote_port, remote_host=host, timeout=RELAY_SECONDS)
+            except (ConnectionLostError, TimedOutError) as error:
+                failures.append(error.message)
+                continue
+            self._tunnels.append(tunnel)
+            return tunnel
+        tried = "; ".join(failures) or "it has none of opencode, node and python3"
+        raise UnreachableError(f"No relay could be started in {self.place}: {tried}")
+
+    def daemon_host(self, port: int) -> str:
+        """The address inside the environment at which the daemon on a port listens."""
+        daemons = self._probe.daemons if self._probe else ()
+        return next((daemon.host for daemon in daemons if daemon.port == port), "127.0.0.1")
+
+    def relay_routes(self) -> Iterator[Callable[[], Route]]:
+        """Ways to open a relay, the best first."""
+        for command in self.relay_commands(self._probe or self.probe()):
+            yield partial(self.open_relay, command)
+
+    def open_relay(self, command: RelayCommand) -> Route:
+        """A relay that has just been started."""
+        return RelayRoute(self.open_stream(command.argv))
+
+    def relay_commands(self, found: Probe) -> list[RelayCommand]:
+        """The relay under each runtime that the environment has, the best first.
+
+        OpenCode's own is Bun, which BUN_BE_BUN=1 turns it into; the two flags keep it from reading .env and
+        bunfig.toml of the working directory.
+        """
+        commands = []
+        if found.opencode:
+            bun = ["--config=/dev/null", "--no-env-file", "-e", relay_source("relay.js")]
+            commands.append(RelayCommand("opencode", ["env", "BUN_BE_BUN=1", found.opencode, *bun]))
+        if found.node:
+            commands.append(RelayCommand("node", [found.node, "-e", relay_source("relay.js")]))
+        if found.python3:
+            commands.append(RelayCommand("python3", [found.python3, "-c", relay_source("relay.py")]))
+        return commands
+
+    def disconnect(self) -> None:
+        while self._tunnels:
+            self._tunnels.pop().close()

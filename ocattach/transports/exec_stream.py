@@ -1,0 +1,89 @@
+"""The stream of a Docker exec: output comes in frames that say whether it is stdout or stderr."""
+
+import socket
+
+from ocattach.errors import ConnectionLostError
+from ocattach.execution import Stream
+from ocattach.transports.pump import Pump
+
+HEADER = 8
+"""Bytes: stream number, three zeros, length as u32 (Docker Engine API, "Attach to a container", stream format)."""
+
+STDOUT, STDERR = 1, 2
+DIAGNOSIS = 4096
+MAX_FRAME = 16 * 1024 * 1024
+
+
+class ExecDecoder:
+    """Takes the frames apart: stdout is returned, the end of stderr kept."""
+
+    def __init__(self, *, stderr_limit: int | None = None) -> None:
+        self._header = bytearray()
+        self._kind = 0
+        self._left = 0
+        self._stderr = bytearray()
+        self._stderr_limit = stderr_limit
+
+    @property
+    def stderr(self) -> bytes:
+        """What came on stderr; its last bytes where there is a limit."""
+        return bytes(self._stderr)
+
+    def feed(self, data: bytes) -> bytes:
+        """The stdout bytes in data. Raises ConnectionLostError when it is no such stream."""
+        output = []
+        view = memoryview(data)
+        while view:
+            if not self._left:
+                taken = HEADER - len(self._header)
+                self._header += view[:taken]
+                view = view[taken:]
+                if len(self._header) == HEADER:
+                    self._start_frame()
+                continue
+            chunk = view[: self._left]
+            view = view[len(chunk) :]
+            self._left -= len(chunk)
+            if self._kind == STDOUT:
+                output.append(chunk)
+            else:
+                self._keep(chunk)
+        return bytes(output[0]) if len(output) == 1 else b"".join(output)
+
+    def _start_frame(self) -> None:
+        self._kind = self._header[0]
+        self._left = int.from_bytes(self._header[4:HEADER])
+        if self._kind not in {STDOUT, STDERR} or any(self._header[1:4]) or self._left > MAX_FRAME:
+            raise ConnectionLostError(
+                f"The engine sent something that is no output frame: {bytes(self._header)!r}"
+            )
+        self._header.clear()
+
+    def _keep(self, chunk: memoryview) -> None:
+        self._stderr += chunk
+        if self._stderr_limit is not None:
+            del self._stderr[: -self._stderr_limit]
+
+
+class ExecStream(Stream):
+    """A running exec."""
+
+    def __init__(self, connection: socket.socket, early: bytes) -> None:
+        self._decoder = ExecDecoder(stderr_limit=DIAGNOSIS)
+        self._connection = connection
+        self._pump = Pump.over_socket(connection, early) if early else None
+
+    @property
+    def socket(self) -> socket.socket:
+        return self._pump.socket if self._pump else self._connection
+
+    def decode(self, data: bytes) -> bytes:
+        return self._decoder.feed(data)
+
+    def diagnosis(self) -> str:
+        return self._decoder.stderr.decode(errors="replace").strip()
+
+    def close(self) -> None:
+        if self._pump:
+            self._pump.close()
+        self._connection.close()

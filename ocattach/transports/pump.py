@@ -1,0 +1,95 @@
+"""Makes a socket of a connection that is none, with two threads that carry bytes.
+
+For SDKs that keep the real socket to themselves: an ssh channel lives inside an encrypted connection.
+"""
+
+import socket
+import threading
+from collections.abc import Callable
+from typing import Self
+
+CHUNK = 64 * 1024
+JOIN_SECONDS = 5
+
+
+class Pump:
+    """One end of a socket pair whose other end is carried to and from the real connection.
+
+    `receive` blocks for the next bytes (b"" at the end) and `send` until all is taken; either raises OSError or
+    EOFError when the connection is gone, which ends the pump. `hang_up` makes both of them return.
+    """
+
+    def __init__(
+        self,
+        *,
+        receive: Callable[[], bytes],
+        send: Callable[[bytes], None],
+        end_input: Callable[[], None],
+        hang_up: Callable[[], None],
+        early: bytes = b"",
+    ) -> None:
+        self.socket, self._inner = socket.socketpair()
+        self._receive, self._send = receive, send
+        self._end_input, self._hang_up = end_input, hang_up
+        self._early = early
+        self._closed = threading.Lock()
+        self._threads = [
+            threading.Thread(target=self._carry_output, name="ocattach-pump-output", daemon=True),
+            threading.Thread(target=self._carry_input, name="ocattach-pump-input", daemon=True),
+        ]
+        for thread in self._threads:
+            thread.start()
+
+    @classmethod
+    def over_socket(cls, connection: socket.socket, early: bytes) -> Self:
+        """A pump over a real socket some of whose bytes were already read."""
+        connection.setblocking(True)
+
+        def hang_up() -> None:
+            shut_down(connection, socket.SHUT_RDWR)
+
+        return cls(
+            receive=lambda: connection.recv(CHUNK),
+            send=connection.sendall,
+            end_input=lambda: shut_down(connection, socket.SHUT_WR),
+            hang_up=hang_up,
+            early=early,
+        )
+
+    def _carry_output(self) -> None:
+        try:
+            data = self._early or self._receive()
+            while data:
+                self._inner.sendall(data)
+                data = self._receive()
+            shut_down(self._inner, socket.SHUT_WR)
+        except (OSError, EOFError):
+            shut_down(self._inner, socket.SHUT_RDWR)
+
+    def _carry_input(self) -> None:
+        try:
+            while data := self._inner.recv(CHUNK):
+                self._send(data)
+            self._end_input()
+        except (OSError, EOFError):
+            shut_down(self._inner, socket.SHUT_RDWR)
+
+    def close(self) -> None:
+        """End both threads and both ends. Closing twice is harmless."""
+        if not self._closed.acquire(blocking=False):
+            return
+        self._hang_up()
+        shut_down(self._inner, socket.SHUT_RDWR)
+        for thread in self._threads:
+            if thread is not threading.current_thread():
+                thread.join(JOIN_SECONDS)
+        self._inner.close()
+        self.socket.close()
+
+
+def shut_down(connection: socket.socket, how: int) -> None:
+    """End one or both directions of a socket that may already be gone."""
+    try:
+        connection.shutdown(how)
+    except OSError:
+        return

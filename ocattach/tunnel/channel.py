@@ -1,0 +1,172 @@
+"""One of the connections that a multiplexer carries, in the shape of an asyncio transport.
+
+So a splice need not know whether its far side is a socket or a channel.
+"""
+
+import asyncio
+from collections import deque
+from collections.abc import Callable
+
+from ocattach.errors import ConnectionLostError
+from ocattach.tunnel.frames import (
+    DATA_LIMIT,
+    GRANT_SIZE,
+    INITIAL_CREDIT,
+    Frame,
+    FrameType,
+    encode,
+    header,
+    window_frame,
+)
+
+
+class Channel(asyncio.Transport):
+    """A connection in the environment.
+
+    What cannot be sent for want of credit is kept, and the protocol is told at once to write no more:
+    so no more is kept here than was read in one go on the other side.
+    """
+
+    def __init__(
+        self,
+        stream: int,
+        protocol: asyncio.Protocol,
+        *,
+        send: Callable[[bytes], None],
+        forget: Callable[[int], None],
+    ) -> None:
+        super().__init__()
+        self.opened: asyncio.Future[Exception | None] = asyncio.get_running_loop().create_future()
+        """Done when the environment has connected, or with the reason why it could not."""
+        self._stream = stream
+        self._protocol = protocol
+        self._send = send
+        self._forget = forget
+        self._credit = INITIAL_CREDIT
+        self._allowance = INITIAL_CREDIT
+        self._consumed = 0
+        self._unsent: deque[memoryview] = deque()
+        self._reading = True
+        self._congested = False
+        self._protocol_paused = False
+        self._near_ended = False
+        self._near_end_sent = False
+        self._far_ended = False
+        self._closed = False
+
+    def is_closing(self) -> bool:
+        """Whether nothing written now would arrive."""
+        return self._closed or self._near_ended
+
+    def pause_reading(self) -> None:
+        """Grant no more credit; what is under way is delivered all the same."""
+        self._reading = False
+
+    def resume_reading(self) -> None:
+        """Go on granting credit."""
+        self._reading = True
+        self._grant()
+
+    def write(self, data: bytes | bytearray | memoryview) -> None:
+        """Send, or keep what there is no credit for."""
+        if data and not self.is_closing():
+            self._unsent.append(memoryview(data))
+            self._pump()
+
+    def write_eof(self) -> None:
+        """End this direction once all is sent; the other goes on."""
+        self._near_ended = True
+        self._pump()
+
+    def close(self) -> None:
+        """The same: the channel is gone when the far end has ended too."""
+        self.write_eof()
+
+    def abort(self) -> None:
+        """Reset the connection in the environment."""
+        if not self._closed:
+            self._send(encode(Frame(FrameType.RESET, self._stream)))
+            self.lose(None)
+
+    def receive(self, frame: Frame) -> None:
+        """Act on a frame from the far end. Raises ConnectionLostError for what the protocol forbids."""
+        match frame.type:
+            case FrameType.DATA:
+                self._deliver(frame.payload)
+            case FrameType.WINDOW:
+                self._credit += frame.credit
+                self._pump()
+            case FrameType.OPENED if not self.opened.done():
+                self.opened.set_result(None)
+                self._protocol.connection_made(self)
+                self._steer()
+            case FrameType.EOF if not self._far_ended:
+                self._far_ended = True
+                self._protocol.eof_received()
+                self._finish()
+            case FrameType.RESET:
+                self.lose(ConnectionResetError(frame.reason))
+            case _:
+                raise ConnectionLostError(f"The relay sent a {frame.type.name} frame out of turn.")
+
+    def set_congested(self, *, congested: bool) -> None:
+        """Whether the stream to the relay can take no more for now."""
+        self._congested = congested
+        self._steer()
+
+    def lose(self, error: Exception | None) -> None:
+        """The connection is gone, with an error unless it ended both ways or was aborted here."""
+        if self._closed:
+            return
+        self._closed = True
+        self._unsent.clear()
+        self._forget(self._stream)
+        if not self.opened.done():
+            self.opened.set_result(error or ConnectionAbortedError())
+        else:
+            asyncio.get_running_loop().call_soon(self._protocol.connection_lost, error)
+
+    def _deliver(self, payload: bytes) -> None:
+        self._allowance -= len(payload)
+        if self._allowance < 0 or self._far_ended or not self.opened.done():
+            raise ConnectionLostError("The relay sent data that it was not allowed to send.")
+        self._protocol.data_received(payload)
+        self._consumed += len(payload)
+        self._grant()
+
+    def _grant(self) -> None:
+        if self._reading and self._consumed >= GRANT_SIZE and not self._closed:
+            self._allowance += self._consumed
+            self._send(encode(window_frame(self._stream, self._consumed)))
+            self._consumed = 0
+
+    def _pump(self) -> None:
+        parts: list[bytes | memoryview] = []
+        while self._unsent and self._credit > 0:
+            data = self._unsent.popleft()
+            size = min(len(data), self._credit, DATA_LIMIT)
+            if size < len(data):
+                self._unsent.appendleft(data[size:])
+            parts += (header(FrameType.DATA, self._stream, size), data[:size])
+            self._credit -= size
+        if self._near_ended and not self._unsent and not self._near_end_sent and not self._closed:
+            self._near_end_sent = True
+            parts.append(encode(Frame(FrameType.EOF, self._stream)))
+        if parts:
+            self._send(b"".join(parts))
+        self._steer()
+        self._finish()
+
+    def _steer(self) -> None:
+        pause = self._congested or bool(self._unsent)
+        if pause == self._protocol_paused or self._closed or not self.opened.done():
+            return
+        self._protocol_paused = pause
+        if pause:
+            self._protocol.pause_writing()
+        else:
+            self._protocol.resume_writing()
+
+    def _finish(self) -> None:
+        if self._near_end_sent and self._far_ended:
+            self.lose(None)

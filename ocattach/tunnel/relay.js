@@ -1,0 +1,166 @@
+// The far end of a tunnel: frames on stdin and stdout become TCP connections to this machine's loopback.
+// Runs inside OpenCode (Bun) and on Node >= 16. The protocol is described in frames.py.
+"use strict"
+const net = require("node:net")
+const [OPEN, OPENED, DATA, WINDOW, EOF, RESET, PING, PONG] = [1, 2, 3, 4, 5, 6, 7, 8]
+const HEADER = 9, LARGEST = 65536, CREDIT = 262144, GRANT = 65536, SILENCE = 90000
+const HOSTS = { __proto__: null, "127.0.0.1": ["127.0.0.1"], "::1": ["::1"], localhost: ["127.0.0.1", "::1"] }
+const { stdin, stdout } = process
+const connections = new Map()
+let blocked = false
+let heard = performance.now()
+
+function send(type, id, payload = Buffer.alloc(0)) {
+  const frame = Buffer.allocUnsafe(HEADER + payload.length)
+  frame[0] = type
+  frame.writeUInt32BE(id, 1)
+  frame.writeUInt32BE(payload.length, 5)
+  frame.set(payload, HEADER)
+  if (stdout.write(frame) || blocked) return
+  blocked = true
+  for (const connection of connections.values()) connection.socket.pause()
+}
+
+stdout.on("drain", () => {
+  blocked = false
+  for (const connection of connections.values()) connection.pump()
+})
+
+class Connection {
+  constructor(id, port, hosts) {
+    Object.assign(this, { id, port, credit: CREDIT, owed: 0, unsent: [], unwritten: 0 })
+    connections.set(id, this)
+    this.connect(hosts)
+  }
+
+  connect([host, ...others]) {
+    const socket = net.connect({ host, port: this.port, allowHalfOpen: true })
+    this.socket = socket
+    let connected = false
+    socket.on("connect", () => {
+      connected = true
+      socket.setNoDelay(true)
+      send(OPENED, this.id)
+    })
+    socket.on("data", (data) => {
+      this.unsent.push(data)
+      this.pump()
+    })
+    socket.on("end", () => {
+      this.farEnded = true
+      this.pump()
+    })
+    socket.on("error", (error) => {
+      if (!connected && others.length && connections.has(this.id)) this.connect(others)
+      else this.reset(error.code)
+    })
+    socket.on("close", () => {
+      if (socket === this.socket && !this.farEnded) this.reset("ECONNRESET")
+    })
+  }
+
+  // What the socket gave goes out as far as credit and stdout allow; the socket is read again when all of it has.
+  pump() {
+    while (this.unsent.length && this.credit > 0 && !blocked) {
+      const data = this.unsent.shift()
+      const size = Math.min(data.length, this.credit, LARGEST)
+      if (size < data.length) this.unsent.unshift(data.subarray(size))
+      this.credit -= size
+      send(DATA, this.id, data.subarray(0, size))
+    }
+    if (this.farEnded && !this.unsent.length && !this.sentEnd) {
+      this.sentEnd = true
+      send(EOF, this.id)
+      this.settle()
+    } else if (this.unsent.length || this.credit <= 0 || blocked) this.socket.pause()
+    else this.socket.resume()
+  }
+
+  write(data) {
+    this.unwritten++
+    this.socket.write(data, (error) => {
+      if (error) return this.reset(error.code)
+      this.unwritten--
+      this.owed += data.length
+      if (this.owed >= GRANT) {
+        const grant = Buffer.alloc(4)
+        grant.writeUInt32BE(this.owed)
+        this.owed = 0
+        if (connections.has(this.id)) send(WINDOW, this.id, grant)
+      }
+      this.settle()
+    })
+  }
+
+  // Bun's end() closes both directions and the answer is lost; its handle can shut down one of them.
+  settle() {
+    if (this.nearEnded && !this.unwritten && !this.shut) {
+      this.shut = true
+      if (process.versions.bun) this.socket._handle?.shutdown()
+      else this.socket.end()
+    }
+    if (this.sentEnd && this.shut) this.forget()
+  }
+
+  forget() {
+    connections.delete(this.id)
+    this.socket.destroy()
+  }
+
+  reset(code) {
+    if (!connections.has(this.id)) return
+    send(RESET, this.id, Buffer.from(code || "EIO"))
+    this.forget()
+  }
+
+  abort() {
+    connections.delete(this.id)
+    if (this.socket.resetAndDestroy) this.socket.resetAndDestroy()
+    else this.socket.destroy()
+  }
+}
+
+function open(id, payload) {
+  const hosts = HOSTS[payload.toString("utf8", 2)]
+  if (hosts) new Connection(id, payload.readUInt16BE(0), hosts)
+  else send(RESET, id, Buffer.from("EACCES"))
+}
+
+function handle(type, id, payload) {
+  const connection = connections.get(id)
+  if (type === PING) send(PONG, id, payload)
+  else if (type === OPEN) open(id, payload)
+  else if (!connection) return
+  else if (type === DATA) connection.write(payload)
+  else if (type === WINDOW) {
+    connection.credit += payload.readUInt32BE(0)
+    connection.pump()
+  } else if (type === EOF) {
+    connection.nearEnded = true
+    connection.settle()
+  } else if (type === RESET) connection.abort()
+}
+
+let pending = [], size = 0, needed = HEADER
+stdin.on("data", (data) => {
+  heard = performance.now()
+  pending.push(data)
+  size += data.length
+  if (size < needed) return
+  let block = pending.length > 1 ? Buffer.concat(pending) : data
+  for (;;) {
+    needed = HEADER
+    if (block.length < needed) break
+    needed += block.readUInt32BE(5)
+    if (needed > HEADER + LARGEST) process.exit(1)
+    if (block.length < needed) break
+    handle(block[0], block.readUInt32BE(1), block.subarray(HEADER, needed))
+    block = block.subarray(needed)
+  }
+  pending = [block]
+  size = block.length
+})
+for (const event of ["end", "close", "error"]) stdin.on(event, () => process.exit(0))
+stdout.on("error", () => process.exit(0))
+setInterval(() => performance.now() - heard > SILENCE && process.exit(0), 5000)
+stdout.write("\0ocattach-relay 1\n")

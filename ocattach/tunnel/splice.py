@@ -1,0 +1,125 @@
+"""Two connections made one: what either reads, the other writes, until both directions have ended.
+
+Each end stops reading while the other cannot write, so no more than one read is ever kept on the way.
+"""
+
+import asyncio
+import socket
+import struct
+from collections.abc import Callable
+from typing import cast
+
+from ocattach.errors import ConnectionLostError
+
+_RESET_ON_CLOSE = struct.pack("ii", 1, 0)
+
+
+class End(asyncio.Protocol):
+    """One end of a splice, on a socket or on a channel.
+
+    `decode` is applied to each piece that is read; `on_closed` is called once, when the connection is gone.
+    """
+
+    def __init__(
+        self,
+        *,
+        decode: Callable[[bytes], bytes] | None = None,
+        on_closed: Callable[["End"], None] | None = None,
+    ) -> None:
+        self.other: End | None = None
+        self.closed = False
+        self._decode = decode
+        self._on_closed = on_closed
+        self._transport: asyncio.Transport | None = None
+        self._read_ended = False
+        self._write_ended = False
+
+    def join(self, other: "End") -> None:
+        """Splice the two. The ends must not have been read from yet."""
+        self.other = other
+        other.other = self
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        """Take the transport, and ask to be told as soon as it cannot write at once."""
+        self._transport = cast("asyncio.Transport", transport)
+        if transport.get_extra_info("socket") is not None:
+            self._transport.set_write_buffer_limits(high=0)
+
+    def data_received(self, data: bytes) -> None:
+        """Hand on what was read."""
+        if self._decode is not None:
+            try:
+                data = self._decode(data)
+            except ConnectionLostError:
+                self.reset()
+                return
+        if self.other is not None:
+            self.other.write(data)
+
+    def eof_received(self) -> bool:
+        """Hand on the end of input; the transport stays open for the other direction."""
+        self._read_ended = True
+        if self.other is not None:
+            self.other.end_writing()
+        self._close_when_ended()
+        return True
+
+    def pause_writing(self) -> None:
+        """Let the other end read no more."""
+        if self.other is not None:
+            self.other.pause_reading()
+
+    def resume_writing(self) -> None:
+        """Let the other end read again."""
+        if self.other is not None:
+            self.other.resume_reading()
+
+    def connection_lost(self, _error: Exception | None) -> None:
+        """Reset the other end, unless both directions had ended."""
+        self.closed = True
+        if self.other is not None and not (self._read_ended and self._write_ended):
+            self.other.reset()
+        if self._on_closed is not None:
+            self._on_closed(self)
+
+    def write(self, data: bytes) -> None:
+        """Write, or buffer and have the other end paused."""
+        if self._transport is not None:
+            self._transport.write(data)
+
+    def end_writing(self) -> None:
+        """End this direction after what is written; the other goes on."""
+        if self._transport is None or self._write_ended:
+            return
+        self._write_ended = True
+        try:
+            self._transport.write_eof()
+        except OSError:
+            # The peer has reset the connection and nobody has read that yet.
+            self.reset()
+            return
+        self._close_when_ended()
+
+    def pause_reading(self) -> None:
+        """Read no more for now."""
+        if self._transport is not None and not self._read_ended:
+            self._transport.pause_reading()
+
+    def resume_reading(self) -> None:
+        """Read again."""
+        # After its end of input a socket is readable for ever, and asyncio would report the end again.
+        if self._transport is not None and not self._read_ended:
+            self._transport.resume_reading()
+
+    def reset(self) -> None:
+        """Drop the connection so that the peer sees a reset, not an orderly end."""
+        if self.closed or self._transport is None:
+            return
+        transport_socket = self._transport.get_extra_info("socket")
+        if transport_socket is not None:
+            transport_socket.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, _RESET_ON_CLOSE)
+        self._transport.abort()
+
+    def _close_when_ended(self) -> None:
+        if self._read_ended and self._write_ended and self._transport is not None:
+            self._transport.close()

@@ -1,0 +1,156 @@
+"""The port of this machine that users' programs connect to, as an object for code that knows no event loop."""
+
+import asyncio
+import concurrent.futures
+import contextlib
+import threading
+import time
+from collections.abc import Callable
+from types import TracebackType
+from typing import Self
+
+from ocattach.errors import ConnectionLostError
+from ocattach.tunnel.listener import Listener, Target
+from ocattach.tunnel.route import Route
+
+
+class Tunnel:
+    """A port of 127.0.0.1 that leads to a port in an environment.
+
+    Made when the route has started, within `timeout` seconds; otherwise an OcattachError is raised and nothing is
+    left behind. `remote_host` is an address within the environment, for routes that leave a choice.
+
+    The local port stays open until `close`, whatever becomes of the route. When the route is lost, its clients are
+    reset and `on_lost` is called with the reason, once for each route, in the tunnel's thread: it must not block
+    and must not call `replace` or `close`. New clients are then held unread, at most `hold_limit` of them and each
+    for at most `hold_timeout` seconds, until `replace` brings another route.
+    """
+
+    def __init__(
+        self,
+        route: Route,
+        remote_port: int,
+        *,
+        remote_host: str = "127.0.0.1",
+        timeout: float = 10,
+        on_lost: Callable[[str], object] | None = None,
+        hold_limit: int = 128,
+        hold_timeout: float = 30,
+    ) -> None:
+        self._target = Target(route, remote_port, remote_host)
+        self._listener = Listener(hold_limit=hold_limit, hold_timeout=hold_timeout, on_lost=on_lost)
+        self._listening: concurrent.futures.Future[int] = concurrent.futures.Future()
+        self._loop = asyncio.new_event_loop()
+        self._main = self._loop.create_task(self._serve(timeout))
+        self._thread = threading.Thread(target=self._run, name="ocattach-tunnel", daemon=True)
+        self._closing = threading.Lock()
+        self._closed = False
+        self._thread.start()
+        try:
+            self._port = self._listening.result()
+        except BaseException:
+            self.close()
+            raise
+
+    @property
+    def port(self) -> int:
+        """The local port."""
+        return self._port
+
+    @property
+    def url(self) -> str:
+        """Where an HTTP client finds what is at the other end."""
+        return f"http://127.0.0.1:{self._port}"
+
+    @property
+    def remote_port(self) -> int:
+        """The port in the environment."""
+        return self._target.port
+
+    @property
+    def route_name(self) -> str:
+        """Which way the connections go: `relay`, `ssh`, `direct`."""
+        return self._target.route.name
+
+    @property
+    def active_connections(self) -> int:
+        """How many clients are connected, held ones included."""
+        return self._listener.client_count
+
+    @property
+    def idle_seconds(self) -> float:
+        """How long no client has been connected; 0 while one is."""
+        last_closed = self._listener.last_closed
+        return 0.0 if self.active_connections else time.monotonic() - last_closed
+
+    @property
+    def lost(self) -> str | None:
+        """Why the route is gone; None while it is not."""
+        return self._listener.lost
+
+    @property
+    def round_trip(self) -> float | None:
+        """How long an answer from the environment takes, in seconds, where the route measures it."""
+        return self._target.route.round_trip
+
+    def check(self) -> None:
+        """Find out now whether the far side is still there, say after this machine has slept.
+
+        Returns at once; what comes of it is seen in `lost`.
+        """
+        if not self._loop.is_closed():
+            self._loop.call_soon_threadsafe(self._listener.check)
+
+    def replace(
+        self, route: Route, remote_port: int, *, remote_host: str = "127.0.0.1", timeout: float = 10
+    ) -> None:
+        """Go on with another route on the same local port; clients of the former one are reset, held ones served.
+
+        Raises an OcattachError when the route does not start within `timeout` seconds; it is closed then.
+        """
+        target = Target(route, remote_port, remote_host)
+        if self._closed:
+            raise ConnectionLostError("The tunnel is closed.")
+        switch = asyncio.run_coroutine_threadsafe(self._listener.lead_to(target, within=timeout), self._loop)
+        try:
+            switch.result()
+        except concurrent.futures.CancelledError as error:
+            raise ConnectionLostError("The tunnel was closed meanwhile.") from error
+        self._target = target
+
+    def close(self) -> None:
+        """Reset the clients, close port, route and thread. Closing twice is harmless."""
+        with self._closing:
+            if not self._closed:
+                self._closed = True
+                with contextlib.suppress(RuntimeError):  # the loop has ended already
+                    self._loop.call_soon_threadsafe(self._main.cancel)
+        self._thread.join()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
+    ) -> None:
+        self.close()
+
+    def _run(self) -> None:
+        try:
+            self._loop.run_until_complete(self._main)
+        except asyncio.CancelledError:
+            pass  # that is how `close` ends it
+        except BaseException as error:
+            if self._listening.done():
+                raise
+            self._listening.set_exception(error)
+        finally:
+            self._loop.close()
+
+    async def _serve(self, within: float) -> None:
+        try:
+            await self._listener.lead_to(self._target, within=within)
+            self._listening.set_result(await self._listener.listen())
+            await asyncio.Event().wait()
+        finally:
+            await self._listener.close()

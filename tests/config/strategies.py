@@ -1,0 +1,97 @@
+"""Every target, directory and connection that can be meant."""
+
+from hypothesis import strategies as st
+
+from ocattach.config.spec import ConnectionSpec
+from ocattach.config.targets import (
+    DockerTarget,
+    HTTPTarget,
+    KubernetesTarget,
+    LocalTarget,
+    PodmanTarget,
+    SSHTarget,
+    Target,
+)
+
+printable = st.text(min_size=1, max_size=20).filter(str.isprintable)
+words = st.from_regex(r"[A-Za-z0-9_][A-Za-z0-9_.-]{0,20}", fullmatch=True)
+users = st.from_regex(r"[A-Za-z0-9_][A-Za-z0-9_.:@+-]{0,12}", fullmatch=True)
+addresses = st.one_of(
+    st.ip_addresses().map(str), st.sampled_from(["::1", "fe80::1%eth0", "localhost", "staging.example.com"])
+)
+hosts = st.one_of(words, addresses)
+ports = st.integers(1, 65535)
+variables = st.from_regex(r"[A-Za-z_][A-Za-z0-9_]{0,12}", fullmatch=True).filter(
+    lambda name: not name.startswith(("OPENCODE_", "OCATTACH_"))
+)
+engines = st.sampled_from(
+    ["unix:///run/user/1000/docker.sock", "tcp://10.0.0.1:2375", "ssh://core@vm:2222/run/podman.sock", "tcp://[::1]:1"]
+)
+workdirs = st.one_of(
+    st.just("~"),
+    st.just("/~/really"),
+    st.text(max_size=20).filter(str.isprintable).map("/{}".format),
+    st.text(max_size=20).filter(str.isprintable).map("~/{}".format),
+)
+selectors = printable.filter(lambda text: not text.startswith("-"))
+references = st.from_regex(r"[A-Za-z0-9_][A-Za-z0-9_.:@/+=-]{0,20}", fullmatch=True)
+url_hosts = st.sampled_from(["localhost", "127.0.0.1", "[::1]", "opencode.example.com"])
+urls = st.builds(
+    "{}://{}{}{}".format,
+    st.sampled_from(["http", "https"]),
+    url_hosts,
+    st.one_of(st.just(""), ports.map(":{}".format)),
+    st.sampled_from(["", "/", "/base", "/a%20b/c@d"]),
+)
+usernames = printable.filter(lambda name: ":" not in name)
+
+
+@st.composite
+def containers(draw: st.DrawFn) -> Target:
+    kind = draw(st.sampled_from([DockerTarget, PodmanTarget]))
+    by_engine = draw(
+        st.sampled_from([{}, {"host": draw(engines)}, {"context": draw(words)}]),
+    )
+    user = draw(st.none() | users)
+    if draw(st.booleans()):
+        return kind(container=draw(words), user=user, **by_engine)
+    return kind(compose_project=draw(words), compose_service=draw(words), user=user, **by_engine)
+
+
+@st.composite
+def pods(draw: st.DrawFn) -> Target:
+    kind = draw(st.sampled_from(["pod", "deployment", "statefulset", "selector"]))
+    return KubernetesTarget(
+        **{kind: draw(selectors if kind == "selector" else words)},
+        namespace=draw(st.none() | words),
+        context=draw(st.none() | references),
+        container=draw(st.none() | words),
+    )
+
+
+ssh_hosts = st.builds(
+    SSHTarget,
+    host=hosts,
+    user=st.none() | users,
+    port=st.none() | ports,
+    identity_file=st.none() | selectors,
+    jump=st.none() | st.sampled_from(["bastion", "me@bastion:2222,[::1]:22"]),
+)
+daemons = st.builds(
+    HTTPTarget, url=urls, username=st.none() | usernames, password_env=st.none() | variables
+)
+targets = st.one_of(containers(), pods(), ssh_hosts, daemons, st.just(LocalTarget()))
+
+specs = st.builds(
+    ConnectionSpec,
+    target=targets,
+    workdir=st.none() | workdirs,
+    daemon_port=st.none() | ports,
+    opencode=st.none() | st.just("/opt/opencode/bin/opencode"),
+    env=st.dictionaries(variables, st.text(st.characters(exclude_categories=["Cs"], exclude_characters="\0"))).map(
+        lambda variables: tuple(variables.items())
+    ),
+    unset_env=st.lists(variables, max_size=3).map(tuple),
+    forward_env=st.lists(variables, max_size=3).map(tuple),
+    description=st.text(max_size=30).filter(str.isprintable),
+)

@@ -1,0 +1,68 @@
+"""Fixtures that give a test real engines, each started once for the whole run.
+
+A rig that this machine cannot have skips the test and says why; OCATTACH_TEST_REQUIRE=docker,… forbids that.
+"""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import pytest
+
+from tests.rigs import opencode
+from tests.rigs.availability import Unavailable, require
+from tests.rigs.directories import short_directory
+from tests.rigs.docker import DockerEngine
+from tests.rigs.leash import leash
+from tests.rigs.local import LocalMachine, local_machine
+from tests.rigs.ssh import SSHMachines
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _leash() -> Iterator[None]:
+    """Whatever the tests start ends with them."""
+    with leash():
+        yield
+
+
+@pytest.fixture
+def workdir() -> Iterator[Path]:
+    """A short private directory: unix sockets fit into it."""
+    with short_directory() as directory:
+        yield directory
+
+
+@pytest.fixture(scope="session")
+def opencode_bin() -> str:
+    """The real OpenCode program."""
+    with require("opencode"), _lookup_error_means_unavailable():
+        return opencode.opencode_bin()
+
+
+@pytest.fixture(scope="session")
+def docker_engine(opencode_bin: str) -> Iterator[DockerEngine]:  # noqa: ARG001  containers mount it
+    """The session's dockerd. A test that stops it starts a DockerEngine of its own."""
+    with require("docker"), short_directory() as directory, DockerEngine(directory) as engine:
+        yield engine
+
+
+@pytest.fixture(scope="session")
+def ssh_machines(opencode_bin: str) -> Iterator[SSHMachines]:  # noqa: ARG001  machines mount it
+    """The session's machines; `reset()` one before a test that wants it untouched."""
+    with require("ssh"), short_directory() as directory, SSHMachines(directory) as machines:
+        yield machines
+
+
+@pytest.fixture
+def local(opencode_bin: str) -> Iterator[LocalMachine]:  # noqa: ARG001  it is on the PATH there
+    """An empty home on this machine, with the scripted model."""
+    with require("local"), short_directory() as directory, local_machine(directory) as machine:
+        yield machine
+
+
+@contextmanager
+def _lookup_error_means_unavailable() -> Iterator[None]:
+    try:
+        yield
+    except LookupError as reason:
+        raise Unavailable(str(reason)) from None

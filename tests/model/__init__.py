@@ -1,0 +1,1 @@
+"""A scripted model, so that real OpenCode sessions run without a network."""

@@ -1,0 +1,72 @@
+"""Virtual cables between network namespaces, with numbers that two test runs at once do not share."""
+
+import random
+from dataclasses import dataclass
+
+from tests.rigs.namespaces import Confined, run
+
+PREFIX = "10.213"  # private addresses; a route makes sure that nothing sent to them leaves this machine
+ATTEMPTS = 50
+
+
+@dataclass(frozen=True, slots=True)
+class Cable:
+    """A cable from this machine, or from another confined one, into a confined machine."""
+
+    number: int
+    far: Confined
+    near: Confined | None
+
+    @property
+    def address(self) -> str:
+        """The address of the far end."""
+        return f"{PREFIX}.{self.number}.2"
+
+    def pull(self) -> None:
+        """Cut it: packets are lost silently from now on."""
+        run(*_at(self.far), "ip", "link", "set", f"eth{self.number}", "down")
+
+    def plug(self) -> None:
+        """Mend it."""
+        run(*_at(self.far), "ip", "link", "set", f"eth{self.number}", "up")
+
+    def remove(self) -> None:
+        """Take back what outlives the machine's namespaces."""
+        run("sh", "-c", f"ip route del {_block(self.number)} metric 4000 2>/dev/null || true")
+
+
+def connect(far: Confined, near: Confined | None = None) -> Cable:
+    """Lay a cable to a machine, from here or from another machine; it goes with the machines."""
+    for number in random.sample(range(1, 255), ATTEMPTS):
+        cable = Cable(number, far, near)
+        try:
+            run(*_at(near), "ip", "link", "add", f"oct{number}", "type", "veth", *_peer(cable))
+        except RuntimeError as error:
+            if "exists" not in str(error):  # another run has this number
+                raise
+            continue
+        _assign(cable)
+        return cable
+    raise RuntimeError(f"no free number for a cable in {ATTEMPTS} attempts")
+
+
+def _peer(cable: Cable) -> list[str]:
+    return ["peer", "name", f"eth{cable.number}", "netns", str(cable.far.pid)]
+
+
+def _assign(cable: Cable) -> None:
+    number = cable.number
+    if cable.near is None:
+        # A client that dials before the cable is up, or after it is gone, must not reach the real network.
+        run("ip", "route", "replace", "unreachable", _block(number), "metric", "4000")
+    for at, device, last in ((_at(cable.near), f"oct{number}", 1), (_at(cable.far), f"eth{number}", 2)):
+        run(*at, "ip", "address", "add", f"{PREFIX}.{number}.{last}/30", "dev", device)
+        run(*at, "ip", "link", "set", device, "up")
+
+
+def _block(number: int) -> str:
+    return f"{PREFIX}.{number}.0/30"
+
+
+def _at(machine: Confined | None) -> list[str]:
+    return [] if machine is None else ["nsenter", "-t", str(machine.pid), "-n"]

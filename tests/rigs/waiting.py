@@ -1,0 +1,21 @@
+"""Waiting for a condition, never for a time."""
+
+import time
+from collections.abc import Callable
+from typing import TypeVar
+
+T = TypeVar("T")
+
+
+def wait_until(
+    condition: Callable[[], T | None], awaited: str, *, timeout: float = 10, interval: float = 0.01
+) -> T:
+    """The condition's first true answer; TimeoutError that names what was awaited."""
+    deadline = time.monotonic() + timeout
+    while True:
+        answer = condition()
+        if answer:
+            return answer
+        if time.monotonic() > deadline:
+            raise TimeoutError(f"waited {timeout:g} s for {awaited}")
+        time.sleep(interval)

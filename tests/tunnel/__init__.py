@@ -1,0 +1,1 @@
+"""The data plane, over real relays in real processes."""
