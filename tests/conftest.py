@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 
+from tests.environments import ENVIRONMENTS, Environment
 from tests.rigs import opencode
 from tests.rigs.availability import Unavailable, require
 from tests.rigs.directories import short_directory
@@ -58,6 +59,15 @@ def local(opencode_bin: str) -> Iterator[LocalMachine]:  # noqa: ARG001  it is o
     """An empty home on this machine, with the scripted model."""
     with require("local"), short_directory() as directory, local_machine(directory) as machine:
         yield machine
+
+
+@pytest.fixture(params=sorted(ENVIRONMENTS))
+def environment(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> Iterator[Environment]:
+    """Each environment in turn; nobody has worked in it, and this process sees what the user's laptop has."""
+    with ENVIRONMENTS[request.param](request) as environment:
+        for name, value in environment.variables.items():
+            monkeypatch.setenv(name, value)
+        yield environment
 
 
 @contextmanager

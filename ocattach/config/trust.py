@@ -5,7 +5,6 @@ The ledger is in the user's own state directory, where nothing that a project ho
 """
 
 import json
-import os
 from hashlib import sha256
 from pathlib import Path
 
@@ -73,10 +72,10 @@ def digest(spec: ConnectionSpec) -> str:
 
 
 def project(spec: ConnectionSpec) -> str:
-    """The file a definition stands in, by its one true path."""
+    """The file a definition stands in; its directory is the real one."""
     if spec.source.kind != "project" or spec.source.path is None:
         raise ValueError(spec)
-    return os.path.realpath(spec.source.path)
+    return str(spec.source.path)
 
 
 def name(spec: ConnectionSpec) -> str:

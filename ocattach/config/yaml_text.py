@@ -47,7 +47,7 @@ def read_plain(text: str) -> Entry | None:
         if match is None:
             return None
         key, word, number = match.groups()
-        if key in found or key in NOT_TEXT or (word and word.lower() in NOT_TEXT):
+        if key in NOT_TEXT or (word and word.lower() in NOT_TEXT):
             return None
         found[key] = word if number is None else int(number)
     return found

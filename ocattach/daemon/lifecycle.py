@@ -80,7 +80,7 @@ def start_error(report: Report, request: StartRequest, timeout: float) -> Ocatta
                 hint="Name another with --workdir",
             )
         case "home-unwritable" | "state-unwritable":
-            return home_error("the daemon's home directory there")
+            return home_error(report.first("home") or "the home directory")
         case "daemon-silent" | "start-locked":
             return TimedOutError(
                 f"opencode serve did not listen within {timeout:.0f} s"

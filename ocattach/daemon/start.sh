@@ -33,14 +33,17 @@ fail() { # REASON
     exit 1
 }
 
-launch() { # OPENCODE PORT: sets $daemon_pid. nohup and a session of its own: it outlives this shell and its terminal
+launch() { # OPENCODE PORT: sets $daemon_pid. Deaf to hang-ups and in a session of its own: it outlives us and any terminal
     OPENCODE_SERVER_PASSWORD=$password
     export OPENCODE_SERVER_PASSWORD
     unset OPENCODE_SERVER_USERNAME
     session=
     command -v setsid >/dev/null && session=setsid
     : >"$log" # here and not by the redirection below, which happens some time after it
-    nohup $session "$1" serve --hostname 127.0.0.1 --port "$2" </dev/null >>"$log" 2>&1 9>&- &
+    ( # not nohup, which busybox may lack
+        trap '' HUP
+        exec $session "$1" serve --hostname 127.0.0.1 --port "$2" </dev/null >>"$log" 2>&1 9>&-
+    ) &
     daemon_pid=$!
 }
 
@@ -72,6 +75,7 @@ record() {
 umask 077
 read_input
 say start 1
+say home "$HOME"
 if [ -n "$1" ]; then
     expand "$1"
     cd "$expanded" 2>/dev/null || fail no-workdir

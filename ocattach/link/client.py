@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Protocol
 
+from ocattach.config.files import private_directory
 from ocattach.config.spec import ConnectionSpec
 from ocattach.errors import ConnectionLostError, OcattachError, TimedOutError
 from ocattach.link.files import LinkFiles, link_files, link_keys
@@ -132,7 +133,7 @@ def start_link(spec: ConnectionSpec, files: LinkFiles, environ: Mapping[str, str
     """Start a link process; None when another was faster, or one is just ending."""
     import subprocess  # noqa: PLC0415 - only where there is no link yet
 
-    files.log.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+    private_directory(files.log.parent)
     with subprocess.Popen(
         [sys.executable, "-P", "-m", "ocattach.link", spec.link_key()],
         stdin=subprocess.DEVNULL,

@@ -96,7 +96,7 @@ class Link:
                 connection, _ = self._server.accept()
                 self._welcome(connection)
             elif self._has_idled():
-                logger.info("idle for %s s: ending", self._idle_limit)
+                logger.info("nobody uses this link any more: ending")
                 break
 
     def _next_look(self) -> float:

@@ -85,10 +85,10 @@ class CommandTransport(TransportHandler):
 
     def start_daemon(self) -> DaemonStatus:
         found = self._probe or self.probe()
-        if not found.opencode:
-            raise self.opencode_not_found(found)
         if not found.home_writable:
             raise home_error(f"{found.home} in {self.place}")
+        if not found.opencode:
+            raise self.opencode_not_found(found)
         request = StartRequest(
             opencode=found.opencode,
             password=secrets.token_urlsafe(32),

@@ -107,7 +107,7 @@ class Channel(asyncio.Transport):
             case FrameType.RESET:
                 self.lose(ConnectionResetError(frame.reason))
             case _:
-                raise ConnectionLostError(f"The relay sent a {frame.type.name} frame out of turn.")
+                raise ConnectionLostError(f"The relay sent a frame of type {frame.type.name} out of turn.")
 
     def set_congested(self, *, congested: bool) -> None:
         """Whether the stream to the relay can take no more for now."""

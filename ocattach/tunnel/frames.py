@@ -146,10 +146,10 @@ class Decoder:
 def _parse_header(block: bytes, position: int) -> tuple[FrameType, int, int]:
     number, stream, length = _HEADER.unpack_from(block, position)
     if number not in FrameType._value2member_map_:
-        raise ConnectionLostError(f"The relay sent a frame of the unknown type {number}.")
+        raise ConnectionLostError(f"The relay sent a frame of an unknown type, {number}.")
     kind = FrameType(number)
     if length not in _SIZES[kind]:
-        raise ConnectionLostError(f"The relay sent a {kind.name} frame of {length} bytes.")
+        raise ConnectionLostError(f"The relay sent a frame of type {kind.name} with {length} bytes.")
     return kind, stream, length
 
 

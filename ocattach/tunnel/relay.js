@@ -3,9 +3,10 @@
 "use strict"
 const net = require("node:net")
 const [OPEN, OPENED, DATA, WINDOW, EOF, RESET, PING, PONG] = [1, 2, 3, 4, 5, 6, 7, 8]
-const HEADER = 9, LARGEST = 65536, CREDIT = 262144, GRANT = 65536, SILENCE = 90000
+const HEADER = 9, LARGEST = 65536, CREDIT = 262144, GRANT = 65536, BACKLOG = 33554432, SILENCE = 90000, STALL = 20000
 const HOSTS = { __proto__: null, "127.0.0.1": ["127.0.0.1"], "::1": ["::1"], localhost: ["127.0.0.1", "::1"] }
 const { stdin, stdout } = process
+const bun = Boolean(process.versions.bun)
 const connections = new Map()
 let blocked = false
 let heard = performance.now()
@@ -18,7 +19,7 @@ function send(type, id, payload = Buffer.alloc(0)) {
   frame.set(payload, HEADER)
   if (stdout.write(frame) || blocked) return
   blocked = true
-  for (const connection of connections.values()) connection.socket.pause()
+  for (const connection of connections.values()) connection.hold()
 }
 
 stdout.on("drain", () => {
@@ -28,7 +29,7 @@ stdout.on("drain", () => {
 
 class Connection {
   constructor(id, port, hosts) {
-    Object.assign(this, { id, port, credit: CREDIT, owed: 0, unsent: [], unwritten: 0 })
+    Object.assign(this, { id, port, credit: CREDIT, owed: 0, unsent: [], backlog: 0, unwritten: 0 })
     connections.set(id, this)
     this.connect(hosts)
   }
@@ -36,22 +37,23 @@ class Connection {
   connect([host, ...others]) {
     const socket = net.connect({ host, port: this.port, allowHalfOpen: true })
     this.socket = socket
-    let connected = false
     socket.on("connect", () => {
-      connected = true
+      this.connected = true
       socket.setNoDelay(true)
       send(OPENED, this.id)
     })
     socket.on("data", (data) => {
       this.unsent.push(data)
+      this.backlog += data.length
       this.pump()
     })
     socket.on("end", () => {
+      if (this.broken()) return this.reset("ECONNRESET")
       this.farEnded = true
       this.pump()
     })
     socket.on("error", (error) => {
-      if (!connected && others.length && connections.has(this.id)) this.connect(others)
+      if (!this.connected && others.length && connections.has(this.id)) this.connect(others)
       else this.reset(error.code)
     })
     socket.on("close", () => {
@@ -66,21 +68,38 @@ class Connection {
       const size = Math.min(data.length, this.credit, LARGEST)
       if (size < data.length) this.unsent.unshift(data.subarray(size))
       this.credit -= size
+      this.backlog -= size
       send(DATA, this.id, data.subarray(0, size))
     }
     if (this.farEnded && !this.unsent.length && !this.sentEnd) {
       this.sentEnd = true
       send(EOF, this.id)
       this.settle()
-    } else if (this.unsent.length || this.credit <= 0 || blocked) this.socket.pause()
+    } else if (this.unsent.length || this.credit <= 0 || blocked) this.hold()
     else this.socket.resume()
   }
 
+  // Once both ends have ended, Bun drops most of what is unread if it is paused. So it is not, as far as memory allows.
+  hold() {
+    if (bun && this.shut && this.backlog < BACKLOG) return
+    this.held = this.shut
+    this.socket.pause()
+  }
+
+  // After the end of one direction Bun reports no reset and no failed write. Mostly its handle is closed then.
+  broken() {
+    if (!bun || !this.connected) return false
+    if (this.sentEnd && this.unwritten && performance.now() - this.moved > STALL) return true
+    return (!this.shut || this.held) && !(this.socket._handle?.readyState > 0)
+  }
+
   write(data) {
-    this.unwritten++
+    if (this.broken()) return this.reset("ECONNRESET")
+    if (!this.unwritten++) this.moved = performance.now()
     this.socket.write(data, (error) => {
       if (error) return this.reset(error.code)
       this.unwritten--
+      this.moved = performance.now()
       this.owed += data.length
       if (this.owed >= GRANT) {
         const grant = Buffer.alloc(4)
@@ -96,7 +115,7 @@ class Connection {
   settle() {
     if (this.nearEnded && !this.unwritten && !this.shut) {
       this.shut = true
-      if (process.versions.bun) this.socket._handle?.shutdown()
+      if (bun) this.socket._handle?.shutdown(), this.socket.resume()
       else this.socket.end()
     }
     if (this.sentEnd && this.shut) this.forget()
@@ -115,8 +134,9 @@ class Connection {
 
   abort() {
     connections.delete(this.id)
-    if (this.socket.resetAndDestroy) this.socket.resetAndDestroy()
-    else this.socket.destroy()
+    if (bun) this.socket._handle?.terminate()
+    else if (this.socket.resetAndDestroy) this.socket.resetAndDestroy()
+    this.socket.destroy()
   }
 }
 
@@ -162,5 +182,8 @@ stdin.on("data", (data) => {
 })
 for (const event of ["end", "close", "error"]) stdin.on(event, () => process.exit(0))
 stdout.on("error", () => process.exit(0))
-setInterval(() => performance.now() - heard > SILENCE && process.exit(0), 5000)
+setInterval(() => {
+  if (performance.now() - heard > SILENCE) process.exit(0)
+  for (const connection of connections.values()) if (connection.broken()) connection.reset("ECONNRESET")
+}, 2000)
 stdout.write("\0ocattach-relay 1\n")

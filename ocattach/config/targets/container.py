@@ -1,4 +1,5 @@
 """A container that Docker or Podman runs, by its name or by the service of a compose project."""
+# ruff: noqa: D102 - an override has the docstring of what it overrides
 
 from collections.abc import Mapping
 from dataclasses import dataclass

@@ -1,4 +1,5 @@
 """A container of a pod, named by the pod or by what makes the pod, since pods are replaced."""
+# ruff: noqa: D102 - an override has the docstring of what it overrides
 
 from collections.abc import Mapping
 from dataclasses import dataclass

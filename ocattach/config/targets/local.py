@@ -1,4 +1,5 @@
-"""This machine as an environment."""
+"""The machine we run on, as an environment."""
+# ruff: noqa: D102 - an override has the docstring of what it overrides
 
 from dataclasses import dataclass
 from pathlib import Path
@@ -12,7 +13,7 @@ from ocattach.errors import UsageError
 
 @dataclass(frozen=True, slots=True)
 class LocalTarget(Target):
-    """This machine, as the user who runs us."""
+    """The machine we run on, as the user who runs us."""
 
     scheme: ClassVar[str] = "local"
     user_only_keys: ClassVar[frozenset[str]] = frozenset({"opencode", "env"})

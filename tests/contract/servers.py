@@ -1,0 +1,62 @@
+"""Small servers that listen inside an environment."""
+
+import socket
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+
+from tests.rigs.namespaces import Network
+
+Behaviour = Callable[[socket.socket], None]
+SECONDS = 30
+
+
+def echo(connection: socket.socket) -> None:
+    """Send back what comes, until its end."""
+    while data := connection.recv(65536):
+        connection.sendall(data)
+    connection.shutdown(socket.SHUT_WR)
+
+
+def answer_at_the_end(connection: socket.socket) -> None:
+    """Say how many bytes came, once no more can come."""
+    count = 0
+    while data := connection.recv(65536):
+        count += len(data)
+    connection.sendall(str(count).encode())
+
+
+@contextmanager
+def serve(network: Network, behaviour: Behaviour) -> Iterator[int]:
+    """A server in a network; its port."""
+    listener = network.listen(0)
+    threads: list[threading.Thread] = []
+
+    def attend(connection: socket.socket) -> None:
+        with connection:
+            connection.settimeout(SECONDS)
+            try:
+                behaviour(connection)
+            except OSError:
+                return
+
+    def accept() -> None:
+        while True:
+            try:
+                connection, _ = listener.accept()
+            except OSError:
+                return
+            thread = threading.Thread(target=attend, args=(connection,))
+            thread.start()
+            threads.append(thread)
+
+    accepting = threading.Thread(target=accept)
+    accepting.start()
+    try:
+        yield listener.getsockname()[1]
+    finally:
+        listener.shutdown(socket.SHUT_RDWR)
+        listener.close()
+        accepting.join()
+        for thread in threads:
+            thread.join()

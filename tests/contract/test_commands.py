@@ -1,0 +1,90 @@
+"""Promises about running a command in an environment."""
+
+import time
+
+import pytest
+
+from ocattach.errors import EnvironmentNotFoundError, TimedOutError, UnreachableError
+from ocattach.transports import HANDLERS, open_handler
+from tests.environments import ENVIRONMENTS, Environment, ask_nobody
+
+MEGABYTE = 1024 * 1024
+ARGUMENTS = ["a b", "", "'", '"', "$HOME", "*", "é", "-n", "\\", "!", "a\nb", "`id`", "%s", "~", "#", "\x7f"]
+
+
+def test_every_transport_is_under_contract() -> None:
+    assert set(HANDLERS) <= {name.partition("-")[0] for name in ENVIRONMENTS}
+
+
+def test_exit_code_stdout_and_stderr_come_apart(environment: Environment) -> None:
+    with environment.handler() as handler:
+        result = handler.run(["sh", "-c", "echo out; echo err >&2; exit 3"], timeout=10)
+
+        assert (3, b"out\n", b"err\n") == (result.exit_code, result.stdout, result.stderr)
+
+
+def test_each_argument_arrives_as_it_is(environment: Environment) -> None:
+    with environment.handler() as handler:
+        script = r'for word; do printf "%s\0" "$word"; done'
+        result = handler.run(["sh", "-c", script, "sh", *ARGUMENTS], timeout=10)
+
+        assert ARGUMENTS == result.stdout.decode().split("\0")[:-1]
+
+
+def test_a_command_that_does_not_exist_gives_127(environment: Environment) -> None:
+    with environment.handler() as handler:
+        assert handler.run(["no-such-command-anywhere"], timeout=10).exit_code == 127
+
+
+def test_input_arrives_whole_and_ends(environment: Environment) -> None:
+    data = bytes(range(256)) * (4 * MEGABYTE // 256)
+    with environment.handler() as handler:
+        assert data == handler.run(["cat"], stdin=data, timeout=30).stdout
+
+
+@pytest.mark.parametrize("stream", [1, 2])
+def test_megabytes_on_either_stream_do_not_block(environment: Environment, stream: int) -> None:
+    script = f"head -c {4 * MEGABYTE} /dev/zero >&{stream}; echo done"
+    with environment.handler() as handler:
+        result = handler.run(["sh", "-c", script], timeout=30)
+
+        assert 4 * MEGABYTE + len("done\n") == len(result.stdout) + len(result.stderr)
+
+
+def test_a_command_that_takes_too_long_is_said_to(environment: Environment) -> None:
+    with environment.handler() as handler:
+        started = time.monotonic()
+        with pytest.raises(TimedOutError):
+            handler.run(["sleep", "60"], timeout=1)
+
+        assert time.monotonic() - started < 30
+
+
+def test_the_handler_works_on_after_a_timeout(environment: Environment) -> None:
+    with environment.handler() as handler:
+        with pytest.raises(TimedOutError):
+            handler.run(["sleep", "60"], timeout=0.5)
+
+        assert handler.run(["echo", "well"], timeout=10).stdout == b"well\n"
+
+
+def test_an_environment_that_is_not_there_is_named_with_what_to_do(environment: Environment) -> None:
+    if environment.missing is None:
+        assert environment.entry["transport"] == "local"  # which is always there
+        return
+    spec = environment.spec(**environment.missing)
+    with open_handler(spec, ask=ask_nobody, timeout=10) as handler, pytest.raises(UnreachableError) as raised:
+        handler.check_available()
+
+    assert (environment.missing.get("container") or environment.missing["host"]) in raised.value.message
+    assert raised.value.hint
+    if environment.entry["transport"] == "docker":
+        assert isinstance(raised.value, EnvironmentNotFoundError)
+        assert "frontend-app" in raised.value.hint
+
+
+def test_disconnecting_twice_is_harmless(environment: Environment) -> None:
+    handler = environment.handler()
+    handler.check_available()
+    handler.disconnect()
+    handler.disconnect()

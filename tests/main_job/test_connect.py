@@ -1,0 +1,156 @@
+"""From a name to a daemon that can be used, on every kind of environment."""
+
+import http.client
+import json
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from urllib.parse import quote
+
+import pytest
+
+from tests.environments import Environment
+from tests.main_job.laptop import Daemon, Laptop
+from tests.rigs.processes import ArgumentRecorder, listeners, listeners_of
+
+NO_PROXY_THERE = "http://127.0.0.1:9"
+
+
+@contextmanager
+def events(daemon: Daemon) -> Iterator[list[str]]:
+    """The types of the events that come while the block runs."""
+    seen: list[str] = []
+    ready = threading.Event()
+    idle = threading.Event()
+
+    def read() -> None:
+        with daemon.stream("GET", f"/event?directory={quote(daemon.document['workdir'])}") as response:
+            for line in response:
+                if line.startswith(b"data: "):
+                    seen.append(json.loads(line[6:])["type"])
+                    ready.set()
+                if seen and seen[-1] == "session.idle":
+                    idle.set()
+                    return
+
+    reading = threading.Thread(target=read)
+    reading.start()
+    assert ready.wait(30)
+    yield seen
+    assert idle.wait(30)
+    reading.join()
+
+
+def test_a_cold_environment_gives_a_url_through_which_opencode_works(
+    environment: Environment, laptop: Laptop
+) -> None:
+    daemon = laptop.connect()
+
+    assert daemon.document["schema"] == 1
+    assert daemon.document["name"] == "frontend"
+    assert daemon.document["daemon"]["started"]
+    assert daemon.request("GET", "/global/health") == (
+        http.client.OK,
+        {"healthy": True, "version": daemon.document["version"]},
+    )
+    with events(daemon) as seen:
+        session = daemon.make_session()
+        parts = daemon.prompt(session, "!bash pwd")
+    tools = [part["state"]["output"].strip() for part in parts if part["type"] == "tool"]
+    assert tools == [environment.workdir]
+    assert parts[-2 if parts[-1]["type"] != "text" else -1]["text"] == f"tool said: {environment.workdir}"
+    assert {"server.connected", "session.created", "message.part.updated"} <= set(seen)
+    assert environment.model.requests
+
+
+@pytest.mark.parametrize("path", ["/global/health", "/session", "/event", "/"])
+def test_without_the_credentials_nothing_is_answered(laptop: Laptop, path: str) -> None:
+    daemon = laptop.connect()
+
+    assert daemon.request("GET", path, authorized=False)[0] == http.client.UNAUTHORIZED
+
+
+def test_the_second_time_nothing_is_dialled(environment: Environment, laptop: Laptop) -> None:
+    first = laptop.connect()
+    connections = environment.connections()
+    ran = laptop.run("frontend", "--print-url")
+
+    assert "Daemon already running" in ran.stderr
+    assert ran.stdout.strip() == first.document["url"]
+    assert environment.connections() == connections
+    assert len(laptop.links()) == 1
+
+
+def test_another_laptop_finds_the_same_daemon(
+    environment: Environment, laptop: Laptop, workdir: Path
+) -> None:
+    first = laptop.connect()
+    second = Laptop(environment, home=workdir)
+    second.save("other-name")
+    try:
+        daemon = second.connect("other-name")
+
+        assert not daemon.document["daemon"]["started"]
+        assert daemon.document["daemon"]["pid"] == first.document["daemon"]["pid"]
+        assert daemon.document["url"] != first.document["url"]
+        assert daemon.request("GET", "/global/health")[0] == http.client.OK
+    finally:
+        second.end_links()
+
+
+def test_another_directory_of_the_same_environment_shares_link_and_daemon(
+    environment: Environment, laptop: Laptop
+) -> None:
+    first = laptop.connect()
+    elsewhere = laptop.connect("frontend", "--workdir", "/tmp")  # noqa: S108
+
+    assert first.document["url"] == elsewhere.document["url"]
+    assert elsewhere.document["workdir"] == "/tmp"  # noqa: S108
+    missing = laptop.run("frontend", "--print-url", "--workdir", "/no/such")
+    assert missing.exit_code == 1
+    assert "/no/such" in missing.stderr
+    assert first.request("GET", "/global/health")[0] == http.client.OK
+    assert len(environment.processes()) >= 1
+
+
+def test_no_start_says_that_none_runs_and_starts_none(environment: Environment, laptop: Laptop) -> None:
+    ran = laptop.run("frontend", "--print-url", "--no-start")
+
+    assert ran.exit_code == 6
+    assert not environment.processes()
+
+
+def test_a_proxy_in_the_users_environment_breaks_nothing(laptop: Laptop) -> None:
+    names = ("HTTP_PROXY", "http_proxy", "HTTPS_PROXY", "https_proxy", "ALL_PROXY", "all_proxy")
+    daemon = laptop.connect("frontend", variables=dict.fromkeys(names, NO_PROXY_THERE))
+
+    assert daemon.request("GET", "/global/health")[0] == http.client.OK
+
+
+def test_no_process_shows_the_password_and_all_listens_on_loopback_only(
+    environment: Environment, laptop: Laptop
+) -> None:
+    before = listeners(environment.network)
+    with ArgumentRecorder() as recorder:
+        daemon = laptop.connect()
+        laptop.connect()
+    password = daemon.document["password"]
+
+    assert recorder.rounds > 10
+    assert not recorder.showing(password)
+    listening = [listener for listener in listeners(environment.network) if listener not in before]
+    assert listening
+    assert all(listener.is_loopback for listener in listening)
+    assert all(listener.is_loopback for listener in listeners_of(laptop.links()))
+
+
+def test_what_is_kept_on_the_laptop_is_private(laptop: Laptop) -> None:
+    password = laptop.connect().document["password"]
+
+    for folder in (laptop.state, laptop.runtime):
+        for path in (folder, *folder.rglob("*")):
+            expected = 0o700 if path.is_dir() else 0o600
+            assert expected == path.stat().st_mode & 0o777, path
+            if path.is_file():
+                assert password not in path.read_text(errors="replace")

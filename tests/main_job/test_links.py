@@ -1,0 +1,112 @@
+"""The background process that holds a connection."""
+
+import http.client
+import os
+import signal
+import time
+
+import psutil
+import pytest
+
+from tests.environments import Environment
+from tests.main_job.laptop import Laptop
+from tests.rigs.waiting import wait_until
+
+
+def relays(environment: Environment) -> list[psutil.Process]:
+    """What runs in the environment besides the daemon."""
+    found = []
+    for process in environment.processes():
+        try:
+            if "serve" not in process.cmdline():
+                found.append(process)
+        except psutil.NoSuchProcess:
+            continue
+    return found
+
+
+def test_disconnecting_ends_link_and_relay_and_leaves_the_daemon(
+    environment: Environment, laptop: Laptop
+) -> None:
+    daemon = laptop.connect()
+    ran = laptop.run("--disconnect", "frontend")
+
+    assert ran.exit_code == 0
+    assert not laptop.links()
+    assert not list(laptop.runtime.glob("*.sock"))
+    wait_until(lambda: not relays(environment), "the relay to end")
+    again = laptop.connect()
+    assert not again.document["daemon"]["started"]
+    assert again.document["daemon"]["pid"] == daemon.document["daemon"]["pid"]
+
+
+def test_disconnecting_what_is_not_connected_is_harmless(laptop: Laptop) -> None:
+    ran = laptop.run("--disconnect", "frontend")
+
+    assert ran.exit_code == 0
+    assert "not connected" in ran.stderr
+
+
+def test_a_link_ends_when_nobody_has_used_it_for_its_time(environment: Environment, laptop: Laptop) -> None:
+    (laptop.config / "config.yaml").write_text("link_idle_seconds: 1\n")
+    laptop.connect()
+
+    wait_until(lambda: not laptop.links(), "the idle link to end")
+    wait_until(lambda: not relays(environment), "the relay to end")
+
+
+def test_a_link_stays_while_a_client_is_connected(laptop: Laptop) -> None:
+    (laptop.config / "config.yaml").write_text("link_idle_seconds: 1\n")
+    daemon = laptop.connect()
+    with daemon.stream("GET", "/global/event") as events:
+        until = time.monotonic() + 3
+        while time.monotonic() < until:
+            assert laptop.links()
+            time.sleep(0.1)
+        assert events.readline()
+
+    wait_until(lambda: not laptop.links(), "the idle link to end")
+
+
+def test_after_a_killed_link_the_next_connect_works(environment: Environment, laptop: Laptop) -> None:
+    laptop.connect()
+    for process in laptop.links():
+        os.kill(process.pid, signal.SIGKILL)
+    wait_until(lambda: not laptop.links(), "the link to end")
+    wait_until(lambda: not relays(environment), "the relay to end by itself")
+    daemon = laptop.connect()
+
+    assert not daemon.document["daemon"]["started"]
+    assert daemon.request("GET", "/global/health")[0] == http.client.OK
+
+
+def test_a_daemon_that_died_is_started_again_by_the_next_connect(
+    environment: Environment, laptop: Laptop
+) -> None:
+    first = laptop.connect()
+    for process in environment.processes():
+        if "serve" in process.cmdline():
+            process.kill()
+    second = laptop.connect()
+
+    assert second.document["daemon"]["started"]
+    assert second.document["daemon"]["pid"] != first.document["daemon"]["pid"]
+    assert second.request("GET", "/global/health")[0] == http.client.OK
+
+
+def test_stop_ends_daemon_and_link(environment: Environment, laptop: Laptop) -> None:
+    pid = laptop.connect().document["daemon"]["pid"]
+    ran = laptop.run("--stop", "frontend", "-o", "json")
+
+    assert ran.document["stopped"] == pid
+    wait_until(lambda: not environment.processes(), "daemon and relay to end")
+    assert not laptop.links()
+
+
+@pytest.mark.parametrize("environment", ["docker", "ssh"], indirect=True)
+def test_a_link_holds_no_sdk_that_its_scheme_does_not_need(environment: Environment, laptop: Laptop) -> None:
+    laptop.connect()
+    (link,) = laptop.links()
+    mapped = {os.path.basename(os.path.dirname(entry.path)) for entry in link.memory_maps()}  # noqa: PTH119, PTH120
+
+    assert ("nacl" in mapped or "bcrypt" in mapped) == (environment.entry["transport"] == "ssh")

@@ -1,0 +1,83 @@
+"""The same by terminal: steps, then the real TUI, which works and can be left."""
+
+import re
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import pytest
+
+from tests.environments import Environment
+from tests.main_job.laptop import OCATTACH, Laptop
+from tests.rigs.processes import ArgumentRecorder
+from tests.rigs.terminal import Terminal
+
+READY = "Ask anything"
+TUI_SECONDS = 40
+
+
+@contextmanager
+def terminal(laptop: Laptop, directory: Path, *arguments: str, **variables: str) -> Iterator[Terminal]:
+    """A terminal in which ocattach runs."""
+    with Terminal(
+        [*OCATTACH, *arguments],
+        directory=directory,
+        environment={**laptop.variables, **variables},
+        cwd=laptop.cwd,
+    ) as opened:
+        yield opened
+
+
+def leave(opened: Terminal) -> int:
+    """Quit the TUI as a person does; its exit code."""
+    opened.send_keys("C-c")
+    return opened.wait_for_exit()
+
+
+def test_the_steps_are_shown_and_then_a_tui_that_answers(
+    environment: Environment, laptop: Laptop, workdir: Path
+) -> None:
+    with terminal(laptop, workdir, "frontend") as opened:
+        opened.wait_for("✓ Started daemon on port", timeout=TUI_SECONDS)
+        screen = opened.wait_for(READY, timeout=TUI_SECONDS)
+        assert environment.workdir in re.sub(r"\s", "", screen) or "~" in screen
+        opened.send_text("hello from the terminal")
+        opened.wait_for("hello from the terminal")
+        opened.send_keys("Enter")
+        opened.wait_for("You said: hello from the terminal", timeout=TUI_SECONDS)
+
+        assert leave(opened) == 0
+
+    connections = environment.connections()
+    with terminal(laptop, workdir, "frontend") as again:
+        again.wait_for(lambda screen: "✓ Daemon already running on port" in screen or READY in screen)
+        again.wait_for(READY, timeout=TUI_SECONDS)
+        assert leave(again) == 0
+    assert environment.connections() == connections
+    assert "Daemon already running" in laptop.run("frontend", "--print-url").stderr
+
+
+def test_the_tui_works_behind_a_proxy_setting_and_shows_no_password(laptop: Laptop, workdir: Path) -> None:
+    proxies = dict.fromkeys(("HTTP_PROXY", "http_proxy", "HTTPS_PROXY", "https_proxy"), "http://127.0.0.1:9")
+    with (
+        ArgumentRecorder() as recorder,
+        terminal(laptop, workdir, "frontend", **proxies) as opened,
+    ):
+        opened.wait_for(READY, timeout=TUI_SECONDS)
+        assert leave(opened) == 0
+    password = laptop.connect().document["password"]
+
+    assert not recorder.showing(password)
+    assert any("attach" in argv for argv in recorder.seen)
+
+
+@pytest.mark.parametrize("environment", ["local"], indirect=True)
+def test_without_an_opencode_here_the_tui_is_refused_before_anything_starts(
+    environment: Environment, laptop: Laptop, workdir: Path
+) -> None:
+    laptop.save("elsewhere", opencode="/no/such/opencode")
+    path = "/usr/bin:/bin"
+    with terminal(laptop, workdir, "frontend", PATH=path) as opened:
+        assert opened.wait_for_exit() == 7
+        assert "no opencode on this machine" in opened.screen()
+    assert not environment.processes()
