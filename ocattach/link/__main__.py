@@ -3,7 +3,11 @@
 import os
 import sys
 
-from ocattach.link.process import run
-
 if __name__ == "__main__":
+    # The foreground becomes the TUI, which must not find itself with a child it never had.
+    if os.fork():
+        os._exit(0)
+
+    from ocattach.link.process import run
+
     sys.exit(run(sys.argv[1], os.environ))

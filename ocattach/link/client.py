@@ -79,6 +79,7 @@ def stop_daemon(
 ) -> int | None:
     """End the daemon of an environment, and its link; the daemon's pid, None when none ran."""
     answer = ask(spec, {"do": "stop", "force": force}, foreground, environ, timeout=timeout)
+    await_end(link_files(spec.link_key(), environ))
     stopped: int | None = answer["stopped"]
     return stopped
 
@@ -143,9 +144,8 @@ def start_link(spec: ConnectionSpec, files: LinkFiles, environ: Mapping[str, str
         cwd="/",
         env=dict(environ),
     ) as process:
-        # What it prints first says whether it listens; the process itself goes on without us.
+        # The link leaves this process as soon as it can; what it prints says whether it listens.
         word = read_word(process.stdout, timeout=START_SECONDS)
-        process.returncode = 0
     if word == "ready":
         return connect(files)
     if word != "taken":
@@ -199,13 +199,29 @@ def end_link(key: str, environ: Mapping[str, str]) -> bool:
         while True:
             channel.receive(timeout=END_SECONDS)
     except HungUpError:
+        await_end(files)
         return True
     except TimeoutError as error:
-        raise TimedOutError(
-            f"The link did not end in {END_SECONDS} s", hint=f"Its log: {files.log}"
-        ) from error
+        raise not_ended(files) from error
     finally:
         channel.close()
+
+
+def await_end(files: LinkFiles) -> None:
+    """Wait until the link's process is gone, which holds its lock to the last."""
+    from filelock import FileLock, Timeout  # noqa: PLC0415 - only for who ends links
+
+    lock = FileLock(files.lock, timeout=END_SECONDS, mode=0o600)
+    try:
+        with lock.acquire(poll_interval=PAUSE_SECONDS):
+            return
+    except Timeout as error:
+        raise not_ended(files) from error
+
+
+def not_ended(files: LinkFiles) -> TimedOutError:
+    """The error for a link that goes on."""
+    return TimedOutError(f"The link did not end in {END_SECONDS} s", hint=f"Its log: {files.log}")
 
 
 def end_all_links(environ: Mapping[str, str]) -> int:

@@ -195,7 +195,6 @@ def run(key: str, environ: Mapping[str, str]) -> int:
         link.serve()
     finally:
         link.close()
-        lock.release()
         logger.info("ended")
     return 0
 

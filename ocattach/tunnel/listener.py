@@ -99,6 +99,7 @@ class Listener:
         for switch in self._switches:
             switch.cancel()
         target, self.target = self.target, None
+        serving = list(self._clients.values())
         for client, task in list(self._clients.items()):
             task.cancel()
             client.reset()
@@ -107,8 +108,8 @@ class Listener:
             await self._vacant.wait()
         if target is not None:
             self._close_route(target.route)
-        if self._switches | self._closings:
-            await asyncio.wait(self._switches | self._closings)
+        if ending := self._switches | self._closings | set(serving):
+            await asyncio.wait(ending)
 
     def check(self) -> None:
         """Find out now whether the route is still there."""

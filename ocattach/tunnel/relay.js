@@ -1,6 +1,7 @@
 // The far end of a tunnel: frames on stdin and stdout become TCP connections to this machine's loopback.
 // Runs inside OpenCode (Bun) and on Node >= 16. The protocol is described in frames.py.
 "use strict"
+const fs = require("node:fs")
 const net = require("node:net")
 const [OPEN, OPENED, DATA, WINDOW, EOF, RESET, PING, PONG] = [1, 2, 3, 4, 5, 6, 7, 8]
 const HEADER = 9, LARGEST = 65536, CREDIT = 262144, GRANT = 65536, BACKLOG = 33554432, SILENCE = 90000, STALL = 20000
@@ -43,8 +44,8 @@ class Connection {
       send(OPENED, this.id)
     })
     socket.on("data", (data) => {
-      this.unsent.push(data)
-      this.backlog += data.length
+      this.take(data)
+      if (bun && this.shut && !socket.readableLength) this.takeRest(socket._handle?.fd)
       this.pump()
     })
     socket.on("end", () => {
@@ -59,6 +60,24 @@ class Connection {
     socket.on("close", () => {
       if (socket === this.socket && !this.farEnded) this.reset("ECONNRESET")
     })
+  }
+
+  take(data) {
+    this.unsent.push(data)
+    this.backlog += data.length
+  }
+
+  // When both ends have ended, Bun reads once and closes. What did not fit is taken from under it.
+  takeRest(fd) {
+    try {
+      for (let size = fd > 0; size && this.backlog < BACKLOG; ) {
+        const data = Buffer.allocUnsafe(LARGEST)
+        size = fs.readSync(fd, data)
+        if (size) this.take(data.subarray(0, size))
+      }
+    } catch (error) {
+      if (error.code !== "EAGAIN") this.reset(error.code)
+    }
   }
 
   // What the socket gave goes out as far as credit and stdout allow; the socket is read again when all of it has.
@@ -76,21 +95,26 @@ class Connection {
       send(EOF, this.id)
       this.settle()
     } else if (this.unsent.length || this.credit <= 0 || blocked) this.hold()
-    else this.socket.resume()
+    else this.source()?.resume()
   }
 
   // Once both ends have ended, Bun drops most of what is unread if it is paused. So it is not, as far as memory allows.
   hold() {
     if (bun && this.shut && this.backlog < BACKLOG) return
     this.held = this.shut
-    this.socket.pause()
+    this.source()?.pause()
+  }
+
+  // What is paused and resumed: on Bun each resume of the socket itself reads on, however much it still has.
+  source() {
+    return bun ? this.socket._handle : this.socket
   }
 
   // After the end of one direction Bun reports no reset and no failed write. Mostly its handle is closed then.
   broken() {
     if (!bun || !this.connected) return false
     if (this.sentEnd && this.unwritten && performance.now() - this.moved > STALL) return true
-    return (!this.shut || this.held) && !(this.socket._handle?.readyState > 0)
+    return (!this.shut || this.held) && !(this.source()?.readyState > 0)
   }
 
   write(data) {
@@ -115,7 +139,7 @@ class Connection {
   settle() {
     if (this.nearEnded && !this.unwritten && !this.shut) {
       this.shut = true
-      if (bun) this.socket._handle?.shutdown(), this.socket.resume()
+      if (bun) this.source()?.shutdown(), this.source()?.resume()
       else this.socket.end()
     }
     if (this.sentEnd && this.shut) this.forget()
@@ -134,7 +158,7 @@ class Connection {
 
   abort() {
     connections.delete(this.id)
-    if (bun) this.socket._handle?.terminate()
+    if (bun) this.source()?.terminate()
     else if (this.socket.resetAndDestroy) this.socket.resetAndDestroy()
     this.socket.destroy()
   }

@@ -48,7 +48,7 @@ class Route(ABC):
 
     @abstractmethod
     async def close(self) -> None:
-        """Give up what the route holds; its connections are reset before. Closing twice is harmless."""
+        """Give up what the route holds; its connections are reset. Closing twice, or unstarted, is harmless."""
 
 
 class RelayRoute(Route):
@@ -114,7 +114,7 @@ class DialRoute(Route):
         if self.lost.done():
             raise ConnectionLostError(self.lost.result())
         try:
-            stream = await in_thread(lambda: self._dial(port), discard=Stream.close)
+            stream = await in_thread(lambda: self._dial(port), discard=lambda unwanted: unwanted.close())
         except ConnectionLostError as error:
             self._lose(str(error))
             raise

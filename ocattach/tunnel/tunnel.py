@@ -110,6 +110,7 @@ class Tunnel:
         """
         target = Target(route, remote_port, remote_host)
         if self._closed:
+            asyncio.run(route.close())
             raise ConnectionLostError("The tunnel is closed.")
         switch = asyncio.run_coroutine_threadsafe(self._listener.lead_to(target, within=timeout), self._loop)
         try:

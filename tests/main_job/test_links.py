@@ -32,7 +32,7 @@ def test_disconnecting_ends_link_and_relay_and_leaves_the_daemon(
     ran = laptop.run("--disconnect", "frontend")
 
     assert ran.exit_code == 0
-    assert not laptop.links()
+    wait_until(lambda: not laptop.links(), "the link to end", timeout=1)
     assert not list(laptop.runtime.glob("*.sock"))
     wait_until(lambda: not relays(environment), "the relay to end")
     again = laptop.connect()
@@ -100,7 +100,7 @@ def test_stop_ends_daemon_and_link(environment: Environment, laptop: Laptop) -> 
 
     assert ran.document["stopped"] == pid
     wait_until(lambda: not environment.processes(), "daemon and relay to end")
-    assert not laptop.links()
+    wait_until(lambda: not laptop.links(), "the link to end", timeout=1)
 
 
 @pytest.mark.parametrize("environment", ["docker", "ssh"], indirect=True)

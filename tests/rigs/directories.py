@@ -7,12 +7,14 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+from tests.rigs.leash import end_processes_at
+
 TOP = "/tmp"  # noqa: S108  macOS's own temporary directory alone takes 50 bytes
 
 
 @contextmanager
 def short_directory() -> Iterator[Path]:
-    """A new 0700 directory, removed at the end.
+    """A new 0700 directory, removed at the end, together with what runs for a user whose home it holds.
 
     The path of a unix socket has to stay under 107 bytes, and pytest's own directories are longer.
     """
@@ -20,6 +22,7 @@ def short_directory() -> Iterator[Path]:
     try:
         yield directory
     finally:
+        end_processes_at(directory)  # a daemon would go on writing
         shutil.rmtree(directory, ignore_errors=True)
 
 

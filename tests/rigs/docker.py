@@ -1,7 +1,5 @@
 """A real dockerd of our own: one socket is all that the machine sees of it."""
 
-import itertools
-import os
 import re
 import socket
 from collections.abc import Iterator, Mapping
@@ -12,7 +10,7 @@ from typing import Any, Self
 import docker
 import docker.errors
 
-from tests.rigs import images
+from tests.rigs import cgroups, images
 from tests.rigs.availability import need
 from tests.rigs.container import ContainerRig
 from tests.rigs.namespaces import PROGRAMS, Confined, init_program
@@ -20,10 +18,7 @@ from tests.rigs.opencode import ENVIRONMENT, opencode_bin, opencode_config
 from tests.rigs.waiting import wait_until
 
 NEEDED = (*PROGRAMS, "dockerd", "containerd", "runc", "docker-init", "busybox", "ldd", "iptables")
-CGROUPS = Path("/sys/fs/cgroup")
 CALL = re.compile(r'msg="Calling (\w+) (/\S*)"')
-
-_engine_numbers = itertools.count(1)
 
 
 class DockerEngine:
@@ -39,7 +34,7 @@ class DockerEngine:
         self.directory = directory
         self.url = f"unix://{directory}/docker.sock"
         self.log = directory / "dockerd.log"
-        self._cgroup = f"ocattach-test-{os.getpid()}-{next(_engine_numbers)}"
+        self._cgroup = cgroups.new_name()
         self._daemon: Confined | None = None
         self._client: docker.DockerClient | None = None
 
@@ -60,6 +55,7 @@ class DockerEngine:
     def start(self) -> Self:
         """Start dockerd and return when it answers."""
         self.directory.mkdir(parents=True, exist_ok=True)
+        cgroups.remove_stale()
         (self.directory / "daemon.json").write_text("{}")
         self._daemon = Confined(self._argv(), log=self.log)
         try:
@@ -78,7 +74,7 @@ class DockerEngine:
             self._daemon.kill()
             self._daemon = None
             (self.directory / "docker.sock").unlink(missing_ok=True)
-            self._remove_cgroups()
+            cgroups.remove(self._cgroup)
 
     def calls(self) -> list[str]:
         """The API calls dockerd got so far, such as `POST /v1.41/containers/web/exec`, from its own log."""
@@ -161,17 +157,3 @@ class DockerEngine:
                 return False
         self._client = docker.DockerClient(base_url=self.url, version="auto", timeout=30)
         return True
-
-    def _remove_cgroups(self) -> None:
-        """Remove the empty directories that killed containers leave behind."""
-        for top in (*CGROUPS.glob(f"*/{self._cgroup}"), CGROUPS / self._cgroup):
-            wait_until(lambda top=top: _remove_tree(top), f"{top} to be free")  # type: ignore[misc]
-
-
-def _remove_tree(top: Path) -> bool:
-    for folder, _, _ in os.walk(top, topdown=False):
-        try:
-            Path(folder).rmdir()
-        except OSError:  # the kernel frees a cgroup a moment after its last process
-            return False
-    return True

@@ -7,8 +7,8 @@ import os
 import secrets
 import subprocess
 import sys
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 import psutil
@@ -37,30 +37,35 @@ def leash() -> Iterator[None]:
 
 def marked_processes(mark: str) -> list[psutil.Process]:
     """The processes that carry the mark, wherever they have gone."""
-    return [process for process in psutil.process_iter() if _carries(process, mark)]
+    return _find(lambda environment: environment.get(MARK) == mark)
 
 
-def end_all(mark: str) -> None:
+def end_processes_at(home: Path) -> None:
+    """End what runs for a user whose home is there, or below."""
+    _end_all(lambda environment: Path(environment.get("HOME", "/")).is_relative_to(home))
+
+
+def _end_all(is_meant: Callable[[Mapping[str, str]], bool]) -> None:
     """Kill until nothing is left: a process may start another while it is looked for."""
     for _ in range(PASSES):
-        processes = [process for process in marked_processes(mark) if process.pid != os.getpid()]
+        processes = [process for process in _find(is_meant) if process.pid != os.getpid()]
         if not processes:
             return
         for process in processes:
-            try:
+            with suppress(psutil.NoSuchProcess):
                 process.kill()
-            except psutil.NoSuchProcess:
-                continue
         psutil.wait_procs(processes, timeout=1)
 
 
-def _carries(process: psutil.Process, mark: str) -> bool:
-    try:
-        return process.environ().get(MARK) == mark
-    except (psutil.Error, OSError):
-        return False
+def _find(is_meant: Callable[[Mapping[str, str]], bool]) -> list[psutil.Process]:
+    found = []
+    for process in psutil.process_iter():
+        with suppress(psutil.Error, OSError):
+            if is_meant(process.environ()):
+                found.append(process)
+    return found
 
 
 if __name__ == "__main__":
     sys.stdin.read()  # ends when the test process does, in whatever way
-    end_all(sys.argv[1])
+    _end_all(lambda environment: environment.get(MARK) == sys.argv[1])

@@ -1,7 +1,10 @@
 """Virtual cables between network namespaces, with numbers that two test runs at once do not share."""
 
 import random
+import re
+import subprocess
 from dataclasses import dataclass
+from pathlib import Path
 
 from tests.rigs.namespaces import Confined, run
 
@@ -32,7 +35,15 @@ class Cable:
 
     def remove(self) -> None:
         """Take back what outlives the machine's namespaces."""
-        run("sh", "-c", f"ip route del {_block(self.number)} metric 4000 2>/dev/null || true")
+        _remove_route(self.number)
+
+
+def remove_stale_routes() -> None:
+    """Remove the routes that runs which were killed have left: those without a cable."""
+    for line in run("ip", "route", "show", "type", "unreachable").splitlines():
+        found = re.match(rf"unreachable {re.escape(PREFIX)}\.(\d+)\.0/30 ", line)
+        if found and not Path(f"/sys/class/net/oct{found[1]}").exists():
+            _remove_route(int(found[1]))
 
 
 def connect(far: Confined, near: Confined | None = None) -> Cable:
@@ -62,6 +73,12 @@ def _assign(cable: Cable) -> None:
     for at, device, last in ((_at(cable.near), f"oct{number}", 1), (_at(cable.far), f"eth{number}", 2)):
         run(*at, "ip", "address", "add", f"{PREFIX}.{number}.{last}/30", "dev", device)
         run(*at, "ip", "link", "set", device, "up")
+
+
+def _remove_route(number: int) -> None:
+    """Remove the route of a cable, which may be gone already."""
+    argv = ["ip", "route", "del", "unreachable", _block(number), "metric", "4000"]
+    subprocess.run(argv, capture_output=True, check=False)
 
 
 def _block(number: int) -> str:

@@ -11,7 +11,11 @@ INSTALLED = CHECKOUT / ".tools/bin/opencode"
 PACKAGED = ("opencode-linux-*/bin/opencode", "opencode-darwin-*/bin/opencode")
 EXECUTABLE_MAGIC = (b"\x7fELF", b"\xcf\xfa\xed\xfe")
 
-ENVIRONMENT = {"OPENCODE_DISABLE_MODELS_FETCH": "1", "OPENCODE_DISABLE_AUTOUPDATE": "1"}
+ENVIRONMENT = {
+    "OPENCODE_DISABLE_MODELS_FETCH": "1",
+    "OPENCODE_DISABLE_AUTOUPDATE": "1",
+    "npm_config_offline": "true",  # OpenCode fetches its plugin package into every new home
+}
 """What every daemon under test gets: nothing in a test leaves this machine."""
 
 CONFIG_PATH = ".config/opencode/opencode.json"

@@ -87,6 +87,7 @@ class SSHMachines:
     def start(self) -> Self:
         """Start the machines and return when each answers that can be asked from here."""
         self.directory.mkdir(parents=True, exist_ok=True)
+        links.remove_stale_routes()
         try:
             self._write_accounts()
             for name in self._names:

@@ -97,7 +97,7 @@ class Terminal:
         dead, status, signal_number = self._ask("#{pane_dead},#{pane_dead_status},#{pane_dead_signal}").split(
             ","
         )
-        if dead != "1":
+        if dead != "1" or not (status or signal_number):  # tmux learns of the end before it learns how it was
             return None
         return int(status) if status else 128 + int(signal_number)
 

@@ -12,6 +12,7 @@ import psutil
 import pytest
 
 from tests.rigs.container import ContainerRig
+from tests.rigs.directories import short_directory
 from tests.rigs.docker import DockerEngine
 from tests.rigs.local import LocalMachine
 from tests.rigs.machine import WORKDIR, Machine
@@ -170,9 +171,19 @@ def test_a_local_home_is_empty_but_for_the_model(local: LocalMachine) -> None:
     assert done.stdout.strip().endswith("You said: hello"), done.stderr
 
 
+def test_what_runs_at_a_home_ends_with_its_directory() -> None:
+    with short_directory() as directory:
+        environment = {"HOME": str(directory / "home")}
+        sleeper = subprocess.Popen(["sleep", "1000"], env=environment, start_new_session=True)
+
+    assert sleeper.wait(timeout=5) == -signal.SIGKILL
+    assert not directory.exists()
+
+
 KILLED_RUN = """\
 import subprocess, sys
 from pathlib import Path
+from tests.rigs.directories import short_directory
 from tests.rigs.docker import DockerEngine
 from tests.rigs.leash import leash
 from tests.rigs.ssh import SSHMachines
