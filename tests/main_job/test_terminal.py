@@ -12,10 +12,7 @@ from tests.main_job.laptop import OCATTACH, Laptop
 from tests.rigs.processes import ArgumentRecorder
 from tests.rigs.terminal import Terminal
 
-READY = "Fake One"
-"""The model in the TUI's prompt: it is there once the TUI has all it asked for. One that is told to quit before that
-may hang, by itself too (OpenCode 1.18.33, `opencode attach` without anything of ours: 2 of 8 times)."""
-
+READY = "Ask anything"
 TUI_SECONDS = 40
 
 

@@ -13,8 +13,9 @@ from pathlib import Path
 
 import psutil
 
+from tests.rigs.waiting import wait_until
+
 MARK = "OCATTACH_TEST_RUN"
-PASSES = 20
 
 
 @contextmanager
@@ -47,14 +48,15 @@ def end_processes_at(home: Path) -> None:
 
 def _end_all(is_meant: Callable[[Mapping[str, str]], bool]) -> None:
     """Kill until nothing is left: a process may start another while it is looked for."""
-    for _ in range(PASSES):
+
+    def none_is_left() -> bool:
         processes = [process for process in _find(is_meant) if process.pid != os.getpid()]
-        if not processes:
-            return
         for process in processes:
             with suppress(psutil.NoSuchProcess):
                 process.kill()
-        psutil.wait_procs(processes, timeout=1)
+        return not processes
+
+    wait_until(none_is_left, "marked processes to end")
 
 
 def _find(is_meant: Callable[[Mapping[str, str]], bool]) -> list[psutil.Process]:
