@@ -51,6 +51,9 @@ class Environment:
     connections: Callable[[], int]
     """How many the engine has seen so far, by its own log: execs in a container, log-ins at a host."""
 
+    route: str
+    """What users are told of the way to its daemon."""
+
     missing: Entry | None = None
     """An environment that the same engine does not have."""
 
@@ -91,6 +94,7 @@ def local_environment(request: pytest.FixtureRequest) -> Iterator[Environment]:
             network=Network(Path("/proc/self")),
             processes=lambda: processes_of_home(home),
             connections=lambda: 0,
+            route="direct",
             laptop=machine.home,
         )
 
@@ -123,6 +127,7 @@ def docker_environment(request: pytest.FixtureRequest) -> Iterator[Environment]:
             network=container.network,
             processes=lambda: [p for p in processes_of_container(container) if p not in at_first],
             connections=lambda: sum(call.endswith("/exec") for call in engine.calls()),
+            route="relay",
             missing={"transport": "docker", "container": "frontend-ap"},
             laptop=laptop,
         )
@@ -159,6 +164,7 @@ def ssh_environment(name: str) -> Make:
                 network=machine.network,
                 processes=machine.processes,
                 connections=lambda: machine.log_ins,
+                route="relay" if name == "nofwd" else "ssh",
                 missing={"transport": "ssh", "host": "no-such-host.invalid"},
                 laptop=laptop,
             )

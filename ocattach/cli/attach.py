@@ -7,7 +7,7 @@ from pathlib import Path
 import click
 
 from ocattach.cli.options import Options
-from ocattach.cli.terminal import Person
+from ocattach.cli.terminal import Person, say
 from ocattach.cli.trust import require_trust
 from ocattach.config.last_used import record_use
 from ocattach.config.paths import config_directory, state_directory
@@ -17,6 +17,7 @@ from ocattach.config.spec import ConnectionSpec
 from ocattach.errors import UsageError
 from ocattach.link.client import Attachment, AttachRequest
 from ocattach.link.client import attach as attach_link
+from ocattach.link.files import link_files
 from ocattach.opencode.launch import attach_argv, attach_environ, find_client
 
 
@@ -31,6 +32,9 @@ def attach(options: Options) -> None:
     attachment = attach_link(request, person, os.environ)
     if spec.name:
         record_use(spec.name, state_directory(os.environ))
+    if options.verbose:
+        say(f"Daemon: OpenCode {attachment.version}, port {attachment.port}, pid {attachment.pid} there")
+        say(f"Link: {attachment.url}, log {link_files(spec.link_key(), os.environ).log}")
     if client is None:
         print_attachment(options, spec, attachment)
     else:

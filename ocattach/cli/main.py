@@ -29,7 +29,7 @@ SECTIONS = {
     "Attach": ("workdir", "session", "continue_", "fork", "print_url", "no_start", "trust", "timeout"),
     "Connections": ("save", "list_", "remove", "disconnect", "stop", "all_", "force"),
     "Where": ("user", "identity", "port", "namespace", "context", "container"),
-    "Output": ("output", "verbose", "quiet", "version", "help"),
+    "Output": ("output", "verbose", "quiet", "version"),
 }
 
 

@@ -9,10 +9,10 @@ from ocattach.errors import OcattachError
 
 
 def escape(text: str) -> str:
-    """The text with every control character written out: what an environment says cannot drive the terminal."""
+    """The text without colours and with every control character written out: it cannot drive the terminal."""
     return "".join(
         character if character.isprintable() or character == "\n" else f"\\x{ord(character):02x}"
-        for character in text
+        for character in click.unstyle(text)
     )
 
 

@@ -77,6 +77,23 @@ recorded_daemon() { # sets $d_pid $d_start $d_port $d_password
     [ -n "$d_pid" ] && [ -n "$d_port" ] && start_time "$d_pid" && [ "$started_at" = "$d_start" ] && is_serve "$d_pid"
 }
 
+pause() { sleep 0.05 2>/dev/null || sleep 1; }
+
+# Asked again and again: while OpenCode (1.18.33) installs packages in the background, one TERM is swallowed.
+end_process() { # PID SECONDS: fails when the process goes on, even killed
+    attempts=$(($2 * 20))
+    while start_time "$1"; do
+        case $attempts in
+            0) return 1 ;;
+            10) kill -KILL "$1" ;;
+            *0) kill "$1" ;;
+        esac 2>/dev/null
+        attempts=$((attempts - 1))
+        pause
+    done
+    return 0
+}
+
 say_daemon() { # ORIGIN PID PORT ADDRESS USERNAME PASSWORD
     printf 'ocattach:daemon=%s %s %s %s %s %s\n' "$1" "$2" "$3" "$4" "${5:--}" "${6:--}"
 }

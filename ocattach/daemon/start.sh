@@ -25,8 +25,6 @@ take_lock() { # SECONDS
     done
 }
 
-pause() { sleep 0.05 2>/dev/null || sleep 1; }
-
 fail() { # REASON
     say error "$1"
     [ -r "$log" ] && tail -n 20 "$log" | sed 's/^/ocattach:log=/'
@@ -59,7 +57,7 @@ await_listening() { # SECONDS: sets $port
         start_time "$daemon_pid" || fail daemon-exited
         attempts=$((attempts - 1))
         if [ "$attempts" -le 0 ]; then
-            kill "$daemon_pid"
+            end_process "$daemon_pid" 2
             fail daemon-silent
         fi
         pause
@@ -69,7 +67,7 @@ await_listening() { # SECONDS: sets $port
 record() {
     start_time "$daemon_pid" || fail daemon-exited
     printf 'pid=%s\nstart=%s\nport=%s\npassword=%s\n' "$daemon_pid" "$started_at" "$port" "$password" >"$state/daemon.new" &&
-        mv "$state/daemon.new" "$state/daemon" || { kill "$daemon_pid"; fail state-unwritable; }
+        mv "$state/daemon.new" "$state/daemon" || { end_process "$daemon_pid" 2; fail state-unwritable; }
 }
 
 umask 077

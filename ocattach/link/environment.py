@@ -27,6 +27,9 @@ logger = logging.getLogger(__name__)
 
 Attached = dict[str, Any]
 
+REUSE_SECONDS = 3.0
+"""How long a daemon that was there may take to answer before everything is looked at anew."""
+
 
 class Client(Protocol):
     """A foreground that waits for the environment."""
@@ -47,7 +50,8 @@ class Environment:
         self._tunnel: Tunnel | None = None
         self._daemon: FoundDaemon | None = None
         self._version = ""
-        self._ready_directories: set[str | None] = set()
+        self._directories: dict[str | None, str | None] = {}
+        """The working directories that were seen to be ready, and their absolute paths there."""
 
     @property
     def idle_seconds(self) -> float | None:
@@ -83,15 +87,15 @@ class Environment:
         if handler is None or tunnel is None or daemon is None or tunnel.lost:
             return None
         try:
-            if spec.workdir not in self._ready_directories:
+            if spec.workdir not in self._directories:
                 handler.spec, handler.ask, handler.timeout = spec, client.ask, timeout
                 handler.check_daemon_running()
-            self.make_ready(spec, timeout=min(timeout, 3.0))
+            self.make_ready(handler, spec, timeout=min(timeout, REUSE_SECONDS))
         except (ConnectionLostError, TimedOutError, UnreachableError) as error:
             logger.info("the link's daemon no longer answers: %s", error)
             return None
         client.step(f"Daemon already running on port {daemon.port} ({self._version})")
-        client.step(f"Connected through {tunnel.route_name}")
+        client.step(connected(tunnel))
         return self.attached(spec, started=False)
 
     def bring_up(self, spec: ConnectionSpec, client: Client, *, start: bool, timeout: float) -> Attached:
@@ -103,13 +107,13 @@ class Environment:
             daemon, started = self.find_or_start(handler, client, start=start)
             self._daemon = daemon
             self._tunnel = handler.connect(daemon.port)
-            self.make_ready(spec, timeout=timeout)
+            self.make_ready(handler, spec, timeout=timeout)
         except BaseException:
             self.drop()
             raise
         if not started:
             client.step(f"Daemon already running on port {daemon.port} ({self._version})")
-        client.step(f"Connected through {self._tunnel.route_name}")
+        client.step(connected(self._tunnel))
         logger.info("connected through %s to port %s", self._tunnel.route_name, daemon.port)
         return self.attached(spec, started=started)
 
@@ -131,17 +135,18 @@ class Environment:
             client.step(f"Started daemon on port {status.port}")
         return status.daemon, status.started
 
-    def make_ready(self, spec: ConnectionSpec, *, timeout: float) -> None:
+    def make_ready(self, handler: TransportHandler, spec: ConnectionSpec, *, timeout: float) -> None:
         """See that the daemon answers for the connection's directory."""
         daemon, tunnel = self._daemon, self._tunnel
         if daemon is None or tunnel is None:
             raise ConnectionLostError("There is no connection to the daemon")
         client = DaemonClient(tunnel.url, username=daemon.username, password=daemon.password)
-        if spec.workdir in self._ready_directories:
+        if spec.workdir in self._directories:
             self._version = client.version()
             return
-        self._version = client.await_ready(spec.workdir, timeout=timeout)
-        self._ready_directories.add(spec.workdir)
+        directory = handler.workdir
+        self._version = client.await_ready(directory, timeout=timeout)
+        self._directories[spec.workdir] = directory
 
     def attached(self, spec: ConnectionSpec, *, started: bool) -> Attached:
         """What the foreground needs to use the daemon."""
@@ -152,7 +157,7 @@ class Environment:
             "url": tunnel.url,
             "username": daemon.username,
             "password": daemon.password,
-            "workdir": spec.workdir,
+            "workdir": self._directories.get(spec.workdir),
             "version": self._version,
             "route": tunnel.route_name,
             "port": daemon.port,
@@ -174,10 +179,15 @@ class Environment:
         """Let go of tunnel and handler; the daemon goes on."""
         handler, self._handler = self._handler, None
         self._tunnel = self._daemon = None
-        self._ready_directories.clear()
+        self._directories.clear()
         if handler is not None:
             handler.disconnect()
 
     def close(self) -> None:
         """End it all, also while a client is being served."""
         self.drop()
+
+
+def connected(tunnel: "Tunnel") -> str:
+    """Which way was taken, as a progress line."""
+    return "Connected directly" if tunnel.route_name == "direct" else f"Connected through {tunnel.route_name}"

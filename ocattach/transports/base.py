@@ -55,6 +55,11 @@ class TransportHandler(ABC):
         self.ask = ask
         self.timeout = timeout
 
+    @property
+    def workdir(self) -> str | None:
+        """The connection's working directory as an absolute path there; known once the daemon was looked for."""
+        return self.spec.workdir
+
     @abstractmethod
     def check_available(self) -> Availability:
         """See that the environment is there and can be used: container running, host reachable and authenticated.

@@ -62,6 +62,10 @@ class CommandTransport(TransportHandler):
     def place(self) -> str:
         """The environment as it stands in a sentence: "container frontend-app"."""
 
+    @property
+    def workdir(self) -> str | None:
+        return self._probe.workdir if self._probe else self.spec.workdir
+
     def probe(self) -> Probe:
         """Look at the environment again."""
         request = ProbeRequest(

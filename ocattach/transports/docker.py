@@ -92,10 +92,28 @@ class DockerTransport(CommandTransport):
 
     def engine_arguments(self) -> dict[str, Any]:
         """Where the engine is: the connection's own host, else what DOCKER_HOST and its companions say."""
+        if self._target.context:
+            return self.context_arguments(self._target.context)
         arguments: dict[str, Any] = dict(kwargs_from_env())
         if self._target.host:
             arguments["base_url"] = self._target.host
+        if str(arguments.get("base_url", "")).startswith("ssh://"):
+            raise UnreachableError(
+                f"{self.engine_name} engines behind ssh ({arguments['base_url']}) cannot be used yet",
+                hint="Run ocattach on that host, or forward the engine's socket: ssh -L",
+            )
         return arguments
+
+    def context_arguments(self, name: str) -> dict[str, Any]:
+        """Where the engine of a docker context is."""
+        from docker.context import ContextAPI  # noqa: PLC0415 - only where a context is named
+
+        context = ContextAPI.get_context(name)
+        if context is None:
+            raise EnvironmentNotFoundError(
+                f"There is no docker context {name}", hint="Try: docker context ls"
+            )
+        return {"base_url": context.Host, "tls": context.TLSConfig or False}
 
     @contextmanager
     def translated(self) -> Iterator[None]:

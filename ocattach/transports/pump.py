@@ -8,7 +8,7 @@ import threading
 from collections.abc import Callable
 from typing import Self
 
-CHUNK = 64 * 1024
+CHUNK = 16 * 1024
 JOIN_SECONDS = 5
 
 

@@ -27,6 +27,9 @@ PLAIN = set(f"{string.ascii_letters}{string.digits} ./:=_-,@+")
 SIGNALLED = 255
 DIAGNOSIS = 4096
 DIAL_SECONDS = 10
+WINDOW = 256 * 1024
+"""Bytes that a slow client of a forwarded port lets pile up here; paramiko's own are 2 MiB for each connection."""
+
 FORWARDING_PROHIBITED = 1
 """Reason code "administratively prohibited" (RFC 4254, 5.1)."""
 
@@ -107,7 +110,7 @@ class SSHTransport(CommandTransport):
         address = (self.daemon_host(port), port)
         try:
             channel = connection.transport.open_channel(
-                "direct-tcpip", address, ("127.0.0.1", 0), timeout=DIAL_SECONDS
+                "direct-tcpip", address, ("127.0.0.1", 0), window_size=WINDOW, timeout=DIAL_SECONDS
             )
         except paramiko.ChannelException as error:
             if error.code == FORWARDING_PROHIBITED:

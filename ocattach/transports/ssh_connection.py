@@ -17,7 +17,6 @@ from ocattach.transports.ssh_config import HostConfig, host_config
 
 KEEPALIVE_SECONDS = 15
 PASSWORD_TRIES = 3
-UNSAFE_STRICTNESS = {"no", "off"}
 
 
 @contextmanager
@@ -136,6 +135,9 @@ def check_host_key(config: HostConfig, key: paramiko.PKey, known: list[paramiko.
             f"The host key of {config.alias} is not known ({shown}) and StrictHostKeyChecking is yes: refused",
             hint="Add the key to your known_hosts once you have verified it",
         )
+    if config.strict == "accept-new":
+        remember(config, key)
+        return
     question = (
         f"The authenticity of host {config.alias} ({config.host_key_name}) is not known.\n"
         f"Its key is {shown}.\nConnect and remember it?"

@@ -23,8 +23,8 @@ from ocattach.tunnel.frames import (
 class Channel(asyncio.Transport):
     """A connection in the environment.
 
-    What cannot be sent for want of credit is kept, and the protocol is told at once to write no more:
-    so no more is kept here than was read in one go on the other side.
+    What cannot be sent, for want of credit or because the stream takes no more, is kept, and the protocol is told
+    at once to write no more: so no more is kept here than was read in one go on the other side.
     """
 
     def __init__(
@@ -112,7 +112,10 @@ class Channel(asyncio.Transport):
     def set_congested(self, *, congested: bool) -> None:
         """Whether the stream to the relay can take no more for now."""
         self._congested = congested
-        self._steer()
+        if congested:
+            self._steer()
+        else:
+            self._pump()
 
     def lose(self, error: Exception | None) -> None:
         """The connection is gone, with an error unless it ended both ways or was aborted here."""
@@ -142,7 +145,7 @@ class Channel(asyncio.Transport):
 
     def _pump(self) -> None:
         parts: list[bytes | memoryview] = []
-        while self._unsent and self._credit > 0:
+        while self._unsent and self._credit > 0 and not self._congested:
             data = self._unsent.popleft()
             size = min(len(data), self._credit, DATA_LIMIT)
             if size < len(data):

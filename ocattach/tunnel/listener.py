@@ -166,7 +166,7 @@ class Listener:
             log.debug("A client could not be connected: %s", error)
         finally:
             if client in self._spliced:
-                client.resume_reading()
+                client.begin()
             else:
                 client.reset()
 

@@ -138,7 +138,8 @@ class Multiplexer(asyncio.Protocol):
     def _set_congested(self, *, congested: bool) -> None:
         self._congested = congested
         for channel in list(self._channels.values()):
-            channel.set_congested(congested=congested)
+            if self._congested == congested:  # what one of them sent may have filled the stream again
+                channel.set_congested(congested=congested)
 
     def _skip_banner(self, banner: BannerFinder, data: bytes) -> bytes:
         rest = banner.feed(data)

@@ -106,6 +106,7 @@ class Connection {
   }
 
   // What is paused and resumed: on Bun each resume of the socket itself reads on, however much it still has.
+  // Its handle, too, goes on after a pause while a server fills 100 KiB between two reads.
   source() {
     return bun ? this.socket._handle : this.socket
   }

@@ -25,7 +25,12 @@ variables = st.from_regex(r"[A-Za-z_][A-Za-z0-9_]{0,12}", fullmatch=True).filter
     lambda name: not name.startswith(("OPENCODE_", "OCATTACH_"))
 )
 engines = st.sampled_from(
-    ["unix:///run/user/1000/docker.sock", "tcp://10.0.0.1:2375", "ssh://core@vm:2222/run/podman.sock", "tcp://[::1]:1"]
+    [
+        "unix:///run/user/1000/docker.sock",
+        "tcp://10.0.0.1:2375",
+        "ssh://core@vm:2222/run/podman.sock",
+        "tcp://[::1]:1",
+    ]
 )
 workdirs = st.one_of(
     st.just("~"),
@@ -77,9 +82,7 @@ ssh_hosts = st.builds(
     identity_file=st.none() | selectors,
     jump=st.none() | st.sampled_from(["bastion", "me@bastion:2222,[::1]:22"]),
 )
-daemons = st.builds(
-    HTTPTarget, url=urls, username=st.none() | usernames, password_env=st.none() | variables
-)
+daemons = st.builds(HTTPTarget, url=urls, username=st.none() | usernames, password_env=st.none() | variables)
 targets = st.one_of(containers(), pods(), ssh_hosts, daemons, st.just(LocalTarget()))
 
 specs = st.builds(
@@ -88,9 +91,9 @@ specs = st.builds(
     workdir=st.none() | workdirs,
     daemon_port=st.none() | ports,
     opencode=st.none() | st.just("/opt/opencode/bin/opencode"),
-    env=st.dictionaries(variables, st.text(st.characters(exclude_categories=["Cs"], exclude_characters="\0"))).map(
-        lambda variables: tuple(variables.items())
-    ),
+    env=st.dictionaries(
+        variables, st.text(st.characters(exclude_categories=["Cs"], exclude_characters="\0"))
+    ).map(lambda variables: tuple(variables.items())),
     unset_env=st.lists(variables, max_size=3).map(tuple),
     forward_env=st.lists(variables, max_size=3).map(tuple),
     description=st.text(max_size=30).filter(str.isprintable),

@@ -74,6 +74,9 @@ def test_a_uri_means_an_environment_and_a_directory(text: str, target: Target, w
 
 
 @given(targets, st.none() | workdirs)
+@example(SSHTarget("h"), "/~/app")
+@example(SSHTarget("h"), "~/app")
+@example(LocalTarget(), "/~/app")
 def test_what_is_formatted_is_parsed_to_the_same(target: Target, workdir: str | None) -> None:
     assert parse_uri(format_uri(target, workdir)) == ParsedURI(target, workdir)
 
@@ -82,7 +85,9 @@ schemes = st.sampled_from(["docker", "podman", "ssh", "k8s", "http", "https", "l
 near_uris = st.builds("{}://{}".format, schemes, st.text("ab-/:@?#=&%~[]1é \n\0\u202e.", max_size=20))
 
 
-@given(st.one_of(near_uris, st.text(), schemes.flatmap(lambda scheme: st.text().map(f"{scheme}://{{}}".format))))
+@given(
+    st.one_of(near_uris, st.text(), schemes.flatmap(lambda scheme: st.text().map(f"{scheme}://{{}}".format)))
+)
 @example("docker://\udce9")
 @example("ssh://[::1")
 @example("http://[:]:1")
@@ -111,6 +116,7 @@ def test_any_text_is_a_uri_or_an_invalid_one(text: str) -> None:
         ("docker://c:/a%zz", "two hexadecimal digits"),
         ("docker://c:/a%ff", "not UTF-8"),
         ("docker://c#x", "'#'"),
+        ("ssh://h/a#b", "'#'"),
         ("docker://c?context=a&context=b", "twice"),
         ("docker://c?host=tcp://h&context=a", "exclude each other"),
         ("docker://c?host=ssh://-oProxyCommand=x", "begins with '-'"),
@@ -144,7 +150,8 @@ def test_what_cannot_be_meant_is_refused_with_the_reason(text: str, part: str) -
 
 
 @pytest.mark.parametrize(
-    "text", ["ssh://me:hunter2@host", "docker://root:hunter2@c", "http://me:hunter2@h", "https://me:hunter2@h:1/x"]
+    "text",
+    ["ssh://me:hunter2@host", "docker://root:hunter2@c", "http://me:hunter2@h", "https://me:hunter2@h:1/x"],
 )
 def test_a_password_in_a_uri_is_refused_and_not_repeated(text: str) -> None:
     with pytest.raises(InvalidURIError) as raised:

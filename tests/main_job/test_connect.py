@@ -50,6 +50,7 @@ def test_a_cold_environment_gives_a_url_through_which_opencode_works(
     assert daemon.document["schema"] == 1
     assert daemon.document["name"] == "frontend"
     assert daemon.document["daemon"]["started"]
+    assert daemon.document["route"] == environment.route
     assert daemon.request("GET", "/global/health") == (
         http.client.OK,
         {"healthy": True, "version": daemon.document["version"]},

@@ -6,7 +6,7 @@ import socket
 import subprocess
 import sys
 import tempfile
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 
 from ocattach.execution import Stream
 from ocattach.tunnel.sources import relay_source
@@ -17,12 +17,12 @@ from tests.rigs.opencode import opencode_bin
 class ProcessStream(Stream):
     """A command of this machine whose stdin and stdout are a socket."""
 
-    def __init__(self, argv: Sequence[str], *, environment: Mapping[str, str] | None = None) -> None:
+    def __init__(self, argv: Sequence[str]) -> None:
         self._socket, far = socket.socketpair()
         self._stderr = tempfile.TemporaryFile()  # noqa: SIM115  (closed with the stream)
         with far:
             self.process = subprocess.Popen(
-                argv, stdin=far, stdout=far, stderr=self._stderr, env={**os.environ, **(environment or {})}
+                argv, stdin=far.fileno(), stdout=far.fileno(), stderr=self._stderr
             )
 
     @property

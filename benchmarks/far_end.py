@@ -1,0 +1,87 @@
+"""The far end of a measured way: `python -m benchmarks.far_end FD` serves the listening socket it inherits.
+
+A program of its own, so that it shares no interpreter with what is measured. The first byte of a connection says
+what is wanted of it, eight more how many bytes:
+
+e  send back what comes      u  take so many, and answer with one      d  send so many
+"""
+
+import contextlib
+import socket
+import subprocess
+import sys
+import threading
+from collections.abc import Iterator
+
+from tests.rigs.namespaces import Network
+from tests.rigs.opencode import CHECKOUT
+
+CHUNK = 256 * 1024
+BLOCK = bytes(CHUNK)
+
+
+def serve_connection(connection: socket.socket) -> None:
+    with connection, contextlib.suppress(ConnectionError):
+        connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        while wanted := connection.recv(1):
+            if wanted == b"e":
+                echo(connection)
+                return
+            left = int.from_bytes(receive(connection, 8))
+            if wanted == b"u":
+                take(connection, left)
+                connection.sendall(b"!")
+            else:
+                give(connection, left)
+
+
+def echo(connection: socket.socket) -> None:
+    while data := connection.recv(CHUNK):
+        connection.sendall(data)
+
+
+def take(connection: socket.socket, left: int) -> None:
+    while left and (data := connection.recv(min(left, CHUNK))):
+        left -= len(data)
+
+
+def give(connection: socket.socket, left: int) -> None:
+    while left:
+        connection.sendall(BLOCK[:left])
+        left -= min(left, CHUNK)
+
+
+def receive(connection: socket.socket, count: int) -> bytes:
+    data = b""
+    while len(data) < count:
+        more = connection.recv(count - len(data))
+        if not more:
+            raise ConnectionResetError
+        data += more
+    return data
+
+
+@contextlib.contextmanager
+def far_end(network: Network) -> Iterator[int]:
+    """The server, listening on the loopback of an environment; its port."""
+    with network.listen(0) as listener:
+        number = listener.fileno()
+        argv = [sys.executable, "-m", "benchmarks.far_end", str(number)]
+        with subprocess.Popen(
+            argv, pass_fds=[number], cwd=CHECKOUT, stdin=subprocess.DEVNULL, start_new_session=True
+        ) as process:
+            try:
+                yield listener.getsockname()[1]
+            finally:
+                process.kill()
+
+
+def main() -> None:
+    listener = socket.socket(fileno=int(sys.argv[1]))
+    while True:
+        connection, _ = listener.accept()
+        threading.Thread(target=serve_connection, args=(connection,), daemon=True).start()
+
+
+if __name__ == "__main__":
+    main()

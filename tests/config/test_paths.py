@@ -1,0 +1,145 @@
+import os
+import stat
+import tempfile
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from ocattach.config.paths import (
+    LONGEST_SOCKET_PATH,
+    SOCKET_NAME,
+    config_directory,
+    runtime_directory,
+    state_directory,
+)
+from ocattach.errors import ConfigurationError
+
+
+@pytest.fixture
+def short() -> Iterator[Path]:
+    """A directory whose path leaves room for more."""
+    with tempfile.TemporaryDirectory(prefix="oc", dir="/tmp") as path:
+        yield Path(path)
+
+
+def mode(path: Path) -> int:
+    return stat.S_IMODE(path.stat().st_mode)
+
+
+def test_our_own_variables_come_first() -> None:
+    environ = {"HOME": "/h", "XDG_CONFIG_HOME": "/c", "XDG_STATE_HOME": "/s"}
+
+    assert config_directory({**environ, "OCATTACH_CONFIG_DIR": "/mine"}) == Path("/mine")
+    assert state_directory({**environ, "OCATTACH_STATE_DIR": "/mine"}) == Path("/mine")
+
+
+def test_xdg_comes_second() -> None:
+    environ = {"HOME": "/h", "XDG_CONFIG_HOME": "/c", "XDG_STATE_HOME": "/s"}
+
+    assert config_directory(environ) == Path("/c/ocattach")
+    assert state_directory(environ) == Path("/s/ocattach")
+
+
+@pytest.mark.parametrize(
+    "environ", [{"HOME": "/h"}, {"HOME": "/h", "XDG_CONFIG_HOME": "", "XDG_STATE_HOME": "rel"}]
+)
+def test_home_comes_last(monkeypatch: pytest.MonkeyPatch, environ: dict[str, str]) -> None:
+    monkeypatch.setattr("sys.platform", "linux")
+
+    assert config_directory(environ) == Path("/h/.config/ocattach")
+    assert state_directory(environ) == Path("/h/.local/state/ocattach")
+
+
+def test_macos_has_its_own_place(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("sys.platform", "darwin")
+
+    assert config_directory({"HOME": "/Users/kim"}) == Path("/Users/kim/Library/Application Support/ocattach")
+    assert state_directory({"HOME": "/Users/kim"}) == Path("/Users/kim/Library/Application Support/ocattach")
+
+
+@pytest.mark.parametrize("variable", ["OCATTACH_CONFIG_DIR", "OCATTACH_STATE_DIR", "OCATTACH_RUNTIME_DIR"])
+def test_a_relative_directory_is_refused_by_the_name_of_its_variable(variable: str) -> None:
+    lookup = {
+        "OCATTACH_CONFIG_DIR": config_directory,
+        "OCATTACH_STATE_DIR": state_directory,
+        "OCATTACH_RUNTIME_DIR": runtime_directory,
+    }[variable]
+
+    with pytest.raises(ConfigurationError, match=f"{variable} must be an absolute path"):
+        lookup({variable: "here"})
+
+
+def test_a_runtime_directory_is_made_for_the_user_alone(short: Path) -> None:
+    before = os.umask(0)
+    try:
+        path = runtime_directory({"OCATTACH_RUNTIME_DIR": str(short / "run/deep")})
+    finally:
+        os.umask(before)
+
+    assert path == short / "run/deep"
+    assert mode(path) == 0o700
+
+
+def test_the_login_directory_is_used_where_there_is_one(short: Path) -> None:
+    assert runtime_directory({"XDG_RUNTIME_DIR": str(short)}) == short / "ocattach"
+    assert mode(short / "ocattach") == 0o700
+
+
+@pytest.mark.parametrize("value", ["", "relative", "/does/not/exist", "/" + "x" * 90])
+def test_without_a_usable_login_directory_there_is_a_private_one(value: str) -> None:
+    path = runtime_directory({"XDG_RUNTIME_DIR": value})
+
+    assert path == Path(f"/tmp/ocattach-{os.getuid()}")  # noqa: S108 - this is what is tested
+    assert mode(path) == 0o700
+    assert path.stat().st_uid == os.getuid()
+
+
+@pytest.mark.skipif(os.getuid() != 0, reason="only root can make directories of other users")
+def test_a_login_directory_of_another_user_is_left_alone(short: Path) -> None:
+    os.chown(short, 65534, 65534)
+
+    assert short not in runtime_directory({"XDG_RUNTIME_DIR": str(short)}).parents
+
+
+@pytest.mark.skipif(os.getuid() != 0, reason="only root can make directories of other users")
+def test_a_runtime_directory_of_another_user_is_refused(short: Path) -> None:
+    os.chown(short, 65534, 65534)
+    short.chmod(0o700)
+
+    with pytest.raises(ConfigurationError, match="belongs to another user"):
+        runtime_directory({"OCATTACH_RUNTIME_DIR": str(short)})
+
+
+@pytest.mark.parametrize("open_mode", [0o755, 0o770, 0o701])
+def test_a_runtime_directory_that_is_open_to_others_is_refused(short: Path, open_mode: int) -> None:
+    short.chmod(open_mode)
+
+    with pytest.raises(ConfigurationError, match="open to other users") as raised:
+        runtime_directory({"OCATTACH_RUNTIME_DIR": str(short)})
+
+    assert raised.value.hint.endswith(f"chmod 700 {short}")
+
+
+def test_a_link_in_place_of_the_runtime_directory_is_refused(short: Path) -> None:
+    (short / "real").mkdir(mode=0o700)
+    (short / "link").symlink_to(short / "real")
+
+    with pytest.raises(ConfigurationError, match="no directory"):
+        runtime_directory({"OCATTACH_RUNTIME_DIR": str(short / "link")})
+
+
+def test_a_file_in_place_of_the_runtime_directory_is_refused(short: Path) -> None:
+    (short / "file").write_text("")
+
+    with pytest.raises(ConfigurationError, match="cannot be made"):
+        runtime_directory({"OCATTACH_RUNTIME_DIR": str(short / "file")})
+
+
+def test_a_runtime_directory_has_room_for_the_name_of_a_socket(short: Path) -> None:
+    longest = LONGEST_SOCKET_PATH - SOCKET_NAME - 2
+    fitting = str(short / ("x" * (longest - len(str(short)) - 1)))
+
+    assert len(str(runtime_directory({"OCATTACH_RUNTIME_DIR": fitting}))) == longest
+    with pytest.raises(ConfigurationError, match="too long"):
+        runtime_directory({"OCATTACH_RUNTIME_DIR": f"{fitting}x"})

@@ -1,0 +1,267 @@
+import json
+import os
+from pathlib import Path
+
+import pytest
+
+from ocattach.config.files import LARGEST, Problem
+from ocattach.config.project import find_in_project, project_definitions, project_directories
+from ocattach.config.spec import ConnectionSpec
+from ocattach.errors import ConfigurationError
+from tests.config.conftest import Desk
+
+FILES = ["opencode.json", "opencode.jsonc", ".opencode/ocattach.json", ".opencode/ocattach.jsonc"]
+WEB = {"transport": "docker", "container": "web"}
+
+
+def container(name: str) -> dict[str, object]:
+    return {"transport": "docker", "container": name}
+
+
+def problems(cwd: Path) -> list[Problem]:
+    return [item for item in project_definitions(cwd) if isinstance(item, Problem)]
+
+
+def shown(name: str, cwd: Path) -> str | None:
+    spec = find_in_project(name, cwd)
+    return spec.display() if spec else None
+
+
+@pytest.mark.parametrize("file", FILES)
+def test_a_definition_is_found_in_each_kind_of_file(desk: Desk, file: str) -> None:
+    path = desk.define({"web": WEB}, file)
+
+    spec = find_in_project("web", desk.project)
+
+    assert spec is not None
+    assert spec.display() == "docker://web"
+    assert spec.name == "web"
+    assert (spec.source.kind, spec.source.path) == ("project", path)
+
+
+@pytest.mark.parametrize("file", FILES)
+def test_comments_and_trailing_commas_are_allowed(desk: Desk, file: str) -> None:
+    path = desk.define({}, file)
+    path.write_text(
+        '{ // ours\n "environments": { "web": { "transport": "docker", "container": "web", }, }, }'
+    )
+
+    assert shown("web", desk.project) == "docker://web"
+
+
+def test_a_definition_is_found_below_experimental_too(desk: Desk) -> None:
+    (desk.project / "opencode.json").write_text(json.dumps({"experimental": {"environments": {"web": WEB}}}))
+
+    assert shown("web", desk.project) == "docker://web"
+
+
+def test_the_top_level_counts_more_than_experimental(desk: Desk) -> None:
+    document = {
+        "environments": {"web": container("a")},
+        "experimental": {"environments": {"web": container("b")}},
+    }
+    (desk.project / "opencode.json").write_text(json.dumps(document))
+
+    assert shown("web", desk.project) == "docker://a"
+
+
+def test_opencodes_own_settings_do_not_disturb(desk: Desk) -> None:
+    (desk.project / "opencode.json").write_text(
+        json.dumps({"model": "x/y", "experimental": {"hook": 1}, "environments": {"web": WEB}})
+    )
+
+    assert problems(desk.project) == []
+    assert shown("web", desk.project) == "docker://web"
+
+
+def test_the_nearest_definition_counts(desk: Desk) -> None:
+    desk.define({"web": container("far"), "api": container("api")})
+    desk.define({"web": container("near")}, "packages/shop/opencode.json")
+    inner = desk.project / "packages/shop/src"
+    inner.mkdir()
+
+    assert shown("web", inner) == "docker://near"
+    assert shown("api", inner) == "docker://api"
+    assert shown("web", desk.project) == "docker://far"
+
+
+def test_in_one_directory_our_own_file_counts_more(desk: Desk) -> None:
+    desk.define({"web": container("opencode")}, "opencode.json")
+    desk.define({"web": container("ours")}, ".opencode/ocattach.json")
+
+    assert shown("web", desk.project) == "docker://ours"
+
+
+def test_nothing_above_the_git_tree_is_read(desk: Desk) -> None:
+    (desk.project.parent / "opencode.json").write_text(json.dumps({"environments": {"web": WEB}}))
+
+    assert shown("web", desk.project) is None
+
+
+def test_a_worktree_is_a_git_tree(desk: Desk) -> None:
+    desk.define({"web": WEB})
+    tree = desk.project / "trees/fix"
+    tree.mkdir(parents=True)
+    (tree / ".git").write_text("gitdir: ../../.git/worktrees/fix")
+
+    assert shown("web", tree) is None
+
+
+def test_outside_a_git_tree_only_the_working_directory_is_read(tmp_path: Path) -> None:
+    inner = tmp_path / "a/b"
+    inner.mkdir(parents=True)
+    (tmp_path / "a/opencode.json").write_text(json.dumps({"environments": {"web": WEB}}))
+
+    assert project_directories(inner) == [inner]
+    assert shown("web", inner) is None
+    assert shown("web", tmp_path / "a") == "docker://web"
+
+
+def test_a_linked_working_directory_is_where_it_really_is(desk: Desk, tmp_path: Path) -> None:
+    desk.define({"web": WEB})
+    (desk.project / "src").mkdir()
+    (tmp_path / "link").symlink_to(desk.project / "src")
+
+    assert shown("web", tmp_path / "link") == "docker://web"
+
+
+@pytest.mark.parametrize(
+    ("entry", "key"),
+    [
+        ({"transport": "ssh", "host": "h", "identity_file": "~/.ssh/id"}, "identity_file"),
+        (
+            {"transport": "http", "url": "http://h", "password_command": ["sh", "-c", "id"]},
+            "password_command",
+        ),
+        ({"transport": "http", "url": "http://h", "headers": {"X-Token": "t"}}, "headers"),
+        ({"transport": "local", "opencode": "./evil"}, "opencode"),
+        ({"transport": "local", "env": {"LD_PRELOAD": "./evil.so"}}, "env"),
+    ],
+)
+def test_a_project_cannot_set_what_acts_on_this_machine(
+    desk: Desk, entry: dict[str, object], key: str
+) -> None:
+    path = desk.define({"bad": entry, "web": WEB})
+
+    with pytest.raises(ConfigurationError) as raised:
+        find_in_project("bad", desk.project)
+
+    assert raised.value.message == f"{path}: environments: bad: {key} cannot be set by a project's file"
+    assert "ocattach --save bad" in raised.value.hint
+    assert shown("web", desk.project) == "docker://web"
+
+
+@pytest.mark.parametrize("jump", ["-oProxyCommand=id", "$(id)", "h;id", "sh -c id", "h,-x"])
+def test_a_project_cannot_smuggle_a_command_into_a_jump(desk: Desk, jump: str) -> None:
+    desk.define({"bad": {"transport": "ssh", "host": "h", "jump": jump}})
+
+    with pytest.raises(ConfigurationError, match="jump"):
+        find_in_project("bad", desk.project)
+
+
+@pytest.mark.parametrize(
+    "key", ["proxy_command", "strict_host_key_checking", "StrictHostKeyChecking", "known_hosts"]
+)
+def test_there_is_no_key_for_commands_and_host_key_checks(desk: Desk, key: str) -> None:
+    desk.define({"bad": {"transport": "ssh", "host": "h", key: "no"}})
+
+    with pytest.raises(ConfigurationError, match=f"ssh has no key '{key}'"):
+        find_in_project("bad", desk.project)
+
+
+def test_a_bad_entry_is_reported_without_losing_the_good_ones(desk: Desk) -> None:
+    path = desk.define(
+        {
+            "typo": {"transport": "docker", "contianer": "c"},
+            "empty": {},
+            "list": [],
+            "bad name": WEB,
+            "session": WEB,
+            "web": WEB,
+        }
+    )
+
+    found = list(project_definitions(desk.project))
+
+    assert [item.name for item in found if isinstance(item, ConnectionSpec)] == ["web"]
+    by_name = {item.name: item for item in found if isinstance(item, Problem)}
+    assert set(by_name) == {"typo", "empty", "list", "bad name", "session"}
+    assert by_name["typo"].error.message == f"{path}: environments: typo: docker has no key 'contianer'"
+    assert by_name["typo"].error.hint.startswith("Did you mean container")
+
+
+def test_a_bad_nearer_definition_does_not_send_one_to_a_farther_environment(desk: Desk) -> None:
+    desk.define({"web": container("far")})
+    desk.define({"web": {"transport": "docker"}}, "inner/opencode.json")
+
+    with pytest.raises(ConfigurationError, match="docker needs container"):
+        find_in_project("web", desk.project / "inner")
+
+
+def test_an_unreadable_nearer_file_does_not_send_one_to_a_farther_environment(desk: Desk) -> None:
+    desk.define({"web": container("far")})
+    desk.define({}, "inner/opencode.json").write_text('{"environments": ')
+
+    with pytest.raises(ConfigurationError, match=r"inner/opencode\.json: this is no JSON"):
+        find_in_project("web", desk.project / "inner")
+
+
+def test_an_unreadable_farther_file_does_not_hurt(desk: Desk) -> None:
+    desk.define({}).write_text("{")
+    desk.define({"web": WEB}, "inner/opencode.json")
+
+    assert shown("web", desk.project / "inner") == "docker://web"
+
+
+@pytest.mark.parametrize(
+    ("content", "part"),
+    [
+        ('{\n"environments": {\n]', "line 3"),
+        ("", "no JSON"),
+        ("[]", "the file must be an object, not a list"),
+        ('{"environments": []}', "environments must be an object, not a list"),
+        ("[" * 100_000, "too many brackets"),
+        ('{"environments": ' + "9" * 5000 + "}", "no JSON"),
+        ("/*" + " " * LARGEST, "larger than 1024 KiB"),
+    ],
+)
+def test_a_damaged_file_is_one_problem(desk: Desk, content: str, part: str) -> None:
+    path = desk.define({})
+    path.write_text(content)
+
+    (problem,) = problems(desk.project)
+
+    assert problem.name is None
+    assert str(path) in problem.error.message
+    assert part in problem.error.message
+
+
+def test_an_unknown_key_in_our_own_file_is_named_with_the_closest(desk: Desk) -> None:
+    (desk.project / ".opencode").mkdir()
+    (desk.project / ".opencode/ocattach.json").write_text('{"enviroments": {}}')
+
+    (problem,) = problems(desk.project)
+
+    assert "'enviroments'" in problem.error.message
+    assert problem.error.hint == "Did you mean environments?"
+
+
+def test_our_own_file_may_name_its_schema(desk: Desk) -> None:
+    (desk.project / ".opencode").mkdir()
+    (desk.project / ".opencode/ocattach.json").write_text('{"$schema": "x", "environments": {}}')
+
+    assert problems(desk.project) == []
+
+
+def test_a_pipe_or_a_directory_in_place_of_the_file_is_refused_without_waiting(desk: Desk) -> None:
+    os.mkfifo(desk.project / "opencode.json")
+    (desk.project / "opencode.jsonc").mkdir()
+
+    assert ["no regular file" in problem.error.message for problem in problems(desk.project)] == [True, True]
+
+
+def test_a_byte_order_mark_does_not_disturb(desk: Desk) -> None:
+    path = desk.define({"web": WEB})
+    path.write_bytes(b"\xef\xbb\xbf" + path.read_bytes())
+
+    assert shown("web", desk.project) == "docker://web"

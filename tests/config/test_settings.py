@@ -1,0 +1,51 @@
+from pathlib import Path
+
+import pytest
+
+from ocattach.config.settings import Settings, load_settings
+from ocattach.errors import ConfigurationError
+
+
+def test_without_a_file_there_are_defaults(tmp_path: Path) -> None:
+    assert load_settings(tmp_path) == Settings(link_idle_seconds=600, connect_timeout_seconds=60)
+
+
+@pytest.mark.parametrize("content", ["", "# nothing yet\n"])
+def test_an_empty_file_changes_nothing(tmp_path: Path, content: str) -> None:
+    (tmp_path / "config.yaml").write_text(content)
+
+    assert load_settings(tmp_path) == Settings()
+
+
+def test_what_is_set_counts(tmp_path: Path) -> None:
+    (tmp_path / "config.yaml").write_text("link_idle_seconds: 30 # short\nconnect_timeout_seconds: 2.5\n")
+
+    assert load_settings(tmp_path) == Settings(link_idle_seconds=30, connect_timeout_seconds=2.5)
+
+
+@pytest.mark.parametrize(
+    ("content", "message", "hint"),
+    [
+        ("link_idle_secs: 5\n", "no key 'link_idle_secs'", "link_idle_seconds"),
+        ("link_idle_seconds: soon\n", "link_idle_seconds must be a number of seconds, not text", ""),
+        ("link_idle_seconds: true\n", "must be a number of seconds, not true or false", ""),
+        ("link_idle_seconds: -1\n", "more than 0", ""),
+        ("connect_timeout_seconds: 0\n", "more than 0", ""),
+        ("connect_timeout_seconds: .nan\n", "more than 0", ""),
+        ("connect_timeout_seconds: .inf\n", "more than 0", ""),
+        ("connect_timeout_seconds:\n", "must be a number of seconds", ""),
+        ("- a\n", "must be an object", ""),
+        ("a: [\n", "line", ""),
+    ],
+)
+def test_a_wrong_setting_is_named_with_its_file(
+    tmp_path: Path, content: str, message: str, hint: str
+) -> None:
+    (tmp_path / "config.yaml").write_text(content)
+
+    with pytest.raises(ConfigurationError) as raised:
+        load_settings(tmp_path)
+
+    assert str(tmp_path / "config.yaml") in raised.value.message
+    assert message in raised.value.message
+    assert hint in raised.value.hint

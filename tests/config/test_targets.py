@@ -1,0 +1,199 @@
+from pathlib import Path
+from typing import ClassVar, Self
+
+import pytest
+from hypothesis import given
+
+from ocattach.config import targets as targets_module
+from ocattach.config.entry import Entry
+from ocattach.config.targets import (
+    DockerTarget,
+    HTTPTarget,
+    KubernetesTarget,
+    LocalTarget,
+    SSHTarget,
+    Target,
+    target_class,
+    transports,
+)
+from ocattach.config.uri import parse_uri
+from ocattach.config.uri_text import URIParts
+from ocattach.errors import UsageError
+from tests.config.strategies import targets
+
+
+@given(targets)
+def test_an_entry_makes_the_target_it_came_from(target: Target) -> None:
+    assert type(target).from_entry(target.to_entry()) == target
+
+
+@pytest.mark.parametrize(
+    "name", ["-v", "", "a b", "a;b", "a$b", "a\nb", "a\0b", "`id`", "é", ".hidden", "a/b", "a|b"]
+)
+def test_names_that_an_engine_or_shell_would_misread_are_refused(name: str) -> None:
+    for make in (
+        lambda: DockerTarget(container=name),
+        lambda: DockerTarget(compose_project=name, compose_service="api"),
+        lambda: DockerTarget(compose_project="shop", compose_service=name),
+        lambda: DockerTarget(container="c", user=name),
+        lambda: SSHTarget(name),
+        lambda: SSHTarget("h", user=name),
+        lambda: SSHTarget("h", jump=name),
+        lambda: KubernetesTarget(pod=name),
+        lambda: KubernetesTarget(deployment=name),
+        lambda: KubernetesTarget(pod="p", namespace=name),
+        lambda: KubernetesTarget(pod="p", container=name),
+    ):
+        with pytest.raises(UsageError):
+            make()
+
+
+@pytest.mark.parametrize("port", [-1, 0, 65536])
+def test_a_port_is_a_port(port: int) -> None:
+    with pytest.raises(UsageError, match="not between 1 and 65535"):
+        SSHTarget("h", port=port)
+
+
+def test_a_container_is_named_in_one_way() -> None:
+    with pytest.raises(UsageError, match="exclude"):
+        DockerTarget(container="c", compose_project="p", compose_service="s")
+    with pytest.raises(UsageError, match="needs container, or compose"):
+        DockerTarget(compose_project="p")
+
+
+def test_a_pod_is_named_in_one_way() -> None:
+    with pytest.raises(UsageError, match="pod and deployment exclude"):
+        KubernetesTarget(pod="p", deployment="d")
+    with pytest.raises(UsageError, match="k8s needs one of pod"):
+        KubernetesTarget(namespace="n")
+
+
+@pytest.mark.parametrize(
+    "url",
+    [
+        "",
+        "localhost:4096",
+        "ftp://h",
+        "http://",
+        "http://h?x=1",
+        "http://h#x",
+        "http://me@h",
+        "http://h/a b",
+        "http://h:x",
+    ],
+)
+def test_a_url_is_one_of_a_daemon(url: str) -> None:
+    with pytest.raises(UsageError):
+        HTTPTarget(url)
+
+
+def test_one_daemon_has_one_spelling() -> None:
+    assert HTTPTarget("HTTP://LocalHost:4096/") == HTTPTarget("http://localhost:4096")
+
+
+def test_a_header_cannot_begin_another() -> None:
+    with pytest.raises(UsageError, match=r"headers: X"):
+        HTTPTarget("http://h", headers=(("X", "a\r\nY: b"),))
+    with pytest.raises(UsageError, match="no name of a header"):
+        HTTPTarget("http://h", headers=(("X: a\r\nY", "b"),))
+
+
+def test_headers_and_commands_are_in_no_uri_and_headers_in_no_traceback() -> None:
+    target = HTTPTarget("http://h", headers=(("X-Token", "s3cret"),), password_command=("pass", "show", "oc"))
+
+    assert target.uri("/app") == "http://h?workdir=/app"
+    assert "s3cret" not in repr(target)
+
+
+def test_only_local_knows_a_directory_by_itself() -> None:
+    assert LocalTarget().default_workdir(Path("/src/shop")) == "/src/shop"
+    assert DockerTarget(container="c").default_workdir(Path("/src/shop")) is None
+
+
+@pytest.mark.parametrize("scheme", transports())
+def test_each_transport_has_its_class(scheme: str) -> None:
+    assert target_class(scheme).scheme == scheme
+
+
+def test_every_class_can_be_imported_from_the_package() -> None:
+    for name in targets_module.__all__:
+        assert getattr(targets_module, name).__name__ == name
+    with pytest.raises(AttributeError):
+        targets_module.DokerTarget  # type: ignore[attr-defined]  # noqa: B018
+
+
+def test_an_unknown_transport_is_refused_with_the_closest() -> None:
+    with pytest.raises(UsageError) as raised:
+        target_class("dcoker")
+
+    assert raised.value.hint == "Did you mean docker?"
+
+
+def test_an_unlike_transport_is_refused_with_all_there_are() -> None:
+    with pytest.raises(UsageError) as raised:
+        target_class("xyzzy")
+
+    for scheme in transports():
+        assert scheme in raised.value.hint
+
+
+class MachineTarget(Target):
+    """A target as another package would bring it."""
+
+    scheme: ClassVar[str] = "vm"
+    keys: ClassVar[tuple[str, ...]] = ("machine",)
+
+    def __init__(self, machine: str) -> None:
+        self.machine = machine
+
+    @classmethod
+    def from_entry(cls, entry: Entry) -> Self:
+        return cls(str(entry["machine"]))
+
+    def to_entry(self) -> dict[str, object]:
+        return {"machine": self.machine}
+
+    @classmethod
+    def from_uri(cls, parts: URIParts) -> tuple[Self, str | None]:
+        return cls(parts.body), None
+
+    def uri(self, workdir: str | None = None) -> str:
+        return f"vm://{self.machine}{workdir or ''}"
+
+
+class MachineTransport:
+    target = MachineTarget
+
+
+class BareTransport:
+    """Forgot to say what its target is."""
+
+
+def install_plugin(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, value: str) -> None:
+    """Put on the path what an installed distribution leaves there."""
+    metadata = tmp_path / "vm_plugin-1.0.dist-info"
+    metadata.mkdir()
+    (metadata / "METADATA").write_text("Metadata-Version: 2.1\nName: vm-plugin\nVersion: 1.0\n")
+    (metadata / "entry_points.txt").write_text(f"[ocattach.transports]\nvm = {value}\n")
+    monkeypatch.syspath_prepend(tmp_path)
+
+
+def test_another_package_can_bring_a_transport(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    install_plugin(tmp_path, monkeypatch, f"{__name__}:MachineTransport")
+
+    target = parse_uri("vm://build-7").target
+
+    assert isinstance(target, MachineTarget)
+    assert target.machine == "build-7"
+
+
+@pytest.mark.parametrize("value", ["no_such_module:X", f"{__name__}:BareTransport", f"{__name__}:Missing"])
+def test_a_broken_transport_of_another_package_is_named(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, value: str
+) -> None:
+    install_plugin(tmp_path, monkeypatch, value)
+
+    with pytest.raises(UsageError) as raised:
+        parse_uri("vm://build-7")
+
+    assert value in raised.value.message

@@ -1,0 +1,140 @@
+"""What the pages say is so: options, exit codes, files, definitions."""
+
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from ocattach import errors
+from ocattach.config.files import Problem
+from ocattach.config.project import project_definitions
+from ocattach.config.resolver import resolve
+from ocattach.config.settings import Settings, load_settings
+from tests.docs.markdown import (
+    CHECKOUT,
+    CONTRIBUTING,
+    PAGES,
+    README,
+    Block,
+    blocks,
+    commands,
+    inline_code,
+    links,
+    table_rows,
+)
+
+OPTION = re.compile(r"(?<![\w-])--?[a-z][a-z-]*")
+OURS = re.compile(r"(?:ocattach\b|-)")
+URI = re.compile(r"\w+://[^…]+")
+NO_ERROR = {0, 130}
+"""Exit codes that no error of ours has: success, and an interruption."""
+
+by_name = pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
+
+
+def definitions() -> list[Block]:
+    """The blocks of the README that show a project's file, whose path is their first line's comment."""
+    return [block for block in blocks(README) if block.language == "jsonc"]
+
+
+@by_name
+def test_every_option_exists(page: Path) -> None:
+    ran = subprocess.run(
+        [sys.executable, "-m", "ocattach", "--help"], check=True, capture_output=True, text=True
+    )
+    ours = [command.partition("|")[0] for command in commands(page) if OURS.match(command)]
+    named = {option for command in ours for option in OPTION.findall(command.partition(" -- ")[0])}
+
+    assert named <= {*OPTION.findall(ran.stdout), "--help"}
+
+
+@by_name
+def test_every_make_target_exists(page: Path) -> None:
+    targets = re.findall(r"^([a-z-]+):", (CHECKOUT / "Makefile").read_text(), re.MULTILINE)
+    named = {command.split()[1] for command in commands(page) if command.startswith("make ")}
+
+    assert named <= set(targets)
+
+
+@by_name
+def test_every_link_leads_somewhere(page: Path) -> None:
+    headings = re.findall(r"^#+ (.+)$", page.read_text(), re.MULTILINE)
+    anchors = {"#" + re.sub(r"[^\w -]", "", heading).lower().replace(" ", "-") for heading in headings}
+    local = [link for link in links(page) if "://" not in link]
+
+    assert [link for link in local if link not in anchors and not (CHECKOUT / link).exists()] == []
+
+
+@by_name
+def test_every_file_that_is_named_exists(page: Path) -> None:
+    places = ("ocattach/", "tests/", "scripts/", "benchmarks/", ".ci/")
+    named = {code for code in inline_code(page) if code.startswith(places) and " " not in code}
+
+    assert [name for name in sorted(named) if "NAME" not in name and not (CHECKOUT / name).exists()] == []
+
+
+def test_the_table_of_exit_codes_is_that_of_the_errors() -> None:
+    classes = [found for found in vars(errors).values() if isinstance(found, type)]
+    expected: dict[int, set[str]] = {code: set() for code in NO_ERROR}
+    for error in classes:
+        if issubclass(error, errors.OcattachError):
+            expected.setdefault(error.exit_code, set()).add(error.code)
+
+    told = {
+        int(code): set(re.findall(r"`([^`]+)`", names))
+        for code, _, names, _ in table_rows(README, "When something is wrong")
+    }
+
+    assert told == expected
+
+
+@pytest.mark.parametrize("block", definitions(), ids=lambda block: block.code.splitlines()[0])
+def test_every_definition_can_be_used(block: Block, tmp_path: Path) -> None:
+    file = tmp_path / block.code.splitlines()[0].removeprefix("// ")
+    file.parent.mkdir(exist_ok=True)
+    file.write_text(block.code)
+
+    found = list(project_definitions(tmp_path))
+
+    assert found
+    assert [problem.error for problem in found if isinstance(problem, Problem)] == []
+
+
+def test_every_uri_is_one() -> None:
+    named = {found.group() for code in inline_code(README) if (found := URI.fullmatch(code))}
+    named = {uri.replace("PORT", "2222") for uri in named}
+
+    assert {uri.partition("://")[0] for uri in named} >= {"docker", "local", "ssh"}
+    for uri in named:
+        assert resolve(uri, cwd=CHECKOUT, environ={}).display()
+
+
+def test_the_settings_that_are_shown_are_the_defaults(tmp_path: Path) -> None:
+    (block,) = [block for block in blocks(README) if block.language == "yaml"]
+    (tmp_path / "config.yaml").write_text(block.code)
+
+    assert load_settings(tmp_path) == Settings()
+    assert all(f"{name}:" in block.code for name in Settings.__dataclass_fields__)
+
+
+def test_every_command_block_is_run_or_says_why_not() -> None:
+    marks = [block.mark for block in blocks(README) if block.language == "sh"]
+
+    assert marks
+    assert all(re.match(r"run: (local|docker)(, in a terminal)?$|not run: \w", mark) for mark in marks)
+
+
+def test_what_tests_can_require_is_told() -> None:
+    sources = [file.read_text() for file in (CHECKOUT / "tests").rglob("*.py")]
+    required = {name for source in sources for name in re.findall(r'\brequire\("(\w+)"\)', source)}
+
+    assert {row[0].strip("`") for row in table_rows(CONTRIBUTING, "Tests")} == required
+
+
+def test_every_room_is_told() -> None:
+    rooms = {path.name for path in (CHECKOUT / "ocattach").iterdir() if (path / "__init__.py").exists()}
+    (plan,) = [block.code for block in blocks(CONTRIBUTING) if block.section == "Rooms"]
+
+    assert set(re.findall(r"^  (\w+)/", plan, re.MULTILINE)) == rooms

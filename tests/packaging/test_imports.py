@@ -1,0 +1,34 @@
+"""What is not needed is not imported: SDKs take longer to load than a warm connection takes as a whole."""
+
+import json
+import subprocess
+import sys
+
+import pytest
+
+SDKS = {"docker", "kubernetes", "paramiko"}
+SLOW = {*SDKS, "asyncio", "rich", "yaml"}
+
+OWN_SDK = {"docker": {"docker"}, "local": set(), "ssh": {"paramiko"}}
+"""The SDKs that a transport may import."""
+
+
+def imported_by(module: str) -> set[str]:
+    """The top-level names of all modules that are there once a module was imported."""
+    code = f"import json, sys, {module}; print(json.dumps([name for name, found in sys.modules.items() if found]))"
+    printed = subprocess.run([sys.executable, "-c", code], check=True, capture_output=True, text=True).stdout
+    return {name.partition(".")[0] for name in json.loads(printed)}
+
+
+def test_the_command_line_imports_nothing_slow() -> None:
+    assert not imported_by("ocattach.cli") & SLOW
+
+
+@pytest.mark.parametrize("room", ["ocattach.cli.attach", "ocattach.config.resolver", "ocattach.link.client"])
+def test_finding_a_warm_link_imports_nothing_slow(room: str) -> None:
+    assert not imported_by(room) & SLOW
+
+
+@pytest.mark.parametrize("scheme", sorted(OWN_SDK))
+def test_a_transport_imports_no_sdk_but_its_own(scheme: str) -> None:
+    assert imported_by(f"ocattach.transports.{scheme}") & SDKS == OWN_SDK[scheme]

@@ -1,0 +1,146 @@
+"""How tunnels begin, what they carry and how they end."""
+
+import socket
+import threading
+from collections.abc import Callable
+from contextlib import ExitStack
+
+import psutil
+import pytest
+
+from ocattach.errors import ConnectionLostError, TimedOutError
+from ocattach.tunnel.route import DialRoute, DirectRoute, RelayRoute, Route
+from ocattach.tunnel.tunnel import Tunnel
+from tests.rigs.waiting import wait_until
+from tests.tunnel import servers
+from tests.tunnel.relays import ProcessStream, python_relay
+from tests.tunnel.routes import Connect, assert_echoes, deny, relay_route, shell_stream
+
+
+def fail_to_tunnel(script: str) -> None:
+    with Tunnel(RelayRoute(shell_stream(script)), 1, timeout=0.5) as tunnel:
+        raise ConnectionLostError(wait_until(lambda: tunnel.lost, "the tunnel to be lost"))
+
+
+def holdings() -> tuple[int, int, list[str]]:
+    """What a process can forget to give back."""
+    this = psutil.Process()
+    children = [child.name() for child in this.children(recursive=True)]
+    return threading.active_count(), this.num_fds(), children
+
+
+def test_every_route_carries_a_connection(
+    make_route: Callable[[], Route], echo_port: int, opened: ExitStack, connect: Connect
+) -> None:
+    tunnel = opened.enter_context(Tunnel(make_route(), echo_port))
+
+    assert_echoes(connect(tunnel))
+
+
+def test_every_route_carries_the_end_of_input(
+    make_route: Callable[[], Route], opened: ExitStack, connect: Connect
+) -> None:
+    with servers.server(servers.answer_at_the_end) as port:
+        client = connect(opened.enter_context(Tunnel(make_route(), port)))
+        client.sendall(bytes(1 << 20))
+        client.shutdown(socket.SHUT_WR)
+
+        assert servers.receive_all(client) == b"1048576 bytes"
+
+
+def test_every_route_resets_the_client_of_a_server_that_resets(
+    make_route: Callable[[], Route], opened: ExitStack, connect: Connect
+) -> None:
+    with servers.server(servers.reset) as port:
+        client = connect(opened.enter_context(Tunnel(make_route(), port)))
+        client.sendall(b"x")
+
+        with pytest.raises(ConnectionResetError):
+            client.recv(1)
+
+
+@pytest.mark.parametrize(
+    "make_refusing", [relay_route, lambda: DirectRoute("127.0.0.1"), lambda: DialRoute("ssh", deny)]
+)
+def test_a_refused_connection_resets_the_client_and_no_more(
+    make_refusing: Callable[[], Route], opened: ExitStack, connect: Connect
+) -> None:
+    tunnel = opened.enter_context(Tunnel(make_refusing(), servers.free_port()))
+
+    with pytest.raises(ConnectionResetError):
+        connect(tunnel).recv(1)
+    assert tunnel.lost is None
+
+
+def test_the_tunnel_says_what_it_is(echo_port: int, connect: Connect) -> None:
+    with Tunnel(DirectRoute("127.0.0.1"), echo_port) as tunnel:
+        client = connect(tunnel)
+        wait_until(lambda: tunnel.active_connections == 1, "the client to be counted")
+        while_open = tunnel.idle_seconds
+        client.close()
+        wait_until(lambda: tunnel.active_connections == 0, "the client to be gone")
+
+        assert (tunnel.url, tunnel.remote_port) == (f"http://127.0.0.1:{tunnel.port}", echo_port)
+        assert (tunnel.route_name, tunnel.round_trip, tunnel.lost) == ("direct", None, None)
+        assert while_open == 0
+        assert 0 < tunnel.idle_seconds < 10
+
+
+def test_close_leaves_no_thread_file_or_process(make_route: Callable[[], Route], echo_port: int) -> None:
+    with Tunnel(DirectRoute("127.0.0.1"), echo_port):
+        pass  # what is made once for the process is there now
+    before = holdings()
+
+    tunnel = Tunnel(make_route(), echo_port)
+    clients = [socket.create_connection(("127.0.0.1", tunnel.port), timeout=10) for _ in range(10)]
+    for client in clients:
+        assert_echoes(client)
+    tunnel.close()
+
+    for client in clients:
+        with pytest.raises(ConnectionResetError):
+            client.recv(1)
+        client.close()
+    wait_until(lambda: holdings()[1:] == before[1:], "everything to be given back")
+
+
+def test_close_frees_the_port_and_twice_is_harmless(echo_port: int) -> None:
+    tunnel = Tunnel(relay_route(), echo_port)
+    tunnel.close()
+    tunnel.close()
+
+    with pytest.raises(ConnectionRefusedError):
+        socket.create_connection(("127.0.0.1", tunnel.port), timeout=10)
+
+
+@pytest.mark.parametrize(
+    ("script", "error", "message"),
+    [
+        ("echo opencode: not found >&2; exit 127", ConnectionLostError, "opencode: not found"),
+        ("echo Welcome to the shell", ConnectionLostError, "Welcome to the shell"),
+        (r"printf '\0ocattach-relay 2\n'; sleep 60", ConnectionLostError, "speaks version '2'"),
+        ("yes", ConnectionLostError, "did not announce itself within 64 KiB"),
+        ("sleep 60", TimedOutError, "did not announce itself within 0.5 s"),
+        (
+            r"printf '\0ocattach-relay 1\n\377\377\377\377\377\377\377\377\377'",
+            ConnectionLostError,
+            "type, 255",
+        ),
+    ],
+)
+def test_what_is_no_relay_is_told_and_leaves_nothing_behind(
+    script: str, error: type[Exception], message: str
+) -> None:
+    before = holdings()
+
+    with pytest.raises(error, match=message):
+        fail_to_tunnel(script)
+
+    wait_until(lambda: holdings() == before, "everything to be given back")
+
+
+def test_noise_before_the_banner_does_not_matter(echo_port: int, opened: ExitStack, connect: Connect) -> None:
+    stream = ProcessStream(["sh", "-c", 'echo "Welcome!"; exec "$@"', "sh", *python_relay()])
+    tunnel = opened.enter_context(Tunnel(RelayRoute(stream), echo_port))
+
+    assert_echoes(connect(tunnel))
