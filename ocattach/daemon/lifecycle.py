@@ -1,10 +1,20 @@
 """Starting and ending the daemon of an environment."""
 
+import re
 from dataclasses import dataclass
 
 from ocattach.daemon.probe import FoundDaemon, daemons
 from ocattach.daemon.report import Report, RunCommand, parse_report, script_argv, script_input
-from ocattach.errors import DaemonStartError, OcattachError, TimedOutError, WorkdirNotFoundError
+from ocattach.errors import (
+    DaemonStartError,
+    EnvironmentConfigError,
+    OcattachError,
+    TimedOutError,
+    WorkdirNotFoundError,
+)
+
+REJECTED_CONFIG = re.compile(r"Config file at (\S+) is not valid JSON|Configuration is invalid at (\S+)")
+"""How `opencode serve` ends when it cannot even read its configuration (1.18.33)."""
 
 STOP_SECONDS = 5
 ANSWER_SECONDS = 5
@@ -86,6 +96,11 @@ def start_error(report: Report, request: StartRequest, timeout: float) -> Ocatta
                 f"opencode serve did not listen within {timeout:.0f} s"
                 + (f"; its log ends:\n{log}" if log else ""),
                 hint="Give it longer with --timeout",
+            )
+        case "daemon-exited" if rejected := REJECTED_CONFIG.search(log):
+            return EnvironmentConfigError(
+                f"OpenCode in the environment rejects its configuration {rejected[1] or rejected[2]}:\n{log}",
+                hint="Correct that file there, and connect again",
             )
         case "daemon-exited" if request.port and "ServeError" in log:
             return DaemonStartError(

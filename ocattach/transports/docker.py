@@ -113,7 +113,7 @@ class DockerTransport(CommandTransport):
             raise EnvironmentNotFoundError(
                 f"There is no docker context {name}", hint="Try: docker context ls"
             )
-        return {"base_url": context.Host, "tls": context.TLSConfig or False}
+        return {"base_url": context.Host, "tls": context.TLSConfig}
 
     @contextmanager
     def translated(self) -> Iterator[None]:

@@ -133,16 +133,19 @@ def test_a_missing_working_directory_is_told_before_anything_starts(
     assert not environment.processes()
 
 
+@pytest.mark.parametrize(("content", "reason"), [('{"model": 5}', "model"), ('{"model": ', "ValueExpected")])
 def test_a_broken_configuration_in_the_environment_is_told_with_file_and_reason(
-    environment: Environment, laptop: Laptop
+    environment: Environment, laptop: Laptop, content: str, reason: str
 ) -> None:
     file = environment.home / ".config/opencode/opencode.json"
-    file.write_text('{"model": 5}')
-    ran = laptop.run("frontend", "--print-url")
+    file.write_text(content)
+    ran = laptop.run("frontend", "--print-url", "-o", "json")
 
     assert ran.exit_code == 1
-    assert ".config/opencode/opencode.json" in ran.stderr
-    assert "model" in ran.stderr
+    error = ran.document["error"]
+    assert error["code"] == "environment-config"
+    assert ".config/opencode/opencode.json" in error["message"]
+    assert reason in error["message"]
 
 
 @on_docker
