@@ -1,13 +1,13 @@
 """Where our files are: configuration, state, and what lives no longer than a login.
 
-Read from the environment that is handed in, by the rules of XDG and of macOS.
+Our own variables are read from the environment that is handed in; platformdirs knows the rest.
 """
 
 import os
 import stat
-import sys
 from collections.abc import Mapping
 from pathlib import Path
+from typing import Literal
 
 from ocattach.errors import ConfigurationError
 
@@ -24,12 +24,12 @@ OTHERS = stat.S_IRWXG | stat.S_IRWXO
 
 def config_directory(environ: Mapping[str, str]) -> Path:
     """Where saved connections and settings are kept; it need not exist."""
-    return user_directory(environ, "CONFIG", ".config")
+    return user_directory(environ, "CONFIG")
 
 
 def state_directory(environ: Mapping[str, str]) -> Path:
     """Where we keep what we remember by ourselves, such as trust; it need not exist."""
-    return user_directory(environ, "STATE", ".local/state")
+    return user_directory(environ, "STATE")
 
 
 def runtime_directory(environ: Mapping[str, str]) -> Path:
@@ -55,17 +55,15 @@ def runtime_directory(environ: Mapping[str, str]) -> Path:
     return path
 
 
-def user_directory(environ: Mapping[str, str], kind: str, below_home: str) -> Path:
-    """A directory of ours by its override, by XDG, or at the platform's usual place."""
+def user_directory(environ: Mapping[str, str], kind: Literal["CONFIG", "STATE"]) -> Path:
+    """A directory of ours by its override, else where the platform and this process's environment have it."""
     chosen = override(environ, f"OCATTACH_{kind}_DIR")
     if chosen:
         return chosen
-    base = environ.get(f"XDG_{kind}_HOME", "")
-    if base.startswith("/"):
-        return Path(base) / APPLICATION
-    if sys.platform == "darwin":
-        below_home = "Library/Application Support"
-    return home(environ) / below_home / APPLICATION
+    from platformdirs import PlatformDirs  # noqa: PLC0415 - not where the override says all
+
+    places = PlatformDirs(APPLICATION)
+    return places.user_config_path if kind == "CONFIG" else places.user_state_path
 
 
 def login_directory(environ: Mapping[str, str]) -> Path | None:
@@ -92,11 +90,6 @@ def override(environ: Mapping[str, str], variable: str) -> Path | None:
     if not value.startswith("/"):
         raise ConfigurationError(f"{variable} must be an absolute path, not {value!r}")
     return Path(value)
-
-
-def home(environ: Mapping[str, str]) -> Path:
-    """The user's home directory."""
-    return Path(environ.get("HOME") or Path.home())
 
 
 def fits_sockets(directory: Path) -> bool:

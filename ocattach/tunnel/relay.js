@@ -38,6 +38,7 @@ class Connection {
   connect([host, ...others]) {
     const socket = net.connect({ host, port: this.port, allowHalfOpen: true })
     this.socket = socket
+    if (bun) socket._read = () => {} // it would undo every pause of the handle
     socket.on("connect", () => {
       this.connected = true
       socket.setNoDelay(true)
@@ -94,19 +95,29 @@ class Connection {
       this.sentEnd = true
       send(EOF, this.id)
       this.settle()
-    } else if (this.unsent.length || this.credit <= 0 || blocked) this.hold()
+    } else if (this.full()) this.hold()
     else this.source()?.resume()
   }
 
-  // Once both ends have ended, Bun drops most of what is unread if it is paused. So it is not, as far as memory allows.
-  hold() {
-    if (bun && this.shut && this.backlog < BACKLOG) return
-    this.held = this.shut
-    this.source()?.pause()
+  full() {
+    return this.unsent.length || this.credit <= 0 || blocked
   }
 
-  // What is paused and resumed: on Bun each resume of the socket itself reads on, however much it still has.
-  // Its handle, too, goes on after a pause while a server fills 100 KiB between two reads.
+  // On Bun only the handle can be paused, and not while it reads: what it did then has to be undone first.
+  // Once both ends have ended, a pause loses what is unread: so there is none, as far as memory allows.
+  hold() {
+    if (!bun) return this.socket.pause()
+    if (this.holding) return
+    this.holding = true
+    setImmediate(() => {
+      this.holding = false
+      if (!this.full() || (this.shut && this.backlog < BACKLOG)) return
+      this.held = this.shut
+      this.source()?.resume()
+      this.source()?.pause()
+    })
+  }
+
   source() {
     return bun ? this.socket._handle : this.socket
   }

@@ -23,7 +23,7 @@ class Desk:
 
     @property
     def environ(self) -> dict[str, str]:
-        return {"HOME": str(self.home)}
+        return {f"OCATTACH_{kind}_DIR": str(self.home / kind.lower()) for kind in ("CONFIG", "STATE")}
 
     @property
     def saved(self) -> SavedConnections:

@@ -45,7 +45,7 @@ def test_what_is_saved_is_found(desk: Desk) -> None:
     assert found.display() == "docker://frontend-app:/app"
     assert found.name == "frontend"
     assert found.source.kind == "user"
-    assert found.source.path == desk.home / ".config/ocattach/connections/frontend.yaml"
+    assert found.source.path == desk.home / "config/connections/frontend.yaml"
 
 
 def test_saving_returns_what_will_be_found(desk: Desk) -> None:
