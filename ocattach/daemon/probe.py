@@ -18,6 +18,9 @@ class ProbeRequest:
     opencode: str | None = None
     """Path of the program there; None: where it is usually found."""
 
+    port: int | None = None
+    """The port the daemon must have; None for any."""
+
     env: tuple[tuple[str, str], ...] = ()
     unset_env: tuple[str, ...] = ()
 
@@ -70,7 +73,7 @@ class Probe:
 def probe(run: RunCommand, request: ProbeRequest, *, timeout: float) -> Probe:
     """Look at an environment, in one round trip of at most `timeout` seconds."""
     result = run(
-        script_argv("probe.sh", request.workdir or "", request.opencode or ""),
+        script_argv("probe.sh", request.workdir or "", request.opencode or "", str(request.port or "")),
         stdin=script_input(env=request.env, unset=request.unset_env),
         timeout=timeout,
     )

@@ -1,5 +1,5 @@
 # All that has to be known about an environment before a daemon is used or started there, in one answer.
-# Arguments: WORKDIR or "", path of opencode or "".
+# Arguments: WORKDIR or "", path of opencode or "", port the daemon must have or "".
 
 find_opencode() { # PATH-OR-EMPTY: says "opencode" when found, and each place that was looked at
     if [ -n "$1" ]; then
@@ -68,6 +68,7 @@ find_opencode "$2"
 for runtime in node python3; do
     found=$(command -v "$runtime" 2>/dev/null) && say "$runtime" "$found"
 done
-if recorded_daemon; then say_daemon recorded "$d_pid" "$d_port" 0100007F opencode "$d_password"; fi
-[ -d /proc/self ] && hand_started_daemons
+if recorded_daemon; then say_daemon recorded "$d_pid" "$d_port" 0100007F opencode "$d_password"; else d_port=; fi
+# The look at all processes is slow where there are many, and needless once there is a daemon that will do.
+if [ -d /proc/self ] && { [ -z "$d_port" ] || [ "${3:-$d_port}" != "$d_port" ]; }; then hand_started_daemons; fi
 say end 1

@@ -71,6 +71,7 @@ class CommandTransport(TransportHandler):
         request = ProbeRequest(
             workdir=self.spec.workdir,
             opencode=self.spec.opencode,
+            port=self.spec.daemon_port,
             env=self.spec.env,
             unset_env=self.spec.unset_env,
         )

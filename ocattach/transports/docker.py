@@ -1,7 +1,6 @@
 """Docker containers, through the engine's API."""
 
 import socket
-import sys
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -21,6 +20,7 @@ from ocattach.execution import CommandResult, Stream
 from ocattach.transports.base import Ask, Availability
 from ocattach.transports.command import CommandTransport
 from ocattach.transports.exec_stream import ExecDecoder, ExecStream
+from ocattach.transports.optional import without_module
 
 EXEC_FAILED = b"OCI runtime exec failed"
 NOT_FOUND_TEXTS = (b"executable file not found", b"no such file or directory")
@@ -39,23 +39,7 @@ NOT_RUNNING_HINTS = {
 }
 
 
-@contextmanager
-def without_module(name: str) -> Iterator[None]:
-    """Let imports inside believe that an optional module is not installed.
-
-    The docker package imports paramiko whenever it is there (docker/transport/__init__.py, 7.2), which takes longer
-    than everything else together and serves only engines that are reached by ssh.
-    """
-    hidden = name not in sys.modules
-    if hidden:
-        sys.modules[name] = None  # type: ignore[assignment]
-    try:
-        yield
-    finally:
-        if hidden:
-            del sys.modules[name]
-
-
+# docker/transport/__init__.py (7.2) imports paramiko wherever it is installed; only engines behind ssh need it.
 with without_module("paramiko"):
     import docker
     import requests

@@ -6,19 +6,21 @@ import string
 import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
-
-import paramiko
+from typing import TYPE_CHECKING
 
 from ocattach.config.spec import ConnectionSpec
 from ocattach.config.targets.ssh import SSHTarget
-from ocattach.errors import ConnectionLostError, TimedOutError, UnreachableError
+from ocattach.errors import ConnectionLostError, TimedOutError
 from ocattach.execution import CommandResult, Stream
 from ocattach.transports.base import Ask, Availability
 from ocattach.transports.command import CommandTransport
 from ocattach.transports.pump import CHUNK, Pump
-from ocattach.transports.ssh_connection import SSHConnection, translated
+from ocattach.transports.ssh_connection import ForwardingProhibitedError, SSHConnection
 from ocattach.tunnel.route import DialRoute, Route
 from ocattach.tunnel.tunnel import Tunnel
+
+if TYPE_CHECKING:
+    from paramiko import Channel
 
 START_OF_OUTPUT = b"ocattach:output\n"
 """Printed before a command runs: what stands before it came from the login shell's start-up files."""
@@ -27,15 +29,6 @@ PLAIN = set(f"{string.ascii_letters}{string.digits} ./:=_-,@+")
 SIGNALLED = 255
 DIAGNOSIS = 4096
 DIAL_SECONDS = 10
-WINDOW = 256 * 1024
-"""Bytes that a slow client of a forwarded port lets pile up here; paramiko's own are 2 MiB for each connection."""
-
-FORWARDING_PROHIBITED = 1
-"""Reason code "administratively prohibited" (RFC 4254, 5.1)."""
-
-
-class ForwardingProhibitedError(UnreachableError):
-    """The host does not open connections for us (AllowTcpForwarding no); the relay does."""
 
 
 def shell_command(argv: Sequence[str]) -> str:
@@ -83,13 +76,9 @@ class SSHTransport(CommandTransport):
         config = self.connection.config
         return Availability(f"Logged in to {config.hostname} as {config.user}")
 
-    def open_command(self, argv: Sequence[str]) -> paramiko.Channel:
+    def open_command(self, argv: Sequence[str]) -> "Channel":
         """A channel on which the command runs."""
-        connection = self.connection
-        with translated(connection.config, DIAL_SECONDS):
-            channel = connection.transport.open_session(timeout=DIAL_SECONDS)
-            channel.exec_command(shell_command(argv))
-            return channel
+        return self.connection.open_command(shell_command(argv), timeout=DIAL_SECONDS)
 
     def run(self, argv: Sequence[str], *, stdin: bytes = b"", timeout: float) -> CommandResult:
         channel = self.open_command(argv)
@@ -107,18 +96,7 @@ class SSHTransport(CommandTransport):
         connection = self._connection
         if connection is None:
             raise ConnectionLostError(f"The ssh connection to {self.place} is closed")
-        address = (self.daemon_host(port), port)
-        try:
-            channel = connection.transport.open_channel(
-                "direct-tcpip", address, ("127.0.0.1", 0), window_size=WINDOW, timeout=DIAL_SECONDS
-            )
-        except paramiko.ChannelException as error:
-            if error.code == FORWARDING_PROHIBITED:
-                raise ForwardingProhibitedError(f"{self.place} refuses to forward ports") from error
-            raise UnreachableError(f"Nothing listens on port {port} of {self.place}") from error
-        except (OSError, EOFError, paramiko.SSHException) as error:
-            raise ConnectionLostError(f"The ssh connection to {self.place} is gone: {error}") from error
-        return ChannelStream(channel)
+        return ChannelStream(connection.forward(self.daemon_host(port), port, timeout=DIAL_SECONDS))
 
     def connect(self, remote_port: int) -> Tunnel:
         self.check_available()
@@ -145,7 +123,7 @@ class CommandExchange:
     One channel window serves stdout and stderr together (RFC 4254): who reads only one of them may wait for ever.
     """
 
-    def __init__(self, channel: paramiko.Channel, stdin: bytes, timeout: float) -> None:
+    def __init__(self, channel: "Channel", stdin: bytes, timeout: float) -> None:
         self._channel = channel
         self._timeout = timeout
         self._deadline = time.monotonic() + timeout
@@ -204,7 +182,7 @@ class CommandExchange:
 class ChannelStream(Stream):
     """An ssh channel, made a socket by a pump."""
 
-    def __init__(self, channel: paramiko.Channel) -> None:
+    def __init__(self, channel: "Channel") -> None:
         self._channel = channel
         self._stderr = bytearray()
         self._pump = Pump(

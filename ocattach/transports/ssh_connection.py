@@ -7,16 +7,35 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-import paramiko
-from paramiko.hostkeys import HostKeyEntry
-
 from ocattach.config.targets.ssh import SSHTarget
-from ocattach.errors import AuthenticationError, HostKeyError, OcattachError, TimedOutError, UnreachableError
+from ocattach.errors import (
+    AuthenticationError,
+    ConnectionLostError,
+    HostKeyError,
+    OcattachError,
+    TimedOutError,
+    UnreachableError,
+)
 from ocattach.transports.base import Ask, Question
+from ocattach.transports.optional import without_module
 from ocattach.transports.ssh_config import HostConfig, host_config
+
+# paramiko/config.py (5.1) imports invoke, and with it a YAML of its own, for "Match exec", which OpenSSH does for us.
+with without_module("invoke"):
+    import paramiko
+    from paramiko.hostkeys import HostKeyEntry
 
 KEEPALIVE_SECONDS = 15
 PASSWORD_TRIES = 3
+FORWARDING_PROHIBITED = 1
+"""Reason code "administratively prohibited" (RFC 4254, 5.1)."""
+
+WINDOW = 256 * 1024
+"""Bytes that a slow client of a forwarded port lets pile up here; paramiko's own are 2 MiB for each connection."""
+
+
+class ForwardingProhibitedError(UnreachableError):
+    """The host does not open connections for us (AllowTcpForwarding no); the relay does."""
 
 
 @contextmanager
@@ -81,6 +100,31 @@ class SSHConnection:
             log_in(transport, config, ask)
             transport.set_keepalive(KEEPALIVE_SECONDS)
             return transport
+
+    def open_command(self, command: str, *, timeout: float) -> paramiko.Channel:
+        """A channel on which the host's login shell runs a command line."""
+        with translated(self.config, timeout):
+            channel = self.transport.open_session(timeout=timeout)
+            channel.exec_command(command)
+            return channel
+
+    def forward(self, host: str, port: int, *, timeout: float) -> paramiko.Channel:
+        """A connection that the host opens for us; several threads may ask at once.
+
+        Raises ConnectionLostError when the whole connection is gone, ForwardingProhibitedError when the host does
+        not do such things, UnreachableError when nothing listens there.
+        """
+        try:
+            return self.transport.open_channel(
+                "direct-tcpip", (host, port), ("127.0.0.1", 0), window_size=WINDOW, timeout=timeout
+            )
+        except paramiko.ChannelException as error:
+            if error.code == FORWARDING_PROHIBITED:
+                raise ForwardingProhibitedError(f"{self.config.alias} refuses to forward ports") from error
+            raise UnreachableError(f"Nothing listens on port {port} of {self.config.alias}") from error
+        except (OSError, EOFError, paramiko.SSHException) as error:
+            message = f"The ssh connection to {self.config.alias} is gone: {error}"
+            raise ConnectionLostError(message) from error
 
     def close(self) -> None:
         """End every connection, the last one first."""

@@ -6,6 +6,7 @@ Each end stops reading while the other cannot write, so no more than one read is
 import asyncio
 import socket
 import struct
+import threading
 from collections.abc import Callable
 from typing import cast
 
@@ -17,8 +18,15 @@ _RESET_ON_CLOSE = struct.pack("ii", 1, 0)
 READ_SIZE = 64 * 1024
 """Bytes that are read in one go: what each of many connections may have to keep while the other side is slow."""
 
-_shared_buffer = memoryview(bytearray(READ_SIZE))
-"""What is read is copied out of it before anything else is read."""
+
+class _ReadBuffer(threading.local):
+    """One for each event loop, which copies out of it before it reads anything else."""
+
+    def __init__(self) -> None:
+        self.view = memoryview(bytearray(READ_SIZE))
+
+
+_read_buffer = _ReadBuffer()
 
 
 class End(asyncio.Protocol, asyncio.BufferedProtocol):
@@ -55,11 +63,11 @@ class End(asyncio.Protocol, asyncio.BufferedProtocol):
 
     def get_buffer(self, _size_hint: int) -> memoryview:
         """Where to read to; asyncio by itself reads four times as much."""
-        return _shared_buffer
+        return _read_buffer.view
 
     def buffer_updated(self, size: int) -> None:
         """Hand on what was read from a socket."""
-        self.data_received(bytes(_shared_buffer[:size]))
+        self.data_received(bytes(_read_buffer.view[:size]))
 
     def data_received(self, data: bytes) -> None:
         """Hand on what was read."""
