@@ -6,11 +6,7 @@ from collections.abc import Callable
 from ocattach.errors import AuthenticationError
 from ocattach.execution import Stream
 from ocattach.tunnel.route import DialRoute, DirectRoute, RelayRoute, Route
-from ocattach.tunnel.tunnel import Tunnel
-from tests.tunnel import servers
 from tests.tunnel.relays import ProcessStream, python_relay
-
-Connect = Callable[[Tunnel], socket.socket]
 
 
 class SocketStream(Stream):
@@ -44,9 +40,3 @@ ROUTES: dict[str, Callable[[], Route]] = {
     "ssh": lambda: DialRoute("ssh", SocketStream),
     "direct": lambda: DirectRoute("127.0.0.1"),
 }
-
-
-def assert_echoes(client: socket.socket, data: bytes = b"hello") -> None:
-    client.sendall(data)
-
-    assert servers.receive(client, len(data)) == data

@@ -17,6 +17,8 @@ from tests.tunnel import servers
 CHECKOUT = Path(__file__).resolve().parents[2]
 MIB = 1 << 20
 MEMORY_LIMIT = 100 * MIB
+PACE = 0.001
+"""Seconds between two writes of a server that floods: nothing stops Bun while a server writes as fast as it reads."""
 
 
 class Holder:
@@ -68,9 +70,7 @@ def test_readers_that_never_read_stall_nobody_and_cost_no_memory(relay: list[str
         if connection.recv(1) == b"f":
             while True:
                 sent[0] += connection.send(bytes(65536))
-                time.sleep(
-                    0.001
-                )  # Bun reads on, whatever it is told, while 100 KiB are there each time it looks
+                time.sleep(PACE)
         servers.echo(connection)
 
     with servers.server(flood_or_echo) as port, holder(relay, port) as held:

@@ -3,6 +3,7 @@
 import socket
 import threading
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack
 
 import psutil
@@ -13,8 +14,9 @@ from ocattach.tunnel.route import DialRoute, DirectRoute, RelayRoute, Route
 from ocattach.tunnel.tunnel import Tunnel
 from tests.rigs.waiting import wait_until
 from tests.tunnel import servers
+from tests.tunnel.clients import Connect, assert_echoes, exchange
 from tests.tunnel.relays import ProcessStream, python_relay
-from tests.tunnel.routes import Connect, assert_echoes, deny, relay_route, shell_stream
+from tests.tunnel.routes import deny, relay_route, shell_stream
 
 
 def fail_to_tunnel(script: str) -> None:
@@ -144,3 +146,13 @@ def test_noise_before_the_banner_does_not_matter(echo_port: int, opened: ExitSta
     tunnel = opened.enter_context(Tunnel(RelayRoute(stream), echo_port))
 
     assert_echoes(connect(tunnel))
+
+
+def test_tunnels_of_one_process_do_not_mix_their_bytes(echo_port: int, opened: ExitStack) -> None:
+    data = [bytes([number]) * (8 << 20) for number in range(4)]
+    tunnels = [opened.enter_context(Tunnel(DirectRoute("127.0.0.1"), echo_port)) for _ in data]
+
+    with ThreadPoolExecutor(len(data)) as clients:
+        answers = list(clients.map(exchange, tunnels, data))
+
+    assert all(answer == sent for answer, sent in zip(answers, data, strict=True))

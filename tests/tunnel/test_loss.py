@@ -15,8 +15,9 @@ from ocattach.tunnel.route import DialRoute, DirectRoute, RelayRoute, Route
 from ocattach.tunnel.tunnel import Tunnel
 from tests.rigs.waiting import wait_until
 from tests.tunnel import servers
+from tests.tunnel.clients import Connect, assert_echoes
 from tests.tunnel.relays import ProcessStream, python_relay
-from tests.tunnel.routes import Connect, SocketStream, assert_echoes, relay_route, shell_stream
+from tests.tunnel.routes import SocketStream, relay_route, shell_stream
 
 
 def test_a_lost_relay_resets_its_clients_and_says_why(

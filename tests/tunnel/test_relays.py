@@ -2,7 +2,6 @@
 
 import os
 import socket
-import threading
 import time
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
@@ -15,17 +14,12 @@ from ocattach.tunnel.route import RelayRoute
 from ocattach.tunnel.tunnel import Tunnel
 from tests.rigs.waiting import wait_until
 from tests.tunnel import servers
+from tests.tunnel.clients import Connect, exchange, send_and_end
 from tests.tunnel.relays import ProcessStream, through_pipes
 
 MIB = 1 << 20
 BANNER = BANNER_START + b"1\n"
 OpenTunnel = Callable[[int], Tunnel]
-Connect = Callable[[Tunnel], socket.socket]
-
-
-def send_and_end(client: socket.socket, data: bytes) -> None:
-    client.sendall(data)
-    client.shutdown(socket.SHUT_WR)
 
 
 def is_reset(client: socket.socket) -> bool:
@@ -34,17 +28,6 @@ def is_reset(client: socket.socket) -> bool:
     except (ConnectionResetError, BrokenPipeError):
         return True
     return False
-
-
-def exchange(tunnel: Tunnel, data: bytes) -> bytes:
-    """What an echo server gives back for the data, which is sent while the answer is read."""
-    with socket.create_connection(("127.0.0.1", tunnel.port), timeout=60) as client:
-        sender = threading.Thread(target=send_and_end, args=(client, data))
-        sender.start()
-        try:
-            return servers.receive_all(client)
-        finally:
-            sender.join()
 
 
 def test_a_mebibyte_comes_back_identical(open_tunnel: OpenTunnel) -> None:
