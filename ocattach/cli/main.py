@@ -4,6 +4,7 @@ import json
 import os
 import sys
 from collections.abc import Callable, Sequence
+from types import TracebackType
 from typing import Any, NoReturn
 
 import click
@@ -127,8 +128,23 @@ def wants_json(arguments: Sequence[str]) -> bool:
     return any(form in joined for form in ("-o json", "-ojson", "--output json", "--output=json"))
 
 
+def report_defect(kind: type[BaseException], error: BaseException, trace: TracebackType | None) -> None:
+    """Say that this is our fault, and keep the details in a file: a traceback helps nobody on a terminal."""
+    import traceback  # noqa: PLC0415 - only when all else has failed
+
+    from ocattach.config.files import write_text  # noqa: PLC0415
+    from ocattach.config.paths import state_directory  # noqa: PLC0415
+
+    file = state_directory(os.environ) / "defect.log"
+    write_text(file, "".join(traceback.format_exception(kind, error, trace)))
+    Person().error(
+        OcattachError(f"This is a defect of ocattach: {error!r}", hint=f"Please report it, with {file}")
+    )
+
+
 def main(arguments: Sequence[str] | None = None) -> NoReturn:
     """Run the command line; always ends by SystemExit, or as the TUI."""
+    sys.excepthook = report_defect
     arguments = list(sys.argv[1:] if arguments is None else arguments)
     split = arguments.index("--") if "--" in arguments else len(arguments)
     ours, tui = arguments[:split], arguments[split + 1 :]
