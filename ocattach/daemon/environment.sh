@@ -77,11 +77,11 @@ recorded_daemon() { # sets $d_pid $d_start $d_port $d_password
     [ -n "$d_pid" ] && [ -n "$d_port" ] && start_time "$d_pid" && [ "$started_at" = "$d_start" ] && is_serve "$d_pid"
 }
 
-pause() { sleep 0.05 2>/dev/null || sleep 1; }
+pause() { sleep 0.02 2>/dev/null || sleep 1; }
 
 # Asked again and again: while OpenCode (1.18.33) installs packages in the background, one TERM is swallowed.
 end_process() { # PID SECONDS: fails when the process goes on, even killed
-    attempts=$(($2 * 20))
+    attempts=$(($2 * 40)) # of pause, and what is around it
     while start_time "$1"; do
         case $attempts in
             0) return 1 ;;

@@ -12,7 +12,7 @@ take_lock() { # SECONDS
     echo "$$ $started_at" >"$state/lock.$$"
     trap 'rm -f "$state/lock.$$" "$state/lock.held"' EXIT
     trap 'exit 1' HUP INT TERM PIPE
-    attempts=$(($1 * 20))
+    attempts=$(($1 * 40)) # of pause, and what is around it
     until ln "$state/lock.$$" "$state/lock.held" 2>/dev/null; do
         read -r holder since <"$state/lock.held" 2>/dev/null || continue
         start_time "$holder" && [ "$started_at" = "$since" ] || rm -f "$state/lock.held"
@@ -47,7 +47,7 @@ launch() { # OPENCODE PORT: sets $daemon_pid. Deaf to hang-ups and in a session 
 
 # The line comes once requests are answered; the port accepts, and swallows, some earlier.
 await_listening() { # SECONDS: sets $port
-    attempts=$(($1 * 20))
+    attempts=$(($1 * 40)) # of pause, and what is around it
     while :; do
         while IFS= read -r line; do
             case "$line" in

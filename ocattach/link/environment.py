@@ -19,6 +19,7 @@ from ocattach.errors import (
 from ocattach.opencode.api import DaemonClient
 from ocattach.transports import open_handler
 from ocattach.transports.base import Question, TransportHandler
+from ocattach.transports.command import import_tunnel
 
 if TYPE_CHECKING:
     from ocattach.tunnel.tunnel import Tunnel
@@ -102,6 +103,7 @@ class Environment:
         """The whole way: environment, daemon, tunnel, readiness."""
         handler = open_handler(spec, ask=client.ask, timeout=timeout)
         self._handler = handler
+        import_tunnel()
         try:
             client.step(handler.check_available().summary)
             daemon, started = self.find_or_start(handler, client, start=start)

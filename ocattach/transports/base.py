@@ -7,11 +7,13 @@ from abc import ABC, abstractmethod
 from collections.abc import Callable
 from dataclasses import dataclass
 from types import TracebackType
-from typing import ClassVar, Self
+from typing import TYPE_CHECKING, ClassVar, Self
 
 from ocattach.config.spec import ConnectionSpec
 from ocattach.daemon import DaemonStatus
-from ocattach.tunnel.tunnel import Tunnel
+
+if TYPE_CHECKING:
+    from ocattach.tunnel.tunnel import Tunnel
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,7 +85,7 @@ class TransportHandler(ABC):
         """
 
     @abstractmethod
-    def connect(self, remote_port: int) -> Tunnel:
+    def connect(self, remote_port: int) -> "Tunnel":
         """Open a local port that leads to `remote_port` in the environment.
 
         The caller closes the tunnel; it is gone in any case after `disconnect`.

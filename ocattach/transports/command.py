@@ -4,10 +4,12 @@ A scheme supplies `run` and `open_stream`; all else follows from these two.
 """
 
 import secrets
+import threading
 from abc import abstractmethod
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
-from functools import partial
+from importlib import import_module
+from typing import TYPE_CHECKING, ClassVar
 
 from ocattach.config.spec import ConnectionSpec
 from ocattach.daemon import DaemonStatus, Probe, ProbeRequest, StartRequest, probe, start_daemon, stop_daemon
@@ -22,9 +24,11 @@ from ocattach.errors import (
 )
 from ocattach.execution import CommandResult, Stream
 from ocattach.transports.base import Ask, TransportHandler
-from ocattach.tunnel.route import RelayRoute, Route
 from ocattach.tunnel.sources import relay_source
-from ocattach.tunnel.tunnel import Tunnel
+
+if TYPE_CHECKING:
+    from ocattach.tunnel.route import Route
+    from ocattach.tunnel.tunnel import Tunnel
 
 PROBE_SECONDS = 20
 RELAY_SECONDS = 10
@@ -38,12 +42,25 @@ class RelayCommand:
     argv: Sequence[str]
 
 
+def import_tunnel() -> threading.Thread:
+    """Begin to import the event loop and what rests on it, while the environment is still being looked at."""
+    thread = threading.Thread(
+        target=import_module, args=("ocattach.tunnel.tunnel",), name="ocattach-import", daemon=True
+    )
+    thread.start()
+    return thread
+
+
 class CommandTransport(TransportHandler):
     """An environment in which commands can be run."""
+
+    reaches_ports: ClassVar[bool] = False
+    """Whether the scheme has a way of its own to ports, so that a relay is the exception."""
 
     def __init__(self, spec: ConnectionSpec, *, ask: Ask, timeout: float = 60) -> None:
         super().__init__(spec, ask=ask, timeout=timeout)
         self._probe: Probe | None = None
+        self._early_relay: Stream | None = None
         self._tunnels: list[Tunnel] = []
 
     @abstractmethod
@@ -102,6 +119,9 @@ class CommandTransport(TransportHandler):
             env=(*self.spec.env, *self.spec.forwarded_env()),
             unset_env=self.spec.unset_env,
         )
+        if not self.reaches_ports and self._early_relay is None:
+            # It comes up while the daemon does, and asks for the port only when it is used.
+            self._early_relay = self.open_stream(self.relay_commands(found)[0].argv)
         return start_daemon(self.run, request, timeout=self.timeout)
 
     def stop_daemon(self, *, force: bool = False) -> int | None:
@@ -122,11 +142,13 @@ class CommandTransport(TransportHandler):
             hint="Install it there (npm install -g opencode-ai), or name its path in the connection's opencode setting",
         )
 
-    def connect(self, remote_port: int) -> Tunnel:
+    def connect(self, remote_port: int) -> "Tunnel":
         return self.tunnel(remote_port, self.relay_routes())
 
-    def tunnel(self, remote_port: int, routes: Iterator[Callable[[], Route]]) -> Tunnel:
+    def tunnel(self, remote_port: int, routes: Iterator[Callable[[], "Route"]]) -> "Tunnel":
         """A tunnel over the first of several routes that comes up; they are opened one after the other."""
+        from ocattach.tunnel.tunnel import Tunnel  # noqa: PLC0415 - see `import_tunnel`
+
         host = self.daemon_host(remote_port)
         failures: list[str] = []
         for open_route in routes:
@@ -145,14 +167,15 @@ class CommandTransport(TransportHandler):
         daemons = self._probe.daemons if self._probe else ()
         return next((daemon.host for daemon in daemons if daemon.port == port), "127.0.0.1")
 
-    def relay_routes(self) -> Iterator[Callable[[], Route]]:
+    def relay_routes(self) -> Iterator[Callable[[], "Route"]]:
         """Ways to open a relay, the best first."""
-        for command in self.relay_commands(self._probe or self.probe()):
-            yield partial(self.open_relay, command)
+        from ocattach.tunnel.route import RelayRoute  # noqa: PLC0415 - see `import_tunnel`
 
-    def open_relay(self, command: RelayCommand) -> Route:
-        """A relay that has just been started."""
-        return RelayRoute(self.open_stream(command.argv))
+        if self._early_relay is not None:
+            stream, self._early_relay = self._early_relay, None
+            yield lambda: RelayRoute(stream)
+        for command in self.relay_commands(self._probe or self.probe()):
+            yield lambda argv=command.argv: RelayRoute(self.open_stream(argv))  # type: ignore[misc]
 
     def relay_commands(self, found: Probe) -> list[RelayCommand]:
         """The relay under each runtime that the environment has, the best first.
@@ -171,5 +194,8 @@ class CommandTransport(TransportHandler):
         return commands
 
     def disconnect(self) -> None:
+        if self._early_relay is not None:
+            self._early_relay.close()
+            self._early_relay = None
         while self._tunnels:
             self._tunnels.pop().close()

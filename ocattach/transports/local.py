@@ -5,13 +5,16 @@ import signal
 import socket
 import subprocess
 from collections.abc import Callable, Iterator, Sequence
+from typing import TYPE_CHECKING
 
 from ocattach.errors import OcattachError, TimedOutError
 from ocattach.execution import CommandResult, Stream
 from ocattach.transports.base import Availability
 from ocattach.transports.command import CommandTransport
-from ocattach.tunnel.route import DirectRoute, Route
-from ocattach.tunnel.tunnel import Tunnel
+
+if TYPE_CHECKING:
+    from ocattach.tunnel.route import Route
+    from ocattach.tunnel.tunnel import Tunnel
 
 COMMAND_NOT_FOUND = 127
 CANNOT_EXECUTE = 126
@@ -23,6 +26,7 @@ class LocalTransport(CommandTransport):
 
     scheme = "local"
     shares_files = True
+    reaches_ports = True
     place = "this machine"
 
     def check_available(self) -> Availability:
@@ -53,11 +57,13 @@ class LocalTransport(CommandTransport):
     def open_stream(self, argv: Sequence[str]) -> Stream:
         return ProcessStream(argv)
 
-    def connect(self, remote_port: int) -> Tunnel:
+    def connect(self, remote_port: int) -> "Tunnel":
         return self.tunnel(remote_port, self.direct_routes(remote_port))
 
-    def direct_routes(self, port: int) -> Iterator[Callable[[], Route]]:
+    def direct_routes(self, port: int) -> Iterator[Callable[[], "Route"]]:
         """The only way to a port of this machine."""
+        from ocattach.tunnel.route import DirectRoute  # noqa: PLC0415 - see `import_tunnel`
+
         yield lambda: DirectRoute(self.daemon_host(port))
 
 

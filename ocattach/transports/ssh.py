@@ -16,11 +16,12 @@ from ocattach.transports.base import Ask, Availability
 from ocattach.transports.command import CommandTransport
 from ocattach.transports.pump import CHUNK, Pump
 from ocattach.transports.ssh_connection import ForwardingProhibitedError, SSHConnection
-from ocattach.tunnel.route import DialRoute, Route
-from ocattach.tunnel.tunnel import Tunnel
 
 if TYPE_CHECKING:
     from paramiko import Channel
+
+    from ocattach.tunnel.route import Route
+    from ocattach.tunnel.tunnel import Tunnel
 
 START_OF_OUTPUT = b"ocattach:output\n"
 """Printed before a command runs: what stands before it came from the login shell's start-up files."""
@@ -50,6 +51,7 @@ class SSHTransport(CommandTransport):
     """A host; its daemon's port is reached by direct-tcpip, or by the relay where forwarding is refused."""
 
     scheme = "ssh"
+    reaches_ports = True
 
     def __init__(self, spec: ConnectionSpec, *, ask: Ask, timeout: float = 60) -> None:
         super().__init__(spec, ask=ask, timeout=timeout)
@@ -98,7 +100,7 @@ class SSHTransport(CommandTransport):
             raise ConnectionLostError(f"The ssh connection to {self.place} is closed")
         return ChannelStream(connection.forward(self.daemon_host(port), port, timeout=DIAL_SECONDS))
 
-    def connect(self, remote_port: int) -> Tunnel:
+    def connect(self, remote_port: int) -> "Tunnel":
         self.check_available()
         try:
             self.dial(remote_port).close()
@@ -106,8 +108,10 @@ class SSHTransport(CommandTransport):
             return super().connect(remote_port)
         return self.tunnel(remote_port, self.direct_routes())
 
-    def direct_routes(self) -> Iterator[Callable[[], Route]]:
+    def direct_routes(self) -> Iterator[Callable[[], "Route"]]:
         """Ports opened by the ssh server itself."""
+        from ocattach.tunnel.route import DialRoute  # noqa: PLC0415 - see `import_tunnel`
+
         yield lambda: DialRoute("ssh", self.dial)
 
     def disconnect(self) -> None:
