@@ -7,7 +7,6 @@ import secrets
 import threading
 from abc import abstractmethod
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
 from importlib import import_module
 from typing import TYPE_CHECKING, ClassVar
 
@@ -32,14 +31,7 @@ if TYPE_CHECKING:
 
 PROBE_SECONDS = 20
 RELAY_SECONDS = 10
-
-
-@dataclass(frozen=True, slots=True)
-class RelayCommand:
-    """A way to run the relay program in an environment."""
-
-    runtime: str
-    argv: Sequence[str]
+AS_BUN = 'export BUN_BE_BUN=1; exec "$0" "$@"'
 
 
 def import_tunnel() -> threading.Thread:
@@ -121,7 +113,7 @@ class CommandTransport(TransportHandler):
         )
         if not self.reaches_ports and self._early_relay is None:
             # It comes up while the daemon does, and asks for the port only when it is used.
-            self._early_relay = self.open_stream(self.relay_commands(found)[0].argv)
+            self._early_relay = self.open_stream(self.relay_commands(found)[0])
         return start_daemon(self.run, request, timeout=self.timeout)
 
     def stop_daemon(self, *, force: bool = False) -> int | None:
@@ -174,10 +166,10 @@ class CommandTransport(TransportHandler):
         if self._early_relay is not None:
             stream, self._early_relay = self._early_relay, None
             yield lambda: RelayRoute(stream)
-        for command in self.relay_commands(self._probe or self.probe()):
-            yield lambda argv=command.argv: RelayRoute(self.open_stream(argv))  # type: ignore[misc]
+        for argv in self.relay_commands(self._probe or self.probe()):
+            yield lambda argv=argv: RelayRoute(self.open_stream(argv))  # type: ignore[misc]
 
-    def relay_commands(self, found: Probe) -> list[RelayCommand]:
+    def relay_commands(self, found: Probe) -> list[list[str]]:
         """The relay under each runtime that the environment has, the best first.
 
         OpenCode's own is Bun, which BUN_BE_BUN=1 turns it into; the two flags keep it from reading .env and
@@ -186,11 +178,11 @@ class CommandTransport(TransportHandler):
         commands = []
         if found.opencode:
             bun = ["--config=/dev/null", "--no-env-file", "-e", relay_source("relay.js")]
-            commands.append(RelayCommand("opencode", ["env", "BUN_BE_BUN=1", found.opencode, *bun]))
+            commands.append(["sh", "-c", AS_BUN, found.opencode, *bun])
         if found.node:
-            commands.append(RelayCommand("node", [found.node, "-e", relay_source("relay.js")]))
+            commands.append([found.node, "-e", relay_source("relay.js")])
         if found.python3:
-            commands.append(RelayCommand("python3", [found.python3, "-c", relay_source("relay.py")]))
+            commands.append([found.python3, "-c", relay_source("relay.py")])
         return commands
 
     def disconnect(self) -> None:
