@@ -60,3 +60,18 @@ def serve(network: Network, behaviour: Behaviour) -> Iterator[int]:
         accepting.join()
         for thread in threads:
             thread.join()
+
+
+def send_and_receive(port: int, data: bytes) -> bytes:
+    """All that comes back for data, through a connection of its own to a local port."""
+    with socket.create_connection(("127.0.0.1", port), SECONDS) as connection:
+
+        def send() -> None:
+            connection.sendall(data)
+            connection.shutdown(socket.SHUT_WR)
+
+        sending = threading.Thread(target=send)
+        sending.start()
+        received = b"".join(iter(lambda: connection.recv(65536), b""))
+        sending.join()
+        return received

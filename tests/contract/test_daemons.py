@@ -86,15 +86,17 @@ def test_a_daemon_that_died_is_not_believed_to_run(environment: Environment) -> 
 def test_a_daemon_started_by_hand_is_found_with_its_password(environment: Environment) -> None:
     script = (
         "cd; OPENCODE_SERVER_PASSWORD=by-hand; export OPENCODE_SERVER_PASSWORD;"
-        '"$1" serve --hostname 127.0.0.1 --port 4711 </dev/null >/dev/null 2>&1 &'
+        '"$1" serve --hostname 127.0.0.1 --port "$2" </dev/null >/dev/null 2>&1 &'
     )
+    with environment.network.listen(0) as free:
+        port = free.getsockname()[1]
     with environment.handler() as handler:
         program = handler.probe().opencode
         assert program is not None
-        handler.run(["sh", "-c", script, "sh", program], timeout=10)
+        handler.run(["sh", "-c", script, "sh", program, str(port)], timeout=10)
         found = wait_until(lambda: handler.check_daemon_running().daemon, "the daemon to be found")
 
-        assert (4711, "by-hand", False) == (found.port, found.password, found.recorded)
+        assert (port, "by-hand", False) == (found.port, found.password, found.recorded)
         assert handler.stop_daemon(force=True) == found.pid
 
 
@@ -131,12 +133,13 @@ def test_a_missing_working_directory_is_told_before_anything_is_started(environm
 
 
 def test_a_taken_port_is_told(environment: Environment) -> None:
-    with (
-        environment.network.listen(4733),
-        environment.handler(daemon_port=4733) as handler,
-        pytest.raises(DaemonStartError, match="4733"),
-    ):
-        handler.start_daemon()
+    with environment.network.listen(0) as taken:
+        port = taken.getsockname()[1]
+        with (
+            environment.handler(daemon_port=port) as handler,
+            pytest.raises(DaemonStartError, match=str(port)),
+        ):
+            handler.start_daemon()
 
 
 def test_a_home_that_cannot_be_written_is_told(environment: Environment) -> None:

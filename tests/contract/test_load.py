@@ -13,7 +13,7 @@ from contextlib import contextmanager
 
 import psutil
 
-from tests.contract.servers import echo, serve
+from tests.contract.servers import echo, send_and_receive, serve
 from tests.environments import Environment
 
 MEGABYTE = 1024 * 1024
@@ -45,17 +45,7 @@ def tunnel_process(environment: Environment, port: int) -> Iterator[tuple[int, p
 def exchange(port: int, number: int) -> bool:
     """Whether a megabyte of its own comes back through a connection of its own as it was."""
     data = hashlib.shake_256(number.to_bytes(2)).digest(MEGABYTE)
-    with socket.create_connection(("127.0.0.1", port), SECONDS) as connection:
-
-        def send() -> None:
-            connection.sendall(data)
-            connection.shutdown(socket.SHUT_WR)
-
-        sending = threading.Thread(target=send)
-        sending.start()
-        received = b"".join(iter(lambda: connection.recv(65536), b""))
-        sending.join()
-        return received == data
+    return send_and_receive(port, data) == data
 
 
 @contextmanager

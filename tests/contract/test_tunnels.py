@@ -13,7 +13,7 @@ import pytest
 from ocattach.errors import UnreachableError
 from ocattach.transports.command import CommandTransport
 from ocattach.tunnel.tunnel import Tunnel
-from tests.contract.servers import Behaviour, answer_at_the_end, echo, serve
+from tests.contract.servers import Behaviour, answer_at_the_end, echo, send_and_receive, serve
 from tests.environments import Environment
 from tests.rigs.waiting import wait_until
 
@@ -36,36 +36,21 @@ def dial(tunnel: Tunnel) -> socket.socket:
     return socket.create_connection(("127.0.0.1", tunnel.port), SECONDS)
 
 
-def send_and_receive(tunnel: Tunnel, data: bytes) -> bytes:
-    """All that comes back for data, through a connection of its own."""
-    with dial(tunnel) as connection:
-
-        def send() -> None:
-            connection.sendall(data)
-            connection.shutdown(socket.SHUT_WR)
-
-        sending = threading.Thread(target=send)
-        sending.start()
-        received = b"".join(iter(lambda: connection.recv(65536), b""))
-        sending.join()
-        return received
-
-
 def test_a_megabyte_goes_there_and_back_unchanged(environment: Environment) -> None:
     data = os.urandom(MEGABYTE)
     with tunnel_to(environment, echo) as (_, tunnel):
-        assert data == send_and_receive(tunnel, data)
+        assert data == send_and_receive(tunnel.port, data)
 
 
 def test_a_server_that_answers_after_the_end_of_input_is_heard(environment: Environment) -> None:
     with tunnel_to(environment, answer_at_the_end) as (_, tunnel):
-        assert str(MEGABYTE).encode() == send_and_receive(tunnel, bytes(MEGABYTE))
+        assert str(MEGABYTE).encode() == send_and_receive(tunnel.port, bytes(MEGABYTE))
 
 
 def test_twenty_clients_at_once_are_served(environment: Environment) -> None:
     payloads = [os.urandom(64 * 1024) for _ in range(20)]
     with tunnel_to(environment, echo) as (_, tunnel), ThreadPoolExecutor(20) as pool:
-        answers = list(pool.map(lambda data: send_and_receive(tunnel, data), payloads))
+        answers = list(pool.map(lambda data: send_and_receive(tunnel.port, data), payloads))
 
     assert [len(data) for data in payloads] == [len(data) for data in answers]
     assert payloads == answers
@@ -98,7 +83,7 @@ def test_disconnecting_leaves_no_thread_and_no_descriptor(environment: Environme
         before = descriptors(), threading.active_count()
         handler = environment.handler()
         tunnel = handler.connect(port)
-        assert send_and_receive(tunnel, b"x" * 100) == b"x" * 100
+        assert send_and_receive(tunnel.port, b"x" * 100) == b"x" * 100
         handler.disconnect()
 
         wait_until(lambda: threading.active_count() <= before[1] + 1, "the threads to end")
@@ -118,7 +103,7 @@ def descriptors() -> set[str]:
 
 def test_nothing_is_left_in_the_environment_after_disconnecting(environment: Environment) -> None:
     with tunnel_to(environment, echo) as (handler, tunnel):
-        assert send_and_receive(tunnel, b"hello") == b"hello"
+        assert send_and_receive(tunnel.port, b"hello") == b"hello"
         handler.disconnect()
 
         wait_until(lambda: not environment.processes(), "the relay to end")
