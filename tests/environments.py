@@ -25,6 +25,7 @@ from tests.rigs.model import ScriptedModel
 from tests.rigs.namespaces import Network
 from tests.rigs.opencode import opencode_bin
 from tests.rigs.ssh import SSHMachines
+from tests.rigs.waiting import wait_until
 
 Entry = Mapping[str, Any]
 
@@ -117,7 +118,8 @@ def docker_environment(request: pytest.FixtureRequest) -> Iterator[Environment]:
     engine: DockerEngine = request.getfixturevalue("docker_engine")
     with short_directory() as laptop, engine.container("frontend-app", model=True) as container:
         assert container.model is not None
-        at_first = processes_of_container(container)
+        # Its first process is Docker's init, which starts the image's own program a moment later.
+        at_first = wait_until(lambda: two_processes_of(container), "the container's program to start")
         yield Environment(
             entry={"transport": "docker", "container": "frontend-app"},
             variables={**user_environment(laptop, programs(laptop)), "DOCKER_HOST": engine.url},
@@ -144,6 +146,13 @@ def processes_of_container(container: ContainerRig) -> list[psutil.Process]:
         except OSError:
             continue
     return found
+
+
+def two_processes_of(container: ContainerRig) -> list[psutil.Process] | None:
+    """The processes of a container, once there are two of them and the second is itself."""
+    found = processes_of_container(container)
+    names = {process.name() for process in found}
+    return found if len(found) == len(names) == 2 else None
 
 
 def ssh_environment(name: str) -> Make:
