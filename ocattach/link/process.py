@@ -7,6 +7,7 @@ import socket
 import sys
 import threading
 from collections.abc import Mapping
+from contextlib import suppress
 from types import FrameType
 
 from ocattach.config.paths import config_directory
@@ -70,6 +71,7 @@ class Link:
         self._ending = threading.Event()
         self._gone = threading.Event()
         self._wake, self._woken = socket.socketpair()
+        self._wake.setblocking(False)
 
     def listen(self) -> None:
         """Take the socket's name; one that a killed link left behind is in the way, and is ours to remove."""
@@ -81,10 +83,16 @@ class Link:
             os.umask(before)
         self._server.listen(BACKLOG)
 
+    @property
+    def wake_descriptor(self) -> int:
+        """What is written to it makes `serve` look around."""
+        return self._wake.fileno()
+
     def end(self) -> None:
         """Make `serve` return soon; may be called from anywhere."""
         self._ending.set()
-        self._wake.send(b"\0")
+        with suppress(BlockingIOError):  # enough has been written already
+            self._wake.send(b"\0")
 
     def serve(self) -> None:
         """Serve foregrounds until the end."""
@@ -92,10 +100,12 @@ class Link:
 
         while not self._ending.is_set():
             ready, _, _ = select.select([self._server, self._woken], [], [], self._next_look())
+            if self._woken in ready:
+                self._woken.recv(BACKLOG)
             if self._server in ready:
                 connection, _ = self._server.accept()
                 self._welcome(connection)
-            elif self._has_idled():
+            elif not ready and self._has_idled():
                 logger.info("nobody uses this link any more: ending")
                 break
 
@@ -187,6 +197,8 @@ def run(key: str, environ: Mapping[str, str]) -> int:
     def on_signal(_number: int, _frame: FrameType | None) -> None:
         link.end()
 
+    # Whichever thread the signal hits, the one that waits in `serve` is woken.
+    signal.set_wakeup_fd(link.wake_descriptor, warn_on_full_buffer=False)
     signal.signal(signal.SIGTERM, on_signal)
     signal.signal(signal.SIGINT, on_signal)
     try:
@@ -194,6 +206,7 @@ def run(key: str, environ: Mapping[str, str]) -> int:
         tell_starter("ready")
         link.serve()
     finally:
+        signal.set_wakeup_fd(-1)
         link.close()
         logger.info("ended")
     return 0

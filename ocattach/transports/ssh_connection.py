@@ -27,6 +27,7 @@ with without_module("invoke"):
 
 KEEPALIVE_SECONDS = 15
 PASSWORD_TRIES = 3
+JOIN_SECONDS = 5
 FORWARDING_PROHIBITED = 1
 """Reason code "administratively prohibited" (RFC 4254, 5.1)."""
 
@@ -131,7 +132,7 @@ class SSHConnection:
         while self._transports:
             transport = self._transports.pop()
             transport.close()
-            transport.join(timeout=KEEPALIVE_SECONDS)
+            transport.join(timeout=JOIN_SECONDS)
 
 
 def jump_target(text: str) -> SSHTarget:

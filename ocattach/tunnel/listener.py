@@ -64,6 +64,7 @@ class Listener:
         self._closings: set[asyncio.Task[None]] = set()
         self._held = 0
         self._available = asyncio.Event()
+        self._closed = False
         self._vacant = asyncio.Event()
 
     @property
@@ -94,6 +95,7 @@ class Listener:
 
     async def close(self) -> None:
         """Reset every client, close the port and the route."""
+        self._closed = True
         if self._server is not None:
             self._server.close()
         for switch in self._switches:
@@ -148,11 +150,16 @@ class Listener:
             client.reset()
 
     def _admit(self, client: End) -> None:
+        if self._closed:  # it was accepted just before the port was closed
+            client.reset()
+            return
         self._clients[client] = asyncio.get_running_loop().create_task(self._serve(client))
 
     def _dismiss(self, client: End) -> None:
         self._spliced.discard(client)
-        self._clients.pop(client).cancel()
+        serving = self._clients.pop(client, None)
+        if serving is not None:
+            serving.cancel()
         self.last_closed = time.monotonic()
         if not self._clients:
             self._vacant.set()
