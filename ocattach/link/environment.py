@@ -28,8 +28,8 @@ logger = logging.getLogger(__name__)
 
 Attached = dict[str, Any]
 
-REUSE_SECONDS = 3.0
-"""How long a daemon that was there may take to answer before everything is looked at anew."""
+REUSE_SECONDS = 10.0
+"""How long a daemon that was there may take to answer before everything is looked at anew, at its clients' cost."""
 
 
 class Client(Protocol):
@@ -144,7 +144,7 @@ class Environment:
             raise ConnectionLostError("There is no connection to the daemon")
         client = DaemonClient(tunnel.url, username=daemon.username, password=daemon.password)
         if spec.workdir in self._directories:
-            self._version = client.version()
+            self._version = client.await_version(timeout=timeout)
             return
         directory = handler.workdir
         self._version = client.await_ready(directory, timeout=timeout)

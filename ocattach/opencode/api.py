@@ -93,6 +93,19 @@ class DaemonClient:
             )
         return check_version(health["version"])
 
+    def await_version(self, *, timeout: float) -> str:
+        """The version of a daemon that is known to run: a busy one may take its time, one that is gone has none.
+
+        Raises ConnectionLostError at once, TimedOutError after `timeout` seconds.
+        """
+        deadline = time.monotonic() + timeout
+        while True:
+            try:
+                return self.version()
+            except TimedOutError:
+                if time.monotonic() > deadline:
+                    raise
+
     def check_directory(self, directory: str | None) -> None:
         """See that the daemon serves sessions in a directory; its health is 200 even with a broken configuration.
 
