@@ -45,7 +45,7 @@ def resolve_target(options: Options) -> ConnectionSpec:
     """The connection that was named, with what was typed, once the user trusts it."""
     spec = options.applied_to(resolve(options.target or "", cwd=Path.cwd(), environ=os.environ))
     require_trust(spec, trust=options.trust, environ=os.environ)
-    return spec.with_default_workdir(Path.cwd())
+    return spec.settled(os.environ).with_default_workdir(Path.cwd())
 
 
 def title(spec: ConnectionSpec) -> str:

@@ -29,6 +29,7 @@ def save(options: Options) -> None:
         )
     parsed = parse_uri(options.target)
     spec = options.applied_to(ConnectionSpec(target=parsed.target, workdir=parsed.workdir))
+    spec = spec.settled(os.environ)
     saved = SavedConnections(config_directory(os.environ)).save(options.save or "", spec, force=options.force)
     report(options, f"Saved {saved.name} ({saved.display()})", {"saved": describe(saved)})
 

@@ -189,6 +189,10 @@ class ConnectionSpec:
         """The same, with the directory to use where none was named; it is the original that is saved."""
         return self if self.workdir else replace(self, workdir=self.target.default_workdir(cwd))
 
+    def settled(self, environ: Mapping[str, str]) -> Self:
+        """The same, with what the settings of this machine decide today written out (see `Target.settled`)."""
+        return replace(self, target=self.target.settled(environ))
+
     def with_overrides(
         self,
         *,

@@ -6,7 +6,8 @@ import pytest
 
 from ocattach.errors import EnvironmentNotFoundError, TimedOutError, UnreachableError
 from ocattach.transports import HANDLERS, open_handler
-from tests.environments import ENVIRONMENTS, Environment, ask_nobody
+from tests.environments import ENVIRONMENTS, Environment
+from tests.environments.environment import ask_nobody
 
 MEGABYTE = 1024 * 1024
 ARGUMENTS = ["a b", "", "'", '"', "$HOME", "*", "é", "-n", "\\", "!", "a\nb", "`id`", "%s", "~", "#", "\x7f"]

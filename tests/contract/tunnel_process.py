@@ -8,7 +8,7 @@ import sys
 
 from ocattach.config.spec import ConnectionSpec
 from ocattach.transports import open_handler
-from tests.environments import ask_nobody
+from tests.environments.environment import ask_nobody
 
 if __name__ == "__main__":
     spec = ConnectionSpec.from_entry(json.loads(sys.argv[1]))

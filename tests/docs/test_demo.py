@@ -7,7 +7,7 @@ import sys
 from pathlib import Path
 
 from tests.docs.markdown import CHECKOUT
-from tests.environments import processes_of_home
+from tests.environments.local import processes_of_home
 from tests.rigs.availability import require
 from tests.rigs.local import LocalMachine
 from tests.rigs.terminal import Terminal

@@ -52,6 +52,14 @@ class Target(ABC):
         """The directory to use when none is named, seen from `cwd`; None leaves it to the daemon."""
         return None
 
+    def settled(self, environ: Mapping[str, str]) -> Self:  # noqa: ARG002 - for those that depend on it
+        """The same with what this machine's settings decide today written out, such as the current context.
+
+        A saved name then means the same tomorrow, and two engines never share a link. It reads small files at most:
+        the way to a warm link leads through here. What cannot be read is left open, for the transport to say so.
+        """
+        return self
+
     def with_options(self, values: Mapping[str, object]) -> Self:
         """The same with options of the command line laid over it; one the scheme does not know is refused."""
         for option in values:

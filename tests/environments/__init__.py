@@ -1,0 +1,20 @@
+"""One environment for each way in: what the contract and the main job are tested on.
+
+A transport without an environment here fails `test_every_transport_is_under_contract`.
+"""
+
+from collections.abc import Mapping
+
+from tests.environments.docker import docker_environment
+from tests.environments.environment import Environment, Make
+from tests.environments.local import local_environment
+from tests.environments.ssh import ssh_environment
+
+__all__ = ["ENVIRONMENTS", "Environment"]
+
+ENVIRONMENTS: Mapping[str, Make] = {
+    "docker": docker_environment,
+    "local": local_environment,
+    "ssh": ssh_environment("main"),
+    "ssh-relay": ssh_environment("nofwd"),
+}

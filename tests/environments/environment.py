@@ -1,0 +1,78 @@
+"""What an environment is to the tests: furnished alike, whatever the way in."""
+
+from collections.abc import Callable, Mapping
+from contextlib import AbstractContextManager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import psutil
+import pytest
+
+from ocattach.config.spec import ConnectionSpec
+from ocattach.transports import open_handler
+from ocattach.transports.base import Question
+from ocattach.transports.command import CommandTransport
+from tests.rigs.model import ScriptedModel
+from tests.rigs.namespaces import Network
+from tests.rigs.opencode import opencode_bin
+
+Entry = Mapping[str, Any]
+
+
+@dataclass(frozen=True, slots=True)
+class Environment:
+    """An environment in which nobody has worked yet, and the laptop of a user who may use it."""
+
+    entry: Entry
+    """The connection, as a file would have it."""
+
+    variables: Mapping[str, str]
+    """The whole environment of a program on the laptop."""
+
+    workdir: str
+    home: Path
+    """Of the account in the environment, as a path that can be opened here."""
+
+    model: ScriptedModel
+    network: Network
+    """Where the daemon listens."""
+
+    processes: Callable[[], list[psutil.Process]]
+    connections: Callable[[], int]
+    """How many the engine has seen so far, by its own log: execs in a container, log-ins at a host."""
+
+    route: str
+    """What users are told of the way to its daemon."""
+
+    missing: Entry | None = None
+    """An environment that the same engine does not have."""
+
+    laptop: Path = field(default=Path())
+    """A directory of the laptop's own."""
+
+    def spec(self, **changes: Any) -> ConnectionSpec:
+        """The connection with its working directory."""
+        return ConnectionSpec.from_entry({**self.entry, "workdir": self.workdir, **changes})
+
+    def handler(self, **changes: Any) -> CommandTransport:
+        """A handler for it that asks nobody."""
+        handler = open_handler(self.spec(**changes), ask=ask_nobody, timeout=30)
+        assert isinstance(handler, CommandTransport)
+        return handler
+
+
+def ask_nobody(question: Question) -> str:
+    """For tests in which no question may come up."""
+    raise AssertionError(question)
+
+
+Make = Callable[[pytest.FixtureRequest], AbstractContextManager[Environment]]
+
+
+def programs(laptop: Path) -> Path:
+    """A folder for PATH on the laptop, with the opencode that shows the TUI."""
+    folder = laptop / "bin"
+    folder.mkdir()
+    (folder / "opencode").symlink_to(opencode_bin())
+    return folder

@@ -1,0 +1,45 @@
+"""This machine."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import psutil
+import pytest
+
+from tests.environments.environment import Environment
+from tests.rigs.directories import short_directory
+from tests.rigs.local import local_machine
+from tests.rigs.namespaces import Network
+
+
+@contextmanager
+def local_environment(request: pytest.FixtureRequest) -> Iterator[Environment]:
+    """This machine, with an empty home."""
+    request.getfixturevalue("opencode_bin")
+    with short_directory() as directory, local_machine(directory) as machine:
+        home = str(machine.home)
+        yield Environment(
+            entry={"transport": "local"},
+            variables=machine.environment,
+            workdir=str(machine.workdir),
+            home=machine.home,
+            model=machine.model,
+            network=Network(Path("/proc/self")),
+            processes=lambda: processes_of_home(home),
+            connections=lambda: 0,
+            route="direct",
+            laptop=machine.home,
+        )
+
+
+def processes_of_home(home: str) -> list[psutil.Process]:
+    """The daemons that run for a home directory; children of the test are not among them."""
+    found = []
+    for process in psutil.process_iter():
+        try:
+            if process.environ().get("HOME") == home and "serve" in process.cmdline():
+                found.append(process)
+        except (psutil.Error, OSError):
+            continue
+    return found
