@@ -130,6 +130,12 @@ class OpencodeIncompatibleError(OpencodeNotFoundError):
     code = "opencode-incompatible"
 
 
+class TooMuchOutputError(OcattachError):
+    """A command in the environment printed more than anybody wants to hold, and was given up."""
+
+    code = "too-much-output"
+
+
 class TimedOutError(OcattachError):
     """What was awaited did not come within its deadline."""
 

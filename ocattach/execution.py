@@ -7,6 +7,24 @@ import socket
 from abc import ABC, abstractmethod
 from dataclasses import dataclass
 
+from ocattach.errors import TooMuchOutputError
+
+MAX_OUTPUT = 8 * 1024 * 1024
+"""Bytes of a command's stdout and stderr together: an environment cannot make us hold more."""
+
+
+def check_output(size: int, place: str) -> None:
+    """See, whenever more has come, that a command's output may still be collected.
+
+    `size` is that of stdout and stderr together, what is skipped included. Raises TooMuchOutputError; the caller
+    then ends the command, or where that cannot be done its connection.
+    """
+    if size > MAX_OUTPUT:
+        raise TooMuchOutputError(
+            f"A command in {place} printed more than {MAX_OUTPUT // 1024 // 1024} MiB and was given up",
+            hint="Does its shell, or a file that the shell reads at its start, print without end?",
+        )
+
 
 @dataclass(frozen=True, slots=True)
 class CommandResult:

@@ -59,7 +59,8 @@ class CommandTransport(TransportHandler):
     def run(self, argv: Sequence[str], *, stdin: bytes = b"", timeout: float) -> CommandResult:
         """Run a command to its end, at most `timeout` seconds; every argument arrives as it is.
 
-        A program that does not exist gives exit code 127. Raises TimedOutError, or what `check_available` raises.
+        A program that does not exist gives exit code 127. Raises TimedOutError, TooMuchOutputError above
+        `execution.MAX_OUTPUT` bytes while they come in, or what `check_available` raises.
         """
 
     @abstractmethod

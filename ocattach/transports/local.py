@@ -1,14 +1,16 @@
 """The machine we are on, as an environment: the reference for the contract, and the origin called "local"."""
 
 import os
+import selectors
 import signal
 import socket
 import subprocess
+import time
 from collections.abc import Callable, Iterator, Sequence
-from typing import TYPE_CHECKING
+from typing import IO, TYPE_CHECKING
 
 from ocattach.errors import OcattachError, TimedOutError
-from ocattach.execution import CommandResult, Stream
+from ocattach.execution import CommandResult, Stream, check_output
 from ocattach.transports.base import Availability
 from ocattach.transports.command import CommandTransport
 
@@ -19,6 +21,7 @@ if TYPE_CHECKING:
 COMMAND_NOT_FOUND = 127
 CANNOT_EXECUTE = 126
 END_SECONDS = 2
+CHUNK = 64 * 1024
 
 
 class LocalTransport(CommandTransport):
@@ -45,12 +48,14 @@ class LocalTransport(CommandTransport):
             return not_started(error)
         with process:
             try:
-                stdout, stderr = process.communicate(stdin, timeout=timeout)
-            except subprocess.TimeoutExpired as error:
-                os.killpg(process.pid, signal.SIGKILL)
+                stdout, stderr = Exchange(process, stdin).collect(time.monotonic() + timeout)
+            except TimeoutError as error:
                 raise TimedOutError(
                     f"{argv[0]} on this machine did not end within {timeout:.0f} s"
                 ) from error
+            finally:
+                if process.poll() is None:
+                    os.killpg(process.pid, signal.SIGKILL)
         code = process.returncode
         return CommandResult(code if code >= 0 else 128 - code, stdout, stderr)
 
@@ -65,6 +70,63 @@ class LocalTransport(CommandTransport):
         from ocattach.tunnel.route import DirectRoute  # noqa: PLC0415 - see `import_tunnel`
 
         yield lambda: DirectRoute(self.daemon_host(port))
+
+
+class Exchange:
+    """A process's input, output and errors; `Popen.communicate` without its hunger: what is collected is bounded."""
+
+    def __init__(self, process: subprocess.Popen[bytes], stdin: bytes) -> None:
+        self._process = process
+        self._unsent = memoryview(stdin)
+        self._collected = {process.stdout: bytearray(), process.stderr: bytearray()}
+        self._selector = selectors.DefaultSelector()
+
+    def collect(self, deadline: float) -> tuple[bytes, bytes]:
+        """Stdout and stderr, once both have ended and so has the process.
+
+        Raises TimeoutError, and TooMuchOutputError as soon as there is too much.
+        """
+        with self._selector:
+            self._watch(self._process.stdin, selectors.EVENT_WRITE, self._feed)
+            for pipe in self._collected:
+                self._watch(pipe, selectors.EVENT_READ, self._take)
+            while self._selector.get_map():
+                left = deadline - time.monotonic()
+                if left <= 0:
+                    raise TimeoutError
+                for key, _ in self._selector.select(left):
+                    key.data(key.fileobj)
+        try:
+            self._process.wait(max(0, deadline - time.monotonic()))
+        except subprocess.TimeoutExpired as error:
+            raise TimeoutError from error
+        stdout, stderr = self._collected.values()
+        return bytes(stdout), bytes(stderr)
+
+    def _watch(self, pipe: IO[bytes] | None, event: int, callback: Callable[[IO[bytes]], None]) -> None:
+        if pipe is None:
+            raise TypeError(self._process)
+        os.set_blocking(pipe.fileno(), False)
+        self._selector.register(pipe, event, callback)
+
+    def _feed(self, pipe: IO[bytes]) -> None:
+        try:
+            self._unsent = self._unsent[os.write(pipe.fileno(), self._unsent) :]
+        except BrokenPipeError:  # it does not want to know
+            self._unsent = memoryview(b"")
+        if not self._unsent:
+            self._end(pipe)
+
+    def _take(self, pipe: IO[bytes]) -> None:
+        data = os.read(pipe.fileno(), CHUNK)
+        self._collected[pipe] += data
+        check_output(sum(map(len, self._collected.values())), LocalTransport.place)
+        if not data:
+            self._end(pipe)
+
+    def _end(self, pipe: IO[bytes]) -> None:
+        self._selector.unregister(pipe)
+        pipe.close()
 
 
 def not_started(error: OSError) -> CommandResult:

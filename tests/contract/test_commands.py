@@ -4,7 +4,7 @@ import time
 
 import pytest
 
-from ocattach.errors import EnvironmentNotFoundError, TimedOutError, UnreachableError
+from ocattach.errors import EnvironmentNotFoundError, TimedOutError, TooMuchOutputError, UnreachableError
 from ocattach.transports import HANDLERS, open_handler
 from tests.environments import ENVIRONMENTS, Environment
 from tests.environments.environment import ask_nobody
@@ -50,6 +50,15 @@ def test_megabytes_on_either_stream_do_not_block(environment: Environment, strea
         result = handler.run(["sh", "-c", script], timeout=30)
 
         assert 4 * MEGABYTE + len("done\n") == len(result.stdout) + len(result.stderr)
+
+
+@pytest.mark.parametrize("stream", [1, 2])
+def test_a_command_that_prints_without_end_is_given_up(environment: Environment, stream: int) -> None:
+    with environment.handler() as handler:
+        with pytest.raises(TooMuchOutputError, match="printed more than 8 MiB"):
+            handler.run(["sh", "-c", f"exec cat /dev/zero >&{stream}"], timeout=60)
+
+        assert handler.run(["echo", "well"], timeout=10).stdout == b"well\n"
 
 
 def test_a_command_that_takes_too_long_is_said_to(environment: Environment) -> None:
