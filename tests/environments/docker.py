@@ -8,9 +8,9 @@ import psutil
 import pytest
 
 from tests.environments.environment import Environment, programs
-from tests.rigs.container import ContainerRig
 from tests.rigs.directories import short_directory
 from tests.rigs.docker import DockerEngine
+from tests.rigs.furnished import Furnished
 from tests.rigs.local import user_environment
 from tests.rigs.waiting import wait_until
 
@@ -38,7 +38,7 @@ def docker_environment(request: pytest.FixtureRequest) -> Iterator[Environment]:
         )
 
 
-def processes_of_container(container: ContainerRig) -> list[psutil.Process]:
+def processes_of_container(container: Furnished) -> list[psutil.Process]:
     """All that runs in a container."""
     namespace = (container.process / "ns/pid").readlink()
     found = []
@@ -51,7 +51,7 @@ def processes_of_container(container: ContainerRig) -> list[psutil.Process]:
     return found
 
 
-def two_processes_of(container: ContainerRig) -> list[psutil.Process] | None:
+def two_processes_of(container: Furnished) -> list[psutil.Process] | None:
     """The processes of a container, once there are two of them and the second is itself."""
     found = processes_of_container(container)
     names = {process.name() for process in found}

@@ -82,6 +82,11 @@ def environments() -> Iterator[tuple[int, dict[str, str]]]:
             continue
 
 
+def is_alive(pid: int) -> bool:
+    """Whether a process is there and has not ended."""
+    return psutil.pid_exists(pid) and psutil.Process(pid).status() != psutil.STATUS_ZOMBIE
+
+
 class ArgumentRecorder:
     """Looks at the arguments of all processes again and again, as a curious user would.
 

@@ -8,7 +8,6 @@ import subprocess
 import sys
 from pathlib import Path
 
-import psutil
 import pytest
 
 from tests.rigs.container import ContainerRig
@@ -18,6 +17,7 @@ from tests.rigs.local import LocalMachine
 from tests.rigs.machine import WORKDIR, Machine
 from tests.rigs.namespaces import Network
 from tests.rigs.opencode import CHECKOUT
+from tests.rigs.processes import is_alive
 from tests.rigs.ssh import SSHMachines
 from tests.rigs.waiting import wait_until
 
@@ -35,10 +35,6 @@ def ask(network: Network, path: str, *, timeout: float = 1) -> object:
         return None
     finally:
         connection.close()
-
-
-def is_alive(pid: int) -> bool:
-    return psutil.pid_exists(pid) and psutil.Process(pid).status() != psutil.STATUS_ZOMBIE
 
 
 def test_a_container_runs_opencode(docker_engine: DockerEngine) -> None:
