@@ -14,6 +14,7 @@ from tests.rigs import opencode
 from tests.rigs.availability import Unavailable, require
 from tests.rigs.directories import short_directory
 from tests.rigs.docker import DockerEngine
+from tests.rigs.kubernetes import KubernetesCluster
 from tests.rigs.leash import leash
 from tests.rigs.local import LocalMachine, local_machine
 from tests.rigs.ssh import SSHMachines
@@ -52,6 +53,13 @@ def ssh_machines(opencode_bin: str) -> Iterator[SSHMachines]:  # noqa: ARG001  m
     """The session's machines; `reset()` one before a test that wants it untouched."""
     with require("ssh"), short_directory() as directory, SSHMachines(directory) as machines:
         yield machines
+
+
+@pytest.fixture(scope="session")
+def kubernetes_cluster(opencode_bin: str) -> Iterator[KubernetesCluster]:  # noqa: ARG001  pods mount it
+    """The session's cluster. A test that stops a part of it starts a KubernetesCluster of its own."""
+    with require("k8s"), short_directory() as directory, KubernetesCluster(directory) as cluster:
+        yield cluster
 
 
 @pytest.fixture

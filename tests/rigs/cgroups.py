@@ -17,6 +17,19 @@ def new_name() -> str:
     return f"{PREFIX}-{os.getpid()}-{next(_numbers)}"
 
 
+def create(name: str) -> None:
+    """Make a cgroup in each hierarchy, with every controller, for an engine that expects it there."""
+    controllers = ROOT / "cgroup.controllers"
+    if controllers.exists():  # version 2: a single hierarchy
+        enabled = " ".join(f"+{controller}" for controller in controllers.read_text().split())
+        (ROOT / "cgroup.subtree_control").write_text(enabled)
+        (ROOT / name).mkdir()
+        return
+    for hierarchy in ROOT.iterdir():
+        if not hierarchy.is_symlink():
+            (hierarchy / name).mkdir()
+
+
 def remove(name: str) -> None:
     """Remove an engine's cgroup, in each hierarchy that the machine has, once the kernel lets go of it."""
     for top in _tops(name):

@@ -10,7 +10,7 @@ from tests.rigs.availability import Unavailable
 from tests.rigs.model import ScriptedModel
 from tests.rigs.opencode import CONFIG_PATH, ENVIRONMENT, opencode_bin, opencode_config
 
-FOREIGN = ("OPENCODE", "OCATTACH", "XDG_", "DOCKER", "SSH_", "TMUX")
+FOREIGN = ("OPENCODE", "OCATTACH", "XDG_", "DOCKER", "KUBE", "SSH_", "TMUX")
 OWN = ("OCATTACH_TEST_RUN",)
 
 

@@ -1,0 +1,39 @@
+"""A pod of a cluster."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+import pytest
+
+from tests.environments.docker import processes_of_container, two_processes_of
+from tests.environments.environment import Environment, programs
+from tests.rigs.directories import short_directory
+from tests.rigs.kubernetes import KubernetesCluster
+from tests.rigs.local import user_environment
+from tests.rigs.waiting import wait_until
+
+
+@contextmanager
+def kubernetes_environment(request: pytest.FixtureRequest) -> Iterator[Environment]:
+    """A new pod, and the cluster's administrator."""
+    cluster: KubernetesCluster = request.getfixturevalue("kubernetes_cluster")
+    where = {"transport": "k8s", "context": "test", "namespace": "default"}
+    with short_directory() as laptop, cluster.pod("frontend-app", model=True) as pod:
+        assert pod.model is not None
+        at_first = wait_until(lambda: two_processes_of(pod), "the container's program to start")
+        yield Environment(
+            entry={**where, "pod": "frontend-app"},
+            variables={
+                **user_environment(laptop, programs(laptop)),
+                "KUBECONFIG": str(cluster.kubeconfig),
+            },
+            workdir="/work",
+            home=pod.path("/root"),
+            model=pod.model,
+            network=pod.network,
+            processes=lambda: [p for p in processes_of_container(pod) if p not in at_first],
+            connections=cluster.connections,
+            route="relay",
+            missing={**where, "pod": "frontend-ap"},
+            laptop=laptop,
+        )
