@@ -212,7 +212,7 @@ from tests.rigs.kubernetes import KubernetesCluster
 from tests.rigs.leash import leash
 
 with leash(), KubernetesCluster(Path(sys.argv[1])) as cluster, cluster.pod("last") as pod:
-    print(cluster.machine.pid, pod.process.resolve(), flush=True)
+    print(cluster.machine.pid, pod.process, flush=True)
     sys.stdin.read()
 """
 
