@@ -125,7 +125,7 @@ class OpencodeNotFoundError(OcattachError):
 
 
 class OpencodeIncompatibleError(OpencodeNotFoundError):
-    """An `opencode` is there, in a version that cannot be used."""
+    """An `opencode` is there that cannot be used: of another version, or made for another system."""
 
     code = "opencode-incompatible"
 

@@ -17,11 +17,20 @@ read_input() {
         esac
     done
     [ "$complete" = yes ] || { say error input-incomplete; exit 1; }
-    : "${HOME:=/}"
+    [ -n "${HOME:-}" ] || { account; HOME=${account_home:-/}; }
     export HOME
     # By host: a home directory may be shared by several, and a pid means something on one of them only.
     state=${XDG_STATE_HOME:-$HOME/.local/state}/ocattach/$(uname -n)
     log=$state/daemon.log
+}
+
+# What the user database says of this account; where nobody is at home there, as in many pods, both are empty.
+account() { # sets $account_home $account_shell
+    account_id=$(id -u)
+    entry=$(getent passwd "$account_id" 2>/dev/null || grep "^[^:]*:[^:]*:$account_id:" /etc/passwd 2>/dev/null)
+    account_shell=${entry##*:}
+    account_home=${entry%:*}
+    account_home=${account_home##*:}
 }
 
 expand() { # DIRECTORY: sets $expanded, with ~ as this account's home

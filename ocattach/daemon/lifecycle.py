@@ -1,20 +1,16 @@
 """Starting and ending the daemon of an environment."""
 
-import re
 from dataclasses import dataclass
 
+from ocattach.daemon.failures import ended_at_once
 from ocattach.daemon.probe import FoundDaemon, daemons
 from ocattach.daemon.report import Report, RunCommand, parse_report, script_argv, script_input
 from ocattach.errors import (
     DaemonStartError,
-    EnvironmentConfigError,
     OcattachError,
     TimedOutError,
     WorkdirNotFoundError,
 )
-
-REJECTED_CONFIG = re.compile(r"Config file at (\S+) is not valid JSON|Configuration is invalid at (\S+)")
-"""How `opencode serve` ends when it cannot even read its configuration (1.18.33)."""
 
 STOP_SECONDS = 5
 ANSWER_SECONDS = 5
@@ -90,46 +86,52 @@ def start_error(report: Report, request: StartRequest, timeout: float) -> Ocatta
                 hint="Name another with --workdir",
             )
         case "home-unwritable" | "state-unwritable":
-            return home_error(report.first("home") or "the home directory")
+            home = report.first("home") or "/"
+            return home_error(home, place="the environment", home=home)
         case "daemon-silent" | "start-locked":
             return TimedOutError(
                 f"opencode serve did not listen within {timeout:.0f} s"
                 + (f"; its log ends:\n{log}" if log else ""),
                 hint="Give it longer with --timeout",
             )
-        case "daemon-exited" if rejected := REJECTED_CONFIG.search(log):
-            return EnvironmentConfigError(
-                f"OpenCode in the environment rejects its configuration {rejected[1] or rejected[2]}:\n{log}",
-                hint="Correct that file there, and connect again",
-            )
         case "daemon-exited" if request.port and "ServeError" in log:
             return DaemonStartError(
                 f"opencode serve cannot listen on port {request.port} in the environment: it is taken",
                 hint="Choose another port for the daemon in the connection, or none",
             )
+        case "daemon-exited":
+            return ended_at_once(request.opencode, exit_code=report.first("exit_code"), log=log)
         case reason:
             return DaemonStartError(
-                f"opencode serve ended at once ({reason or 'no reason given'})"
+                f"opencode serve could not be started ({reason or 'no reason given'})"
                 + (f"; its log ends:\n{log}" if log else "")
             )
 
 
-def home_error(home: str) -> DaemonStartError:
-    """OpenCode keeps its database in HOME and exits when it cannot (EACCES, mkdir)."""
+def home_error(directory: str, *, place: str, home: str) -> DaemonStartError:
+    """OpenCode keeps its database below HOME and exits when it cannot (EACCES, mkdir)."""
+    told = f"{directory} in {place} is not writable for this account, whose HOME is {home}"
     return DaemonStartError(
-        f"OpenCode cannot keep its data: {home} is not writable for this account",
-        hint="Connect as another user, or set HOME for the daemon in the connection's env",
+        f"OpenCode cannot keep its data: {told}",
+        hint='Connect as another user, or give it a home in the connection: "env": {"HOME": "/tmp/opencode-home"}',
     )
 
 
-def stop_daemon(run: RunCommand, *, foreign_pid: int | None = None) -> int | None:
+def stop_daemon(
+    run: RunCommand,
+    *,
+    foreign_pid: int | None = None,
+    env: tuple[tuple[str, str], ...] = (),
+    unset_env: tuple[str, ...] = (),
+) -> int | None:
     """End the daemon that an ocattach started, or `foreign_pid` where none is recorded.
 
+    It is recorded below the HOME that it was started with, which `env` may have set.
     The pid that ended, None without one.
     """
     result = run(
         script_argv("stop.sh", str(foreign_pid or ""), str(STOP_SECONDS)),
-        stdin=script_input(),
+        stdin=script_input(env=env, unset=unset_env),
         timeout=STOP_SECONDS + ANSWER_SECONDS,
     )
     report = parse_report(result, script="stop")

@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from ocattach.daemon.places import Place, parse_place
 from ocattach.daemon.report import Report, RunCommand, parse_report, script_argv, script_input
 from ocattach.errors import ConnectionLostError
 
@@ -51,18 +52,28 @@ class Probe:
     """Kernel name and machine, as `uname -sm` prints them."""
 
     home: str
-    home_writable: bool
+    unwritable: str | None
+    """A directory that would have to be writable for OpenCode to keep its data, and is not."""
+
     user_id: str
     workdir: str | None
     """The request's working directory, absolute; None when it does not exist or none was asked for."""
 
     opencode: str | None
-    """Path of the program; None when it was not found at any of the places in `tried`."""
+    """Path of the program; None when none of the places in `tried` has one that can be used."""
 
-    tried: tuple[str, ...]
+    tried: tuple[Place, ...]
+    path: str | None
+    """The login shell's PATH, when that had to be asked: what a daemon there is to be started with."""
+
     node: str | None
     python3: str | None
     daemons: tuple[FoundDaemon, ...]
+
+    @property
+    def login_environment(self) -> tuple[tuple[str, str], ...]:
+        """What a daemon has to be given besides the connection's own variables."""
+        return (("PATH", self.path),) if self.path else ()
 
     def daemon(self, port: int | None) -> FoundDaemon | None:
         """The daemon to use: the recorded one first, else one that listens on loopback; on `port` if that is given."""
@@ -83,11 +94,12 @@ def probe(run: RunCommand, request: ProbeRequest, *, timeout: float) -> Probe:
     return Probe(
         system=report.first("system") or "unknown",
         home=report.first("home") or "/",
-        home_writable="home_writable" in report,
+        unwritable=report.first("unwritable"),
         user_id=report.first("user") or "",
         workdir=report.first("workdir"),
         opencode=report.first("opencode"),
-        tried=tuple(report.all("tried")),
+        tried=tuple(place for line in report.all("tried") if (place := parse_place(line))),
+        path=report.first("path"),
         node=report.first("node"),
         python3=report.first("python3"),
         daemons=daemons(report),

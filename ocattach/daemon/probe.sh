@@ -1,23 +1,6 @@
 # All that has to be known about an environment before a daemon is used or started there, in one answer.
 # Arguments: WORKDIR or "", path of opencode or "", port the daemon must have or "".
 
-find_opencode() { # PATH-OR-EMPTY: says "opencode" when found, and each place that was looked at
-    if [ -n "$1" ]; then
-        expand "$1"
-        say tried "$expanded"
-        [ -f "$expanded" ] && [ -x "$expanded" ] && say opencode "$expanded"
-        return
-    fi
-    say tried "PATH ($PATH)"
-    found=$(command -v opencode 2>/dev/null)
-    case "$found" in /*) say opencode "$found"; return ;; esac
-    for found in "$HOME/.opencode/bin/opencode" "$HOME/.local/bin/opencode" "$HOME/.bun/bin/opencode" \
-        "$HOME/.npm-global/bin/opencode" /usr/local/bin/opencode /opt/homebrew/bin/opencode; do
-        say tried "$found"
-        if [ -f "$found" ] && [ -x "$found" ]; then say opencode "$found"; return; fi
-    done
-}
-
 variable_of() { # PID NAME: the value in that process's environment
     tr '\0' '\n' <"/proc/$1/environ" 2>/dev/null | sed -n "s/^$2=//p" | sed -n 1p
 }
@@ -40,7 +23,9 @@ listening_sockets() { # PID: says the daemon for each TCP socket it listens on
         while read -r _ local_address _ socket_state _ _ _ _ _ inode _; do
             [ "$socket_state" = 0A ] || continue
             case "$inodes" in *" $inode "*) ;; *) continue ;; esac
-            say_daemon found "$1" "$((0x${local_address##*:}))" "${local_address%%:*}" \
+            port=$((0x${local_address##*:}))
+            if fits "$port"; then daemon_pid=$1; fi
+            say_daemon found "$1" "$port" "${local_address%%:*}" \
                 "$(variable_of "$1" OPENCODE_SERVER_USERNAME)" "$(variable_of "$1" OPENCODE_SERVER_PASSWORD)"
         done <"$table"
     done
@@ -54,21 +39,61 @@ hand_started_daemons() {
     done
 }
 
+fits() { # PORT: whether a daemon there is one that can be used
+    [ "${wanted_port:-$1}" = "$1" ]
+}
+
+say_program_of() { # PID
+    program=$(readlink "/proc/$1/exe" 2>/dev/null)
+    case "${program##*/}" in opencode | opencode.exe | .opencode) usable "$program" && say opencode "$program" ;; esac
+}
+
+# OpenCode (1.18.33) makes its four directories and ends where it cannot; a configuration it need not write to.
+find_unwritable() { # says the directory that would have to be writable
+    share=${XDG_DATA_HOME:-$HOME/.local/share} configuration=${XDG_CONFIG_HOME:-$HOME/.config}/opencode
+    [ ! -d "$configuration" ] || configuration=
+    for folder in "$share/opencode" "${state%/*}" "${state%/*/*}/opencode" "${XDG_CACHE_HOME:-$HOME/.cache}/opencode" \
+        ${configuration:+"$configuration"}; do
+        case "$folder" in /*) ;; *) folder=$PWD/$folder ;; esac
+        while [ ! -e "${folder:-/}" ]; do folder=${folder%/*}; done
+        if ! [ -d "$folder/" ] || ! [ -w "$folder/" ]; then
+            say unwritable "${folder:-/}"
+            return
+        fi
+    done
+}
+
+say_runtimes() { # node and python3: they can be the relay where OpenCode cannot
+    for runtime in node python3; do
+        found=$(command -v "$runtime" 2>/dev/null) && say "$runtime" "$found"
+    done
+}
+
 read_input
+wanted_port=$3
+system=$(uname -sm)
+kernel=${system% *}
+machine=${system##* }
 say probe 1
-say system "$(uname -s) $(uname -m)"
+say system "$system"
 say home "$HOME"
-[ -d "$HOME" ] && [ -w "$HOME" ] && say home_writable yes
 say user "$(id -u)"
+find_unwritable
 if [ -n "$1" ]; then
     expand "$1"
     [ -d "$expanded" ] && say workdir "$expanded"
 fi
-find_opencode "$2"
-for runtime in node python3; do
-    found=$(command -v "$runtime" 2>/dev/null) && say "$runtime" "$found"
-done
-if recorded_daemon; then say_daemon recorded "$d_pid" "$d_port" 0100007F opencode "$d_password"; else d_port=; fi
+opencode_found= daemon_pid=
+if find_quickly "$2"; then opencode_found=yes; fi
+if recorded_daemon; then
+    say_daemon recorded "$d_pid" "$d_port" 0100007F opencode "$d_password"
+    if fits "$d_port"; then daemon_pid=$d_pid; fi
+fi
 # The look at all processes is slow where there are many, and needless once there is a daemon that will do.
-if [ -d /proc/self ] && { [ -z "$d_port" ] || [ "${3:-$d_port}" != "$d_port" ]; }; then hand_started_daemons; fi
+if [ -d /proc/self ] && [ -z "$daemon_pid" ]; then hand_started_daemons; fi
+# Slowest is to ask the login shell, and only who has to start a daemon needs it: one that runs has a program.
+if [ -z "$opencode_found$2" ]; then
+    if [ -n "$daemon_pid" ]; then say_program_of "$daemon_pid"; else find_slowly; fi
+fi
+say_runtimes
 say end 1

@@ -12,6 +12,9 @@ MARK = b"ocattach:"
 MAX_ANSWER = 256 * 1024
 """Bytes of a script's output that are looked at: an environment cannot make us hold more."""
 
+NEEDED = {"probe.sh": ("environment.sh", "lookup.sh")}
+"""Scripts whose functions stand in other files than environment.sh alone."""
+
 VARIABLE_NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
 
 
@@ -44,7 +47,7 @@ class Report:
 def script_argv(name: str, *arguments: str) -> list[str]:
     """The command that runs one of our scripts; its secrets go to standard input instead."""
     folder = Path(__file__).parent
-    text = (folder / "environment.sh").read_text() + (folder / name).read_text()
+    text = "".join((folder / part).read_text() for part in (*NEEDED.get(name, ("environment.sh",)), name))
     return ["sh", "-c", text, "ocattach", *arguments]
 
 

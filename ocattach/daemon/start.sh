@@ -25,10 +25,26 @@ take_lock() { # SECONDS
     done
 }
 
+say_log() { # its beginning too: a loader names what is missing first, and then all that follows from it
+    if [ "$(wc -l <"$log")" -le 20 ]; then
+        cat "$log"
+    else
+        head -n 4 "$log"
+        echo ...
+        tail -n 15 "$log"
+    fi
+}
+
 fail() { # REASON
     say error "$1"
-    [ -r "$log" ] && tail -n 20 "$log" | sed 's/^/ocattach:log=/'
+    if [ -r "$log" ]; then say_log | sed 's/^/ocattach:log=/'; fi
     exit 1
+}
+
+exited() { # the daemon that we launched did
+    wait "$daemon_pid"
+    say exit_code $?
+    fail daemon-exited
 }
 
 launch() { # OPENCODE PORT: sets $daemon_pid. Deaf to hang-ups and in a session of its own: it outlives us and any terminal
@@ -40,6 +56,7 @@ launch() { # OPENCODE PORT: sets $daemon_pid. Deaf to hang-ups and in a session 
     : >"$log" # here and not by the redirection below, which happens some time after it
     ( # not nohup, which busybox may lack
         trap '' HUP
+        umask "$account_umask"
         exec $session "$1" serve --hostname 127.0.0.1 --port "$2" </dev/null >>"$log" 2>&1 9>&-
     ) &
     daemon_pid=$!
@@ -54,7 +71,7 @@ await_listening() { # SECONDS: sets $port
                 *"listening on http://"*) port=${line##*:}; return 0 ;;
             esac
         done <"$log"
-        start_time "$daemon_pid" || fail daemon-exited
+        start_time "$daemon_pid" || exited
         attempts=$((attempts - 1))
         if [ "$attempts" -le 0 ]; then
             end_process "$daemon_pid" 2
@@ -65,11 +82,12 @@ await_listening() { # SECONDS: sets $port
 }
 
 record() {
-    start_time "$daemon_pid" || fail daemon-exited
+    start_time "$daemon_pid" || exited
     printf 'pid=%s\nstart=%s\nport=%s\npassword=%s\n' "$daemon_pid" "$started_at" "$port" "$password" >"$state/daemon.new" &&
         mv "$state/daemon.new" "$state/daemon" || { end_process "$daemon_pid" 2; fail state-unwritable; }
 }
 
+account_umask=$(umask) # for what the agent writes; what we keep is private
 umask 077
 read_input
 say start 1

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, ClassVar
 from ocattach.config.spec import ConnectionSpec
 from ocattach.daemon import DaemonStatus, Probe, ProbeRequest, StartRequest, probe, start_daemon, stop_daemon
 from ocattach.daemon.lifecycle import home_error
+from ocattach.daemon.places import not_found
 from ocattach.errors import (
     ConnectionLostError,
     OcattachError,
@@ -100,8 +101,8 @@ class CommandTransport(TransportHandler):
 
     def start_daemon(self) -> DaemonStatus:
         found = self._probe or self.probe()
-        if not found.home_writable:
-            raise home_error(f"{found.home} in {self.place}")
+        if found.unwritable:
+            raise home_error(found.unwritable, place=self.place, home=found.home)
         if not found.opencode:
             raise self.opencode_not_found(found)
         request = StartRequest(
@@ -109,7 +110,7 @@ class CommandTransport(TransportHandler):
             password=secrets.token_urlsafe(32),
             workdir=self.spec.workdir,
             port=self.spec.daemon_port,
-            env=(*self.spec.env, *self.spec.forwarded_env()),
+            env=(*found.login_environment, *self.spec.env, *self.spec.forwarded_env()),
             unset_env=self.spec.unset_env,
         )
         if not self.reaches_ports and self._early_relay is None:
@@ -125,15 +126,16 @@ class CommandTransport(TransportHandler):
                 f"The daemon in {self.place} (pid {foreign.pid}) was not started by ocattach",
                 hint="End it all the same with --stop --force",
             )
-        return stop_daemon(self.run, foreign_pid=foreign.pid if foreign else None)
+        return stop_daemon(
+            self.run,
+            foreign_pid=foreign.pid if foreign else None,
+            env=self.spec.env,
+            unset_env=self.spec.unset_env,
+        )
 
     def opencode_not_found(self, found: Probe) -> OpencodeNotFoundError:
-        """The error that says where was looked."""
-        tried = ", ".join(found.tried)
-        return OpencodeNotFoundError(
-            f"There is no opencode in {self.place}; looked for at: {tried}",
-            hint="Install it there (npm install -g opencode-ai), or name its path in the connection's opencode setting",
-        )
+        """The error that says where was looked, and why that will not do."""
+        return not_found(found.tried, system=found.system, environment=self.place)
 
     def connect(self, remote_port: int) -> "Tunnel":
         return self.tunnel(remote_port, self.relay_routes())

@@ -35,6 +35,7 @@ def test_the_wheel_has_the_whole_package_and_nothing_else(wheel: Path) -> None:
     "name",
     [
         "daemon/environment.sh",
+        "daemon/lookup.sh",
         "daemon/probe.sh",
         "daemon/start.sh",
         "daemon/stop.sh",

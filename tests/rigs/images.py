@@ -2,6 +2,7 @@
 
 minimal  busybox and the C library that OpenCode links to; OpenCode itself is mounted into the container
 bare     busybox only: OpenCode is not there, and could not run
+musl     busybox and musl, with what an OpenCode for musl loads; it is mounted into the container
 pause    one program that waits: no shell, no other command
 """
 
@@ -15,9 +16,9 @@ import subprocess
 import tarfile
 from pathlib import Path
 
-from tests.rigs.opencode import opencode_bin
+from tests.rigs.opencode import musl_build, opencode_bin
 
-VARIANTS = ("minimal", "bare", "pause")
+VARIANTS = ("minimal", "bare", "musl", "pause")
 BUSYBOX = Path("/bin/busybox")
 SEARCH_PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
 OPENCODE_PATH = "/usr/local/bin/opencode"
@@ -113,6 +114,8 @@ def _layer(variant: str) -> bytes:
         _add_busybox(tree)
     if variant == "minimal":
         _add_libraries(tree)
+    if variant == "musl":
+        _add_musl(tree)
     return tree.close()
 
 
@@ -129,6 +132,15 @@ def _add_libraries(tree: Tree) -> None:
         # The loader's path is written into the program; the rest is found by name.
         folder = library.parent.name if library.name.startswith("ld-linux") else "lib"
         tree.file(f"{folder}/{library.name}", library.resolve().read_bytes(), mode=0o755)
+    tree.file(OPENCODE_PATH.lstrip("/"), b"", mode=0o755)  # to be mounted over
+
+
+def _add_musl(tree: Tree) -> None:
+    for library in (musl_build() / "lib").iterdir():
+        if library.is_symlink():
+            tree.link(f"lib/{library.name}", str(library.readlink()))
+        else:
+            tree.file(f"lib/{library.name}", library.read_bytes(), mode=0o755)
     tree.file(OPENCODE_PATH.lstrip("/"), b"", mode=0o755)  # to be mounted over
 
 

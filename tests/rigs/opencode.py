@@ -41,6 +41,16 @@ def opencode_bin() -> str:
     raise LookupError(f"{named} is no executable image, and no opencode package with one lies near it")
 
 
+def stub_package() -> Path:
+    """The npm package as it is where its postinstall script did not run; LookupError says why there is none."""
+    return _variant("stub")
+
+
+def musl_build() -> Path:
+    """An OpenCode for musl in `bin`, and in `lib` all that it loads; LookupError says why there is none."""
+    return _variant("musl")
+
+
 def opencode_config(port: int = MODEL_PORT) -> str:
     """A configuration whose only provider is the scripted model on this loopback port."""
     models = {
@@ -68,6 +78,13 @@ def opencode_config(port: int = MODEL_PORT) -> str:
         "provider": {"fake": provider},
     }
     return json.dumps(config, indent=2)
+
+
+def _variant(name: str) -> Path:
+    folder = CHECKOUT / ".tools" / name
+    if not (folder / "stamp").exists():
+        raise LookupError(f"no {folder}: scripts/install-opencode-variants")
+    return folder
 
 
 def _packages_around(program: Path) -> list[Path]:
