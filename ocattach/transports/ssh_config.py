@@ -1,19 +1,76 @@
-"""What `ssh HOST` would do, asked of OpenSSH itself, so that Include, Match and the rest are what the user knows."""
+"""How one ssh host is reached, recognised and logged in to: its configuration, as values."""
 
 import getpass
 import os
-import shutil
-import subprocess
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 from ocattach.config.targets.ssh import SSHTarget
-from ocattach.errors import ConfigurationError, TimedOutError, UnreachableError
+from ocattach.errors import ConfigurationError, UnreachableError
+from ocattach.transports.ssh_settings import (
+    Settings,
+    expand,
+    expand_path,
+    first,
+    is_on,
+    read_settings,
+    tokens,
+    words,
+)
 
-ANSWER_SECONDS = 10
 DEFAULT_PORT = 22
+PASSWORD_PROMPTS = 3
+MAX_JUMPS = 16
+METHODS = "publickey,keyboard-interactive,password"
+"""Those of OpenSSH's PreferredAuthentications that exist here, in its order."""
+
+METHOD_SETTINGS = {
+    "publickey": "pubkeyauthentication",
+    "keyboard-interactive": "kbdinteractiveauthentication",
+    "password": "passwordauthentication",
+}
+STRICT = {"true": "yes", "false": "off", "no": "off"}
+"""Other words for the values of StrictHostKeyChecking."""
+
+
+@dataclass(frozen=True, slots=True)
+class Identities:
+    """The keys that a host is offered."""
+
+    files: tuple[Path, ...]
+    """Private keys, or public ones whose private half the agent has; those that exist, in their order."""
+
+    certificates: tuple[Path, ...] = ()
+    """CertificateFile; where there is none, each key's own KEY-cert.pub counts."""
+
+    agent: str | None = None
+    """The agent's socket."""
+
+    only: bool = False
+    """IdentitiesOnly: of the agent's keys, only those that `files` names."""
+
+
+@dataclass(frozen=True, slots=True)
+class KnownHosts:
+    """Where a host's key is looked up, and what becomes of an unknown one."""
+
+    name: str
+    """The name under which the files have the key: an alias, the host, or [host]:port."""
+
+    plain_name: str
+    """The same without a port."""
+
+    files: tuple[Path, ...]
+    """The user's; a key that is accepted is added to the first."""
+
+    global_files: tuple[Path, ...] = ()
+    revoked: Path | None = None
+    hashed: bool = False
+    """HashKnownHosts: names are written so that the file does not tell them."""
+
+    strict: str = "ask"
+    """StrictHostKeyChecking as the user set it: "ask", "yes", "accept-new" or "off"."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,105 +83,151 @@ class HostConfig:
     hostname: str
     user: str
     port: int
-    identity_files: tuple[Path, ...]
-    known_hosts_files: tuple[Path, ...]
-    """The user's first: a newly accepted key is added to the first of them."""
+    identities: Identities
+    known_hosts: KnownHosts
+    methods: tuple[str, ...]
+    """Ways to authenticate, the preferred first."""
 
-    use_agent: bool
-    host_key_name: str
-    """The name under which known_hosts has the key."""
+    password_prompts: int = PASSWORD_PROMPTS
+    batch: bool = False
+    """BatchMode: nobody is asked."""
 
-    strict: str
-    """StrictHostKeyChecking as the user set it: "ask", "yes", "accept-new" or "off"."""
+    connect_timeout: float | None = None
+    family: str = "any"
+    """AddressFamily: any, inet or inet6."""
+
+    bind_address: str | None = None
+    proxy_command: str | None = None
+    """The user's own command whose input and output lead to the host."""
 
     jumps: tuple[str, ...] = ()
     """Hosts to go through, nearest first."""
 
 
 def host_config(target: SSHTarget) -> HostConfig:
-    """The configuration for a target; what the target itself says comes first.
-
-    Raises ConfigurationError with OpenSSH's own words when its configuration is broken.
-    """
-    settings = openssh_settings(target) if shutil.which("ssh") else paramiko_settings(target)
+    """The configuration for a target; what the target itself says comes first."""
+    settings = read_settings(target)
     hostname = first(settings, "hostname") or target.host
     port = target.port or int(first(settings, "port") or DEFAULT_PORT)
-    name = first(settings, "hostkeyalias") or hostname
-    jump = target.jump or first(settings, "proxyjump")
+    user = target.user or first(settings, "user") or getpass.getuser()
+    alias = first(settings, "hostkeyalias")
+    name = (alias or hostname).lower()
+    meanings = tokens(alias=target.host, hostname=hostname, port=port, user=user, key_name=name)
+    command = first(settings, "proxycommand")
+    if command and is_on(settings, "proxyusefdpass", default=False):
+        raise ConfigurationError(f"{target.host}: ProxyUseFdpass is not supported; leave it out")
+    jump = first(settings, "proxyjump")
+    timeout = first(settings, "connecttimeout")
     return HostConfig(
         alias=target.host,
         hostname=hostname,
-        user=target.user or first(settings, "user") or getpass.getuser(),
+        user=user,
         port=port,
-        identity_files=identity_files(target, settings),
-        known_hosts_files=paths(settings, "userknownhostsfile") + paths(settings, "globalknownhostsfile"),
-        use_agent=first(settings, "identityagent") != "none" and first(settings, "identitiesonly") != "yes",
-        host_key_name=name if port == DEFAULT_PORT else f"[{name}]:{port}",
-        strict=first(settings, "stricthostkeychecking") or "ask",
-        jumps=tuple(jump.split(",")) if jump and jump != "none" else (),
+        identities=identities(target, settings, meanings),
+        known_hosts=KnownHosts(
+            # With an alias the port does not count (sshconnect.c, get_hostfile_hostname_ipaddr).
+            name=name if alias or port == DEFAULT_PORT else f"[{name}]:{port}",
+            plain_name=name,
+            files=paths(settings, "userknownhostsfile", meanings),
+            global_files=paths(settings, "globalknownhostsfile", meanings),
+            revoked=next(iter(paths(settings, "revokedhostkeys", meanings)), None),
+            hashed=is_on(settings, "hashknownhosts", default=False),
+            strict=strictness(settings),
+        ),
+        methods=methods(settings),
+        password_prompts=int(first(settings, "numberofpasswordprompts") or PASSWORD_PROMPTS),
+        batch=is_on(settings, "batchmode", default=False),
+        connect_timeout=float(timeout) if timeout and timeout.isdigit() else None,
+        family=first(settings, "addressfamily") or "any",
+        bind_address=first(settings, "bindaddress"),
+        proxy_command=expand(command, meanings) if command else None,
+        jumps=tuple(jump.split(",")) if jump else (),
     )
 
 
-def openssh_settings(target: SSHTarget) -> Mapping[str, list[str]]:
-    """Every setting that `ssh -G` prints, by its lower-case name."""
-    argv = ["ssh", "-G"]
-    argv += ["-l", target.user] if target.user else []
-    argv += ["-p", str(target.port)] if target.port else []
-    argv += ["--", target.host]
-    try:
-        answer = subprocess.run(
-            argv,
-            stdin=subprocess.DEVNULL,
-            capture_output=True,
-            text=True,
-            timeout=ANSWER_SECONDS,
-            check=False,
-        )
-    except subprocess.TimeoutExpired as error:
-        raise TimedOutError(f"ssh -G {target.host} did not answer in {ANSWER_SECONDS} s") from error
-    if answer.returncode:
-        raise ConfigurationError(f"OpenSSH cannot read its configuration: {answer.stderr.strip()}")
-    settings: dict[str, list[str]] = {}
-    for line in answer.stdout.splitlines():
-        key, _, value = line.partition(" ")
-        settings.setdefault(key, []).append(value)
-    return settings
+def way_to(target: SSHTarget) -> list[HostConfig]:
+    """The hosts to go through and then the target, as OpenSSH's ProxyJump has it.
+
+    The first of several jump hosts is reached as its own configuration says, each other one through those before it.
+    """
+    hops: list[HostConfig] = []
+    while len(hops) < MAX_JUMPS:
+        config = host_config(target)
+        hops.insert(0, config)
+        if not config.jumps:
+            return hops
+        *before, last = config.jumps
+        target = jump_target(last, ",".join(before) or None)
+    raise ConfigurationError(
+        f"{hops[-1].alias}: its jump hosts lead in a circle, or are more than {MAX_JUMPS}"
+    )
 
 
-def paramiko_settings(target: SSHTarget) -> Mapping[str, list[str]]:
-    """The user's ~/.ssh/config as paramiko reads it, for machines without OpenSSH."""
-    import paramiko  # noqa: PLC0415
-
-    file = Path("~/.ssh/config").expanduser()
-    found = paramiko.SSHConfig.from_path(str(file)).lookup(target.host) if file.is_file() else {}
-    settings: dict[str, list[str]] = {}
-    for key, value in dict[str, Any](found).items():
-        settings[key] = value if isinstance(value, list) else [value]
-    settings.setdefault("userknownhostsfile", ["~/.ssh/known_hosts"])
-    settings.setdefault("identityfile", ["~/.ssh/id_ed25519", "~/.ssh/id_ecdsa", "~/.ssh/id_rsa"])
-    return settings
+def jump_target(text: str, jump: str | None = None) -> SSHTarget:
+    """A host of ProxyJump: [user@]host[:port], or that as a URI."""
+    user, _, rest = text.removeprefix("ssh://").rpartition("@")
+    host, colon, port = rest.rpartition(":")
+    if not colon or not port.isdigit() or (":" in host and not host.endswith("]")):
+        host, port = rest, ""
+    return SSHTarget(host=host.strip("[]"), user=user or None, port=int(port) if port else None, jump=jump)
 
 
-def first(settings: Mapping[str, list[str]], key: str) -> str | None:
-    """A setting that stands once."""
-    values = settings.get(key)
-    return values[0] if values else None
+def strictness(settings: Settings) -> str:
+    """StrictHostKeyChecking in one word; what is not known is the strictest."""
+    value = (first(settings, "stricthostkeychecking") or "ask").lower()
+    value = STRICT.get(value, value)
+    return value if value in {"ask", "accept-new", "off"} else "yes"
 
 
-def paths(settings: Mapping[str, list[str]], key: str) -> tuple[Path, ...]:
-    """The files that a setting names, several on one line."""
-    line = first(settings, key) or ""
-    return tuple(Path(name).expanduser() for name in line.split() if name != "none")
+def methods(settings: Settings) -> tuple[str, ...]:
+    """The ways to authenticate that are wanted, in the order that is wanted."""
+    preferred = (first(settings, "preferredauthentications") or METHODS).split(",")
+    return tuple(
+        method
+        for method in preferred
+        if method in METHOD_SETTINGS and is_wanted(settings, METHOD_SETTINGS[method])
+    )
 
 
-def identity_files(target: SSHTarget, settings: Mapping[str, list[str]]) -> tuple[Path, ...]:
-    """The key files that exist, in the order in which they are tried."""
+def is_wanted(settings: Settings, key: str) -> bool:
+    """Whether a method is switched on; PubkeyAuthentication has values besides yes and no."""
+    return (first(settings, key) or "yes").lower() not in {"no", "false"}
+
+
+def paths(settings: Settings, key: str, meanings: Mapping[str, str]) -> tuple[Path, ...]:
+    """The files that a setting names."""
+    return tuple(expand_path(name, meanings) for name in words(settings, key))
+
+
+def identities(target: SSHTarget, settings: Settings, meanings: Mapping[str, str]) -> Identities:
+    """The keys to offer. A key that the connection itself names is the only one, be it in the file or the agent."""
+    certificates = tuple(expand_path(name, meanings) for name in settings.get("certificatefile", []))
     if target.identity_file:
         file = Path(target.identity_file).expanduser()
         if not file.is_file():
             raise UnreachableError(
                 f"The identity file {file} does not exist", hint="Name another with --identity"
             )
-        return (file,)
-    named = [Path(os.path.expanduser(name)) for name in settings.get("identityfile", [])]  # noqa: PTH111 - ~user too
-    return tuple(file for file in named if file.is_file())
+        named = [file]
+    else:
+        names = [name for name in settings.get("identityfile", []) if name.lower() != "none"]
+        named = [expand_path(name, meanings) for name in names]
+    return Identities(
+        files=tuple(file for file in named if file.is_file() or file.with_name(f"{file.name}.pub").is_file()),
+        certificates=tuple(file for file in certificates if file.is_file()),
+        agent=agent_socket(settings, meanings),
+        only=target.identity_file is not None or is_on(settings, "identitiesonly", default=False),
+    )
+
+
+def agent_socket(settings: Settings, meanings: Mapping[str, str]) -> str | None:
+    """The agent to ask: IdentityAgent's, else that of SSH_AUTH_SOCK."""
+    own = os.environ.get("SSH_AUTH_SOCK") or None
+    named = settings.get("identityagent", ["SSH_AUTH_SOCK"])[0]
+    if named.lower() == "none":
+        return None
+    if named == "SSH_AUTH_SOCK":
+        return own
+    if named.startswith("$") and not named.startswith("${"):
+        return os.environ.get(named[1:]) or None
+    return str(expand_path(named, meanings))

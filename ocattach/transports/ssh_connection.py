@@ -1,33 +1,35 @@
 """An authenticated connection to an ssh host: reached, recognised by its host key, logged in to."""
 
-import base64
-import hashlib
+import random
 import socket
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
-from pathlib import Path
 
 from ocattach.config.targets.ssh import SSHTarget
-from ocattach.errors import (
-    AuthenticationError,
-    ConnectionLostError,
-    HostKeyError,
-    OcattachError,
-    TimedOutError,
-    UnreachableError,
-)
-from ocattach.transports.base import Ask, Question
+from ocattach.errors import ConnectionLostError, OcattachError, TimedOutError, UnreachableError
+from ocattach.transports.base import Ask
 from ocattach.transports.optional import without_module
-from ocattach.transports.ssh_config import HostConfig, host_config
+from ocattach.transports.ssh_config import HostConfig, way_to
 
 # paramiko/config.py (5.1) imports invoke, and with it a YAML of its own, for "Match exec", which OpenSSH does for us.
 with without_module("invoke"):
     import paramiko
-    from paramiko.hostkeys import HostKeyEntry
+
+from ocattach.transports.ssh_dial import ProxyCommand, dial_tcp
+from ocattach.transports.ssh_host_key import check_host_key, keys_for, preferred_types
+from ocattach.transports.ssh_known_hosts import KnownKey
+from ocattach.transports.ssh_login import log_in
 
 KEEPALIVE_SECONDS = 15
-PASSWORD_TRIES = 3
 JOIN_SECONDS = 5
+GREETING_TRIES = 3
+"""How often a host may hang up before it has said a word: sshd does so by chance when it is busy (MaxStartups)."""
+
+GREETING_PAUSE = 0.5
+MEETINGS = 2
+"""How often a host is dialled that does not wait until a person has looked at its key."""
+
 FORWARDING_PROHIBITED = 1
 """Reason code "administratively prohibited" (RFC 4254, 5.1)."""
 
@@ -37,6 +39,10 @@ WINDOW = 256 * 1024
 
 class ForwardingProhibitedError(UnreachableError):
     """The host does not open connections for us (AllowTcpForwarding no); the relay does."""
+
+
+class SessionRefusedError(UnreachableError):
+    """The host is connected, and runs no further command on this connection (MaxSessions)."""
 
 
 @contextmanager
@@ -62,50 +68,97 @@ def translated(config: HostConfig, timeout: float) -> Iterator[None]:
         ) from error
 
 
+class HostTransport(paramiko.Transport):
+    """paramiko's transport, with the kinds of host keys to ask for in our order."""
+
+    key_order: tuple[str, ...] = ()
+
+    @property
+    def preferred_keys(self) -> tuple[str, ...]:
+        """What is asked for."""
+        return self.key_order
+
+
 class SSHConnection:
     """The connection to one host, and to those that lead to it."""
 
     def __init__(self, target: SSHTarget, *, ask: Ask, timeout: float) -> None:
-        self.config = host_config(target)
-        self._transports: list[paramiko.Transport] = []
+        *before, self.config = way_to(target)
+        self._ask = ask
+        self._timeout = timeout
+        self._opened: list[paramiko.Transport | ProxyCommand] = []
         through = None
         try:
-            for hop in [*(host_config(jump_target(text)) for text in self.config.jumps), self.config]:
-                through = self._open(hop, through, ask, timeout)
+            for hop in (*before, self.config):
+                with translated(hop, timeout):
+                    through = self._open(hop, through)
         except BaseException:
             self.close()
             raise
+        self.transport: paramiko.Transport = through  # type: ignore[assignment]  # there is at least one hop
 
-    @property
-    def transport(self) -> paramiko.Transport:
-        """The connection to the last host."""
-        return self._transports[-1]
+    def _open(self, config: HostConfig, through: paramiko.Transport | None) -> paramiko.Transport:
+        for _ in range(MEETINGS):
+            known = keys_for(config)
+            transport = self._greet(config, through, known)
+            check_host_key(config, sent_key(transport), known, self._ask)
+            if transport.is_active():
+                break
+            # The person took longer to answer than the host waits; the answer is remembered.
+            transport.close()
+        log_in(transport, config, self._ask, timeout=self._timeout)
+        transport.set_keepalive(KEEPALIVE_SECONDS)
+        return transport
 
-    def _open(
-        self, config: HostConfig, through: paramiko.Transport | None, ask: Ask, timeout: float
+    def _greet(
+        self, config: HostConfig, through: paramiko.Transport | None, known: list[KnownKey]
     ) -> paramiko.Transport:
-        with translated(config, timeout):
-            address = (config.hostname, config.port)
-            way: socket.socket | paramiko.Channel
-            if through is None:
-                way = socket.create_connection(address, timeout)
-                way.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        """A connection that is encrypted, to a host that nobody has recognised yet."""
+        seconds = min(self._timeout, config.connect_timeout or self._timeout)
+        for tries_left in reversed(range(GREETING_TRIES)):
+            way, command = self._dial(config, through, seconds)
+            transport = HostTransport(way)
+            self._opened.append(transport)
+            transport.key_order = preferred_types(transport.get_security_options().key_types, known)
+            transport.banner_timeout = transport.handshake_timeout = transport.auth_timeout = seconds
+            try:
+                transport.start_client(timeout=seconds)
+            except (EOFError, paramiko.SSHException) as error:
+                if command is not None:
+                    raise paramiko.SSHException(f"{error} (ProxyCommand: {command.diagnosis()})") from error
+                if transport.remote_version or not tries_left:
+                    raise
+                transport.close()
+                time.sleep(GREETING_PAUSE * random.uniform(0.5, 1.5))  # noqa: S311 - only to spread those who wait
             else:
-                way = through.open_channel("direct-tcpip", address, ("127.0.0.1", 0), timeout=timeout)
-            transport = paramiko.Transport(way)
-            self._transports.append(transport)
-            known = known_keys(config)
-            prefer_known_types(transport, known)
-            transport.start_client(timeout=timeout)
-            check_host_key(config, transport.get_remote_server_key(), known, ask)
-            log_in(transport, config, ask)
-            transport.set_keepalive(KEEPALIVE_SECONDS)
-            return transport
+                return transport
+        raise AssertionError(tries_left)
+
+    def _dial(
+        self, config: HostConfig, through: paramiko.Transport | None, seconds: float
+    ) -> tuple[socket.socket | paramiko.Channel, ProxyCommand | None]:
+        if through is not None:
+            address = (config.hostname, config.port)
+            return through.open_channel("direct-tcpip", address, ("127.0.0.1", 0), timeout=seconds), None
+        if config.proxy_command:
+            command = ProxyCommand(config.proxy_command)
+            self._opened.append(command)
+            return command.socket, command
+        return dial_tcp(config, seconds), None
 
     def open_command(self, command: str, *, timeout: float) -> paramiko.Channel:
-        """A channel on which the host's login shell runs a command line."""
+        """A channel on which the host's login shell runs a command line.
+
+        Raises SessionRefusedError when the host allows no further one on this connection.
+        """
         with translated(self.config, timeout):
-            channel = self.transport.open_session(timeout=timeout)
+            try:
+                channel = self.transport.open_session(timeout=timeout)
+            except paramiko.ChannelException as error:
+                raise SessionRefusedError(
+                    f"{self.config.alias} runs no command on this connection: {error}",
+                    hint="Its MaxSessions may be too low",
+                ) from error
             channel.exec_command(command)
             return channel
 
@@ -129,152 +182,14 @@ class SSHConnection:
 
     def close(self) -> None:
         """End every connection, the last one first."""
-        while self._transports:
-            transport = self._transports.pop()
-            transport.close()
-            transport.join(timeout=JOIN_SECONDS)
+        while self._opened:
+            opened = self._opened.pop()
+            opened.close()
+            if isinstance(opened, paramiko.Transport):
+                opened.join(timeout=JOIN_SECONDS)
 
 
-def jump_target(text: str) -> SSHTarget:
-    """A host of ProxyJump: [user@]host[:port]."""
-    user, _, rest = text.rpartition("@")
-    host, colon, port = rest.rpartition(":")
-    if not colon or not port.isdigit():
-        host, port = rest, ""
-    return SSHTarget(host=host.strip("[]"), user=user or None, port=int(port) if port else None)
-
-
-def known_keys(config: HostConfig) -> list[paramiko.PKey]:
-    """The keys under which the host is known; empty when it was never met."""
-    keys = []
-    for file in config.known_hosts_files:
-        if file.is_file():
-            found = paramiko.HostKeys(str(file)).lookup(config.host_key_name)
-            keys += list(found.values()) if found else []
-    return keys
-
-
-def prefer_known_types(transport: paramiko.Transport, known: list[paramiko.PKey]) -> None:
-    """Ask the host for a key of a type that can be compared, as OpenSSH does."""
-    names = [key.get_name() for key in known]
-    options = transport.get_security_options()
-
-    def is_known(key_type: str) -> bool:
-        return key_type in names or (key_type.startswith("rsa-sha2-") and "ssh-rsa" in names)
-
-    options.key_types = sorted(options.key_types, key=lambda key_type: not is_known(key_type))
-
-
-def check_host_key(config: HostConfig, key: paramiko.PKey, known: list[paramiko.PKey], ask: Ask) -> None:
-    """Refuse a host with another key than the known one; ask about one that was never met."""
-    if any(key == expected for expected in known):
-        return
-    shown = f"{key.get_name()} {fingerprint(key)}"
-    if known:
-        raise HostKeyError(
-            f"The host key of {config.alias} ({config.host_key_name}) has changed to {shown}: refused",
-            hint=f"If the change is expected: ssh-keygen -R '{config.host_key_name}', and connect again",
-        )
-    if config.strict == "yes":
-        raise HostKeyError(
-            f"The host key of {config.alias} is not known ({shown}) and StrictHostKeyChecking is yes: refused",
-            hint="Add the key to your known_hosts once you have verified it",
-        )
-    if config.strict == "accept-new":
-        remember(config, key)
-        return
-    question = (
-        f"The authenticity of host {config.alias} ({config.host_key_name}) is not known.\n"
-        f"Its key is {shown}.\nConnect and remember it?"
-    )
-    if ask(Question(question, confirm=True)) != "yes":
-        raise HostKeyError(f"The host key of {config.alias} was not accepted")
-    remember(config, key)
-
-
-def remember(config: HostConfig, key: paramiko.PKey) -> None:
-    """Add an accepted key to the user's known_hosts, as OpenSSH writes it."""
-    file = (
-        config.known_hosts_files[0] if config.known_hosts_files else Path("~/.ssh/known_hosts").expanduser()
-    )
-    file.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-    line = HostKeyEntry([config.host_key_name], key).to_line()
-    with file.open("a+") as known_hosts:
-        known_hosts.write(line or "")
-
-
-def fingerprint(key: paramiko.PKey) -> str:
-    """The fingerprint as OpenSSH shows it."""
-    digest = base64.b64encode(hashlib.sha256(key.asbytes()).digest()).decode()
-    return f"SHA256:{digest.rstrip('=')}"
-
-
-def log_in(transport: paramiko.Transport, config: HostConfig, ask: Ask) -> None:
-    """Authenticate with keys, then with what a person can type, as far as the host accepts these."""
-    try:
-        transport.auth_none(config.user)
-    except paramiko.BadAuthenticationType as refusal:
-        accepted = set(refusal.allowed_types)
-    else:
-        return
-    tried: list[str] = []
-    if "publickey" in accepted and try_keys(transport, config, ask, tried):
-        return
-    if "password" in accepted and try_password(transport, config, ask):
-        return
-    what = f" with {', '.join(tried)}" if tried else ""
-    raise AuthenticationError(
-        f"{config.alias} did not accept {config.user}{what} (it accepts: {', '.join(sorted(accepted))})",
-        hint=f"Try: ssh {config.user}@{config.alias}",
-    )
-
-
-def try_keys(transport: paramiko.Transport, config: HostConfig, ask: Ask, tried: list[str]) -> bool:
-    """Whether one of the user's keys is accepted."""
-    for name, key in offered_keys(config, ask):
-        tried.append(name)
-        try:
-            transport.auth_publickey(config.user, key)
-        except paramiko.AuthenticationException:
-            continue
-        if transport.is_authenticated():
-            return True
-    return False
-
-
-def offered_keys(config: HostConfig, ask: Ask) -> Iterator[tuple[str, paramiko.PKey]]:
-    """The agent's keys, then those in files."""
-    if config.use_agent:
-        agent = paramiko.Agent()
-        for key in agent.get_keys():
-            yield f"agent key {key.get_name()}", key
-        agent.close()
-    for file in config.identity_files:
-        yield str(file), load_key(file, ask)
-
-
-def load_key(file: Path, ask: Ask) -> paramiko.PKey:
-    """A private key, its passphrase asked for where it has one."""
-    try:
-        return paramiko.PKey.from_path(file)
-    except (paramiko.PasswordRequiredException, TypeError):
-        passphrase = ask(Question(f"Passphrase for {file}: ", secret=True))
-    except (paramiko.SSHException, ValueError) as error:
-        raise AuthenticationError(f"The key file {file} cannot be read: {error}") from error
-    try:
-        # Bytes, whatever its annotation says (paramiko 5.1).
-        return paramiko.PKey.from_path(file, passphrase.encode())  # type: ignore[arg-type]
-    except (paramiko.SSHException, ValueError) as error:
-        raise AuthenticationError(f"That is not the passphrase of {file}") from error
-
-
-def try_password(transport: paramiko.Transport, config: HostConfig, ask: Ask) -> bool:
-    """Whether a typed password is accepted; it is kept nowhere."""
-    for _ in range(PASSWORD_TRIES):
-        password = ask(Question(f"{config.user}@{config.alias}'s password: ", secret=True))
-        try:
-            transport.auth_password(config.user, password)
-        except paramiko.AuthenticationException:
-            continue
-        return bool(transport.is_authenticated())
-    return False
+def sent_key(transport: paramiko.Transport) -> bytes:
+    """The key that the host has shown to be its own, with its certificate where it sent one."""
+    key = transport.get_remote_server_key()
+    return key.public_blob.key_blob if key.public_blob else key.asbytes()

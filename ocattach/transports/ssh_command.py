@@ -1,0 +1,197 @@
+"""Commands on an ssh host: handed to any login shell, and kept apart from what that shell says itself."""
+
+import shlex
+import socket
+import string
+import threading
+import time
+from collections.abc import Callable, Sequence
+from typing import TYPE_CHECKING
+
+from ocattach.errors import ConnectionLostError, OcattachError, TimedOutError
+from ocattach.execution import CommandResult, Stream
+from ocattach.transports.pump import CHUNK, Pump
+
+if TYPE_CHECKING:
+    from paramiko import Channel
+
+START_OF_OUTPUT = b"ocattach:output\n"
+"""Printed before a command runs: what stands before it came from the login shell's start-up files."""
+
+PLAIN = set(f"{string.ascii_letters}{string.digits} ./:=_-,@+")
+SIGNALLED = 255
+DIAGNOSIS = 4096
+SHOWN = 500
+"""Bytes of a login shell's own words that an error shows."""
+
+MEBIBYTE = 1024 * 1024
+MAX_OUTPUT = 64 * MEBIBYTE
+JOIN_SECONDS = 5
+
+
+def shell_command(argv: Sequence[str]) -> str:
+    """The argv as one command line that any login shell hands on unharmed, fish and csh too.
+
+    Only sh sees the real text: the outer shell sees letters, digits and octal escapes in single quotes.
+    """
+    script = f"printf %s\\\\n {START_OF_OUTPUT.decode().strip()}; exec {shlex.join(argv)}"
+    hidden = "".join(
+        character
+        if character in PLAIN
+        else "".join(f"\\0{byte:03o}" for byte in character.encode(errors="surrogateescape"))
+        for character in script
+    )
+    return f"""exec sh -c 'eval "$(printf %b "$1")"' sh '{hidden}'"""
+
+
+class Output:
+    """What a command prints, without what its login shell printed before; no more is kept than somebody can want."""
+
+    def __init__(self, *, marked: bool) -> None:
+        self.content = bytearray()
+        self.before = bytearray()
+        """The end of what came before the mark."""
+        self.begun = not marked
+        self.is_too_much = False
+
+    def feed(self, data: bytes) -> None:
+        """Take what came. Raises EOFError when it is more than can be kept."""
+        if not self.begun:
+            self.before += data
+            before, mark, after = self.before.partition(START_OF_OUTPUT)
+            self.begun = bool(mark)
+            self.before = before[-DIAGNOSIS:]
+            data = bytes(after)
+        self.content += data
+        if len(self.content) > MAX_OUTPUT:
+            self.is_too_much = True
+            raise EOFError
+
+    def collect(self, receive: Callable[[int], bytes]) -> None:
+        """Take everything until the end."""
+        try:
+            while data := receive(CHUNK):
+                self.feed(data)
+        except (OSError, EOFError):
+            return
+
+
+class CommandExchange:
+    """A command's input, output and errors, each carried by its own thread: none can block another.
+
+    One channel window serves stdout and stderr together (RFC 4254): who reads only one of them may wait for ever.
+    """
+
+    def __init__(self, channel: "Channel", stdin: bytes, timeout: float) -> None:
+        self._channel = channel
+        self._timeout = timeout
+        self._deadline = time.monotonic() + timeout
+        self._stdin = stdin
+        self._stdout, self._stderr = Output(marked=True), Output(marked=False)
+        self._feeder = threading.Thread(target=self._feed, name="ocattach-ssh-stdin", daemon=True)
+        self._collectors = [
+            threading.Thread(target=output.collect, args=(receive,), name=f"ocattach-ssh-{name}", daemon=True)
+            for name, output, receive in (
+                ("stdout", self._stdout, channel.recv),
+                ("stderr", self._stderr, channel.recv_stderr),
+            )
+        ]
+
+    def _feed(self) -> None:
+        try:
+            self._channel.sendall(self._stdin)
+            self._channel.shutdown_write()
+        except (OSError, EOFError):
+            return
+
+    def result(self, place: str) -> CommandResult:
+        """The outcome. Raises TimedOutError, and ends the command's channel, when it takes too long."""
+        threads = [self._feeder, *self._collectors]
+        for thread in threads:
+            thread.start()
+        for thread in self._collectors:
+            thread.join(self._left)
+            if self._is_flooded:
+                break
+        ended = not any(thread.is_alive() for thread in self._collectors)
+        ended = ended and self._channel.status_event.wait(max(0.1, self._left))
+        self._channel.close()
+        for thread in threads:
+            thread.join()
+        if self._is_flooded:
+            raise OcattachError(f"A command on {place} printed more than {MAX_OUTPUT // MEBIBYTE} MiB")
+        if not ended:
+            raise TimedOutError(
+                f"A command on {place} did not end within {self._timeout:.0f} s{self._said_instead}"
+            )
+        return self._judged(self._channel.exit_status, place)
+
+    @property
+    def _left(self) -> float:
+        return max(0, self._deadline - time.monotonic())
+
+    @property
+    def _is_flooded(self) -> bool:
+        return self._stdout.is_too_much or self._stderr.is_too_much
+
+    @property
+    def _said_instead(self) -> str:
+        """For an error: what the login shell printed in the place of running the command."""
+        if self._stdout.begun:
+            return ""
+        said = (self._stdout.before + self._stderr.content)[-SHOWN:].decode(errors="replace").strip()
+        return f"; its login shell did not get as far as the command, and said: {said or 'nothing'}"
+
+    def _judged(self, code: int, place: str) -> CommandResult:
+        if code < 0 and not self._stdout.content:
+            raise ConnectionLostError(
+                f"The ssh connection to {place} ended while a command ran{self._said_instead}"
+            )
+        if not self._stdout.begun:
+            raise OcattachError(
+                f"A command could not be run on {place}{self._said_instead}",
+                hint="Try: ssh HOST echo works. What its start-up files do for people, they may not do for commands",
+            )
+        return CommandResult(
+            code if code >= 0 else SIGNALLED, bytes(self._stdout.content), bytes(self._stderr.content)
+        )
+
+
+class ChannelStream(Stream):
+    """An ssh channel, made a socket by a pump; one with errors of its own has a thread for them.
+
+    Errors that nobody reads fill the window that they share with the output.
+    """
+
+    def __init__(self, channel: "Channel", *, has_stderr: bool = False) -> None:
+        self._channel = channel
+        self._stderr = bytearray()
+        self._pump = Pump(
+            receive=lambda: channel.recv(CHUNK),
+            send=channel.sendall,
+            end_input=channel.shutdown_write,
+            hang_up=channel.close,
+        )
+        self._listener = threading.Thread(target=self._listen, name="ocattach-ssh-stderr", daemon=True)
+        if has_stderr:
+            self._listener.start()
+
+    def _listen(self) -> None:
+        try:
+            while data := self._channel.recv_stderr(CHUNK):
+                self._stderr += data
+                del self._stderr[:-DIAGNOSIS]
+        except (OSError, EOFError):
+            return
+
+    @property
+    def socket(self) -> socket.socket:
+        return self._pump.socket
+
+    def diagnosis(self) -> str:
+        return self._stderr.decode(errors="replace").strip()
+
+    def close(self) -> None:
+        self._pump.close()
+        if self._listener.is_alive():
+            self._listener.join(JOIN_SECONDS)
