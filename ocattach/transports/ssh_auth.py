@@ -157,13 +157,18 @@ class Authentication(AuthHandler):
 
     def _request_auth(self) -> None:
         """The service is asked for once; OpenSSH, too, sends only requests from then on."""
-        if not self._has_service:
-            super()._request_auth()  # type: ignore[misc]
-            return
         accepted = paramiko.Message()
         accepted.add_string(SERVICE)
         accepted.rewind()
-        self._parse_service_accept(accepted)
+        try:
+            if self._has_service:
+                self._parse_service_accept(accepted)
+            else:
+                super()._request_auth()  # type: ignore[misc]
+        except (EOFError, OSError) as error:
+            if isinstance(error, OSError) and self._connection.is_active():
+                raise  # it was the agent that failed
+            raise AuthEndedError(self._reason()) from error
 
     def _parse_service_accept(self, message: paramiko.Message) -> None:
         self._has_service = True

@@ -3,12 +3,24 @@
 import base64
 import binascii
 import socket
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from functools import partial
+from io import StringIO
 from pathlib import Path
 
 import paramiko
+from cryptography.exceptions import UnsupportedAlgorithm
+from cryptography.hazmat.primitives.asymmetric.ec import EllipticCurvePrivateKey
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
+from cryptography.hazmat.primitives.asymmetric.rsa import RSAPrivateKey
+from cryptography.hazmat.primitives.serialization import (
+    Encoding,
+    NoEncryption,
+    PrivateFormat,
+    load_pem_private_key,
+    load_ssh_private_key,
+)
 from paramiko.agent import AgentKey, AgentSSH
 
 from ocattach.errors import AuthenticationError
@@ -23,6 +35,11 @@ PASSPHRASE_TRIES = 3
 
 OPENSSH_PRIVATE = "-----BEGIN OPENSSH PRIVATE KEY-----"
 OPENSSH_MAGIC = b"openssh-key-v1\0"
+KEY_CLASSES: Mapping[type, type[paramiko.PKey]] = {
+    RSAPrivateKey: paramiko.RSAKey,
+    EllipticCurvePrivateKey: paramiko.ECDSAKey,
+    Ed25519PrivateKey: paramiko.Ed25519Key,
+}
 PUBLIC_TYPES = ("ssh-", "ecdsa-", "sk-")
 CERTIFICATE = "-cert-v01@openssh.com"
 
@@ -240,9 +257,17 @@ def load_key(file: Path, ask: Ask | None) -> paramiko.PKey:
 
 def read_key(file: Path, passphrase: str | None) -> paramiko.PKey:
     """A private key; AuthenticationError when the passphrase is not its own, or the file is no key."""
+    password = passphrase.encode() if passphrase else None
     try:
-        # Bytes, whatever its annotation says (paramiko 5.1).
-        return paramiko.PKey.from_path(file, passphrase.encode() if passphrase else None)  # type: ignore[arg-type]
-    except (OSError, paramiko.SSHException, paramiko.pkey.UnknownKeyType, TypeError, ValueError):
+        content = file.read_bytes()
+        if content.lstrip().startswith(OPENSSH_PRIVATE.encode()):
+            secret = load_ssh_private_key(content, password)
+        else:
+            secret = load_pem_private_key(content, password)
+        # paramiko reads not every format, and OpenSSH's own always.
+        text = secret.private_bytes(Encoding.PEM, PrivateFormat.OpenSSH, NoEncryption()).decode()
+        key_class = next(made for kind, made in KEY_CLASSES.items() if isinstance(secret, kind))
+        return key_class.from_private_key(StringIO(text))
+    except (OSError, paramiko.SSHException, UnsupportedAlgorithm, StopIteration, TypeError, ValueError):
         # What the library says of it is not passed on: it is about the content of a secret.
         raise AuthenticationError(f"The key file {file} cannot be read") from None

@@ -24,7 +24,7 @@ INCLUDE_DEPTH = 16
 
 KNOWN_HOSTS = ("known_hosts", "known_hosts2")
 GLOBAL_KNOWN_HOSTS = "/etc/ssh/ssh_known_hosts /etc/ssh/ssh_known_hosts2"
-IDENTITY_FILES = ("~/.ssh/id_rsa", "~/.ssh/id_ecdsa", "~/.ssh/id_ed25519")
+IDENTITY_FILES = ("id_rsa", "id_ecdsa", "id_ed25519")
 SYSTEM_CONFIG = Path("/etc/ssh/ssh_config")
 
 
@@ -88,7 +88,7 @@ def paramiko_settings(target: SSHTarget) -> Settings:
         settings[key] = [str(each) for each in value] if isinstance(value, list) else [str(value)]
     settings.setdefault("userknownhostsfile", [" ".join(str(home.parent / name) for name in KNOWN_HOSTS)])
     settings.setdefault("globalknownhostsfile", [GLOBAL_KNOWN_HOSTS])
-    settings.setdefault("identityfile", list(IDENTITY_FILES))
+    settings.setdefault("identityfile", [str(home.parent / name) for name in IDENTITY_FILES])
     if target.jump:
         settings["proxyjump"] = [target.jump]
         settings.pop("proxycommand", None)

@@ -25,11 +25,13 @@ WORKDIR = f"{HOME}/app"
 LOG_IN = re.compile(r"Accepted (?:publickey|password|keyboard-interactive\S*) for ")
 KEPT_AT_HOME = {".ssh", ".opencode"}
 
+# The first value of a setting is the one that counts.
 SSHD_CONFIG = """\
 Port 22
 HostKey /run/machine/host_key
 PidFile none
 AllowUsers {user}
+{settings}
 KbdInteractiveAuthentication no
 PrintMotd no
 UseDNS no
@@ -38,7 +40,6 @@ MaxStartups 100
 MaxSessions 100
 Subsystem sftp internal-sftp
 SetEnv {environment}
-{settings}
 """
 
 # The files are copied before /tmp, where they may lie, is replaced by the machine's own.
@@ -47,6 +48,8 @@ mkdir -m 755 /run/sshd /run/machine
 cp {files}/passwd {files}/group {files}/shadow {files}/authorized_keys /run/machine/
 cp {files}/host_{name} /run/machine/host_key
 cp {files}/{name}.conf /run/machine/sshd.conf
+cp -r {files}/{name}.files/. /run/machine/
+[ ! -e /run/machine/pam ] || mount --bind /run/machine/pam /etc/pam.d/sshd
 {pin_opencode}
 for file in passwd group shadow; do mount --bind /run/machine/$file /etc/$file; done
 for place in /home /tmp /var/tmp /var/log; do mount -t tmpfs tmpfs $place; done
@@ -147,6 +150,15 @@ class Machine:
         workdir.mkdir()
         os.chown(workdir, USER_ID, USER_ID)
         self.write(CONFIG_PATH, opencode_config())
+
+    def set_shell(self, shell: str) -> None:
+        """Give the user another login shell."""
+        accounts = self.confined.path("/etc/passwd")
+        lines = accounts.read_text().splitlines()
+        changed = [
+            line.rpartition(":")[0] + f":{shell}" if line.startswith(f"{USER}:") else line for line in lines
+        ]
+        accounts.write_text("\n".join([*changed, ""]))  # in place: it is mounted over the system's
 
     def write(self, path: str | Path, text: str) -> None:
         """Write a file as the user, with the missing folders on its way; relative to the home."""

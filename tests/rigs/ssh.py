@@ -3,13 +3,15 @@
 main    public key                              nofwd   forwarding is administratively prohibited
 jump    public key, leads to inner              passwd  password only
 inner   wired to jump and to nothing else       bare    no OpenCode
+
+Tests that need other ones describe them by a Kind each.
 """
 
 import shutil
 import socket
 import subprocess
-from collections.abc import Iterable
-from dataclasses import dataclass
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Self
 
@@ -31,6 +33,11 @@ class Kind:
     settings: str = "PasswordAuthentication no\nUsePAM no\n"
     behind: str | None = None
     has_opencode: bool = True
+    pam: str = ""
+    """What sshd's PAM service asks, in the place of the system's; the machine's files are in /run/machine."""
+
+    files: Mapping[str, str] = field(default_factory=dict)
+    """Further files in /run/machine."""
 
 
 KINDS = {
@@ -51,7 +58,12 @@ class SSHMachines:
     """
 
     def __init__(
-        self, directory: Path, names: Iterable[str] = tuple(KINDS), *, opencode: bool = True
+        self,
+        directory: Path,
+        names: Iterable[str] | None = None,
+        *,
+        kinds: Mapping[str, Kind] = KINDS,
+        opencode: bool = True,
     ) -> None:
         """Keep everything below this directory; without opencode no machine has it."""
         need(*NEEDED, root=True)
@@ -67,7 +79,11 @@ class SSHMachines:
         """For SSH_ASKPASS, together with SSH_ASKPASS_REQUIRE=force: it answers with the password."""
         self.password = PASSWORD
         self.user = USER
-        self._names = tuple(names)
+        self.authority = directory / "authority"
+        """A key that machines may trust to sign those of users and hosts."""
+        self._openssh = shutil.which("ssh")
+        self._kinds = kinds
+        self._names = tuple(kinds if names is None else names)
         self._opencode = opencode
         self._machines: dict[str, Machine] = {}
 
@@ -93,7 +109,7 @@ class SSHMachines:
             for name in self._names:
                 self._start_machine(name)
             for name in self._names:
-                if KINDS[name].behind is None:
+                if self._kinds[name].behind is None:
                     wait_until(lambda name=name: self._greets(name), f"sshd on {name}")  # type: ignore[misc]
             self._write_client_files()
         except BaseException:
@@ -108,20 +124,44 @@ class SSHMachines:
             machine.cable.remove()
         self._machines.clear()
 
+    def certify(self, name: str) -> None:
+        """Before the start: give a machine a certificate of the authority's, which it also trusts for users."""
+        self.directory.mkdir(parents=True, exist_ok=True)
+        self._make_key(self.authority)
+        self._make_key(self.host_key(name))
+        folder = self._files(name)
+        self.sign(self.host_key(name), "-h")
+        shutil.copy(self.host_key(name).with_name(f"host_{name}-cert.pub"), folder / "host_key-cert.pub")
+        shutil.copy(f"{self.authority}.pub", folder / "authority.pub")
+
+    def sign(self, key: Path, *options: str) -> Path:
+        """Have the authority sign a key; the certificate."""
+        run("ssh-keygen", "-q", "-s", self.authority, "-I", key.name, *options, f"{key}.pub")
+        return key.with_name(f"{key.name}-cert.pub")
+
     def log(self, name: str) -> Path:
         """What the machine's sshd says, log-ins included."""
         return self.directory / f"{name}.log"
 
     def client_bin(
-        self, folder: Path, *, identity: Path | None = None, known_hosts: Path | None = None
+        self,
+        folder: Path,
+        *,
+        identity: Path | None = None,
+        known_hosts: Path | None = None,
+        settings: str = "",
     ) -> Path:
-        """Make a folder for PATH as `bin` is, for a client with another key or other known hosts."""
+        """Make a folder for PATH as `bin` is, for a client with another key or other known hosts.
+
+        Settings are those that come before all others, and so count more.
+        """
         folder.mkdir(parents=True, exist_ok=True)
         config = folder / "ssh_config"
-        config.write_text(self._config(identity or self.identity, known_hosts or self.known_hosts))
-        real = shutil.which("ssh")
+        config.write_text(
+            f"{settings}\n" + self._config(identity or self.identity, known_hosts or self.known_hosts)
+        )
         shim = folder / "ssh"
-        shim.write_text(f'#!/bin/sh\nexec {real} -F {config} "$@"\n')
+        shim.write_text(f'#!/bin/sh\nexec {self._openssh} -F {config} "$@"\n')
         shim.chmod(0o755)
         return folder
 
@@ -138,9 +178,9 @@ class SSHMachines:
         self.stop()
 
     def _write_accounts(self) -> None:
-        for key in (self.identity, self.stranger_identity, *(self._host_key(name) for name in self._names)):
-            if not key.exists():
-                run("ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-C", key.name, "-f", key)
+        hosts = [self.host_key(name) for name in self._names]
+        for key in (self.identity, self.stranger_identity, self.authority, *hosts):
+            self._make_key(key)
         shutil.copy(f"{self.identity}.pub", self.directory / "authorized_keys")
         accounts = Path("/etc/passwd").read_text() + f"{USER}:x:{USER_ID}:{USER_ID}::/home/{USER}:/bin/bash\n"
         (self.directory / "passwd").write_text(accounts)
@@ -151,9 +191,13 @@ class SSHMachines:
         shadow.write_text(f"root:*:19000::::::\nsshd:*:19000::::::\n{USER}:{secret}:19000:0:99999:7:::\n")
 
     def _start_machine(self, name: str) -> None:
-        kind = KINDS[name]
+        kind = self._kinds[name]
         has_opencode = self._opencode and kind.has_opencode
         (self.directory / f"{name}.conf").write_text(sshd_config(kind.settings))
+        folder = self._files(name)
+        for file, text in {**kind.files, **({"pam": kind.pam} if kind.pam else {})}.items():
+            (folder / file).write_text(text)
+            (folder / file).chmod(0o600)
         setup = setup_script(self.directory, name, _opencode() if has_opencode else None)
         confined = Confined(
             [SSHD, "-D", "-e", "-f", "/run/machine/sshd.conf"],
@@ -169,6 +213,15 @@ class SSHMachines:
             raise
         self._machines[name] = Machine(name, confined, cable, self.log(name))
 
+    def _make_key(self, key: Path) -> None:
+        if not key.exists():
+            run("ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-C", key.name, "-f", key)
+
+    def _files(self, name: str) -> Path:
+        folder = self.directory / f"{name}.files"
+        folder.mkdir(exist_ok=True)
+        return folder
+
     def _greets(self, name: str) -> bool:
         machine = self._machines[name]
         if machine.confined.has_ended():
@@ -180,7 +233,7 @@ class SSHMachines:
             return False
 
     def _write_client_files(self) -> None:
-        for path, key in ((self.known_hosts, self._host_key), (self.changed_known_hosts, self._other_key)):
+        for path, key in ((self.known_hosts, self.host_key), (self.changed_known_hosts, self._other_key)):
             lines = [f"{self[name].address} {_public(key(name))}\n" for name in self._names]
             path.write_text("".join(lines))
         self.config.write_text(self._config(self.identity, self.known_hosts))
@@ -192,10 +245,12 @@ class SSHMachines:
         entries = ""
         for name in self._names:
             entries += f"Host {name}\n  HostName {self[name].address}\n"
-            entries += f"  ProxyJump {KINDS[name].behind}\n" if KINDS[name].behind else ""
+            behind = self._kinds[name].behind
+            entries += f"  ProxyJump {behind}\n" if behind else ""
         return entries + CLIENT_SETTINGS.format(user=USER, identity=identity, known_hosts=known_hosts)
 
-    def _host_key(self, name: str) -> Path:
+    def host_key(self, name: str) -> Path:
+        """The private key of a machine."""
         return self.directory / f"host_{name}"
 
     def _other_key(self, _name: str) -> Path:
