@@ -88,8 +88,20 @@ recorded_daemon() { # sets $d_pid $d_start $d_port $d_password
 
 pause() { sleep 0.02 2>/dev/null || sleep 1; }
 
+children() { # PID
+    if [ -d /proc/self ]; then
+        grep -sl "^PPid:[[:space:]]*$1\$" /proc/[0-9]*/status | tr -dc '0-9\n'
+    else
+        ps -A -o pid=,ppid= | while read -r child parent; do [ "$parent" = "$1" ] && echo "$child"; done
+    fi
+}
+
 # Asked again and again: while OpenCode (1.18.33) installs packages in the background, one TERM is swallowed.
+# What npm installs up to 1.14 is a node script that waits for the real daemon, and would leave it behind.
 end_process() { # PID SECONDS: fails when the process goes on, even killed
+    for child in $(children "$1"); do
+        if is_serve "$child"; then end_process "$child" "$2"; fi
+    done
     attempts=$(($2 * 40)) # of pause, and what is around it
     while start_time "$1"; do
         case $attempts in
