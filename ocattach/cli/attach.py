@@ -6,6 +6,7 @@ from pathlib import Path
 
 import click
 
+from ocattach.cli.client import TuiProgram
 from ocattach.cli.options import Options
 from ocattach.cli.terminal import Person, say
 from ocattach.cli.trust import require_trust
@@ -18,7 +19,8 @@ from ocattach.errors import UsageError
 from ocattach.link.client import Attachment, AttachRequest
 from ocattach.link.client import attach as attach_link
 from ocattach.link.files import link_files
-from ocattach.opencode.launch import attach_argv, attach_environ, find_client
+from ocattach.opencode.launch import tui_environ, unresolved
+from ocattach.opencode.versions import Tui, check_tui, shortcomings, tui_argv
 
 
 def attach(options: Options) -> None:
@@ -34,6 +36,8 @@ def attach(options: Options) -> None:
         record_use(spec.name, state_directory(os.environ))
     if options.verbose:
         say(f"Daemon: OpenCode {attachment.version}, port {attachment.port}, pid {attachment.pid} there")
+        for lack in shortcomings(attachment.version):
+            say(f"OpenCode {attachment.version} there: {lack}")
         say(f"Link: {attachment.url}, log {link_files(spec.link_key(), os.environ).log}")
     if client is None:
         print_attachment(options, spec, attachment)
@@ -53,26 +57,37 @@ def title(spec: ConnectionSpec) -> str:
     return f"{spec.name} ({spec.display()})" if spec.name else spec.display()
 
 
-def terminal_client() -> str:
+def terminal_client() -> TuiProgram:
     """The opencode program for the TUI. Raises before anything is started where there is none, or no terminal."""
     if not (sys.stdin.isatty() and sys.stdout.isatty()):
         raise UsageError("The TUI needs a terminal", hint="Without one, use --print-url")
-    return find_client(os.environ)
+    return TuiProgram(os.environ)
 
 
-def open_tui(client: str, options: Options, attachment: Attachment) -> None:
-    """Become the TUI: no process of ours stays in the terminal."""
-    argv = attach_argv(
-        client,
-        attachment.url,
-        workdir=attachment.workdir,
-        shares_files=attachment.shares_files,
-        options=options.tui_options,
+def open_tui(client: TuiProgram, options: Options, attachment: Attachment) -> None:
+    """Become the TUI. Raises OpencodeIncompatibleError where it could not show what is there."""
+    username, directory = attachment.username, attachment.workdir
+    tui = Tui(
+        url=attachment.url,
+        directory=unresolved(directory) if directory and not attachment.shares_files else directory,
+        session=options.session,
+        continue_last=options.continue_,
+        fork=options.fork,
+        more=options.tui_arguments,
     )
-    environ = attach_environ(os.environ, username=attachment.username, password=attachment.password)
+
+    def content_type(path: str) -> str:
+        from ocattach.opencode.api import DaemonClient  # noqa: PLC0415 - only for daemons of some age
+
+        daemon = DaemonClient(attachment.url, username=username, password=attachment.password)
+        return daemon.request("GET", path).content_type
+
+    check_tui(client.version, attachment.version, tui, username=username, content_type=content_type)
+    argv = tui_argv(client.path, client.version, tui)
+    environ = tui_environ(os.environ, client.version, username=username, password=attachment.password)
     sys.stdout.flush()
     sys.stderr.flush()
-    os.execve(client, argv, environ)  # noqa: S606
+    client.become(argv, environ)
 
 
 def print_attachment(options: Options, spec: ConnectionSpec, attachment: Attachment) -> None:

@@ -47,11 +47,3 @@ class Options:
             context=self.context,
             container=self.container,
         )
-
-    @property
-    def tui_options(self) -> list[str]:
-        """What is handed on to `opencode attach`."""
-        options = ["--session", self.session] if self.session else []
-        options += ["--continue"] if self.continue_ else []
-        options += ["--fork"] if self.fork else []
-        return [*options, *self.tui_arguments]

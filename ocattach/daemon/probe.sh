@@ -15,6 +15,15 @@ is_ours() { # PID
     [ "$(variable_of "$1" HOME)" = "$HOME" ] && [ "$(variable_of "$1" XDG_DATA_HOME)" = "${XDG_DATA_HOME:-}" ]
 }
 
+# The service of OpenCode 2 keeps its password in a file of its own.
+password_of() { # PID
+    password=$(variable_of "$1" OPENCODE_SERVER_PASSWORD)
+    [ -z "$password" ] || { echo "$password"; return; }
+    for file in $(grep -sl "\"pid\": *$1[^0-9]" "${XDG_STATE_HOME:-$HOME/.local/state}/opencode"/service*.json); do
+        sed -n 's/.*"password": *"\([^"\\]*\)".*/\1/p' "$file" | sed -n 1p
+    done
+}
+
 listening_sockets() { # PID: says the daemon for each TCP socket it listens on
     inodes=$(ls -l "/proc/$1/fd" 2>/dev/null | sed -n 's/.*socket:\[\([0-9]*\)\].*/ \1 /p' | tr -d '\n')
     [ -n "$inodes" ] || return
@@ -26,7 +35,7 @@ listening_sockets() { # PID: says the daemon for each TCP socket it listens on
             port=$((0x${local_address##*:}))
             if fits "$port"; then daemon_pid=$1; fi
             say_daemon found "$1" "$port" "${local_address%%:*}" \
-                "$(variable_of "$1" OPENCODE_SERVER_USERNAME)" "$(variable_of "$1" OPENCODE_SERVER_PASSWORD)"
+                "$(variable_of "$1" OPENCODE_SERVER_USERNAME)" "$(password_of "$1")"
         done <"$table"
     done
 }

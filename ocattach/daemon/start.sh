@@ -49,7 +49,8 @@ exited() { # the daemon that we launched did
 
 launch() { # OPENCODE PORT: sets $daemon_pid. Deaf to hang-ups and in a session of its own: it outlives us and any terminal
     OPENCODE_SERVER_PASSWORD=$password
-    export OPENCODE_SERVER_PASSWORD
+    OPENCODE_PASSWORD=$password # OpenCode 2 calls it that
+    export OPENCODE_SERVER_PASSWORD OPENCODE_PASSWORD
     unset OPENCODE_SERVER_USERNAME
     session=
     command -v setsid >/dev/null && session=setsid

@@ -16,6 +16,7 @@ from ocattach.errors import (
     OpencodeIncompatibleError,
     TimedOutError,
 )
+from ocattach.opencode.versions import HEALTH_PATHS, answered_version, check_server, config_hint, is_second
 
 TRY_SECONDS = 1.0
 """A request that meets the daemon's start is never answered (1.18.33): every try is short, on its own connection."""
@@ -23,9 +24,6 @@ TRY_SECONDS = 1.0
 PAUSE_SECONDS = 0.05
 MAX_ANSWER = 16 * 1024 * 1024
 """Bytes; an environment cannot make us hold more."""
-
-OLDEST_SAFE = (1, 0, 216)
-"""Before this, any web page could run commands through the daemon (CVE-2026-22812)."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,15 +81,19 @@ class DaemonClient:
 
         Raises AuthenticationError, OpencodeIncompatibleError when it is no OpenCode we can use.
         """
-        answer = self.request("GET", "/global/health")
-        if answer.status == http.client.UNAUTHORIZED:
-            raise AuthenticationError("The daemon does not accept the password that is known for it")
-        health = answer.json()
-        if not isinstance(health, dict) or not isinstance(health.get("version"), str):
-            raise OpencodeIncompatibleError(
-                f"What answers there is no OpenCode daemon of version 1 (status {answer.status}, {answer.content_type})"
-            )
-        return check_version(health["version"])
+        answers = []
+        for path in HEALTH_PATHS:
+            answer = self.request("GET", path)
+            if answer.status == http.client.UNAUTHORIZED:
+                raise AuthenticationError("The daemon does not accept the password that is known for it")
+            version = answered_version(answer.json())
+            if version is not None:
+                return check_server(version)
+            answers.append(answer)
+        status, content_type = answers[0].status, answers[0].content_type
+        raise OpencodeIncompatibleError(
+            f"What answers there is no OpenCode daemon (status {status}, {content_type})"
+        )
 
     def await_version(self, *, timeout: float) -> str:
         """The version of a daemon that is known to run: a busy one may take its time, one that is gone has none.
@@ -123,7 +125,8 @@ class DaemonClient:
         while True:
             try:
                 version = self.version()
-                self.check_directory(directory)
+                if not is_second(version):  # what its session requests look like could not be tried
+                    self.check_directory(directory)
             except (TimedOutError, ConnectionLostError) as error:
                 if time.monotonic() > deadline:
                     raise TimedOutError(
@@ -144,7 +147,7 @@ def request_error(status: int, content: Any) -> OcattachError:
         reason = "; ".join(reasons) or str(data.get("message") or "it is not valid JSON(C)").strip()
         return EnvironmentConfigError(
             f"OpenCode in the environment rejects its configuration {data.get('path')}: {reason}",
-            hint="Correct that file there, and connect again",
+            hint=config_hint(reason),
         )
     return OcattachError(
         f"The daemon runs, and answers requests for sessions with status {status} ({name or 'no reason given'})"
@@ -156,15 +159,3 @@ def describe_issue(issue: dict[str, Any]) -> str:
     path = ".".join(str(part) for part in issue.get("path") or [])
     message = str(issue.get("message") or issue.get("code") or "invalid")
     return f"{path}: {message}" if path else message
-
-
-def check_version(version: str) -> str:
-    """The version, when it may be used. Raises OpencodeIncompatibleError for one with a known hole."""
-    numbers = tuple(int(part) for part in version.split("-", maxsplit=1)[0].split(".") if part.isdigit())
-    if numbers and numbers < OLDEST_SAFE:
-        oldest = ".".join(str(part) for part in OLDEST_SAFE)
-        raise OpencodeIncompatibleError(
-            f"OpenCode {version} lets web pages run commands (CVE-2026-22812); {oldest} or later is needed",
-            hint="Update it in the environment: npm install -g opencode-ai",
-        )
-    return version

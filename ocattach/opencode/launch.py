@@ -1,15 +1,24 @@
-"""The TUI on this machine: `opencode attach`, which takes this process's place."""
+"""The TUI on this machine: the program that shows it, and its environment. It takes this process's place."""
 
+import json
 import os
 import shutil
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from ocattach.errors import OpencodeNotFoundError
+from ocattach.opencode.versions import CREDENTIALS, answered_version, credentials
+
+if TYPE_CHECKING:
+    import subprocess
 
 LOOPBACK = ("127.0.0.1", "localhost")
 FOLDERS = ("~/.opencode/bin", "~/.local/bin", "~/.bun/bin")
 """Where OpenCode's installers put it without changing the PATH of shells that are already open."""
+
+VERSION_SECONDS = 5
+PACKAGE_LIMIT = 64 * 1024
 
 
 def find_client(environ: Mapping[str, str]) -> str:
@@ -24,14 +33,45 @@ def find_client(environ: Mapping[str, str]) -> str:
     return found
 
 
-def attach_argv(
-    client: str, url: str, *, workdir: str | None, shares_files: bool, options: Sequence[str] = ()
-) -> list[str]:
-    """The command that shows the TUI. The password is not in it: see `attach_environ`."""
-    argv = [client, "attach", url]
-    if workdir:
-        argv += ["--dir", workdir if shares_files else unresolved(workdir)]
-    return [*argv, *options]
+def packaged_version(program: Path) -> str | None:
+    """The version by the npm package that the program lies in, which costs nothing; None when it is in none.
+
+    `program` is a real path, such as …/node_modules/opencode-ai/bin/opencode.exe.
+    """
+    try:
+        with (program.parent.parent / "package.json").open("rb") as file:
+            package = json.loads(file.read(PACKAGE_LIMIT))
+    except (OSError, ValueError):
+        return None
+    if not isinstance(package, dict) or not str(package.get("name")).startswith("opencode-"):
+        return None
+    return answered_version(package)
+
+
+def ask_version(program: str) -> "subprocess.Popen[bytes]":
+    """Begin to ask the program itself, which takes it most of a second; see `told_version`."""
+    import subprocess  # noqa: PLC0415 - only for programs whose version nothing else tells
+
+    return subprocess.Popen(
+        [program, "--version"],
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.DEVNULL,
+        start_new_session=True,
+    )
+
+
+def told_version(asked: "subprocess.Popen[bytes]") -> str | None:
+    """What the program answered; None when that is no version, or does not come."""
+    from subprocess import TimeoutExpired  # noqa: PLC0415
+
+    with asked:
+        try:
+            answer, _ = asked.communicate(timeout=VERSION_SECONDS)
+        except TimeoutExpired:
+            asked.kill()
+            return None
+    return answered_version({"version": answer.decode(errors="replace").strip()})
 
 
 def unresolved(workdir: str) -> str:
@@ -43,18 +83,13 @@ def unresolved(workdir: str) -> str:
     return f"/.nope/..{workdir}"
 
 
-def attach_environ(environ: Mapping[str, str], *, username: str, password: str) -> dict[str, str]:
+def tui_environ(environ: Mapping[str, str], version: str, *, username: str, password: str) -> dict[str, str]:
     """The TUI's environment: the credentials, and no proxy between it and this machine's loopback.
 
     With HTTP_PROXY set and no exception for it, opencode asks the proxy for http://127.0.0.1 (1.18.33).
     """
-    changed = dict(environ)
+    changed = {name: value for name, value in environ.items() if name not in CREDENTIALS}
     for name in ("NO_PROXY", "no_proxy"):
         hosts = [host for host in environ.get(name, "").split(",") if host]
         changed[name] = ",".join([*hosts, *(host for host in LOOPBACK if host not in hosts)])
-    for name in ("OPENCODE_SERVER_USERNAME", "OPENCODE_SERVER_PASSWORD"):
-        changed.pop(name, None)
-    if password:
-        changed["OPENCODE_SERVER_PASSWORD"] = password
-        changed["OPENCODE_SERVER_USERNAME"] = username
-    return changed
+    return {**changed, **credentials(version, username=username, password=password)}
