@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, ClassVar
 from ocattach.config.spec import ConnectionSpec
 from ocattach.config.targets.container import ContainerTarget
 from ocattach.errors import EnvironmentNotFoundError, EnvironmentNotRunningError, OcattachError, TimedOutError
-from ocattach.execution import CommandResult, Stream
+from ocattach.execution import CommandResult, Stream, check_output
 from ocattach.transports.base import Ask, Availability
 from ocattach.transports.command import CommandTransport
 from ocattach.transports.container_state import check_running
@@ -135,6 +135,7 @@ class ContainerTransport(CommandTransport):
         with connection, self.translated():
             for data in exchange(connection, stdin, deadline):
                 stdout += decoder.feed(data)
+                check_output(len(stdout) + decoder.kept, self.place)
             code = self.exit_code(exec_id, deadline)
         if bytes(stdout).startswith(EXEC_FAILED) and any(text in stdout for text in NOT_FOUND_TEXTS):
             return CommandResult(127, b"", bytes(stdout))

@@ -29,6 +29,11 @@ class ExecDecoder:
         """What came on stderr; its last bytes where there is a limit."""
         return bytes(self._stderr)
 
+    @property
+    def kept(self) -> int:
+        """How many bytes of stderr are kept."""
+        return len(self._stderr)
+
     def feed(self, data: bytes) -> bytes:
         """The stdout bytes in data. Raises ConnectionLostError when it is no such stream."""
         output = []
