@@ -4,21 +4,18 @@ import socket
 import time
 from abc import abstractmethod
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
-from typing import TYPE_CHECKING, Any, ClassVar
+from contextlib import closing, contextmanager
+from typing import Any, ClassVar
 
 from ocattach.config.spec import ConnectionSpec
 from ocattach.config.targets.container import ContainerTarget
 from ocattach.errors import EnvironmentNotFoundError, EnvironmentNotRunningError, OcattachError, TimedOutError
 from ocattach.execution import CommandResult, Stream, check_output
-from ocattach.transports.base import Ask, Availability
+from ocattach.transports.base import Ask, Availability, Question
 from ocattach.transports.command import CommandTransport
 from ocattach.transports.container_state import check_running
-from ocattach.transports.engine import Engine, EngineAddress
+from ocattach.transports.engine import Engine, EngineAddress, EngineClient
 from ocattach.transports.exec_stream import ExecDecoder, ExecStream
-
-if TYPE_CHECKING:
-    from docker import APIClient
 
 EXEC_FAILED = b"OCI runtime exec failed"
 NOT_FOUND_TEXTS = (b"executable file not found", b"no such file or directory")
@@ -67,13 +64,17 @@ class ContainerTransport(CommandTransport):
                 self.engine_address(),
                 name=self.engine_name,
                 program=self.program,
-                ask=self.ask,
+                ask=self.ask_now,
                 timeout=self.timeout,
             )
         return self._engine
 
+    def ask_now(self, question: Question) -> str:
+        """Put a question to whoever is being served when it comes up."""
+        return self.ask(question)
+
     @property
-    def client(self) -> "APIClient":
+    def client(self) -> EngineClient:
         """The SDK's client of the engine."""
         return self.engine.client
 
@@ -129,11 +130,11 @@ class ContainerTransport(CommandTransport):
 
     def run(self, argv: Sequence[str], *, stdin: bytes = b"", timeout: float) -> CommandResult:
         deadline = time.monotonic() + timeout
-        exec_id, connection, early = self.start_exec(argv)
+        exec_id, stream, early = self.start_exec(argv)
         decoder = ExecDecoder()
         stdout = bytearray(decoder.feed(early))
-        with connection, self.translated():
-            for data in exchange(connection, stdin, deadline):
+        with closing(stream), self.translated():
+            for data in exchange(stream.socket, stdin, deadline):
                 stdout += decoder.feed(data)
                 check_output(len(stdout) + decoder.kept, self.place)
             code = self.exit_code(exec_id, deadline)
@@ -141,13 +142,12 @@ class ContainerTransport(CommandTransport):
             return CommandResult(127, b"", bytes(stdout))
         return CommandResult(code, bytes(stdout), decoder.stderr)
 
-    def start_exec(self, argv: Sequence[str]) -> tuple[str, socket.socket, bytes]:
-        """Start a command: its id, the connection to it, and what the SDK had already read from that."""
+    def start_exec(self, argv: Sequence[str]) -> tuple[str, Stream, bytes]:
+        """Start a command: its id, the stream to it, and what was already read from that."""
         with self.translated():
             container = self.target.container or self.compose_container()
             created = self.client.exec_create(container, list(argv), stdin=True, user=self.target.user or "")
-            opened = self.client.exec_start(created["Id"], socket=True)
-            return created["Id"], *detach(opened)
+            return created["Id"], *self.client.open_exec(created["Id"])
 
     def exit_code(self, exec_id: str, deadline: float) -> int:
         """The exit code of a command whose output has ended."""
@@ -160,31 +160,14 @@ class ContainerTransport(CommandTransport):
         raise TimedOutError(f"{self.engine_name} does not tell how a command in {self.place} ended")
 
     def open_stream(self, argv: Sequence[str]) -> Stream:
-        _, connection, early = self.start_exec(argv)
-        return ExecStream(connection, early)
+        _, stream, early = self.start_exec(argv)
+        return ExecStream(stream, early)
 
     def disconnect(self) -> None:
         super().disconnect()
         if self._engine is not None:
             self._engine.close()
             self._engine = None
-
-
-def detach(opened: Any) -> tuple[socket.socket, bytes]:
-    """The socket of an exec, and the bytes the HTTP layer read past the answer's headers.
-
-    docker-py hands out the raw socket and forgets its reader's buffer: output that came in one packet with the
-    headers would be lost (docker/api/client.py, _get_raw_response_socket, 7.2).
-    """
-    response = opened._response  # noqa: SLF001
-    connection: socket.socket = getattr(opened, "_sock", opened)
-    reader = response.raw._fp.fp  # noqa: SLF001
-    connection.setblocking(False)
-    early: bytes = reader.read1(65536) or b""
-    own = connection.dup()
-    own.setblocking(True)
-    response.close()
-    return own, early
 
 
 def exchange(connection: socket.socket, stdin: bytes, deadline: float) -> Iterator[bytes]:

@@ -3,13 +3,17 @@
 Docker and Podman differ by the address alone.
 """
 
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
 
-from ocattach.errors import AuthenticationError, OcattachError, TimedOutError, UnreachableError
+from ocattach.errors import OcattachError
+from ocattach.execution import Stream
 from ocattach.transports.base import Ask
+from ocattach.transports.engine_errors import EngineErrors, Refused, reasons
+from ocattach.transports.engine_http import EngineAdapter, EngineConnection
+from ocattach.transports.engine_streams import Dialer, dialer
 from ocattach.transports.optional import without_module
 
 # docker/transport/__init__.py (7.2) imports paramiko wherever it is installed; engines behind ssh are ours to reach.
@@ -17,11 +21,6 @@ with without_module("paramiko"):
     import docker
     import requests
     from docker.errors import APIError, DockerException
-    from docker.tls import TLSConfig
-
-
-Refused = Callable[[int, str], OcattachError | None]
-"""What a status code and the engine's explanation mean; None leaves it to the engine."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,6 +32,48 @@ class EngineAddress:
 
     cert_path: str | None = None
     """Folder with ca.pem, cert.pem and key.pem, which makes tcp:// speak TLS."""
+
+    verifies: bool = True
+    """Whether the certificate of an engine that speaks TLS has to be right."""
+
+
+class EngineClient(docker.APIClient):
+    """The SDK's client, over connections of ours alone."""
+
+    def __init__(self, connections: Dialer, *, timeout: float) -> None:
+        self._adapter = EngineAdapter(connections)
+        try:
+            super().__init__(base_url="unix:///engine", version="auto", timeout=int(timeout))
+        except BaseException:
+            self._adapter.close()
+            raise
+        self.trust_env = False  # neither a proxy nor ~/.netrc has a say here
+
+    def get_adapter(self, url: Any) -> Any:  # noqa: ARG002 - every URL is the engine's
+        """What carries a request."""
+        return self._adapter
+
+    def open_exec(self, identifier: str) -> tuple[Stream, bytes]:
+        """Start an exec: its stream, which the caller closes, and the bytes of it that were read with the headers.
+
+        docker-py hands out a socket and forgets its reader's buffer: output that came in one packet with the
+        headers would be lost (docker/api/client.py, _get_raw_response_socket, 7.2).
+        """
+        opened: Any = self.exec_start(identifier, socket=True)
+        response = opened._response  # noqa: SLF001
+        connection: EngineConnection = response.raw.connection
+        reader = response.raw._fp.fp  # noqa: SLF001
+        stream = connection.take_stream()
+        stream.socket.setblocking(False)
+        early: bytes = reader.read1(65536) or b""
+        stream.socket.setblocking(True)
+        response.close()
+        return stream, early
+
+    def close(self) -> None:
+        """Let go of every connection."""
+        super().close()
+        self._adapter.close()
 
 
 class Engine:
@@ -48,67 +89,52 @@ class Engine:
 
         self._ask = ask
         self._timeout = timeout
-        self._client: docker.APIClient | None = None
+        self._client: EngineClient | None = None
 
     @property
-    def client(self) -> docker.APIClient:
+    def client(self) -> EngineClient:
         """The SDK's connection to the engine, opened on first use."""
         if self._client is None:
             with self.translated():
-                self._client = docker.APIClient(
-                    **self._arguments(), version="auto", timeout=int(self._timeout)
+                connections = dialer(
+                    self.address.url,
+                    cert_path=self.address.cert_path,
+                    verifies=self.address.verifies,
+                    program=self.program,
+                    ask=self._ask,
+                    timeout=self._timeout,
                 )
+                self._client = EngineClient(connections, timeout=self._timeout)
         return self._client
-
-    def _arguments(self) -> dict[str, Any]:
-        if self.address.url.startswith("ssh://"):
-            raise UnreachableError(
-                f"{self.name} engines behind ssh ({self.address.url}) cannot be used yet",
-                hint="Run ocattach on that host, or forward the engine's socket: ssh -L",
-            )
-        arguments: dict[str, Any] = {"base_url": self.address.url}
-        if self.address.cert_path:
-            at = self.address.cert_path
-            arguments["tls"] = TLSConfig(
-                client_cert=(f"{at}/cert.pem", f"{at}/key.pem"), ca_cert=f"{at}/ca.pem", verify=True
-            )
-        return arguments
 
     @contextmanager
     def translated(self, refused: Refused | None = None) -> Iterator[None]:
         """Errors of the SDK as errors of ours; `refused` may know better what an answer means."""
         try:
             yield
-        except APIError as error:
-            explanation = str(error.explanation or error)
-            better = refused(error.status_code or 0, explanation) if refused else None
-            raise better or UnreachableError(f"{self.name} refused: {explanation}") from error
-        except (DockerException, requests.exceptions.RequestException, OSError) as error:
-            raise self._unreachable(error) from error
+        except (APIError, DockerException, requests.exceptions.RequestException, OSError) as error:
+            raise self._translated(error, refused) from error
 
-    def _unreachable(self, error: Exception) -> OcattachError:
-        """The engine could not be asked, or did not answer."""
-        if isinstance(error, requests.exceptions.Timeout | TimeoutError):
-            return TimedOutError(f"The {self.name} engine did not answer in {self._timeout:.0f} s")
-        if "Permission denied" in str(error) or "PermissionError" in str(error):
-            return AuthenticationError(
-                f"This account may not use the {self.name} engine at {self.address.url}",
-                hint="Add yourself to the engine's group (usermod -aG docker $USER), and log in again",
-            )
-        return UnreachableError(
-            f"The {self.name} engine at {self.address.url} does not answer: {root_cause(error)}",
-            hint=f"Is it running? Try: {self.program} info",
+    def _translated(self, error: Exception, refused: Refused | None) -> OcattachError:
+        """Our word for an error, by the outermost reason of which we know more than the SDK says."""
+        errors = EngineErrors(
+            self.name, self.program, self.address.url, self.address.cert_path, self._timeout
         )
+        chain = reasons(error)
+        for reason in chain:
+            if isinstance(reason, APIError):
+                explanation = str(reason.explanation or reason)
+                better = refused(reason.status_code or 0, explanation) if refused else None
+                return better or errors.refused(explanation)
+            if isinstance(reason, requests.exceptions.Timeout):
+                return errors.known(TimeoutError()) or errors.silent(str(reason))
+            known = errors.known(reason)
+            if known is not None:
+                return known
+        return errors.silent(str(chain[-1]))
 
     def close(self) -> None:
         """Let go of every connection. Closing twice is harmless."""
         if self._client is not None:
             self._client.close()
             self._client = None
-
-
-def root_cause(error: BaseException) -> str:
-    """The innermost reason, without the wrapping that the SDK and requests add."""
-    while error.__cause__ or error.__context__:
-        error = error.__cause__ or error.__context__ or error
-    return str(error)

@@ -71,24 +71,24 @@ class ExecDecoder:
 
 
 class ExecStream(Stream):
-    """A running exec."""
+    """A running exec, over the stream of a connection to its engine; `early` was already read from that."""
 
-    def __init__(self, connection: socket.socket, early: bytes) -> None:
+    def __init__(self, stream: Stream, early: bytes) -> None:
         self._decoder = ExecDecoder(stderr_limit=DIAGNOSIS)
-        self._connection = connection
-        self._pump = Pump.over_socket(connection, early) if early else None
+        self._stream = stream
+        self._pump = Pump.over_socket(stream.socket, early) if early else None
 
     @property
     def socket(self) -> socket.socket:
-        return self._pump.socket if self._pump else self._connection
+        return self._pump.socket if self._pump else self._stream.socket
 
     def decode(self, data: bytes) -> bytes:
         return self._decoder.feed(data)
 
     def diagnosis(self) -> str:
-        return self._decoder.stderr.decode(errors="replace").strip()
+        return self._decoder.stderr.decode(errors="replace").strip() or self._stream.diagnosis()
 
     def close(self) -> None:
         if self._pump:
             self._pump.close()
-        self._connection.close()
+        self._stream.close()

@@ -2,7 +2,7 @@
 
 import re
 import socket
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import Any, Self
@@ -27,13 +27,14 @@ class DockerEngine:
     `stop` and `start` are for tests of an engine that is down: its containers end, and are known again after.
     """
 
-    def __init__(self, directory: Path) -> None:
-        """Keep everything below this directory, whose path has to be short."""
+    def __init__(self, directory: Path, *, options: Sequence[str] = ()) -> None:
+        """Keep everything below this directory, whose path has to be short; options are more of dockerd's."""
         need(*NEEDED, root=True)
         init_program()
         self.directory = directory
         self.url = f"unix://{directory}/docker.sock"
         self.log = directory / "dockerd.log"
+        self._options = tuple(options)
         self._cgroup = cgroups.new_name()
         self._daemon: Confined | None = None
         self._client: docker.DockerClient | None = None
@@ -140,6 +141,7 @@ class DockerEngine:
             *("--host", self.url, "--group", "root", "--bip", "10.214.0.1/24"),
             *("--ip-forward=false", "--ip6tables=false", "--storage-driver", "overlay2"),
             *("--exec-opt", "native.cgroupdriver=cgroupfs", "--cgroup-parent", f"/{self._cgroup}"),
+            *self._options,
         ]
 
     def _answers(self) -> bool:

@@ -1,0 +1,174 @@
+"""An engine on another machine, behind TLS: a real dockerd that wants to know its clients."""
+
+import os
+import shutil
+import threading
+from collections.abc import Iterator
+from http.server import BaseHTTPRequestHandler, HTTPServer
+from pathlib import Path
+
+import pytest
+
+from ocattach.errors import AuthenticationError, ConfigurationError, UnreachableError
+from tests.contract.servers import echo, send_and_receive, serve
+from tests.docker.conftest import RemoteEngine
+from tests.docker.laptops import handler_for
+from tests.rigs.certificates import Authority
+from tests.rigs.container import ContainerRig
+
+MEGABYTE = 1024 * 1024
+
+
+@pytest.fixture(scope="module")
+def container(remote_engine: RemoteEngine) -> Iterator[ContainerRig]:
+    with remote_engine.engine.container("frontend-app") as container:
+        yield container
+
+
+@pytest.fixture(autouse=True)
+def variables(
+    remote_engine: RemoteEngine, container: ContainerRig, monkeypatch: pytest.MonkeyPatch
+) -> pytest.MonkeyPatch:
+    """The laptop of somebody who may use the engine."""
+    del container
+    monkeypatch.setenv("DOCKER_HOST", remote_engine.url)
+    monkeypatch.setenv("DOCKER_TLS_VERIFY", "1")
+    monkeypatch.setenv("DOCKER_CERT_PATH", str(remote_engine.certificates))
+    return monkeypatch
+
+
+def test_input_and_output_of_commands_arrive_whole_through_tls() -> None:
+    data = os.urandom(4 * MEGABYTE)
+    with handler_for("frontend-app") as handler:
+        result = handler.run(["sh", "-c", "cat; echo err >&2; exit 3"], stdin=data, timeout=30)
+
+    assert (3, data, b"err\n") == (result.exit_code, result.stdout, result.stderr)
+
+
+def test_a_stream_goes_on_being_read_after_its_input_has_ended() -> None:
+    with handler_for("frontend-app") as handler:
+        stream = handler.open_stream(["sh", "-c", "read line; cat; echo $line"])
+        stream.socket.sendall(b"first\nsecond\n")
+        stream.socket.shutdown(1)
+        received = b"".join(stream.decode(data) for data in iter(lambda: stream.socket.recv(100), b""))
+        stream.close()
+
+    assert received == b"second\nfirst\n"
+
+
+def test_a_megabyte_goes_through_the_relay_and_back(container: ContainerRig) -> None:
+    data = os.urandom(MEGABYTE)
+    with (
+        serve(container.network, echo) as port,
+        handler_for("frontend-app") as handler,
+        handler.connect(port) as tunnel,
+    ):
+        assert data == send_and_receive(tunnel.port, data)
+
+
+def test_no_thread_is_left_after_disconnecting() -> None:
+    before = threading.active_count()
+    with handler_for("frontend-app") as handler:
+        handler.run(["true"], timeout=10)
+        stream = handler.open_stream(["cat"])
+        stream.close()
+
+    assert before == threading.active_count()
+
+
+def test_an_engine_that_another_authority_vouches_for_is_refused(
+    remote_engine: RemoteEngine, tmp_path: Path, variables: pytest.MonkeyPatch
+) -> None:
+    calls = remote_engine.engine.calls()
+    stranger = Authority(tmp_path / "ca", "somebody else").sign(tmp_path / "own", "me", usage="clientAuth")
+    variables.setenv("DOCKER_CERT_PATH", str(stranger))
+
+    with handler_for("frontend-app") as handler, pytest.raises(AuthenticationError) as raised:
+        handler.check_available()
+
+    assert "cannot be trusted" in raised.value.message
+    assert f"{stranger}/ca.pem" in raised.value.hint
+    assert calls == remote_engine.engine.calls()
+
+
+def test_the_wish_to_skip_verification_does_not_make_a_strange_engine_trusted(
+    tmp_path: Path, variables: pytest.MonkeyPatch
+) -> None:
+    stranger = Authority(tmp_path / "ca", "somebody else").sign(tmp_path / "own", "me", usage="clientAuth")
+    variables.setenv("DOCKER_CERT_PATH", str(stranger))
+    variables.delenv("DOCKER_TLS_VERIFY")
+    variables.setenv("DOCKER_TLS", "1")
+
+    with handler_for("frontend-app") as handler, pytest.raises(AuthenticationError, match="trusted"):
+        handler.check_available()
+
+
+def test_a_missing_client_certificate_is_told_with_where_it_belongs(
+    remote_engine: RemoteEngine, tmp_path: Path, variables: pytest.MonkeyPatch
+) -> None:
+    shutil.copy(remote_engine.certificates / "ca.pem", tmp_path)
+    variables.setenv("DOCKER_CERT_PATH", str(tmp_path))
+
+    with handler_for("frontend-app") as handler, pytest.raises(AuthenticationError) as raised:
+        handler.check_available()
+
+    assert "client certificate" in raised.value.message
+    assert str(tmp_path) in raised.value.hint
+
+
+def test_a_client_certificate_of_another_authority_is_told(
+    remote_engine: RemoteEngine, tmp_path: Path, variables: pytest.MonkeyPatch
+) -> None:
+    stranger = Authority(tmp_path / "ca", "somebody else").sign(tmp_path / "own", "me", usage="clientAuth")
+    shutil.copy(remote_engine.certificates / "ca.pem", stranger)
+    variables.setenv("DOCKER_CERT_PATH", str(stranger))
+
+    with (
+        handler_for("frontend-app") as handler,
+        pytest.raises(AuthenticationError, match="client certificate"),
+    ):
+        handler.check_available()
+
+
+def test_a_key_that_is_missing_is_told(
+    remote_engine: RemoteEngine, tmp_path: Path, variables: pytest.MonkeyPatch
+) -> None:
+    shutil.copytree(remote_engine.certificates, tmp_path / "own")
+    (tmp_path / "own" / "key.pem").unlink()
+    variables.setenv("DOCKER_CERT_PATH", str(tmp_path / "own"))
+
+    with handler_for("frontend-app") as handler, pytest.raises(ConfigurationError) as raised:
+        handler.check_available()
+
+    assert f"{tmp_path}/own" in raised.value.message
+    assert "key.pem" in raised.value.hint
+
+
+def test_plain_http_to_a_port_of_tls_is_told(variables: pytest.MonkeyPatch) -> None:
+    variables.delenv("DOCKER_TLS_VERIFY")
+
+    with handler_for("frontend-app") as handler, pytest.raises(UnreachableError) as raised:
+        handler.check_available()
+
+    assert "speaks TLS only" in raised.value.message
+    assert "DOCKER_CERT_PATH" in raised.value.hint
+
+
+def test_tls_to_a_port_of_plain_http_is_told(variables: pytest.MonkeyPatch) -> None:
+    with HTTPServer(("127.0.0.1", 0), BaseHTTPRequestHandler) as server:
+        threading.Thread(target=server.handle_request).start()
+        variables.setenv("DOCKER_HOST", f"tcp://127.0.0.1:{server.server_port}")
+
+        with handler_for("frontend-app") as handler, pytest.raises(UnreachableError) as raised:
+            handler.check_available()
+
+    assert "does not speak TLS" in raised.value.message
+
+
+def test_an_engine_that_does_not_answer_is_told(
+    remote_engine: RemoteEngine, variables: pytest.MonkeyPatch
+) -> None:
+    variables.setenv("DOCKER_HOST", f"tcp://{remote_engine.address}:1")
+
+    with handler_for("frontend-app") as handler, pytest.raises(UnreachableError, match="refused"):
+        handler.check_available()
