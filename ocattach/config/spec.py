@@ -179,7 +179,7 @@ class ConnectionSpec:
 
     def display(self) -> str:
         """The connection as people see it: docker://frontend-app:/app."""
-        return self.target.uri(self.workdir)
+        return self.target.display(self.workdir)
 
     def forwarded_env(self, environ: Mapping[str, str] = os.environ) -> tuple[tuple[str, str], ...]:
         """The variables of `forward_env` that this machine has, with their values."""

@@ -32,6 +32,7 @@ engines = st.sampled_from(
         "tcp://[::1]:1",
     ]
 )
+TLS_ENGINE = {"host": "tcp://10.0.0.1:2376", "cert_path": "~/.docker/prod: 1"}
 workdirs = st.one_of(
     st.just("~"),
     st.just("/~/really"),
@@ -55,7 +56,7 @@ usernames = printable.filter(lambda name: ":" not in name)
 def containers(draw: st.DrawFn) -> Target:
     kind = draw(st.sampled_from([DockerTarget, PodmanTarget]))
     by_engine = draw(
-        st.sampled_from([{}, {"host": draw(engines)}, {"context": draw(words)}]),
+        st.sampled_from([{}, {"host": draw(engines)}, {"context": draw(words)}, TLS_ENGINE]),
     )
     user = draw(st.none() | users)
     if draw(st.booleans()):

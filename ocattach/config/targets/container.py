@@ -2,9 +2,15 @@
 # ruff: noqa: D102 - an override has the docstring of what it overrides
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import ClassVar, Self
 
+from ocattach.config.docker_config import (
+    DEFAULT_CONTEXT,
+    DEFAULT_HOST,
+    certificate_path,
+    current_context,
+)
 from ocattach.config.entry import Entry, present, refuse_unknown_keys, table, text
 from ocattach.config.rules import check_host, check_port, check_text, check_user, check_word
 from ocattach.config.targets.base import Target
@@ -16,12 +22,14 @@ from ocattach.config.uri_text import (
     split_authority,
     split_place,
 )
-from ocattach.errors import UsageError
+from ocattach.errors import ConfigurationError, UsageError
 
 COMPOSE = "compose"
 """First part of the name in URIs of compose services: docker://compose/PROJECT/SERVICE."""
 
+ENGINE_KEYS = ("host", "context", "cert_path")
 ENGINE_SCHEMES = ("tcp", "http", "https", "ssh")
+TLS_SCHEMES = ("tcp://", "https://")
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,7 +51,11 @@ class ContainerTarget(Target):
     context: str | None = None
     """Name under which the user's engine configuration knows the engine."""
 
-    keys: ClassVar[tuple[str, ...]] = ("container", COMPOSE, "user", "host", "context")
+    cert_path: str | None = None
+    """Folder on this machine with ca.pem, cert.pem and key.pem, which makes tcp:// speak TLS."""
+
+    keys: ClassVar[tuple[str, ...]] = ("container", COMPOSE, "user", "host", "context", "cert_path")
+    user_only_keys: ClassVar[frozenset[str]] = frozenset({"cert_path"})
     options: ClassVar[Mapping[str, str]] = {"user": "user", "context": "context"}
 
     def __post_init__(self) -> None:
@@ -63,7 +75,9 @@ class ContainerTarget(Target):
         if self.host is not None:
             check_engine(self.host)
         if self.context is not None:
-            check_word(self.context, "context")
+            check_word(self.context, "context", also="+")
+        if self.cert_path is not None:
+            check_certificates(self.cert_path, self.host)
 
     @classmethod
     def from_entry(cls, entry: Entry) -> Self:
@@ -76,6 +90,7 @@ class ContainerTarget(Target):
             user=text(entry, "user"),
             host=text(entry, "host"),
             context=text(entry, "context"),
+            cert_path=text(entry, "cert_path"),
         )
 
     def to_entry(self) -> dict[str, object]:
@@ -87,23 +102,21 @@ class ContainerTarget(Target):
                 "user": self.user,
                 "host": self.host,
                 "context": self.context,
+                "cert_path": self.cert_path,
             }
         )
 
     @classmethod
     def from_uri(cls, parts: URIParts) -> tuple[Self, str | None]:
-        parts.refuse_unknown_query("host", "context")
+        parts.refuse_unknown_query(*ENGINE_KEYS)
         user, encoded, workdir = split_place(parts.body)
-        host, context = parts.query.get("host"), parts.query.get("context")
+        engine = {key: parts.query.get(key) for key in ENGINE_KEYS}
         names = [decode(name) for name in encoded.split("/")]
         match names:
             case [container]:
-                return cls(container=container, user=user, host=host, context=context), workdir
+                return cls(container=container, user=user, **engine), workdir
             case ["compose", project, service]:
-                target = cls(
-                    compose_project=project, compose_service=service, user=user, host=host, context=context
-                )
-                return target, workdir
+                return cls(compose_project=project, compose_service=service, user=user, **engine), workdir
             case _:
                 directory = "/".join(names[1:])
                 raise UsageError(
@@ -111,9 +124,14 @@ class ContainerTarget(Target):
                     hint=f"A directory comes after a colon: {parts.scheme}://{names[0]}:/{directory}",
                 )
 
+    def with_options(self, values: Mapping[str, object]) -> Self:
+        """The same with options laid over it; a context that is typed takes the place of the engine named before."""
+        former = replace(self, host=None, cert_path=None) if "context" in values else self
+        return Target.with_options(former, values)
+
     def uri(self, workdir: str | None = None) -> str:
         name = self.container or f"{COMPOSE}/{self.compose_project}/{self.compose_service}"
-        query = format_query({"host": self.host, "context": self.context})
+        query = format_query({key: getattr(self, key) for key in ENGINE_KEYS})
         return f"{self.scheme}://{format_place(self.user, name, workdir)}{query}"
 
 
@@ -122,6 +140,38 @@ class DockerTarget(ContainerTarget):
 
     __slots__ = ()
     scheme = "docker"
+
+    def settled(self, environ: Mapping[str, str]) -> Self:
+        """Which engine is meant, by the rules of the docker command line.
+
+        DOCKER_HOST counts before DOCKER_CONTEXT, that before the current context, and that before the default
+        socket, which is written out too: a variable set tomorrow does not lead a saved name elsewhere.
+        """
+        if self.host is not None or self.context not in (None, DEFAULT_CONTEXT):
+            return self
+        host = environ.get("DOCKER_HOST")
+        if host:
+            return self._at(host if "://" in host else f"tcp://{host}", certificate_path(environ))
+        if self.context is None:
+            try:
+                context = environ.get("DOCKER_CONTEXT") or current_context(environ) or DEFAULT_CONTEXT
+            except ConfigurationError:
+                return self
+            if context != DEFAULT_CONTEXT:
+                return replace(self, context=context)
+        return replace(self, host=DEFAULT_HOST, context=None)
+
+    def _at(self, host: str, cert_path: str | None) -> Self:
+        """The same at the engine that DOCKER_HOST names."""
+        speaks_tls = host.startswith(TLS_SCHEMES)
+        try:
+            return replace(self, host=host, context=None, cert_path=cert_path if speaks_tls else None)
+        except UsageError as error:
+            raise UsageError(f"DOCKER_HOST: {error.message}", hint=error.hint) from error
+
+    def display(self, workdir: str | None = None) -> str:
+        shown = replace(self, host=None) if self.host == DEFAULT_HOST else self
+        return shown.uri(workdir)
 
 
 class PodmanTarget(ContainerTarget):
@@ -148,3 +198,15 @@ def check_engine(value: str) -> None:
         check_user(user)
     if port is not None:
         check_port(port)
+
+
+def check_certificates(value: str, host: str | None) -> None:
+    """Refuse a folder of certificates that is none, or belongs to no engine that speaks TLS."""
+    check_text(value, "cert_path")
+    if not value.startswith(("/", "~/")):
+        raise UsageError(f"cert_path {value!r} is not absolute", hint="It begins with / or ~/")
+    if host is None or not host.startswith(TLS_SCHEMES):
+        raise UsageError(
+            "cert_path is for an engine reached by tcp:// or https://",
+            hint="Name it by host: tcp://HOST:2376",
+        )
