@@ -8,9 +8,14 @@ docker, in all     docker inspect NAME                           is it running?
                    docker exec NAME sh -c 'cat …/ocattach/*/daemon'
                    docker exec -i NAME nc 127.0.0.1 PORT         /global/health; a container has no other way in
                    docker exec -i NAME nc 127.0.0.1 PORT         /session, which shows a broken configuration
+podman             the same, by podman
 ssh, at least      ssh -fNL …:PORT HOST; curl … /global/health   the port and the password are known
 ssh, in all        ssh HOST 'cat …/ocattach/*/daemon'
                    ssh -fNL …:PORT HOST; curl … /global/health; curl … /session
+k8s, at least      kubectl port-forward NAME …:PORT; curl … /global/health
+k8s, in all        kubectl get pod NAME                          is it running?
+                   kubectl exec NAME -- sh -c 'cat …/ocattach/*/daemon'
+                   kubectl port-forward NAME …:PORT; curl … /global/health; curl … /session
 """
 
 import base64
@@ -18,7 +23,7 @@ import socket
 import subprocess
 from abc import ABC, abstractmethod
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from urllib.parse import quote
 
@@ -58,10 +63,6 @@ class ByHand(ABC):
         self.sessions = f"/session?limit=1&directory={quote(place.environment.workdir, safe='')}"
 
     @abstractmethod
-    def shell(self, command: str) -> list[str]:
-        """The command that runs shell text in the environment."""
-
-    @abstractmethod
     def minimum(self, daemon: Daemon) -> None:
         """Reach a daemon whose port and password are known; one request."""
 
@@ -71,7 +72,7 @@ class ByHand(ABC):
 
     def find(self) -> Daemon:
         """Where the daemon is, as it is recorded in the environment."""
-        text = self.place.run(self.shell(FIND))
+        text = self.place.run(self.place.exec("sh", "-c", FIND))
         recorded = dict(line.split("=", 1) for line in text.splitlines())
         return Daemon(int(recorded["port"]), recorded["password"])
 
@@ -80,37 +81,59 @@ class ByHand(ABC):
         return
 
 
-class DockerByHand(ByHand):
-    """By the docker command and what busybox has."""
+class ContainerByHand(ByHand):
+    """By the docker or the podman command, and what busybox has."""
 
-    least = "docker exec wget health"
-    most = "docker inspect, exec cat, exec nc health, exec nc session"
-
-    def shell(self, command: str) -> list[str]:
-        """By docker exec."""
-        return ["docker", "exec", self.place.target, "sh", "-c", command]
+    def __init__(self, place: Place) -> None:
+        super().__init__(place)
+        self.least = f"{place.scheme} exec wget health"
+        self.most = f"{place.scheme} inspect, exec cat, exec nc health, exec nc session"
 
     def minimum(self, daemon: Daemon) -> None:
         """One exec that asks for the health."""
         url = f"http://127.0.0.1:{daemon.port}{HEALTH}"
         header = f"Authorization: {daemon.authorization}"
-        seen(self.place.run(["docker", "exec", self.place.target, "wget", "-qO-", "--header", header, url]))
+        seen(self.place.run(self.place.exec("wget", "-qO-", "--header", header, url)))
 
     def whole(self) -> None:
         """Four commands, each of which needs what the one before has told."""
-        self.place.run(["docker", "inspect", "--format", "{{.State.Status}}", self.place.target])
+        self.place.run([self.place.scheme, "inspect", "--format", "{{.State.Status}}", self.place.target])
         daemon = self.find()
         for path in (HEALTH, self.sessions):
             seen(self._through_netcat(daemon, path))
 
     def _through_netcat(self, daemon: Daemon, path: str) -> str:
-        argv = ["docker", "exec", "-i", self.place.target, "nc", "127.0.0.1", str(daemon.port)]
+        argv = self.place.exec("nc", "127.0.0.1", str(daemon.port), stdin=True)
         headers = f"Host: x\r\nConnection: close\r\nAuthorization: {daemon.authorization}\r\n\r\n"
         return self.place.run(argv, stdin=f"GET {path} HTTP/1.1\r\n{headers}")
 
 
-class SSHByHand(ByHand):
-    """By ssh and curl."""
+class ForwardedByHand(ByHand):
+    """By a port that is forwarded, and curl."""
+
+    def minimum(self, daemon: Daemon) -> None:
+        """A forwarded port, and a request through it."""
+        self._get(self.forward(daemon), daemon, HEALTH)
+
+    def whole(self) -> None:
+        """Find it, then two requests through a forwarded port."""
+        daemon = self.find()
+        local = self.forward(daemon)
+        for path in (HEALTH, self.sessions):
+            self._get(local, daemon, path)
+
+    @abstractmethod
+    def forward(self, daemon: Daemon) -> int:
+        """A local port that leads to the daemon's until `tidy`."""
+
+    def _get(self, local: int, daemon: Daemon, path: str) -> None:
+        url = f"http://127.0.0.1:{local}{path}"
+        header = f"Authorization: {daemon.authorization}"
+        seen(self.place.run(["curl", "--noproxy", "*", "-fsS", "-H", header, url]))
+
+
+class SSHByHand(ForwardedByHand):
+    """By ssh, which goes into the background once the port is open."""
 
     least = "ssh -fNL, curl health"
     most = "ssh cat, ssh -fNL, curl health, curl session"
@@ -119,33 +142,14 @@ class SSHByHand(ByHand):
         super().__init__(place)
         self._forwarding = ""
 
-    def shell(self, command: str) -> list[str]:
-        """By a connection of its own."""
-        return ["ssh", self.place.target, command]
-
-    def minimum(self, daemon: Daemon) -> None:
-        """A forwarded port, and a request through it."""
-        self._get(self._forward(daemon), daemon, HEALTH)
-
-    def whole(self) -> None:
-        """Two connections, the second with a forwarded port, and two requests."""
-        daemon = self.find()
-        local = self._forward(daemon)
-        for path in (HEALTH, self.sessions):
-            self._get(local, daemon, path)
-
-    def _forward(self, daemon: Daemon) -> int:
+    def forward(self, daemon: Daemon) -> int:
+        """One connection."""
         local = free_port()
         self._forwarding = f"127.0.0.1:{local}:127.0.0.1:{daemon.port}"
         argv = ["ssh", "-o", "ExitOnForwardFailure=yes", "-fNL", self._forwarding, self.place.target]
         # What goes into the background keeps the output open: a pipe would wait for it.
         subprocess.run(argv, stdin=subprocess.DEVNULL, env=self.place.environment.variables, check=True)
         return local
-
-    def _get(self, local: int, daemon: Daemon, path: str) -> None:
-        url = f"http://127.0.0.1:{local}{path}"
-        header = f"Authorization: {daemon.authorization}"
-        seen(self.place.run(["curl", "--noproxy", "*", "-fsS", "-H", header, url]))
 
     def tidy(self) -> None:
         """End the ssh in the background."""
@@ -154,7 +158,36 @@ class SSHByHand(ByHand):
                 process.kill()
 
 
-BY_HAND: dict[str, type[ByHand]] = {"docker": DockerByHand, "ssh": SSHByHand}
+class KubernetesByHand(ForwardedByHand):
+    """By kubectl."""
+
+    least = "kubectl port-forward, curl health"
+    most = "kubectl get, exec cat, port-forward, curl health, curl session"
+
+    def __init__(self, place: Place) -> None:
+        super().__init__(place)
+        self._forwarding = ExitStack()
+
+    def whole(self) -> None:
+        """See that it runs, too."""
+        self.place.run(["kubectl", "get", "pod", self.place.target, "--output=jsonpath={.status.phase}"])
+        super().whole()
+
+    def forward(self, daemon: Daemon) -> int:
+        """A program that says when the port is open, and stays."""
+        return self._forwarding.enter_context(forward(self.place, daemon.port)).port
+
+    def tidy(self) -> None:
+        """End the kubectl that forwards."""
+        self._forwarding.close()
+
+
+BY_HAND: dict[str, type[ByHand]] = {
+    "docker": ContainerByHand,
+    "k8s": KubernetesByHand,
+    "podman": ContainerByHand,
+    "ssh": SSHByHand,
+}
 
 
 def seen(answer: str) -> None:
@@ -170,24 +203,42 @@ def free_port() -> int:
         return port
 
 
+@dataclass(frozen=True, slots=True)
+class Forwarding:
+    """A program that forwards a port."""
+
+    port: int
+    """The local one, open."""
+
+    pid: int
+
+
+FORWARD = {
+    "k8s": ["kubectl", "port-forward", "pod/{target}", "{local}:{port}"],
+    "ssh": ["ssh", "-NL", "127.0.0.1:{local}:127.0.0.1:{port}", "{target}"],
+}
+
+
 @contextmanager
-def forward(place: Place, port: int) -> Iterator[int]:
-    """`ssh -NL` for as long as it is needed; its local port, once it is open."""
+def forward(place: Place, port: int) -> Iterator[Forwarding]:
+    """`ssh -NL` or `kubectl port-forward` for as long as it is needed."""
     local = free_port()
-    argv = ["ssh", "-NL", f"127.0.0.1:{local}:127.0.0.1:{port}", place.target]
-    with subprocess.Popen(argv, stdin=subprocess.DEVNULL, env=place.environment.variables) as process:
+    words = {"local": local, "port": port, "target": place.target}
+    with subprocess.Popen(
+        [word.format_map(words) for word in FORWARD[place.scheme]],
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.DEVNULL,  # kubectl tells of each connection that was reset
+        env=place.environment.variables,
+    ) as process:
         try:
-            await_open(local)
-            yield local
+            wait_until(lambda: is_open(local), f"{' '.join(FORWARD[place.scheme][:2])} to open its port")
+            yield Forwarding(local, process.pid)
         finally:
             process.kill()
 
 
-def await_open(port: int) -> None:
-    """Wait until a program has opened its port."""
-
-    def is_open() -> bool:
-        with socket.socket() as attempt:
-            return not attempt.connect_ex(("127.0.0.1", port))
-
-    wait_until(is_open, f"port {port}")
+def is_open(port: int) -> bool:
+    """Whether something listens at a port of this machine's loopback."""
+    with socket.socket() as attempt:
+        return not attempt.connect_ex(("127.0.0.1", port))

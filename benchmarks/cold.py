@@ -12,7 +12,7 @@ GOAL = Goal("ratio", 1.15)
 
 
 def measure(places: Places, repetitions: int) -> Iterator[Figure]:
-    """A URL of a daemon that runs already, by docker and by ssh."""
+    """A URL of a daemon that runs already, in each kind of environment that is elsewhere."""
     for place in places.available(*BY_HAND):
         hand = BY_HAND[place.scheme](place)
         document = place.connect()

@@ -10,7 +10,12 @@ from typing import Any
 from ocattach import __version__
 from tests.rigs.opencode import opencode_bin
 
-VERSIONS = {"docker": ["docker", "--version"], "openssh": ["ssh", "-V"]}
+VERSIONS = {
+    "docker": ["docker", "--version"],
+    "podman": ["podman", "--version"],
+    "openssh": ["ssh", "-V"],
+    "kubectl": ["kubectl", "version", "--client"],
+}
 
 
 def facts() -> dict[str, Any]:

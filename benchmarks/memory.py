@@ -1,4 +1,4 @@
-"""Memory of a link after use, against `ssh -NL` where there is one to compare with.
+"""Memory of a link after use, against `ssh -NL` and `kubectl port-forward` where they do the same.
 
 Used means: sessions made and listed, forty requests at a time, the event stream open all the while.
 USS is what would be free if the process ended; RSS counts also what it shares with others.
@@ -15,7 +15,8 @@ from benchmarks.places import Place, Places
 from tests.main_job.laptop import Daemon
 
 GOAL = Goal("value", 60)
-SCHEMES = ("local", "docker", "ssh")
+SCHEMES = ("local", "docker", "podman", "ssh", "k8s")
+FORWARDERS = {"ssh": "ssh -NL", "k8s": "kubectl port-forward"}
 AT_ONCE, REQUESTS, SESSIONS = 40, 400, 5
 MEBIBYTE = 1024 * 1024
 
@@ -24,8 +25,8 @@ def measure(places: Places, repetitions: int) -> Iterator[Figure]:
     """The link of each kind of environment; every repetition is a new link."""
     for place in places.available(*SCHEMES):
         used = [after_use(place) for _ in range(repetitions)]
-        forwarding = [ssh_memory(place)] * repetitions if place.scheme == "ssh" else []
-        against = "ssh -NL" if forwarding else ""
+        against = FORWARDERS.get(place.scheme, "")
+        forwarding = [memory_by_hand(place)] * repetitions if against else []
         for number, (kind, goal) in enumerate((("RSS", GOAL), ("USS", None))):
             ours = [both[number] for both in used]
             others = [both[number] for both in forwarding]
@@ -51,14 +52,12 @@ def use(daemon: Daemon) -> None:
                 raise RuntimeError(f"GET /session gave {status}")
 
 
-def ssh_memory(place: Place) -> tuple[float, float]:
-    """RSS and USS of OpenSSH, forwarding the same port."""
+def memory_by_hand(place: Place) -> tuple[float, float]:
+    """RSS and USS of OpenSSH or kubectl, forwarding the same port."""
     document = place.connect()
-    with forward(place, document["daemon"]["port"]) as local:
-        use(Daemon({**document, "url": f"http://127.0.0.1:{local}"}))
-        listening = f"127.0.0.1:{local}:127.0.0.1:{document['daemon']['port']}"
-        (ssh,) = (process for process in psutil.Process().children() if listening in process.cmdline())
-        return memory_of(ssh)
+    with forward(place, document["daemon"]["port"]) as forwarding:
+        use(Daemon({**document, "url": f"http://127.0.0.1:{forwarding.port}"}))
+        return memory_of(psutil.Process(forwarding.pid))
 
 
 def memory_of(process: psutil.Process) -> tuple[float, float]:

@@ -2,11 +2,12 @@
 
 import http.client
 import json
+import shlex
 import subprocess
 import sys
 import time
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import ExitStack
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import AbstractContextManager, ExitStack
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Self, cast
@@ -16,6 +17,7 @@ from tests.main_job.laptop import Laptop
 from tests.rigs.availability import Unavailable
 from tests.rigs.directories import short_directory
 from tests.rigs.docker import DockerEngine
+from tests.rigs.kubernetes import KubernetesCluster
 from tests.rigs.opencode import opencode_bin
 from tests.rigs.ssh import SSHMachines
 
@@ -29,6 +31,21 @@ NAME = "frontend"
 
 SECONDS = 120
 
+ENGINES: Mapping[str, Callable[[Path], AbstractContextManager[object]]] = {
+    "docker_engine": DockerEngine,
+    "kubernetes_cluster": KubernetesCluster,
+    "ssh_machines": lambda directory: SSHMachines(directory, ["main"]),
+}
+"""By the name of the tests' fixture; each keeps all that it has below a directory."""
+
+EXEC = {
+    "docker": "docker exec {option} {target}",
+    "k8s": "kubectl exec {option} {target} --",
+    "podman": "podman exec {option} {target}",
+    "ssh": "ssh {target}",
+}
+"""What a person types before a command for an environment to run."""
+
 
 @dataclass(frozen=True, slots=True)
 class Place:
@@ -40,8 +57,14 @@ class Place:
 
     @property
     def target(self) -> str:
-        """The container's or host's name, as `docker exec` and `ssh` take it."""
-        return str(self.environment.entry.get("container") or self.environment.entry.get("host") or "")
+        """The container's, host's or pod's name, as `docker exec`, `ssh` and `kubectl exec` take it."""
+        named = (self.environment.entry.get(key) for key in ("container", "host", "pod"))
+        return str(next(filter(None, named), ""))
+
+    def exec(self, *argv: str, stdin: bool = False) -> list[str]:
+        """The command that runs one in the environment, by hand; it has no input unless asked."""
+        begin = EXEC[self.scheme].format(option="-i" if stdin else "", target=self.target).split()
+        return [*begin, shlex.join(argv)] if self.scheme == "ssh" else [*begin, *argv]
 
     def run(self, argv: Sequence[str], *, stdin: str = "", variables: Mapping[str, str] | None = None) -> str:
         """What a command prints on the laptop. Raises RuntimeError with its words when it fails."""
@@ -101,6 +124,8 @@ class Places:
         """What this machine cannot have, and why."""
 
     def __getitem__(self, scheme: str) -> Place:
+        if scheme not in ENVIRONMENTS:
+            raise Unavailable("it has no environment yet")
         if scheme not in self._places:
             # All that the environments ask of pytest is an engine by the name of its fixture.
             request = cast("pytest.FixtureRequest", self)
@@ -134,9 +159,7 @@ class Places:
         if name == "opencode_bin":
             return program
         directory = self._stack.enter_context(short_directory())
-        if name == "docker_engine":
-            return self._stack.enter_context(DockerEngine(directory))
-        return self._stack.enter_context(SSHMachines(directory, ["main"]))
+        return self._stack.enter_context(ENGINES[name](directory))
 
     def __enter__(self) -> Self:
         return self

@@ -1,28 +1,39 @@
-"""The relay: round trips, throughput and new connections, against `docker exec -i NAME nc 127.0.0.1 PORT`.
+"""The relay: round trips, throughput and new connections, against the same by hand.
 
-By hand each connection has an exec of its own; round trips and throughput are those of one that is open.
+docker, podman: `docker exec -i NAME nc 127.0.0.1 PORT`. Each connection has an exec of its own; round trips and
+throughput are those of one that is open. k8s: `kubectl port-forward`, which is open already.
 """
 
 from collections.abc import Iterator
+from contextlib import ExitStack
+from functools import partial
 
+from benchmarks.by_hand import FORWARD, forward
 from benchmarks.far_end import far_end
-from benchmarks.figures import Figure, take_turns
+from benchmarks.figures import Figure, Goal, take_turns
 from benchmarks.near_end import near_end
 from benchmarks.places import Places
 from benchmarks.traffic import by_netcat, by_port, figures, look
 
-OUR_CONNECTIONS, NETCAT_CONNECTIONS = 50, 3
+CONNECTIONS, NETCAT_CONNECTIONS = 50, 3
+AHEAD = Goal("ratio", 1)
 
 
 def measure(places: Places, repetitions: int) -> Iterator[Figure]:
-    """A container's port, by the relay and by nc."""
-    place = places["docker"]
-    with far_end(place.environment.network) as port, near_end(place, port) as local:
-        looks = take_turns(
-            repetitions,
-            {
-                "relay": lambda: look(by_port(local), connections=OUR_CONNECTIONS),
-                "nc": lambda: look(by_netcat(place, port), connections=NETCAT_CONNECTIONS),
-            },
-        )
-    yield from figures("docker", looks["relay"], looks["nc"], "docker exec -i nc")
+    """A port of a container and of a pod, by the relay and by hand."""
+    for place in places.available("docker", "podman", "k8s"):
+        with ExitStack() as stack:
+            port = stack.enter_context(far_end(place.environment.network))
+            local = stack.enter_context(near_end(place, port))
+            if place.scheme in FORWARD:
+                against, goal, connections = "kubectl port-forward", AHEAD, CONNECTIONS
+                other = by_port(stack.enter_context(forward(place, port)).port)
+            else:
+                against, goal, connections = f"{place.scheme} exec -i nc", None, NETCAT_CONNECTIONS
+                other = by_netcat(place, port)
+            ways = {"relay": (by_port(local), CONNECTIONS), "other": (other, connections)}
+            looks = take_turns(
+                repetitions,
+                {name: partial(look, way, connections=count) for name, (way, count) in ways.items()},
+            )
+        yield from figures(place.scheme, looks["relay"], looks["other"], against, goal)

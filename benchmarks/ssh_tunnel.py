@@ -18,13 +18,13 @@ def measure(places: Places, repetitions: int) -> Iterator[Figure]:
     with (
         far_end(place.environment.network) as port,
         near_end(place, port) as local,
-        forward(place, port) as forwarded,
+        forward(place, port) as forwarding,
     ):
         looks = take_turns(
             repetitions,
             {
                 "ours": lambda: look(by_port(local), connections=CONNECTIONS),
-                "theirs": lambda: look(by_port(forwarded), connections=CONNECTIONS),
+                "theirs": lambda: look(by_port(forwarding.port), connections=CONNECTIONS),
             },
         )
     yield from figures("ssh", looks["ours"], looks["theirs"], "ssh -L")

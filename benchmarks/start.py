@@ -1,8 +1,8 @@
 """Cold, no daemon: `ocattach NAME --print-url`, against the bare start of `opencode serve` in that environment.
 
-Bare means: `docker exec` or `ssh` runs it, its line "listening on" is awaited, and health and a session request are
-answered, asked from within the environment. The line and not a poll of the port: what is asked in the first moments
-after the port opens is never answered, and a poll would wait for that in vain.
+Bare means: `docker exec`, `podman exec`, `kubectl exec` or `ssh` runs it, its line "listening on" is awaited, and
+health and a session request are answered, asked from within the environment. The line and not a poll of the port:
+what is asked in the first moments after the port opens is never answered, and a poll would wait for that in vain.
 """
 
 import subprocess
@@ -15,7 +15,7 @@ import psutil
 
 from benchmarks.by_hand import HEALTH
 from benchmarks.figures import Figure, Goal, take_turns
-from benchmarks.places import NAME, Place, Places, milliseconds
+from benchmarks.places import EXEC, NAME, Place, Places, milliseconds
 from tests.rigs.waiting import wait_until
 
 GOAL = Goal("difference", 300)
@@ -25,19 +25,18 @@ SERVE = f"opencode serve --hostname 127.0.0.1 --port {PORT}"
 
 def bare_argv(place: Place) -> Sequence[str]:
     """The command that starts a daemon in the environment, without password, in the working directory."""
-    if place.scheme == "docker":
-        return ["docker", "exec", "-w", place.environment.workdir, place.target, *SERVE.split()]
-    return ["ssh", place.target, f"cd {place.environment.workdir} && exec ~/.opencode/bin/{SERVE}"]
+    folder = "~/.opencode/bin/" if place.scheme == "ssh" else ""
+    return place.exec("sh", "-c", f"cd {place.environment.workdir} && exec {folder}{SERVE}")
 
 
 def measure(places: Places, repetitions: int) -> Iterator[Figure]:
-    """The start of a daemon, by docker and by ssh."""
-    for place in places.available("docker", "ssh"):
+    """The start of a daemon, in each kind of environment that is elsewhere."""
+    for place in places.available(*EXEC):
         place.connect()  # OpenCode makes its database on its first start: nobody's time
         place.stop()
         ways = {"ocattach": partial(connect, place), "bare": partial(start, place)}
         times = take_turns(repetitions, ways)
-        runner = "docker exec" if place.scheme == "docker" else "ssh"
+        runner = EXEC[place.scheme].partition(" {")[0]
         against = f"{runner} opencode serve, until it answers"
         what = f"{place.scheme}: ocattach NAME --print-url, no daemon"
         yield Figure(what, "ms", times["ocattach"], against, times["bare"], GOAL)

@@ -9,7 +9,7 @@ from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass
 from typing import IO, Protocol
 
-from benchmarks.figures import Figure
+from benchmarks.figures import Figure, Goal
 from benchmarks.places import Place, milliseconds
 
 ROUND_TRIPS = 500
@@ -87,11 +87,11 @@ def by_port(port: int) -> Open:
 
 
 def by_netcat(place: Place, port: int) -> Open:
-    """`docker exec -i NAME nc 127.0.0.1 PORT`, one for each connection."""
+    """`docker exec -i NAME nc 127.0.0.1 PORT` and its like, one for each connection."""
 
     @contextmanager
     def connect() -> Iterator[Way]:
-        argv = ["docker", "exec", "-i", place.target, "nc", "127.0.0.1", str(port)]
+        argv = place.exec("nc", "127.0.0.1", str(port), stdin=True)
         with subprocess.Popen(
             argv, stdin=subprocess.PIPE, stdout=subprocess.PIPE, env=place.environment.variables
         ) as process:
@@ -167,15 +167,24 @@ def download(way: Way) -> None:
     way.receive(BULK)
 
 
-def figures(scheme: str, ours: list[Traffic], others: list[Traffic], against: str) -> Iterator[Figure]:
-    """Two ways, side by side."""
+def figures(
+    scheme: str, ours: list[Traffic], others: list[Traffic], against: str, goal: Goal | None = None
+) -> Iterator[Figure]:
+    """Two ways, side by side; the goal is for new connections and round trips."""
 
-    def figure(what: str, unit: str, pick: Callable[[Traffic], float], *, higher: bool = False) -> Figure:
+    def figure(
+        what: str,
+        unit: str,
+        pick: Callable[[Traffic], float],
+        *,
+        goal: Goal | None = None,
+        higher: bool = False,
+    ) -> Figure:
         mine, theirs = [pick(one) for one in ours], [pick(one) for one in others]
-        return Figure(f"{scheme}: {what}", unit, mine, against, theirs, higher_is_better=higher)
+        return Figure(f"{scheme}: {what}", unit, mine, against, theirs, goal, higher_is_better=higher)
 
-    yield figure("new connection", "ms", lambda traffic: traffic.new_connection)
-    yield figure("round trip, median", "ms", lambda traffic: traffic.round_trip)
+    yield figure("new connection", "ms", lambda traffic: traffic.new_connection, goal=goal)
+    yield figure("round trip, median", "ms", lambda traffic: traffic.round_trip, goal=goal)
     yield figure("round trip, 99th percentile", "ms", lambda traffic: traffic.slow_round_trip)
     yield figure("up", "MiB/s", lambda traffic: traffic.up, higher=True)
     yield figure("down", "MiB/s", lambda traffic: traffic.down, higher=True)

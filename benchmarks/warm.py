@@ -21,7 +21,7 @@ from benchmarks.figures import Figure, Goal, take_turns
 from benchmarks.places import NAME, OCATTACH, Place, Places, milliseconds
 
 GOAL = Goal("value", 100)
-SCHEMES = ("local", "docker", "ssh")
+SCHEMES = ("local", "docker", "podman", "ssh", "k8s")
 STAND_IN = '#!/bin/sh\necho started >"$STAND_IN_STARTED"\n'
 SECONDS = 30
 
