@@ -14,7 +14,8 @@ from tests.rigs import opencode
 from tests.rigs.availability import Unavailable, require
 from tests.rigs.directories import short_directory
 from tests.rigs.docker import DockerEngine
-from tests.rigs.kubernetes import KubernetesCluster
+from tests.rigs.kubernetes import Cluster, KubernetesCluster
+from tests.rigs.kubernetes_given import given_cluster
 from tests.rigs.leash import leash
 from tests.rigs.local import LocalMachine, local_machine
 from tests.rigs.ssh import SSHMachines
@@ -56,9 +57,13 @@ def ssh_machines(opencode_bin: str) -> Iterator[SSHMachines]:  # noqa: ARG001  m
 
 
 @pytest.fixture(scope="session")
-def kubernetes_cluster(opencode_bin: str) -> Iterator[KubernetesCluster]:  # noqa: ARG001  pods mount it
-    """The session's cluster. A test that stops a part of it starts a KubernetesCluster of its own."""
-    with require("k8s"), short_directory() as directory, KubernetesCluster(directory) as cluster:
+def kubernetes_cluster(opencode_bin: str) -> Iterator[Cluster]:  # noqa: ARG001  pods mount it
+    """The session's cluster, or the user's own. A test that stops a part starts a KubernetesCluster itself."""
+    with (
+        require("k8s"),
+        short_directory() as directory,
+        given_cluster(directory) or KubernetesCluster(directory) as cluster,
+    ):
         yield cluster
 
 

@@ -8,7 +8,7 @@ import pytest
 from tests.environments.docker import processes_of_container, two_processes_of
 from tests.environments.environment import Environment, programs
 from tests.rigs.directories import short_directory
-from tests.rigs.kubernetes import KubernetesCluster
+from tests.rigs.kubernetes import Cluster
 from tests.rigs.local import user_environment
 from tests.rigs.waiting import wait_until
 
@@ -16,8 +16,8 @@ from tests.rigs.waiting import wait_until
 @contextmanager
 def kubernetes_environment(request: pytest.FixtureRequest) -> Iterator[Environment]:
     """A new pod, and the cluster's administrator."""
-    cluster: KubernetesCluster = request.getfixturevalue("kubernetes_cluster")
-    where = {"transport": "k8s", "context": "test", "namespace": "default"}
+    cluster: Cluster = request.getfixturevalue("kubernetes_cluster")
+    where = {"transport": "k8s", "context": cluster.context, "namespace": cluster.default_namespace}
     with short_directory() as laptop, cluster.pod("frontend-app", model=True) as pod:
         assert pod.model is not None
         at_first = wait_until(lambda: two_processes_of(pod), "the container's program to start")

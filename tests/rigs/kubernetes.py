@@ -5,10 +5,9 @@ and it ends at once. `scripts/install-kubernetes` makes the programs. Several cl
 """
 
 import json
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import ExitStack, contextmanager
-from dataclasses import dataclass
+from contextlib import ExitStack
 from pathlib import Path
 from typing import Any, Self
 
@@ -16,44 +15,39 @@ from tests.rigs import cgroups, images, kubernetes_control, kubernetes_node, lin
 from tests.rigs.availability import need
 from tests.rigs.kubernetes_api import PORT, Api
 from tests.rigs.kubernetes_certificates import Authority
-from tests.rigs.kubernetes_control import ADMINISTRATORS, by_certificate, programs, write_kubeconfig
+from tests.rigs.kubernetes_cluster import (
+    EXEC,
+    GET_PODS,
+    GET_WORKLOADS,
+    LIST_PODS,
+    PORT_FORWARD,
+    Cluster,
+    Request,
+    Rule,
+)
+from tests.rigs.kubernetes_control import ADMINISTRATORS, by_certificate, programs
 from tests.rigs.kubernetes_daemons import Daemon
 from tests.rigs.kubernetes_node import NODE
-from tests.rigs.kubernetes_pods import SECONDS, PodRig, PodSpec, has_condition
-from tests.rigs.kubernetes_workloads import WorkloadRig
+from tests.rigs.kubernetes_pods import SECONDS, has_condition
 from tests.rigs.namespaces import PROGRAMS, Confined, init_program
 from tests.rigs.waiting import wait_until
 
+__all__ = [
+    "EXEC",
+    "GET_PODS",
+    "GET_WORKLOADS",
+    "LIST_PODS",
+    "PORT_FORWARD",
+    "Cluster",
+    "KubernetesCluster",
+    "Request",
+    "Rule",
+]
+
 NEEDED = (*PROGRAMS, "containerd", "ctr", "runc", "iptables", "busybox", "ldd", "openssl", "kubectl")
 
-Rule = dict[str, list[str]]
-"""What a user may do, as RBAC writes it."""
 
-GET_PODS: Rule = {"apiGroups": [""], "resources": ["pods"], "verbs": ["get"]}
-LIST_PODS: Rule = {"apiGroups": [""], "resources": ["pods"], "verbs": ["get", "list", "watch"]}
-EXEC: Rule = {"apiGroups": [""], "resources": ["pods/exec"], "verbs": ["get", "create"]}
-PORT_FORWARD: Rule = {"apiGroups": [""], "resources": ["pods/portforward"], "verbs": ["get", "create"]}
-GET_WORKLOADS: Rule = {
-    "apiGroups": ["apps"],
-    "resources": ["deployments", "statefulsets", "replicasets"],
-    "verbs": ["get", "list", "watch"],
-}
-
-
-@dataclass(frozen=True, slots=True)
-class Request:
-    """What a user has asked the cluster, by its audit log, whether it was allowed or not."""
-
-    user: str
-    verb: str
-    resource: str
-    """Such as `pods` or `pods/exec`."""
-
-    namespace: str
-    name: str
-
-
-class KubernetesCluster:
+class KubernetesCluster(Cluster):
     """A running cluster, and what a client needs to reach it.
 
     Its daemons can each be killed, stopped, frozen and started again; `wait_until_ready` says when that is over.
@@ -70,9 +64,7 @@ class KubernetesCluster:
         need(*NEEDED, root=True)
         init_program()
         programs()
-        self.directory = directory
-        self.kubeconfig = directory / "kubeconfig"
-        """The administrator's. Its context is `test`."""
+        super().__init__(directory, directory / "kubeconfig")
         self._cgroup = cgroups.new_name()
         self._stack = ExitStack()
         self._daemons: list[Daemon] = []
@@ -110,89 +102,8 @@ class KubernetesCluster:
         self.controller_manager.check()
         self._await(self.kubelet, self._node_is_ready)
 
-    def user(
-        self, name: str, *rules: Rule, namespace: str = "default", token: bool = False, context: str = "test"
-    ) -> Path:
-        """A user who may do this much in a namespace; returns their kubeconfig.
-
-        They show a certificate, or where asked the token of a service account.
-        """
-        rbac, core = (f"{group}/namespaces/{namespace}" for group in (RBAC, "/api/v1"))
-        subject = {"kind": "User", "name": name}
-        if token:
-            subject = {"kind": "ServiceAccount", "name": name, "namespace": namespace}
-            self.api.create(f"{core}/serviceaccounts", {"metadata": {"name": name}})
-            account = self.api.create(f"{core}/serviceaccounts/{name}/token", {"spec": {}})
-            shown = {"token": account["status"]["token"]}
-        else:
-            shown = by_certificate(self.authority.client(name))
-        self.api.create(f"{rbac}/roles", {"metadata": {"name": name}, "rules": rules})
-        role = {"apiGroup": "rbac.authorization.k8s.io", "kind": "Role", "name": name}
-        binding = {"metadata": {"name": name}, "subjects": [subject], "roleRef": role}
-        self.api.create(f"{rbac}/rolebindings", binding)
-        return self.write_kubeconfig(
-            self.directory / f"{name}.kubeconfig", shown, namespace=namespace, context=context
-        )
-
-    def write_kubeconfig(self, path: Path, user: dict[str, Any], **more: str) -> Path:
-        """Write a kubeconfig for any `user` entry; `context` and `namespace` may be given."""
-        return write_kubeconfig(path, self.cable.address, self.authority.certificate, user, **more)
-
-    @contextmanager
-    def namespace(self, name: str) -> Iterator[str]:
-        """A namespace, removed at the end."""
-        self.api.create("/api/v1/namespaces", {"metadata": {"name": name}})
-        try:
-            yield name
-        finally:
-            self.api.delete(f"/api/v1/namespaces/{name}")
-
-    @contextmanager
-    def pod(
-        self,
-        name: str,
-        *,
-        namespace: str = "default",
-        model: bool = False,
-        phase: str = "Running",
-        **spec: Any,
-    ) -> Iterator[PodRig]:
-        """A pod, removed at the end; `spec` is as in PodSpec, `model=True` has the scripted model on its loopback.
-
-        It is waited for until it is in the phase, and ready if it can be; one whose image is missing stays Pending.
-        """
-        wanted = PodSpec(**spec)
-        body = wanted.template()
-        body["metadata"]["name"] = name
-        rig = self._rig(self.api.create(f"/api/v1/namespaces/{namespace}/pods", body))
-        with ExitStack() as stack:
-            stack.callback(rig.remove)
-            wait_until(
-                lambda: has_come(rig.status, phase, ready=wanted.ready),
-                f"pod {name} to be {phase}",
-                timeout=SECONDS,
-                interval=0.05,
-            )
-            if phase == "Running":
-                rig.furnish(wanted.user)
-            if model:
-                stack.enter_context(rig.serve_model())
-            yield rig
-
-    @contextmanager
-    def deployment(self, name: str, **more: Any) -> Iterator[WorkloadRig]:
-        """A Deployment, removed at the end; `replicas`, `namespace`, `model`, and more as in PodSpec."""
-        with self._workload("Deployment", name, **more) as workload:
-            yield workload
-
-    @contextmanager
-    def statefulset(self, name: str, **more: Any) -> Iterator[WorkloadRig]:
-        """A StatefulSet, removed at the end; as `deployment`."""
-        with self._workload("StatefulSet", name, **more) as workload:
-            yield workload
-
     def requests(self) -> list[Request]:
-        """What users have asked of resources so far, in order. The cluster's own parts and this rig are left out."""
+        # The cluster's own parts and this rig are left out by the audit policy.
         found = []
         for line in (self.directory / "audit.log").read_text().splitlines():
             event = json.loads(line)
@@ -200,15 +111,14 @@ class KubernetesCluster:
                 found.append(_request(event))
         return found
 
-    def connections(self) -> int:
-        """How many execs and port-forwards users have asked for so far."""
-        return sum(request.resource in {"pods/exec", "pods/portforward"} for request in self.requests())
+    def server(self) -> dict[str, Any]:
+        return {"server": self.url, "certificate-authority": str(self.authority.certificate)}
 
-    def __enter__(self) -> Self:
-        return self.start()
+    def process_of(self, container_id: str) -> Path:
+        return kubernetes_node.container_process(self.machine, container_id)
 
-    def __exit__(self, *_: object) -> None:
-        self.stop()
+    def _certified(self, name: str) -> dict[str, Any]:
+        return by_certificate(self.authority.client(name))
 
     def _start_machine(self) -> None:
         self._stack.callback(cgroups.remove, self._cgroup)
@@ -282,41 +192,6 @@ class KubernetesCluster:
             return condition()
 
         wait_until(answer, f"{daemon.name} to serve", timeout=SECONDS, interval=0.03)
-
-    def _rig(self, pod: dict[str, Any]) -> PodRig:
-        return PodRig(self.machine, self.api, pod)
-
-    @contextmanager
-    def _workload(
-        self,
-        kind: str,
-        name: str,
-        *,
-        replicas: int = 1,
-        namespace: str = "default",
-        model: bool = False,
-        **spec: Any,
-    ) -> Iterator[WorkloadRig]:
-        workload = WorkloadRig(self.api, kind, namespace, name, self._rig, model=model)
-        with ExitStack() as stack:
-            stack.callback(workload.delete)
-            workload.create(PodSpec(**spec), replicas)
-            yield workload
-
-
-RBAC = "/apis/rbac.authorization.k8s.io/v1"
-
-
-def has_come(status: dict[str, Any], phase: str, *, ready: bool) -> bool:
-    """Whether a pod is where it was wanted."""
-    if status.get("phase") != phase:
-        return False
-    if phase == "Running" and ready:
-        return has_condition(status, "Ready")
-    # Until the node has tried it, a pod is Pending for no reason of its own.
-    states = [container["state"] for container in status.get("containerStatuses", [])]
-    reasons = [state.get("waiting", {}).get("reason") for state in states]
-    return bool(reasons) and "ContainerCreating" not in reasons
 
 
 def _request(event: dict[str, Any]) -> Request:

@@ -86,32 +86,6 @@ def controller_manager(machine: Confined, directory: Path, kubeconfig: Path) -> 
     return Daemon(machine, argv, directory / "kube-controller-manager.log")
 
 
-def write_kubeconfig(
-    path: Path,
-    address: str,
-    authority: Path,
-    user: dict[str, str],
-    *,
-    context: str = "test",
-    namespace: str = "default",
-) -> Path:
-    """Write a file by which a client finds the cluster, readable by its owner only."""
-    server = {"server": f"https://{address}:{PORT}", "certificate-authority": str(authority)}
-    config = {
-        "apiVersion": "v1",
-        "kind": "Config",
-        "current-context": context,
-        "clusters": [{"name": "test", "cluster": server}],
-        "users": [{"name": "user", "user": user}],
-        "contexts": [
-            {"name": context, "context": {"cluster": "test", "user": "user", "namespace": namespace}}
-        ],
-    }
-    path.touch(0o600)
-    path.write_text(json.dumps(config))
-    return path
-
-
 def by_certificate(identity: Identity) -> dict[str, str]:
     """A user of a kubeconfig who shows a certificate."""
     return {"client-certificate": str(identity.certificate), "client-key": str(identity.key)}

@@ -1,7 +1,10 @@
 """Pods of a cluster, seen from outside and from inside."""
 
+import os
+import signal
 import subprocess
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field
 from http import HTTPStatus
 from pathlib import Path
@@ -11,9 +14,7 @@ from tests.rigs import images
 from tests.rigs.furnished import Furnished, Ran
 from tests.rigs.images import HOMES, USER, USER_ID
 from tests.rigs.kubernetes_api import Api, RefusedError
-from tests.rigs.kubernetes_daemons import entering
-from tests.rigs.kubernetes_node import NODE, container_process
-from tests.rigs.namespaces import Confined, run
+from tests.rigs.kubernetes_node import NODE
 from tests.rigs.opencode import ENVIRONMENT, opencode_bin, opencode_config
 from tests.rigs.waiting import wait_until
 
@@ -44,11 +45,15 @@ class PodSpec:
     settings: Mapping[str, Any] = field(default_factory=dict)
     """More of the pod's `spec`."""
 
+    image: str | None = None
+    """One that has OpenCode, in the place of `minimal`, for a cluster whose nodes are not the rig's."""
+
     def template(self) -> dict[str, Any]:
         """The pod for the cluster, without a name."""
-        program = {"path": opencode_bin(), "type": "File"} if self.opencode else None
+        mounted = self.opencode and not self.image
+        program = {"path": opencode_bin(), "type": "File"} if mounted else None
         spec = {
-            "nodeName": NODE,  # nobody else chooses one
+            **({} if self.image else {"nodeName": NODE}),  # on the rig's node, nobody else would choose it
             "automountServiceAccountToken": False,
             "enableServiceLinks": False,
             "terminationGracePeriodSeconds": 0,
@@ -66,12 +71,12 @@ class PodSpec:
         waiting = ["/sleep", FOREVER] if variant == "pause" else ["sh", "-c", f"sleep {FOREVER} & wait"]
         container: dict[str, Any] = {
             "name": name,
-            "image": images.reference(variant),
-            "imagePullPolicy": "Never",
+            "image": self.image if self.image and variant == "minimal" else images.reference(variant),
+            "imagePullPolicy": "IfNotPresent" if self.image else "Never",
             "command": list(self.command or waiting),
             "env": [{"name": key, "value": value} for key, value in variables.items()],
         }
-        if self.opencode and variant == "minimal":
+        if self.opencode and not self.image and variant == "minimal":
             container["volumeMounts"] = [
                 {"name": "opencode", "mountPath": images.OPENCODE_PATH, "readOnly": True}
             ]
@@ -83,14 +88,14 @@ class PodSpec:
 class PodRig(Furnished):
     """One pod; its paths, network and commands are those of one container, the first unless said."""
 
-    def __init__(self, machine: Confined, api: Api, pod: Mapping[str, Any]) -> None:
-        """Take a pod from what the cluster says of it."""
+    def __init__(self, api: Api, find: Callable[[str], Path], pod: Mapping[str, Any]) -> None:
+        """Take a pod from what the cluster says of it; `find` gives a container's first process by its ID."""
         self.name: str = pod["metadata"]["name"]
         self.namespace: str = pod["metadata"]["namespace"]
         self.uid: str = pod["metadata"]["uid"]
         self.containers: list[str] = [container["name"] for container in pod["spec"]["containers"]]
-        self._machine = machine
         self._api = api
+        self._find = find
         self._processes: dict[str, Path] = {}
 
     @property
@@ -144,7 +149,7 @@ class PodRig(Furnished):
         processes = self._running()
         self._api.delete(self._path)
         for process in processes:
-            run(*entering(self._machine), "sh", "-c", f"kill -KILL {process.name} 2>&- || true")
+            kill(process)
         wait_until(lambda: not any(map(Path.exists, processes)), f"{self.name} to end", timeout=SECONDS)
 
     def furnish(self, user: str | None = None) -> None:
@@ -154,7 +159,7 @@ class PodRig(Furnished):
     def _find_process(self, container: str) -> Path:
         for status in self.status.get("containerStatuses", []):
             if status["name"] == container and "running" in status["state"]:
-                return container_process(self._machine, status["containerID"])
+                return self._find(status["containerID"])
         raise RuntimeError(f"no container {container!r} runs in {self.name}")
 
     def _running(self) -> list[Path]:
@@ -166,11 +171,22 @@ class PodRig(Furnished):
                 raise
             return []
         running = [status["containerID"] for status in statuses if "running" in status["state"]]
-        return [container_process(self._machine, identifier) for identifier in running]
+        return [self._find(identifier) for identifier in running]
 
     @property
     def _path(self) -> str:
         return f"/api/v1/namespaces/{self.namespace}/pods/{self.name}"
+
+
+def kill(process: Path) -> None:
+    """End a process, which may be gone, by its directory in whatever /proc."""
+    with suppress(FileNotFoundError, ProcessLookupError):
+        # The directory may stand for the process: pidfd_send_signal(2).
+        directory = os.open(process, os.O_RDONLY | os.O_DIRECTORY)
+        try:
+            signal.pidfd_send_signal(directory, signal.SIGKILL)
+        finally:
+            os.close(directory)
 
 
 def has_condition(status: Mapping[str, Any], name: str) -> bool:

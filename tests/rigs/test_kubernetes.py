@@ -4,12 +4,15 @@ import os
 import signal
 import subprocess
 import sys
+import threading
 from collections.abc import Iterator
+from contextlib import suppress
 from pathlib import Path
 
 import pytest
 
-from tests.rigs import cgroups
+from tests.rigs import cgroups, images
+from tests.rigs.availability import Unavailable
 from tests.rigs.kubernetes import (
     EXEC,
     GET_PODS,
@@ -17,8 +20,10 @@ from tests.rigs.kubernetes import (
     KubernetesCluster,
 )
 from tests.rigs.kubernetes_api import RefusedError
+from tests.rigs.kubernetes_given import GivenCluster, first_process
+from tests.rigs.kubernetes_node import NODE
 from tests.rigs.namespaces import Network
-from tests.rigs.opencode import CHECKOUT
+from tests.rigs.opencode import CHECKOUT, MODEL_PORT
 from tests.rigs.processes import is_alive
 from tests.rigs.waiting import wait_until
 
@@ -163,6 +168,79 @@ def test_the_audit_log_tells_who_asked_for_what(kubernetes_cluster: KubernetesCl
     assert kubernetes_cluster.connections() > connections
 
 
+def schedule(cluster: KubernetesCluster, ended: threading.Event) -> None:
+    """Be the scheduler of a cluster that has none: there is a single node to choose from."""
+    while not ended.wait(0.05):
+        for pod in cluster.api.get("/api/v1/pods?fieldSelector=spec.nodeName%3D")["items"]:
+            at = f"/api/v1/namespaces/{pod['metadata']['namespace']}/pods/{pod['metadata']['name']}/binding"
+            binding = {
+                "metadata": {"name": pod["metadata"]["name"]},
+                "target": {"kind": "Node", "name": NODE},
+            }
+            with suppress(RefusedError):  # the pod has gone
+                cluster.api.create(at, binding)
+
+
+@pytest.fixture
+def given_cluster(own_cluster: KubernetesCluster, workdir: Path) -> Iterator[GivenCluster]:
+    """A cluster by its kubeconfig alone."""
+    ended = threading.Event()
+    scheduler = threading.Thread(target=schedule, args=(own_cluster, ended))
+    scheduler.start()
+    try:
+        with GivenCluster(workdir, own_cluster.kubeconfig, images.reference("minimal")) as cluster:
+            yield cluster
+    finally:
+        ended.set()
+        scheduler.join()
+
+
+def test_a_pod_of_the_users_own_cluster_is_furnished(given_cluster: GivenCluster) -> None:
+    with given_cluster.pod("given", model=True) as pod:
+        with pod.network.dial(MODEL_PORT) as connection:
+            assert connection.getpeername()[1] == MODEL_PORT
+        assert pod.path(pod.config_path()).is_file()
+        assert pod.run("hostname").stdout == "given\n"
+
+
+def test_the_users_own_cluster_replaces_its_pods(given_cluster: GivenCluster) -> None:
+    with given_cluster.deployment("given") as workload:
+        before = workload.pod
+
+        assert workload.replace_pod().uid != before.uid
+
+
+def test_the_users_own_cluster_has_users_too(given_cluster: GivenCluster) -> None:
+    limited = given_cluster.user("given-limited", GET_PODS)
+    with given_cluster.pod("given-rules") as pod:
+        assert kubectl(limited, "get", "pod", pod.name).returncode == 0
+        assert "forbidden" in kubectl(limited, "exec", pod.name, "--", "true").stderr
+
+
+def test_nothing_is_left_in_the_users_own_cluster(
+    own_cluster: KubernetesCluster, given_cluster: GivenCluster
+) -> None:
+    space = f"/api/v1/namespaces/{given_cluster.default_namespace}"
+    assert own_cluster.api.get(space)
+
+    given_cluster.stop()
+
+    wait_until(lambda: not exists(own_cluster, space), "the namespace to be gone")
+
+
+def exists(cluster: KubernetesCluster, path: str) -> bool:
+    try:
+        cluster.api.get(path)
+    except RefusedError:
+        return False
+    return True
+
+
+def test_a_container_elsewhere_cannot_be_looked_into() -> None:
+    with pytest.raises(Unavailable, match="does not run on this machine"):
+        first_process("f" * 64)
+
+
 @pytest.fixture(scope="module")
 def own_cluster(
     kubernetes_cluster: KubernetesCluster,  # noqa: ARG001  so that two run at once
@@ -201,7 +279,7 @@ def test_a_stopped_cluster_leaves_nothing(workdir: Path, kubernetes_cluster: Kub
         assert cgroups._tops(group)
 
     assert not is_alive(machine)
-    assert not cable.exists()
+    wait_until(lambda: not cable.exists(), "the kernel to take the network back")
     assert not cgroups._tops(group)
 
 
