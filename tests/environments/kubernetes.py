@@ -1,5 +1,6 @@
 """A pod of a cluster."""
 
+import itertools
 from collections.abc import Iterator
 from contextlib import contextmanager
 
@@ -12,17 +13,21 @@ from tests.rigs.kubernetes import Cluster
 from tests.rigs.local import user_environment
 from tests.rigs.waiting import wait_until
 
+numbers = itertools.count(1)
+"""For names: a kubelet may run a command in the pod that had the name just before, when that was deleted in haste."""
+
 
 @contextmanager
 def kubernetes_environment(request: pytest.FixtureRequest) -> Iterator[Environment]:
     """A new pod, and the cluster's administrator."""
     cluster: Cluster = request.getfixturevalue("kubernetes_cluster")
     where = {"transport": "k8s", "context": cluster.context, "namespace": cluster.default_namespace}
-    with short_directory() as laptop, cluster.pod("frontend-app", model=True) as pod:
+    name = f"frontend-app-{next(numbers)}"
+    with short_directory() as laptop, cluster.pod(name, model=True) as pod:
         assert pod.model is not None
         at_first = wait_until(lambda: two_processes_of(pod), "the container's program to start")
         yield Environment(
-            entry={**where, "pod": "frontend-app"},
+            entry={**where, "pod": name},
             variables={
                 **user_environment(laptop, programs(laptop)),
                 "KUBECONFIG": str(cluster.kubeconfig),
