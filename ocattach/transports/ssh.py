@@ -1,5 +1,6 @@
 """Hosts reached by ssh."""
 
+import time
 from collections.abc import Callable, Iterator, Sequence
 from typing import TYPE_CHECKING
 
@@ -23,6 +24,8 @@ if TYPE_CHECKING:
     from ocattach.tunnel.tunnel import Tunnel
 
 DIAL_SECONDS = 10
+SESSION_SECONDS = 2
+SESSION_PAUSE = 0.02
 
 
 class SSHTransport(CommandTransport):
@@ -38,6 +41,7 @@ class SSHTransport(CommandTransport):
         self._target = spec.target
         self._connection: SSHConnection | None = None
         self._second: SSHConnection | None = None
+        self._is_full = False
 
     @property
     def place(self) -> str:
@@ -60,15 +64,18 @@ class SSHTransport(CommandTransport):
     def open_command(self, argv: Sequence[str]) -> "Channel":
         """A channel on which the command runs."""
         command = shell_command(argv)
-        try:
-            return self.connection.open_command(command, timeout=DIAL_SECONDS)
-        except SessionRefusedError:
-            if not self._tunnels:
-                raise
+        connection = self.connection
+        if not self._is_full:
+            try:
+                return open_soon(connection, command)
+            except SessionRefusedError:
+                if not self._tunnels:
+                    raise
+                self._is_full = True
         # The relay has the only session that the host allows on one connection (MaxSessions 1).
         if self._second is None or not self._second.transport.is_active():
             self._second = SSHConnection(self._target, ask=self.ask, timeout=self.timeout)
-        return self._second.open_command(command, timeout=DIAL_SECONDS)
+        return open_soon(self._second, command)
 
     def run(self, argv: Sequence[str], *, stdin: bytes = b"", timeout: float) -> CommandResult:
         channel = self.open_command(argv)
@@ -76,7 +83,7 @@ class SSHTransport(CommandTransport):
             return CommandExchange(channel, stdin, timeout).result(self.place)
 
     def open_stream(self, argv: Sequence[str]) -> Stream:
-        return ChannelStream(self.open_command(argv), has_stderr=True)
+        return ChannelStream(self.open_command(argv), is_command=True)
 
     def dial(self, port: int) -> Stream:
         """A connection to a port on the host's loopback; several threads may dial at once.
@@ -108,3 +115,19 @@ class SSHTransport(CommandTransport):
             if connection is not None:
                 connection.close()
         self._second = self._connection = None
+        self._is_full = False
+
+
+def open_soon(connection: SSHConnection, command: str) -> "Channel":
+    """Run a command, at the latest when the host has done with the one before.
+
+    sshd counts a session until it has tidied up, a moment after the command has ended for us (MaxSessions 1).
+    """
+    deadline = time.monotonic() + SESSION_SECONDS
+    while True:
+        try:
+            return connection.open_command(command, timeout=DIAL_SECONDS)
+        except SessionRefusedError:
+            if time.monotonic() > deadline:
+                raise
+        time.sleep(SESSION_PAUSE)

@@ -14,6 +14,7 @@ from paramiko.common import cMSG_USERAUTH_REQUEST
 
 SERVICE = "ssh-userauth"
 PROBE = "probe"
+HUNG_UP = "it closed the connection"
 MAX_PROMPTS = 16
 """More than that in one request is not meant for a person."""
 
@@ -146,7 +147,7 @@ class Authentication(AuthHandler):
 
     def _reason(self) -> str:
         error = self._connection.get_exception()
-        return str(error) if error and str(error) else "it closed the connection"
+        return str(error) if error and str(error) else HUNG_UP
 
     def _relay(self, title: str, instructions: str, prompts: list[tuple[str, bool]]) -> list[str]:
         """In paramiko's thread: let the other one ask the person."""
@@ -168,7 +169,7 @@ class Authentication(AuthHandler):
         except (EOFError, OSError) as error:
             if isinstance(error, OSError) and self._connection.is_active():
                 raise  # it was the agent that failed
-            raise AuthEndedError(self._reason()) from error
+            raise AuthEndedError(HUNG_UP) from error
 
     def _parse_service_accept(self, message: paramiko.Message) -> None:
         self._has_service = True

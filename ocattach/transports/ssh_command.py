@@ -158,23 +158,29 @@ class CommandExchange:
 
 
 class ChannelStream(Stream):
-    """An ssh channel, made a socket by a pump; one with errors of its own has a thread for them.
+    """An ssh channel, made a socket by a pump: that of a command, or of a port."""
 
-    Errors that nobody reads fill the window that they share with the output.
-    """
-
-    def __init__(self, channel: "Channel", *, has_stderr: bool = False) -> None:
+    def __init__(self, channel: "Channel", *, is_command: bool = False) -> None:
         self._channel = channel
         self._stderr = bytearray()
+        self._stdout = Output(marked=is_command)
         self._pump = Pump(
-            receive=lambda: channel.recv(CHUNK),
+            receive=self._receive,
             send=channel.sendall,
             end_input=channel.shutdown_write,
             hang_up=channel.close,
         )
+        # Errors that nobody reads would fill the window that they share with the output.
         self._listener = threading.Thread(target=self._listen, name="ocattach-ssh-stderr", daemon=True)
-        if has_stderr:
+        if is_command:
             self._listener.start()
+
+    def _receive(self) -> bytes:
+        data = self._channel.recv(CHUNK)
+        while data and not self._stdout.begun:
+            self._stdout.feed(data)
+            data = bytes(self._stdout.content) or self._channel.recv(CHUNK)
+        return data
 
     def _listen(self) -> None:
         try:
@@ -189,7 +195,8 @@ class ChannelStream(Stream):
         return self._pump.socket
 
     def diagnosis(self) -> str:
-        return self._stderr.decode(errors="replace").strip()
+        instead = b"" if self._stdout.begun else bytes(self._stdout.before)
+        return (instead + self._stderr).decode(errors="replace").strip()
 
     def close(self) -> None:
         self._pump.close()

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from functools import partial
 from io import StringIO
 from pathlib import Path
+from typing import Any
 
 import paramiko
 from cryptography.exceptions import UnsupportedAlgorithm
@@ -260,10 +261,8 @@ def read_key(file: Path, passphrase: str | None) -> paramiko.PKey:
     password = passphrase.encode() if passphrase else None
     try:
         content = file.read_bytes()
-        if content.lstrip().startswith(OPENSSH_PRIVATE.encode()):
-            secret = load_ssh_private_key(content, password)
-        else:
-            secret = load_pem_private_key(content, password)
+        is_openssh = content.lstrip().startswith(OPENSSH_PRIVATE.encode())
+        secret: Any = (load_ssh_private_key if is_openssh else load_pem_private_key)(content, password)
         # paramiko reads not every format, and OpenSSH's own always.
         text = secret.private_bytes(Encoding.PEM, PrivateFormat.OpenSSH, NoEncryption()).decode()
         key_class = next(made for kind, made in KEY_CLASSES.items() if isinstance(secret, kind))

@@ -55,7 +55,7 @@ KINDS = {
 def is_connected(address: str) -> bool:
     """Whether this process has a connection to an address that the other side has not ended."""
     return any(
-        connection.raddr and connection.raddr.ip == address and connection.status == "ESTABLISHED"
+        connection.raddr[:1] == (address,) and connection.status == "ESTABLISHED"
         for connection in psutil.Process().net_connections()
     )
 

@@ -6,7 +6,7 @@ from pathlib import Path
 import psutil
 import pytest
 
-from ocattach.errors import ConfigurationError, UnreachableError
+from ocattach.errors import ConfigurationError, UnreachableError, UsageError
 from tests.rigs.links import PREFIX
 from tests.rigs.machine import Machine
 from tests.rigs.ssh import SSHMachines
@@ -89,9 +89,9 @@ def test_a_project_cannot_bring_a_command_into_a_proxy_command(client: Client) -
     mark = client.folder / "mark"
     client.configure("Host *\n  ProxyCommand false %h %r")
 
-    for entry in ({"host": f"x;touch {mark}"}, {"host": "x", "user": f"$(touch {mark})"}):
-        with pytest.raises(Exception, match="contains"):
-            client.handler(**{"person": None, **entry})
+    for host, user in ((f"x;touch {mark}", None), ("x", f"$(touch {mark})")):
+        with pytest.raises(UsageError, match="contains"):
+            client.handler(host, user=user)
     assert not mark.exists()
 
 

@@ -1,6 +1,7 @@
 """Hosts that do not do everything: no forwarding, few sessions, few log-ins at once."""
 
 import socket
+import threading
 
 import pytest
 
@@ -50,19 +51,15 @@ def test_a_host_that_is_busy_with_others_log_ins_is_tried_again(
 
 
 def test_a_host_that_hangs_up_without_a_word_is_told(client: Client) -> None:
+    def hang_up(server: socket.socket) -> None:
+        while True:
+            try:
+                server.accept()[0].close()
+            except OSError:
+                return
+
     with socket.create_server(("127.0.0.1", 0)) as server:
-        server.listen()
-        import threading
-
-        def hang_up() -> None:
-            while True:
-                try:
-                    connection, _ = server.accept()
-                except OSError:
-                    return
-                connection.close()
-
-        thread = threading.Thread(target=hang_up)
+        thread = threading.Thread(target=hang_up, args=(server,))
         thread.start()
         try:
             with pytest.raises(UnreachableError, match="port"):
