@@ -28,9 +28,9 @@ SECONDS = 60
 @contextmanager
 def tunnel_process(environment: Environment, port: int) -> Iterator[tuple[int, psutil.Process]]:
     """A process with a tunnel to a port of the environment: its local port, and the process."""
-    entry = json.dumps(environment.spec().to_entry())
+    entry, answers = json.dumps(environment.spec().to_entry()), json.dumps(dict(environment.answers))
     with subprocess.Popen(
-        [sys.executable, "-m", "tests.contract.tunnel_process", entry, str(port)],
+        [sys.executable, "-m", "tests.contract.tunnel_process", entry, str(port), answers],
         stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,
         text=True,

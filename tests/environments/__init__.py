@@ -9,6 +9,7 @@ from tests.environments.docker import docker_environment
 from tests.environments.environment import Environment, Make
 from tests.environments.local import local_environment
 from tests.environments.ssh import ssh_environment
+from tests.rigs.machine import PASSWORD
 
 __all__ = ["ENVIRONMENTS", "Environment"]
 
@@ -16,5 +17,7 @@ ENVIRONMENTS: Mapping[str, Make] = {
     "docker": docker_environment,
     "local": local_environment,
     "ssh": ssh_environment("main"),
-    "ssh-relay": ssh_environment("nofwd"),
+    "ssh-jump": ssh_environment("inner"),
+    "ssh-password": ssh_environment("passwd", answers={"'s password: ": PASSWORD}),
+    "ssh-relay": ssh_environment("nofwd", route="relay"),
 }

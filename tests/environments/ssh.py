@@ -1,6 +1,6 @@
 """Machines with sshd."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 
 import pytest
@@ -12,7 +12,7 @@ from tests.rigs.machine import HOME, WORKDIR, Machine
 from tests.rigs.ssh import SSHMachines
 
 
-def ssh_environment(name: str) -> Make:
+def ssh_environment(name: str, *, route: str = "ssh", answers: Mapping[str, str] | None = None) -> Make:
     """A machine of the ssh rig, its home emptied."""
 
     @contextmanager
@@ -30,9 +30,10 @@ def ssh_environment(name: str) -> Make:
                 network=machine.network,
                 processes=machine.processes,
                 connections=lambda: machine.log_ins,
-                route="relay" if name == "nofwd" else "ssh",
+                route=route,
                 missing={"transport": "ssh", "host": "no-such-host.invalid"},
                 laptop=laptop,
+                answers=answers or {},
             )
 
     return make

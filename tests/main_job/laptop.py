@@ -15,6 +15,7 @@ from urllib.parse import quote, urlsplit
 import psutil
 
 from tests.environments import Environment
+from tests.rigs.typist import Typist
 from tests.rigs.waiting import wait_until
 
 OCATTACH = [sys.executable, "-m", "ocattach"]
@@ -53,7 +54,12 @@ class Laptop:
     def run(
         self, *arguments: str, timeout: float = SECONDS, variables: Mapping[str, str] | None = None
     ) -> Ran:
-        """Run ocattach to its end, without a terminal; variables are put over the laptop's."""
+        """Run ocattach to its end; variables are put over the laptop's.
+
+        Without a terminal, unless the environment has questions for its user.
+        """
+        if self.environment.answers:
+            return self._run_at_terminal(*arguments, timeout=timeout, variables=variables or {})
         with self.start(*arguments, variables=variables) as process:
             try:
                 stdout, stderr = process.communicate(timeout=timeout)
@@ -61,6 +67,23 @@ class Laptop:
                 process.kill()
                 raise
         return Ran(process.returncode, stdout, stderr)
+
+    def _run_at_terminal(self, *arguments: str, timeout: float, variables: Mapping[str, str]) -> Ran:
+        with Typist(self.environment.answers) as typist:
+            # In a session of its own it has no other terminal, above all not that of who runs the tests.
+            done = subprocess.run(
+                [*OCATTACH, *arguments],
+                env={**self.variables, "NO_COLOR": "1", **variables},
+                cwd=self.cwd,
+                stdin=typist.terminal,
+                stdout=subprocess.PIPE,
+                stderr=typist.terminal,
+                text=True,
+                timeout=timeout,
+                start_new_session=True,
+                check=False,
+            )
+        return Ran(done.returncode, done.stdout, typist.text)
 
     def start(self, *arguments: str, variables: Mapping[str, str] | None = None) -> subprocess.Popen[str]:
         """Start ocattach without a terminal."""

@@ -25,6 +25,10 @@ def terminal(laptop: Laptop, directory: Path, *arguments: str, **variables: str)
         environment={**laptop.variables, **variables},
         cwd=laptop.cwd,
     ) as opened:
+        for words, answer in laptop.environment.answers.items() if not laptop.links() else ():
+            opened.wait_for(words.rstrip())
+            opened.send_text(answer)
+            opened.send_keys("Enter")
         yield opened
 
 

@@ -4,6 +4,9 @@ import base64
 import hmac
 import struct
 import time
+from pathlib import Path
+
+from tests.rigs.availability import Unavailable
 
 SECRET = base64.b32encode(b"a secret of tests").decode().rstrip("=")
 STEP_SECONDS = 30
@@ -17,6 +20,14 @@ account required pam_unix.so
 session required pam_permit.so
 """
 """First the password, then the code, which may be seen while it is typed."""
+
+MODULE = "*/security/pam_google_authenticator.so"
+
+
+def need_module() -> None:
+    """Raise Unavailable where PAM cannot check codes."""
+    if not any(Path(folder).glob(MODULE) for folder in ("/lib", "/usr/lib")):
+        raise Unavailable("not installed: pam_google_authenticator")
 
 
 def code_of_now() -> str:

@@ -116,6 +116,7 @@ class Client:
 @pytest.fixture(scope="session")
 def _machines(opencode_bin: str) -> Iterator[SSHMachines]:  # noqa: ARG001  some machines mount it
     with require("ssh"), short_directory() as directory:
+        one_time_codes.need_module()
         machines = SSHMachines(directory, kinds=KINDS)
         machines.certify("certified")
         with machines:
