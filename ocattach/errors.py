@@ -79,6 +79,12 @@ class HostKeyError(AuthenticationError):
     code = "host-key"
 
 
+class CertificateError(AuthenticationError):
+    """A server's certificate is not one that we accept for it."""
+
+    code = "certificate"
+
+
 class NotTrustedError(OcattachError):
     """A definition written by others has not been approved by the user."""
 

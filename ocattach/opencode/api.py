@@ -1,12 +1,10 @@
 """The HTTP API of an OpenCode daemon, as far as a connection needs it."""
 
-import base64
 import http.client
 import json
 import time
-from dataclasses import dataclass
 from typing import Any
-from urllib.parse import quote, urlsplit
+from urllib.parse import quote
 
 from ocattach.errors import (
     AuthenticationError,
@@ -16,84 +14,57 @@ from ocattach.errors import (
     OpencodeIncompatibleError,
     TimedOutError,
 )
+from ocattach.opencode.endpoint import Answer, Endpoint, basic_authorization
 from ocattach.opencode.versions import HEALTH_PATHS, answered_version, check_server, config_hint, is_second
 
 TRY_SECONDS = 1.0
 """A request that meets the daemon's start is never answered (1.18.33): every try is short, on its own connection."""
 
 PAUSE_SECONDS = 0.05
-MAX_ANSWER = 16 * 1024 * 1024
-"""Bytes; an environment cannot make us hold more."""
-
-
-@dataclass(frozen=True, slots=True)
-class Answer:
-    """What the daemon answered."""
-
-    status: int
-    content_type: str
-    body: bytes
-
-    def json(self) -> Any:
-        """The body as JSON; None when it is something else, such as the web page that unknown paths give."""
-        if "json" not in self.content_type:
-            return None
-        try:
-            return json.loads(self.body)
-        except ValueError:
-            return None
 
 
 class DaemonClient:
     """Requests to one daemon; each has its own connection and at most `timeout` seconds."""
 
-    def __init__(self, url: str, *, username: str = "opencode", password: str = "") -> None:
-        parts = urlsplit(url)
-        self._host, self._port = parts.hostname or "127.0.0.1", parts.port or 80
+    def __init__(
+        self,
+        place: str | Endpoint,
+        *,
+        username: str = "opencode",
+        password: str = "",
+        timeout: float = TRY_SECONDS,
+    ) -> None:
+        self._endpoint = Endpoint(place) if isinstance(place, str) else place
+        self._timeout = timeout
         self._headers = {"Accept": "application/json"}
         if password:
-            credentials = base64.b64encode(f"{username}:{password}".encode()).decode()
-            self._headers["Authorization"] = f"Basic {credentials}"
+            self._headers["Authorization"] = basic_authorization(username, password)
 
-    def request(self, method: str, path: str, body: Any = None, *, timeout: float = TRY_SECONDS) -> Answer:
-        """One request. Raises TimedOutError or ConnectionLostError."""
-        connection = http.client.HTTPConnection(self._host, self._port, timeout=timeout)
+    def request(self, method: str, path: str, body: Any = None) -> Answer:
+        """One request. Raises TimedOutError, CertificateError or ConnectionLostError."""
         headers = dict(self._headers)
         data = None
         if body is not None:
             data = json.dumps(body).encode()
             headers["Content-Type"] = "application/json"
-        try:
-            connection.request(method, path, data, headers)
-            response = connection.getresponse()
-            return Answer(response.status, response.headers.get_content_type(), response.read(MAX_ANSWER))
-        except TimeoutError as error:
-            raise TimedOutError(f"The daemon did not answer {method} {path} in {timeout:.0f} s") from error
-        except (OSError, http.client.HTTPException) as error:
-            raise ConnectionLostError(
-                f"The daemon cannot be reached: {str(error) or type(error).__name__}"
-            ) from error
-        finally:
-            connection.close()
+        return self._endpoint.request(method, path, headers, data, timeout=self._timeout)
 
     def version(self) -> str:
         """The daemon's version, from its health.
 
         Raises AuthenticationError, OpencodeIncompatibleError when it is no OpenCode we can use.
         """
-        answers = []
-        for path in HEALTH_PATHS:
+        return read_version(self.health())
+
+    def health(self) -> Answer:
+        """What the daemon says of its health, wherever it says so; or something else in its place."""
+        first = self.request("GET", HEALTH_PATHS[0])
+        answer = first
+        for path in HEALTH_PATHS[1:]:
+            if answer.status == http.client.UNAUTHORIZED or answered_version(answer.json()):
+                return answer
             answer = self.request("GET", path)
-            if answer.status == http.client.UNAUTHORIZED:
-                raise AuthenticationError("The daemon does not accept the password that is known for it")
-            version = answered_version(answer.json())
-            if version is not None:
-                return check_server(version)
-            answers.append(answer)
-        status, content_type = answers[0].status, answers[0].content_type
-        raise OpencodeIncompatibleError(
-            f"What answers there is no OpenCode daemon (status {status}, {content_type})"
-        )
+        return answer if answered_version(answer.json()) else first
 
     def await_version(self, *, timeout: float) -> str:
         """The version of a daemon that is known to run: a busy one may take its time, one that is gone has none.
@@ -119,6 +90,19 @@ class DaemonClient:
         if answer.status != http.client.OK or not isinstance(content, list):
             raise request_error(answer.status, content)
 
+    def home(self) -> str:
+        """The home directory of the account that the daemon runs as."""
+        answer = self.request("GET", "/path")
+        content = answer.json()
+        if not isinstance(content, dict) or not isinstance(content.get("home"), str):
+            raise request_error(answer.status, content)
+        return str(content["home"])
+
+    def has_directory(self, directory: str) -> bool:
+        """Whether the daemon can read a directory; 1.18.33 answers 500 where it cannot, and sessions there are lost."""
+        answer = self.request("GET", f"/file?path=.&directory={quote(directory, safe='')}")
+        return answer.status != http.client.INTERNAL_SERVER_ERROR
+
     def await_ready(self, directory: str | None, *, timeout: float) -> str:
         """Wait until the daemon serves sessions, at most `timeout` seconds; its version."""
         deadline = time.monotonic() + timeout
@@ -135,6 +119,21 @@ class DaemonClient:
                 time.sleep(PAUSE_SECONDS)
             else:
                 return version
+
+
+def read_version(answer: Answer) -> str:
+    """The version in what a daemon says of its health.
+
+    Raises AuthenticationError, OpencodeIncompatibleError when it is no OpenCode we can use.
+    """
+    if answer.status == http.client.UNAUTHORIZED:
+        raise AuthenticationError("The daemon does not accept the password that is known for it")
+    version = answered_version(answer.json())
+    if version is None:
+        raise OpencodeIncompatibleError(
+            f"What answers there is no OpenCode daemon (status {answer.status}, {answer.content_type})"
+        )
+    return check_server(version)
 
 
 def request_error(status: int, content: Any) -> OcattachError:
