@@ -35,10 +35,12 @@ def attach(options: Options) -> None:
     if spec.name:
         record_use(spec.name, state_directory(os.environ))
     if options.verbose:
-        say(f"Daemon: OpenCode {attachment.version}, port {attachment.port}, pid {attachment.pid} there")
+        pid = f", pid {attachment.pid}" if attachment.pid else ""
+        say(f"Daemon: OpenCode {attachment.version}, port {attachment.port}{pid} there")
         for lack in shortcomings(attachment.version):
             say(f"OpenCode {attachment.version} there: {lack}")
-        say(f"Link: {attachment.url}, log {link_files(spec.link_key(), os.environ).log}")
+        log = f"log {link_files(spec.link_key(), os.environ).log}"
+        say(f"Link: {attachment.url}, {log}" if spec.target.needs_link else f"No link: {attachment.url}")
     if client is None:
         print_attachment(options, spec, attachment)
     else:
@@ -78,13 +80,21 @@ def open_tui(client: TuiProgram, options: Options, attachment: Attachment) -> No
 
     def content_type(path: str) -> str:
         from ocattach.opencode.api import DaemonClient  # noqa: PLC0415 - only for daemons of some age
+        from ocattach.opencode.endpoint import Endpoint  # noqa: PLC0415
 
-        daemon = DaemonClient(attachment.url, username=username, password=attachment.password)
+        place = Endpoint(attachment.url, ca_file=attachment.ca_file)
+        daemon = DaemonClient(place, username=username, password=attachment.password)
         return daemon.request("GET", path).content_type
 
     check_tui(client.version, attachment.version, tui, username=username, content_type=content_type)
     argv = tui_argv(client.path, client.version, tui)
-    environ = tui_environ(os.environ, client.version, username=username, password=attachment.password)
+    environ = tui_environ(
+        os.environ,
+        client.version,
+        username=username,
+        password=attachment.password,
+        ca_file=attachment.ca_file,
+    )
     sys.stdout.flush()
     sys.stderr.flush()
     client.become(argv, environ)
@@ -108,5 +118,6 @@ def print_attachment(options: Options, spec: ConnectionSpec, attachment: Attachm
             "version": attachment.version,
             "route": attachment.route,
             "daemon": {"port": attachment.port, "pid": attachment.pid, "started": attachment.started},
+            **({"ca_file": attachment.ca_file} if attachment.ca_file else {}),
         }
     )

@@ -30,6 +30,14 @@ def number(entry: Entry, key: str) -> int | None:
     raise wrong_type(key, value, "a whole number")
 
 
+def flag(entry: Entry, key: str) -> bool:
+    """The truth value at `key`; false where there is none."""
+    value = entry.get(key)
+    if value is None or isinstance(value, bool):
+        return bool(value)
+    raise wrong_type(key, value, "true or false")
+
+
 def texts(entry: Entry, key: str) -> tuple[str, ...]:
     """The list of texts at `key`."""
     value = entry.get(key)

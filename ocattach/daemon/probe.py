@@ -31,6 +31,8 @@ class FoundDaemon:
     """An `opencode serve` of this account that listens in the environment."""
 
     pid: int
+    """0 where only the daemon's URL is known."""
+
     port: int
     host: str
     """Address to dial inside the environment: 127.0.0.1, ::1, or the one address it listens on."""

@@ -47,9 +47,13 @@ class Attachment:
     port: int
     """The daemon's port in its environment."""
 
-    pid: int
+    pid: int | None
+    """None where only the daemon's URL is known."""
+
     started: bool
     shares_files: bool
+    ca_file: str | None = None
+    """Certificates that clients of the URL need besides the system's."""
 
     def __repr__(self) -> str:
         return f"Attachment(url={self.url!r}, workdir={self.workdir!r}, version={self.version!r}, route={self.route!r})"
@@ -68,16 +72,42 @@ class AttachRequest:
 
 
 def attach(request: AttachRequest, foreground: Foreground, environ: Mapping[str, str]) -> Attachment:
-    """Get a ready daemon through the environment's link, starting the link when there is none."""
+    """Get a ready daemon: through the environment's link, which is started when there is none, or by its own URL."""
+    if not request.spec.target.needs_link:
+        return attach_directly(request, foreground)
     message = {"do": "attach", "start": request.start}
     answer = ask(request.spec, message, foreground, environ, timeout=request.timeout)
     return Attachment(**answer["attached"])
+
+
+def attach_directly(request: AttachRequest, foreground: Foreground) -> Attachment:
+    """The daemon at a URL that leads there without our help."""
+    from ocattach.link.direct import reach  # noqa: PLC0415 - HTTP: what has a link needs none of it
+
+    daemon = reach(request.spec, foreground, timeout=request.timeout)
+    return Attachment(
+        url=daemon.url,
+        username=daemon.username,
+        password=daemon.password,
+        workdir=daemon.workdir,
+        version=daemon.version,
+        route="direct",
+        port=daemon.port,
+        pid=None,
+        started=False,
+        shares_files=False,
+        ca_file=daemon.ca_file,
+    )
 
 
 def stop_daemon(
     spec: ConnectionSpec, foreground: Foreground, environ: Mapping[str, str], *, force: bool, timeout: float
 ) -> int | None:
     """End the daemon of an environment, and its link; the daemon's pid, None when none ran."""
+    if not spec.target.needs_link:
+        from ocattach.link import direct  # noqa: PLC0415 - as above
+
+        return direct.stop_daemon(spec, foreground, force=force, timeout=timeout)
     answer = ask(spec, {"do": "stop", "force": force}, foreground, environ, timeout=timeout)
     await_end(link_files(spec.link_key(), environ))
     stopped: int | None = answer["stopped"]

@@ -163,7 +163,7 @@ class Environment:
             "version": self._version,
             "route": tunnel.route_name,
             "port": daemon.port,
-            "pid": daemon.pid,
+            "pid": daemon.pid or None,
             "started": started,
             "shares_files": handler.shares_files,
         }

@@ -83,13 +83,18 @@ def unresolved(workdir: str) -> str:
     return f"/.nope/..{workdir}"
 
 
-def tui_environ(environ: Mapping[str, str], version: str, *, username: str, password: str) -> dict[str, str]:
+def tui_environ(
+    environ: Mapping[str, str], version: str, *, username: str, password: str, ca_file: str | None = None
+) -> dict[str, str]:
     """The TUI's environment: the credentials, and no proxy between it and this machine's loopback.
 
     With HTTP_PROXY set and no exception for it, opencode asks the proxy for http://127.0.0.1 (1.18.33).
+    It trusts the system's CAs, and those of NODE_EXTRA_CA_CERTS; it connects to nothing but the daemon.
     """
     changed = {name: value for name, value in environ.items() if name not in CREDENTIALS}
     for name in ("NO_PROXY", "no_proxy"):
         hosts = [host for host in environ.get(name, "").split(",") if host]
         changed[name] = ",".join([*hosts, *(host for host in LOOPBACK if host not in hosts)])
+    if ca_file:
+        changed["NODE_EXTRA_CA_CERTS"] = str(Path(ca_file).expanduser())
     return {**changed, **credentials(version, username=username, password=password)}

@@ -8,6 +8,7 @@ from ocattach.transports.base import Ask, TransportHandler
 
 HANDLERS = {
     "docker": "ocattach.transports.docker:DockerTransport",
+    "http": "ocattach.transports.http:HTTPTransport",
     "local": "ocattach.transports.local:LocalTransport",
     "ssh": "ocattach.transports.ssh:SSHTransport",
 }

@@ -5,7 +5,7 @@ The docstrings here are the promises; tests/contract is their proof, on real eng
 
 from abc import ABC, abstractmethod
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from types import TracebackType
 from typing import TYPE_CHECKING, ClassVar, Self
 
@@ -38,6 +38,20 @@ class Availability:
 
     summary: str
     """What was seen, as a progress line: "Container is running"."""
+
+
+@dataclass(frozen=True, slots=True)
+class DirectDaemon:
+    """A daemon that answers for the connection's directory, and that this machine reaches by a URL as it is."""
+
+    url: str
+    username: str
+    password: str = field(repr=False)
+    version: str
+    port: int
+    workdir: str | None
+    ca_file: str | None
+    """Certificates that its clients need besides the system's."""
 
 
 class TransportHandler(ABC):
@@ -90,6 +104,13 @@ class TransportHandler(ABC):
 
         The caller closes the tunnel; it is gone in any case after `disconnect`.
         """
+
+    def direct(self) -> DirectDaemon:
+        """The daemon by its own URL, without a tunnel: for targets that need no link.
+
+        Raises what `check_available` and `check_daemon_running` raise, DaemonNotRunningError where none answers.
+        """
+        raise TypeError(f"{self.scheme} has no way without a link")
 
     @abstractmethod
     def stop_daemon(self, *, force: bool = False) -> int | None:

@@ -30,6 +30,11 @@ class Target(ABC):
     options: ClassVar[Mapping[str, str]] = {}
     """Which options of the command line it knows, and the key that each sets."""
 
+    @property
+    def needs_link(self) -> bool:
+        """Whether a process here has to hold the way to the daemon; False where its URL is all that it takes."""
+        return True
+
     @classmethod
     @abstractmethod
     def from_entry(cls, entry: Entry) -> Self:

@@ -5,7 +5,7 @@ import re
 from dataclasses import dataclass, field
 from typing import ClassVar, Self
 
-from ocattach.config.entry import Entry, present, text, text_pairs, texts
+from ocattach.config.entry import Entry, flag, present, text, text_pairs, texts
 from ocattach.config.rules import check_host, check_printable, check_variable
 from ocattach.config.targets.base import Target
 from ocattach.config.uri_text import (
@@ -20,6 +20,8 @@ from ocattach.errors import UsageError
 
 PATH = r"[A-Za-z0-9._~!$&'()*+,;=:@%/-]*"
 HEADER_NAME = r"[A-Za-z0-9!#$%&'*+.^_`|~-]+"
+FRAMING = {"connection", "content-length", "expect", "te", "trailer", "transfer-encoding", "upgrade"}
+"""Headers that belong to each single request."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,9 +42,25 @@ class HTTPTarget(Target):
     password_command: tuple[str, ...] = ()
     """Program and arguments, run on this machine without a shell; its output is the password."""
 
+    ca_file: str | None = None
+    """Certificates in PEM form that count besides the system's; absolute, or begins with `~/`."""
+
+    allow_plain_password: bool = False
+    """Whether password and headers may go over http:// to another machine, where all on the way can read them."""
+
     scheme: ClassVar[str] = "http"
-    keys: ClassVar[tuple[str, ...]] = ("url", "username", "headers", "password_env", "password_command")
-    user_only_keys: ClassVar[frozenset[str]] = frozenset({"headers", "password_command"})
+    keys: ClassVar[tuple[str, ...]] = (
+        "url",
+        "username",
+        "headers",
+        "password_env",
+        "password_command",
+        "ca_file",
+        "allow_plain_password",
+    )
+    user_only_keys: ClassVar[frozenset[str]] = frozenset(
+        {"headers", "password_command", "ca_file", "allow_plain_password"}
+    )
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "url", normal_url(self.url))
@@ -53,11 +71,26 @@ class HTTPTarget(Target):
             if self.password_command:
                 raise UsageError("password_env and password_command exclude each other")
         for name, value in self.headers:
-            if not re.fullmatch(HEADER_NAME, name):
-                raise UsageError(f"headers: {name!r} is no name of a header")
-            check_printable(value, f"headers: {name}")
+            check_header(name, value)
+        if self.has_authorization and (self.password_env or self.password_command):
+            raise UsageError(
+                "headers: Authorization is how the password is sent",
+                hint="Leave out that header, or password_env and password_command",
+            )
+        if self.ca_file is not None:
+            check_ca_file(self.ca_file, self.url)
         for word in self.password_command:
             check_printable(word, "password_command")
+
+    @property
+    def needs_link(self) -> bool:
+        """Only for headers: `opencode attach` (1.18.33) keeps a base path and takes a CA, but no headers."""
+        return bool(self.headers)
+
+    @property
+    def has_authorization(self) -> bool:
+        """Whether the headers bring credentials of their own."""
+        return any(name.lower() == "authorization" for name, _ in self.headers)
 
     @classmethod
     def from_entry(cls, entry: Entry) -> Self:
@@ -70,6 +103,8 @@ class HTTPTarget(Target):
             headers=text_pairs(entry, "headers"),
             password_env=text(entry, "password_env"),
             password_command=texts(entry, "password_command"),
+            ca_file=text(entry, "ca_file"),
+            allow_plain_password=flag(entry, "allow_plain_password"),
         )
 
     def to_entry(self) -> dict[str, object]:
@@ -80,6 +115,8 @@ class HTTPTarget(Target):
                 "headers": dict(self.headers),
                 "password_env": self.password_env,
                 "password_command": list(self.password_command),
+                "ca_file": self.ca_file,
+                "allow_plain_password": self.allow_plain_password or None,
             }
         )
 
@@ -113,6 +150,26 @@ def normal_url(url: str) -> str:
     if not re.fullmatch(PATH, path):
         raise UsageError(f"url {url!r} has characters in its path that must be percent-encoded")
     return f"{parts.scheme}://{format_authority(None, host.lower(), port)}{slash}{path}".rstrip("/")
+
+
+def check_header(name: str, value: str) -> None:
+    """Refuse what is no header, or is not the connection's to set."""
+    if not re.fullmatch(HEADER_NAME, name):
+        raise UsageError(f"headers: {name!r} is no name of a header")
+    if name.lower() in FRAMING:
+        raise UsageError(f"headers: {name} is another one for each request, and cannot be set")
+    check_printable(value, f"headers: {name}")
+    if not value.isascii():
+        raise UsageError(f"headers: the value of {name} has other characters than ASCII")
+
+
+def check_ca_file(value: str, url: str) -> None:
+    """Refuse a file that depends on where one stands, or that nothing would be looked up in."""
+    check_printable(value, "ca_file")
+    if not value.startswith(("/", "~/")):
+        raise UsageError(f"ca_file {value!r} is not absolute", hint="It begins with / or ~/")
+    if not url.startswith("https:"):
+        raise UsageError(f"ca_file means nothing for {url}", hint="It is for https://")
 
 
 def check_username(value: str) -> None:

@@ -1,0 +1,287 @@
+"""Daemons that somebody else runs, at a URL: nothing is started there, and most need no tunnel."""
+
+import http.client
+import secrets
+import ssl
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import TYPE_CHECKING
+
+from ocattach.config.spec import ConnectionSpec
+from ocattach.config.targets.http import HTTPTarget
+from ocattach.daemon import DaemonStatus
+from ocattach.daemon.probe import FoundDaemon
+from ocattach.errors import (
+    AuthenticationError,
+    CertificateError,
+    ConnectionLostError,
+    DaemonNotRunningError,
+    OcattachError,
+    OpencodeIncompatibleError,
+    TimedOutError,
+    UnreachableError,
+    WorkdirNotFoundError,
+)
+from ocattach.opencode.api import DaemonClient, read_version
+from ocattach.opencode.endpoint import Answer, Endpoint
+from ocattach.transports.base import Ask, Availability, DirectDaemon, TransportHandler
+from ocattach.transports.http_password import Password, given_password, typed_password
+
+if TYPE_CHECKING:
+    from ocattach.tunnel.tunnel import Tunnel
+
+REQUEST_SECONDS = 10
+TRIES = 3
+"""How often a person may type the password."""
+
+GATEWAY_ERRORS = {
+    http.client.BAD_GATEWAY,
+    http.client.SERVICE_UNAVAILABLE,
+    http.client.GATEWAY_TIMEOUT,
+}
+
+
+class HTTPTransport(TransportHandler):
+    """A daemon at a URL; `connect` carries what a URL cannot, which is headers."""
+
+    scheme = "http"
+
+    def __init__(self, spec: ConnectionSpec, *, ask: Ask, timeout: float = 60) -> None:
+        super().__init__(spec, ask=ask, timeout=timeout)
+        if not isinstance(spec.target, HTTPTarget):
+            raise TypeError(spec.target)
+        self._target = spec.target
+        self._endpoint = Endpoint(
+            self._target.url, headers=self._target.headers, ca_file=self._target.ca_file
+        )
+        self._username = self._target.username or "opencode"
+        self._password: Password | None = None
+        self._local_password = secrets.token_urlsafe(32) if self._target.needs_link else None
+        """What the tunnel's clients need: without it any user of this machine could use the headers."""
+
+        self._seen_version: str | None = None
+        self._workdir: str | None = None
+        self._tunnels: list[Tunnel] = []
+        self._deadline = 0.0
+
+    @property
+    def workdir(self) -> str | None:
+        return self._workdir or self.spec.workdir
+
+    @property
+    def url(self) -> str:
+        """Where the daemon is."""
+        return self._target.url
+
+    def check_available(self) -> Availability:
+        self._deadline = time.monotonic() + self.timeout
+        self._seen_version = self._version()
+        return Availability(f"{self._endpoint.authority} answers")
+
+    def check_daemon_running(self) -> DaemonStatus:
+        try:
+            daemon = self.direct()
+        except DaemonNotRunningError:
+            return DaemonStatus(running=False)
+        password = daemon.password if self._local_password is None else self._local_password
+        found = FoundDaemon(
+            pid=0,
+            port=daemon.port,
+            host=self._endpoint.host,
+            username=daemon.username,
+            password=password,
+            recorded=False,
+        )
+        return DaemonStatus(running=True, daemon=found)
+
+    def direct(self) -> DirectDaemon:
+        self._deadline = time.monotonic() + self.timeout
+        # What `check_available` has seen is believed once.
+        seen, self._seen_version = self._seen_version, None
+        version = seen or self._version()
+        with self._translated():
+            self._check_workdir()
+        return DirectDaemon(
+            url=self.url,
+            username=self._username,
+            password=self._password.text if self._password else "",
+            version=version,
+            port=self._endpoint.port,
+            workdir=self.workdir,
+            ca_file=self._target.ca_file,
+        )
+
+    def start_daemon(self) -> DaemonStatus:
+        status = self.check_daemon_running()
+        if not status.running:
+            raise self._not_running("nothing answers there")
+        return status
+
+    def stop_daemon(self, *, force: bool = False) -> int | None:
+        raise OcattachError(
+            f"The daemon at {self.url} was not started by ocattach, and cannot be ended through its URL"
+            + (", not even with --force" if force else ""),
+            hint="End it where it runs",
+        )
+
+    def connect(self, remote_port: int) -> "Tunnel":
+        from ocattach.transports.http_requests import Passage  # noqa: PLC0415 - links only
+        from ocattach.transports.http_route import GatewayRoute  # noqa: PLC0415 - asyncio
+        from ocattach.tunnel.tunnel import Tunnel  # noqa: PLC0415 - asyncio
+
+        if remote_port != self._endpoint.port:
+            raise UnreachableError(f"{self.url} leads to port {self._endpoint.port} alone, not {remote_port}")
+        real = self._password.text if self._password else ""
+        passage = Passage(
+            self._endpoint,
+            username=self._username,
+            password=real,
+            local_password=real if self._local_password is None else self._local_password,
+        )
+        tunnel = Tunnel(GatewayRoute(passage), remote_port, timeout=REQUEST_SECONDS)
+        self._tunnels.append(tunnel)
+        return tunnel
+
+    def disconnect(self) -> None:
+        while self._tunnels:
+            self._tunnels.pop().close()
+
+    def _client(self) -> DaemonClient:
+        """A request to the daemon, with the password as far as it is known; secrets only go where they may."""
+        if self._password is not None or self._target.headers:
+            self._refuse_plain()
+        left = max(0.1, self._deadline - time.monotonic())
+        return DaemonClient(
+            self._endpoint,
+            username=self._username,
+            password=self._password.text if self._password else "",
+            timeout=min(left, REQUEST_SECONDS),
+        )
+
+    def _refuse_plain(self) -> None:
+        """Raise AuthenticationError where whoever is on the way could read a secret, and the user has not said yes."""
+        endpoint = self._endpoint
+        if endpoint.scheme == "https" or endpoint.is_loopback or self._target.allow_plain_password:
+            return
+        what = "password or headers are" if self._target.headers else "a password is"
+        raise AuthenticationError(
+            f"{self.url} is not encrypted: {what} not sent to another machine in the clear",
+            hint="Use https:// or ssh://, or allow it in a connection of your own: allow_plain_password: true",
+        )
+
+    def _version(self) -> str:
+        """The daemon's version; the password is found on the way."""
+        if self._password is None:
+            self._password = given_password(self._target, ask=self.ask, timeout=self.timeout)
+        with self._translated():
+            answer = self._client().health()
+            if answer.status == http.client.UNAUTHORIZED:
+                answer = self._authenticated(answer)
+            self._refuse_foreign(answer)
+            return read_version(answer)
+
+    def _authenticated(self, refused: Answer) -> Answer:
+        """The answer with a password that is accepted. Raises AuthenticationError where there is none."""
+        self._refuse_plain()
+        if self._target.has_authorization:
+            raise AuthenticationError(
+                f"{self.url} does not accept the Authorization of the connection's headers"
+            )
+        if not refused.challenge.lower().startswith("basic"):
+            raise AuthenticationError(
+                f"{self.url} wants another proof than a password: {refused.challenge or 'it does not say which'}",
+                hint="What stands in front of the daemon may want headers: set headers in the connection",
+            )
+        typed = self._password is None
+        for attempt in range(TRIES if typed else 0):
+            self._password = typed_password(self._target, self._username, again=attempt > 0, ask=self.ask)
+            self._deadline = time.monotonic() + self.timeout  # a person's time does not count
+            answer = self._client().health()
+            if answer.status != http.client.UNAUTHORIZED:
+                return answer
+        origin = self._password.origin if self._password else ""
+        self._password = None
+        raise AuthenticationError(
+            f"{self.url} does not accept {self._username} with the password from {origin}",
+            hint="Is it the password that the daemon was started with (OPENCODE_SERVER_PASSWORD)?",
+        )
+
+    def _refuse_foreign(self, answer: Answer) -> None:
+        """Raise an error that says what answered instead of a daemon."""
+        status = answer.status
+        if answer.location and http.client.MULTIPLE_CHOICES <= status < http.client.BAD_REQUEST:
+            raise UnreachableError(
+                f"{self.url} redirects to {answer.location}; nothing was sent there",
+                hint="If that is where the daemon is, connect to it by that URL",
+            )
+        if status in GATEWAY_ERRORS:
+            raise self._not_running(f"what stands in front of it answers with status {status}")
+        if status == http.client.FORBIDDEN:
+            raise AuthenticationError(
+                f"{self.url} refuses us (status 403)",
+                hint="What stands in front of the daemon may want headers: set headers in the connection",
+            )
+        content = answer.json()
+        if isinstance(content, dict) and isinstance(content.get("version"), str):
+            return
+        kind = "a web page" if answer.content_type == "text/html" else answer.content_type
+        if content is not None:
+            kind = "JSON without a version"
+        raise OpencodeIncompatibleError(
+            f"What answers at {self.url} is no OpenCode daemon of version 1: it gives {kind} (status {status})",
+            hint="Check host, port and path of the URL; a network may also want you to log in first",
+        )
+
+    def _check_workdir(self) -> None:
+        """See that the daemon serves sessions in the connection's directory, and that it has that."""
+        directory = self.spec.workdir
+        if directory is not None and directory.startswith("~"):
+            directory = self._client().home() + directory.removeprefix("~")
+        self._client().check_directory(directory)
+        if directory is not None and not self._client().has_directory(directory):
+            raise WorkdirNotFoundError(
+                f"The daemon at {self.url} has no directory {directory} that it can read",
+                hint="Create it there, or name another with --workdir",
+            )
+        self._workdir = directory
+
+    def _not_running(self, reason: str) -> DaemonNotRunningError:
+        return DaemonNotRunningError(
+            f"No daemon answers at {self.url}: {reason}",
+            hint=f"Start it there: opencode serve --port {self._endpoint.port}",
+        )
+
+    @contextmanager
+    def _translated(self) -> Iterator[None]:
+        """What happens to requests, in words about the URL."""
+        try:
+            yield
+        except CertificateError as error:
+            error.hint = (
+                "If a CA of your own signed it, name its certificate in the connection: ca_file: /FILE.pem"
+            )
+            raise
+        except TimedOutError as error:
+            raise TimedOutError(
+                f"{self.url} does not answer: {error.message}",
+                hint="Is it the right port? Is a proxy in between?",
+            ) from error
+        except ConnectionLostError as error:
+            raise self._unreachable(error) from error
+
+    def _unreachable(self, error: ConnectionLostError) -> UnreachableError:
+        """Why there was no answer."""
+        cause = error.__cause__
+        if isinstance(cause, ssl.SSLError):
+            return UnreachableError(
+                f"{self._endpoint.authority} does not speak TLS as it should: {cause.reason or cause}",
+                hint=f"Is it http://{self._endpoint.authority}?",
+            )
+        if isinstance(cause, ConnectionRefusedError) and self._endpoint.proxy is None:
+            return self._not_running("connection refused")
+        through = f" through the proxy {self._endpoint.proxy.host}" if self._endpoint.proxy else ""
+        return UnreachableError(
+            f"{self.url} cannot be reached{through}: {cause or error.message}",
+            hint=f"Try: curl --head {self.url}/global/health",
+        )
