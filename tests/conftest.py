@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.environments import ENVIRONMENTS, Environment
+from tests.environments import ENVIRONMENTS, Environment, starts_daemons
 from tests.rigs import opencode
 from tests.rigs.availability import Unavailable, require
 from tests.rigs.directories import short_directory
@@ -74,9 +74,18 @@ def local(opencode_bin: str) -> Iterator[LocalMachine]:  # noqa: ARG001  it is o
         yield machine
 
 
-@pytest.fixture(params=sorted(ENVIRONMENTS))
+def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
+    """Each environment in turn; those that a daemon must be started in or commands run in, unless `every_way_in`."""
+    named = [mark.args[0] for mark in metafunc.definition.iter_markers("parametrize")]
+    if "environment" in metafunc.fixturenames and "environment" not in named:
+        every = metafunc.definition.get_closest_marker("every_way_in")
+        names = [name for name, make in sorted(ENVIRONMENTS.items()) if every or starts_daemons(make)]
+        metafunc.parametrize("environment", names, indirect=True)
+
+
+@pytest.fixture
 def environment(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> Iterator[Environment]:
-    """Each environment in turn; nobody has worked in it, and this process sees what the user's laptop has."""
+    """The environment of that name; nobody has worked in it, and this process sees what the user's laptop has."""
     with ENVIRONMENTS[request.param](request) as environment:
         for name, value in environment.variables.items():
             monkeypatch.setenv(name, value)

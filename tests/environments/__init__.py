@@ -6,15 +6,19 @@ A transport without an environment here fails `test_every_transport_is_under_con
 from collections.abc import Mapping
 
 from tests.environments.docker import docker_environment
-from tests.environments.environment import Environment, Make
+from tests.environments.environment import Environment, Make, starts_daemons
+from tests.environments.http import http_environment
 from tests.environments.local import local_environment
 from tests.environments.ssh import ssh_environment
 from tests.rigs.machine import PASSWORD
 
-__all__ = ["ENVIRONMENTS", "Environment"]
+__all__ = ["ENVIRONMENTS", "Environment", "starts_daemons"]
 
 ENVIRONMENTS: Mapping[str, Make] = {
     "docker": docker_environment,
+    "http": http_environment(),
+    "https": http_environment(gateway=True),
+    "https-header": http_environment(gateway=True, wants_key=True),
     "local": local_environment,
     "ssh": ssh_environment("main"),
     "ssh-jump": ssh_environment("inner"),

@@ -11,7 +11,7 @@ import pytest
 
 from ocattach.config.spec import ConnectionSpec
 from ocattach.transports import open_handler
-from ocattach.transports.base import Question
+from ocattach.transports.base import Question, TransportHandler
 from ocattach.transports.command import CommandTransport
 from tests.rigs.model import ScriptedModel
 from tests.rigs.namespaces import Network
@@ -51,6 +51,9 @@ class Environment:
     laptop: Path = field(default=Path())
     """A directory of the laptop's own."""
 
+    starts_daemons: bool = True
+    """Whether daemons can be started there, and commands run; where not, one runs already."""
+
     answers: Mapping[str, str] = field(default_factory=dict)
     """What its user answers to the questions that have these words in them; all others may not come up."""
 
@@ -64,9 +67,13 @@ class Environment:
 
     def handler(self, **changes: Any) -> CommandTransport:
         """A handler for it that asks what its user answers."""
-        handler = open_handler(self.spec(**changes), ask=self.ask, timeout=30)
+        handler = self.way_in(**changes)
         assert isinstance(handler, CommandTransport)
         return handler
+
+    def way_in(self, **changes: Any) -> TransportHandler:
+        """The same, for what also holds where no commands can be run."""
+        return open_handler(self.spec(**changes), ask=self.ask, timeout=30)
 
 
 def ask_nobody(question: Question) -> str:
@@ -83,6 +90,17 @@ def answer(question: Question, answers: Mapping[str, str]) -> str:
 
 
 Make = Callable[[pytest.FixtureRequest], AbstractContextManager[Environment]]
+
+
+def without_starting(make: Make) -> Make:
+    """Say of an environment, before it is made, that no daemon can be started there."""
+    make.starts_daemons = False  # type: ignore[attr-defined]
+    return make
+
+
+def starts_daemons(make: Make) -> bool:
+    """Whether daemons can be started in the environment that would be made."""
+    return getattr(make, "starts_daemons", True)
 
 
 def programs(laptop: Path) -> Path:
