@@ -157,17 +157,18 @@ class Endpoint:
         Raises TimedOutError after `timeout` seconds, CertificateError, or ConnectionLostError.
         """
         with self._translated(f"{method} {path}", timeout):
-            deadline = time.monotonic() + timeout
+            tls, deadline = self.tls, time.monotonic() + timeout
             connection = http.client.HTTPConnection(self.host, self.port)
             try:
                 connection.sock = self.open_socket(timeout)
                 with shut_down_after(max(0.05, deadline - time.monotonic()), connection.sock):
-                    if self.tls is not None:
-                        connection.sock = self.tls.wrap_socket(connection.sock, server_hostname=self.host)
+                    if tls is not None:
+                        connection.sock = tls.wrap_socket(connection.sock, server_hostname=self.host)
                 with shut_down_after(max(0.05, deadline - time.monotonic()), connection.sock):
                     wanted = {**dict(self.fixed_headers), **headers, "Connection": "close"}
                     connection.request(method, self.request_prefix + path, body, wanted)
-                    return read_answer(connection.getresponse(), method, path)
+                    with connection.getresponse() as response:
+                        return read_answer(response, method, path)
             finally:
                 connection.close()
 

@@ -3,12 +3,13 @@
 import asyncio
 import logging
 import socket
+from typing import cast
 
 from ocattach.errors import ConnectionLostError
 from ocattach.transports.http_requests import Passage, Requests
 from ocattach.tunnel.blocking import in_thread
 from ocattach.tunnel.route import Route
-from ocattach.tunnel.splice import End
+from ocattach.tunnel.splice import READ_SIZE, End
 
 DIAL_SECONDS = 10
 
@@ -73,6 +74,11 @@ class GatewayEnd(End):
 
 class SecureEnd(GatewayEnd):
     """The same over TLS, which asyncio ends in both directions at once."""
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        """Take the transport; it may keep a little: with a limit of 0, asyncio's TLS pauses what has been sent."""
+        self._transport = cast("asyncio.Transport", transport)
+        self._transport.set_write_buffer_limits(high=READ_SIZE)
 
     def eof_received(self) -> bool:
         """Hand on the end of the answers; the transport closes itself."""

@@ -3,6 +3,7 @@
 import base64
 import http.client
 import json
+import ssl
 import subprocess
 import sys
 from collections.abc import Iterator, Mapping
@@ -158,9 +159,15 @@ class Daemon:
         """A response that may go on for ever."""
         parts = urlsplit(self.document["url"])
         assert parts.hostname
-        connection = http.client.HTTPConnection(parts.hostname, parts.port, timeout=SECONDS)
+        if parts.scheme == "https":
+            context = ssl.create_default_context(cafile=self.document["ca_file"])
+            connection: http.client.HTTPConnection = http.client.HTTPSConnection(
+                parts.hostname, parts.port, timeout=SECONDS, context=context
+            )
+        else:
+            connection = http.client.HTTPConnection(parts.hostname, parts.port, timeout=SECONDS)
         headers = {"Content-Type": "application/json", **(self._authorization if authorized else {})}
-        connection.request(method, path, None if body is None else json.dumps(body), headers)
+        connection.request(method, parts.path + path, None if body is None else json.dumps(body), headers)
         try:
             with connection.getresponse() as response:
                 yield response

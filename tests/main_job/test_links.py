@@ -40,6 +40,7 @@ def test_disconnecting_ends_link_and_relay_and_leaves_the_daemon(
     assert again.document["daemon"]["pid"] == daemon.document["daemon"]["pid"]
 
 
+@pytest.mark.every_way_in
 def test_disconnecting_what_is_not_connected_is_harmless(laptop: Laptop) -> None:
     ran = laptop.run("--disconnect", "frontend")
 

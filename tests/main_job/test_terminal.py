@@ -38,11 +38,13 @@ def leave(opened: Terminal) -> int:
     return opened.wait_for_exit()
 
 
+@pytest.mark.every_way_in
 def test_the_steps_are_shown_and_then_a_tui_that_answers(
     environment: Environment, laptop: Laptop, workdir: Path
 ) -> None:
     with terminal(laptop, workdir, "frontend") as opened:
-        opened.wait_for("✓ Started daemon on port", timeout=TUI_SECONDS)
+        if environment.starts_daemons:
+            opened.wait_for("✓ Started daemon on port", timeout=TUI_SECONDS)
         screen = opened.wait_for(READY, timeout=TUI_SECONDS)
         assert environment.workdir in re.sub(r"\s", "", screen) or "~" in screen
         opened.send_text("hello from the terminal")
@@ -61,6 +63,7 @@ def test_the_steps_are_shown_and_then_a_tui_that_answers(
     assert "Daemon already running" in laptop.run("frontend", "--print-url").stderr
 
 
+@pytest.mark.every_way_in
 def test_the_tui_works_behind_a_proxy_setting_and_shows_no_password(laptop: Laptop, workdir: Path) -> None:
     proxies = dict.fromkeys(("HTTP_PROXY", "http_proxy", "HTTPS_PROXY", "https_proxy"), "http://127.0.0.1:9")
     with (

@@ -1,0 +1,1 @@
+"""Daemons at a URL, and what answers in their place."""
