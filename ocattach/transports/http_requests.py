@@ -31,9 +31,12 @@ class Head:
     version: bytes
     headers: Headers
 
-    def first(self, name: bytes) -> bytes:
-        """The value of a header in lower case; empty where there is none."""
-        return next((value.lower() for key, value in self.headers if key.lower() == name), b"")
+    def only(self, name: bytes) -> bytes:
+        """The value of a header in lower case; empty where there is none. Raises ConnectionLostError for several."""
+        values = [value.lower() for key, value in self.headers if key.lower() == name]
+        if len(values) > 1:
+            raise ConnectionLostError(f"A client sent several headers called {name.decode()}")
+        return values[0] if values else b""
 
     def encode(self) -> bytes:
         """The head as it is sent."""
@@ -127,8 +130,8 @@ class Requests:
 
     def _expect_body(self, head: Head) -> None:
         """Be ready for what comes after a head."""
-        coding, length = head.first(b"transfer-encoding"), head.first(b"content-length")
-        if head.first(b"upgrade") or head.method == b"CONNECT":
+        coding, length = head.only(b"transfer-encoding"), head.only(b"content-length")
+        if head.only(b"upgrade") or head.method == b"CONNECT":
             self._step = self._anything
         elif coding:
             if coding != b"chunked" or length:
