@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 
 from tests.environments.environment import Environment, Make, programs, without_starting
+from tests.rigs.availability import require
 from tests.rigs.directories import short_directory
 from tests.rigs.http_daemon import HandStartedDaemon, free_port
 from tests.rigs.http_gateway import KEY, KEY_HEADER, Authority, Gateway
@@ -24,7 +25,7 @@ def http_environment(*, gateway: bool = False, wants_key: bool = False) -> Make:
     @contextmanager
     def make(request: pytest.FixtureRequest) -> Iterator[Environment]:
         request.getfixturevalue("opencode_bin")
-        with ExitStack() as stack:
+        with require("http"), ExitStack() as stack:
             directory = stack.enter_context(short_directory())
             laptop = stack.enter_context(short_directory())
             machine = stack.enter_context(local_machine(directory))

@@ -46,7 +46,7 @@ def daemon(local: LocalMachine) -> Iterator[HandStartedDaemon]:
 @pytest.fixture(scope="session")
 def authority(tmp_path_factory: pytest.TempPathFactory) -> Authority:
     """A CA that no system knows."""
-    with require("opencode"):
+    with require("http"):
         return Authority(tmp_path_factory.mktemp("ca"))
 
 

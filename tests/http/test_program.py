@@ -46,7 +46,7 @@ def test_the_url_itself_is_given_and_no_process_stays(environment: Environment, 
 @by_url
 def test_curl_can_use_what_is_printed(environment: Environment, laptop: Laptop) -> None:
     document = laptop.connect().document
-    settings = 'url="%(url)s/session"\nuser="%(username)s:%(password)s"\n' % document
+    settings = 'url="{url}/session"\nuser="{username}:{password}"\n'.format(**document)
     settings += f'cacert="{document["ca_file"]}"\n' if "ca_file" in environment.entry else ""
     answer = subprocess.run(
         ["curl", "--silent", "--fail", "--config", "-"],
@@ -139,7 +139,8 @@ def test_a_person_types_the_password_and_gets_the_tui(
         assert password not in screen
         assert leave(opened) == 0
 
-    assert not recorder.showing(password)
+    typing = ("tmux",)  # the test's own fingers
+    assert not [argv for argv in recorder.showing(password) if argv[:1] != typing]
 
 
 @behind_a_key

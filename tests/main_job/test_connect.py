@@ -146,7 +146,7 @@ def test_no_process_shows_the_password_and_all_listens_on_loopback_only(
     assert recorder.rounds > 10
     assert not recorder.showing(password)
     listening = [listener for listener in listeners(environment.network) if listener not in before]
-    assert listening
+    assert listening or not environment.starts_daemons
     assert all(listener.is_loopback for listener in listening)
     assert all(listener.is_loopback for listener in listeners_of(laptop.links()))
 
@@ -156,7 +156,7 @@ def test_what_is_kept_on_the_laptop_is_private(laptop: Laptop) -> None:
     password = laptop.connect().document["password"]
 
     for folder in (laptop.state, laptop.runtime):
-        for path in (folder, *folder.rglob("*")):
+        for path in (folder, *folder.rglob("*")) if folder.exists() else ():  # without a link there is none
             expected = 0o700 if path.is_dir() else 0o600
             assert expected == path.stat().st_mode & 0o777, path
             if path.is_file():

@@ -9,7 +9,7 @@ import pytest
 SDKS = {"docker", "kubernetes", "paramiko"}
 SLOW = {*SDKS, "asyncio", "rich", "yaml"}
 
-OWN_SDK = {"docker": {"docker"}, "local": set(), "ssh": {"paramiko"}}
+OWN_SDK = {"docker": {"docker"}, "http": set(), "local": set(), "ssh": {"paramiko"}}
 """The SDKs that a transport may import."""
 
 
@@ -27,6 +27,11 @@ def test_the_command_line_imports_nothing_slow() -> None:
 @pytest.mark.parametrize("room", ["ocattach.cli.attach", "ocattach.config.resolver", "ocattach.link.client"])
 def test_finding_a_warm_link_imports_nothing_slow(room: str) -> None:
     assert not imported_by(room) & SLOW
+
+
+@pytest.mark.parametrize("module", ["ocattach.link.direct", "ocattach.transports.http"])
+def test_a_connection_without_a_link_imports_nothing_slow(module: str) -> None:
+    assert not imported_by(module) & SLOW
 
 
 @pytest.mark.parametrize("scheme", sorted(OWN_SDK))

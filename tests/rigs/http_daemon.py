@@ -3,6 +3,7 @@
 import base64
 import http.client
 import os
+import secrets
 import signal
 import socket
 import subprocess
@@ -14,7 +15,7 @@ from tests.rigs.local import LocalMachine
 from tests.rigs.opencode import opencode_bin
 from tests.rigs.waiting import wait_until
 
-PASSWORD = "an old password, kept somewhere"
+PASSWORD = f"an old password, {secrets.token_hex(8)}"
 
 
 class HandStartedDaemon:
