@@ -84,6 +84,16 @@ ssh_hosts = st.builds(
     jump=st.none() | st.sampled_from(["bastion", "me@bastion:2222,[::1]:22"]),
 )
 daemons = st.builds(HTTPTarget, url=urls, username=st.none() | usernames, password_env=st.none() | variables)
+guarded_daemons = st.builds(
+    HTTPTarget,
+    url=urls.map(lambda url: url.replace("http:", "https:")),
+    headers=st.just((("X-Key", "k"),)),
+    password_command=st.just(("pass", "show", "opencode")),
+    ca_file=st.none() | st.just("~/ca.pem"),
+    allow_plain_password=st.booleans(),
+)
+"""With what has no place in a URI."""
+
 targets = st.one_of(containers(), pods(), ssh_hosts, daemons, st.just(LocalTarget()))
 
 specs = st.builds(

@@ -19,10 +19,10 @@ from ocattach.config.targets import (
 from ocattach.config.uri import parse_uri
 from ocattach.config.uri_text import URIParts
 from ocattach.errors import UsageError
-from tests.config.strategies import targets
+from tests.config.strategies import guarded_daemons, targets
 
 
-@given(targets)
+@given(targets | guarded_daemons)
 def test_an_entry_makes_the_target_it_came_from(target: Target) -> None:
     assert type(target).from_entry(target.to_entry()) == target
 
@@ -197,3 +197,32 @@ def test_a_broken_transport_of_another_package_is_named(
         parse_uri("vm://build-7")
 
     assert value in raised.value.message
+
+
+@pytest.mark.parametrize(
+    ("key", "value", "words"),
+    [
+        ("headers", {"Content-Length": "5"}, "another one for each request"),
+        ("headers", {"transfer-encoding": "chunked"}, "another one for each request"),
+        ("headers", {"X-Token": "é"}, "ASCII"),
+        ("ca_file", "ca.pem", "not absolute"),
+        ("ca_file", "/ca\n.pem", "contains"),
+        ("allow_plain_password", "yes", "true or false"),
+    ],
+)
+def test_what_a_url_cannot_be_asked_with_is_refused(key: str, value: object, words: str) -> None:
+    with pytest.raises(UsageError, match=words):
+        HTTPTarget.from_entry({"url": "https://h", key: value})
+
+
+def test_a_ca_file_is_for_https() -> None:
+    with pytest.raises(UsageError, match="means nothing for http:"):
+        HTTPTarget("http://h", ca_file="/ca.pem")
+
+
+def test_only_headers_take_a_link() -> None:
+    plain = HTTPTarget("https://h/base", username="me", ca_file="/ca.pem", password_env="P")
+
+    assert not plain.needs_link
+    assert HTTPTarget("https://h", headers=(("X", "y"),)).needs_link
+    assert LocalTarget().needs_link
