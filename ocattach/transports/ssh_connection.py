@@ -23,10 +23,12 @@ from ocattach.transports.ssh_login import log_in
 
 KEEPALIVE_SECONDS = 15
 JOIN_SECONDS = 5
-GREETING_TRIES = 3
+GREETING_TRIES = 5
 """How often a host may hang up before it has said a word: sshd does so by chance when it is busy (MaxStartups)."""
 
-GREETING_PAUSE = 0.5
+GREETING_PAUSE = 0.25
+"""Seconds before the second try, doubled before each further one: four in all."""
+
 MEETINGS = 2
 """How often a host is dialled that does not wait until a person has looked at its key."""
 
@@ -115,7 +117,7 @@ class SSHConnection:
     ) -> paramiko.Transport:
         """A connection that is encrypted, to a host that nobody has recognised yet."""
         seconds = min(self._timeout, config.connect_timeout or self._timeout)
-        for tries_left in reversed(range(GREETING_TRIES)):
+        for tried in range(GREETING_TRIES):
             way, command = self._dial(config, through, seconds)
             transport = HostTransport(way)
             self._opened.append(transport)
@@ -126,13 +128,13 @@ class SSHConnection:
             except (EOFError, paramiko.SSHException) as error:
                 if command is not None:
                     raise paramiko.SSHException(f"{error} (ProxyCommand: {command.diagnosis()})") from error
-                if transport.remote_version or not tries_left:
+                if transport.remote_version or tried == GREETING_TRIES - 1:
                     raise
                 transport.close()
-                time.sleep(GREETING_PAUSE * random.uniform(0.5, 1.5))  # noqa: S311 - only to spread those who wait
+                time.sleep(GREETING_PAUSE * 2**tried * random.uniform(0.75, 1.25))  # noqa: S311 - spreads those who wait
             else:
                 return transport
-        raise AssertionError(tries_left)
+        raise AssertionError(GREETING_TRIES)
 
     def _dial(
         self, config: HostConfig, through: paramiko.Transport | None, seconds: float

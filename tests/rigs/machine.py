@@ -25,18 +25,18 @@ WORKDIR = f"{HOME}/app"
 LOG_IN = re.compile(r"Accepted (?:publickey|password|keyboard-interactive\S*) for ")
 KEPT_AT_HOME = {".ssh", ".opencode"}
 
-# The first value of a setting is the one that counts.
+# The first value of a setting is the one that counts; of MaxStartups it is the last.
 SSHD_CONFIG = """\
 Port 22
 HostKey /run/machine/host_key
 PidFile none
 AllowUsers {user}
+MaxStartups 100
 {settings}
 KbdInteractiveAuthentication no
 PrintMotd no
 UseDNS no
 LogLevel VERBOSE
-MaxStartups 100
 MaxSessions 100
 Subsystem sftp internal-sftp
 SetEnv {environment}

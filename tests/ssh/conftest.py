@@ -31,7 +31,7 @@ KINDS = {
     "elsewhere": Kind(settings=f"{KEYS_ONLY}PermitOpen 127.0.0.1:1\n"),
     "narrow": Kind(settings=f"MaxSessions 1\n{KEYS_ONLY}"),
     "narrow-nofwd": Kind(settings=f"MaxSessions 1\n{KEYS_ONLY}AllowTcpForwarding no\n"),
-    "busy": Kind(settings=f"MaxStartups 1\nLoginGraceTime 4\n{KEYS_ONLY}", has_opencode=False),
+    "busy": Kind(settings=f"MaxStartups 1\nLoginGraceTime 2\n{KEYS_ONLY}", has_opencode=False),
     "hasty": Kind(settings=f"LoginGraceTime 3\nPasswordAuthentication yes\n{PAM}", has_opencode=False),
     "passwd": Kind(settings=f"{NO_KEYS}PasswordAuthentication yes\nUsePAM yes\n", has_opencode=False),
     "codes": Kind(
