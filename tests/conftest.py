@@ -18,6 +18,7 @@ from tests.rigs.kubernetes import Cluster, KubernetesCluster
 from tests.rigs.kubernetes_given import given_cluster
 from tests.rigs.leash import leash
 from tests.rigs.local import LocalMachine, local_machine
+from tests.rigs.podman import PodmanEngine, RootlessPodmanEngine
 from tests.rigs.ssh import SSHMachines
 
 
@@ -46,6 +47,20 @@ def opencode_bin() -> str:
 def docker_engine(opencode_bin: str) -> Iterator[DockerEngine]:  # noqa: ARG001  containers mount it
     """The session's dockerd. A test that stops it starts a DockerEngine of its own."""
     with require("docker"), short_directory() as directory, DockerEngine(directory) as engine:
+        yield engine
+
+
+@pytest.fixture(scope="session")
+def podman_engine(opencode_bin: str) -> Iterator[PodmanEngine]:  # noqa: ARG001  containers mount it
+    """The session's podman service of root's."""
+    with require("podman"), short_directory() as directory, PodmanEngine(directory) as engine:
+        yield engine
+
+
+@pytest.fixture(scope="session")
+def rootless_podman_engine(opencode_bin: str) -> Iterator[RootlessPodmanEngine]:  # noqa: ARG001  as above
+    """The session's podman service of an ordinary user's."""
+    with require("podman"), short_directory() as directory, RootlessPodmanEngine(directory) as engine:
         yield engine
 
 

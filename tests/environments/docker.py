@@ -2,57 +2,17 @@
 
 from collections.abc import Iterator
 from contextlib import contextmanager
-from pathlib import Path
 
-import psutil
 import pytest
 
-from tests.environments.environment import Environment, programs
-from tests.rigs.directories import short_directory
+from tests.environments.container import container_environment
+from tests.environments.environment import Environment
 from tests.rigs.docker import DockerEngine
-from tests.rigs.furnished import Furnished
-from tests.rigs.local import user_environment
-from tests.rigs.waiting import wait_until
 
 
 @contextmanager
 def docker_environment(request: pytest.FixtureRequest) -> Iterator[Environment]:
     """A new container without any network."""
     engine: DockerEngine = request.getfixturevalue("docker_engine")
-    with short_directory() as laptop, engine.container("frontend-app", model=True) as container:
-        assert container.model is not None
-        # Its first process is Docker's init, which starts the image's own program a moment later.
-        at_first = wait_until(lambda: two_processes_of(container), "the container's program to start")
-        yield Environment(
-            entry={"transport": "docker", "container": "frontend-app"},
-            variables={**user_environment(laptop, programs(laptop)), "DOCKER_HOST": engine.url},
-            workdir="/work",
-            home=container.path("/root"),
-            model=container.model,
-            network=container.network,
-            processes=lambda: [p for p in processes_of_container(container) if p not in at_first],
-            connections=lambda: sum(call.endswith("/exec") for call in engine.calls()),
-            route="relay",
-            missing={"transport": "docker", "container": "frontend-ap"},
-            laptop=laptop,
-        )
-
-
-def processes_of_container(container: Furnished) -> list[psutil.Process]:
-    """All that runs in a container."""
-    namespace = (container.process / "ns/pid").readlink()
-    found = []
-    for process in psutil.process_iter():
-        try:
-            if Path(f"/proc/{process.pid}/ns/pid").readlink() == namespace:
-                found.append(process)
-        except OSError:
-            continue
-    return found
-
-
-def two_processes_of(container: Furnished) -> list[psutil.Process] | None:
-    """The processes of a container, once there are two of them and the second is itself."""
-    found = processes_of_container(container)
-    names = {process.name() for process in found}
-    return found if len(found) == len(names) == 2 else None
+    with container_environment("docker", engine, {"DOCKER_HOST": engine.url}) as environment:
+        yield environment

@@ -6,7 +6,7 @@ from contextlib import contextmanager
 
 import pytest
 
-from tests.environments.docker import processes_of_container, two_processes_of
+from tests.environments.container import processes_of_container, two_processes_of
 from tests.environments.environment import Environment, programs
 from tests.rigs.directories import short_directory
 from tests.rigs.kubernetes import Cluster

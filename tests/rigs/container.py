@@ -24,7 +24,7 @@ class ContainerRig(Furnished):
     @property
     def process(self) -> Path:
         self.container.reload()
-        # dockerd counts processes within its own namespace, whose /proc is this one.
+        # The engine counts processes within its own namespace, whose /proc is this one.
         return self._engine.path(f"/proc/{self.container.attrs['State']['Pid']}")
 
     def run(self, *argv: str, user: str = "", workdir: str | None = None) -> Ran:

@@ -42,7 +42,16 @@ class Furnished(ABC):
 
     def write(self, path: str | PurePosixPath, text: str, *, user: str | None = None) -> None:
         """Write a file inside, with the missing folders on its way, as if the user had."""
-        write_owned(self.path(path), text, owner=USER_ID if user in {USER, str(USER_ID)} else 0)
+        inside = USER_ID if user in {USER, str(USER_ID)} else 0
+        write_owned(self.path(path), text, owner=self.outside(inside))
+
+    def outside(self, inside: int) -> int:
+        """The number that a user of the container has on this machine: another one in a user namespace."""
+        for line in (self.process / "uid_map").read_text().splitlines():
+            first, there, count = map(int, line.split())
+            if first <= inside < first + count:
+                return there + inside - first
+        raise LookupError(f"no user {inside} in the container")
 
     def config_path(self, user: str | None = None) -> PurePosixPath:
         """Where a daemon of this user looks for its configuration."""

@@ -80,7 +80,7 @@ def test_a_stopped_engine_comes_back_with_its_containers(workdir: Path, docker_e
         engine.stop()
 
         assert not is_alive(init)
-        assert not (workdir / "docker.sock").exists()
+        assert not engine.socket.exists()
 
         engine.start()
         assert engine.client.containers.get("survivor").status == "exited"

@@ -1,0 +1,152 @@
+"""A real podman service of our own, for root or for an ordinary user: one socket is all the machine sees of it."""
+
+import os
+import re
+import shutil
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import ClassVar
+
+from tests.rigs.directories import write_owned
+from tests.rigs.engine import ContainerEngine
+from tests.rigs.namespaces import Confined
+from tests.rigs.opencode import opencode_bin
+
+USER, USER_ID = "poduser", 3000
+SUBORDINATE_IDS = f"{USER}:300000:65536\n"
+OPENCODE = "/run/opencode"
+
+# runc, since crun refuses the hybrid cgroups of some machines. No ulimits: podman's own need CAP_SYS_RESOURCE.
+CONTAINERS_CONF = """\
+[containers]
+default_ulimits = []
+netns = "none"
+log_driver = "k8s-file"
+[engine]
+runtime = "runc"
+cgroup_manager = "cgroupfs"
+events_logger = "file"
+static_dir = "{storage}/libpod"
+volume_path = "{storage}/volumes"
+"""
+STORAGE_CONF = """\
+[storage]
+driver = "overlay"
+graphroot = "{storage}"
+runroot = "{runtime}/containers"
+"""
+POLICY = '{"default": [{"type": "insecureAcceptAnything"}]}'
+
+# Locks are in /dev/shm; OpenCode may lie where an ordinary user cannot go.
+SETUP = """\
+mount -t tmpfs tmpfs /dev/shm
+touch {opencode}
+mount --bind '{program}' {opencode}
+"""
+USER_SETUP = """\
+for file in passwd group subuid subgid; do mount --bind {accounts}/$file /etc/$file; done
+install -d -m 755 /run/user
+install -d -m 700 -o {id} -g {id} {runtime}
+"""
+
+
+class PodmanEngine(ContainerEngine):
+    """`podman system service` of root's."""
+
+    program = "podman"
+    needed: ClassVar[Sequence[str]] = ("conmon", "catatonit")
+    call_pattern: ClassVar = re.compile(r'^@ - - \[[^]]*\] "(\w+) (/\S*) HTTP', re.MULTILINE)
+
+    runtime: ClassVar[str] = "/run"
+    """Where it keeps what must not outlive it, inside."""
+
+    account: ClassVar[tuple[str, ...]] = ()
+    """Put before a command, it makes it the account's whose podman this is."""
+
+    @property
+    def cgroup_parent(self) -> str | None:
+        return f"/{self.cgroup}"
+
+    @property
+    def opencode(self) -> str:
+        return OPENCODE
+
+    @property
+    def variables(self) -> Mapping[str, str]:
+        """What makes a `podman` inside use this engine's storage."""
+        settings = {
+            "CONTAINERS_STORAGE_CONF": str(self.directory / "storage.conf"),
+            "CONTAINERS_CONF": str(self.directory / "containers.conf"),
+            "CONTAINERS_REGISTRIES_CONF": "/dev/null",
+        }
+        return {"PATH": os.environ["PATH"], "HOME": "/root", **settings}
+
+    def inside(self, *argv: str | Path) -> list[str]:
+        """A command, to be run on this machine, that runs argv where the engine is, as the engine's account."""
+        namespaces = ["nsenter", "-t", str(self.daemon.pid), "-m", "-p", "-n"]
+        return [*namespaces, *self.account, *map(str, argv)]
+
+    def confined(self) -> Confined:
+        self.write_settings()
+        service = ["podman", "--log-level=info", "system", "service", "--time", "0", self.url]
+        return Confined(
+            [*self.account, *service], log=self.log, setup=self.setup(), environment=self.variables
+        )
+
+    def write_settings(self) -> None:
+        """Write the files that `variables` names."""
+        storage = self.directory / "storage"
+        places = {"storage": storage, "runtime": self.runtime}
+        (self.directory / "storage.conf").write_text(STORAGE_CONF.format(**places))
+        (self.directory / "containers.conf").write_text(CONTAINERS_CONF.format(**places))
+
+    def setup(self) -> str:
+        """Shell text that prepares the place, as root."""
+        return SETUP.format(opencode=OPENCODE, program=opencode_bin())
+
+
+class RootlessPodmanEngine(PodmanEngine):
+    """`podman system service` of a user who exists only inside; the socket is his, and root may open it."""
+
+    needed: ClassVar[Sequence[str]] = ("conmon", "catatonit", "newuidmap", "slirp4netns")
+    runtime = f"/run/user/{USER_ID}"
+    account = ("setpriv", f"--reuid={USER_ID}", f"--regid={USER_ID}", "--init-groups")
+
+    @property
+    def home(self) -> Path:
+        """The user's home."""
+        return self.directory / "home"
+
+    @property
+    def socket(self) -> Path:
+        return self.home / "podman.sock"
+
+    @property
+    def cgroup_parent(self) -> str | None:
+        return None  # an ordinary user has none to give
+
+    @property
+    def variables(self) -> Mapping[str, str]:
+        account = {"HOME": str(self.home), "USER": USER, "XDG_RUNTIME_DIR": self.runtime}
+        return {**super().variables, **account}
+
+    def write_settings(self) -> None:
+        self.directory.chmod(0o711)
+        for folder in (self.home, self.directory / "storage"):
+            folder.mkdir(mode=0o700, exist_ok=True)
+            os.chown(folder, USER_ID, USER_ID)
+        write_owned(self.home / ".config/containers/policy.json", POLICY, owner=USER_ID)
+        accounts = self.directory / "accounts"
+        accounts.mkdir(exist_ok=True)
+        shutil.copy("/etc/passwd", accounts)
+        shutil.copy("/etc/group", accounts)
+        with (accounts / "passwd").open("a") as passwd, (accounts / "group").open("a") as group:
+            passwd.write(f"{USER}:x:{USER_ID}:{USER_ID}::{self.home}:/bin/sh\n")
+            group.write(f"{USER}:x:{USER_ID}:\n")
+        for file in ("subuid", "subgid"):
+            (accounts / file).write_text(SUBORDINATE_IDS)
+        super().write_settings()
+
+    def setup(self) -> str:
+        accounts = self.directory / "accounts"
+        return super().setup() + USER_SETUP.format(accounts=accounts, id=USER_ID, runtime=self.runtime)
