@@ -10,6 +10,7 @@ HANDLERS = {
     "docker": "ocattach.transports.docker:DockerTransport",
     "http": "ocattach.transports.http:HTTPTransport",
     "local": "ocattach.transports.local:LocalTransport",
+    "podman": "ocattach.transports.podman:PodmanTransport",
     "ssh": "ocattach.transports.ssh:SSHTransport",
 }
 

@@ -9,6 +9,7 @@ from tests.environments.docker import docker_environment
 from tests.environments.environment import Environment, Make, starts_daemons
 from tests.environments.http import http_environment
 from tests.environments.local import local_environment
+from tests.environments.podman import podman_environment
 from tests.environments.ssh import ssh_environment
 from tests.rigs.machine import PASSWORD
 
@@ -20,6 +21,8 @@ ENVIRONMENTS: Mapping[str, Make] = {
     "https": http_environment(gateway=True),
     "https-header": http_environment(gateway=True, wants_key=True),
     "local": local_environment,
+    "podman": podman_environment("podman_engine"),
+    "podman-rootless": podman_environment("rootless_podman_engine"),
     "ssh": ssh_environment("main"),
     "ssh-jump": ssh_environment("inner"),
     "ssh-password": ssh_environment("passwd", answers={"'s password: ": PASSWORD}),

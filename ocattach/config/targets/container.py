@@ -180,6 +180,14 @@ class PodmanTarget(ContainerTarget):
     __slots__ = ()
     scheme = "podman"
 
+    def settled(self, environ: Mapping[str, str]) -> Self:
+        if self.host is not None or self.context is not None:
+            return self
+        from ocattach.config.podman_config import named_service  # noqa: PLC0415 - for podman alone
+
+        host, context = named_service(environ)
+        return replace(self, host=host, context=context)
+
 
 def check_engine(value: str) -> None:
     """Refuse what is no address of an engine."""

@@ -1,0 +1,117 @@
+"""Which Podman service is meant on this machine, by the variables and files that podman itself reads.
+
+Files and their order: containers.conf(5) and podman-connections.json, as in systemConfigs and GetConnection of
+podman's configuration library.
+"""
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+SYSTEM_FILES = (Path("/usr/share/containers/containers.conf"), Path("/etc/containers/containers.conf"))
+
+
+@dataclass(frozen=True, slots=True)
+class Destination:
+    """A service that `podman system connection` knows."""
+
+    uri: str
+    identity: str | None = None
+    """Path of the ssh key for it."""
+
+
+@dataclass(frozen=True, slots=True)
+class Connections:
+    """All that `podman system connection list` shows."""
+
+    destinations: Mapping[str, Destination]
+    default: str | None = None
+
+
+def named_service(environ: Mapping[str, str]) -> tuple[str | None, str | None]:
+    """The address, or else the connection, that counts where none is given; neither: podman of this machine.
+
+    CONTAINER_HOST comes before CONTAINER_CONNECTION, and both before the default connection (ActiveDestination).
+    """
+    host, connection = environ.get("CONTAINER_HOST"), environ.get("CONTAINER_CONNECTION")
+    if host:
+        return host, None
+    return None, connection or read_connections(environ).default
+
+
+def read_connections(environ: Mapping[str, str]) -> Connections:
+    """The connections of this account; a file that cannot be read has none."""
+    default: str | None = None
+    destinations: dict[str, Destination] = {}
+    for file in configuration_files(environ):
+        engine = read_toml(file).get("engine", {})
+        default = engine.get("active_service", default)
+        destinations |= parse_destinations(engine.get("service_destinations", {}), "uri", "identity")
+    document = read_json(connections_file(environ)).get("Connection") or {}
+    destinations |= parse_destinations(document.get("Connections") or {}, "URI", "Identity")
+    return Connections(destinations, document.get("Default") or default or None)
+
+
+def parse_destinations(entries: Mapping[str, Any], uri: str, identity: str) -> dict[str, Destination]:
+    """The entries that name an address; the two formats differ in how they write their keys."""
+    return {
+        name: Destination(str(entry[uri]), entry.get(identity) or None)
+        for name, entry in entries.items()
+        if isinstance(entry, dict) and entry.get(uri)
+    }
+
+
+def configuration_files(environ: Mapping[str, str]) -> Iterator[Path]:
+    """The containers.conf files that count, the later over the earlier."""
+    if chosen := environ.get("CONTAINERS_CONF"):
+        yield Path(chosen)
+    else:
+        default, override = SYSTEM_FILES
+        yield default
+        for file in (override, user_file(environ)):
+            yield file
+            yield from sorted(file.with_name(f"{file.name}.d").glob("*.conf"))
+    if last := environ.get("CONTAINERS_CONF_OVERRIDE"):
+        yield Path(last)
+
+
+def user_file(environ: Mapping[str, str]) -> Path:
+    """The user's own containers.conf."""
+    home = environ.get("XDG_CONFIG_HOME") or Path(environ.get("HOME") or Path.home(), ".config")
+    return Path(home, "containers", "containers.conf")
+
+
+def connections_file(environ: Mapping[str, str]) -> Path:
+    """Where podman 5 keeps its connections."""
+    chosen = environ.get("PODMAN_CONNECTIONS_CONF")
+    return Path(chosen) if chosen else user_file(environ).with_name("podman-connections.json")
+
+
+def read_toml(file: Path) -> dict[str, Any]:
+    """A configuration file; nothing where it is absent, or unreadable for podman too."""
+    try:
+        text = file.read_text(encoding="utf-8")
+    except (OSError, UnicodeDecodeError):
+        return {}
+    if (
+        "service" not in text
+    ):  # neither active_service nor service_destinations: the parser is not worth loading
+        return {}
+    import tomllib  # noqa: PLC0415
+
+    try:
+        return tomllib.loads(text)
+    except tomllib.TOMLDecodeError:
+        return {}
+
+
+def read_json(file: Path) -> dict[str, Any]:
+    """A file of connections; nothing where it is absent, or unreadable for podman too."""
+    import json  # noqa: PLC0415
+
+    try:
+        document = json.loads(file.read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        return {}
+    return document if isinstance(document, dict) else {}

@@ -1,0 +1,85 @@
+"""Podman containers, of root's podman or an ordinary user's."""
+
+import os
+import shutil
+from pathlib import Path
+
+from ocattach.config.paths import runtime_directory
+from ocattach.config.podman_config import read_connections
+from ocattach.config.spec import ConnectionSpec
+from ocattach.config.targets.container import PodmanTarget
+from ocattach.errors import EnvironmentNotFoundError, UnreachableError
+from ocattach.transports.base import Ask
+from ocattach.transports.container import ContainerTransport
+from ocattach.transports.engine import EngineAddress
+from ocattach.transports.podman_service import PodmanService, listens
+
+ROOT_SOCKET = Path("/run/podman/podman.sock")
+START_SECONDS = 30
+
+
+class PodmanTransport(ContainerTransport):
+    """A container of a Podman service: a named one, else this account's own, started where none runs."""
+
+    scheme = "podman"
+    engine_name = "Podman"
+    program = "podman"
+    target_class = PodmanTarget
+
+    def __init__(self, spec: ConnectionSpec, *, ask: Ask, timeout: float = 60) -> None:
+        super().__init__(spec, ask=ask, timeout=timeout)
+        self._service: PodmanService | None = None
+
+    def engine_address(self) -> EngineAddress:
+        target = self.target.settled(os.environ)
+        if target.host:
+            return EngineAddress(target.host)
+        if target.context:
+            return destination_address(target.context)
+        return self.own_address()
+
+    def own_address(self) -> EngineAddress:
+        """Where this account's own podman listens.
+
+        An ordinary user's podman and root's have each their own containers, so one does not stand in for the other,
+        but where there is no podman program: then the socket was put there to be used, as in a container.
+        """
+        own = own_socket()
+        if listens(own):
+            return EngineAddress(f"unix://{own}")
+        program = shutil.which("podman")
+        if program:
+            self._service = PodmanService.start(
+                program, at=runtime_directory(os.environ), timeout=min(START_SECONDS, self.timeout)
+            )
+            return EngineAddress(self._service.url)
+        if ROOT_SOCKET.exists():
+            return EngineAddress(f"unix://{ROOT_SOCKET}")
+        raise UnreachableError(
+            f"There is no Podman here: no podman on PATH, and no service at {own}",
+            hint="Install podman, or name a service: CONTAINER_HOST, or the connection's host or context",
+        )
+
+    def disconnect(self) -> None:
+        super().disconnect()
+        if self._service is not None:
+            self._service.close()
+            self._service = None
+
+
+def own_socket() -> Path:
+    """Where `systemctl start podman.socket` has the service listen for this account."""
+    if os.geteuid() == 0:
+        return ROOT_SOCKET
+    runtime = os.environ.get("XDG_RUNTIME_DIR") or f"/run/user/{os.geteuid()}"
+    return Path(runtime, "podman", "podman.sock")
+
+
+def destination_address(name: str) -> EngineAddress:
+    """Where the service of a named connection is."""
+    destination = read_connections(os.environ).destinations.get(name)
+    if destination is None:
+        raise EnvironmentNotFoundError(
+            f"Podman knows no connection {name}", hint="See what there is: podman system connection list"
+        )
+    return EngineAddress(destination.uri.partition("?")[0])
