@@ -3,10 +3,13 @@
 import os
 import re
 import shutil
+import sys
+import sysconfig
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import ClassVar
 
+from tests.rigs import opencode
 from tests.rigs.directories import write_owned
 from tests.rigs.engine import ContainerEngine
 from tests.rigs.namespaces import Confined
@@ -14,7 +17,9 @@ from tests.rigs.opencode import opencode_bin
 
 USER, USER_ID = "poduser", 3000
 SUBORDINATE_IDS = f"{USER}:300000:65536\n"
-OPENCODE = "/run/opencode"
+OPENCODE, PYTHON, CHECKOUT, PACKAGES = (
+    f"/run/{name}" for name in ("opencode", "python", "checkout", "packages")
+)
 
 # runc, since crun refuses the hybrid cgroups of some machines. No ulimits: podman's own need CAP_SYS_RESOURCE.
 CONTAINERS_CONF = """\
@@ -37,11 +42,15 @@ runroot = "{runtime}/containers"
 """
 POLICY = '{"default": [{"type": "insecureAcceptAnything"}]}'
 
-# Locks are in /dev/shm; OpenCode may lie where an ordinary user cannot go.
+# Locks are in /dev/shm; what has to be run may lie where an ordinary user cannot go.
 SETUP = """\
 mount -t tmpfs tmpfs /dev/shm
 touch {opencode}
 mount --bind '{program}' {opencode}
+mkdir {python} {checkout} {packages}
+mount --bind '{own_python}' {python}
+mount --bind '{own_checkout}' {checkout}
+mount --bind '{own_packages}' {packages}
 """
 USER_SETUP = """\
 for file in passwd group subuid subgid; do mount --bind {accounts}/$file /etc/$file; done
@@ -79,12 +88,23 @@ class PodmanEngine(ContainerEngine):
             "CONTAINERS_CONF": str(self.directory / "containers.conf"),
             "CONTAINERS_REGISTRIES_CONF": "/dev/null",
         }
-        return {"PATH": os.environ["PATH"], "HOME": "/root", **settings}
+        python = {"PYTHONPATH": f"{CHECKOUT}:{PACKAGES}", "PYTHONDONTWRITEBYTECODE": "1"}
+        return {"PATH": os.environ["PATH"], "HOME": "/root", **settings, **python}
 
     def inside(self, *argv: str | Path) -> list[str]:
         """A command, to be run on this machine, that runs argv where the engine is, as the engine's account."""
         namespaces = ["nsenter", "-t", str(self.daemon.pid), "-m", "-p", "-n"]
-        return [*namespaces, *self.account, *map(str, argv)]
+        enter, *words = [*namespaces, *self.account]
+        # Both are found here, since the command's own PATH may have neither.
+        return [shutil.which(enter) or enter, *words, *map(str, argv)]
+
+    def ocattach(self, *arguments: str) -> list[str]:
+        """As `inside`, for ocattach."""
+        return self.inside(f"{PYTHON}/bin/python3", "-m", "ocattach", *arguments)
+
+    def give(self, path: Path) -> None:
+        """Make a file or folder the account's."""
+        os.chown(path, 0, 0, follow_symlinks=False)
 
     def confined(self) -> Confined:
         self.write_settings()
@@ -102,7 +122,16 @@ class PodmanEngine(ContainerEngine):
 
     def setup(self) -> str:
         """Shell text that prepares the place, as root."""
-        return SETUP.format(opencode=OPENCODE, program=opencode_bin())
+        return SETUP.format(
+            opencode=OPENCODE,
+            program=opencode_bin(),
+            python=PYTHON,
+            own_python=sys.base_prefix,
+            checkout=CHECKOUT,
+            own_checkout=opencode.CHECKOUT,
+            packages=PACKAGES,
+            own_packages=sysconfig.get_path("purelib"),
+        )
 
 
 class RootlessPodmanEngine(PodmanEngine):
@@ -110,7 +139,15 @@ class RootlessPodmanEngine(PodmanEngine):
 
     needed: ClassVar[Sequence[str]] = ("conmon", "catatonit", "newuidmap", "slirp4netns")
     runtime = f"/run/user/{USER_ID}"
-    account = ("setpriv", f"--reuid={USER_ID}", f"--regid={USER_ID}", "--init-groups")
+    account = (
+        shutil.which("setpriv") or "setpriv",
+        f"--reuid={USER_ID}",
+        f"--regid={USER_ID}",
+        "--init-groups",
+    )
+
+    def give(self, path: Path) -> None:
+        os.chown(path, USER_ID, USER_ID, follow_symlinks=False)
 
     @property
     def home(self) -> Path:
