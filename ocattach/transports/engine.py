@@ -36,6 +36,9 @@ class EngineAddress:
     verifies: bool = True
     """Whether the certificate of an engine that speaks TLS has to be right."""
 
+    identity: str | None = None
+    """Path of the key for an engine behind ssh; None leaves it to ssh's own configuration."""
+
 
 class EngineClient(docker.APIClient):
     """The SDK's client, over connections of ours alone."""
@@ -100,6 +103,7 @@ class Engine:
                     self.address.url,
                     cert_path=self.address.cert_path,
                     verifies=self.address.verifies,
+                    identity=self.address.identity,
                     program=self.program,
                     ask=self._ask,
                     timeout=self._timeout,

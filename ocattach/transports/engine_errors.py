@@ -19,6 +19,11 @@ NOT_TLS = ("WRONG_VERSION_NUMBER", "HTTP_REQUEST", "PACKET_LENGTH_TOO_LONG", "RE
 CERTIFICATE_ALERTS = ("CERTIFICATE_REQUIRED", "BAD_CERTIFICATE", "UNKNOWN_CA", "CERTIFICATE_EXPIRED")
 """OpenSSL's words: for bytes that are no TLS, and for what the far end may say of our certificate."""
 
+FORBIDDEN_HINTS = {
+    "docker": "Add yourself to the engine's group (usermod -aG docker $USER), and log in again",
+    "podman": "Root's containers are root's; for your own leave CONTAINER_HOST, host and context out",
+}
+
 Refused = Callable[[int, str], OcattachError | None]
 """What a status code and the engine's explanation mean; None leaves it to the engine."""
 
@@ -65,7 +70,7 @@ class EngineErrors:
         """The socket is there, and this account may not open it."""
         return AuthenticationError(
             f"This account may not use the {self.name} engine at {self.url}",
-            hint="Add yourself to the engine's group (usermod -aG docker $USER), and log in again",
+            hint=FORBIDDEN_HINTS.get(self.program, ""),
         )
 
     def refused(self, explanation: str) -> OcattachError:

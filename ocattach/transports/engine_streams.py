@@ -23,6 +23,10 @@ START = b"ocattach-engine\n"
 """Said before an engine's first byte: what stands before it came from the login shell's start-up files."""
 
 
+ADDRESS_OPTIONS = {"docker": "--host", "podman": "--url"}
+"""How each command line is told where its engine listens."""
+
+
 class SocketStream(Stream):
     """A socket as it is."""
 
@@ -117,8 +121,11 @@ class TLSDialer(TCPDialer):
 class SSHDialer(Dialer):
     """A command on an ssh host that leads to the engine there, by our own ssh transport: its keys, its questions."""
 
-    def __init__(self, url: SplitResult, *, program: str, ask: Ask, timeout: float) -> None:
-        self._target = SSHTarget(url.hostname or "", url.username and unquote(url.username), url.port)
+    def __init__(
+        self, url: SplitResult, *, identity: str | None, program: str, ask: Ask, timeout: float
+    ) -> None:
+        user = url.username and unquote(url.username)
+        self._target = SSHTarget(url.hostname or "", user, url.port, identity_file=identity)
         self._argv = dial_command(program, unquote(url.path))
         self._ask = ask
         self._timeout = timeout
@@ -152,20 +159,28 @@ def dial_command(program: str, socket_path: str) -> Sequence[str]:
 
     As docker's own connection helper does it (docker/cli: cli/connhelper/connhelper.go).
     """
-    at = ["--host", f"unix://{socket_path}"] if socket_path.strip("/") else []
+    option = ADDRESS_OPTIONS[program]
+    at = [option, f"unix://{socket_path}"] if socket_path.strip("/") else []
     script = f'echo {START.decode().strip()}; exec "$@"'
     return ["sh", "-c", script, "sh", program, *at, "system", "dial-stdio"]
 
 
 def dialer(
-    address: str, *, cert_path: str | None, verifies: bool, program: str, ask: Ask, timeout: float
+    address: str,
+    *,
+    cert_path: str | None,
+    verifies: bool,
+    identity: str | None,
+    program: str,
+    ask: Ask,
+    timeout: float,
 ) -> Dialer:
     """The way to the engine at an address, which has been checked (`check_engine`)."""
     url = urlsplit(address)
     if url.scheme == "unix":
         return UnixDialer(address.removeprefix("unix://"))
     if url.scheme == "ssh":
-        return SSHDialer(url, program=program, ask=ask, timeout=timeout)
+        return SSHDialer(url, identity=identity, program=program, ask=ask, timeout=timeout)
     if url.scheme == "https" or cert_path is not None or not verifies:
         port = url.port or TLS_PORT
         return TLSDialer(url.hostname or "", port, cert_path=cert_path, verifies=verifies)

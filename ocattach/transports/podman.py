@@ -33,7 +33,8 @@ class PodmanTransport(ContainerTransport):
     def engine_address(self) -> EngineAddress:
         target = self.target.settled(os.environ)
         if target.host:
-            return EngineAddress(target.host)
+            key = os.environ.get("CONTAINER_SSHKEY")
+            return EngineAddress(without_query(target.host), cert_path=target.cert_path, identity=key)
         if target.context:
             return destination_address(target.context)
         return self.own_address()
@@ -82,4 +83,9 @@ def destination_address(name: str) -> EngineAddress:
         raise EnvironmentNotFoundError(
             f"Podman knows no connection {name}", hint="See what there is: podman system connection list"
         )
-    return EngineAddress(destination.uri.partition("?")[0])
+    return EngineAddress(without_query(destination.uri), identity=destination.identity)
+
+
+def without_query(uri: str) -> str:
+    """An address without the settings that podman accepts after it, such as `?secure=true`."""
+    return uri.partition("?")[0]

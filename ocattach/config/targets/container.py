@@ -181,12 +181,16 @@ class PodmanTarget(ContainerTarget):
     scheme = "podman"
 
     def settled(self, environ: Mapping[str, str]) -> Self:
+        """Which service is meant, by the rules of `podman --remote`; none named: this account's own podman."""
         if self.host is not None or self.context is not None:
             return self
         from ocattach.config.podman_config import named_service  # noqa: PLC0415 - for podman alone
 
         host, context = named_service(environ)
-        return replace(self, host=host, context=context)
+        try:
+            return replace(self, host=host, context=context)
+        except UsageError as error:
+            raise UsageError(f"CONTAINER_HOST: {error.message}", hint=error.hint) from error
 
 
 def check_engine(value: str) -> None:
