@@ -149,6 +149,12 @@ class TimedOutError(OcattachError):
     exit_code = 8
 
 
+class ShellNotFoundError(OcattachError):
+    """The environment has no `sh`, through which everything there is done."""
+
+    code = "no-shell"
+
+
 class WorkdirNotFoundError(OcattachError):
     """The working directory does not exist in the environment."""
 

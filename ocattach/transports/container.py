@@ -9,22 +9,38 @@ from typing import Any, ClassVar
 
 from ocattach.config.spec import ConnectionSpec
 from ocattach.config.targets.container import ContainerTarget
-from ocattach.errors import EnvironmentNotFoundError, EnvironmentNotRunningError, OcattachError, TimedOutError
+from ocattach.daemon import Probe
+from ocattach.errors import (
+    AuthenticationError,
+    ConnectionLostError,
+    EnvironmentNotFoundError,
+    EnvironmentNotRunningError,
+    OcattachError,
+    ShellNotFoundError,
+    TimedOutError,
+)
 from ocattach.execution import CommandResult, Stream, check_output
 from ocattach.transports.base import Ask, Availability, Question
 from ocattach.transports.command import CommandTransport
-from ocattach.transports.container_state import check_running
+from ocattach.transports.compose import PROJECT_LABEL, SERVICE_LABEL, Replica, in_order
+from ocattach.transports.container_state import check_running, check_steady
 from ocattach.transports.engine import Engine, EngineAddress, EngineClient
 from ocattach.transports.exec_stream import ExecDecoder, ExecStream
 
-EXEC_FAILED = b"OCI runtime exec failed"
+NOT_STARTED = (126, 127)
+COMMAND_NOT_FOUND = 127
 NOT_FOUND_TEXTS = (b"executable file not found", b"no such file or directory")
-"""How runc words it; the engine gives exit code 126 or 127 and this text on stdout."""
+"""How runc and crun word it; Docker gives exit code 126 or 127 and this text on stdout, Podman 127 on stderr."""
+
+UNKNOWN_USER = "unable to find user"
+"""The same words in Docker's output, with exit code 126, and in Podman's refusal."""
 
 EXIT_CODE_SECONDS = 5
 """How long the engine may take to know the exit code of a command whose output has ended."""
 
-NOT_FOUND, CONFLICT = 404, 409
+NOT_FOUND = 404
+REFUSED = (NOT_FOUND, 409, 500)
+"""Conflict is Docker's word for a container that does not run; Podman has an error of its own inside, too."""
 
 
 class ContainerTransport(CommandTransport):
@@ -47,6 +63,8 @@ class ContainerTransport(CommandTransport):
             raise TypeError(spec.target)
         self.target: ContainerTarget = spec.target
         self._engine: Engine | None = None
+        self._replica: Replica | None = None
+        self._started_at: str | None = None
 
     @abstractmethod
     def engine_address(self) -> EngineAddress:
@@ -86,47 +104,91 @@ class ContainerTransport(CommandTransport):
 
     def refused(self, status: int, explanation: str) -> OcattachError | None:
         """What it means that the engine said no, where that is about the container."""
-        if status == NOT_FOUND:
-            return self.not_found(explanation)
-        if status == CONFLICT:
+        if UNKNOWN_USER in explanation:
+            return self.unknown_user()
+        if status in REFUSED:
+            check_steady(self.container(), since=self._started_at, program=self.program)
             return EnvironmentNotRunningError(
                 f"{self.engine_name} cannot run commands in {self.place}: {explanation}"
             )
         return None
 
+    def absent(self, status: int, explanation: str) -> OcattachError | None:
+        """What it means that the engine does not show the container."""
+        return self.not_found(explanation) if status == NOT_FOUND else None
+
     def not_found(self, explanation: str) -> OcattachError:
         """There is no such container; say which there are that look like it."""
         from difflib import get_close_matches  # noqa: PLC0415 - only for this error
 
-        wanted = self.target.container or ""
-        names = [name.lstrip("/") for entry in self.client.containers(all=True) for name in entry["Names"]]
-        near = get_close_matches(wanted, names, n=3)
+        with self.engine.translated():
+            entries = self.client.containers(all=True)
+        names = [name.lstrip("/") for entry in entries for name in entry["Names"]]
+        near = get_close_matches(self.target.container or "", names, n=3)
         hint = f"Did you mean {' or '.join(near)}?" if near else f"See what there is: {self.program} ps --all"
         return EnvironmentNotFoundError(f"{self.engine_name} has no {self.place}: {explanation}", hint=hint)
 
+    def unknown_user(self) -> OcattachError:
+        """The connection names an account that the container does not have."""
+        return AuthenticationError(
+            f"There is no user {self.target.user} in {self.place}",
+            hint=f"See who there is: {self.program} exec {self.container_name()} cat /etc/passwd",
+        )
+
+    def no_shell(self) -> OcattachError:
+        """Everything in a container is done by its shell, and it has none."""
+        return ShellNotFoundError(
+            f"There is no shell (sh) in {self.place}",
+            hint="ocattach needs one there, as OpenCode's tools do: base the image on one that has it, or add busybox",
+        )
+
     def container(self) -> Mapping[str, Any]:
         """What the engine knows of the container."""
-        with self.translated():
-            found: Mapping[str, Any] = self.client.inspect_container(
-                self.target.container or self.compose_container()
-            )
+        name = self.container_name()
+        with self.engine.translated(self.absent):
+            found: Mapping[str, Any] = self.client.inspect_container(name)
             return found
 
-    def compose_container(self) -> str:
-        """The id of the compose service's container."""
+    def container_name(self) -> str:
+        """Name or id of the container; of several for one compose service always the same."""
+        if self.target.container:
+            return self.target.container
+        if self._replica is None:
+            self._replica = self.replicas()[0]
+        return self._replica.identifier
+
+    def replicas(self) -> list[Replica]:
+        """The containers of the compose service, the one to use first."""
         project, service = self.target.compose_project, self.target.compose_service
-        labels = [f"com.docker.compose.project={project}", f"com.docker.compose.service={service}"]
-        found = self.client.containers(all=True, filters={"label": labels})
+        with self.engine.translated():
+            labels = [f"{PROJECT_LABEL}={project}", f"{SERVICE_LABEL}={service}"]
+            found = self.client.containers(all=True, filters={"label": labels})
         if not found:
             raise EnvironmentNotFoundError(
                 f"{self.engine_name} has no container for service {service} of compose project {project}",
                 hint=f"{self.program} compose --project-name {project} up --detach {service}",
             )
-        return str(found[0]["Id"])
+        return in_order(found)
 
     def check_available(self) -> Availability:
-        check_running(self.container(), program=self.program)
-        return Availability("Container is running")
+        replicas = [] if self.target.container else self.replicas()
+        self._replica = replicas[0] if replicas else None
+        container = self.container()
+        check_running(container, program=self.program)
+        self._started_at = container["State"].get("StartedAt")
+        if len(replicas) < 2:  # noqa: PLR2004 - it is the one
+            return Availability("Container is running")
+        name = container["Name"].lstrip("/")
+        return Availability(
+            f"Container {name} is running, one of {len(replicas)} of service {self.target.compose_service}"
+        )
+
+    def probe(self) -> Probe:
+        try:
+            return super().probe()
+        except ConnectionLostError:
+            check_steady(self.container(), since=self._started_at, program=self.program)
+            raise
 
     def run(self, argv: Sequence[str], *, stdin: bytes = b"", timeout: float) -> CommandResult:
         deadline = time.monotonic() + timeout
@@ -138,15 +200,25 @@ class ContainerTransport(CommandTransport):
                 stdout += decoder.feed(data)
                 check_output(len(stdout) + decoder.kept, self.place)
             code = self.exit_code(exec_id, deadline)
-        if bytes(stdout).startswith(EXEC_FAILED) and any(text in stdout for text in NOT_FOUND_TEXTS):
-            return CommandResult(127, b"", bytes(stdout))
-        return CommandResult(code, bytes(stdout), decoder.stderr)
+        result = CommandResult(code, bytes(stdout), decoder.stderr)
+        return self.not_started(argv[0], result) if code in NOT_STARTED else result
+
+    def not_started(self, program: str, result: CommandResult) -> CommandResult:
+        """What it means that a command may not have been started: the engine tells so in the command's own output."""
+        said = result.stdout + result.stderr
+        if said.startswith(UNKNOWN_USER.encode()):
+            raise self.unknown_user()
+        if f'exec: "{program}": '.encode() not in said or not any(text in said for text in NOT_FOUND_TEXTS):
+            return result
+        if program == "sh":
+            raise self.no_shell()
+        return CommandResult(COMMAND_NOT_FOUND, b"", said)
 
     def start_exec(self, argv: Sequence[str]) -> tuple[str, Stream, bytes]:
         """Start a command: its id, the stream to it, and what was already read from that."""
         with self.translated():
-            container = self.target.container or self.compose_container()
-            created = self.client.exec_create(container, list(argv), stdin=True, user=self.target.user or "")
+            name = self.container_name()
+            created = self.client.exec_create(name, list(argv), stdin=True, user=self.target.user or "")
             return created["Id"], *self.client.open_exec(created["Id"])
 
     def exit_code(self, exec_id: str, deadline: float) -> int:
