@@ -2,6 +2,7 @@
 
 import stat
 from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
 
 import psutil
 import pytest
@@ -120,6 +121,15 @@ def test_what_is_recorded_in_the_environment_is_private(environment: Environment
     for path in kept:
         expected = 0o700 if path.is_dir() else 0o600
         assert expected == stat.S_IMODE(path.stat().st_mode), path
+
+
+def test_what_the_agent_writes_has_the_rights_that_the_account_gives(environment: Environment) -> None:
+    with environment.handler() as handler:
+        handler.start_daemon()
+        usual = handler.run(["sh", "-c", "umask"], timeout=10).stdout.decode().strip()
+    status = Path(f"/proc/{daemons(environment)[0].pid}/status").read_text()
+
+    assert f"Umask:\t{usual}\n" in status
 
 
 def test_a_missing_working_directory_is_told_before_anything_is_started(environment: Environment) -> None:
