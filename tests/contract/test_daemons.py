@@ -110,6 +110,20 @@ def test_stopping_ends_the_daemon_we_started(environment: Environment) -> None:
         assert not handler.check_daemon_running().running
 
 
+def test_a_daemon_with_a_home_of_the_connections_own_is_found_and_ended(environment: Environment) -> None:
+    home = f"{environment.workdir}/home"
+    with environment.handler() as usual:
+        program = usual.probe().opencode
+    with environment.handler(env={"HOME": home}, opencode=program) as handler:
+        handler.run(["mkdir", home], timeout=10)
+        started = handler.start_daemon().daemon
+
+        assert started is not None
+        assert handler.check_daemon_running().daemon == started
+        assert handler.stop_daemon() == started.pid
+        assert not handler.check_daemon_running().running
+
+
 def test_what_is_recorded_in_the_environment_is_private(environment: Environment) -> None:
     with environment.handler() as handler:
         handler.start_daemon()
