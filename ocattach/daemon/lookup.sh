@@ -174,6 +174,7 @@ login_path() { # sets $answer to the PATH of the account's login shell, empty wi
     [ -n "$shell" ] || { account; shell=$account_shell; }
     answer=
     case "${shell##*/}" in "" | nologin | false) return ;; esac
+    # shellcheck disable=SC2016 # expanded there
     question='sh -c '\''echo; echo "ocattach-path=$PATH"'\'
     case "${shell##*/}" in
         csh | tcsh) set -- -c "if ( -r ~/.login ) source ~/.login; $question" ;; # -l goes with no other option
