@@ -62,8 +62,10 @@ arguments() { # PID: its command line, an argument a line
 
 is_serve() { # PID: whether its command line is an `opencode serve`
     arguments "$1" | {
-        program= serve=
-        while IFS= read -r argument; do
+        program= serve= count=0
+        # Only the first few: the argument of a shell may be a long script, such as this one, and read is slow.
+        while [ "$count" -lt 20 ] && IFS= read -r argument; do
+            count=$((count + 1))
             case "${argument##*/}" in opencode | opencode.exe | .opencode) program=yes ;; esac
             [ "$argument" = serve ] && serve=yes
         done

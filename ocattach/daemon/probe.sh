@@ -44,7 +44,7 @@ hand_started_daemons() {
     for file in $(grep -sl opencode /proc/[0-9]*/cmdline); do
         pid=${file#/proc/}
         pid=${pid%/cmdline}
-        [ "$pid" != "$d_pid" ] && is_serve "$pid" && is_ours "$pid" && listening_sockets "$pid"
+        [ "$pid" != "$d_pid" ] && [ "$pid" != $$ ] && is_serve "$pid" && is_ours "$pid" && listening_sockets "$pid"
     done
 }
 
