@@ -15,6 +15,7 @@ from tests.main_job.laptop import Laptop
 from tests.main_job.test_terminal import READY, TUI_SECONDS, leave, terminal
 from tests.rigs.http_gateway import KEY
 from tests.rigs.processes import ArgumentRecorder
+from tests.rigs.waiting import wait_until
 
 by_url = pytest.mark.parametrize("environment", ["http", "https"], indirect=True)
 plain = pytest.mark.parametrize("environment", ["http"], indirect=True)
@@ -159,8 +160,8 @@ def test_headers_take_a_link_whose_port_has_a_password_of_its_own(
         daemon._authorization = headers
         assert daemon.request("GET", "/global/health")[0] == http.client.FORBIDDEN
     assert laptop.connect().document["url"] == daemon.document["url"]
-    laptop.run("--disconnect", "frontend")
-    assert not laptop.links()
+    assert laptop.run("--disconnect", "frontend").exit_code == 0
+    wait_until(lambda: not laptop.links(), "the link to end")
 
 
 @behind_a_key
