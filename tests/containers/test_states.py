@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator
 from contextlib import contextmanager
+from typing import Any
 
 import pytest
 from docker.models.containers import Container
@@ -13,7 +14,7 @@ from tests.rigs.waiting import wait_until
 
 
 @contextmanager
-def made(place: Place, name: str, *command: str, policy: str = "no") -> Iterator[Container]:
+def made(place: Place, name: str, *command: str, **settings: Any) -> Iterator[Container]:
     """A container that was made and not started."""
     container = place.engine.client.containers.create(
         place.engine.load("bare"),
@@ -21,7 +22,7 @@ def made(place: Place, name: str, *command: str, policy: str = "no") -> Iterator
         name=name,
         network_mode="none",
         cgroup_parent=place.engine.cgroup_parent,
-        restart_policy={"Name": policy},
+        **settings,
     )
     try:
         yield container
@@ -85,7 +86,9 @@ def test_a_paused_container(place: Place) -> None:
 
 
 def test_a_container_that_its_engine_restarts_for_ever(place: Place) -> None:
-    with made(place, "loop-app", "sh", "-c", "sleep 0.1; exit 9", policy="always") as container:
+    with made(
+        place, "loop-app", "sh", "-c", "sleep 0.1; exit 9", restart_policy={"Name": "always"}
+    ) as container:
         container.start()
         wait_until(lambda: restarts(container) > 3, "some restarts", timeout=30)
 
