@@ -54,6 +54,8 @@ class Daemon:
 
     def thaw(self) -> None:
         """Let it go on."""
+        assert self._entry is not None
+        psutil.Process(self._entry.pid).resume()  # nsenter stops with what it has started
         self._process().resume()
 
     @property
