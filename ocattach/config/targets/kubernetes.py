@@ -1,20 +1,30 @@
 """A container of a pod, named by the pod or by what makes the pod, since pods are replaced."""
 # ruff: noqa: D102 - an override has the docstring of what it overrides
 
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, replace
+from pathlib import Path
 from typing import ClassVar, Self
 
 from ocattach.config.entry import Entry, present, text
+from ocattach.config.files import read_text
 from ocattach.config.rules import check_text, check_word
 from ocattach.config.suggestion import did_you_mean
 from ocattach.config.targets.base import Target
 from ocattach.config.uri_text import URIParts, decode, encode, format_place, format_query, split_place
-from ocattach.errors import UsageError
+from ocattach.config.yaml_text import read_mapping
+from ocattach.errors import OcattachError, UsageError
 
 KINDS = ("pod", "deployment", "statefulset", "selector")
 QUERY_KEYS = ("namespace", "context", "container")
 SAFE_IN_SELECTOR = "=,/!()"
+DEFAULT_NAMESPACE = "default"
+
+SERVICE_HOST = "KUBERNETES_SERVICE_HOST"
+"""The variable that every pod has."""
+
+OWN_NAMESPACE = Path("/var/run/secrets/kubernetes.io/serviceaccount/namespace")
+"""The namespace of the pod that we are in."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,8 +93,66 @@ class KubernetesTarget(Target):
         query = format_query({key: getattr(self, key) for key in QUERY_KEYS})
         return f"k8s://{format_place(None, self._name(), workdir)}{query}"
 
+    @property
+    def kind(self) -> str:
+        """Which of `pod`, `deployment`, `statefulset` and `selector` is set."""
+        return next(kind for kind in KINDS if getattr(self, kind) is not None)
+
+    @property
+    def name(self) -> str:
+        """What is meant as it stands in a sentence: "deployment api"."""
+        return f"{self.kind} {getattr(self, self.kind)}"
+
+    def settled(self, environ: Mapping[str, str]) -> Self:
+        """The same with today's context, and its namespace."""
+        if self.context is not None and self.namespace is not None:
+            return self
+        try:
+            return self._settled(environ)
+        except OcattachError:  # a kubeconfig that cannot be read, or a name in it that we do not take
+            return self
+
+    def _settled(self, environ: Mapping[str, str]) -> Self:
+        configs = [config for path in kubeconfig_files(environ) if (config := read_config(path))]
+        if not configs:
+            own = read_text(OWN_NAMESPACE) if SERVICE_HOST in environ and self.namespace is None else None
+            return replace(self, namespace=own.strip()) if own else self
+        current = (text(config, "current-context") for config in configs)
+        context = self.context or next((name for name in current if name), None)
+        namespace = self.namespace or namespace_of(context, configs)
+        return replace(self, context=context, namespace=namespace)
+
     def _name(self) -> str:
         if self.pod is not None:
             return self.pod
-        kind = next(kind for kind in KINDS if getattr(self, kind) is not None)
-        return f"{kind}/{encode(getattr(self, kind), SAFE_IN_SELECTOR)}"
+        return f"{self.kind}/{encode(getattr(self, self.kind), SAFE_IN_SELECTOR)}"
+
+
+def kubeconfig_files(environ: Mapping[str, str]) -> list[Path]:
+    """Where the user's clusters are described, the file that counts most first; they need not exist."""
+    listed = [Path(path) for path in environ.get("KUBECONFIG", "").split(":") if path]
+    return listed or [Path(environ.get("HOME") or Path.home()) / ".kube" / "config"]
+
+
+def read_config(path: Path) -> Entry | None:
+    """A kubeconfig; None when there is none."""
+    content = read_text(path)
+    return None if content is None else read_mapping(content, path)
+
+
+def namespace_of(context: str | None, configs: list[Entry]) -> str | None:
+    """The namespace of a context, as kubectl has it; None for a context that does not exist."""
+    for each in (each for config in configs for each in dictionaries(config.get("contexts"))):
+        if each.get("name") == context:
+            settings = each.get("context")
+            return (text(settings, "namespace") if isinstance(settings, Mapping) else None) or (
+                DEFAULT_NAMESPACE
+            )
+    return None
+
+
+def dictionaries(value: object) -> Iterator[Entry]:
+    """The objects of a list in a file."""
+    for each in value if isinstance(value, list) else ():
+        if isinstance(each, Mapping):
+            yield each
