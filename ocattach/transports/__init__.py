@@ -9,6 +9,7 @@ from ocattach.transports.base import Ask, TransportHandler
 HANDLERS = {
     "docker": "ocattach.transports.docker:DockerTransport",
     "http": "ocattach.transports.http:HTTPTransport",
+    "k8s": "ocattach.transports.kubernetes:KubernetesTransport",
     "local": "ocattach.transports.local:LocalTransport",
     "podman": "ocattach.transports.podman:PodmanTransport",
     "ssh": "ocattach.transports.ssh:SSHTransport",

@@ -86,9 +86,10 @@ def test_an_environment_that_is_not_there_is_named_with_what_to_do(environment: 
     with open_handler(spec, ask=ask_nobody, timeout=10) as handler, pytest.raises(UnreachableError) as raised:
         handler.check_available()
 
-    assert (environment.missing.get("container") or environment.missing["host"]) in raised.value.message
+    names = [environment.missing[key] for key in ("container", "host", "pod") if key in environment.missing]
+    assert names[0] in raised.value.message
     assert raised.value.hint
-    if environment.entry["transport"] == "docker":
+    if environment.entry["transport"] in {"docker", "k8s"}:
         assert isinstance(raised.value, EnvironmentNotFoundError)
         assert "frontend-app" in raised.value.hint
 

@@ -8,6 +8,7 @@ from collections.abc import Mapping
 from tests.environments.docker import docker_environment
 from tests.environments.environment import Environment, Make, starts_daemons
 from tests.environments.http import http_environment
+from tests.environments.kubernetes import kubernetes_environment
 from tests.environments.local import local_environment
 from tests.environments.podman import podman_environment
 from tests.environments.ssh import ssh_environment
@@ -20,6 +21,7 @@ ENVIRONMENTS: Mapping[str, Make] = {
     "http": http_environment(),
     "https": http_environment(gateway=True),
     "https-header": http_environment(gateway=True, wants_key=True),
+    "k8s": kubernetes_environment,
     "local": local_environment,
     "podman": podman_environment("podman_engine"),
     "podman-rootless": podman_environment("rootless_podman_engine"),

@@ -3,6 +3,7 @@
 import itertools
 from collections.abc import Iterator
 from contextlib import contextmanager
+from urllib.parse import urlsplit
 
 import pytest
 
@@ -31,6 +32,10 @@ def kubernetes_environment(request: pytest.FixtureRequest) -> Iterator[Environme
             variables={
                 **user_environment(laptop, programs(laptop)),
                 "KUBECONFIG": str(cluster.kubeconfig),
+                # A proxy counts for clusters, as it does with kubectl; who has one excepts what is near.
+                **dict.fromkeys(
+                    ("NO_PROXY", "no_proxy"), urlsplit(cluster.server()["server"]).hostname or ""
+                ),
             },
             workdir="/work",
             home=pod.path("/root"),

@@ -9,7 +9,14 @@ import pytest
 SDKS = {"docker", "kubernetes", "paramiko"}
 SLOW = {*SDKS, "asyncio", "rich", "yaml"}
 
-OWN_SDK = {"docker": {"docker"}, "http": set(), "local": set(), "podman": {"docker"}, "ssh": {"paramiko"}}
+OWN_SDK = {
+    "docker": {"docker"},
+    "http": set(),
+    "kubernetes": {"kubernetes"},
+    "local": set(),
+    "podman": {"docker"},
+    "ssh": {"paramiko"},
+}
 """The SDKs that a transport may import."""
 
 

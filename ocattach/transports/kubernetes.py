@@ -1,0 +1,265 @@
+"""Pods of a Kubernetes cluster, through its API server."""
+
+import json
+import time
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import closing
+from os import environ
+from typing import TYPE_CHECKING
+
+from ocattach.config.spec import ConnectionSpec
+from ocattach.config.suggestion import closest
+from ocattach.config.targets.kubernetes import KubernetesTarget
+from ocattach.daemon import DaemonStatus
+from ocattach.errors import (
+    ConnectionLostError,
+    EnvironmentNotFoundError,
+    EnvironmentNotRunningError,
+    OcattachError,
+    TimedOutError,
+    UnreachableError,
+    UsageError,
+)
+from ocattach.execution import CommandResult, Stream
+from ocattach.transports.base import Ask, Availability
+from ocattach.transports.command import CommandTransport
+from ocattach.transports.kubernetes_channels import (
+    COMMAND,
+    FORWARDED_PORT,
+    STATUS,
+    STDERR,
+    STDOUT,
+    Channels,
+    ChannelStream,
+    exchange,
+)
+from ocattach.transports.kubernetes_cluster import Cluster, ForbiddenError, NotFoundError
+from ocattach.transports.kubernetes_forward import find_daemon
+from ocattach.transports.kubernetes_memory import last_pod, remember_pod
+from ocattach.transports.kubernetes_pods import Choice, LastPod, Pod, choose, selector_text
+
+if TYPE_CHECKING:
+    from ocattach.tunnel.route import Route
+    from ocattach.tunnel.tunnel import Tunnel
+
+FED = 'count=$1; shift; head -c "$count" | "$@"'
+"""Gives a command so many bytes and then the end of its input, which clusters before 1.30 cannot convey."""
+
+NOT_FOUND_TEXTS = ("executable file not found", "no such file or directory", "not found in $PATH")
+NOT_EXECUTABLE_TEXT = "permission denied"
+"""How the runtimes (runc, crun) word it; the cluster gives no exit code then."""
+
+
+class KubernetesTransport(CommandTransport):
+    """A container of a pod; commands run by `exec`, nothing has to be exposed by a service or installed there.
+
+    Where exec is forbidden and forwarding ports is not, a daemon that already runs on a known port is used.
+    """
+
+    scheme = "k8s"
+
+    def __init__(self, spec: ConnectionSpec, *, ask: Ask, timeout: float = 60) -> None:
+        super().__init__(spec, ask=ask, timeout=timeout)
+        if not isinstance(spec.target, KubernetesTarget):
+            raise TypeError(spec.target)
+        self._target = spec.target.settled(environ)
+        self._cluster: Cluster | None = None
+        self._choice: Choice | None = None
+        self._exec_forbidden: ForbiddenError | None = None
+
+    @property
+    def place(self) -> str:
+        return f"pod {self._choice.pod.name}" if self._choice else self._target.name
+
+    @property
+    def cluster(self) -> Cluster:
+        """The connection to the API server, opened on first use."""
+        if self._cluster is None:
+            self._cluster = Cluster(self._target, timeout=self.timeout)
+        return self._cluster
+
+    @property
+    def chosen(self) -> Choice:
+        """The pod and container in use, looked for on first use."""
+        if self._choice is None:
+            self.check_available()
+        if self._choice is None:
+            raise EnvironmentNotFoundError(f"There is no {self._target.name}")
+        return self._choice
+
+    def check_available(self) -> Availability:
+        pods = self.pods()
+        last = last_pod(self.spec.link_key())
+        try:
+            self._choice = choose(pods, self._target.container, last)
+        except EnvironmentNotRunningError as trouble:
+            trouble.hint = f"Try: {self.cluster.kubectl(*trouble.hint.split(' '))}"
+            raise
+        return Availability(self._choice.summary(last, pods))
+
+    def pods(self) -> list[Pod]:
+        """The pods that the connection may mean. Raises EnvironmentNotFoundError when there are none."""
+        target, cluster = self._target, self.cluster
+        try:
+            if target.pod is not None:
+                return [Pod.from_json(cluster.get(cluster.path("pods", target.pod)))]
+            selector = target.selector or self.owned_selector()
+        except NotFoundError as error:
+            raise self.not_found(error) from error
+        found = cluster.get(cluster.path("pods"), labelSelector=selector)["items"]
+        if not found:
+            raise EnvironmentNotFoundError(
+                f"{target.name} has no pods in namespace {cluster.namespace}",
+                hint=f"Try: {cluster.kubectl('get', 'pods', '--selector', selector)}",
+            )
+        return [Pod.from_json(each) for each in found]
+
+    def owned_selector(self) -> str:
+        """The selector of the deployment or stateful set."""
+        owner = self._target.deployment or self._target.statefulset or ""
+        path = self.cluster.path(f"{self._target.kind}s", owner, group="apis/apps/v1")
+        return selector_text(self.cluster.get(path)["spec"]["selector"])
+
+    def not_found(self, error: NotFoundError) -> EnvironmentNotFoundError:
+        """The cluster has no such thing; say which there are that look like it, or that the namespace is wrong."""
+        target, cluster = self._target, self.cluster
+        group, kind = ("api/v1", "pods") if target.pod else ("apis/apps/v1", f"{target.kind}s")
+        wanted = target.pod or target.deployment or target.statefulset or ""
+        missing = f"There is no {target.name} in namespace {cluster.namespace}"
+        hint = f"Try: {cluster.kubectl('get', kind)}"
+        try:
+            found = cluster.get(cluster.path(kind, group=group))["items"]
+            if not found:
+                cluster.get(f"/api/v1/namespaces/{cluster.namespace}")
+        except NotFoundError:
+            return EnvironmentNotFoundError(
+                f"The cluster has no namespace {cluster.namespace}",
+                hint="Name another with --namespace; see which there are: kubectl get namespaces",
+            )
+        except OcattachError:  # who may not list can still be told what was missing
+            return EnvironmentNotFoundError(f"{missing} ({error.message})", hint=hint)
+        near = closest(wanted, [str(each["metadata"]["name"]) for each in found])
+        question = f"Did you mean {' or '.join(near)}? " if near else ""
+        return EnvironmentNotFoundError(missing, hint=f"{question}{hint}")
+
+    def run(self, argv: Sequence[str], *, stdin: bytes = b"", timeout: float) -> CommandResult:
+        deadline = time.monotonic() + timeout
+        fed = ["sh", "-c", FED, "sh", str(len(stdin)), *argv] if stdin else list(argv)
+        with closing(self.open_command(fed, stdin=bool(stdin))) as channels:
+            try:
+                output = exchange(channels, stdin, deadline)
+            except TimedOutError as error:
+                raise TimedOutError(
+                    f"A command in {self.place} did not end within {timeout:.0f} s"
+                ) from error
+        code, said = self.exit_code(output[STATUS])
+        if said and stdin:
+            raise UnreachableError(
+                f"There is no shell (sh) in {self.place}, which ocattach needs there: {said}",
+                hint="Use an image with a shell, such as busybox; or another container of the pod: --container",
+            )
+        return CommandResult(code, output[STDOUT], output[STDERR] or said.encode())
+
+    def exit_code(self, status: bytes) -> tuple[int, str]:
+        """The exit code of a command that ended, or that of a shell for one that was not run, and why it was not."""
+        if not status:
+            raise ConnectionLostError(f"The connection to {self.place} ended while a command ran")
+        record = json.loads(status)
+        if record.get("status") == "Success":
+            return 0, ""
+        for cause in (record.get("details") or {}).get("causes") or []:
+            if cause.get("reason") == "ExitCode":
+                return int(cause["message"]), ""
+        message = str(record.get("message"))
+        if any(text in message for text in NOT_FOUND_TEXTS):
+            return 127, message
+        if NOT_EXECUTABLE_TEXT in message:
+            return 126, message
+        raise ConnectionLostError(f"The cluster could not run a command in {self.place}: {message}")
+
+    def open_stream(self, argv: Sequence[str]) -> Stream:
+        return ChannelStream(self.open_command(argv, stdin=True), COMMAND)
+
+    def open_command(self, argv: Sequence[str], *, stdin: bool) -> Channels:
+        """Start a command."""
+        query = [("command", word) for word in argv]
+        query += [("container", self.chosen.container), ("stdin", str(stdin).lower())]
+        return self.open_channels("exec", [*query, ("stdout", "true"), ("stderr", "true")])
+
+    def open_channels(self, what: str, query: Sequence[tuple[str, str]]) -> Channels:
+        """A WebSocket to the pod."""
+        pod = self.chosen.pod.name
+        try:
+            return self.cluster.open_channels(self.cluster.path("pods", pod, what), query)
+        except NotFoundError as error:
+            self._choice = None
+            raise EnvironmentNotFoundError(
+                f"Pod {pod} is gone: {error.message}", hint=f"Try: {self.cluster.kubectl('get', 'pods')}"
+            ) from error
+
+    def check_daemon_running(self) -> DaemonStatus:
+        self._exec_forbidden = None
+        try:
+            return super().check_daemon_running()
+        except ForbiddenError as forbidden:
+            self._exec_forbidden = forbidden
+        return self.forwarded_daemon(self._exec_forbidden)
+
+    def start_daemon(self) -> DaemonStatus:
+        if self._exec_forbidden is not None:
+            raise self._exec_forbidden
+        return super().start_daemon()
+
+    def forwarded_daemon(self, forbidden: ForbiddenError) -> DaemonStatus:
+        """The daemon on the connection's port, by forwarding that port: the way without exec."""
+        port = self.spec.daemon_port
+        if port is None:
+            raise ForbiddenError(
+                forbidden.message,
+                hint="If a daemon runs there already, name its port in the connection: port. "
+                + forbidden.hint,
+            )
+        if self.spec.workdir and not self.spec.workdir.startswith("/"):
+            raise UsageError(
+                f"What {self.spec.workdir} is in {self.place} cannot be found out: {forbidden.message}",
+                hint="Name an absolute directory with --workdir",
+            )
+        try:
+            self.dial(port).close()
+        except ForbiddenError as second:
+            raise ForbiddenError(f"{forbidden.message}; {second.message}", hint=forbidden.hint) from second
+        with self.tunnel(port, self.forward_routes()) as tunnel:
+            daemon = find_daemon(tunnel.url, port, place=self.place, ask=self.ask)
+        return DaemonStatus(running=daemon is not None, daemon=daemon)
+
+    def dial(self, port: int) -> Stream:
+        """A connection to a port of the pod; several threads may dial at once.
+
+        Raises ConnectionLostError when the pod is gone.
+        """
+        try:
+            channels = self.open_channels("portforward", [("ports", str(port))])
+        except (EnvironmentNotFoundError, UnreachableError) as error:
+            raise ConnectionLostError(error.message, hint=error.hint) from error
+        return ChannelStream(channels, FORWARDED_PORT)
+
+    def forward_routes(self) -> Iterator[Callable[[], "Route"]]:
+        """Ports forwarded by the cluster."""
+        from ocattach.tunnel.route import DialRoute  # noqa: PLC0415 - see `import_tunnel`
+
+        yield lambda: DialRoute("port-forward", self.dial)
+
+    def connect(self, remote_port: int) -> "Tunnel":
+        if self._exec_forbidden is not None:
+            tunnel = self.tunnel(remote_port, self.forward_routes())
+        else:
+            tunnel = super().connect(remote_port)
+        pod = self.chosen.pod
+        remember_pod(self.spec.link_key(), LastPod(pod.name, pod.uid))
+        return tunnel
+
+    def disconnect(self) -> None:
+        super().disconnect()
+        if self._cluster is not None:
+            self._cluster.close()
+            self._cluster = None

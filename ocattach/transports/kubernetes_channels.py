@@ -1,0 +1,269 @@
+"""The WebSockets on which a cluster carries commands and ports: messages that begin with the number of a channel.
+
+One thread does all reading and writing of one: an OpenSSL connection must not be used by two at once.
+"""
+
+import select
+import socket
+import ssl
+import threading
+import time
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+from websocket import ABNF, WebSocket, WebSocketException
+
+from ocattach.errors import ConnectionLostError, OcattachError, TimedOutError
+from ocattach.execution import Stream
+from ocattach.transports.pump import shut_down
+
+HALF_CLOSING = "v5.channel.k8s.io"
+"""The protocol that can end one channel, by a message on channel 255; kubelets before 1.30 speak v4."""
+
+CLOSE_CHANNEL = 255
+STDIN, STDOUT, STDERR, STATUS = range(4)
+PORT, PORT_ERROR = range(2)
+
+CHUNK = 64 * 1024
+HIGH = 256 * 1024
+"""Bytes that may wait on either side of a stream before no more are read."""
+
+LARGEST_OUTPUT = 64 * 1024 * 1024
+DIAGNOSIS = 4096
+QUIET_SECONDS = 60
+"""How long a port whose input has ended may be silent. That end cannot be told to the other side in v4, so that a
+client that has gone looks like one that still waits."""
+
+JOIN_SECONDS = 5
+WOULD_BLOCK = (BlockingIOError, ssl.SSLWantReadError, ssl.SSLWantWriteError)
+
+
+class Channels:
+    """The messages of one WebSocket; nothing here blocks."""
+
+    def __init__(self, websocket: WebSocket) -> None:
+        self.half_closing = websocket.subprotocol == HALF_CLOSING
+        self.ended = False
+        """Whether the other side has said all it will say."""
+
+        self._websocket = websocket
+        if websocket.sock is None:
+            raise ConnectionLostError("The WebSocket is closed already")
+        self._socket: socket.socket = websocket.sock
+        self._socket.setblocking(False)
+        self._unsent = bytearray()
+        self._channel = 0
+
+    def fileno(self) -> int:
+        """The descriptor to wait on; what TLS has read already does not show there, so `receive` first."""
+        return self._socket.fileno()
+
+    @property
+    def unsent(self) -> int:
+        """How many bytes wait to be sent."""
+        return len(self._unsent)
+
+    def receive(self) -> tuple[int, bytes] | None:
+        """The next message, or part of one, and its channel; None when there is none now, or never again."""
+        while not self.ended:
+            try:
+                frame = self._websocket.frame_buffer.recv_frame()
+            except WOULD_BLOCK:
+                return None
+            except (OSError, WebSocketException):
+                self.ended = True
+                return None
+            data = bytes(frame.data)  # type: ignore[arg-type]  # what was received is never str
+            match frame.opcode:
+                case ABNF.OPCODE_BINARY | ABNF.OPCODE_TEXT if data:
+                    self._channel = data[0]
+                    return self._channel, data[1:]
+                case ABNF.OPCODE_CONT:
+                    return self._channel, data
+                case ABNF.OPCODE_PING:
+                    self._queue(data, ABNF.OPCODE_PONG)
+                case ABNF.OPCODE_CLOSE:
+                    self.ended = True
+        return None
+
+    def send(self, channel: int, data: bytes) -> None:
+        """Send a message, as much of it as can be sent now."""
+        self._queue(bytes([channel]) + data, ABNF.OPCODE_BINARY)
+
+    def _queue(self, data: bytes, opcode: int) -> None:
+        self._unsent += ABNF.create_frame(data, opcode).format()
+        self.flush()
+
+    def flush(self) -> None:
+        """Send what waits, as much of it as can be sent now."""
+        try:
+            while self._unsent:
+                del self._unsent[: self._socket.send(self._unsent)]
+        except WOULD_BLOCK:
+            return
+        except OSError:
+            self._unsent.clear()
+            self.ended = True
+
+    def end_input(self, channel: int) -> None:
+        """End one channel; only where `half_closing`."""
+        self.send(CLOSE_CHANNEL, bytes([channel]))
+
+    def close(self) -> None:
+        """Hang up, which ends the input of what runs there. Closing twice is harmless."""
+        if self._socket.fileno() >= 0:
+            self._queue(b"\x03\xe8", ABNF.OPCODE_CLOSE)  # 1000: normal closure (RFC 6455, 7.4.1)
+            self._socket.close()
+
+
+@dataclass(slots=True)
+class Output:
+    """What a command said."""
+
+    channels: Mapping[int, bytearray] = field(
+        default_factory=lambda: {STDOUT: bytearray(), STDERR: bytearray(), STATUS: bytearray()}
+    )
+
+    def take(self, channel: int, data: bytes) -> None:
+        """Keep a message. Raises OcattachError when it becomes too much."""
+        kept = self.channels.get(channel)
+        if kept is not None:
+            kept += data
+            if len(kept) > LARGEST_OUTPUT:
+                raise OcattachError(f"A command printed more than {LARGEST_OUTPUT // 2**20} MiB: given up")
+
+    def __getitem__(self, channel: int) -> bytes:
+        return bytes(self.channels[channel])
+
+
+def exchange(channels: Channels, stdin: bytes, deadline: float) -> Output:
+    """Send all of stdin while keeping what comes, until the command has ended."""
+    output = Output()
+    rest = memoryview(stdin)
+    while True:
+        while (message := channels.receive()) is not None:
+            output.take(*message)
+        while rest and channels.unsent < HIGH and not channels.ended:
+            channels.send(STDIN, bytes(rest[:CHUNK]))
+            rest = rest[CHUNK:]
+        channels.flush()
+        if channels.ended:
+            return output
+        left = deadline - time.monotonic()
+        if left <= 0:
+            raise TimedOutError("The command did not end in time")
+        poll = select.poll()
+        poll.register(channels, select.POLLIN | (select.POLLOUT if channels.unsent else 0))
+        poll.poll(left * 1000)
+
+
+@dataclass(frozen=True, slots=True)
+class Wiring:
+    """Which channels make up a stream."""
+
+    input: int
+    output: int
+    errors: frozenset[int]
+    greeted: bool = False
+    """Whether the first message of each channel is a greeting: the port's number."""
+
+
+COMMAND = Wiring(STDIN, STDOUT, frozenset({STDERR, STATUS}))
+FORWARDED_PORT = Wiring(PORT, PORT, frozenset({PORT_ERROR}), greeted=True)
+
+
+class ChannelStream(Stream):
+    """The channels of a command or of a port as a socket; a thread carries the bytes.
+
+    Where one channel cannot be ended by itself, the end of a command's input is the end of the stream.
+    """
+
+    def __init__(self, channels: Channels, wiring: Wiring) -> None:
+        self._channels, self._wiring = channels, wiring
+        self._outer, self._inner = socket.socketpair()
+        self._inner.setblocking(False)
+        self._greetings = {wiring.output, *wiring.errors} if wiring.greeted else set()
+        self._errors = bytearray()
+        self._backlog = bytearray()
+        self._reading = True
+        self._closing = False
+        self._thread = threading.Thread(target=self._carry, name="ocattach-kubernetes-stream", daemon=True)
+        self._thread.start()
+
+    @property
+    def socket(self) -> socket.socket:
+        return self._outer
+
+    def diagnosis(self) -> str:
+        return self._errors.decode(errors="replace").strip()
+
+    def close(self) -> None:
+        self._closing = True
+        shut_down(self._outer, socket.SHUT_RDWR)
+        if self._thread is not threading.current_thread():
+            self._thread.join(JOIN_SECONDS)
+        self._outer.close()
+
+    def _carry(self) -> None:
+        try:
+            while not self._closing:
+                self._carry_output()
+                self._carry_input()
+                if self._has_ended() or not self._wait():
+                    break
+        except OSError:
+            pass  # who held the other end has gone
+        finally:
+            self._channels.close()
+            self._inner.close()
+
+    def _carry_output(self) -> None:
+        while len(self._backlog) < HIGH and (message := self._channels.receive()) is not None:
+            channel, data = message
+            if channel in self._greetings:
+                self._greetings.discard(channel)
+            elif channel == self._wiring.output:
+                self._backlog += data
+            elif channel in self._wiring.errors and b'"status":"Success"' not in data:
+                self._errors += data
+                del self._errors[:-DIAGNOSIS]
+        try:
+            while self._backlog:
+                del self._backlog[: self._inner.send(self._backlog)]
+        except BlockingIOError:
+            return
+
+    def _carry_input(self) -> None:
+        while self._reading and self._channels.unsent < HIGH:
+            try:
+                data = self._inner.recv(CHUNK)
+            except BlockingIOError:
+                break
+            if data:
+                self._channels.send(self._wiring.input, data)
+            else:
+                self._end_input()
+        self._channels.flush()
+
+    def _end_input(self) -> None:
+        self._reading = False
+        if self._channels.half_closing:
+            self._channels.end_input(self._wiring.input)
+
+    def _has_ended(self) -> bool:
+        if self._channels.ended:
+            return not self._backlog
+        hanging_up = self._wiring is COMMAND and not self._channels.half_closing
+        return hanging_up and not self._reading and not self._channels.unsent
+
+    def _wait(self) -> bool:
+        """Wait until there is something to carry; False when there is nobody left to carry it to."""
+        poll = select.poll()
+        there = select.POLLIN if len(self._backlog) < HIGH else 0
+        if not self._channels.ended:
+            poll.register(self._channels, there | (select.POLLOUT if self._channels.unsent else 0))
+        here = select.POLLIN if self._reading and self._channels.unsent < HIGH else 0
+        poll.register(self._inner, here | (select.POLLOUT if self._backlog else 0))
+        happened = dict(poll.poll(None if self._reading else QUIET_SECONDS * 1000))
+        hung_up = happened.get(self._inner.fileno(), 0) & select.POLLHUP
+        return bool(happened) and (self._reading or not hung_up)

@@ -1,0 +1,150 @@
+"""How a cluster is reached and as whom, as the official client has it: kubeconfig, or the account of our own pod."""
+
+import json
+import os
+import subprocess
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import yaml
+from kubernetes.client import Configuration
+from kubernetes.config import ConfigException
+from kubernetes.config.exec_provider import ExecProvider
+from kubernetes.config.incluster_config import load_incluster_config
+from kubernetes.config.kube_config import FileOrData, KubeConfigLoader, KubeConfigMerger, parse_rfc3339
+
+from ocattach.config.suggestion import closest
+from ocattach.config.targets.kubernetes import SERVICE_HOST, kubeconfig_files
+from ocattach.errors import AuthenticationError, ConfigurationError, EnvironmentNotFoundError, TimedOutError
+
+PLUGIN_SECONDS = 60
+"""How long a plugin may take to come up with credentials; it may open a browser for that."""
+
+
+def load_configuration(context: str | None, directory: Path) -> Configuration:
+    """What is needed to reach the cluster of a context; keys that have to be files are put into the directory.
+
+    Raises ConfigurationError, EnvironmentNotFoundError for an unknown context, AuthenticationError for credentials
+    that cannot be had.
+    """
+    configuration = Configuration()
+    configuration.retries = False
+    files = [str(path) for path in kubeconfig_files(os.environ) if path.exists()]
+    try:
+        if not files and SERVICE_HOST in os.environ and context is None:
+            load_incluster_config(client_configuration=configuration)
+            return configuration
+        merger = KubeConfigMerger(os.pathsep.join(files))
+        if merger.config is None:
+            raise no_kubeconfig()
+        check_context(context, merger.config.value)
+        loader = ConfigLoader(
+            config_dict=merger.config,
+            active_context=context,
+            config_base_path=None,
+            config_persister=merger.save_changes,
+            temp_file_path=str(directory),
+        )
+        loader.load_and_set(configuration)
+    except (ConfigException, yaml.YAMLError, OSError, ValueError, TypeError, KeyError) as error:
+        # A kubeconfig holds keys: nothing that quotes it is shown.
+        what = str(error).splitlines()[0] if isinstance(error, ConfigException) else type(error).__name__
+        raise ConfigurationError(
+            f"The kubeconfig ({', '.join(files) or 'of this pod'}) cannot be used: {what}",
+            hint="Try: kubectl config view",
+        ) from None
+    return configuration
+
+
+def no_kubeconfig() -> ConfigurationError:
+    """The error for a machine that knows of no cluster."""
+    looked = ", ".join(str(path) for path in kubeconfig_files(os.environ))
+    return ConfigurationError(
+        f"There is no kubeconfig; looked for at: {looked}", hint="Set KUBECONFIG to the path of one"
+    )
+
+
+def check_context(context: str | None, config: Mapping[str, Any]) -> None:
+    """See that there is a context of that name."""
+    names = [str(entry["name"]) for entry in config.get("contexts") or []]
+    if context is None and not config.get("current-context"):
+        raise EnvironmentNotFoundError(
+            "The kubeconfig has no current context", hint=f"Name one with --context: {', '.join(names)}"
+        )
+    if context is not None and context not in names:
+        near = closest(context, names)
+        question = f"Did you mean {' or '.join(near)}? " if near else ""
+        raise EnvironmentNotFoundError(
+            f"The kubeconfig has no context {context}", hint=f"{question}Try: kubectl config get-contexts"
+        )
+
+
+class ConfigLoader(KubeConfigLoader):  # type: ignore[misc]
+    """The official loader, but for plugins: it would wait for one without end, and go on as nobody if it fails."""
+
+    def _load_from_exec_plugin(self) -> bool:
+        if "exec" not in self._user:
+            return False
+        base = self._get_base_path(self._cluster.path)
+        status = run_plugin(ExecProvider(self._user["exec"], base, self._cluster))
+        if "token" in status:
+            self.token = f"Bearer {status['token']}"
+        elif "clientCertificateData" in status and "clientKeyData" in status:
+            self.cert_file, self.key_file = (
+                FileOrData(
+                    status,
+                    None,
+                    data_key_name=key,
+                    base64_file_content=False,
+                    temp_file_path=self._temp_file_path,
+                ).as_file()
+                for key in ("clientCertificateData", "clientKeyData")
+            )
+        if status.get("expirationTimestamp"):
+            self.expiry = parse_rfc3339(status["expirationTimestamp"])
+        return True
+
+
+def run_plugin(plugin: ExecProvider) -> Mapping[str, Any]:
+    """The credentials that a plugin of the user's kubeconfig gives."""
+    name = plugin.args[0]
+    spec: dict[str, Any] = {"interactive": False}
+    if plugin.cluster:
+        spec["cluster"] = dict(plugin.cluster.value)
+    info = json.dumps({"apiVersion": plugin.api_version, "kind": "ExecCredential", "spec": spec})
+    try:
+        ended = subprocess.run(
+            plugin.args,
+            stdin=subprocess.DEVNULL,
+            capture_output=True,
+            cwd=plugin.cwd,
+            env={**plugin.env, "KUBERNETES_EXEC_INFO": info},
+            timeout=PLUGIN_SECONDS,
+            check=False,
+        )
+    except subprocess.TimeoutExpired:
+        raise TimedOutError(f"The credential plugin {name} did not end within {PLUGIN_SECONDS} s") from None
+    except OSError as error:
+        raise AuthenticationError(
+            f"The credential plugin {name} cannot be run: {error.strerror}",
+            hint="Install it, or correct the user in your kubeconfig: kubectl config view",
+        ) from error
+    if ended.returncode != 0:
+        said = ended.stderr.decode(errors="replace").strip().splitlines()
+        raise AuthenticationError(
+            f"The credential plugin {name} failed with exit code {ended.returncode}"
+            + (f": {said[-1]}" if said else ""),
+            hint="Log in anew, as with kubectl, and connect again",
+        )
+    try:
+        answer = json.loads(ended.stdout)
+        status: Mapping[str, Any] = answer["status"]
+        if answer["apiVersion"] == plugin.api_version and ("token" in status or "clientKeyData" in status):
+            return status
+    except (ValueError, TypeError, KeyError):
+        pass  # its output may hold a credential all the same: none of it is shown
+    raise AuthenticationError(
+        f"The credential plugin {name} gave no credentials of {plugin.api_version}",
+        hint="See what it is: kubectl config view",
+    )

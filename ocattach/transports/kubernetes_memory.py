@@ -1,0 +1,31 @@
+"""Which pod each connection led to last time: a small file for each."""
+
+import json
+import os
+from contextlib import suppress
+from pathlib import Path
+
+from ocattach.config.files import read_text, write_text
+from ocattach.config.paths import state_directory
+from ocattach.errors import OcattachError
+from ocattach.transports.kubernetes_pods import LastPod
+
+
+def last_pod(link_key: str) -> LastPod | None:
+    """The pod of last time; None for the first time, or where that cannot be read."""
+    with suppress(OcattachError, ValueError, TypeError, KeyError):
+        record = json.loads(read_text(pod_file(link_key)) or "{}")
+        return LastPod(str(record["name"]), str(record["uid"]))
+    return None
+
+
+def remember_pod(link_key: str, pod: LastPod) -> None:
+    """Remember a pod. Nobody is kept from working because this cannot be written."""
+    if last_pod(link_key) != pod:
+        with suppress(OcattachError):
+            write_text(pod_file(link_key), json.dumps({"name": pod.name, "uid": pod.uid}))
+
+
+def pod_file(link_key: str) -> Path:
+    """Where it is remembered."""
+    return state_directory(os.environ) / "pods" / link_key

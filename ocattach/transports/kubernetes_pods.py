@@ -1,0 +1,169 @@
+"""Pods as the cluster describes them: which one is meant, and why one cannot be used."""
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, Self
+
+from ocattach.errors import EnvironmentNotFoundError, EnvironmentNotRunningError, OcattachError, UsageError
+
+DEFAULT_CONTAINER = "kubectl.kubernetes.io/default-container"
+"""The annotation that names the container kubectl takes."""
+
+ENDED_PHASES = {"Succeeded": "has completed", "Failed": "has failed"}
+
+
+@dataclass(frozen=True, slots=True)
+class Pod:
+    """One pod at one moment."""
+
+    name: str
+    uid: str
+    created: str
+    phase: str
+    deleting: bool
+    ready: bool
+    containers: tuple[str, ...]
+    default_container: str | None
+    states: Mapping[str, Mapping[str, Any]]
+    """The state of each container: one of "running", "waiting" and "terminated", with its details."""
+
+    why: str
+    """What the cluster says of the pod as a whole, such as why no node takes it."""
+
+    @classmethod
+    def from_json(cls, found: Mapping[str, Any]) -> Self:
+        """A pod from what the API server answers."""
+        metadata, spec, status = found["metadata"], found["spec"], found.get("status") or {}
+        conditions = {each["type"]: each for each in status.get("conditions") or []}
+        scheduled = conditions.get("PodScheduled") or {}
+        said = scheduled if scheduled.get("status") == "False" else status
+        return cls(
+            name=metadata["name"],
+            uid=metadata["uid"],
+            created=metadata.get("creationTimestamp") or "",
+            phase=status.get("phase") or "Pending",
+            deleting="deletionTimestamp" in metadata,
+            ready=(conditions.get("Ready") or {}).get("status") == "True",
+            containers=tuple(each["name"] for each in spec["containers"]),
+            default_container=(metadata.get("annotations") or {}).get(DEFAULT_CONTAINER),
+            states={each["name"]: each.get("state") or {} for each in status.get("containerStatuses") or []},
+            why=": ".join(said[key] for key in ("reason", "message") if said.get(key)),
+        )
+
+    def container(self, wanted: str | None) -> str:
+        """The container to use. Raises UsageError with a choice where that is not clear."""
+        choice = ", ".join(f"--container {name}" for name in self.containers)
+        name = wanted or (self.containers[0] if len(self.containers) == 1 else self.default_container)
+        if name is None:
+            raise UsageError(f"Pod {self.name} has several containers", hint=f"Name one: {choice}")
+        if name not in self.containers:
+            raise UsageError(f"Pod {self.name} has no container {name}", hint=f"It has: {choice}")
+        return name
+
+    def trouble(self, container: str) -> OcattachError | None:
+        """Why no command can be run in one of its containers; None when it can. The hint follows "kubectl"."""
+        if self.deleting:
+            return EnvironmentNotRunningError(f"Pod {self.name} is being deleted", hint="get pods")
+        if self.phase in ENDED_PHASES:
+            code = self.states.get(container, {}).get("terminated", {}).get("exitCode")
+            how = f" (exit code {code})" if code is not None else f" ({self.why})" if self.why else ""
+            return EnvironmentNotRunningError(
+                f"Pod {self.name} {ENDED_PHASES[self.phase]}{how}", hint=f"logs {self.name} {container}"
+            )
+        state = self.states.get(container)
+        if state is None:
+            why = f": {self.why}" if self.why else ""
+            return EnvironmentNotRunningError(
+                f"Pod {self.name} is {self.phase.lower()}{why}", hint=f"describe pod {self.name}"
+            )
+        if "running" in state:
+            return None
+        return self._not_running(container, state)
+
+    def _not_running(self, container: str, state: Mapping[str, Any]) -> OcattachError:
+        where = f"Container {container} of pod {self.name}"
+        if "terminated" in state:
+            return EnvironmentNotRunningError(
+                f"{where} ended with exit code {state['terminated'].get('exitCode')}",
+                hint=f"logs {self.name} {container}",
+            )
+        waiting = state.get("waiting") or {}
+        reason = waiting.get("reason") or "waiting"
+        said = f": {waiting['message']}" if waiting.get("message") else ""
+        crashed = reason == "CrashLoopBackOff"
+        return EnvironmentNotRunningError(
+            f"{where} is not ready: {reason}{said}",
+            hint=f"logs --previous {self.name} {container}" if crashed else f"describe pod {self.name}",
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class Choice:
+    """The pod and the container to use, and how that came about."""
+
+    pod: Pod
+    container: str
+    of: int
+    """How many could have been used."""
+
+    by_memory: bool
+
+    def summary(self, last: "LastPod | None", there: Iterable[Pod]) -> str:
+        """What was chosen, as a progress line."""
+        what = f"Pod {self.pod.name}"
+        if len(self.pod.containers) > 1:
+            what += f", container {self.container},"
+        text = f"{what} is running"
+        if self.of > 1:
+            why = "used last time" if self.by_memory else "the oldest"
+            text += f" ({why} of {self.of} ready)"
+        if last is None or last.uid == self.pod.uid:
+            return text
+        if any(pod.uid == last.uid for pod in there):
+            return f"{text}; last time it was {last.name}, which cannot be used now"
+        return f"{text}; the environment is new: pod {last.name} of last time was replaced"
+
+
+@dataclass(frozen=True, slots=True)
+class LastPod:
+    """The pod that a connection led to last time."""
+
+    name: str
+    uid: str
+
+
+def choose(pods: Sequence[Pod], container: str | None, last: LastPod | None) -> Choice:
+    """The pod whose daemon is known, else the oldest that is ready, else the oldest that runs.
+
+    Raises the trouble of the oldest when none can be used.
+    """
+    ordered = sorted(pods, key=lambda pod: (pod.created, pod.name))
+    named = [(pod, pod.container(container)) for pod in ordered]
+    usable = [(pod, name) for pod, name in named if pod.trouble(name) is None]
+    if not usable:
+        raise next(trouble for pod, name in named if (trouble := pod.trouble(name)))
+    ready = [each for each in usable if each[0].ready] or usable
+    for pod, name in usable:
+        if last is not None and pod.uid == last.uid:
+            return Choice(pod, name, of=max(1, len(ready)), by_memory=True)
+    pod, name = ready[0]
+    return Choice(pod, name, of=len(ready), by_memory=False)
+
+
+def selector_text(selector: Mapping[str, Any]) -> str:
+    """The selector of a deployment or stateful set as the `labelSelector` of a request."""
+    parts = [f"{key}={value}" for key, value in (selector.get("matchLabels") or {}).items()]
+    for each in selector.get("matchExpressions") or []:
+        key, values = each["key"], f"({','.join(each.get('values') or [])})"
+        match each["operator"]:
+            case "In":
+                parts.append(f"{key} in {values}")
+            case "NotIn":
+                parts.append(f"{key} notin {values}")
+            case "Exists":
+                parts.append(key)
+            case "DoesNotExist":
+                parts.append(f"!{key}")
+            case other:
+                raise EnvironmentNotFoundError(f"The selector has an operator that is not known: {other}")
+    return ",".join(parts)

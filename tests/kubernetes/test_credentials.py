@@ -1,0 +1,129 @@
+"""As whom the cluster is asked: each way in which the official client finds that out."""
+
+import base64
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from tests.kubernetes.conftest import User, plugin
+from tests.rigs.kubernetes import EXEC, GET_PODS, KubernetesCluster
+
+
+def printing(status: dict[str, str]) -> str:
+    """A plugin that prints credentials."""
+    credential = {
+        "apiVersion": "client.authentication.k8s.io/v1",
+        "kind": "ExecCredential",
+        "status": status,
+    }
+    return f"echo {base64.b64encode(json.dumps(credential).encode()).decode()} | base64 -d"
+
+
+def test_a_plugin_gives_a_token(kubernetes_cluster: KubernetesCluster, user: User, workdir: Path) -> None:
+    account = json.loads(kubernetes_cluster.user("by-plugin", GET_PODS, EXEC, token=True).read_text())
+    credentials = {"token": account["users"][0]["user"]["token"]}
+    user.take(kubernetes_cluster.write_kubeconfig(workdir / "plugin", plugin(printing(credentials))))
+    with kubernetes_cluster.pod("by-plugin"):
+        assert user.handler(pod="by-plugin").run(["hostname"], timeout=10).stdout == b"by-plugin\n"
+
+
+def test_a_plugin_gives_a_certificate(
+    kubernetes_cluster: KubernetesCluster, user: User, workdir: Path
+) -> None:
+    identity = kubernetes_cluster.authority.client("by-certificate", "system:masters")
+    credentials = {
+        "clientCertificateData": identity.certificate.read_text(),
+        "clientKeyData": identity.key.read_text(),
+    }
+    user.take(kubernetes_cluster.write_kubeconfig(workdir / "plugin", plugin(printing(credentials))))
+    with kubernetes_cluster.pod("by-certificate"):
+        assert user.handler(pod="by-certificate").run(["hostname"], timeout=10).stdout == b"by-certificate\n"
+
+
+def test_keys_within_a_kubeconfig_leave_no_file_behind(
+    kubernetes_cluster: KubernetesCluster, user: User, workdir: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    identity = kubernetes_cluster.authority.client("embedded", "system:masters")
+    embedded = {
+        "client-certificate-data": base64.b64encode(identity.certificate.read_bytes()).decode(),
+        "client-key-data": base64.b64encode(identity.key.read_bytes()).decode(),
+    }
+    user.take(kubernetes_cluster.write_kubeconfig(workdir / "embedded", embedded))
+    files = workdir / "files"
+    files.mkdir()
+    monkeypatch.setattr("tempfile.tempdir", str(files))
+    with kubernetes_cluster.pod("embedded"):
+        handler = user.handler(pod="embedded")
+        assert handler.run(["hostname"], timeout=10).stdout == b"embedded\n"
+        (kept,) = files.iterdir()
+        assert kept.stat().st_mode & 0o777 == 0o700
+        handler.disconnect()
+
+    assert not list(files.iterdir())
+
+
+IN_A_POD = """
+mount -t tmpfs tmpfs /run
+mkdir -p /run/secrets/kubernetes.io/serviceaccount
+cd /run/secrets/kubernetes.io/serviceaccount
+printf %s "$1" >token; cp "$2" ca.crt; printf team-in >namespace
+shift 2
+exec "$@"
+"""
+"""What a kubelet puts into a pod, for a program in a mount namespace of its own."""
+
+ITSELF = """
+from ocattach.config.spec import ConnectionSpec
+from ocattach.transports import open_handler
+spec = ConnectionSpec.from_entry({"transport": "k8s", "pod": "neighbour"})
+with open_handler(spec, ask=print, timeout=30) as handler:
+    print(handler.run(["hostname"], timeout=10).stdout.decode())
+"""
+
+
+def test_within_a_pod_its_own_account_and_namespace_are_used(
+    kubernetes_cluster: KubernetesCluster, workdir: Path
+) -> None:
+    with (
+        kubernetes_cluster.namespace("team-in") as team,
+        kubernetes_cluster.pod("neighbour", namespace=team),
+    ):
+        config = json.loads(
+            kubernetes_cluster.user("inside", GET_PODS, EXEC, namespace=team, token=True).read_text()
+        )
+        token = config["users"][0]["user"]["token"]
+        address, _, port = kubernetes_cluster.url.removeprefix("https://").rpartition(":")
+        authority = str(kubernetes_cluster.authority.certificate)
+        variables = {name: value for name, value in os.environ.items() if name != "KUBECONFIG"}
+        done = subprocess.run(
+            [
+                "unshare",
+                "--mount",
+                "sh",
+                "-ec",
+                IN_A_POD,
+                "sh",
+                token,
+                authority,
+                sys.executable,
+                "-c",
+                ITSELF,
+            ],
+            env={
+                **variables,
+                "HOME": str(workdir),
+                "OCATTACH_STATE_DIR": str(workdir),
+                "KUBERNETES_SERVICE_HOST": address,
+                "KUBERNETES_SERVICE_PORT": port,
+            },
+            capture_output=True,
+            text=True,
+            check=False,
+            timeout=60,
+        )
+
+    assert done.stdout.strip() == "neighbour", done.stderr

@@ -1,0 +1,121 @@
+"""What a user may not do, and the way that is left."""
+
+import pytest
+
+from ocattach.errors import AuthenticationError, UsageError
+from ocattach.opencode.api import DaemonClient
+from ocattach.transports.base import Question
+from tests.kubernetes.conftest import User
+from tests.rigs.kubernetes import GET_PODS, PORT_FORWARD, KubernetesCluster
+
+PORT = 4099
+
+
+def test_without_exec_a_daemon_on_a_known_port_is_reached_by_port_forward(
+    kubernetes_cluster: KubernetesCluster, user: User
+) -> None:
+    questions = []
+    with kubernetes_cluster.pod("forwarded") as pod:
+        daemon = user.handler(pod=pod.name, port=PORT).start_daemon().daemon
+        assert daemon
+
+        def answer(question: Question) -> str:
+            questions.append(question)
+            return daemon.password if len(questions) > 1 else "mistyped"
+
+        user.take(kubernetes_cluster.user("forwarder", GET_PODS, PORT_FORWARD))
+        handler = user.handler(pod=pod.name, port=PORT, ask=answer)
+        handler.check_available()
+        found = handler.check_daemon_running().daemon
+        assert found
+        tunnel = handler.connect(PORT)
+        client = DaemonClient(tunnel.url, username=found.username, password=found.password)
+
+        assert client.await_ready("/work", timeout=30).startswith("1.")
+        assert tunnel.route_name == "port-forward"
+        assert all(question.secret and f"port {PORT}" in question.text for question in questions)
+        assert len(questions) == 2
+        refused = [
+            request
+            for request in kubernetes_cluster.requests()
+            if (request.user, request.resource) == ("forwarder", "pods/exec")
+        ]
+        assert len(refused) == 1
+
+
+def test_a_wrong_password_is_asked_for_three_times_at_most(
+    kubernetes_cluster: KubernetesCluster, user: User
+) -> None:
+    questions = []
+
+    def answer(question: Question) -> str:
+        questions.append(question)
+        return "wrong"
+
+    with kubernetes_cluster.pod("guarded") as pod:
+        user.handler(pod=pod.name, port=PORT).start_daemon()
+        user.take(kubernetes_cluster.user("guesser", GET_PODS, PORT_FORWARD))
+
+        with pytest.raises(AuthenticationError, match="does not accept that password"):
+            user.handler(pod=pod.name, port=PORT, ask=answer).check_daemon_running()
+    assert len(questions) == 3
+
+
+def test_without_exec_no_daemon_is_started_and_the_missing_verb_is_named(
+    kubernetes_cluster: KubernetesCluster, user: User
+) -> None:
+    with kubernetes_cluster.pod("idle") as pod:
+        user.take(kubernetes_cluster.user("looker", GET_PODS, PORT_FORWARD))
+        handler = user.handler(pod=pod.name, port=PORT)
+
+        assert not handler.check_daemon_running().running
+        with pytest.raises(AuthenticationError, match="looker may not get pods/exec in namespace default"):
+            handler.start_daemon()
+
+
+def test_without_exec_and_without_a_known_port_the_way_out_is_shown(
+    kubernetes_cluster: KubernetesCluster, user: User
+) -> None:
+    with kubernetes_cluster.pod("portless") as pod:
+        user.take(kubernetes_cluster.user("portless", GET_PODS, PORT_FORWARD))
+
+        with pytest.raises(AuthenticationError, match="may not get pods/exec") as raised:
+            user.handler(pod=pod.name).check_daemon_running()
+        assert "name its port in the connection" in raised.value.hint
+
+
+def test_with_neither_both_missing_verbs_are_named(kubernetes_cluster: KubernetesCluster, user: User) -> None:
+    with kubernetes_cluster.pod("closed") as pod:
+        user.take(kubernetes_cluster.user("outsider", GET_PODS))
+
+        with pytest.raises(AuthenticationError) as raised:
+            user.handler(pod=pod.name, port=PORT).check_daemon_running()
+    assert raised.value.exit_code == 4
+    assert raised.value.message == (
+        "outsider may not get pods/exec in namespace default; "
+        "outsider may not get pods/portforward in namespace default"
+    )
+    assert raised.value.hint.endswith("kubectl --context test --namespace default auth can-i get pods/exec")
+
+
+def test_a_home_directory_cannot_be_meant_where_nothing_may_be_run(
+    kubernetes_cluster: KubernetesCluster, user: User
+) -> None:
+    with kubernetes_cluster.pod("homeless") as pod:
+        user.take(kubernetes_cluster.user("homeless", GET_PODS, PORT_FORWARD))
+
+        with pytest.raises(UsageError, match="~/work"):
+            user.handler(pod=pod.name, port=PORT, workdir="~/work").check_daemon_running()
+
+
+def test_asking_what_is_allowed_costs_no_request_where_exec_is(
+    kubernetes_cluster: KubernetesCluster, user: User
+) -> None:
+    with kubernetes_cluster.pod("counted") as pod:
+        before = len(kubernetes_cluster.requests())
+        handler = user.handler(pod=pod.name)
+        handler.check_available()
+        handler.check_daemon_running()
+        asked = [request.resource for request in kubernetes_cluster.requests()[before:]]
+
+    assert asked == ["pods", "pods/exec"]
