@@ -7,6 +7,17 @@ Text that came from an environment may stand in a message: whoever prints it esc
 
 from collections.abc import Mapping
 
+LONGEST = 4000
+"""Characters of a message: an environment has its say in it, and no more than a screen of that is read."""
+
+
+def shortened(text: str) -> str:
+    """The text, with its middle left out where it is longer than anybody reads."""
+    if len(text) <= LONGEST:
+        return text
+    half = LONGEST // 2
+    return f"{text[:half]} … {text[-half:]}"
+
 
 class OcattachError(Exception):
     """Something the user should read; `str()` of it is one sentence without a traceback."""
@@ -18,9 +29,9 @@ class OcattachError(Exception):
     """What the process exits with, from the list in the README."""
 
     def __init__(self, message: str, *, hint: str = "") -> None:
-        super().__init__(message)
-        self.message = message
-        self.hint = hint
+        self.message = shortened(message)
+        super().__init__(self.message)
+        self.hint = shortened(hint)
 
     def to_json(self) -> dict[str, str | int]:
         """The error as one JSON object; the inverse of `from_json`."""

@@ -6,14 +6,12 @@ import sys
 import click
 
 from ocattach.errors import OcattachError
+from ocattach.printable import printable
 
 
 def escape(text: str) -> str:
     """The text without colours and with every control character written out: it cannot drive the terminal."""
-    return "".join(
-        character if character.isprintable() or character == "\n" else f"\\x{ord(character):02x}"
-        for character in click.unstyle(text)
-    )
+    return printable(click.unstyle(text))
 
 
 def say(text: str, *, colour: str | None = None, nl: bool = True) -> None:

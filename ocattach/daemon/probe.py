@@ -1,5 +1,6 @@
 """One look at an environment: its OpenCode, its working directory, the daemons that run there."""
 
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -7,6 +8,9 @@ from ocattach.daemon.places import Place, parse_place
 from ocattach.daemon.report import Report, RunCommand, parse_report, script_argv, script_input
 from ocattach.errors import ConnectionLostError
 
+NUMBER = re.compile(r"[0-9]{1,9}")
+CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f]")
+LAST_PORT = 65535
 WILDCARDS = {"00000000", "0" * 32}
 IPV6_LOOPBACK = "00000000000000000000000001000000"
 
@@ -98,7 +102,7 @@ def probe(run: RunCommand, request: ProbeRequest, *, timeout: float) -> Probe:
         home=report.first("home") or "/",
         unwritable=report.first("unwritable"),
         user_id=report.first("user") or "",
-        workdir=report.first("workdir"),
+        workdir=plain(report.first("workdir")),
         opencode=report.first("opencode"),
         tried=tuple(place for line in report.all("tried") if (place := parse_place(line))),
         path=report.first("path"),
@@ -117,7 +121,7 @@ def daemons(report: Report) -> tuple[FoundDaemon, ...]:
 def parse_daemon(fields: Sequence[str]) -> FoundDaemon | None:
     """A daemon from its line: origin, pid, port, address as /proc/net/tcp writes it, username, password."""
     match fields:
-        case [origin, pid, port, address, username, password] if pid.isdigit() and port.isdigit():
+        case [origin, pid, port, address, username, password] if NUMBER.fullmatch(pid) and is_port(port):
             return FoundDaemon(
                 pid=int(pid),
                 port=int(port),
@@ -128,6 +132,16 @@ def parse_daemon(fields: Sequence[str]) -> FoundDaemon | None:
             )
         case _:
             return None
+
+
+def plain(path: str | None) -> str | None:
+    """The path, unless it has control characters: it is shown by programs that would obey them."""
+    return None if path is None or CONTROL.search(path) else path
+
+
+def is_port(text: str) -> bool:
+    """Whether a word is the number of a port."""
+    return NUMBER.fullmatch(text) is not None and 0 < int(text) <= LAST_PORT
 
 
 def dial_address(hexadecimal: str) -> str:

@@ -77,7 +77,7 @@ def parse_report(result: CommandResult, *, script: str) -> Report:
     for line in result.stdout[:MAX_ANSWER].splitlines():
         if line.startswith(MARK) and b"=" in line:
             key, _, value = line[len(MARK) :].decode(errors="replace").partition("=")
-            values.setdefault(key, []).append(value)
+            values.setdefault(key, []).append(value.replace("\0", "\N{REPLACEMENT CHARACTER}"))
     if script not in values:
         said = (result.stderr or result.stdout)[-500:].decode(errors="replace").strip()
         raise ConnectionLostError(

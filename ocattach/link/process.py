@@ -16,6 +16,7 @@ from ocattach.config.spec import ConnectionSpec
 from ocattach.errors import AuthenticationError, OcattachError, UsageError
 from ocattach.link.environment import Environment
 from ocattach.link.files import LinkFiles, link_files
+from ocattach.link.log import start_log
 from ocattach.link.messages import PROTOCOL, Channel, HungUpError, Message
 from ocattach.transports.base import Question
 
@@ -181,10 +182,7 @@ def run(key: str, environ: Mapping[str, str]) -> int:
     from filelock import FileLock, Timeout  # noqa: PLC0415
 
     files = link_files(key, environ)
-    logging.basicConfig(
-        filename=files.log, level=logging.INFO, format="%(asctime)s %(levelname)s %(message)s"
-    )
-    files.log.chmod(0o600)
+    start_log(files.log)
     threading.excepthook = log_failure
     lock = FileLock(files.lock, mode=0o600)
     try:

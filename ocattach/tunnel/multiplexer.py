@@ -154,7 +154,8 @@ class Multiplexer(asyncio.Protocol):
         if frame.type is FrameType.PONG:
             self._end_ping(frame.payload)
         elif frame.type is FrameType.PING:
-            self._send(encode(Frame(FrameType.PONG, frame.stream, frame.payload)))
+            # An answer to each would pile up here for a relay that asks and does not read.
+            raise ConnectionLostError("The relay sent a ping, which is not for it to send.")
         elif frame.stream in self._channels:
             self._channels[frame.stream].receive(frame)
 
