@@ -18,8 +18,8 @@ PEAK = re.compile(r"VmHWM:\s+(\d+) kB")
 TIMEOUT = 12
 """Seconds, as ocattach is told."""
 
-PATIENCE = 40
-"""Seconds in which it must have ended: its own, what its commands have after that, and a busy machine's."""
+PATIENCE = 28
+"""Seconds more in which it must have ended: what its commands have after that, and a busy machine's."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,13 +47,13 @@ class Seen:
         return self.text.count("ocattach: ")
 
 
-def run(laptop: Laptop, *arguments: str) -> Seen:
+def run(laptop: Laptop, *arguments: str, timeout: int = TIMEOUT) -> Seen:
     """Run ocattach on a terminal to its end, and its link to its own."""
     near, far = pty.openpty()
     output, peak = b"", 0
-    deadline = time.monotonic() + PATIENCE
+    deadline = time.monotonic() + timeout + PATIENCE
     with subprocess.Popen(
-        [*OCATTACH, *arguments, "--timeout", str(TIMEOUT)],
+        [*OCATTACH, *arguments, "--timeout", str(timeout)],
         env=dict(laptop.variables),
         cwd=laptop.cwd,
         stdin=far,
@@ -67,7 +67,9 @@ def run(laptop: Laptop, *arguments: str) -> Seen:
                 output += chunk if chunk != b"\0" else b""
                 peak = max([peak, memory(process.pid), *(memory(link.pid) for link in laptop.links())])
                 if time.monotonic() > deadline:
-                    raise TimeoutError(f"ocattach did not end in {PATIENCE} s, and said: {output!r}")
+                    raise TimeoutError(
+                        f"ocattach did not end in {timeout + PATIENCE} s, and said: {output!r}"
+                    )
         finally:
             process.kill()
             os.close(near)

@@ -128,7 +128,10 @@ def by_path(**bodies: tuple[int, object]) -> Callable[[socket.socket], None]:
     """A daemon that answers each path, whose first word names it, with a status and JSON."""
 
     def answer(connection: socket.socket) -> None:
-        path = connection.recv(65536).split(b" ")[1].decode()
+        request = connection.recv(65536)
+        if not request:  # somebody only wanted to know whether anybody listens
+            return
+        path = request.split(b" ")[1].decode()
         status, content = next((bodies[name] for name in bodies if name in path), (404, {}))
         body = json.dumps(content).encode()
         head = f"HTTP/1.1 {status} X\r\nContent-Type: application/json\r\nContent-Length: {len(body)}\r\n\r\n"

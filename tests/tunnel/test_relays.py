@@ -215,6 +215,28 @@ def test_the_relay_ends_when_nobody_is_there_any_more(relay: list[str], opened: 
     stream.process.wait(timeout=10)
 
 
+def test_the_relay_ends_when_nothing_is_heard_for_too_long(relay: list[str], opened: ExitStack) -> None:
+    stream = ProcessStream([*relay, "0.5"])
+    opened.callback(stream.close)
+    servers.receive(stream.socket, len(BANNER))
+
+    assert stream.process.wait(timeout=30) == 0
+
+
+def test_the_relay_stays_while_something_is_heard(relay: list[str], opened: ExitStack) -> None:
+    stream = ProcessStream([*relay, "5"])
+    opened.callback(stream.close)
+    servers.receive(stream.socket, len(BANNER))
+    started = time.monotonic()
+    ping = encode(Frame(FrameType.PING, 0, b"x"))
+    while time.monotonic() - started < 7:
+        stream.socket.sendall(ping)
+        assert len(servers.receive(stream.socket, len(ping))) == len(ping)
+        time.sleep(0.2)
+
+    assert stream.process.poll() is None
+
+
 def test_the_round_trip_is_measured(open_tunnel: OpenTunnel) -> None:
     tunnel = open_tunnel(servers.free_port())
 
