@@ -4,7 +4,7 @@
 const fs = require("node:fs")
 const net = require("node:net")
 const [OPEN, OPENED, DATA, WINDOW, EOF, RESET, PING, PONG] = [1, 2, 3, 4, 5, 6, 7, 8]
-const HEADER = 9, LARGEST = 65536, CREDIT = 262144, GRANT = 65536, BACKLOG = 33554432, STALL = 20000
+const HEADER = 9, LARGEST = 65536, CREDIT = 262144, GRANT = 65536, BACKLOG = 33554432, STALL = 20000, RECEIVE = 131072
 const HOSTS = { __proto__: null, "127.0.0.1": ["127.0.0.1"], "::1": ["::1"], localhost: ["127.0.0.1", "::1"] }
 const SILENCE = (Number(process.argv[process.argv.length - 1]) || 90) * 1000 // an argument, in seconds, for tests
 const { stdin, stdout } = process
@@ -28,6 +28,29 @@ stdout.on("drain", () => {
   blocked = false
   for (const connection of connections.values()) connection.pump()
 })
+
+// Bun goes on reading, and lets nothing else happen, while each read fills its half a megabyte: no pause comes between.
+// From a receive buffer smaller than that no read does. Only a foreign function can set one (Bun 1.3).
+const mac = process.platform === "darwin"
+let setsockopt
+
+function findSetsockopt() {
+  const { dlopen } = require("bun:ffi")
+  const signature = { setsockopt: { args: ["i32", "i32", "i32", "ptr", "u32"], returns: "i32" } }
+  const musl = `libc.musl-${process.arch === "x64" ? "x86_64" : "aarch64"}.so.1`
+  for (const library of mac ? ["libSystem.dylib"] : ["libc.so.6", musl]) {
+    try {
+      return dlopen(library, signature).symbols.setsockopt
+    } catch {} // the other C library, or none that can be called: the buffer stays as it is
+  }
+  return () => {}
+}
+
+function narrow(socket) {
+  setsockopt ??= findSetsockopt()
+  const [level, option] = mac ? [0xffff, 0x1002] : [1, 8] // SOL_SOCKET, SO_RCVBUF
+  setsockopt(socket._handle?.fd ?? -1, level, option, new Int32Array([RECEIVE]), 4)
+}
 
 class Connection {
   constructor(id, port, hosts) {
@@ -110,6 +133,8 @@ class Connection {
     if (!bun) return this.socket.pause()
     if (this.holding) return
     this.holding = true
+    if (!this.narrowed) narrow(this.socket)
+    this.narrowed = true
     setImmediate(() => {
       this.holding = false
       if (!this.full() || (this.shut && this.backlog < BACKLOG)) return

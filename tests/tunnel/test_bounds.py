@@ -4,10 +4,10 @@ import socket
 import subprocess
 import sys
 import threading
-import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import IO
 
 import psutil
 
@@ -17,8 +17,17 @@ from tests.tunnel import servers
 CHECKOUT = Path(__file__).resolve().parents[2]
 MIB = 1 << 20
 MEMORY_LIMIT = 100 * MIB
-PACE = 0.001
-"""Seconds between two writes of a server that floods: nothing stops Bun while a server writes as fast as it reads."""
+FLOOD = """\
+import os, socket, threading
+def flood(connection):
+    while True:
+        os.write(1, b"%d\\n" % connection.send(bytes(1 << 20)))
+listener = socket.create_server(("127.0.0.1", 0))
+print(listener.getsockname()[1], flush=True)
+while True:
+    threading.Thread(target=flood, args=(listener.accept()[0],), daemon=True).start()
+"""
+"""A server that writes as fast as anybody reads, which takes a process of its own."""
 
 
 class Holder:
@@ -70,7 +79,6 @@ def test_readers_that_never_read_stall_nobody_and_cost_no_memory(relay: list[str
         if connection.recv(1) == b"f":
             while True:
                 sent[0] += connection.send(bytes(65536))
-                time.sleep(PACE)
         servers.echo(connection)
 
     with servers.server(flood_or_echo) as port, holder(relay, port) as held:
@@ -89,6 +97,34 @@ def test_readers_that_never_read_stall_nobody_and_cost_no_memory(relay: list[str
             client.close()
 
     assert max(memory) < MEMORY_LIMIT
+
+
+def test_a_server_that_writes_without_a_pause_to_readers_that_never_read_costs_no_memory(
+    relay: list[str],
+) -> None:
+    with subprocess.Popen([sys.executable, "-c", FLOOD], stdout=subprocess.PIPE) as server:
+        assert server.stdout is not None
+        lines = server.stdout
+        port = int(lines.readline())
+        with holder(relay, port) as held:
+            stuck = [held.connect() for _ in range(3)]
+            sent = [int(lines.readline())]
+            counting = threading.Thread(target=count, args=(lines, sent), daemon=True)
+            counting.start()
+            settled(lambda: sent[0])
+            memory = held.memory()
+            for client in stuck:
+                client.close()
+            server.kill()
+            counting.join()
+
+    assert max(memory) < MEMORY_LIMIT
+
+
+def count(lines: IO[bytes], sent: list[int]) -> None:
+    """Add up what the server says it wrote."""
+    for line in lines:
+        sent[0] += int(line)
 
 
 def test_servers_that_never_read_stall_nobody_and_cost_no_memory(relay: list[str]) -> None:
