@@ -4,6 +4,8 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 PYTEST_ARGS ?=
+# Processes that share the tests, which wait more than they work; 0: all in one.
+WORKERS ?= 3
 
 # An opencode of the user's own goes before the one that was fetched for the checkout.
 export PATH := $(PATH):$(CURDIR)/.tools/bin
@@ -25,7 +27,7 @@ test-tools: ## Install what the tests run against: engines, sshd, tmux, OpenCode
 
 test: test-tools ## Run all tests (PYTEST_ARGS="-k relay" for some); what is absent is skipped, with the reason
 	@$(MAKE) --no-print-directory $(VENV)/.development
-	$(BIN)/python -m pytest $(PYTEST_ARGS)
+	$(BIN)/python -m pytest -n $(WORKERS) --dist loadgroup $(PYTEST_ARGS)
 
 check: $(VENV)/.development ## Lint, format, types, layers
 	$(BIN)/ruff check

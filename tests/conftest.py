@@ -98,6 +98,21 @@ def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
         metafunc.parametrize("environment", names, indirect=True)
 
 
+@pytest.hookimpl(tryfirst=True)
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Where several processes share the work, let one have all that needs the same engine: each starts its own."""
+    for item in items:
+        item.add_marker(pytest.mark.xdist_group(engine_of(item)))
+
+
+def engine_of(item: pytest.Item) -> str:
+    """What a test shares with others: a cluster, which is slow to start, an environment, else the module's fixtures."""
+    environment = getattr(item, "callspec", None) and item.callspec.params.get("environment")  # type: ignore[attr-defined]
+    if environment == "k8s" or "kubernetes_cluster" in getattr(item, "fixturenames", ()):
+        return "k8s"
+    return str(environment or item.path.name)
+
+
 @pytest.fixture
 def environment(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> Iterator[Environment]:
     """The environment of that name; nobody has worked in it, and this process sees what the user's laptop has."""
