@@ -16,7 +16,7 @@ MAX_OUTPUT = 8 * 1024 * 1024
 def check_output(size: int, place: str) -> None:
     """See, whenever more has come, that a command's output may still be collected.
 
-    `size` is that of stdout and stderr together, what is skipped included. Raises TooMuchOutputError; the caller
+    `size` is that of stdout and stderr together, as far as they are kept. Raises TooMuchOutputError; the caller
     then ends the command, or where that cannot be done its connection.
     """
     if size > MAX_OUTPUT:

@@ -9,7 +9,7 @@ from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING
 
 from ocattach.errors import ConnectionLostError, OcattachError, TimedOutError
-from ocattach.execution import CommandResult, Stream
+from ocattach.execution import MAX_OUTPUT, CommandResult, Stream, check_output
 from ocattach.transports.pump import CHUNK, Pump
 
 if TYPE_CHECKING:
@@ -24,8 +24,6 @@ DIAGNOSIS = 4096
 SHOWN = 500
 """Bytes of a login shell's own words that an error shows."""
 
-MEBIBYTE = 1024 * 1024
-MAX_OUTPUT = 64 * MEBIBYTE
 JOIN_SECONDS = 5
 
 
@@ -52,7 +50,6 @@ class Output:
         self.before = bytearray()
         """The end of what came before the mark."""
         self.begun = not marked
-        self.is_too_much = False
 
     def feed(self, data: bytes) -> None:
         """Take what came. Raises EOFError when it is more than can be kept."""
@@ -64,16 +61,15 @@ class Output:
             data = bytes(after)
         self.content += data
         if len(self.content) > MAX_OUTPUT:
-            self.is_too_much = True
             raise EOFError
 
-    def collect(self, receive: Callable[[int], bytes]) -> None:
-        """Take everything until the end."""
+    def collect(self, receive: Callable[[int], bytes], hang_up: Callable[[], None]) -> None:
+        """Take everything until the end, or hang up when it is too much."""
         try:
             while data := receive(CHUNK):
                 self.feed(data)
         except (OSError, EOFError):
-            return
+            hang_up()
 
 
 class CommandExchange:
@@ -90,7 +86,12 @@ class CommandExchange:
         self._stdout, self._stderr = Output(marked=True), Output(marked=False)
         self._feeder = threading.Thread(target=self._feed, name="ocattach-ssh-stdin", daemon=True)
         self._collectors = [
-            threading.Thread(target=output.collect, args=(receive,), name=f"ocattach-ssh-{name}", daemon=True)
+            threading.Thread(
+                target=output.collect,
+                args=(receive, channel.close),
+                name=f"ocattach-ssh-{name}",
+                daemon=True,
+            )
             for name, output, receive in (
                 ("stdout", self._stdout, channel.recv),
                 ("stderr", self._stderr, channel.recv_stderr),
@@ -105,21 +106,18 @@ class CommandExchange:
             return
 
     def result(self, place: str) -> CommandResult:
-        """The outcome. Raises TimedOutError, and ends the command's channel, when it takes too long."""
+        """The outcome; the command's channel is ended. Raises TimedOutError, or TooMuchOutputError."""
         threads = [self._feeder, *self._collectors]
         for thread in threads:
             thread.start()
         for thread in self._collectors:
             thread.join(self._left)
-            if self._is_flooded:
-                break
         ended = not any(thread.is_alive() for thread in self._collectors)
         ended = ended and self._channel.status_event.wait(max(0.1, self._left))
         self._channel.close()
         for thread in threads:
             thread.join()
-        if self._is_flooded:
-            raise OcattachError(f"A command on {place} printed more than {MAX_OUTPUT // MEBIBYTE} MiB")
+        check_output(len(self._stdout.content) + len(self._stderr.content), place)
         if not ended:
             raise TimedOutError(
                 f"A command on {place} did not end within {self._timeout:.0f} s{self._said_instead}"
@@ -129,10 +127,6 @@ class CommandExchange:
     @property
     def _left(self) -> float:
         return max(0, self._deadline - time.monotonic())
-
-    @property
-    def _is_flooded(self) -> bool:
-        return self._stdout.is_too_much or self._stderr.is_too_much
 
     @property
     def _said_instead(self) -> str:

@@ -3,7 +3,7 @@
 import pytest
 
 from ocattach.errors import ConnectionLostError, OcattachError, TimedOutError
-from ocattach.transports.ssh_command import MAX_OUTPUT
+from ocattach.execution import MAX_OUTPUT
 from tests.contract.servers import echo, send_and_receive, serve
 from tests.contract.test_commands import ARGUMENTS
 from tests.rigs.availability import need
