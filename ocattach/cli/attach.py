@@ -39,7 +39,7 @@ def attach(options: Options) -> None:
         say(f"Daemon: OpenCode {attachment.version}, port {attachment.port}{pid} there")
         for lack in shortcomings(attachment.version):
             say(f"OpenCode {attachment.version} there: {lack}")
-        log = f"log {link_files(spec.link_key(), os.environ).log}"
+        log = f"log {link_files(spec.link_key(os.environ), os.environ).log}"
         say(f"Link: {attachment.url}, {log}" if spec.target.needs_link else f"No link: {attachment.url}")
     if client is None:
         print_attachment(options, spec, attachment)

@@ -135,7 +135,7 @@ def disconnect(options: Options) -> None:
         report(options, f"Ended {count} link{'' if count == 1 else 's'}", {"disconnected": count})
         return
     spec = named(options, "--disconnect")
-    ended = end_link(spec.link_key(), os.environ)
+    ended = end_link(spec.link_key(os.environ), os.environ)
     report(
         options,
         f"Disconnected {options.target}" if ended else f"{options.target} was not connected",

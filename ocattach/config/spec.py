@@ -157,7 +157,7 @@ class ConnectionSpec:
         }
         return json.dumps({"name": self.name, "source": source, "entry": self.to_entry()})
 
-    def identity(self) -> str:
+    def identity(self, environ: Mapping[str, str] = os.environ) -> str:
         """What makes the environment and its daemon the same, as text that may hold secrets.
 
         Neither the name nor the directory counts: one link and one daemon serve all directories.
@@ -168,14 +168,15 @@ class ConnectionSpec:
                 "target": self.target.to_entry(),
                 "daemon_port": self.daemon_port,
                 "opencode": self.opencode,
+                "surroundings": {name: environ[name] for name in self.target.surroundings if name in environ},
             }
         )
 
-    def link_key(self) -> str:
+    def link_key(self, environ: Mapping[str, str] = os.environ) -> str:
         """The identity as a short file name."""
         from hashlib import sha256  # noqa: PLC0415 - links only
 
-        return sha256(self.identity().encode()).hexdigest()[:LINK_KEY_LENGTH]
+        return sha256(self.identity(environ).encode()).hexdigest()[:LINK_KEY_LENGTH]
 
     def display(self) -> str:
         """The connection as people see it: docker://frontend-app:/app."""

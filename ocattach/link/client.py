@@ -109,7 +109,7 @@ def stop_daemon(
 
         return direct.stop_daemon(spec, foreground, force=force, timeout=timeout)
     answer = ask(spec, {"do": "stop", "force": force}, foreground, environ, timeout=timeout)
-    await_end(link_files(spec.link_key(), environ))
+    await_end(link_files(spec.link_key(environ), environ))
     stopped: int | None = answer["stopped"]
     return stopped
 
@@ -125,7 +125,7 @@ def ask(
     """The answer of the environment's link, which is started when there is none."""
     message = {**message, "protocol": PROTOCOL, "spec": spec.to_json(), "timeout": timeout}
     deadline = time.monotonic() + timeout + GRACE_SECONDS
-    files = link_files(spec.link_key(), environ)
+    files = link_files(spec.link_key(environ), environ)
     hung_up = 0
     while time.monotonic() < deadline and hung_up < TRIES:
         channel = connect(files) or start_link(spec, files, environ)
@@ -166,7 +166,7 @@ def start_link(spec: ConnectionSpec, files: LinkFiles, environ: Mapping[str, str
 
     private_directory(files.log.parent)
     with subprocess.Popen(
-        [sys.executable, "-P", "-m", "ocattach.link", spec.link_key()],
+        [sys.executable, "-P", "-m", "ocattach.link", spec.link_key(environ)],
         stdin=subprocess.DEVNULL,
         stdout=subprocess.PIPE,
         stderr=subprocess.DEVNULL,

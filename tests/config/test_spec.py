@@ -140,6 +140,16 @@ def test_a_chosen_daemon_has_a_link_of_its_own() -> None:
     assert len({spec.link_key() for spec in specs}) == 3
 
 
+@pytest.mark.parametrize(
+    ("uri", "variable"), [("k8s://api?context=default", "KUBECONFIG"), ("local://", "HOME")]
+)
+def test_what_is_another_environment_elsewhere_has_a_link_of_its_own(uri: str, variable: str) -> None:
+    spec = spec_of(uri)
+
+    assert spec.link_key({variable: "/one"}) == spec.link_key({variable: "/one", "LANG": "C"})
+    assert spec.link_key({variable: "/one"}) != spec.link_key({variable: "/other"})
+
+
 def test_the_key_of_a_link_is_a_short_file_name() -> None:
     key = spec_of("docker://c").link_key()
 

@@ -27,6 +27,9 @@ class Target(ABC):
     user_only_keys: ClassVar[frozenset[str]] = frozenset()
     """Keys that a project's file, which others write, may not set."""
 
+    surroundings: ClassVar[tuple[str, ...]] = ()
+    """Names of variables of this machine by which the same target can be another environment, or have other daemons."""
+
     options: ClassVar[Mapping[str, str]] = {}
     """Which options of the command line it knows, and the key that each sets."""
 

@@ -46,6 +46,9 @@ class KubernetesTarget(Target):
     """Which of the pod's containers; None for its default."""
 
     scheme: ClassVar[str] = "k8s"
+    surroundings: ClassVar[tuple[str, ...]] = ("KUBECONFIG",)
+    """Contexts of two files may have the same name: k3s calls each of its own "default"."""
+
     keys: ClassVar[tuple[str, ...]] = (*KINDS, *QUERY_KEYS)
     options: ClassVar[Mapping[str, str]] = {key: key for key in QUERY_KEYS}
 
