@@ -68,8 +68,8 @@ class Account:
         document: dict[str, Any] = json.loads(ran.stdout)
         return document
 
-    def processes(self, *words: str) -> list[psutil.Process]:
-        """The account's processes with these arguments, those of its test engine left out."""
+    def processes(self, *words: str, program: str = "") -> list[psutil.Process]:
+        """The account's processes of a program with these arguments, those of its test engine left out."""
         found = []
         for process in psutil.process_iter():
             try:
@@ -77,13 +77,13 @@ class Account:
                 is_ours = process.environ().get("OCATTACH_RUNTIME_DIR") == str(self.runtime)
             except (psutil.Error, OSError):
                 continue
-            if is_ours and set(words) <= set(argv):
+            if is_ours and argv and program in argv[0] and set(words) <= set(argv):
                 found.append(process)
         return found
 
     def services(self) -> list[psutil.Process]:
         """The podman services that were started from here."""
-        return [process for process in self.processes(*SERVICE) if "podman" in process.cmdline()[0]]
+        return self.processes(*SERVICE, program="podman")
 
     def links(self) -> list[psutil.Process]:
         """Its link processes."""

@@ -52,7 +52,7 @@ def test_a_killed_link_leaves_no_service_behind(account: Account) -> None:
 
     wait_until(lambda: not account.services(), "the service to end")
     wait_until(lambda: not own_folders(account), "its folder to go")
-    assert not account.processes("sh")
+    wait_until(lambda: not account.processes(program="sh"), "the shell that ended it to end")
 
 
 def test_a_connection_that_fails_leaves_no_service_behind(account: Account) -> None:

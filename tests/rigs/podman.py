@@ -100,7 +100,10 @@ class PodmanEngine(ContainerEngine):
 
     def ocattach(self, *arguments: str) -> list[str]:
         """As `inside`, for ocattach."""
-        return self.inside(f"{PYTHON}/bin/python3", "-m", "ocattach", *arguments)
+        # An interpreter that is built as a shared library looks for that where it was installed.
+        libraries = f"LD_LIBRARY_PATH={PYTHON}/lib"
+        env = shutil.which("env") or "env"
+        return self.inside(env, libraries, f"{PYTHON}/bin/python3", "-m", "ocattach", *arguments)
 
     def give(self, path: Path) -> None:
         """Make a file or folder the account's."""
