@@ -13,8 +13,8 @@ from dataclasses import dataclass, field
 
 from websocket import ABNF, WebSocket, WebSocketException
 
-from ocattach.errors import ConnectionLostError, OcattachError, TimedOutError
-from ocattach.execution import Stream
+from ocattach.errors import ConnectionLostError, TimedOutError
+from ocattach.execution import Stream, check_output
 from ocattach.transports.pump import shut_down
 
 HALF_CLOSING = "v5.channel.k8s.io"
@@ -28,7 +28,6 @@ CHUNK = 64 * 1024
 HIGH = 256 * 1024
 """Bytes that may wait on either side of a stream before no more are read."""
 
-LARGEST_OUTPUT = 64 * 1024 * 1024
 DIAGNOSIS = 4096
 QUIET_SECONDS = 60
 """How long a port whose input has ended may be silent. That end cannot be told to the other side in v4, so that a
@@ -125,12 +124,11 @@ class Output:
     )
 
     def take(self, channel: int, data: bytes) -> None:
-        """Keep a message. Raises OcattachError when it becomes too much."""
+        """Keep a message. Raises TooMuchOutputError when it becomes too much."""
         kept = self.channels.get(channel)
         if kept is not None:
             kept += data
-            if len(kept) > LARGEST_OUTPUT:
-                raise OcattachError(f"A command printed more than {LARGEST_OUTPUT // 2**20} MiB: given up")
+            check_output(sum(map(len, self.channels.values())), "the pod")
 
     def __getitem__(self, channel: int) -> bytes:
         return bytes(self.channels[channel])
