@@ -51,6 +51,17 @@ def docker_engine(opencode_bin: str) -> Iterator[DockerEngine]:  # noqa: ARG001 
 
 
 @pytest.fixture(scope="session")
+def host_network_engine(opencode_bin: str) -> Iterator[DockerEngine]:  # noqa: ARG001  containers mount it
+    """A dockerd whose containers can be on this machine's own network."""
+    with (
+        require("docker"),
+        short_directory() as directory,
+        DockerEngine(directory, own_network=False) as engine,
+    ):
+        yield engine
+
+
+@pytest.fixture(scope="session")
 def podman_engine(opencode_bin: str) -> Iterator[PodmanEngine]:  # noqa: ARG001  containers mount it
     """The session's podman service of root's."""
     with require("podman"), short_directory() as directory, PodmanEngine(directory) as engine:

@@ -88,6 +88,10 @@ recorded_daemon() { # sets $d_pid $d_start $d_port $d_password
     [ -n "$d_pid" ] && [ -n "$d_port" ] && start_time "$d_pid" && [ "$started_at" = "$d_start" ] && is_serve "$d_pid"
 }
 
+open_sockets() { # PID: the inodes of its sockets, each between two spaces
+    ls -l "/proc/$1/fd" 2>/dev/null | sed -n 's/.*socket:\[\([0-9]*\)\].*/ \1 /p' | tr -d '\n'
+}
+
 pause() { sleep 0.02 2>/dev/null || sleep 1; }
 
 children() { # PID

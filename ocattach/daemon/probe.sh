@@ -25,7 +25,7 @@ password_of() { # PID
 }
 
 listening_sockets() { # PID: says the daemon for each TCP socket it listens on
-    inodes=$(ls -l "/proc/$1/fd" 2>/dev/null | sed -n 's/.*socket:\[\([0-9]*\)\].*/ \1 /p' | tr -d '\n')
+    inodes=$(open_sockets "$1")
     [ -n "$inodes" ] || return
     for table in "/proc/$1/net/tcp" "/proc/$1/net/tcp6"; do
         [ -r "$table" ] || continue

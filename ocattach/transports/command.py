@@ -188,9 +188,13 @@ class CommandTransport(TransportHandler):
             commands.append([found.python3, "-c", relay_source("relay.py")])
         return commands
 
-    def disconnect(self) -> None:
+    def end_early_relay(self) -> None:
+        """Let go of the relay that came up with the daemon, where nobody needs it."""
         if self._early_relay is not None:
             self._early_relay.close()
             self._early_relay = None
+
+    def disconnect(self) -> None:
+        self.end_early_relay()
         while self._tunnels:
             self._tunnels.pop().close()

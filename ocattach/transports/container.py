@@ -1,15 +1,15 @@
 """Containers of any engine that speaks Docker's API: one is looked at, and commands run in it by `exec`."""
 
-import socket
 import time
 from abc import abstractmethod
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import closing, contextmanager
-from typing import Any, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar
 
 from ocattach.config.spec import ConnectionSpec
 from ocattach.config.targets.container import ContainerTarget
-from ocattach.daemon import Probe
+from ocattach.daemon import DaemonStatus, Probe
+from ocattach.daemon.listener import find_listener
 from ocattach.errors import (
     AuthenticationError,
     ConnectionLostError,
@@ -23,9 +23,15 @@ from ocattach.execution import CommandResult, Stream, check_output
 from ocattach.transports.base import Ask, Availability, Question
 from ocattach.transports.command import CommandTransport
 from ocattach.transports.compose import PROJECT_LABEL, SERVICE_LABEL, Replica, in_order
+from ocattach.transports.container_direct import DirectPort, candidates, find_direct
 from ocattach.transports.container_state import check_running, check_steady
 from ocattach.transports.engine import Engine, EngineAddress, EngineClient
-from ocattach.transports.exec_stream import ExecDecoder, ExecStream
+from ocattach.transports.exec_stream import ExecDecoder, ExecStream, exchange
+
+if TYPE_CHECKING:
+    from ocattach.daemon.probe import FoundDaemon
+    from ocattach.tunnel.route import Route
+    from ocattach.tunnel.tunnel import Tunnel
 
 NOT_STARTED = (126, 127)
 COMMAND_NOT_FOUND = 127
@@ -41,6 +47,8 @@ EXIT_CODE_SECONDS = 5
 NOT_FOUND = 404
 REFUSED = (NOT_FOUND, 409, 500)
 """Conflict is Docker's word for a container that does not run; Podman has an error of its own inside, too."""
+
+LISTENER_SECONDS = 5
 
 
 class ContainerTransport(CommandTransport):
@@ -63,6 +71,8 @@ class ContainerTransport(CommandTransport):
             raise TypeError(spec.target)
         self.target: ContainerTarget = spec.target
         self._engine: Engine | None = None
+        self._container: Mapping[str, Any] | None = None
+        self._daemon: FoundDaemon | None = None
         self._replica: Replica | None = None
         self._started_at: str | None = None
 
@@ -147,6 +157,7 @@ class ContainerTransport(CommandTransport):
         name = self.container_name()
         with self.engine.translated(self.absent):
             found: Mapping[str, Any] = self.client.inspect_container(name)
+            self._container = found
             return found
 
     def container_name(self) -> str:
@@ -235,33 +246,45 @@ class ContainerTransport(CommandTransport):
         _, stream, early = self.start_exec(argv)
         return ExecStream(stream, early)
 
+    def check_daemon_running(self) -> DaemonStatus:
+        return self.remembered(super().check_daemon_running())
+
+    def start_daemon(self) -> DaemonStatus:
+        return self.remembered(super().start_daemon())
+
+    def remembered(self, status: DaemonStatus) -> DaemonStatus:
+        """Note which daemon it is, because the way to its port depends on it."""
+        self._daemon = status.daemon
+        return status
+
+    def connect(self, remote_port: int) -> "Tunnel":
+        return self.tunnel(remote_port, self.routes(remote_port))
+
+    def routes(self, port: int) -> Iterator[Callable[[], "Route"]]:
+        """Straight to the port where that is certain to be the daemon's, else through a relay."""
+        direct = self.direct_port(port)
+        if direct is not None:
+            from ocattach.tunnel.route import DialRoute  # noqa: PLC0415 - see `import_tunnel`
+
+            self.end_early_relay()
+            yield lambda: DialRoute("direct", direct.dial)
+        yield from self.relay_routes()
+
+    def direct_port(self, port: int) -> DirectPort | None:
+        """The port of this machine that is the daemon's; only an engine on this machine can have one.
+
+        Another machine's port would carry the password over the network as it is.
+        """
+        daemon = self._daemon
+        if daemon is None or daemon.port != port or not self.engine.address.url.startswith("unix://"):
+            return None
+        return find_direct(
+            candidates(self._container or self.container(), daemon.host, port),
+            lambda: find_listener(self.run, pid=daemon.pid, port=port, timeout=LISTENER_SECONDS),
+        )
+
     def disconnect(self) -> None:
         super().disconnect()
         if self._engine is not None:
             self._engine.close()
             self._engine = None
-
-
-def exchange(connection: socket.socket, stdin: bytes, deadline: float) -> Iterator[bytes]:
-    """Send all of stdin and its end while reading what comes, until the other side ends; blocks on neither."""
-    import selectors  # noqa: PLC0415
-
-    connection.setblocking(False)
-    unsent = memoryview(stdin)
-    with selectors.DefaultSelector() as selector:
-        selector.register(connection, selectors.EVENT_READ | selectors.EVENT_WRITE)
-        while True:
-            events = selector.select(max(0, deadline - time.monotonic()))
-            if not events:
-                raise TimedOutError("The command did not end in time")
-            for _, ready in events:
-                if ready & selectors.EVENT_WRITE:
-                    unsent = unsent[connection.send(unsent) :] if unsent else unsent
-                    if not unsent:
-                        connection.shutdown(socket.SHUT_WR)
-                        selector.modify(connection, selectors.EVENT_READ)
-                if ready & selectors.EVENT_READ:
-                    data = connection.recv(65536)
-                    if not data:
-                        return
-                    yield data

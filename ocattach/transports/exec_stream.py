@@ -1,8 +1,10 @@
 """The stream of a Docker exec: output comes in frames that say whether it is stdout or stderr."""
 
 import socket
+import time
+from collections.abc import Iterator
 
-from ocattach.errors import ConnectionLostError
+from ocattach.errors import ConnectionLostError, TimedOutError
 from ocattach.execution import Stream
 from ocattach.transports.pump import Pump
 
@@ -92,3 +94,28 @@ class ExecStream(Stream):
         if self._pump:
             self._pump.close()
         self._stream.close()
+
+
+def exchange(connection: socket.socket, stdin: bytes, deadline: float) -> Iterator[bytes]:
+    """Send all of stdin and its end while reading what comes, until the other side ends; blocks on neither."""
+    import selectors  # noqa: PLC0415
+
+    connection.setblocking(False)
+    unsent = memoryview(stdin)
+    with selectors.DefaultSelector() as selector:
+        selector.register(connection, selectors.EVENT_READ | selectors.EVENT_WRITE)
+        while True:
+            events = selector.select(max(0, deadline - time.monotonic()))
+            if not events:
+                raise TimedOutError("The command did not end in time")
+            for _, ready in events:
+                if ready & selectors.EVENT_WRITE:
+                    unsent = unsent[connection.send(unsent) :] if unsent else unsent
+                    if not unsent:
+                        connection.shutdown(socket.SHUT_WR)
+                        selector.modify(connection, selectors.EVENT_READ)
+                if ready & selectors.EVENT_READ:
+                    data = connection.recv(65536)
+                    if not data:
+                        return
+                    yield data
