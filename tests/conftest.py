@@ -13,7 +13,7 @@ from tests.environments import ENVIRONMENTS, Environment, starts_daemons
 from tests.rigs import opencode
 from tests.rigs.availability import Unavailable, require
 from tests.rigs.directories import short_directory
-from tests.rigs.docker import DockerEngine
+from tests.rigs.docker import DockerEngine, RootlessDockerEngine
 from tests.rigs.kubernetes import Cluster, KubernetesCluster
 from tests.rigs.kubernetes_given import given_cluster
 from tests.rigs.leash import leash
@@ -58,6 +58,13 @@ def host_network_engine(opencode_bin: str) -> Iterator[DockerEngine]:  # noqa: A
         short_directory() as directory,
         DockerEngine(directory, own_network=False) as engine,
     ):
+        yield engine
+
+
+@pytest.fixture(scope="session")
+def rootless_docker_engine(opencode_bin: str) -> Iterator[RootlessDockerEngine]:  # noqa: ARG001  as above
+    """The session's dockerd of an ordinary user's."""
+    with require("docker"), short_directory() as directory, RootlessDockerEngine(directory) as engine:
         yield engine
 
 

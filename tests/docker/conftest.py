@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 
+from tests.docker.laptops import Laptop
 from tests.rigs import links
 from tests.rigs.availability import require
 from tests.rigs.certificates import Authority
@@ -48,3 +49,12 @@ def remote_engine(opencode_bin: str) -> Iterator[RemoteEngine]:  # noqa: ARG001 
                 yield RemoteEngine(engine, cable.address, client)
             finally:
                 cable.remove()
+
+
+@pytest.fixture
+def laptop(tmp_path: Path) -> Laptop:
+    with require("docker"):
+        laptop = Laptop(tmp_path)
+    laptop.docker("context", "create", "staging", "--docker", "host=tcp://staging.example.com:2375")
+    laptop.docker("context", "create", "vm", "--docker", "host=ssh://core@vm:2222")
+    return laptop

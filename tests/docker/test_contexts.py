@@ -1,69 +1,16 @@
 """Which engine is meant: ours and the docker command line's answer, side by side."""
 
-import json
-import os
-import subprocess
-from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
 from ocattach.config.spec import ConnectionSpec
-from ocattach.config.targets.container import DockerTarget
 from ocattach.errors import ConfigurationError, EnvironmentNotFoundError, UsageError
-from ocattach.transports.docker import DockerTransport
 from tests.docker.conftest import RemoteEngine
-from tests.docker.laptops import handler_for
-from tests.environments.environment import ask_nobody
-from tests.rigs.availability import need, require
+from tests.docker.laptops import FRONTEND, Laptop, handler_for
 
-FRONTEND = DockerTarget(container="frontend-app")
 SOCKET = "unix:///var/run/docker.sock"
-
-
-class Laptop:
-    """A user's docker configuration, written by the docker command line itself."""
-
-    def __init__(self, home: Path) -> None:
-        need("docker")
-        self.home = home
-        self.variables = {"HOME": str(home), "PATH": os.environ["PATH"]}
-
-    def docker(self, *arguments: str, **variables: str) -> str:
-        return subprocess.run(
-            ["docker", *arguments],
-            env={**self.variables, **variables},
-            capture_output=True,
-            text=True,
-            check=True,
-        ).stdout
-
-    def engine_of_docker(self, variables: Mapping[str, str]) -> str:
-        """The address that the docker command line would use."""
-        listing = self.docker("context", "ls", "--format", "{{json .}}", **variables)
-        contexts = [json.loads(line) for line in listing.splitlines()]
-        return str(next(context["DockerEndpoint"] for context in contexts if context["Current"]))
-
-    def engine_of_ours(self, variables: Mapping[str, str]) -> str:
-        """The address that ocattach would use for a container's name."""
-        environ = {**self.variables, **variables}
-        spec = ConnectionSpec(target=FRONTEND.settled(environ))
-        with pytest.MonkeyPatch.context() as monkeypatch:
-            for name in ("DOCKER_HOST", "DOCKER_CONTEXT", "DOCKER_CONFIG"):
-                monkeypatch.delenv(name, raising=False)
-            for name, value in environ.items():
-                monkeypatch.setenv(name, value)
-            return DockerTransport(spec, ask=ask_nobody).engine_address().url
-
-
-@pytest.fixture
-def laptop(tmp_path: Path) -> Laptop:
-    with require("docker"):
-        laptop = Laptop(tmp_path)
-    laptop.docker("context", "create", "staging", "--docker", "host=tcp://staging.example.com:2375")
-    laptop.docker("context", "create", "vm", "--docker", "host=ssh://core@vm:2222")
-    return laptop
 
 
 @pytest.mark.parametrize(

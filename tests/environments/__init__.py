@@ -5,7 +5,7 @@ A transport without an environment here fails `test_every_transport_is_under_con
 
 from collections.abc import Mapping
 
-from tests.environments.docker import docker_environment, host_network_environment
+from tests.environments.docker import docker_environment
 from tests.environments.environment import Environment, Make, starts_daemons
 from tests.environments.http import http_environment
 from tests.environments.kubernetes import kubernetes_environment
@@ -17,8 +17,9 @@ from tests.rigs.machine import PASSWORD
 __all__ = ["ENVIRONMENTS", "Environment", "starts_daemons"]
 
 ENVIRONMENTS: Mapping[str, Make] = {
-    "docker": docker_environment,
-    "docker-host": host_network_environment,
+    "docker": docker_environment("docker_engine"),
+    "docker-host": docker_environment("host_network_engine", on_host=True),
+    "docker-rootless": docker_environment("rootless_docker_engine"),
     "http": http_environment(),
     "https": http_environment(gateway=True),
     "https-header": http_environment(gateway=True, wants_key=True),

@@ -6,21 +6,18 @@ from contextlib import contextmanager
 import pytest
 
 from tests.environments.container import container_environment
-from tests.environments.environment import Environment
+from tests.environments.environment import Environment, Make
 from tests.rigs.docker import DockerEngine
 
 
-@contextmanager
-def docker_environment(request: pytest.FixtureRequest) -> Iterator[Environment]:
-    """A new container without any network."""
-    engine: DockerEngine = request.getfixturevalue("docker_engine")
-    with container_environment("docker", engine, {"DOCKER_HOST": engine.url}) as environment:
-        yield environment
+def docker_environment(fixture: str, *, on_host: bool = False) -> Make:
+    """A new container of the dockerd that a fixture starts, without any network or on this machine's."""
 
+    @contextmanager
+    def make(request: pytest.FixtureRequest) -> Iterator[Environment]:
+        engine: DockerEngine = request.getfixturevalue(fixture)
+        variables = {"DOCKER_HOST": engine.url}
+        with container_environment("docker", engine, variables, on_host=on_host) as environment:
+            yield environment
 
-@contextmanager
-def host_network_environment(request: pytest.FixtureRequest) -> Iterator[Environment]:
-    """A new container on this machine's network."""
-    engine: DockerEngine = request.getfixturevalue("host_network_engine")
-    with container_environment("docker", engine, {"DOCKER_HOST": engine.url}, on_host=True) as environment:
-        yield environment
+    return make

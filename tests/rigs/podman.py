@@ -14,9 +14,8 @@ from tests.rigs.directories import write_owned
 from tests.rigs.engine import ContainerEngine
 from tests.rigs.namespaces import Confined
 from tests.rigs.opencode import opencode_bin
+from tests.rigs.ordinary_user import ACCOUNT, USER, USER_ID, setup_script, write_accounts
 
-USER, USER_ID = "poduser", 3000
-SUBORDINATE_IDS = f"{USER}:300000:65536\n"
 OPENCODE, PYTHON, CHECKOUT, PACKAGES = (
     f"/run/{name}" for name in ("opencode", "python", "checkout", "packages")
 )
@@ -51,11 +50,6 @@ mkdir {python} {checkout} {packages}
 mount --bind '{own_python}' {python}
 mount --bind '{own_checkout}' {checkout}
 mount --bind '{own_packages}' {packages}
-"""
-USER_SETUP = """\
-for file in passwd group subuid subgid; do mount --bind {accounts}/$file /etc/$file; done
-install -d -m 755 /run/user
-install -d -m 700 -o {id} -g {id} {runtime}
 """
 
 
@@ -142,12 +136,7 @@ class RootlessPodmanEngine(PodmanEngine):
 
     needed: ClassVar[Sequence[str]] = ("conmon", "catatonit", "newuidmap", "slirp4netns")
     runtime = f"/run/user/{USER_ID}"
-    account = (
-        shutil.which("setpriv") or "setpriv",
-        f"--reuid={USER_ID}",
-        f"--regid={USER_ID}",
-        "--init-groups",
-    )
+    account = ACCOUNT
 
     def give(self, path: Path) -> None:
         os.chown(path, USER_ID, USER_ID, follow_symlinks=False)
@@ -176,17 +165,8 @@ class RootlessPodmanEngine(PodmanEngine):
             folder.mkdir(mode=0o700, exist_ok=True)
             os.chown(folder, USER_ID, USER_ID)
         write_owned(self.home / ".config/containers/policy.json", POLICY, owner=USER_ID)
-        accounts = self.directory / "accounts"
-        accounts.mkdir(exist_ok=True)
-        shutil.copy("/etc/passwd", accounts)
-        shutil.copy("/etc/group", accounts)
-        with (accounts / "passwd").open("a") as passwd, (accounts / "group").open("a") as group:
-            passwd.write(f"{USER}:x:{USER_ID}:{USER_ID}::{self.home}:/bin/sh\n")
-            group.write(f"{USER}:x:{USER_ID}:\n")
-        for file in ("subuid", "subgid"):
-            (accounts / file).write_text(SUBORDINATE_IDS)
+        write_accounts(self.directory, self.home)
         super().write_settings()
 
     def setup(self) -> str:
-        accounts = self.directory / "accounts"
-        return super().setup() + USER_SETUP.format(accounts=accounts, id=USER_ID, runtime=self.runtime)
+        return super().setup() + setup_script(self.directory / "accounts", self.runtime)
