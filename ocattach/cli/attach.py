@@ -28,7 +28,7 @@ def attach(options: Options) -> None:
     spec = resolve_target(options)
     person = Person(quiet=options.quiet)
     client = None if options.print_url else terminal_client()
-    person.heading(f"Connecting to {title(spec)}")
+    person.heading(f"Connecting to {spec.title()}")
     timeout = options.timeout or load_settings(config_directory(os.environ)).connect_timeout_seconds
     request = AttachRequest(spec, start=not options.no_start, timeout=timeout)
     attachment = attach_link(request, person, os.environ)
@@ -52,11 +52,6 @@ def resolve_target(options: Options) -> ConnectionSpec:
     spec = options.applied_to(resolve(options.target or "", cwd=Path.cwd(), environ=os.environ))
     require_trust(spec, trust=options.trust, environ=os.environ)
     return spec.settled(os.environ).with_default_workdir(Path.cwd())
-
-
-def title(spec: ConnectionSpec) -> str:
-    """The connection as people see it."""
-    return f"{spec.name} ({spec.display()})" if spec.name else spec.display()
 
 
 def terminal_client() -> TuiProgram:

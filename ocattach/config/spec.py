@@ -182,6 +182,11 @@ class ConnectionSpec:
         """The connection as people see it: docker://frontend-app:/app."""
         return self.target.display(self.workdir)
 
+    def title(self) -> str:
+        """The connection by its name, and what that stands for: frontend (docker://frontend-app:/app)."""
+        place = self.target.title(self.workdir)
+        return f"{self.name} ({place})" if self.name else place
+
     def forwarded_env(self, environ: Mapping[str, str] = os.environ) -> tuple[tuple[str, str], ...]:
         """The variables of `forward_env` that this machine has, with their values."""
         return tuple((name, environ[name]) for name in self.forward_env if name in environ)

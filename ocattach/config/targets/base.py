@@ -60,6 +60,10 @@ class Target(ABC):
         """The URI as people see it: what says nothing new to them may be left out."""
         return self.uri(workdir)
 
+    def title(self, workdir: str | None = None) -> str:
+        """The URI as people see it at work: where it is understood, without the address of an engine."""
+        return self.uri(workdir)
+
     def default_workdir(self, cwd: Path) -> str | None:  # noqa: ARG002 - for those that share our files
         """The directory to use when none is named, seen from `cwd`; None leaves it to the daemon."""
         return None

@@ -134,6 +134,9 @@ class ContainerTarget(Target):
         query = format_query({key: getattr(self, key) for key in ENGINE_KEYS})
         return f"{self.scheme}://{format_place(self.user, name, workdir)}{query}"
 
+    def title(self, workdir: str | None = None) -> str:
+        return replace(self, host=None, cert_path=None).uri(workdir)
+
 
 class DockerTarget(ContainerTarget):
     """A container of a Docker engine."""
