@@ -7,12 +7,12 @@ from ocattach.errors import UsageError
 from ocattach.transports.base import Ask, TransportHandler
 
 HANDLERS = {
-    "docker": "ocattach.transports.docker:DockerTransport",
-    "http": "ocattach.transports.http:HTTPTransport",
-    "k8s": "ocattach.transports.kubernetes:KubernetesTransport",
+    "docker": "ocattach.transports.containers.docker:DockerTransport",
+    "http": "ocattach.transports.http.transport:HTTPTransport",
+    "k8s": "ocattach.transports.kubernetes.transport:KubernetesTransport",
     "local": "ocattach.transports.local:LocalTransport",
-    "podman": "ocattach.transports.podman:PodmanTransport",
-    "ssh": "ocattach.transports.ssh:SSHTransport",
+    "podman": "ocattach.transports.containers.podman:PodmanTransport",
+    "ssh": "ocattach.transports.ssh.transport:SSHTransport",
 }
 
 ENTRY_POINT_GROUP = "ocattach.transports"

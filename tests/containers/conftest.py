@@ -7,7 +7,7 @@ import pytest
 
 from ocattach.config.spec import ConnectionSpec
 from ocattach.transports import open_handler
-from ocattach.transports.container import ContainerTransport
+from ocattach.transports.containers.transport import ContainerTransport
 from tests.environments.environment import ask_nobody
 from tests.rigs.engine import ContainerEngine
 

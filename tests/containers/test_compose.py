@@ -6,8 +6,8 @@ from contextlib import ExitStack, contextmanager
 import pytest
 
 from ocattach.errors import EnvironmentNotFoundError, EnvironmentNotRunningError
-from ocattach.transports.compose import NUMBER_LABEL, PROJECT_LABEL, SERVICE_LABEL
-from ocattach.transports.container import ContainerTransport
+from ocattach.transports.containers.compose import NUMBER_LABEL, PROJECT_LABEL, SERVICE_LABEL
+from ocattach.transports.containers.transport import ContainerTransport
 from tests.containers.conftest import Place
 from tests.rigs.container import ContainerRig
 

@@ -8,7 +8,7 @@ import pytest
 from docker.models.containers import Container
 
 from ocattach.errors import EnvironmentNotFoundError, EnvironmentNotRunningError, ShellNotFoundError
-from ocattach.transports.container_state import STATES, check_running, check_steady
+from ocattach.transports.containers.state import STATES, check_running, check_steady
 from tests.containers.conftest import Place
 from tests.rigs.waiting import wait_until
 

@@ -14,7 +14,7 @@ from ocattach.config.targets.container import DockerTarget
 from ocattach.transports import open_handler
 from ocattach.transports.base import Ask
 from ocattach.transports.command import CommandTransport
-from ocattach.transports.docker import DockerTransport
+from ocattach.transports.containers.docker import DockerTransport
 from tests.environments.environment import ask_nobody
 from tests.rigs.availability import need
 

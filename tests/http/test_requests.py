@@ -6,7 +6,7 @@ from hypothesis import strategies as st
 
 from ocattach.errors import ConnectionLostError
 from ocattach.opencode.endpoint import Endpoint
-from ocattach.transports.http_requests import MAX_HEAD, Passage, Requests
+from ocattach.transports.http.requests import MAX_HEAD, Passage, Requests
 
 ENDPOINT = Endpoint("https://gw.example:8443/base", headers=(("X-Key", "k"), ("x-team", "a")), environ={})
 LOCAL = b"Authorization: Basic b3BlbmNvZGU6bG9jYWw="

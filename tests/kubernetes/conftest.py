@@ -9,7 +9,7 @@ import pytest
 
 from ocattach.config.spec import ConnectionSpec
 from ocattach.transports.base import Question
-from ocattach.transports.kubernetes import KubernetesTransport
+from ocattach.transports.kubernetes.transport import KubernetesTransport
 from tests.environments.environment import ask_nobody
 from tests.rigs.kubernetes import Cluster, KubernetesCluster
 

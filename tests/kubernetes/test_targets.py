@@ -5,7 +5,7 @@ import socket
 import pytest
 
 from ocattach.errors import EnvironmentNotFoundError, UsageError
-from ocattach.transports.kubernetes import KubernetesTransport
+from ocattach.transports.kubernetes.transport import KubernetesTransport
 from tests.kubernetes.conftest import User
 from tests.rigs.kubernetes import KubernetesCluster
 from tests.rigs.waiting import wait_until

@@ -6,13 +6,15 @@ import sys
 
 import pytest
 
+from ocattach.transports import HANDLERS
+
 SDKS = {"docker", "kubernetes", "paramiko"}
 SLOW = {*SDKS, "asyncio", "rich", "yaml"}
 
 OWN_SDK = {
     "docker": {"docker"},
     "http": set(),
-    "kubernetes": {"kubernetes"},
+    "k8s": {"kubernetes"},
     "local": set(),
     "podman": {"docker"},
     "ssh": {"paramiko"},
@@ -36,11 +38,13 @@ def test_finding_a_warm_link_imports_nothing_slow(room: str) -> None:
     assert not imported_by(room) & SLOW
 
 
-@pytest.mark.parametrize("module", ["ocattach.link.direct", "ocattach.transports.http"])
+@pytest.mark.parametrize("module", ["ocattach.link.direct", "ocattach.transports.http.transport"])
 def test_a_connection_without_a_link_imports_nothing_slow(module: str) -> None:
     assert not imported_by(module) & SLOW
 
 
 @pytest.mark.parametrize("scheme", sorted(OWN_SDK))
 def test_a_transport_imports_no_sdk_but_its_own(scheme: str) -> None:
-    assert imported_by(f"ocattach.transports.{scheme}") & SDKS == OWN_SDK[scheme]
+    module, _, _ = HANDLERS[scheme].partition(":")
+
+    assert imported_by(module) & SDKS == OWN_SDK[scheme]

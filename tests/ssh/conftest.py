@@ -11,7 +11,7 @@ import pytest
 
 from ocattach.config.spec import ConnectionSpec
 from ocattach.transports.base import Ask, Question
-from ocattach.transports.ssh import SSHTransport
+from ocattach.transports.ssh.transport import SSHTransport
 from tests.rigs import one_time_codes
 from tests.rigs.availability import require
 from tests.rigs.directories import short_directory

@@ -23,7 +23,7 @@ from ocattach.errors import (
 from ocattach.execution import CommandResult, Stream
 from ocattach.transports.base import Ask, Availability
 from ocattach.transports.command import CommandTransport
-from ocattach.transports.kubernetes_channels import (
+from ocattach.transports.kubernetes.channels import (
     COMMAND,
     FORWARDED_PORT,
     STATUS,
@@ -33,10 +33,10 @@ from ocattach.transports.kubernetes_channels import (
     ChannelStream,
     exchange,
 )
-from ocattach.transports.kubernetes_cluster import Cluster, ForbiddenError, NotFoundError
-from ocattach.transports.kubernetes_forward import find_daemon
-from ocattach.transports.kubernetes_memory import last_pod, remember_pod
-from ocattach.transports.kubernetes_pods import Choice, LastPod, Pod, choose, selector_text
+from ocattach.transports.kubernetes.cluster import Cluster, ForbiddenError, NotFoundError
+from ocattach.transports.kubernetes.forward import find_daemon
+from ocattach.transports.kubernetes.memory import last_pod, remember_pod
+from ocattach.transports.kubernetes.pods import Choice, LastPod, Pod, choose, selector_text
 
 if TYPE_CHECKING:
     from ocattach.tunnel.route import Route

@@ -10,7 +10,7 @@ from urllib3.connectionpool import HTTPConnectionPool
 
 from ocattach.errors import ConnectionLostError
 from ocattach.execution import Stream
-from ocattach.transports.engine_streams import Dialer
+from ocattach.transports.containers.engine_streams import Dialer
 
 POOL_SIZE = 10
 DIAL_SECONDS = 60

@@ -8,7 +8,7 @@ from pathlib import Path
 
 from ocattach.config.targets.ssh import SSHTarget
 from ocattach.errors import ConfigurationError, UnreachableError
-from ocattach.transports.ssh_settings import (
+from ocattach.transports.ssh.settings import (
     Settings,
     expand,
     expand_path,

@@ -6,9 +6,9 @@ import paramiko
 
 from ocattach.errors import AuthenticationError
 from ocattach.transports.base import Ask, Question
-from ocattach.transports.ssh_auth import AuthEndedError, Authentication, Prompts, Verdict
-from ocattach.transports.ssh_config import HostConfig
-from ocattach.transports.ssh_keys import Keys, OfferedKey
+from ocattach.transports.ssh.auth import AuthEndedError, Authentication, Prompts, Verdict
+from ocattach.transports.ssh.config import HostConfig
+from ocattach.transports.ssh.keys import Keys, OfferedKey
 
 MAX_ROUNDS = 20
 """Requests of a host before it has gone too far: ways that must follow each other, or questions in one of them."""

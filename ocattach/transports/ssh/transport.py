@@ -10,8 +10,8 @@ from ocattach.errors import ConnectionLostError
 from ocattach.execution import CommandResult, Stream
 from ocattach.transports.base import Ask, Availability
 from ocattach.transports.command import CommandTransport
-from ocattach.transports.ssh_command import ChannelStream, CommandExchange, shell_command
-from ocattach.transports.ssh_connection import (
+from ocattach.transports.ssh.command import ChannelStream, CommandExchange, shell_command
+from ocattach.transports.ssh.connection import (
     ForwardingProhibitedError,
     SessionRefusedError,
     SSHConnection,

@@ -26,7 +26,7 @@ from ocattach.errors import (
 from ocattach.opencode.api import DaemonClient, read_version
 from ocattach.opencode.endpoint import Answer, Endpoint
 from ocattach.transports.base import Ask, Availability, DirectDaemon, TransportHandler
-from ocattach.transports.http_password import Password, given_password, typed_password
+from ocattach.transports.http.password import Password, given_password, typed_password
 
 if TYPE_CHECKING:
     from ocattach.tunnel.tunnel import Tunnel
@@ -126,8 +126,8 @@ class HTTPTransport(TransportHandler):
         )
 
     def connect(self, remote_port: int) -> "Tunnel":
-        from ocattach.transports.http_requests import Passage  # noqa: PLC0415 - links only
-        from ocattach.transports.http_route import GatewayRoute  # noqa: PLC0415 - asyncio
+        from ocattach.transports.http.requests import Passage  # noqa: PLC0415 - links only
+        from ocattach.transports.http.route import GatewayRoute  # noqa: PLC0415 - asyncio
         from ocattach.tunnel.tunnel import Tunnel  # noqa: PLC0415 - asyncio
 
         if remote_port != self._endpoint.port:

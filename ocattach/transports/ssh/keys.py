@@ -26,7 +26,7 @@ from paramiko.agent import AgentKey, AgentSSH
 
 from ocattach.errors import AuthenticationError
 from ocattach.transports.base import Ask, Question
-from ocattach.transports.ssh_config import Identities
+from ocattach.transports.ssh.config import Identities
 
 AGENT_SECONDS = 60
 """How long an agent may take: some ask a person, or wait for a touch of a key."""

@@ -8,7 +8,7 @@ from pathlib import Path
 from ocattach.config.files import read_text, write_text
 from ocattach.config.paths import state_directory
 from ocattach.errors import OcattachError
-from ocattach.transports.kubernetes_pods import LastPod
+from ocattach.transports.kubernetes.pods import LastPod
 
 
 def last_pod(link_key: str) -> LastPod | None:

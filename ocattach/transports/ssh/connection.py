@@ -10,16 +10,16 @@ from ocattach.config.targets.ssh import SSHTarget
 from ocattach.errors import ConnectionLostError, OcattachError, TimedOutError, UnreachableError
 from ocattach.transports.base import Ask
 from ocattach.transports.optional import without_module
-from ocattach.transports.ssh_config import HostConfig, way_to
+from ocattach.transports.ssh.config import HostConfig, way_to
 
 # paramiko/config.py (5.1) imports invoke, and with it a YAML of its own, for "Match exec", which OpenSSH does for us.
 with without_module("invoke"):
     import paramiko
 
-from ocattach.transports.ssh_dial import ProxyCommand, dial_tcp
-from ocattach.transports.ssh_host_key import check_host_key, keys_for, preferred_types
-from ocattach.transports.ssh_known_hosts import KnownKey
-from ocattach.transports.ssh_login import log_in
+from ocattach.transports.ssh.dial import ProxyCommand, dial_tcp
+from ocattach.transports.ssh.host_key import check_host_key, keys_for, preferred_types
+from ocattach.transports.ssh.known_hosts import KnownKey
+from ocattach.transports.ssh.login import log_in
 
 KEEPALIVE_SECONDS = 15
 JOIN_SECONDS = 5

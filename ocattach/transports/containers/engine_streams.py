@@ -101,7 +101,7 @@ class TLSDialer(TCPDialer):
         self._verifies = verifies
 
     def dial(self, timeout: float) -> Stream:
-        from ocattach.transports.engine_tls import TLSStream, client_context  # noqa: PLC0415 - ssl is slow to import
+        from ocattach.transports.containers.engine_tls import TLSStream, client_context  # noqa: PLC0415 - ssl is slow to import
 
         try:
             context = client_context(self._cert_path, verifies=self._verifies)
@@ -133,7 +133,7 @@ class SSHDialer(Dialer):
 
     def dial(self, timeout: float) -> Stream:  # noqa: ARG002 - it has a time of its own for questions
         if self._host is None:
-            from ocattach.transports.ssh import SSHTransport  # noqa: PLC0415 - paramiko is slow to import
+            from ocattach.transports.ssh.transport import SSHTransport  # noqa: PLC0415 - paramiko is slow to import
 
             spec = ConnectionSpec(target=self._target)
             self._host = SSHTransport(spec, ask=self._ask, timeout=self._timeout)

@@ -22,11 +22,11 @@ from ocattach.errors import (
 from ocattach.execution import CommandResult, Stream, check_output
 from ocattach.transports.base import Ask, Availability, Question
 from ocattach.transports.command import CommandTransport
-from ocattach.transports.compose import PROJECT_LABEL, SERVICE_LABEL, Replica, in_order
-from ocattach.transports.container_direct import DirectPort, candidates, find_direct
-from ocattach.transports.container_state import check_running, check_steady
-from ocattach.transports.engine import Engine, EngineAddress, EngineClient
-from ocattach.transports.exec_stream import ExecDecoder, ExecStream, exchange
+from ocattach.transports.containers.compose import PROJECT_LABEL, SERVICE_LABEL, Replica, in_order
+from ocattach.transports.containers.direct import DirectPort, candidates, find_direct
+from ocattach.transports.containers.engine import Engine, EngineAddress, EngineClient
+from ocattach.transports.containers.exec_stream import ExecDecoder, ExecStream, exchange
+from ocattach.transports.containers.state import check_running, check_steady
 
 if TYPE_CHECKING:
     from ocattach.daemon.probe import FoundDaemon

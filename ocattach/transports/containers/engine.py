@@ -11,9 +11,9 @@ from typing import Any
 from ocattach.errors import OcattachError
 from ocattach.execution import Stream
 from ocattach.transports.base import Ask
-from ocattach.transports.engine_errors import EngineErrors, Refused, reasons
-from ocattach.transports.engine_http import EngineAdapter, EngineConnection
-from ocattach.transports.engine_streams import Dialer, dialer
+from ocattach.transports.containers.engine_errors import EngineErrors, Refused, reasons
+from ocattach.transports.containers.engine_http import EngineAdapter, EngineConnection
+from ocattach.transports.containers.engine_streams import Dialer, dialer
 from ocattach.transports.optional import without_module
 
 # docker/transport/__init__.py (7.2) imports paramiko wherever it is installed; engines behind ssh are ours to reach.

@@ -6,7 +6,7 @@ import socket
 import subprocess
 import threading
 
-from ocattach.transports.ssh_config import HostConfig
+from ocattach.transports.ssh.config import HostConfig
 
 FAMILIES = {"inet": socket.AF_INET, "inet6": socket.AF_INET6}
 DIAGNOSIS = 2048

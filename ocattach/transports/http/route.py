@@ -6,7 +6,7 @@ import socket
 from typing import cast
 
 from ocattach.errors import ConnectionLostError
-from ocattach.transports.http_requests import Passage, Requests
+from ocattach.transports.http.requests import Passage, Requests
 from ocattach.tunnel.blocking import in_thread
 from ocattach.tunnel.route import Route
 from ocattach.tunnel.splice import READ_SIZE, End

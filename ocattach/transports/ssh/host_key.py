@@ -17,8 +17,8 @@ from cryptography.hazmat.primitives.serialization import (
 
 from ocattach.errors import HostKeyError
 from ocattach.transports.base import Ask, Question
-from ocattach.transports.ssh_config import HostConfig
-from ocattach.transports.ssh_known_hosts import (
+from ocattach.transports.ssh.config import HostConfig
+from ocattach.transports.ssh.known_hosts import (
     CERT_AUTHORITY,
     REVOKED,
     KnownKey,

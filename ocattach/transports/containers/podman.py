@@ -10,9 +10,9 @@ from ocattach.config.spec import ConnectionSpec
 from ocattach.config.targets.container import PodmanTarget
 from ocattach.errors import EnvironmentNotFoundError, UnreachableError
 from ocattach.transports.base import Ask
-from ocattach.transports.container import ContainerTransport
-from ocattach.transports.engine import EngineAddress
-from ocattach.transports.podman_service import PodmanService, listens
+from ocattach.transports.containers.engine import EngineAddress
+from ocattach.transports.containers.podman_service import PodmanService, listens
+from ocattach.transports.containers.transport import ContainerTransport
 
 ROOT_SOCKET = Path("/run/podman/podman.sock")
 START_SECONDS = 30

@@ -26,8 +26,8 @@ from ocattach.errors import (
     UnreachableError,
     UsageError,
 )
-from ocattach.transports.kubernetes_channels import Channels
-from ocattach.transports.kubernetes_config import load_configuration
+from ocattach.transports.kubernetes.channels import Channels
+from ocattach.transports.kubernetes.config import load_configuration
 
 DIAL_SECONDS = 10
 FORBIDDEN = re.compile(

@@ -17,7 +17,7 @@ from typing import Any
 from ocattach.daemon.listener import Listener
 from ocattach.errors import ConnectionLostError
 from ocattach.execution import Stream
-from ocattach.transports.engine_streams import SocketStream
+from ocattach.transports.containers.engine_streams import SocketStream
 
 Address = tuple[str, int]
 

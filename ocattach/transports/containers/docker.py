@@ -5,8 +5,8 @@ import os
 from ocattach.config.docker_config import DEFAULT_HOST, current_context, read_context
 from ocattach.config.targets.container import DockerTarget
 from ocattach.errors import EnvironmentNotFoundError
-from ocattach.transports.container import ContainerTransport
-from ocattach.transports.engine import EngineAddress
+from ocattach.transports.containers.engine import EngineAddress
+from ocattach.transports.containers.transport import ContainerTransport
 
 
 class DockerTransport(ContainerTransport):

@@ -1,0 +1,1 @@
+"""Daemons that somebody else runs, at a URL."""
