@@ -27,7 +27,7 @@ test-tools: ## Install what the tests run against: engines, sshd, tmux, OpenCode
 
 test: test-tools ## Run all tests (PYTEST_ARGS="-k relay" for some); what is absent is skipped, with the reason
 	@$(MAKE) --no-print-directory $(VENV)/.development
-	$(BIN)/python -m pytest -n $(WORKERS) --dist loadgroup $(PYTEST_ARGS)
+	$(BIN)/python -m pytest -n $(WORKERS) $(PYTEST_ARGS)
 
 check: $(VENV)/.development ## Lint, format, types, layers
 	$(BIN)/ruff check

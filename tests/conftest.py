@@ -9,7 +9,9 @@ from pathlib import Path
 
 import pytest
 
-from tests.environments import ENVIRONMENTS, Environment, starts_daemons
+from tests.distribution import pytest_xdist_make_scheduler  # noqa: F401  a hook
+from tests.environments import ENVIRONMENTS, VARIANTS, Environment, starts_daemons
+from tests.environments.environment import Make
 from tests.rigs import opencode
 from tests.rigs.availability import Unavailable, require
 from tests.rigs.directories import short_directory
@@ -112,23 +114,13 @@ def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
     named = [mark.args[0] for mark in metafunc.definition.iter_markers("parametrize")]
     if "environment" in metafunc.fixturenames and "environment" not in named:
         every = metafunc.definition.get_closest_marker("every_way_in")
-        names = [name for name, make in sorted(ENVIRONMENTS.items()) if every or starts_daemons(make)]
+        names = [name for name, make in sorted(ENVIRONMENTS.items()) if every or is_complete(name, make)]
         metafunc.parametrize("environment", names, indirect=True)
 
 
-@pytest.hookimpl(tryfirst=True)
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Where several processes share the work, let one have all that needs the same engine: each starts its own."""
-    for item in items:
-        item.add_marker(pytest.mark.xdist_group(engine_of(item)))
-
-
-def engine_of(item: pytest.Item) -> str:
-    """What a test shares with others: a cluster, which is slow to start, an environment, else the module's fixtures."""
-    environment = getattr(item, "callspec", None) and item.callspec.params.get("environment")  # type: ignore[attr-defined]
-    if environment == "k8s" or "kubernetes_cluster" in getattr(item, "fixturenames", ()):
-        return "k8s"
-    return str(environment or item.path.name)
+def is_complete(name: str, make: Make) -> bool:
+    """Whether all that is promised is tested there."""
+    return starts_daemons(make) and name not in VARIANTS
 
 
 @pytest.fixture

@@ -14,7 +14,7 @@ from tests.environments.podman import podman_environment
 from tests.environments.ssh import ssh_environment
 from tests.rigs.machine import PASSWORD
 
-__all__ = ["ENVIRONMENTS", "Environment", "starts_daemons"]
+__all__ = ["ENVIRONMENTS", "VARIANTS", "Environment", "starts_daemons"]
 
 ENVIRONMENTS: Mapping[str, Make] = {
     "docker": docker_environment("docker_engine"),
@@ -32,3 +32,6 @@ ENVIRONMENTS: Mapping[str, Make] = {
     "ssh-password": ssh_environment("passwd", answers={"'s password: ": PASSWORD}),
     "ssh-relay": ssh_environment("nofwd", route="relay"),
 }
+
+VARIANTS = {"docker-host", "docker-rootless"}
+"""The same transport by another route or engine: what holds for every way in is tested there, and not all the rest."""

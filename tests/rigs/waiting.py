@@ -8,7 +8,7 @@ T = TypeVar("T")
 
 
 def wait_until(
-    condition: Callable[[], T | None], awaited: str, *, timeout: float = 10, interval: float = 0.01
+    condition: Callable[[], T | None], awaited: str, *, timeout: float = 30, interval: float = 0.01
 ) -> T:
     """The condition's first true answer; TimeoutError that names what was awaited."""
     deadline = time.monotonic() + timeout
