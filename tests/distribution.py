@@ -12,7 +12,7 @@ OF_A_CLUSTER = ("tests/kubernetes/", "tests/rigs/test_kubernetes.py")
 """A cluster takes ten seconds to start: all that needs one goes to one process."""
 
 
-class ByEngine(LoadScopeScheduling):
+class ByEngine(LoadScopeScheduling):  # type: ignore[misc]
     """Hands out all tests of an environment together, else those of a module; the largest part first."""
 
     def _split_scope(self, nodeid: str) -> str:
