@@ -4,10 +4,9 @@ import time
 
 import pytest
 
-from ocattach.errors import EnvironmentNotFoundError, TimedOutError, TooMuchOutputError, UnreachableError
-from ocattach.transports import HANDLERS, open_handler
+from ocattach.errors import TimedOutError, TooMuchOutputError
+from ocattach.transports import HANDLERS
 from tests.environments import ENVIRONMENTS, Environment
-from tests.environments.environment import ask_nobody
 
 MEGABYTE = 1024 * 1024
 ARGUMENTS = ["a b", "", "'", '"', "$HOME", "*", "é", "-n", "\\", "!", "a\nb", "`id`", "%s", "~", "#", "\x7f"]
@@ -76,26 +75,3 @@ def test_the_handler_works_on_after_a_timeout(environment: Environment) -> None:
             handler.run(["sleep", "60"], timeout=0.5)
 
         assert handler.run(["echo", "well"], timeout=10).stdout == b"well\n"
-
-
-def test_an_environment_that_is_not_there_is_named_with_what_to_do(environment: Environment) -> None:
-    if environment.missing is None:
-        assert environment.entry["transport"] == "local"  # which is always there
-        return
-    spec = environment.spec(**environment.missing)
-    with open_handler(spec, ask=ask_nobody, timeout=10) as handler, pytest.raises(UnreachableError) as raised:
-        handler.check_available()
-
-    names = [environment.missing[key] for key in ("container", "host", "pod") if key in environment.missing]
-    assert names[0] in raised.value.message
-    assert raised.value.hint
-    if environment.entry["transport"] in {"docker", "k8s"}:
-        assert isinstance(raised.value, EnvironmentNotFoundError)
-        assert "frontend-app" in raised.value.hint
-
-
-def test_disconnecting_twice_is_harmless(environment: Environment) -> None:
-    handler = environment.handler()
-    handler.check_available()
-    handler.disconnect()
-    handler.disconnect()

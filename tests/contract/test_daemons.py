@@ -7,7 +7,7 @@ from pathlib import Path
 import psutil
 import pytest
 
-from ocattach.errors import DaemonStartError, OpencodeNotFoundError, WorkdirNotFoundError
+from ocattach.errors import DaemonStartError, OpencodeNotFoundError
 from tests.environments import Environment
 from tests.rigs.waiting import wait_until
 
@@ -45,16 +45,6 @@ def test_a_started_daemon_is_found_by_another_client(environment: Environment) -
     assert (started.daemon.pid, started.daemon.password) == (found.daemon.pid, found.daemon.password)
 
 
-def test_starting_where_a_daemon_runs_gives_that_one(environment: Environment) -> None:
-    with environment.handler() as handler:
-        first = handler.start_daemon()
-        second = handler.start_daemon()
-
-    assert (True, False) == (first.started, second.started)
-    assert first.daemon == second.daemon
-    assert len(daemons(environment)) == 1
-
-
 def test_clients_that_start_at_the_same_moment_end_up_with_one_daemon(environment: Environment) -> None:
     handlers = [environment.handler() for _ in range(3)]
     with ThreadPoolExecutor(3) as pool:
@@ -65,23 +55,6 @@ def test_clients_that_start_at_the_same_moment_end_up_with_one_daemon(environmen
     assert sorted(result.started for result in results) == [False, False, True]
     assert len({result.daemon for result in results}) == 1
     assert len(daemons(environment)) == 1
-
-
-def test_a_daemon_outlives_its_client(environment: Environment) -> None:
-    with environment.handler() as handler:
-        handler.start_daemon()
-
-    assert len(daemons(environment)) == 1
-
-
-def test_a_daemon_that_died_is_not_believed_to_run(environment: Environment) -> None:
-    with environment.handler() as handler:
-        handler.start_daemon()
-        daemons(environment)[0].kill()
-        wait_until(lambda: not daemons(environment), "the daemon to end")
-
-        assert not handler.check_daemon_running().running
-        assert handler.start_daemon().started
 
 
 def test_a_daemon_started_by_hand_is_found_with_its_password(environment: Environment) -> None:
@@ -144,16 +117,6 @@ def test_what_the_agent_writes_has_the_rights_that_the_account_gives(environment
     status = Path(f"/proc/{daemons(environment)[0].pid}/status").read_text()
 
     assert f"Umask:\t{usual}\n" in status
-
-
-def test_a_missing_working_directory_is_told_before_anything_is_started(environment: Environment) -> None:
-    with (
-        environment.handler(workdir="/no/such/place") as handler,
-        pytest.raises(WorkdirNotFoundError, match="/no/such/place"),
-    ):
-        handler.check_daemon_running()
-
-    assert not daemons(environment)
 
 
 def test_a_taken_port_is_told(environment: Environment) -> None:

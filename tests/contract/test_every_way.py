@@ -13,9 +13,10 @@ from urllib.parse import quote
 import pytest
 
 from ocattach.daemon.probe import FoundDaemon
-from ocattach.errors import OcattachError, UnreachableError, WorkdirNotFoundError
+from ocattach.errors import EnvironmentNotFoundError, OcattachError, UnreachableError, WorkdirNotFoundError
 from ocattach.transports.base import TransportHandler
 from ocattach.tunnel.tunnel import Tunnel
+from tests.contract.test_daemons import daemons
 from tests.contract.test_tunnels import descriptors
 from tests.environments import Environment
 from tests.rigs.waiting import wait_until
@@ -77,6 +78,7 @@ def test_starting_where_a_daemon_runs_starts_none(environment: Environment) -> N
 
     assert not status.started
     assert status.daemon == daemon
+    assert len(daemons(environment)) <= 1  # none where it is somebody else's
 
 
 def test_through_a_tunnel_the_daemon_answers_those_who_have_its_credentials(environment: Environment) -> None:
@@ -164,6 +166,8 @@ def test_a_daemon_that_died_is_not_believed_to_run(environment: Environment) -> 
             process.wait(SECONDS)
 
         assert not handler.check_daemon_running().running
+        if environment.starts_daemons:
+            assert handler.start_daemon().started
 
 
 def test_a_working_directory_that_the_daemon_does_not_have_is_told(environment: Environment) -> None:
@@ -181,9 +185,11 @@ def test_an_environment_that_is_not_there_is_named_with_what_to_do(environment: 
     with environment.way_in(**environment.missing) as handler, pytest.raises(UnreachableError) as raised:
         handler.check_available()
 
-    name = next(value for key, value in environment.missing.items() if key != "transport")
+    *_, name = environment.missing.values()
     assert name in raised.value.message
     assert raised.value.hint
+    if isinstance(raised.value, EnvironmentNotFoundError):
+        assert "frontend-app" in raised.value.hint, "a near name"
 
 
 def test_a_daemon_that_somebody_else_started_is_not_ended_unasked(environment: Environment) -> None:
