@@ -97,7 +97,7 @@ def test_a_changed_host_key_is_refused(ssh_machines: SSHMachines, laptop: Laptop
 
     assert ran.exit_code == 4
     assert "has changed" in ran.stderr
-    assert "ssh-keygen -R" in ran.stderr
+    assert f"ssh-keygen -f {ssh_machines.changed_known_hosts} -R" in ran.stderr
     assert laptop.environment.connections() == logins
 
 
