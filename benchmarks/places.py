@@ -19,6 +19,7 @@ from tests.rigs.directories import short_directory
 from tests.rigs.docker import DockerEngine
 from tests.rigs.kubernetes import KubernetesCluster
 from tests.rigs.opencode import opencode_bin
+from tests.rigs.podman import PodmanEngine
 from tests.rigs.ssh import SSHMachines
 
 if TYPE_CHECKING:
@@ -34,6 +35,7 @@ SECONDS = 120
 ENGINES: Mapping[str, Callable[[Path], AbstractContextManager[object]]] = {
     "docker_engine": DockerEngine,
     "kubernetes_cluster": KubernetesCluster,
+    "podman_engine": PodmanEngine,
     "ssh_machines": lambda directory: SSHMachines(directory, ["main"]),
 }
 """By the name of the tests' fixture; each keeps all that it has below a directory."""
