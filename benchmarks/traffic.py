@@ -120,12 +120,12 @@ class Traffic:
     """MiB/s."""
 
 
-def look(connect: Open, *, connections: int) -> Traffic:
+def look(connect: Open, *, connections: int, round_trips: int = ROUND_TRIPS) -> Traffic:
     """Use a way; the new connection is the median of several."""
     opening = [open_one(connect) for _ in range(connections)]
     with connect() as way:
         way.send(b"e")
-        trips = [round_trip(way) for _ in range(WARM_UP + ROUND_TRIPS)][WARM_UP:]
+        trips = [round_trip(way) for _ in range(WARM_UP + round_trips)][WARM_UP:]
     with connect() as way:
         up = bulk(lambda: upload(way))
         down = bulk(lambda: download(way))

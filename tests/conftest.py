@@ -112,10 +112,12 @@ def local(opencode_bin: str) -> Iterator[LocalMachine]:  # noqa: ARG001  it is o
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
     """Each environment in turn; those that a daemon must be started in or commands run in, unless `every_way_in`."""
     named = [mark.args[0] for mark in metafunc.definition.iter_markers("parametrize")]
+    every = metafunc.definition.get_closest_marker("every_way_in")
+    names = [name for name, make in sorted(ENVIRONMENTS.items()) if every or is_complete(name, make)]
     if "environment" in metafunc.fixturenames and "environment" not in named:
-        every = metafunc.definition.get_closest_marker("every_way_in")
-        names = [name for name, make in sorted(ENVIRONMENTS.items()) if every or is_complete(name, make)]
         metafunc.parametrize("environment", names, indirect=True)
+    if "shared_environment" in metafunc.fixturenames:
+        metafunc.parametrize("shared_environment", names, indirect=True, scope="module")
 
 
 def is_complete(name: str, make: Make) -> bool:
@@ -124,11 +126,25 @@ def is_complete(name: str, make: Make) -> bool:
 
 
 @pytest.fixture
-def environment(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> Iterator[Environment]:
+def environment(request: pytest.FixtureRequest) -> Iterator[Environment]:
     """The environment of that name; nobody has worked in it, and this process sees what the user's laptop has."""
-    with ENVIRONMENTS[request.param](request) as environment:
+    with in_front_of(request) as environment:
+        yield environment
+
+
+@pytest.fixture(scope="module")
+def shared_environment(request: pytest.FixtureRequest) -> Iterator[Environment]:
+    """The same for all tests of a module: for those that leave it as it is, where none has one of its own."""
+    with in_front_of(request) as environment:
+        yield environment
+
+
+@contextmanager
+def in_front_of(request: pytest.FixtureRequest) -> Iterator[Environment]:
+    """The environment that was asked for, with the variables of a laptop that may use it."""
+    with ENVIRONMENTS[request.param](request) as environment, pytest.MonkeyPatch.context() as patch:
         for name, value in environment.variables.items():
-            monkeypatch.setenv(name, value)
+            patch.setenv(name, value)
         yield environment
 
 
