@@ -5,7 +5,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 PYTEST_ARGS ?=
 # Processes that share the tests, which wait more than they work; 0: all in one.
-WORKERS ?= 3
+WORKERS ?= 4
 
 # An opencode of the user's own goes before the one that was fetched for the checkout.
 export PATH := $(PATH):$(CURDIR)/.tools/bin
