@@ -22,6 +22,9 @@ TRY_SECONDS = 1.0
 
 PAUSE_SECONDS = 0.05
 
+UNKNOWN_PATH = {http.client.OK, http.client.NOT_FOUND}
+"""What another version may answer where it has nothing: its web page, with status 200, or what it should."""
+
 
 class DaemonClient:
     """Requests to one daemon; each has its own connection and at most `timeout` seconds."""
@@ -58,10 +61,9 @@ class DaemonClient:
 
     def health(self) -> Answer:
         """What the daemon says of its health, wherever it says so; or something else in its place."""
-        first = self.request("GET", HEALTH_PATHS[0])
-        answer = first
+        first = answer = self.request("GET", HEALTH_PATHS[0])
         for path in HEALTH_PATHS[1:]:
-            if answer.status == http.client.UNAUTHORIZED or answered_version(answer.json()):
+            if answered_version(answer.json()) or answer.status not in UNKNOWN_PATH:
                 return answer
             answer = self.request("GET", path)
         return answer if answered_version(answer.json()) else first
