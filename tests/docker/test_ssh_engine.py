@@ -55,7 +55,7 @@ class EngineBehind:
 @pytest.fixture(scope="module")
 def running(ssh_machines: SSHMachines, opencode_bin: str) -> Iterator[EngineBehind]:  # noqa: ARG001  it is mounted
     with require("docker"), shared_directory() as directory, DockerEngine(directory) as engine:
-        socket = directory / "docker.sock"
+        socket = engine.socket
         socket.chmod(0o666)
         with engine.container("frontend-app") as container:
             yield EngineBehind(engine, container, ssh_machines, ssh_machines["main"], socket)
