@@ -1,7 +1,9 @@
 """Accounts with a podman of their own."""
 
 from collections.abc import Iterator
+from contextlib import suppress
 
+import psutil
 import pytest
 
 from tests.podman.account import Account
@@ -19,5 +21,6 @@ def account(request: pytest.FixtureRequest) -> Iterator[Account]:
         account = Account(engine, directory)
         yield account
         for process in account.links():
-            process.terminate()
+            with suppress(psutil.NoSuchProcess):  # it may just be ending
+                process.terminate()
         wait_until(lambda: not account.links(), "the links to end")
