@@ -1,6 +1,7 @@
 """A user's laptop: `ocattach` run as a program, and the daemon spoken to through what it prints."""
 
 import base64
+import contextlib
 import http.client
 import json
 import ssl
@@ -131,7 +132,8 @@ class Laptop:
     def end_links(self) -> None:
         """End what the test has left."""
         for process in self.links():
-            process.terminate()
+            with contextlib.suppress(psutil.NoSuchProcess):  # it may just be ending
+                process.terminate()
         wait_until(lambda: not self.links(), "the links to end")
 
 
