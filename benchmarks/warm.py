@@ -22,7 +22,11 @@ from benchmarks.places import NAME, OCATTACH, Place, Places, milliseconds
 
 GOAL = Goal("value", 100)
 SCHEMES = ("local", "docker", "podman", "ssh", "k8s")
-STAND_IN = '#!/bin/sh\necho started >"$STAND_IN_STARTED"\n'
+STAND_IN = """\
+#!/bin/sh
+[ "$1" != --version ] || { echo 1.18.33; exit; }
+echo started >"$STAND_IN_STARTED"
+"""
 SECONDS = 30
 
 
