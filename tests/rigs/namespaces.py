@@ -13,6 +13,7 @@ import threading
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from shutil import which
 from typing import TypeVar
 
 from tests.rigs.availability import Unavailable, need
@@ -130,9 +131,9 @@ class Confined:
 
     @property
     def pid(self) -> int:
-        """The namespace's process 1, as numbered here."""
+        """The namespace's process 1, as numbered here; whoever enters finds everything set up."""
         if self._init is None:
-            pid = wait_until(self._first_child, "the first process of a namespace")
+            pid = wait_until(self._settled_child, "a namespace to be set up")
             self._init = pid, os.pidfd_open(pid)
         return self._init[0]
 
@@ -165,6 +166,17 @@ class Confined:
             poll.register(descriptor, select.POLLIN)
             poll.poll(10_000)
             os.close(descriptor)
+
+    def _settled_child(self) -> int | None:
+        pid = self._first_child()
+        # The shell that sets up becomes the init program when it is done.
+        return pid if pid is not None and self._runs_init(pid) else None
+
+    def _runs_init(self, pid: int) -> bool:
+        try:
+            return Path(f"/proc/{pid}/exe").samefile(which(init_program()) or "")
+        except OSError:
+            return False
 
     def _first_child(self) -> int | None:
         children = Path(f"/proc/{self._process.pid}/task/{self._process.pid}/children")
