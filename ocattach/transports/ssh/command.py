@@ -189,6 +189,9 @@ class ChannelStream(Stream):
         return self._pump.socket
 
     def diagnosis(self) -> str:
+        if self._channel.eof_received and self._listener.is_alive():
+            # The end is said of both at once (RFC 4254, 5.3): what was said before it is about to be read.
+            self._listener.join(JOIN_SECONDS)
         instead = b"" if self._stdout.begun else bytes(self._stdout.before)
         return (instead + self._stderr).decode(errors="replace").strip()
 
