@@ -134,6 +134,12 @@ class ConnectionLostError(UnreachableError):
     code = "connection-lost"
 
 
+class PortClosedError(UnreachableError):
+    """Nothing listens on a port of the environment."""
+
+    code = "port-closed"
+
+
 class OpencodeNotFoundError(OcattachError):
     """No usable `opencode` program, in the environment or on this machine."""
 

@@ -57,6 +57,10 @@ class Stream(ABC):
         """
         return data
 
+    def is_whole(self) -> bool:
+        """Whether the end of what could be read is one that the far end has sent, rather than a lost connection's."""
+        return True
+
     def diagnosis(self) -> str:
         """What the far end said on stderr so far, its last 4 KiB; empty where there is nothing to tell."""
         return ""

@@ -1,45 +1,66 @@
 """The local port of a tunnel: takes clients, and joins each with a connection over the route that there is.
 
-Without a route clients are held unread, so that whatever they sent reaches the environment once it is back.
+Without a route clients are held unread: what they sent is in no danger of arriving twice, and reaches the
+environment once it is back.
 """
 
 import asyncio
+import errno
 import logging
+import socket
 import time
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import partial
+from http import HTTPStatus
 
-from ocattach.errors import ConnectionLostError, OcattachError
+from ocattach.errors import ConnectionLostError, OcattachError, PortClosedError, TimedOutError
+from ocattach.tunnel.client import Client
 from ocattach.tunnel.route import Route
 from ocattach.tunnel.splice import End
 
-_BACKLOG = 256
-_CLOSE_TIMEOUT = 5.0
+BACKLOG = 256
+RECEIVE_BUFFER = 128 * 1024
+"""Bytes that the kernel is asked to keep of a client that is not read; it doubles them (socket(7))."""
+
+CLOSE_SECONDS = 5.0
+GONE = {errno.EHOSTUNREACH, errno.ENETUNREACH, errno.EHOSTDOWN, errno.ENETDOWN}
 
 log = logging.getLogger(__name__)
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class Target:
     """What the local port leads to."""
 
     route: Route
     port: int
     host: str
+    has_answered: bool = False
+    """Whether something was reached there: what fails to be after that is gone, and may come back."""
 
 
-class _Client(End):
-    """The end that a local client is on; it is not read before it has been spliced."""
+@dataclass(frozen=True, slots=True)
+class Limits:
+    """How much is held for how long."""
 
-    def __init__(self, on_connected: Callable[[End], None], on_closed: Callable[[End], None]) -> None:
-        super().__init__(on_closed=on_closed)
-        self._on_connected = on_connected
+    held_clients: int = 128
+    held_seconds: float = 120
+    """How long each client is held before it is refused."""
 
-    def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        super().connection_made(transport)
-        self.pause_reading()
-        self._on_connected(self)
+    dead_after: float = 15
+    """Seconds of silence after which the far side counts as gone."""
+
+
+@dataclass(slots=True)
+class Events:
+    """Whom to tell, in the tunnel's thread: nobody there may block or wait for the tunnel."""
+
+    on_lost: Callable[[str], object] = field(default=lambda _reason: None)
+    """The route is gone, for this reason; once for each route."""
+
+    on_held: Callable[[], object] = field(default=lambda: None)
+    """A client is held."""
 
 
 class Listener:
@@ -48,22 +69,23 @@ class Listener:
     Lives in one event loop; what is public and no method may be read from any thread.
     """
 
-    def __init__(
-        self, *, hold_limit: int, hold_timeout: float, on_lost: Callable[[str], object] | None
-    ) -> None:
+    def __init__(self, limits: Limits, events: Events) -> None:
         self.target: Target | None = None
         self.lost: str | None = None
         self.last_closed = time.monotonic()
-        self._hold_limit = hold_limit
-        self._hold_timeout = hold_timeout
-        self._on_lost = on_lost
+        self.held = 0
+        """How many clients are held."""
+        self.released = 0
+        """How many held clients the present route has been given."""
+        self._limits = limits
+        self._events = events
+        self._refusing: str | None = None
         self._server: asyncio.Server | None = None
         self._clients: dict[End, asyncio.Task[None]] = {}
-        self._spliced: set[End] = set()
+        self._spliced: set[Client] = set()
         self._switches: set[asyncio.Task[None]] = set()
         self._closings: set[asyncio.Task[None]] = set()
-        self._held = 0
-        self._available = asyncio.Event()
+        self._changed = asyncio.Event()
         self._closed = False
         self._vacant = asyncio.Event()
 
@@ -74,15 +96,18 @@ class Listener:
 
     async def listen(self) -> int:
         """Begin to take clients; gives the port, which stays open until `close`."""
+        listening = socket.socket()
+        listening.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, RECEIVE_BUFFER)
+        listening.bind(("127.0.0.1", 0))
         loop = asyncio.get_running_loop()
         self._server = await loop.create_server(
-            lambda: _Client(self._admit, self._dismiss), "127.0.0.1", 0, backlog=_BACKLOG
+            lambda: Client(self._admit, self._dismiss), sock=listening, backlog=BACKLOG
         )
-        port: int = self._server.sockets[0].getsockname()[1]
+        port: int = listening.getsockname()[1]
         return port
 
     async def lead_to(self, target: Target, *, within: float) -> None:
-        """Start the target's route and use it from now on; what went over the former one is reset.
+        """Start the target's route and use it from now on; what went over the former one is lost.
 
         When the route does not start, it is closed and everything stays as it was.
         """
@@ -92,6 +117,16 @@ class Listener:
             await switch
         finally:
             self._switches.discard(switch)
+
+    def give_up(self, reason: str) -> None:
+        """Use the route no more, as if it had been lost, but without telling anybody."""
+        if self.target is not None:
+            self._part_with(self.target, reason)
+
+    def refuse(self, reason: str | None) -> None:
+        """Refuse the clients that are held, and all that come, until there is a route; None: hold them again."""
+        self._refusing = reason
+        self._changed.set()
 
     async def close(self) -> None:
         """Reset every client, close the port and the route."""
@@ -114,42 +149,39 @@ class Listener:
             await asyncio.wait(ending)
 
     def check(self) -> None:
-        """Find out now whether the route is still there."""
+        """Find out soon whether the route is still there."""
         if self.target is not None:
             self.target.route.check()
 
     async def _switch(self, target: Target, within: float) -> None:
+        target.route.dead_after = self._limits.dead_after
         try:
             await target.route.start(within=within)
         except BaseException:
             await _close(target.route)
             raise
-        former, self.target, self.lost = self.target, target, None
+        self.give_up("Another route is taken.")
+        self.target, self.lost, self._refusing, self.released = target, None, None, self.held
         target.route.lost.add_done_callback(partial(self._notice_loss, target))
-        self._available.set()
-        if former is not None:
-            self._reset_spliced()
-            self._close_route(former.route)
+        self._changed.set()
 
     def _notice_loss(self, target: Target, reason: asyncio.Future[str]) -> None:
-        if target is not self.target:
-            return
-        self.lost = reason.result()
-        self._reset_spliced()
+        if target is self.target:
+            self._part_with(target, reason.result())
+            self._events.on_lost(reason.result())
+
+    def _part_with(self, target: Target, reason: str) -> None:
+        self.target, self.lost = None, reason
+        for client in list(self._spliced):
+            client.lose()
         self._close_route(target.route)
-        if self._on_lost is not None:
-            self._on_lost(self.lost)
 
     def _close_route(self, route: Route) -> None:
         closing = asyncio.get_running_loop().create_task(_close(route))
         self._closings.add(closing)
         closing.add_done_callback(self._closings.discard)
 
-    def _reset_spliced(self) -> None:
-        for client in list(self._spliced):
-            client.reset()
-
-    def _admit(self, client: End) -> None:
+    def _admit(self, client: Client) -> None:
         if self._closed:  # it was accepted just before the port was closed
             client.reset()
             return
@@ -164,47 +196,70 @@ class Listener:
         if not self._clients:
             self._vacant.set()
 
-    async def _serve(self, client: End) -> None:
+    async def _serve(self, client: Client) -> None:
+        seconds = self._limits.held_seconds
         try:
-            async with asyncio.timeout(self._hold_timeout):
+            async with asyncio.timeout(seconds):
                 await self._connect(client)
-            self._spliced.add(client)
+        except TimeoutError:
+            reason = self.lost or "it did not answer"
+            client.refuse(
+                HTTPStatus.SERVICE_UNAVAILABLE,
+                f"Not sent: the environment could not be reached for {seconds:g} s: {reason}",
+            )
         except (OcattachError, OSError) as error:
-            log.debug("A client could not be connected: %s", error)
-        finally:
-            if client in self._spliced:
-                client.begin()
-            else:
-                client.reset()
+            client.refuse(HTTPStatus.SERVICE_UNAVAILABLE, f"Not sent: {error}")
+        except asyncio.CancelledError:
+            client.reset()
+            raise
+        else:
+            self._spliced.add(client)
+            client.begin()
 
-    async def _connect(self, client: End) -> None:
+    async def _connect(self, client: Client) -> None:
         while True:
             target = await self._await_target()
             try:
                 await target.route.dial(client, target.host, target.port)
-            except ConnectionLostError:
-                # Nothing of what the client sent was read: another route can have it.
-                if not target.route.lost.done():
+            except (OcattachError, OSError) as error:
+                # Nothing of what the client sent was read: another route, or the next daemon, can have it.
+                if target.has_answered and is_gone(error) and target is self.target:
+                    self._part_with(target, str(error))
+                    self._events.on_lost(str(error))
+                elif target is self.target and not target.route.lost.done():
+                    if isinstance(error, TimeoutError):
+                        raise TimedOutError("it does not answer") from error
                     raise
             else:
+                target.has_answered = True
                 return
 
     async def _await_target(self) -> Target:
         while (target := self.target) is None or target.route.lost.done():
-            if self._held >= self._hold_limit:
-                raise ConnectionLostError(f"{self._held} clients are waiting already.")
-            self._held += 1
+            if self._refusing is not None:
+                raise ConnectionLostError(self._refusing)
+            if self.held >= self._limits.held_clients:
+                raise ConnectionLostError(f"{self.held} requests are waiting for the environment already")
+            self.held += 1
+            self._events.on_held()
             try:
-                self._available.clear()
-                await self._available.wait()
+                self._changed.clear()
+                await self._changed.wait()
             finally:
-                self._held -= 1
+                self.held -= 1
         return target
+
+
+def is_gone(error: OcattachError | OSError) -> bool:
+    """Whether a failure to connect means that what was there is there no more."""
+    if isinstance(error, OSError):
+        return isinstance(error, ConnectionRefusedError | TimeoutError) or error.errno in GONE
+    return isinstance(error, PortClosedError | ConnectionLostError)
 
 
 async def _close(route: Route) -> None:
     try:
-        async with asyncio.timeout(_CLOSE_TIMEOUT):
+        async with asyncio.timeout(CLOSE_SECONDS):
             await route.close()
     except TimeoutError:
-        log.warning("The %s route did not close within %g s.", route.name, _CLOSE_TIMEOUT)
+        log.warning("The %s route did not close within %g s.", route.name, CLOSE_SECONDS)

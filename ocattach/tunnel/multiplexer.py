@@ -7,6 +7,7 @@ import asyncio
 import logging
 import struct
 from collections.abc import Callable
+from functools import partial
 from typing import cast
 
 from ocattach.errors import ConnectionLostError, TimedOutError
@@ -87,15 +88,19 @@ class Multiplexer(asyncio.Protocol):
         if error is not None:
             raise error
 
-    def check(self) -> None:
-        """Ask the relay for a sign of life now rather than at the next interval."""
-        if self._ping is not None or self.lost.done():
+    def check(self, *, within: float | None = None) -> None:
+        """Ask the relay for a sign of life now rather than at the next interval.
+
+        It has so many seconds for it, the ping time-out by default.
+        """
+        if self.lost.done() or (self._ping is not None and within is None):
             return
         self._pings += 1
         self._ping = _COUNTER.pack(self._pings)
         self._ping_sent = self._loop.time()
         self._send(encode(Frame(FrameType.PING, 0, self._ping)))
-        self._set_timer("deadline", self._ping_timeout, self._judge)
+        seconds = self._ping_timeout if within is None else within
+        self._set_timer("deadline", seconds, partial(self._judge, seconds))
 
     def close(self) -> None:
         """Give up the relay; every connection through it is lost. Closing twice is harmless."""
@@ -168,11 +173,11 @@ class Multiplexer(asyncio.Protocol):
         self.check()
         self._set_timer("interval", self._ping_interval, self._tick)
 
-    def _judge(self) -> None:
+    def _judge(self, seconds: float) -> None:
         if self._last_heard >= self._ping_sent:
             self._ping = None
         else:
-            self._lose(self._explain(f"The relay did not answer for {self._ping_timeout:g} s"))
+            self._lose(self._explain(f"The relay did not answer for {seconds:g} s"))
 
     def _set_timer(self, name: str, delay: float, callback: Callable[[], None]) -> None:
         if name in self._timers:

@@ -1,15 +1,25 @@
 """Ways from this machine to the ports of one environment."""
 
 import asyncio
+import socket
 from abc import ABC, abstractmethod
 from collections.abc import Callable
 from typing import Any
 
-from ocattach.errors import ConnectionLostError
+from ocattach.errors import ConnectionLostError, PortClosedError
 from ocattach.execution import Stream
 from ocattach.tunnel.blocking import in_thread
 from ocattach.tunnel.multiplexer import Multiplexer
 from ocattach.tunnel.splice import End
+
+CHECK_SECONDS = 3.0
+"""How long the far side may take to answer when there is a reason to doubt that it is there."""
+
+REFUSED = "ECONNREFUSED"
+"""Why a relay could not connect when nothing listens; every runtime of it says it so."""
+
+IDLE_OPTION: int = getattr(socket, "TCP_KEEPIDLE", 0x10)
+"""How long a connection is idle before it is probed; macOS has another name for it."""
 
 
 class Route(ABC):
@@ -23,6 +33,9 @@ class Route(ABC):
 
     lost: asyncio.Future[str]
     """Done with the reason once the way is gone. Exists from `start` on."""
+
+    dead_after: float = 15
+    """Seconds of silence after which the far side counts as gone; to be set before `start`."""
 
     @property
     def round_trip(self) -> float | None:
@@ -38,12 +51,12 @@ class Route(ABC):
         """Connect to a port of the environment and join it with `client`, which is not read yet.
 
         `host` is the address within the environment, where the route leaves a choice.
-        Raises ConnectionLostError when another route may serve the client, and OSError or another OcattachError
-        when only this connection cannot be had.
+        Raises ConnectionLostError when another route may serve the client, PortClosedError when nothing listens
+        there, and OSError or another OcattachError when only this connection cannot be had.
         """
 
     def check(self) -> None:
-        """Find out now whether the way is still there, where that can be found out."""
+        """Find out soon whether the way is still there, say after this machine has slept."""
         return
 
     @abstractmethod
@@ -55,15 +68,12 @@ class RelayRoute(Route):
     """Through a relay program in the environment; all connections share its one stream.
 
     `stream` leads to a running relay (`sources.relay_source`); the route closes it.
-    The times are seconds: see `Multiplexer`.
     """
 
     name = "relay"
 
-    def __init__(self, stream: Stream, *, ping_interval: float = 15, ping_timeout: float = 15) -> None:
+    def __init__(self, stream: Stream) -> None:
         self._stream = stream
-        self._ping_interval = ping_interval
-        self._ping_timeout = ping_timeout
         self._multiplexer: Multiplexer | None = None
 
     @property
@@ -71,9 +81,8 @@ class RelayRoute(Route):
         return self._multiplexer.round_trip if self._multiplexer is not None else None
 
     async def start(self, *, within: float) -> None:
-        self._multiplexer = Multiplexer(
-            self._stream, ping_interval=self._ping_interval, ping_timeout=self._ping_timeout
-        )
+        half = self.dead_after / 2
+        self._multiplexer = Multiplexer(self._stream, ping_interval=half, ping_timeout=half)
         self.lost = self._multiplexer.lost
         await self._multiplexer.start(within=within)
 
@@ -82,11 +91,16 @@ class RelayRoute(Route):
             raise ConnectionLostError("The relay was not started.")
         far = End()
         far.join(client)
-        await self._multiplexer.open(far, host, port)
+        try:
+            await self._multiplexer.open(far, host, port)
+        except ConnectionResetError as error:
+            if str(error) != REFUSED:
+                raise
+            raise PortClosedError(f"Nothing listens on port {port} there") from error
 
     def check(self) -> None:
         if self._multiplexer is not None:
-            self._multiplexer.check()
+            self._multiplexer.check(within=min(CHECK_SECONDS, self.dead_after / 2))
 
     async def close(self) -> None:
         if self._multiplexer is not None:
@@ -99,16 +113,36 @@ class DialRoute(Route):
 
     `dial` takes the port and may block; it is called on threads, for several connections at once.
     When it raises ConnectionLostError, the route is lost; another OcattachError concerns that connection alone.
+
+    Where all streams rest on one connection, `await_end` blocks until that has ended and gives the reason, and
+    `ping` blocks until its far end has answered, or raises ConnectionLostError. Both are called on threads of their
+    own, which end when their owner closes the connection.
     """
 
-    def __init__(self, name: str, dial: Callable[[int], Stream]) -> None:
+    def __init__(
+        self,
+        name: str,
+        dial: Callable[[int], Stream],
+        *,
+        await_end: Callable[[], str] | None = None,
+        ping: Callable[[], None] | None = None,
+    ) -> None:
         self.name = name
         self._dial = dial
+        self._await_end = await_end
+        self._ping = ping
         self._streams: dict[End, Stream] = {}
         self._closings: set[asyncio.Task[None]] = set()
+        self._watches: list[asyncio.Task[None]] = []
+        self._checks = asyncio.Event()
 
     async def start(self, *, within: float) -> None:  # noqa: ARG002  (nothing is waited for)
-        self.lost = asyncio.get_running_loop().create_future()
+        loop = asyncio.get_running_loop()
+        self.lost = loop.create_future()
+        if self._await_end is not None:
+            self._watches.append(loop.create_task(self._watch(self._await_end)))
+        if self._ping is not None:
+            self._watches.append(loop.create_task(self._keep_pinging(self._ping)))
 
     async def dial(self, client: End, host: str, port: int) -> None:  # noqa: ARG002  (it is `dial` that knows)
         if self.lost.done():
@@ -118,7 +152,7 @@ class DialRoute(Route):
         except ConnectionLostError as error:
             self._lose(str(error))
             raise
-        far = End(decode=stream.decode, on_closed=self._release)
+        far = End(decode=stream.decode, is_whole=stream.is_whole, on_closed=self._release)
         self._streams[far] = stream
         try:
             await _connect(far, client, sock=stream.socket.dup())
@@ -126,17 +160,49 @@ class DialRoute(Route):
             self._release(far)
             raise
 
+    def check(self) -> None:
+        self._checks.set()
+
     async def close(self) -> None:
         self._lose("The route was given up.")
         for far in list(self._streams):
             far.reset()
             self._release(far)
-        if self._closings:
-            await asyncio.wait(self._closings)
+        if ending := self._closings | set(self._watches):
+            await asyncio.wait(ending)
+
+    async def _watch(self, await_end: Callable[[], str]) -> None:
+        self._lose(await in_thread(await_end))
+
+    async def _keep_pinging(self, ping: Callable[[], None]) -> None:
+        while not self.lost.done():
+            hurried = await self._await_check()
+            seconds = min(CHECK_SECONDS, self.dead_after / 2) if hurried else self.dead_after / 2
+            try:
+                async with asyncio.timeout(seconds):
+                    await in_thread(ping)
+            except TimeoutError:
+                self._lose(f"The far end did not answer for {seconds:g} s")
+            except ConnectionLostError as error:
+                self._lose(str(error))
+
+    async def _await_check(self) -> bool:
+        """Until a ping is due; whether somebody wants to know at once."""
+        self._checks.clear()
+        try:
+            async with asyncio.timeout(self.dead_after / 2):
+                await self._checks.wait()
+        except TimeoutError:
+            return False
+        return True
 
     def _lose(self, reason: str) -> None:
         if not self.lost.done():
             self.lost.set_result(reason)
+        this = asyncio.current_task()
+        for watch in self._watches:
+            if watch is not this:
+                watch.cancel()
 
     def _release(self, far: End) -> None:
         stream = self._streams.pop(far, None)
@@ -149,7 +215,8 @@ class DialRoute(Route):
 class DirectRoute(Route):
     """Plain TCP to a host that can be reached from here: published ports, host networks, http URLs.
 
-    It is never lost by itself: there is nothing that stays open between connections.
+    It is never lost by itself: there is nothing that stays open between connections. The kernel ends those whose
+    peer is silent for too long.
     """
 
     name = "direct"
@@ -161,12 +228,26 @@ class DirectRoute(Route):
         self.lost = asyncio.get_running_loop().create_future()
 
     async def dial(self, client: End, host: str, port: int) -> None:  # noqa: ARG002  (it has its own host)
-        await _connect(End(), client, host=self._host, port=port)
+        far = End()
+        transport = await _connect(far, client, host=self._host, port=port)
+        end_when_silent(transport.get_extra_info("socket"), self.dead_after)
 
     async def close(self) -> None:
         return
 
 
-async def _connect(far: End, client: End, **address: Any) -> None:
+async def _connect(far: End, client: End, **address: Any) -> asyncio.Transport:
     far.join(client)
-    await asyncio.get_running_loop().create_connection(lambda: far, **address)
+    transport, _ = await asyncio.get_running_loop().create_connection(lambda: far, **address)
+    return transport
+
+
+def end_when_silent(connection: socket.socket, seconds: float) -> None:
+    """Let the kernel end a TCP connection whose peer neither answers nor acknowledges for so long (tcp(7))."""
+    interval = max(1, round(seconds / 3))
+    connection.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
+    connection.setsockopt(socket.IPPROTO_TCP, IDLE_OPTION, interval)
+    connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_KEEPINTVL, interval)
+    connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_KEEPCNT, 2)
+    if hasattr(socket, "TCP_USER_TIMEOUT"):  # of Linux only
+        connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT, round(seconds * 1000))

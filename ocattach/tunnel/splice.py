@@ -32,18 +32,21 @@ _read_buffer = _ReadBuffer()
 class End(asyncio.Protocol, asyncio.BufferedProtocol):
     """One end of a splice, on a socket or on a channel.
 
-    `decode` is applied to each piece that is read; `on_closed` is called once, when the connection is gone.
+    `decode` is applied to each piece that is read. `is_whole` says, at the end of what could be read, whether the
+    peer meant it to end there. `on_closed` is called once, when the connection is gone.
     """
 
     def __init__(
         self,
         *,
         decode: Callable[[bytes], bytes] | None = None,
+        is_whole: Callable[[], bool] | None = None,
         on_closed: Callable[["End"], None] | None = None,
     ) -> None:
         self.other: End | None = None
         self.closed = False
         self._decode = decode
+        self._is_whole = is_whole
         self._on_closed = on_closed
         self._transport: asyncio.Transport | None = None
         self._read_ended = False
@@ -82,6 +85,9 @@ class End(asyncio.Protocol, asyncio.BufferedProtocol):
 
     def eof_received(self) -> bool:
         """Hand on the end of input; the transport stays open for the other direction."""
+        if self._is_whole is not None and not self._is_whole():
+            self.reset()
+            return True
         self._read_ended = True
         if self.other is not None:
             self.other.end_writing()
@@ -101,10 +107,10 @@ class End(asyncio.Protocol, asyncio.BufferedProtocol):
             self.other.resume_reading()
 
     def connection_lost(self, _error: Exception | None) -> None:
-        """Reset the other end, unless both directions had ended."""
+        """Let the other end know, unless both directions had ended."""
         self.closed = True
         if self.other is not None and not (self._read_ended and self._write_ended):
-            self.other.reset()
+            self.other.lose()
         if self._on_closed is not None:
             self._on_closed(self)
 
@@ -141,6 +147,10 @@ class End(asyncio.Protocol, asyncio.BufferedProtocol):
         """Read for the first time, or once the other end can write."""
         if self.other is not None and not self.other._blocked:  # noqa: SLF001 - another of us
             self.resume_reading()
+
+    def lose(self) -> None:
+        """The other end is gone."""
+        self.reset()
 
     def reset(self) -> None:
         """Drop the connection so that the peer sees a reset, not an orderly end."""

@@ -10,38 +10,37 @@ from types import TracebackType
 from typing import Self
 
 from ocattach.errors import ConnectionLostError
-from ocattach.tunnel.listener import Listener, Target
+from ocattach.tunnel.listener import Events, Limits, Listener, Target
 from ocattach.tunnel.route import Route
 
 
 class Tunnel:
     """A port of 127.0.0.1 that leads to a port in an environment.
 
-    Made when the route has started, within `timeout` seconds; otherwise an OcattachError is raised and nothing is
-    left behind. `remote_host` is an address within the environment, for routes that leave a choice.
+    Made once the port is open and the route has started, within `timeout` seconds; otherwise an OcattachError is
+    raised and nothing is left behind. `remote_host` is an address within the environment, for routes that leave a
+    choice. Without a route the port leads nowhere yet.
 
     The local port stays open until `close`, whatever becomes of the route. When the route is lost, its clients are
-    reset and `on_lost` is called with the reason, once for each route, in the tunnel's thread: it must not block
-    and must not call `replace` or `close`. New clients are then held unread, at most `hold_limit` of them and each
-    for at most `hold_timeout` seconds, until `replace` brings another route.
+    told (`client.Client`), and so is `events.on_lost`. New clients are then held unread, as far as `limits` allow,
+    until `lead_to` brings another route; who is held for too long gets an HTTP error.
     """
 
     def __init__(
         self,
-        route: Route,
-        remote_port: int,
+        route: Route | None = None,
+        remote_port: int = 0,
         *,
         remote_host: str = "127.0.0.1",
         timeout: float = 10,
-        on_lost: Callable[[str], object] | None = None,
-        hold_limit: int = 128,
-        hold_timeout: float = 30,
+        limits: Limits | None = None,
+        events: Events | None = None,
     ) -> None:
-        self._target = Target(route, remote_port, remote_host)
-        self._listener = Listener(hold_limit=hold_limit, hold_timeout=hold_timeout, on_lost=on_lost)
+        self._target = None if route is None else Target(route, remote_port, remote_host)
+        self._listener = Listener(limits or Limits(), events or Events())
         self._listening: concurrent.futures.Future[int] = concurrent.futures.Future()
         self._loop = asyncio.new_event_loop()
-        self._main = self._loop.create_task(self._serve(timeout))
+        self._main = self._loop.create_task(self._serve(self._target, timeout))
         self._thread = threading.Thread(target=self._run, name="ocattach-tunnel", daemon=True)
         self._closing = threading.Lock()
         self._closed = False
@@ -65,12 +64,12 @@ class Tunnel:
     @property
     def remote_port(self) -> int:
         """The port in the environment."""
-        return self._target.port
+        return 0 if self._target is None else self._target.port
 
     @property
     def route_name(self) -> str:
         """Which way the connections go: `relay`, `ssh`, `direct`."""
-        return self._target.route.name
+        return "" if self._target is None else self._target.route.name
 
     @property
     def active_connections(self) -> int:
@@ -91,20 +90,45 @@ class Tunnel:
     @property
     def round_trip(self) -> float | None:
         """How long an answer from the environment takes, in seconds, where the route measures it."""
-        return self._target.route.round_trip
+        return None if self._target is None else self._target.route.round_trip
+
+    @property
+    def held(self) -> int:
+        """How many clients wait for a route."""
+        return self._listener.held
+
+    @property
+    def released(self) -> int:
+        """How many clients had waited for the present route."""
+        return self._listener.released
 
     def check(self) -> None:
-        """Find out now whether the far side is still there, say after this machine has slept.
+        """Find out soon whether the far side is still there, say after this machine has slept.
 
         Returns at once; what comes of it is seen in `lost`.
         """
-        if not self._loop.is_closed():
-            self._loop.call_soon_threadsafe(self._listener.check)
+        self._tell(self._listener.check)
 
-    def replace(
+    def give_up(self, reason: str) -> None:
+        """Use the route no more; its clients are told, new ones are held."""
+        self._tell(self._listener.give_up, reason)
+
+    def refuse(self, reason: str) -> None:
+        """Refuse clients at once, for this reason, until there is another route."""
+        self._tell(self._listener.refuse, reason)
+
+    def hold(self) -> None:
+        """Hold clients again, as before `refuse`."""
+        self._tell(self._listener.refuse, None)
+
+    def _tell(self, what: Callable[..., object], *arguments: object) -> None:
+        with contextlib.suppress(RuntimeError):  # the loop has ended already
+            self._loop.call_soon_threadsafe(what, *arguments)
+
+    def lead_to(
         self, route: Route, remote_port: int, *, remote_host: str = "127.0.0.1", timeout: float = 10
     ) -> None:
-        """Go on with another route on the same local port; clients of the former one are reset, held ones served.
+        """Go on with another route on the same local port; clients of the former one lose it, held ones are served.
 
         Raises an OcattachError when the route does not start within `timeout` seconds; it is closed then.
         """
@@ -124,8 +148,7 @@ class Tunnel:
         with self._closing:
             if not self._closed:
                 self._closed = True
-                with contextlib.suppress(RuntimeError):  # the loop has ended already
-                    self._loop.call_soon_threadsafe(self._main.cancel)
+                self._tell(self._main.cancel)
         self._thread.join()
 
     def __enter__(self) -> Self:
@@ -148,9 +171,10 @@ class Tunnel:
         finally:
             self._loop.close()
 
-    async def _serve(self, within: float) -> None:
+    async def _serve(self, target: Target | None, within: float) -> None:
         try:
-            await self._listener.lead_to(self._target, within=within)
+            if target is not None:
+                await self._listener.lead_to(target, within=within)
             self._listening.set_result(await self._listener.listen())
             await asyncio.Event().wait()
         finally:

@@ -188,6 +188,9 @@ class ChannelStream(Stream):
     def socket(self) -> socket.socket:
         return self._pump.socket
 
+    def is_whole(self) -> bool:
+        return bool(self._channel.eof_received)
+
     def diagnosis(self) -> str:
         if self._channel.eof_received and self._listener.is_alive():
             # The end is said of both at once (RFC 4254, 5.3): what was said before it is about to be read.
