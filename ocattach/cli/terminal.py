@@ -45,6 +45,11 @@ class Person:
         else:
             click.echo(f"✓ {escape(text)}", err=True)
 
+    def notice(self, text: str) -> None:
+        """Say what happened when nobody was there."""
+        if not self._quiet:
+            say(f"! {text}", colour="yellow")
+
     def answer(self, text: str, *, secret: bool, confirm: bool) -> str | None:
         """Ask; None where nobody can be asked. No answer is ever assumed."""
         if not has_terminal():

@@ -19,6 +19,12 @@ class Settings:
     link_idle_seconds: float = 600
     """How long a link stays without a client."""
 
+    hold_seconds: float = 120
+    """How long a request waits for a lost connection to come back before it is refused."""
+
+    dead_seconds: float = 15
+    """How long an environment may be silent before the connection to it counts as lost."""
+
     connect_timeout_seconds: float = 60
     """How long the whole way to a ready daemon may take."""
 

@@ -3,7 +3,7 @@
 Three POSIX shell scripts do the work in one round trip each, because a slow link costs round trips.
 """
 
-from ocattach.daemon.lifecycle import DaemonStatus, StartRequest, start_daemon, stop_daemon
+from ocattach.daemon.lifecycle import DaemonStatus, StartRequest, read_log, start_daemon, stop_daemon
 from ocattach.daemon.probe import Probe, ProbeRequest, probe
 from ocattach.daemon.report import RunCommand
 
@@ -14,6 +14,7 @@ __all__ = [
     "RunCommand",
     "StartRequest",
     "probe",
+    "read_log",
     "start_daemon",
     "stop_daemon",
 ]

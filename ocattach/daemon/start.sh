@@ -103,6 +103,8 @@ if recorded_daemon; then
     say_daemon recorded "$d_pid" "$d_port" 0100007F opencode "$d_password"
     exit 0
 fi
+# Clients of the daemon that was here, on whatever machine, are let in by the one that takes its place.
+password=${d_password:-$password}
 expand "$2"
 launch "$expanded" "$3"
 await_listening "$4"

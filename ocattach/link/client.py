@@ -30,6 +30,9 @@ class Foreground(Protocol):
     def step(self, text: str) -> None:
         """Show a step that was taken."""
 
+    def notice(self, text: str) -> None:
+        """Show what happened when nobody was there."""
+
     def answer(self, text: str, *, secret: bool, confirm: bool) -> str | None:
         """The answer to a question; None where nobody can be asked."""
 
@@ -54,6 +57,9 @@ class Attachment:
     shares_files: bool
     ca_file: str | None = None
     """Certificates that clients of the URL need besides the system's."""
+
+    history: tuple[Mapping[str, Any], ...] = ()
+    """What became of the link's connection: events, each with its `time` in seconds since the epoch."""
 
     def __repr__(self) -> str:
         return f"Attachment(url={self.url!r}, workdir={self.workdir!r}, version={self.version!r}, route={self.route!r})"
@@ -208,6 +214,8 @@ def converse(channel: Channel, message: Message, foreground: Foreground, deadlin
             ) from error
         if "step" in answer:
             foreground.step(answer["step"])
+        elif "notice" in answer:
+            foreground.notice(answer["notice"])
         elif "ask" in answer:
             asked = time.monotonic()
             channel.send({"answer": foreground.answer(**answer["ask"])})
@@ -216,6 +224,22 @@ def converse(channel: Channel, message: Message, foreground: Foreground, deadlin
             raise OcattachError.from_json(answer["error"])
         else:
             return answer
+
+
+def link_status(key: str, environ: Mapping[str, str]) -> Message | None:
+    """How a link stands, as `Environment.status` says it; None without one, or with one of another version."""
+    channel = connect(link_files(key, environ))
+    if channel is None:
+        return None
+    try:
+        channel.send({"do": "status", "protocol": PROTOCOL})
+        status: Message | None = channel.receive(timeout=GRACE_SECONDS).get("status")
+    except (HungUpError, TimeoutError):
+        return None
+    else:
+        return status
+    finally:
+        channel.close()
 
 
 def end_link(key: str, environ: Mapping[str, str]) -> bool:

@@ -1,56 +1,68 @@
 """One environment, as its link holds it: handler, daemon and tunnel, brought up once and used by many."""
 
-import logging
 import threading
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Any
 
 from ocattach.config.spec import ConnectionSpec
-from ocattach.daemon.probe import FoundDaemon
 from ocattach.errors import (
     ConnectionLostError,
-    DaemonNotRunningError,
-    DaemonStartError,
+    OcattachError,
     TimedOutError,
     UnreachableError,
 )
+from ocattach.link.history import History
+from ocattach.link.restorer import QUIET_SECONDS, Restorer, Unattended
+from ocattach.link.starts import Client, Starts
 from ocattach.opencode.api import DaemonClient
 from ocattach.transports import open_handler
-from ocattach.transports.base import Question, TransportHandler
+from ocattach.transports.base import TransportHandler
 from ocattach.transports.command import import_tunnel
 
 if TYPE_CHECKING:
+    from ocattach.daemon.probe import FoundDaemon
     from ocattach.tunnel.tunnel import Tunnel
 
-logger = logging.getLogger(__name__)
-
 Attached = dict[str, Any]
+
+DIAL_SECONDS = 15.0
+"""How long a lost environment may take to be reached in one try, before the next."""
+
+START_SECONDS = 60.0
+"""How long everything else may take in such a try, the start of a daemon on a busy machine included."""
 
 REUSE_SECONDS = 10.0
 """How long a daemon that was there may take to answer before everything is looked at anew, at its clients' cost."""
 
 
-class Client(Protocol):
-    """A foreground that waits for the environment."""
-
-    def ask(self, question: Question, /) -> str:
-        """Let the person there answer."""
-
-    def step(self, text: str) -> None:
-        """Tell it about a step that was taken."""
-
-
 class Environment:
-    """Brought up on the first `attach`; the next ones find it as it is, and dial nothing."""
+    """Brought up on the first `attach`; the next ones find it as it is, and dial nothing.
 
-    def __init__(self) -> None:
+    Its local port stays open from then on. When the way to the daemon is lost, it is restored by the same steps.
+    """
+
+    def __init__(self, *, held_seconds: float, dead_after: float) -> None:
+        self.history = History()
+        self._held_seconds, self._dead_after = held_seconds, dead_after
         self._turn = threading.Lock()
+        self._spec: ConnectionSpec | None = None
+        self._may_start = False
         self._handler: TransportHandler | None = None
         self._tunnel: Tunnel | None = None
         self._daemon: FoundDaemon | None = None
         self._version = ""
+        self._starts = Starts()
+        self._lost_at = 0.0
+        self._closed = False
+        self._restorer = Restorer(
+            self.restore,
+            is_lost=lambda: self.is_lost,
+            is_wanted=lambda: self._tunnel is not None and self._tunnel.idle_seconds < QUIET_SECONDS,
+            give_up=self.give_up,
+            history=self.history,
+        )
         self._directories: dict[str | None, str | None] = {}
         """The working directories that were seen to be ready, and their absolute paths there."""
 
@@ -59,6 +71,12 @@ class Environment:
         """How long no client has been connected; None while the environment is not up."""
         tunnel = self._tunnel
         return None if tunnel is None else tunnel.idle_seconds
+
+    @property
+    def is_lost(self) -> bool:
+        """Whether there was a way to the daemon and is none."""
+        tunnel = self._tunnel
+        return tunnel is not None and tunnel.lost is not None
 
     @contextmanager
     def turn(self, timeout: float) -> Iterator[float]:
@@ -74,13 +92,18 @@ class Environment:
     def attach(self, spec: ConnectionSpec, client: Client, *, start: bool, timeout: float) -> Attached:
         """A ready daemon for the connection, started when there is none and `start` allows it."""
         with self.turn(timeout) as left:
+            self._spec, self._may_start = spec, start or self._may_start
+            for event in self.history.take_news():
+                client.notice(event)
             if self._tunnel is not None:
                 attached = self.reuse(spec, client, left)
                 if attached is not None:
                     return attached
                 client.step("The connection was lost; connecting again")
-                self.drop()
-            return self.bring_up(spec, client, start=start, timeout=left)
+            self._starts.forgive()
+            started = self.connect(spec, client, start=start, timeout=left)
+            self._restorer.forget_error()
+            return self.attached(spec, started=started)
 
     def reuse(self, spec: ConnectionSpec, client: Client, timeout: float) -> Attached | None:
         """The environment as it stands; None when it no longer answers."""
@@ -93,49 +116,107 @@ class Environment:
                 handler.check_daemon_running()
             self.make_ready(handler, spec, timeout=min(timeout, REUSE_SECONDS))
         except (ConnectionLostError, TimedOutError, UnreachableError) as error:
-            logger.info("the link's daemon no longer answers: %s", error)
+            self.history.note(f"the daemon no longer answers: {error}")
             return None
         client.step(f"Daemon already running on port {daemon.port} ({self._version})")
         client.step(connected(tunnel))
         return self.attached(spec, started=False)
 
-    def bring_up(self, spec: ConnectionSpec, client: Client, *, start: bool, timeout: float) -> Attached:
-        """The whole way: environment, daemon, tunnel, readiness."""
-        handler = open_handler(spec, ask=client.ask, timeout=timeout)
-        self._handler = handler
-        import_tunnel()
+    def restore(self) -> None:
+        """Bring a lost connection back, unless somebody has done so. Raises what stands in the way."""
+        with self.turn(DIAL_SECONDS):
+            spec, tunnel = self._spec, self._tunnel
+            if spec is None or tunnel is None or not self.is_lost or self._closed:
+                return
+            unattended = Unattended(self.history)
+            started = self.connect(
+                spec, unattended, start=self._may_start, timeout=START_SECONDS, reach_within=DIAL_SECONDS
+            )
+            gap = time.monotonic() - self._lost_at
+            held = f"; {tunnel.released} held meanwhile" if tunnel.released else ""
+            self.history.note(f"restored after {gap:.1f} s{held}")
+            if started:
+                self.history.tell(f"The daemon had ended; started again on port {tunnel.remote_port}")
+
+    def connect(
+        self,
+        spec: ConnectionSpec,
+        client: Client,
+        *,
+        start: bool,
+        timeout: float,
+        reach_within: float | None = None,
+    ) -> bool:
+        """The whole way: environment, daemon, route, readiness; whether a daemon was started on it.
+
+        The first time it opens the local port, afterwards it leads that one there again. The environment itself
+        may be given less time than all that follows, with `reach_within`.
+        """
+        handler, tunnel = self._handler, self._tunnel
+        if handler is None:
+            handler = self._handler = open_handler(spec, ask=client.ask, timeout=timeout)
+            import_tunnel()
+        else:
+            self.let_go("connecting again")
+        handler.spec, handler.ask, handler.timeout = spec, client.ask, reach_within or timeout
         try:
             client.step(handler.check_available().summary)
-            daemon, started = self.find_or_start(handler, client, start=start)
+            handler.timeout = timeout
+            daemon, started = self._starts.find_or_start(handler, client, start=start)
             self._daemon = daemon
-            self._tunnel = handler.connect(daemon.port)
+            self._tunnel = handler.connect(daemon.port, tunnel=tunnel or self.open_port())
+            self._directories.clear()
             self.make_ready(handler, spec, timeout=timeout)
         except BaseException:
-            self.drop()
+            if tunnel is None:
+                self.drop()
+            else:
+                self.let_go("the environment cannot be used")
+                self._restorer.hurry()
             raise
         if not started:
             client.step(f"Daemon already running on port {daemon.port} ({self._version})")
         client.step(connected(self._tunnel))
-        logger.info("connected through %s to port %s", self._tunnel.route_name, daemon.port)
-        return self.attached(spec, started=started)
+        self.history.note(f"connected through {self._tunnel.route_name} to port {daemon.port}")
+        return started
 
-    def find_or_start(
-        self, handler: TransportHandler, client: Client, *, start: bool
-    ) -> tuple[FoundDaemon, bool]:
-        """The daemon that runs, else a new one; and whether this call started it."""
-        status = handler.check_daemon_running()
-        if status.daemon is not None:
-            return status.daemon, False
-        if not start:
-            raise DaemonNotRunningError(
-                f"No daemon runs in {handler.spec.display()}", hint="Without --no-start one would be started"
-            )
-        status = handler.start_daemon()
-        if status.daemon is None:
-            raise DaemonStartError(f"No daemon came up in {handler.spec.display()}")
-        if status.started:
-            client.step(f"Started daemon on port {status.port}")
-        return status.daemon, status.started
+    def open_port(self) -> "Tunnel":
+        """The local port, which leads nowhere yet."""
+        from ocattach.tunnel.listener import Events, Limits  # noqa: PLC0415 - see `import_tunnel`
+        from ocattach.tunnel.tunnel import Tunnel  # noqa: PLC0415 - the same
+
+        events = Events(on_lost=self.notice_loss, on_held=self._restorer.hurry)
+        limits = Limits(held_seconds=self._held_seconds, dead_after=self._dead_after)
+        self._tunnel = Tunnel(limits=limits, events=events)
+        return self._tunnel
+
+    def notice_loss(self, reason: str) -> None:
+        """The way is gone; called in the tunnel's thread."""
+        self._lost_at = time.monotonic()
+        self.history.note(f"lost: {reason}")
+        self._restorer.hurry()
+
+    def let_go(self, reason: str) -> None:
+        """Part with what is left of the way, and keep the local port."""
+        if self._tunnel is not None:
+            if not self.is_lost:
+                self._lost_at = time.monotonic()
+            self._tunnel.give_up(reason)
+        if self._handler is not None:
+            self._handler.disconnect()
+
+    def give_up(self, error: OcattachError) -> None:
+        """No more is tried without a person: whoever waits is told why."""
+        self.history.tell(f"Given up: {error.message}")
+        if self._tunnel is not None:
+            self._tunnel.refuse(f"{error.message}. Run ocattach again to connect")
+
+    def check(self) -> None:
+        """Find out soon whether the far side is still there; what was put off is tried now."""
+        self.history.note("the clock has jumped: looking whether the connection still stands")
+        if self._tunnel is not None:
+            self._tunnel.check()
+        self._restorer.hurry()
 
     def make_ready(self, handler: TransportHandler, spec: ConnectionSpec, *, timeout: float) -> None:
         """See that the daemon answers for the connection's directory."""
@@ -166,6 +247,7 @@ class Environment:
             "pid": daemon.pid or None,
             "started": started,
             "shares_files": handler.shares_files,
+            "history": self.history.to_json(),
         }
 
     def stop_daemon(self, spec: ConnectionSpec, client: Client, *, force: bool, timeout: float) -> int | None:
@@ -177,17 +259,40 @@ class Environment:
             self._handler.check_available()
             return self._handler.stop_daemon(force=force)
 
+    def status(self) -> dict[str, Any]:
+        """How things stand, for `--status`; waits for nobody."""
+        daemon, tunnel, error = self._daemon, self._tunnel, self._restorer.error
+        return {
+            "state": None if tunnel is None else self._restorer.state.value,
+            "reason": error.message if error else tunnel.lost if tunnel else None,
+            "url": tunnel.url if tunnel else None,
+            "route": tunnel.route_name if tunnel else None,
+            "port": daemon.port if daemon else None,
+            "pid": (daemon.pid or None) if daemon else None,
+            "version": self._version or None,
+            "clients": tunnel.active_connections if tunnel else 0,
+            "held": tunnel.held if tunnel else 0,
+            "round_trip": tunnel.round_trip if tunnel else None,
+            "history": self.history.to_json(),
+        }
+
     def drop(self) -> None:
         """Let go of tunnel and handler; the daemon goes on."""
         handler, self._handler = self._handler, None
-        self._tunnel = self._daemon = None
+        tunnel, self._tunnel = self._tunnel, None
+        self._daemon = None
         self._directories.clear()
+        if tunnel is not None:
+            tunnel.close()
         if handler is not None:
             handler.disconnect()
 
     def close(self) -> None:
         """End it all, also while a client is being served."""
+        self._closed = True
         self.drop()
+        self._restorer.end()
+        self.drop()  # of what an attempt that was under way has opened since
 
 
 def connected(tunnel: "Tunnel") -> str:

@@ -11,9 +11,10 @@ from contextlib import suppress
 from types import FrameType
 
 from ocattach.config.paths import config_directory
-from ocattach.config.settings import load_settings
+from ocattach.config.settings import Settings, load_settings
 from ocattach.config.spec import ConnectionSpec
 from ocattach.errors import AuthenticationError, OcattachError, UsageError
+from ocattach.link.clock import Clock
 from ocattach.link.environment import Environment
 from ocattach.link.files import LinkFiles, link_files
 from ocattach.link.log import start_log
@@ -24,6 +25,9 @@ logger = logging.getLogger(__name__)
 
 PERSON_SECONDS = 300
 """How long a person may take to answer a question."""
+
+LOOK_SECONDS = 1.0
+"""How often the clocks are looked at."""
 
 REQUEST_SECONDS = 5
 JOIN_SECONDS = 5
@@ -40,6 +44,10 @@ class Visitor:
         """Tell it about a step that was taken."""
         logger.info("step: %s", text)
         self._channel.send({"step": text})
+
+    def notice(self, text: str) -> None:
+        """Tell it about something that happened when nobody was there."""
+        self._channel.send({"notice": text})
 
     def ask(self, question: Question) -> str:
         """Let the person answer. Raises AuthenticationError where there is none."""
@@ -63,10 +71,10 @@ class Visitor:
 class Link:
     """The server behind a link's socket."""
 
-    def __init__(self, files: LinkFiles, *, idle_seconds: float) -> None:
+    def __init__(self, files: LinkFiles, settings: Settings) -> None:
         self._files = files
-        self._idle_limit = idle_seconds
-        self._environment = Environment()
+        self._idle_limit = settings.link_idle_seconds
+        self._environment = Environment(held_seconds=settings.hold_seconds, dead_after=settings.dead_seconds)
         self._server = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
         self._visitors: list[threading.Thread] = []
         self._ending = threading.Event()
@@ -99,8 +107,11 @@ class Link:
         """Serve foregrounds until the end."""
         import select  # noqa: PLC0415
 
+        clock = Clock(LOOK_SECONDS)
         while not self._ending.is_set():
             ready, _, _ = select.select([self._server, self._woken], [], [], self._next_look())
+            if clock.has_jumped():
+                self._environment.check()
             if self._woken in ready:
                 self._woken.recv(BACKLOG)
             if self._server in ready:
@@ -112,7 +123,7 @@ class Link:
 
     def _next_look(self) -> float:
         idle = self._environment.idle_seconds or 0.0
-        return max(0.1, self._idle_limit - idle)
+        return min(LOOK_SECONDS, max(0.1, self._idle_limit - idle))
 
     def _has_idled(self) -> bool:
         idle = self._environment.idle_seconds
@@ -132,7 +143,11 @@ class Link:
         channel = Channel(connection)
         try:
             request = channel.receive(timeout=REQUEST_SECONDS)
-            if request.get("protocol") != PROTOCOL or request["do"] == "end":
+            is_ours = request.get("protocol") == PROTOCOL
+            if request["do"] == "status":  # asked by whoever looks around, who must not change anything
+                channel.send({"status": self._environment.status()} if is_ours else {"protocol": PROTOCOL})
+                return
+            if not is_ours or request["do"] == "end":
                 logger.info("ending: asked to by a foreground of protocol %s", request.get("protocol"))
                 self.end()
                 self._gone.wait(JOIN_SECONDS)  # the connection's closing is the answer
@@ -190,7 +205,7 @@ def run(key: str, environ: Mapping[str, str]) -> int:
     except Timeout:
         tell_starter("taken")
         return 0
-    link = Link(files, idle_seconds=load_settings(config_directory(environ)).link_idle_seconds)
+    link = Link(files, load_settings(config_directory(environ)))
 
     def on_signal(_number: int, _frame: FrameType | None) -> None:
         link.end()

@@ -99,10 +99,11 @@ class TransportHandler(ABC):
         """
 
     @abstractmethod
-    def connect(self, remote_port: int) -> "Tunnel":
+    def connect(self, remote_port: int, *, tunnel: "Tunnel | None" = None) -> "Tunnel":
         """Open a local port that leads to `remote_port` in the environment.
 
-        The caller closes the tunnel; it is gone in any case after `disconnect`.
+        The caller closes the tunnel; it is gone in any case after `disconnect`. A `tunnel` that is given is led
+        there instead, and keeps its local port; it stays its owner's to close, and only loses its way at `disconnect`.
         """
 
     def direct(self) -> DirectDaemon:
@@ -115,6 +116,10 @@ class TransportHandler(ABC):
     @abstractmethod
     def stop_daemon(self, *, force: bool = False) -> int | None:
         """End the daemon, one we did not start only with `force`; the pid that ended, None when none ran."""
+
+    def daemon_log(self, lines: int = 20) -> str:  # noqa: ARG002
+        """The last lines that the daemon has logged; empty where it was not started by us, or cannot be read."""
+        return ""
 
     @abstractmethod
     def disconnect(self) -> None:

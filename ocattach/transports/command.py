@@ -11,7 +11,16 @@ from importlib import import_module
 from typing import TYPE_CHECKING, ClassVar
 
 from ocattach.config.spec import ConnectionSpec
-from ocattach.daemon import DaemonStatus, Probe, ProbeRequest, StartRequest, probe, start_daemon, stop_daemon
+from ocattach.daemon import (
+    DaemonStatus,
+    Probe,
+    ProbeRequest,
+    StartRequest,
+    probe,
+    read_log,
+    start_daemon,
+    stop_daemon,
+)
 from ocattach.daemon.lifecycle import home_error
 from ocattach.daemon.places import not_found
 from ocattach.errors import (
@@ -54,6 +63,7 @@ class CommandTransport(TransportHandler):
         super().__init__(spec, ask=ask, timeout=timeout)
         self._probe: Probe | None = None
         self._early_relay: Stream | None = None
+        self._daemon_password = ""
         self._tunnels: list[Tunnel] = []
 
     @abstractmethod
@@ -97,7 +107,13 @@ class CommandTransport(TransportHandler):
                 hint="Create it there, or name another with --workdir",
             )
         daemon = found.daemon(self.spec.daemon_port)
-        return DaemonStatus(running=daemon is not None, daemon=daemon)
+        return self.remembered(DaemonStatus(running=daemon is not None, daemon=daemon))
+
+    def remembered(self, status: DaemonStatus) -> DaemonStatus:
+        """Keep the daemon's password: one that takes its place gets the same, and its clients never know."""
+        if status.daemon is not None:
+            self._daemon_password = status.daemon.password or self._daemon_password
+        return status
 
     def start_daemon(self) -> DaemonStatus:
         found = self._probe or self.probe()
@@ -107,7 +123,7 @@ class CommandTransport(TransportHandler):
             raise self.opencode_not_found(found)
         request = StartRequest(
             opencode=found.opencode,
-            password=secrets.token_urlsafe(32),
+            password=self._daemon_password or secrets.token_urlsafe(32),
             workdir=self.spec.workdir,
             port=self.spec.daemon_port,
             env=(*found.login_environment, *self.spec.env, *self.spec.forwarded_env()),
@@ -116,7 +132,7 @@ class CommandTransport(TransportHandler):
         if not self.reaches_ports and self._early_relay is None:
             # It comes up while the daemon does, and asks for the port only when it is used.
             self._early_relay = self.open_stream(self.relay_commands(found)[0])
-        return start_daemon(self.run, request, timeout=self.timeout)
+        return self.remembered(start_daemon(self.run, request, timeout=self.timeout))
 
     def stop_daemon(self, *, force: bool = False) -> int | None:
         daemon = self.probe().daemon(self.spec.daemon_port)
@@ -133,27 +149,39 @@ class CommandTransport(TransportHandler):
             unset_env=self.spec.unset_env,
         )
 
+    def daemon_log(self, lines: int = 20) -> str:
+        return read_log(self.run, lines, env=self.spec.env, unset_env=self.spec.unset_env)
+
     def opencode_not_found(self, found: Probe) -> OpencodeNotFoundError:
         """The error that says where was looked, and why that will not do."""
         return not_found(found.tried, system=found.system, environment=self.place)
 
-    def connect(self, remote_port: int) -> "Tunnel":
-        return self.tunnel(remote_port, self.relay_routes())
+    def connect(self, remote_port: int, *, tunnel: "Tunnel | None" = None) -> "Tunnel":
+        return self.lead(tunnel, remote_port, self.routes(remote_port))
 
-    def tunnel(self, remote_port: int, routes: Iterator[Callable[[], "Route"]]) -> "Tunnel":
-        """A tunnel over the first of several routes that comes up; they are opened one after the other."""
+    def routes(self, port: int) -> Iterator[Callable[[], "Route"]]:  # noqa: ARG002 - schemes have ways of their own
+        """Ways to a port of the environment, the best first."""
+        return self.relay_routes()
+
+    def lead(
+        self, tunnel: "Tunnel | None", remote_port: int, routes: Iterator[Callable[[], "Route"]]
+    ) -> "Tunnel":
+        """A tunnel, or the one that is given, over the first of several routes that comes up."""
         from ocattach.tunnel.tunnel import Tunnel  # noqa: PLC0415 - see `import_tunnel`
 
         host = self.daemon_host(remote_port)
         failures: list[str] = []
         for open_route in routes:
             try:
-                tunnel = Tunnel(open_route(), remote_port, remote_host=host, timeout=RELAY_SECONDS)
+                if tunnel is not None:
+                    tunnel.lead_to(open_route(), remote_port, remote_host=host, timeout=RELAY_SECONDS)
+                    return tunnel
+                opened = Tunnel(open_route(), remote_port, remote_host=host, timeout=RELAY_SECONDS)
             except (ConnectionLostError, TimedOutError) as error:
                 failures.append(error.message)
                 continue
-            self._tunnels.append(tunnel)
-            return tunnel
+            self._tunnels.append(opened)
+            return opened
         tried = "; ".join(failures) or "it has none of opencode, node and python3"
         raise UnreachableError(f"No relay could be started in {self.place}: {tried}")
 

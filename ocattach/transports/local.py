@@ -16,7 +16,6 @@ from ocattach.transports.command import CommandTransport
 
 if TYPE_CHECKING:
     from ocattach.tunnel.route import Route
-    from ocattach.tunnel.tunnel import Tunnel
 
 COMMAND_NOT_FOUND = 127
 CANNOT_EXECUTE = 126
@@ -62,10 +61,7 @@ class LocalTransport(CommandTransport):
     def open_stream(self, argv: Sequence[str]) -> Stream:
         return ProcessStream(argv)
 
-    def connect(self, remote_port: int) -> "Tunnel":
-        return self.tunnel(remote_port, self.direct_routes(remote_port))
-
-    def direct_routes(self, port: int) -> Iterator[Callable[[], "Route"]]:
+    def routes(self, port: int) -> Iterator[Callable[[], "Route"]]:
         """The only way to a port of this machine."""
         from ocattach.tunnel.route import DirectRoute  # noqa: PLC0415 - see `import_tunnel`
 

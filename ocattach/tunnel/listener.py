@@ -123,8 +123,8 @@ class Listener:
         if self.target is not None:
             self._part_with(self.target, reason)
 
-    def refuse(self, reason: str | None) -> None:
-        """Refuse the clients that are held, and all that come, until there is a route; None: hold them again."""
+    def refuse(self, reason: str) -> None:
+        """Refuse the clients that are held, and all that come, until there is a route."""
         self._refusing = reason
         self._changed.set()
 

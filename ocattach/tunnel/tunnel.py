@@ -111,15 +111,12 @@ class Tunnel:
 
     def give_up(self, reason: str) -> None:
         """Use the route no more; its clients are told, new ones are held."""
+        self._listener.lost = self._listener.lost or reason  # at once, for who asks
         self._tell(self._listener.give_up, reason)
 
     def refuse(self, reason: str) -> None:
         """Refuse clients at once, for this reason, until there is another route."""
         self._tell(self._listener.refuse, reason)
-
-    def hold(self) -> None:
-        """Hold clients again, as before `refuse`."""
-        self._tell(self._listener.refuse, None)
 
     def _tell(self, what: Callable[..., object], *arguments: object) -> None:
         with contextlib.suppress(RuntimeError):  # the loop has ended already

@@ -12,6 +12,7 @@ from ocattach.config.targets.ssh import SSHTarget
 from ocattach.errors import ConfigurationError, ConnectionLostError
 from ocattach.execution import Stream
 from ocattach.transports.base import Ask
+from ocattach.transports.tcp import dial_tcp
 
 if TYPE_CHECKING:
     from ocattach.transports.command import CommandTransport
@@ -85,8 +86,7 @@ class TCPDialer(Dialer):
         return SocketStream(self._connect(timeout))
 
     def _connect(self, timeout: float) -> socket.socket:
-        connection = socket.create_connection(self._address, timeout)
-        connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        connection = dial_tcp(*self._address, timeout)
         connection.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
         return connection
 

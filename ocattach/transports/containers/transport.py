@@ -31,7 +31,6 @@ from ocattach.transports.containers.state import check_running, check_steady
 if TYPE_CHECKING:
     from ocattach.daemon.probe import FoundDaemon
     from ocattach.tunnel.route import Route
-    from ocattach.tunnel.tunnel import Tunnel
 
 NOT_STARTED = (126, 127)
 COMMAND_NOT_FOUND = 127
@@ -246,19 +245,9 @@ class ContainerTransport(CommandTransport):
         _, stream, early = self.start_exec(argv)
         return ExecStream(stream, early)
 
-    def check_daemon_running(self) -> DaemonStatus:
-        return self.remembered(super().check_daemon_running())
-
-    def start_daemon(self) -> DaemonStatus:
-        return self.remembered(super().start_daemon())
-
     def remembered(self, status: DaemonStatus) -> DaemonStatus:
-        """Note which daemon it is, because the way to its port depends on it."""
-        self._daemon = status.daemon
-        return status
-
-    def connect(self, remote_port: int) -> "Tunnel":
-        return self.tunnel(remote_port, self.routes(remote_port))
+        self._daemon = status.daemon  # the way to its port depends on it
+        return super().remembered(status)
 
     def routes(self, port: int) -> Iterator[Callable[[], "Route"]]:
         """Straight to the port where that is certain to be the daemon's, else through a relay."""

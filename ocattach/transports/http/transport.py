@@ -125,7 +125,7 @@ class HTTPTransport(TransportHandler):
             hint="End it where it runs",
         )
 
-    def connect(self, remote_port: int) -> "Tunnel":
+    def connect(self, remote_port: int, *, tunnel: "Tunnel | None" = None) -> "Tunnel":
         from ocattach.transports.http.requests import Passage  # noqa: PLC0415 - links only
         from ocattach.transports.http.route import GatewayRoute  # noqa: PLC0415 - asyncio
         from ocattach.tunnel.tunnel import Tunnel  # noqa: PLC0415 - asyncio
@@ -139,9 +139,13 @@ class HTTPTransport(TransportHandler):
             password=real,
             local_password=real if self._local_password is None else self._local_password,
         )
-        tunnel = Tunnel(GatewayRoute(passage), remote_port, timeout=REQUEST_SECONDS)
-        self._tunnels.append(tunnel)
-        return tunnel
+        route = GatewayRoute(passage)
+        if tunnel is not None:
+            tunnel.lead_to(route, remote_port)
+            return tunnel
+        opened = Tunnel(route, remote_port)
+        self._tunnels.append(opened)
+        return opened
 
     def disconnect(self) -> None:
         while self._tunnels:

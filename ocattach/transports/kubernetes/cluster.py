@@ -1,8 +1,10 @@
 """One cluster's API server: requests, WebSockets, and its refusals as errors of ours."""
 
 import json
+import os
 import re
 import shlex
+import shutil
 import ssl
 import tempfile
 from collections.abc import Iterator, Mapping, Sequence
@@ -17,6 +19,7 @@ from kubernetes.client import ApiClient, ApiException
 from kubernetes.client.rest import should_bypass_proxies
 from kubernetes.stream.ws_client import create_websocket, get_websocket_url
 
+from ocattach.config.paths import runtime_directory
 from ocattach.config.targets.kubernetes import KubernetesTarget
 from ocattach.errors import (
     AuthenticationError,
@@ -30,6 +33,7 @@ from ocattach.transports.kubernetes.channels import Channels
 from ocattach.transports.kubernetes.config import load_configuration
 
 DIAL_SECONDS = 10
+KEYS = "keys-"
 FORBIDDEN = re.compile(
     r'User "(?P<user>.*?)" cannot (?P<verb>\S+) resource "(?P<resource>.*?)"(?: in API group ".*?")?'
     r'(?: in the namespace "(?P<namespace>.*?)")?'
@@ -55,7 +59,7 @@ class Cluster:
         self.namespace = target.namespace or "default"
         self._context = target.context
         self._timeout = min(DIAL_SECONDS, timeout)
-        self._keys = tempfile.TemporaryDirectory(prefix="ocattach-", ignore_cleanup_errors=True)
+        self._keys = key_directory(runtime_directory(os.environ))
         try:
             self._configuration = load_configuration(target.context, Path(self._keys.name))
             self._client = ApiClient(self._configuration)
@@ -190,6 +194,30 @@ class Cluster:
         """Let go of connections and key files. Closing twice is harmless."""
         self._client.rest_client.close()
         self._keys.cleanup()
+
+
+def key_directory(runtime: Path) -> "tempfile.TemporaryDirectory[str]":
+    """Where the client's library finds keys that it wants as files; what a killed link has left is removed.
+
+    It reads them again for every connection it makes (kubernetes/client/rest.py, 37).
+    """
+    for left in runtime.glob(f"{KEYS}*"):
+        if not is_alive(int(left.name.removeprefix(KEYS).partition("-")[0])):
+            shutil.rmtree(left, ignore_errors=True)
+    return tempfile.TemporaryDirectory(
+        prefix=f"{KEYS}{os.getpid()}-", dir=runtime, ignore_cleanup_errors=True
+    )
+
+
+def is_alive(pid: int) -> bool:
+    """Whether there is such a process."""
+    try:
+        os.kill(pid, 0)
+    except ProcessLookupError:
+        return False
+    except PermissionError:
+        return True
+    return True
 
 
 def chain(error: BaseException) -> Iterator[BaseException]:

@@ -13,12 +13,12 @@ NO_PID = 0
 """The pid of a daemon that cannot be seen."""
 
 
-def find_daemon(url: str, port: int, *, place: str, ask: Ask) -> FoundDaemon | None:
-    """The daemon that answers at a URL, its password asked for where it wants one; None where nothing answers.
+def find_daemon(url: str, port: int, *, place: str, ask: Ask, password: str = "") -> FoundDaemon | None:
+    """The daemon that answers at a URL; None where nothing answers.
 
-    The password stands in a file of the pod, which cannot be read: it is kept in memory, as long as the link lives.
+    A password other than the given one is asked for where it wants one: it stands in a file of the pod, which
+    cannot be read, and is kept in memory as long as the link lives.
     """
-    password = ""
     for attempt in range(PASSWORD_TRIES + 1):
         try:
             DaemonClient(url, username=USERNAME, password=password).version()

@@ -228,9 +228,11 @@ class KubernetesTransport(CommandTransport):
             self.dial(port).close()
         except ForbiddenError as second:
             raise ForbiddenError(f"{forbidden.message}; {second.message}", hint=forbidden.hint) from second
-        with self.tunnel(port, self.forward_routes()) as tunnel:
-            daemon = find_daemon(tunnel.url, port, place=self.place, ask=self.ask)
-        return DaemonStatus(running=daemon is not None, daemon=daemon)
+        with self.lead(None, port, self.forward_routes()) as tunnel:
+            daemon = find_daemon(
+                tunnel.url, port, place=self.place, ask=self.ask, password=self._daemon_password
+            )
+        return self.remembered(DaemonStatus(running=daemon is not None, daemon=daemon))
 
     def dial(self, port: int) -> Stream:
         """A connection to a port of the pod; several threads may dial at once.
@@ -243,20 +245,30 @@ class KubernetesTransport(CommandTransport):
             raise ConnectionLostError(error.message, hint=error.hint) from error
         return ChannelStream(channels, FORWARDED_PORT)
 
+    def check_pod(self) -> None:
+        """See that the cluster answers and the pod is still the one; raises ConnectionLostError."""
+        try:
+            now = Pod.from_json(self.cluster.get(self.cluster.path("pods", self.chosen.pod.name)))
+        except OcattachError as error:
+            raise ConnectionLostError(error.message, hint=error.hint) from error
+        if now.uid != self.chosen.pod.uid:
+            raise ConnectionLostError(f"Pod {now.name} was replaced")
+
     def forward_routes(self) -> Iterator[Callable[[], "Route"]]:
         """Ports forwarded by the cluster."""
         from ocattach.tunnel.route import DialRoute  # noqa: PLC0415 - see `import_tunnel`
 
-        yield lambda: DialRoute("port-forward", self.dial)
+        yield lambda: DialRoute("port-forward", self.dial, ping=self.check_pod)
 
-    def connect(self, remote_port: int) -> "Tunnel":
-        if self._exec_forbidden is not None:
-            tunnel = self.tunnel(remote_port, self.forward_routes())
-        else:
-            tunnel = super().connect(remote_port)
+    def routes(self, port: int) -> Iterator[Callable[[], "Route"]]:
+        """By a relay, or where nothing may be run there by the cluster itself."""
+        return super().routes(port) if self._exec_forbidden is None else self.forward_routes()
+
+    def connect(self, remote_port: int, *, tunnel: "Tunnel | None" = None) -> "Tunnel":
+        led = super().connect(remote_port, tunnel=tunnel)
         pod = self.chosen.pod
         remember_pod(self.spec.link_key(), LastPod(pod.name, pod.uid))
-        return tunnel
+        return led
 
     def disconnect(self) -> None:
         super().disconnect()

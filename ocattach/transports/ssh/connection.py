@@ -7,7 +7,13 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 
 from ocattach.config.targets.ssh import SSHTarget
-from ocattach.errors import ConnectionLostError, OcattachError, TimedOutError, UnreachableError
+from ocattach.errors import (
+    ConnectionLostError,
+    OcattachError,
+    PortClosedError,
+    TimedOutError,
+    UnreachableError,
+)
 from ocattach.transports.base import Ask
 from ocattach.transports.optional import without_module
 from ocattach.transports.ssh.config import HostConfig, way_to
@@ -16,10 +22,17 @@ from ocattach.transports.ssh.config import HostConfig, way_to
 with without_module("invoke"):
     import paramiko
 
-from ocattach.transports.ssh.dial import ProxyCommand, dial_tcp
+from ocattach.transports.ssh.dial import ProxyCommand
 from ocattach.transports.ssh.host_key import check_host_key, keys_for, preferred_types
 from ocattach.transports.ssh.known_hosts import KnownKey
 from ocattach.transports.ssh.login import log_in
+from ocattach.transports.tcp import dial_tcp
+
+ALIVE = "keepalive@openssh.com"
+"""A request that no server knows and every server answers (RFC 4254, 4)."""
+
+FAMILIES = {"inet": socket.AF_INET, "inet6": socket.AF_INET6}
+"""AddressFamily, as ssh_config(5) has it."""
 
 KEEPALIVE_SECONDS = 15
 JOIN_SECONDS = 5
@@ -146,7 +159,9 @@ class SSHConnection:
             command = ProxyCommand(config.proxy_command)
             self._opened.append(command)
             return command.socket, command
-        return dial_tcp(config, seconds), None
+        family = FAMILIES.get(config.family, socket.AF_UNSPEC)
+        tcp = dial_tcp(config.hostname, config.port, seconds, family=family, bind_address=config.bind_address)
+        return tcp, None
 
     def open_command(self, command: str, *, timeout: float) -> paramiko.Channel:
         """A channel on which the host's login shell runs a command line.
@@ -168,7 +183,7 @@ class SSHConnection:
         """A connection that the host opens for us; several threads may ask at once.
 
         Raises ConnectionLostError when the whole connection is gone, ForwardingProhibitedError when the host does
-        not do such things, UnreachableError when nothing listens there.
+        not do such things, PortClosedError when nothing listens there.
         """
         try:
             return self.transport.open_channel(
@@ -177,10 +192,30 @@ class SSHConnection:
         except paramiko.ChannelException as error:
             if error.code == FORWARDING_PROHIBITED:
                 raise ForwardingProhibitedError(f"{self.config.alias} refuses to forward ports") from error
-            raise UnreachableError(f"Nothing listens on port {port} of {self.config.alias}") from error
+            raise PortClosedError(f"Nothing listens on port {port} of {self.config.alias}") from error
         except (OSError, EOFError, paramiko.SSHException) as error:
             message = f"The ssh connection to {self.config.alias} is gone: {error}"
             raise ConnectionLostError(message) from error
+
+    def await_end(self) -> str:
+        """Why the connection is gone, as soon as it is."""
+        self.transport.join()
+        reason = self.transport.get_exception()
+        return f"The ssh connection to {self.config.alias} ended" + (f": {reason}" if reason else "")
+
+    def await_answer(self) -> None:
+        """Return once the host has answered, whatever it says; nothing else may ask at the same time.
+
+        Raises ConnectionLostError when the connection ends instead. As OpenSSH's ServerAlive messages (ssh_config(5)).
+        """
+        try:
+            self.transport.global_request(ALIVE, wait=True)
+        except (OSError, EOFError, paramiko.SSHException) as error:
+            raise ConnectionLostError(
+                f"The ssh connection to {self.config.alias} is gone: {error}"
+            ) from error
+        if not self.transport.is_active():
+            raise ConnectionLostError(self.await_end())
 
     def close(self) -> None:
         """End every connection, the last one first."""

@@ -1,4 +1,4 @@
-"""The bytes' way to an ssh host: TCP, or the command that the user's configuration puts in its place."""
+"""The bytes' way to an ssh host where the user's configuration puts a command in the place of TCP."""
 
 import contextlib
 import os
@@ -6,39 +6,8 @@ import socket
 import subprocess
 import threading
 
-from ocattach.transports.ssh.config import HostConfig
-
-FAMILIES = {"inet": socket.AF_INET, "inet6": socket.AF_INET6}
 DIAGNOSIS = 2048
 END_SECONDS = 2
-
-
-def dial_tcp(config: HostConfig, timeout: float) -> socket.socket:
-    """A TCP connection to the host, its addresses tried one after the other. Raises OSError."""
-    family = FAMILIES.get(config.family, socket.AF_UNSPEC)
-    failure: OSError = OSError(f"{config.hostname} has no address")
-    for kind, _, _, _, address in socket.getaddrinfo(
-        config.hostname, config.port, family, socket.SOCK_STREAM
-    ):
-        connection = socket.socket(kind, socket.SOCK_STREAM)
-        connection.settimeout(timeout)
-        try:
-            if config.bind_address:
-                bind(connection, kind, config.bind_address)
-            connection.connect(address)
-            connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-        except OSError as error:
-            connection.close()
-            failure = error
-        else:
-            return connection
-    raise failure
-
-
-def bind(connection: socket.socket, family: int, name: str) -> None:
-    """Let a connection come from an address of this machine (BindAddress)."""
-    own = socket.getaddrinfo(name, 0, family, socket.SOCK_STREAM)
-    connection.bind(own[0][4])
 
 
 class ProxyCommand:

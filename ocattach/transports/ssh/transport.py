@@ -21,7 +21,6 @@ if TYPE_CHECKING:
     from paramiko import Channel
 
     from ocattach.tunnel.route import Route
-    from ocattach.tunnel.tunnel import Tunnel
 
 DIAL_SECONDS = 10
 SESSION_SECONDS = 2
@@ -42,6 +41,7 @@ class SSHTransport(CommandTransport):
         self._connection: SSHConnection | None = None
         self._second: SSHConnection | None = None
         self._is_full = False
+        self._has_relay = False
 
     @property
     def place(self) -> str:
@@ -69,7 +69,7 @@ class SSHTransport(CommandTransport):
             try:
                 return open_soon(connection, command)
             except SessionRefusedError:
-                if not self._tunnels:
+                if not self._has_relay:
                     raise
                 self._is_full = True
         # The relay has the only session that the host allows on one connection (MaxSessions 1).
@@ -83,31 +83,33 @@ class SSHTransport(CommandTransport):
             return CommandExchange(channel, stdin, timeout).result(self.place)
 
     def open_stream(self, argv: Sequence[str]) -> Stream:
-        return ChannelStream(self.open_command(argv), is_command=True)
+        stream = ChannelStream(self.open_command(argv), is_command=True)
+        self._has_relay = True
+        return stream
 
     def dial(self, port: int) -> Stream:
         """A connection to a port on the host's loopback; several threads may dial at once.
 
-        Raises ConnectionLostError when the whole connection is gone, UnreachableError when nothing listens there.
+        Raises ConnectionLostError when the whole connection is gone, PortClosedError when nothing listens there.
         """
         connection = self._connection
         if connection is None:
             raise ConnectionLostError(f"The ssh connection to {self.place} is closed")
         return ChannelStream(connection.forward(self.daemon_host(port), port, timeout=DIAL_SECONDS))
 
-    def connect(self, remote_port: int) -> "Tunnel":
-        self.check_available()
-        try:
-            self.dial(remote_port).close()
-        except ForwardingProhibitedError:
-            return super().connect(remote_port)
-        return self.tunnel(remote_port, self.direct_routes())
-
-    def direct_routes(self) -> Iterator[Callable[[], "Route"]]:
-        """Ports opened by the ssh server itself."""
+    def routes(self, port: int) -> Iterator[Callable[[], "Route"]]:
+        """Ports opened by the ssh server itself, where it does that; else a relay."""
         from ocattach.tunnel.route import DialRoute  # noqa: PLC0415 - see `import_tunnel`
 
-        yield lambda: DialRoute("ssh", self.dial)
+        connection = self.connection
+        try:
+            self.dial(port).close()
+        except ForwardingProhibitedError:
+            yield from self.relay_routes()
+            return
+        yield lambda: DialRoute(
+            "ssh", self.dial, await_end=connection.await_end, ping=connection.await_answer
+        )
 
     def disconnect(self) -> None:
         super().disconnect()
@@ -115,7 +117,7 @@ class SSHTransport(CommandTransport):
             if connection is not None:
                 connection.close()
         self._second = self._connection = None
-        self._is_full = False
+        self._is_full = self._has_relay = False
 
 
 def open_soon(connection: SSHConnection, command: str) -> "Channel":

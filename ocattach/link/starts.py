@@ -1,0 +1,88 @@
+"""The daemon of an environment: found, else started; and not started for ever when it does not live."""
+
+import time
+from typing import Protocol
+
+from ocattach.daemon.probe import FoundDaemon
+from ocattach.errors import DaemonNotRunningError, DaemonStartError
+from ocattach.transports.base import Question, TransportHandler
+
+SHORT_LIFE = 30.0
+"""Seconds that a daemon has to live for its start to count as a success."""
+
+STARTS = 3
+"""How many starts in a row may come to nothing before no more are tried without a person."""
+
+
+class Client(Protocol):
+    """A foreground that waits for the environment, or what stands in for one."""
+
+    def ask(self, question: Question, /) -> str:
+        """Let the person there answer."""
+
+    def step(self, text: str) -> None:
+        """Tell it about a step that was taken."""
+
+    def notice(self, text: str) -> None:
+        """Tell it about something that happened when nobody was there."""
+
+
+class CrashLoopError(DaemonStartError):
+    """The daemon has ended soon after each of its last starts; it is not started again until somebody asks for it."""
+
+    code = "crash-loop"
+
+
+class Starts:
+    """Finds or starts the daemon, and counts the starts that came to nothing."""
+
+    def __init__(self) -> None:
+        self._started: float | None = None
+        self._failures = 0
+
+    def forgive(self) -> None:
+        """Somebody wants it to be tried again, whatever has happened."""
+        self._failures = 0
+
+    def find_or_start(
+        self, handler: TransportHandler, client: Client, *, start: bool
+    ) -> tuple[FoundDaemon, bool]:
+        """The daemon that runs, else a new one; and whether this call started it.
+
+        Raises CrashLoopError with the end of its log where a new one would not live either.
+        """
+        status = handler.check_daemon_running()
+        if status.daemon is not None:
+            return status.daemon, False
+        self._note_missing()
+        if not start:
+            raise DaemonNotRunningError(
+                f"No daemon runs in {handler.spec.display()}", hint="Without --no-start one would be started"
+            )
+        if self._failures >= STARTS:
+            raise CrashLoopError(
+                f"The daemon in {handler.spec.display()} has ended {STARTS} times"
+                f" within {SHORT_LIFE:.0f} s of its start; its log ends:\n{handler.daemon_log()}"
+            )
+        return self._start(handler, client)
+
+    def _start(self, handler: TransportHandler, client: Client) -> tuple[FoundDaemon, bool]:
+        try:
+            status = handler.start_daemon()
+        except DaemonStartError:
+            self._failures += 1
+            raise
+        if status.daemon is None:
+            raise DaemonStartError(f"No daemon came up in {handler.spec.display()}")
+        if status.started:
+            self._started = time.monotonic()
+            client.step(f"Started daemon on port {status.port}")
+        return status.daemon, status.started
+
+    def _note_missing(self) -> None:
+        """No daemon runs; where one was started here, it has ended since."""
+        if self._started is None:
+            return
+        lived = time.monotonic() - self._started
+        self._failures = self._failures + 1 if lived < SHORT_LIFE else 0
+        self._started = None
