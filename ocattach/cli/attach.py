@@ -2,7 +2,9 @@
 
 import os
 import sys
+from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 import click
 
@@ -40,11 +42,21 @@ def attach(options: Options) -> None:
         for lack in shortcomings(attachment.version):
             say(f"OpenCode {attachment.version} there: {lack}")
         log = f"log {link_files(spec.link_key(os.environ), os.environ).log}"
+        for event in attachment.history:
+            say(f"Link: {event_line(event)}")
         say(f"Link: {attachment.url}, {log}" if spec.target.needs_link else f"No link: {attachment.url}")
     if client is None:
         print_attachment(options, spec, attachment)
     else:
         open_tui(client, options, attachment)
+
+
+def event_line(event: Mapping[str, Any]) -> str:
+    """An event of a link's history, with its time of day here."""
+    from datetime import datetime  # noqa: PLC0415 - only where somebody wants to know
+
+    when = datetime.fromtimestamp(event["time"]).astimezone()
+    return f"{when:%H:%M:%S} {event['event']}"
 
 
 def resolve_target(options: Options) -> ConnectionSpec:

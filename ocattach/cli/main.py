@@ -4,6 +4,7 @@ import json
 import os
 import sys
 from collections.abc import Callable, Sequence
+from importlib import import_module
 from types import TracebackType
 from typing import Any, NoReturn
 
@@ -28,14 +29,18 @@ Examples:
 
 SECTIONS = {
     "Attach": ("workdir", "session", "continue_", "fork", "print_url", "no_start", "trust", "timeout"),
-    "Connections": ("save", "list_", "remove", "disconnect", "stop", "all_", "force"),
+    "Connections": ("save", "list_", "status", "remove", "disconnect", "stop", "all_", "force"),
     "Where": ("user", "identity", "port", "namespace", "context", "container"),
     "Output": ("output", "verbose", "quiet", "version"),
 }
 
 
+COMMANDS = {"logs": "Show what the link of NAME did, and when."}
+"""Commands besides the main one: each is the function of its name in the module of its name."""
+
+
 class MainCommand(click.Command):
-    """The main command; its help shows the options in groups."""
+    """The main command; its help shows the options in groups, and the other commands."""
 
     def format_options(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
         """Write the options, each under what it is for."""
@@ -44,6 +49,8 @@ class MainCommand(click.Command):
             rows = [record for name in names if (record := records.get(name))]
             with formatter.section(title):
                 formatter.write_dl(rows)
+        with formatter.section("Commands"):
+            formatter.write_dl(list(COMMANDS.items()))
 
 
 @click.command(
@@ -55,6 +62,7 @@ class MainCommand(click.Command):
 @click.argument("target", required=False, metavar="NAME|URI [-- TUI-ARGS...]")
 @click.option("--save", metavar="NAME", help="Save URI and options under NAME; does not connect.")
 @click.option("--list", "list_", is_flag=True, help="Show the connections you saved and the project's.")
+@click.option("--status", is_flag=True, help="Show how the links stand; connects to nothing.")
 @click.option("--remove", metavar="NAME", help="Remove a saved connection.")
 @click.option("--disconnect", is_flag=True, help="End the link of NAME (or --all); the daemon stays.")
 @click.option("--stop", is_flag=True, help="End the daemon of NAME, and the link.")
@@ -91,6 +99,10 @@ def command(ctx: click.Context, /, **parameters: Any) -> None:
 
 def action(options: Options, ctx: click.Context) -> Callable[[Options], None]:
     """The function that does it, imported only now: connecting need not load what tables need."""
+    if options.status:
+        from ocattach.cli.status import status  # noqa: PLC0415
+
+        return status
     asked = [name for name in ("save", "list_", "remove", "disconnect", "stop") if getattr(options, name)]
     if len(asked) > 1:
         first, second = (name.strip("_") for name in asked[:2])
@@ -148,8 +160,13 @@ def main(arguments: Sequence[str] | None = None) -> NoReturn:
     arguments = list(sys.argv[1:] if arguments is None else arguments)
     split = arguments.index("--") if "--" in arguments else len(arguments)
     ours, tui = arguments[:split], arguments[split + 1 :]
+    name = ours[0] if ours and ours[0] in COMMANDS else None
     try:
-        command.main(ours, prog_name="ocattach", standalone_mode=False, obj=tui)
+        if name is None:
+            command.main(ours, prog_name="ocattach", standalone_mode=False, obj=tui)
+        else:
+            chosen = getattr(import_module(f"ocattach.cli.{name}"), name)
+            chosen.main(ours[1:], prog_name=f"ocattach {name}", standalone_mode=False)
     except OcattachError as error:
         fail(error, ours)
     except click.UsageError as error:

@@ -12,6 +12,7 @@ class Options:
     target: str | None
     save: str | None
     list_: bool
+    status: bool
     remove: str | None
     disconnect: bool
     stop: bool

@@ -58,8 +58,8 @@ class Environment:
         self._closed = False
         self._restorer = Restorer(
             self.restore,
-            is_lost=lambda: self.is_lost,
-            is_wanted=lambda: self._tunnel is not None and self._tunnel.idle_seconds < QUIET_SECONDS,
+            is_lost=self.is_lost,
+            is_wanted=self.is_wanted,
             give_up=self.give_up,
             history=self.history,
         )
@@ -72,11 +72,18 @@ class Environment:
         tunnel = self._tunnel
         return None if tunnel is None else tunnel.idle_seconds
 
-    @property
     def is_lost(self) -> bool:
         """Whether there was a way to the daemon and is none."""
         tunnel = self._tunnel
         return tunnel is not None and tunnel.lost is not None
+
+    def is_up(self) -> bool:
+        """Whether there is a way to the daemon."""
+        return self._tunnel is not None and not self.is_lost()
+
+    def is_wanted(self) -> bool:
+        """Whether anybody has used the local port lately."""
+        return self._tunnel is not None and self._tunnel.idle_seconds < QUIET_SECONDS
 
     @contextmanager
     def turn(self, timeout: float) -> Iterator[float]:
@@ -126,7 +133,7 @@ class Environment:
         """Bring a lost connection back, unless somebody has done so. Raises what stands in the way."""
         with self.turn(DIAL_SECONDS):
             spec, tunnel = self._spec, self._tunnel
-            if spec is None or tunnel is None or not self.is_lost or self._closed:
+            if spec is None or tunnel is None or not self.is_lost() or self._closed:
                 return
             unattended = Unattended(self.history)
             started = self.connect(
@@ -199,7 +206,7 @@ class Environment:
     def let_go(self, reason: str) -> None:
         """Part with what is left of the way, and keep the local port."""
         if self._tunnel is not None:
-            if not self.is_lost:
+            if not self.is_lost():
                 self._lost_at = time.monotonic()
             self._tunnel.give_up(reason)
         if self._handler is not None:
@@ -225,10 +232,10 @@ class Environment:
             raise ConnectionLostError("There is no connection to the daemon")
         client = DaemonClient(tunnel.url, username=daemon.username, password=daemon.password)
         if spec.workdir in self._directories:
-            self._version = client.await_version(timeout=timeout)
+            self._version = client.await_version(timeout=timeout, has_hope=self.is_up)
             return
         directory = handler.workdir
-        self._version = client.await_ready(directory, timeout=timeout)
+        self._version = client.await_ready(directory, timeout=timeout, has_hope=self.is_up)
         self._directories[spec.workdir] = directory
 
     def attached(self, spec: ConnectionSpec, *, started: bool) -> Attached:

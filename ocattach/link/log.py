@@ -25,8 +25,14 @@ class PrivateFile(logging.FileHandler):
         super().emit(record)
         if self.stream and self.stream.tell() > LARGEST:
             self.stream.close()
-            Path(self.baseFilename).replace(f"{self.baseFilename}.1")
+            path = Path(self.baseFilename)
+            path.replace(former(path))
             self.stream = self._open()
+
+
+def former(path: Path) -> Path:
+    """Where the entries are that a log has become too large for."""
+    return path.with_name(f"{path.name}.1")
 
 
 def open_private(path: str, flags: int) -> int:

@@ -3,6 +3,7 @@
 import http.client
 import json
 import time
+from collections.abc import Callable
 from typing import Any
 from urllib.parse import quote
 
@@ -24,6 +25,11 @@ PAUSE_SECONDS = 0.05
 
 UNKNOWN_PATH = {http.client.OK, http.client.NOT_FOUND}
 """What another version may answer where it has nothing: its web page, with status 200, or what it should."""
+
+
+def always() -> bool:
+    """There is hope."""
+    return True
 
 
 class DaemonClient:
@@ -68,17 +74,17 @@ class DaemonClient:
             answer = self.request("GET", path)
         return answer if answered_version(answer.json()) else first
 
-    def await_version(self, *, timeout: float) -> str:
+    def await_version(self, *, timeout: float, has_hope: Callable[[], bool] = always) -> str:
         """The version of a daemon that is known to run: a busy one may take its time, one that is gone has none.
 
-        Raises ConnectionLostError at once, TimedOutError after `timeout` seconds.
+        Raises ConnectionLostError at once, TimedOutError after `timeout` seconds or once there is no hope.
         """
         deadline = time.monotonic() + timeout
         while True:
             try:
                 return self.version()
             except TimedOutError:
-                if time.monotonic() > deadline:
+                if time.monotonic() > deadline or not has_hope():
                     raise
 
     def check_directory(self, directory: str | None) -> None:
@@ -105,8 +111,10 @@ class DaemonClient:
         answer = self.request("GET", f"/file?path=.&directory={quote(directory, safe='')}")
         return answer.status != http.client.INTERNAL_SERVER_ERROR
 
-    def await_ready(self, directory: str | None, *, timeout: float) -> str:
-        """Wait until the daemon serves sessions, at most `timeout` seconds; its version."""
+    def await_ready(
+        self, directory: str | None, *, timeout: float, has_hope: Callable[[], bool] = always
+    ) -> str:
+        """Wait until the daemon serves sessions, at most `timeout` seconds and while there is hope; its version."""
         deadline = time.monotonic() + timeout
         while True:
             try:
@@ -114,10 +122,8 @@ class DaemonClient:
                 if not is_second(version):  # what its session requests look like could not be tried
                     self.check_directory(directory)
             except (TimedOutError, ConnectionLostError) as error:
-                if time.monotonic() > deadline:
-                    raise TimedOutError(
-                        f"The daemon did not become ready in {timeout:.0f} s: {error}"
-                    ) from error
+                if time.monotonic() > deadline or not has_hope():
+                    raise TimedOutError(f"The daemon did not become ready: {error}") from error
                 time.sleep(PAUSE_SECONDS)
             else:
                 return version

@@ -228,8 +228,10 @@ class DirectRoute(Route):
         self.lost = asyncio.get_running_loop().create_future()
 
     async def dial(self, client: End, host: str, port: int) -> None:  # noqa: ARG002  (it has its own host)
-        far = End()
-        transport = await _connect(far, client, host=self._host, port=port)
+        try:
+            transport = await _connect(End(), client, host=self._host, port=port)
+        except ConnectionRefusedError as error:
+            raise PortClosedError(f"Nothing listens on port {port} of {self._host}") from error
         end_when_silent(transport.get_extra_info("socket"), self.dead_after)
 
     async def close(self) -> None:

@@ -57,8 +57,11 @@ class DirectPort:
     """The daemon's listening sockets; empty while they are not known."""
 
     def dial(self, port: int) -> Stream:  # noqa: ARG002 - it is for one port
-        """A connection to the daemon. Raises ConnectionLostError when somebody else answers there."""
-        connection = socket.create_connection(self.address, DIAL_SECONDS)
+        """A connection to the daemon. Raises ConnectionLostError when somebody else, or nobody, answers there."""
+        try:
+            connection = socket.create_connection(self.address, DIAL_SECONDS)
+        except OSError as error:
+            raise ConnectionLostError(f"Port {self.port} does not answer: {error}") from error
         if self._is_the_daemons(self._table_with(connection)):
             connection.settimeout(None)
             return SocketStream(connection)
@@ -149,7 +152,7 @@ def find_direct(ports: Iterable[DirectPort], find_listener: Callable[[], Listene
         proven = replace(port, inodes=listener.inodes)
         try:
             proven.dial(port.port).close()
-        except (OSError, ConnectionLostError):
+        except ConnectionLostError:
             continue
         return proven
     return None

@@ -8,7 +8,7 @@ from typing import cast
 from ocattach.errors import ConnectionLostError
 from ocattach.transports.http.requests import Passage, Requests
 from ocattach.tunnel.blocking import in_thread
-from ocattach.tunnel.route import Route
+from ocattach.tunnel.route import Route, end_when_silent
 from ocattach.tunnel.splice import READ_SIZE, End
 
 DIAL_SECONDS = 10
@@ -33,6 +33,7 @@ class GatewayRoute(Route):
     async def dial(self, client: End, host: str, port: int) -> None:  # noqa: ARG002  (the URL has them)
         endpoint = self._passage.endpoint
         opened = await in_thread(lambda: endpoint.open_socket(DIAL_SECONDS), discard=socket.socket.close)
+        end_when_silent(opened, self.dead_after)
         opened.setblocking(False)
         requests = Requests(self._passage)
         far = GatewayEnd(requests) if endpoint.tls is None else SecureEnd(requests)
