@@ -36,18 +36,25 @@ class DockerEngine(ContainerEngine):
     needed: ClassVar[Sequence[str]] = ("containerd", "docker-init", "iptables")
     call_pattern: ClassVar = re.compile(r'msg="Calling (\w+) (/\S*)"')
 
-    def __init__(self, directory: Path, *, options: Sequence[str] = (), own_network: bool = True) -> None:
+    def __init__(
+        self,
+        directory: Path,
+        *,
+        apart: bool = False,
+        options: Sequence[str] = (),
+        own_network: bool = True,
+    ) -> None:
         """As any engine; options are more of dockerd's.
 
         Without a network of its own, a container on the host's network is on this machine's.
         """
-        super().__init__(directory)
+        super().__init__(directory, apart=apart)
         self._options = tuple(options)
         self._own_network = own_network
 
     def confined(self) -> Confined:
         (self.directory / "daemon.json").write_text("{}")
-        return Confined(self._argv(), log=self.log, network=self._own_network)
+        return self.start_confined(self._argv(), network=self._own_network)
 
     def _argv(self) -> list[str]:
         at = self.directory
@@ -58,6 +65,7 @@ class DockerEngine(ContainerEngine):
             *(("--bip", "10.214.0.1/24", "--ip6tables=false") if self._own_network else NO_BRIDGE),
             *("--storage-driver", "overlay2"),
             *("--exec-opt", "native.cgroupdriver=cgroupfs", "--cgroup-parent", f"/{self.cgroup}"),
+            *(["--live-restore"] if self._apart else []),
             *self._options,
         ]
 

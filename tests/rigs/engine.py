@@ -14,6 +14,7 @@ import docker.errors
 from tests.rigs import cgroups, images
 from tests.rigs.availability import need
 from tests.rigs.container import ContainerRig
+from tests.rigs.daemons import Daemon
 from tests.rigs.namespaces import PROGRAMS, Confined, init_program
 from tests.rigs.opencode import ENVIRONMENT, opencode_bin, opencode_config
 from tests.rigs.waiting import wait_until
@@ -23,6 +24,7 @@ class ContainerEngine(ABC):
     """An engine in namespaces of its own; containers have no way out to any network.
 
     `stop` and `start` are for tests of an engine that is down: its containers end, and are known again after.
+    One that is `apart` from its machine can also `crash`, when its containers go on, and be `revive`d.
     """
 
     program: ClassVar[str]
@@ -34,13 +36,15 @@ class ContainerEngine(ABC):
     call_pattern: ClassVar[re.Pattern[str]]
     """Finds method and path of each API call in the log."""
 
-    def __init__(self, directory: Path) -> None:
+    def __init__(self, directory: Path, *, apart: bool = False) -> None:
         """Keep everything below this directory, whose path has to be short."""
         need(*PROGRAMS, self.program, *self.needed, "runc", "busybox", "ldd", root=True)
         init_program()
         self.directory = directory
         self.log = directory / "engine.log"
         self.cgroup = cgroups.new_name()
+        self._apart = apart
+        self._program: Daemon | None = None
         self._daemon: Confined | None = None
         self._client: docker.DockerClient | None = None
 
@@ -72,6 +76,33 @@ class ContainerEngine(ABC):
     def confined(self) -> Confined:
         """Start the engine; it need not answer yet."""
 
+    def start_confined(
+        self,
+        argv: Sequence[str | Path],
+        *,
+        network: bool = True,
+        setup: str = "",
+        environment: Mapping[str, str] | None = None,
+    ) -> Confined:
+        """Start the engine by this command, as `Confined` does, or as a program of an empty machine."""
+        within = argv if not self._apart else ["sleep", "infinity"]
+        machine = Confined(within, log=self.log, network=network, setup=setup, environment=environment)
+        if self._apart:
+            self._program = Daemon(machine, argv, self.log, environment=environment)
+            self._program.start()
+        return machine
+
+    def crash(self) -> None:
+        """End the engine alone, and at once."""
+        assert self._program is not None, "it is not apart"
+        self._program.kill()
+
+    def revive(self) -> None:
+        """Start it again after a crash, and return when it answers."""
+        assert self._program is not None, "it is not apart"
+        self._program.start()
+        wait_until(self._answers, f"{self.program} to answer", timeout=30)
+
     def start(self) -> Self:
         """Start the engine and return when it answers."""
         self.directory.mkdir(parents=True, exist_ok=True)
@@ -92,6 +123,9 @@ class ContainerEngine(ABC):
         if self._daemon is not None:
             self._daemon.kill()
             self._daemon = None
+            if self._program is not None:
+                self._program.reap()
+                self._program = None
             self.socket.unlink(missing_ok=True)
             cgroups.remove(self.cgroup)
 
@@ -167,6 +201,8 @@ class ContainerEngine(ABC):
         self.stop()
 
     def _answers(self) -> bool:
+        if self._program is not None:
+            self._program.check()
         if self.daemon.has_ended():
             raise RuntimeError(f"{self.program} ended: {self.daemon.report()}")
         # Asked by hand first: a client that was refused leaves an open socket behind.
@@ -179,5 +215,6 @@ class ContainerEngine(ABC):
                     return False
             except OSError:
                 return False
-        self._client = docker.DockerClient(base_url=self.url, version="auto", timeout=30)
+        if self._client is None:
+            self._client = docker.DockerClient(base_url=self.url, version="auto", timeout=30)
         return True

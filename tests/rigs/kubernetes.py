@@ -13,6 +13,7 @@ from typing import Any, Self
 
 from tests.rigs import cgroups, images, kubernetes_control, kubernetes_node, links
 from tests.rigs.availability import need
+from tests.rigs.daemons import Daemon
 from tests.rigs.kubernetes_api import PORT, Api
 from tests.rigs.kubernetes_certificates import Authority
 from tests.rigs.kubernetes_cluster import (
@@ -26,7 +27,6 @@ from tests.rigs.kubernetes_cluster import (
     Rule,
 )
 from tests.rigs.kubernetes_control import ADMINISTRATORS, by_certificate, programs
-from tests.rigs.kubernetes_daemons import Daemon
 from tests.rigs.kubernetes_node import NODE
 from tests.rigs.kubernetes_pods import SECONDS, has_condition
 from tests.rigs.namespaces import PROGRAMS, Confined, init_program

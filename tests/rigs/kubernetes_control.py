@@ -5,9 +5,9 @@ import os
 from pathlib import Path
 
 from tests.rigs.availability import Unavailable
+from tests.rigs.daemons import Daemon
 from tests.rigs.kubernetes_api import PORT
 from tests.rigs.kubernetes_certificates import Authority, Identity
-from tests.rigs.kubernetes_daemons import Daemon
 from tests.rigs.namespaces import Confined
 
 PROGRAMS = ("etcd", "kube-apiserver", "kube-controller-manager", "kubelet")

@@ -9,8 +9,8 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from tests.rigs import cgroups, images
+from tests.rigs.daemons import Daemon, entering
 from tests.rigs.kubernetes_certificates import Identity
-from tests.rigs.kubernetes_daemons import Daemon, entering
 from tests.rigs.namespaces import Confined, run
 
 NODE = "node"

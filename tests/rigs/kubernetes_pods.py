@@ -42,6 +42,9 @@ class PodSpec:
 
     environment: Mapping[str, str] = field(default_factory=dict)
     labels: Mapping[str, str] = field(default_factory=dict)
+    mounts: Mapping[str, Path] = field(default_factory=dict)
+    """Folders of the node's that outlive the pod, by their places in it."""
+
     settings: Mapping[str, Any] = field(default_factory=dict)
     """More of the pod's `spec`."""
 
@@ -59,12 +62,19 @@ class PodSpec:
             "terminationGracePeriodSeconds": 0,
             "dnsPolicy": "Default",
             "containers": [self._container(name, variant) for name, variant in self.containers.items()],
-            "volumes": [{"name": "opencode", "hostPath": program}] if program else [],
+            "volumes": self._volumes({"opencode": program} if program else {}),
             **self.settings,
         }
         if self.user:
             spec["securityContext"] = {"runAsUser": USER_ID, "runAsGroup": USER_ID}
         return {"metadata": {"labels": dict(self.labels)}, "spec": spec}
+
+    def _volumes(self, paths: Mapping[str, Mapping[str, str]]) -> list[dict[str, Any]]:
+        folders = {
+            f"folder-{number}": {"path": str(folder), "type": "Directory"}
+            for number, folder in enumerate(self.mounts.values())
+        }
+        return [{"name": name, "hostPath": path} for name, path in {**paths, **folders}.items()]
 
     def _container(self, name: str, variant: str) -> dict[str, Any]:
         variables = {**ENVIRONMENT, **({"HOME": HOMES[USER]} if self.user else {}), **self.environment}
@@ -76,10 +86,13 @@ class PodSpec:
             "command": list(self.command or waiting),
             "env": [{"name": key, "value": value} for key, value in variables.items()],
         }
+        mounts: list[dict[str, Any]] = [
+            {"name": f"folder-{number}", "mountPath": place} for number, place in enumerate(self.mounts)
+        ]
         if self.opencode and not self.image and variant == "minimal":
-            container["volumeMounts"] = [
-                {"name": "opencode", "mountPath": images.OPENCODE_PATH, "readOnly": True}
-            ]
+            mounts.append({"name": "opencode", "mountPath": images.OPENCODE_PATH, "readOnly": True})
+        if mounts:
+            container["volumeMounts"] = mounts
         if not self.ready:
             container["readinessProbe"] = {"exec": {"command": ["false"]}, "periodSeconds": 1}
         return container

@@ -12,6 +12,7 @@ from pathlib import Path
 
 import psutil
 
+from tests.rigs.daemons import Daemon
 from tests.rigs.directories import write_owned
 from tests.rigs.links import Cable
 from tests.rigs.model import ScriptedModel
@@ -99,6 +100,7 @@ class Machine:
     confined: Confined
     cable: Cable
     log: Path
+    sshd: Daemon
     model: ScriptedModel | None = None
 
     @property

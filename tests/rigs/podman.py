@@ -106,9 +106,7 @@ class PodmanEngine(ContainerEngine):
     def confined(self) -> Confined:
         self.write_settings()
         service = ["podman", "--log-level=info", "system", "service", "--time", "0", self.url]
-        return Confined(
-            [*self.account, *service], log=self.log, setup=self.setup(), environment=self.variables
-        )
+        return self.start_confined([*self.account, *service], setup=self.setup(), environment=self.variables)
 
     def write_settings(self) -> None:
         """Write the files that `variables` names."""

@@ -17,6 +17,7 @@ from typing import Self
 
 from tests.rigs import links
 from tests.rigs.availability import Unavailable, need
+from tests.rigs.daemons import Daemon
 from tests.rigs.machine import PASSWORD, USER, USER_ID, Machine, setup_script, sshd_config
 from tests.rigs.namespaces import PROGRAMS, Confined, init_program, run
 from tests.rigs.opencode import opencode_bin
@@ -110,17 +111,22 @@ class SSHMachines:
                 self._start_machine(name)
             for name in self._names:
                 if self._kinds[name].behind is None:
-                    wait_until(lambda name=name: self._greets(name), f"sshd on {name}")  # type: ignore[misc]
+                    self.wait_until_ready(name)
             self._write_client_files()
         except BaseException:
             self.stop()
             raise
         return self
 
+    def wait_until_ready(self, name: str) -> None:
+        """Return when a machine's sshd greets who calls."""
+        wait_until(lambda: self._greets(name), f"sshd on {name}")
+
     def stop(self) -> None:
         """End the machines and all that runs on them. Stopping twice is harmless."""
         for machine in self._machines.values():
             machine.confined.kill()
+            machine.sshd.reap()
             machine.cable.remove()
         self._machines.clear()
 
@@ -199,19 +205,19 @@ class SSHMachines:
             (folder / file).write_text(text)
             (folder / file).chmod(0o600)
         setup = setup_script(self.directory, name, _opencode() if has_opencode else None)
+        # Programs of users outlive sshd, and so the machine does.
         confined = Confined(
-            [SSHD, "-D", "-e", "-f", "/run/machine/sshd.conf"],
-            log=self.log(name),
-            hostname=f"machine-{name}",
-            setup=setup,
+            ["sleep", "infinity"], log=self.log(name), hostname=f"machine-{name}", setup=setup
         )
         try:
             near = self._machines[kind.behind].confined if kind.behind else None
             cable = links.connect(confined, near)
+            sshd = Daemon(confined, [SSHD, "-D", "-e", "-f", "/run/machine/sshd.conf"], self.log(name))
+            sshd.start()
         except BaseException:
             confined.kill()
             raise
-        self._machines[name] = Machine(name, confined, cable, self.log(name))
+        self._machines[name] = Machine(name, confined, cable, self.log(name), sshd)
 
     def _make_key(self, key: Path) -> None:
         if not key.exists():
@@ -224,8 +230,7 @@ class SSHMachines:
 
     def _greets(self, name: str) -> bool:
         machine = self._machines[name]
-        if machine.confined.has_ended():
-            raise RuntimeError(f"sshd on {name} ended: {machine.confined.report()}")
+        machine.sshd.check()
         try:
             with socket.create_connection((machine.address, 22), 1) as connection:
                 return connection.recv(4) == b"SSH-"

@@ -1,8 +1,8 @@
-"""A cluster's daemons: programs of one confined machine, each of which can be ended and started again."""
+"""Daemons of a confined machine, each of which can be ended and started again while all else there goes on."""
 
 import signal
 import subprocess
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from pathlib import Path
 
@@ -15,12 +15,20 @@ from tests.rigs.waiting import wait_until
 class Daemon:
     """One program. It ends with its machine, too."""
 
-    def __init__(self, machine: Confined, argv: Sequence[str | Path], log: Path) -> None:
-        """Nothing runs before `start`."""
+    def __init__(
+        self,
+        machine: Confined,
+        argv: Sequence[str | Path],
+        log: Path,
+        *,
+        environment: Mapping[str, str] | None = None,
+    ) -> None:
+        """Nothing runs before `start`; the environment is this process's own unless given."""
         self.name = Path(argv[0]).name
         self.log = log
         self._machine = machine
         self._argv = [str(word) for word in argv]
+        self._environment = environment
         self._entry: subprocess.Popen[bytes] | None = None
 
     def start(self) -> None:
@@ -32,6 +40,7 @@ class Daemon:
                 stdout=output,
                 stderr=output,
                 start_new_session=True,
+                env=self._environment,
             )
 
     def kill(self) -> None:
