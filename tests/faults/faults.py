@@ -1,0 +1,35 @@
+"""All faults, by name, in the order in which the table has them."""
+
+from collections.abc import Mapping
+
+from tests.faults import engines, load, network, processes
+from tests.faults.fault import Fault
+
+ALL: tuple[type[Fault], ...] = (
+    processes.LinkKilled,
+    processes.RelayKilled,
+    processes.EightClients,
+    processes.DaemonKilled,
+    processes.DaemonKilledPastTheLink,
+    engines.EngineKilled,
+    engines.ContainerStopped,
+    engines.ContainerRestarted,
+    engines.SessionKilled,
+    engines.SshdKilled,
+    engines.PodDeleted,
+    engines.KubeletRestarted,
+    engines.ApiserverRestarted,
+    network.ConnectionsReset,
+    network.PacketsDropped,
+    network.PacketsDroppedForHalfAMinute,
+    network.PacketsDroppedForTwoMinutes,
+    network.SlowAndLossy,
+    processes.Asleep,
+    processes.AsleepForLong,
+    processes.ClockJump,
+    load.StopsReading,
+    load.SendsMuch,
+    load.ManyConnections,
+    load.TwoThousandConnections,
+)
+FAULTS: Mapping[str, type[Fault]] = {fault.name: fault for fault in ALL}

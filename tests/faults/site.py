@@ -1,0 +1,171 @@
+"""Where faults are induced: an environment, a laptop with a link to it, and the engine that carries the link."""
+
+import base64
+import socket
+from collections.abc import Mapping
+from contextlib import ExitStack
+from pathlib import Path
+from typing import Any
+
+import psutil
+
+from tests.environments import Environment
+from tests.faults.clients import Way
+from tests.faults.truth import settled_texts
+from tests.main_job.laptop import Daemon, Laptop
+from tests.rigs.namespaces import Network
+from tests.rigs.processes import listeners_of
+from tests.rigs.waiting import wait_until
+
+NAME = "frontend"
+DAEMON_SECONDS = 30
+
+
+class Site:
+    """An environment in front of which a link is up."""
+
+    connections_are_tcp = False
+    """Whether the link's way to the environment is made of TCP connections."""
+
+    def __init__(self, name: str, environment: Environment, engine: Any, stack: ExitStack) -> None:
+        """Take an environment over; what is opened later is closed with the stack."""
+        self.name = name
+        self.environment = environment
+        self.engine = engine
+        self.stack = stack
+        self.laptop = Laptop(environment)
+        temporary = environment.laptop / "tmp"
+        temporary.mkdir(exist_ok=True)
+        self.laptop.variables["TMPDIR"] = str(temporary)
+        self.laptop.save(NAME)
+        self._daemon: Daemon | None = None
+
+    @property
+    def document(self) -> Mapping[str, Any]:
+        """What `ocattach` last printed of the daemon."""
+        assert self._daemon is not None, "not connected"
+        return self._daemon.document
+
+    @property
+    def daemon(self) -> Daemon:
+        """The daemon through the link."""
+        assert self._daemon is not None, "not connected"
+        return self._daemon
+
+    def connect(self) -> None:
+        """Have a link: `ocattach NAME --print-url`."""
+        self._daemon = self.laptop.connect(NAME)
+
+    def disconnect(self) -> None:
+        """End the link: `ocattach --disconnect NAME`."""
+        ran = self.laptop.run("--disconnect", NAME)
+        if ran.exit_code:
+            raise RuntimeError(f"--disconnect gave {ran.exit_code}: {ran.stderr}")
+
+    @property
+    def link(self) -> psutil.Process:
+        """The process of the link."""
+        (process,) = self.laptop.links()
+        return process
+
+    @property
+    def network(self) -> Network:
+        """Where the daemon listens, as of now."""
+        return self.environment.network
+
+    def processes(self) -> list[psutil.Process]:
+        """What runs in the environment and did not from its beginning, as of now."""
+        return self.environment.processes()
+
+    def daemons(self) -> list[psutil.Process]:
+        """The daemons that run there."""
+        return [process for process in self.processes() if "serve" in command_line(process)]
+
+    def relays(self) -> list[psutil.Process]:
+        """What runs there for a link: all that is neither a daemon nor a daemon's child."""
+        of_daemons = {child.pid for daemon in self.daemons() for child in children(daemon)}
+        return [
+            process
+            for process in self.processes()
+            if (argv := command_line(process)) and "serve" not in argv and process.pid not in of_daemons
+        ]
+
+    def sessions(self) -> list[psutil.Process]:
+        """Of an sshd's: what it has for each client that is logged in."""
+        return []
+
+    def exec_sessions(self) -> list[str]:
+        """Those that an engine says are there."""
+        return []
+
+    @property
+    def home(self) -> Path:
+        """Of the account in the environment, as of now."""
+        return self.environment.home
+
+    def restored(self) -> None:
+        """Make good what a new beginning of the environment has taken from the tests' own part of it."""
+
+    def through_the_link(self) -> Way:
+        """The way that every client goes."""
+
+        def dial(seconds: float) -> socket.socket:
+            port = int(self.document["url"].rpartition(":")[2])
+            return socket.create_connection(("127.0.0.1", port), seconds)
+
+        return Way(dial, self.authorization)
+
+    def past_the_link(self) -> Way:
+        """Straight to the daemon, wherever it listens now."""
+
+        def dial(seconds: float) -> socket.socket:
+            connection = self.network.dial(self.daemon_port(), timeout=5)
+            connection.settimeout(seconds)
+            return connection
+
+        return Way(dial, self.authorization)
+
+    def authorization(self) -> str:
+        """The header's value."""
+        credentials = f"{self.document['username']}:{self.document['password']}"
+        return "Basic " + base64.b64encode(credentials.encode()).decode()
+
+    def daemon_port(self) -> int:
+        """The port of the daemon that runs, from the kernel. Raises ConnectionRefusedError where none listens."""
+        ports = {listener.port for listener in listeners_of(self.daemons())}
+        if len(ports) != 1:
+            raise ConnectionRefusedError(f"daemons listen on {sorted(ports) or 'no port'}")
+        return ports.pop()
+
+    def has_daemon(self) -> bool:
+        """Whether a daemon answers, past the link."""
+        try:
+            return self.past_the_link().request("GET", "/global/health", seconds=1)[0] == 200
+        except OSError:
+            return False
+
+    def await_daemon(self) -> None:
+        """Have a daemon: one that nobody has started by now is started by the next `ocattach`."""
+        try:
+            wait_until(self.has_daemon, "a daemon", timeout=DAEMON_SECONDS, interval=0.1)
+        except TimeoutError:
+            self.connect()
+            wait_until(self.has_daemon, "a daemon", timeout=DAEMON_SECONDS, interval=0.1)
+
+    settled_texts = staticmethod(settled_texts)
+
+
+def command_line(process: psutil.Process) -> list[str]:
+    """The arguments of a process; none where it has ended."""
+    try:
+        return process.cmdline()
+    except psutil.Error:
+        return []
+
+
+def children(process: psutil.Process) -> list[psutil.Process]:
+    """All that a process has started and what that has started."""
+    try:
+        return process.children(recursive=True)
+    except psutil.Error:
+        return []
