@@ -4,7 +4,8 @@ import os
 import signal
 import sys
 import time
-from collections.abc import Iterator, Sequence
+import traceback
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from types import FrameType
@@ -61,15 +62,9 @@ def main(
 
     with leash():
         for name in [name for name in SITES if name in (sites or SITES)]:
-            wanted = [fault for fault in chosen if name in fault.sites and often(fault)]
-            if not wanted:
-                continue
+            wanted = {fault: often(fault) for fault in chosen if name in fault.sites and often(fault)}
             try:
-                with open_site(name) as site:
-                    for fault in wanted:
-                        with timed(console, f"{fault.name} on {name}"):
-                            results.append(induce(site, fault, often(fault)))
-                        console.print("  " + " | ".join(table.cells(results[-1])), markup=False)
+                results += at_site(name, wanted, console)
             except Unavailable as reason:
                 missing[name] = str(reason)
     facts = {**machine.facts(), "load at the end": os.getloadavg()[0]}
@@ -82,6 +77,21 @@ def main(
     sys.exit(not all(result.is_clean for result in results))
 
 
+def at_site(name: str, wanted: Mapping[type[Fault], int], console: Console) -> list[Result]:
+    """The rows of one site, each shown as soon as it is known."""
+    results: list[Result] = []
+    if not wanted:
+        return results
+    with open_site(name) as site:
+        for fault, repetitions in wanted.items():
+            with timed(console, f"{fault.name} on {name}"):
+                results.append(induce(site, fault, repetitions))
+            console.print("  " + " | ".join(table.cells(results[-1])), markup=False)
+            for remark in table.remarks(results[-1:]):
+                console.print("  " + remark, markup=False)
+    return results
+
+
 def induce(site: Site, fault: type[Fault], repetitions: int) -> Result:
     """One row; a bench that breaks is a row, too, since the others are worth having."""
     bench = Bench(site, fault())
@@ -89,6 +99,7 @@ def induce(site: Site, fault: type[Fault], repetitions: int) -> Result:
         return bench.run(repetitions)
     except Exception as error:  # noqa: BLE001  whatever it was, it is told
         bench.result.remarks.append(f"the bench broke: {type(error).__name__}: {error}")
+        traceback.print_exc()
         return bench.result
 
 

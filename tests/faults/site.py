@@ -14,7 +14,7 @@ from tests.faults.clients import Way
 from tests.faults.truth import settled_texts
 from tests.main_job.laptop import Daemon, Laptop
 from tests.rigs.namespaces import Network
-from tests.rigs.processes import listeners_of
+from tests.rigs.processes import LISTEN
 from tests.rigs.waiting import wait_until
 
 NAME = "frontend"
@@ -118,8 +118,17 @@ class Site:
     def past_the_link(self) -> Way:
         """Straight to the daemon, wherever it listens now."""
 
+        found: list[tuple[Network, int]] = []  # looking for it takes long
+
         def dial(seconds: float) -> socket.socket:
-            connection = self.network.dial(self.daemon_port(), timeout=5)
+            if not found:
+                found.append((self.network, self.daemon_port()))
+            network, port = found[0]
+            try:
+                connection = network.dial(port, timeout=5)
+            except OSError:
+                found.clear()
+                raise
             connection.settimeout(seconds)
             return connection
 
@@ -132,7 +141,7 @@ class Site:
 
     def daemon_port(self) -> int:
         """The port of the daemon that runs, from the kernel. Raises ConnectionRefusedError where none listens."""
-        ports = {listener.port for listener in listeners_of(self.daemons())}
+        ports = {port for process in self.daemons() for port in listening_ports(process)}
         if len(ports) != 1:
             raise ConnectionRefusedError(f"daemons listen on {sorted(ports) or 'no port'}")
         return ports.pop()
@@ -161,6 +170,18 @@ def command_line(process: psutil.Process) -> list[str]:
         return process.cmdline()
     except psutil.Error:
         return []
+
+
+def listening_ports(process: psutil.Process) -> set[int]:
+    """Where a process listens, in whatever network it is."""
+    place = Path(f"/proc/{process.pid}")
+    try:
+        targets = [str(entry.readlink()) for entry in (place / "fd").iterdir()]
+        rows = [line.split() for table in ("tcp", "tcp6") for line in (place / "net" / table).open()]
+    except OSError:
+        return set()
+    inodes = {target[len("socket:[") : -1] for target in targets if target.startswith("socket:[")}
+    return {int(row[1].rpartition(":")[2], 16) for row in rows if row[3] == LISTEN and row[9] in inodes}
 
 
 def children(process: psutil.Process) -> list[psutil.Process]:
