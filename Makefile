@@ -4,6 +4,7 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 PYTEST_ARGS ?=
+FAULTS_ARGS ?=
 # Processes that share the tests, which wait more than they work; 0: all in one.
 WORKERS ?= 4
 
@@ -11,7 +12,7 @@ WORKERS ?= 4
 export PATH := $(PATH):$(CURDIR)/.tools/bin
 
 .DEFAULT_GOAL := help
-.PHONY: help demo venv test-tools test check format bench clean distclean
+.PHONY: help demo venv test-tools test check format bench faults clean distclean
 
 help: ## Show this list
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/  make \1\t\2/p' Makefile | expand -t 20
@@ -42,6 +43,10 @@ format: $(VENV)/.development ## Format, and mend what can be mended
 bench: $(VENV)/.development ## Measure against the same work by hand, side by side
 	@scripts/install-opencode
 	@$(BIN)/python -m benchmarks
+
+faults: test-tools ## Induce faults on real engines, for long, and count what became of prompts (FAULTS_ARGS="--scheme ssh")
+	@$(MAKE) --no-print-directory $(VENV)/.development
+	$(BIN)/python -m tests.faults $(FAULTS_ARGS)
 
 clean: ## Remove caches and build products
 	rm -rf build dist .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache

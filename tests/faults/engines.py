@@ -13,6 +13,7 @@ from tests.rigs.waiting import wait_until
 class EngineKilled(Fault):
     name, what = "engine-killed", "SIGKILL of dockerd or podman's service, started again 1 s later"
     sites: ClassVar[Sequence[str]] = ("docker", "podman")
+    short_sites: ClassVar[Sequence[str]] = ("docker", "podman")
     long = 15
     seconds = 1
 
@@ -26,7 +27,7 @@ class EngineKilled(Fault):
 class ContainerStopped(Fault):
     name, what = "container-stopped", "the container is stopped, and started 1 s later"
     sites: ClassVar[Sequence[str]] = ("docker", "podman")
-    long = 10
+    short, long = 0, 10
     seconds = 1
     ends_daemon = True
     renews = True
@@ -42,6 +43,7 @@ class ContainerStopped(Fault):
 
 class ContainerRestarted(ContainerStopped):
     name, what = "container-restarted", "the container is restarted"
+    short = 1
     seconds = 0
     has_terminal = True
 

@@ -17,7 +17,10 @@ class Fault(ABC):
     """For the table."""
 
     sites: ClassVar[Sequence[str]]
-    """Where it can happen, by the names of SITES; the first is where the short form has it."""
+    """Where it can happen, by the names of SITES."""
+
+    short_sites: ClassVar[Sequence[str]]
+    """Where the short form has it; the first of them all unless said."""
 
     short: ClassVar[int] = 1
     long: ClassVar[int] = 3
@@ -43,6 +46,11 @@ class Fault(ABC):
     readers: ClassVar[int] = 1
     has_terminal: ClassVar[bool] = False
     """Whether a TUI is attached all the while."""
+
+    def __init_subclass__(cls) -> None:
+        super().__init_subclass__()
+        if "short_sites" not in cls.__dict__:
+            cls.short_sites = cls.sites[:1]
 
     @contextmanager
     def prepared(self, site: Site) -> Iterator[None]:  # noqa: ARG002  for those that need something first

@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping
 
-from tests.faults import engines, load, network, processes
+from tests.faults import engines, laptops, load, network, processes
 from tests.faults.fault import Fault
 
 ALL: tuple[type[Fault], ...] = (
@@ -27,6 +27,9 @@ ALL: tuple[type[Fault], ...] = (
     processes.Asleep,
     processes.AsleepForLong,
     processes.ClockJump,
+    laptops.DiskFull,
+    laptops.StateReadOnly,
+    laptops.TwoUsers,
     load.StopsReading,
     load.SendsMuch,
     load.ManyConnections,

@@ -27,6 +27,7 @@ def kill(processes: list[psutil.Process]) -> None:
 class LinkKilled(Fault):
     name, what = "link-killed", "SIGKILL of the link; then `ocattach NAME`"
     sites: ClassVar[Sequence[str]] = ("docker", "local", "podman", "ssh", "ssh-relay", "k8s")
+    short_sites: ClassVar[Sequence[str]] = ("docker", "ssh")
     long = 20
     ends_link = True
 
@@ -57,6 +58,7 @@ class EightClients(RelayKilled):
 class DaemonKilled(Fault):
     name, what = "daemon-killed", "SIGKILL of the daemon"
     sites: ClassVar[Sequence[str]] = ("docker", "local", "podman", "ssh", "ssh-relay", "k8s")
+    short_sites: ClassVar[Sequence[str]] = ("docker", "local")
     long = 10
     ends_daemon = True
     has_terminal = True
@@ -82,6 +84,7 @@ class DaemonKilledPastTheLink(DaemonKilled):
 class Asleep(Fault):
     name, what = "asleep", "SIGSTOP of the link for 5 s, as a sleep of the laptop"
     sites: ClassVar[Sequence[str]] = ("docker", "local", "podman", "ssh", "ssh-relay", "k8s")
+    short_sites: ClassVar[Sequence[str]] = ("ssh",)
     long = 3
     seconds = 5
     cuts = False
@@ -129,6 +132,7 @@ _shift()
 class ClockJump(Fault):
     name, what = "clock-jump", "wall clock and CLOCK_BOOTTIME of the link jump by an hour"
     sites: ClassVar[Sequence[str]] = ("docker", "local", "podman", "ssh", "ssh-relay", "k8s")
+    short_sites: ClassVar[Sequence[str]] = ("docker", "local")
     long = 5
     seconds = 3
     cuts = False

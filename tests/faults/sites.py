@@ -6,6 +6,8 @@ from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import Any, cast
 
+import docker
+import docker.errors
 import psutil
 import pytest
 
@@ -25,7 +27,7 @@ from tests.rigs.local import user_environment
 from tests.rigs.machine import USER, Machine
 from tests.rigs.namespaces import Confined, Network
 from tests.rigs.opencode import opencode_bin
-from tests.rigs.podman import PodmanEngine
+from tests.rigs.podman import PodmanEngine, RootlessPodmanEngine
 from tests.rigs.ssh import SSHMachines
 from tests.rigs.waiting import wait_until
 
@@ -54,8 +56,10 @@ class ContainerSite(Site):
 
     def exec_sessions(self) -> list[str]:
         container = self.container.container
-        container.reload()
-        return list(container.attrs.get("ExecIDs") or [])
+        api = self.engine.client.api
+        # Podman remembers those that have ended for some minutes.
+        known = container.attrs.get("ExecIDs") or []
+        return [name for name in known if is_running(api, name)]
 
     @property
     def home(self) -> Path:
@@ -125,6 +129,14 @@ class PodSite(Site):
         return others_of(self.pod, self._beginning)
 
 
+def is_running(api: docker.APIClient, name: str) -> bool:
+    """Whether an engine says that an exec session runs."""
+    try:
+        return bool(api.exec_inspect(name)["Running"])
+    except docker.errors.NotFound:
+        return False
+
+
 def namespace_of(process: psutil.Process) -> Path | None:
     """The namespace of a process's number; None where it has ended."""
     try:
@@ -150,6 +162,7 @@ class Engines:
 
     MAKE: Mapping[str, Callable[[Any], Any]] = {
         "docker_engine": lambda directory: DockerEngine(directory, apart=True),
+        "rootless_podman_engine": lambda directory: RootlessPodmanEngine(directory, apart=True),
         "podman_engine": lambda directory: PodmanEngine(directory, apart=True),
         "ssh_machines": lambda directory: SSHMachines(directory, ["main", "nofwd"]),
     }
@@ -215,6 +228,7 @@ SITES: Mapping[str, Callable[[str, ExitStack], Site]] = {
     "local": _environment(Site),
     "docker": _environment(ContainerSite),
     "podman": _environment(ContainerSite),
+    "podman-rootless": _environment(ContainerSite),
     "ssh": _environment(MachineSite),
     "ssh-relay": _environment(MachineSite),
     "k8s": open_cluster,
