@@ -2,7 +2,6 @@
 
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from pathlib import Path
 
 import psutil
 
@@ -14,6 +13,7 @@ from tests.rigs.furnished import Furnished
 from tests.rigs.local import user_environment
 from tests.rigs.model import ScriptedModel
 from tests.rigs.opencode import opencode_config
+from tests.rigs.processes import processes_in
 from tests.rigs.waiting import wait_until
 
 
@@ -59,15 +59,7 @@ def on_host_network(engine: ContainerEngine) -> Iterator[tuple[ContainerRig, Scr
 
 def processes_of_container(container: Furnished) -> list[psutil.Process]:
     """All that runs in a container."""
-    namespace = (container.process / "ns/pid").readlink()
-    found = []
-    for process in psutil.process_iter():
-        try:
-            if Path(f"/proc/{process.pid}/ns/pid").readlink() == namespace:
-                found.append(process)
-        except OSError:
-            continue
-    return found
+    return processes_in(str((container.process / "ns/pid").readlink()))
 
 
 def two_processes_of(container: Furnished) -> list[psutil.Process] | None:

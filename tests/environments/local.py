@@ -1,7 +1,7 @@
 """This machine."""
 
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 import psutil
@@ -11,6 +11,7 @@ from tests.environments.environment import Environment
 from tests.rigs.directories import short_directory
 from tests.rigs.local import local_machine
 from tests.rigs.namespaces import Network
+from tests.rigs.processes import command_lines
 
 
 @contextmanager
@@ -36,10 +37,9 @@ def local_environment(request: pytest.FixtureRequest) -> Iterator[Environment]:
 def processes_of_home(home: str) -> list[psutil.Process]:
     """The daemons that run for a home directory; children of the test are not among them."""
     found = []
-    for process in psutil.process_iter():
-        try:
-            if process.environ().get("HOME") == home and "serve" in process.cmdline():
-                found.append(process)
-        except (psutil.Error, OSError):
-            continue
+    for pid, argv in command_lines():
+        with suppress(psutil.Error, OSError):
+            if "serve" in argv:
+                process = psutil.Process(pid)
+                found += [process] if process.environ().get("HOME") == home else []
     return found

@@ -18,6 +18,7 @@ from tests.rigs.links import Cable
 from tests.rigs.model import ScriptedModel
 from tests.rigs.namespaces import Confined, Network
 from tests.rigs.opencode import CONFIG_PATH, ENVIRONMENT, MODEL_PORT, opencode_config
+from tests.rigs.processes import processes_in
 from tests.rigs.waiting import wait_until
 
 USER, USER_ID, PASSWORD = "tester", 2000, "correct-horse"
@@ -130,12 +131,8 @@ class Machine:
 
     def processes(self) -> list[psutil.Process]:
         """The user's processes, sshd's own left out."""
-        namespace = _namespace(self.confined.pid)
-        return [
-            process
-            for process in psutil.process_iter()
-            if _namespace(process.pid) == namespace and _belongs_to_user(process)
-        ]
+        namespace = Path(f"/proc/{self.confined.pid}/ns/pid").readlink()
+        return [process for process in processes_in(str(namespace)) if _belongs_to_user(process)]
 
     def reset(self) -> None:
         """Make it a machine nobody has worked on: no program runs, the home is empty but for settings."""
@@ -172,13 +169,6 @@ class Machine:
         with ScriptedModel(MODEL_PORT, network=self.network) as model:
             self.model = model
             yield model
-
-
-def _namespace(pid: int) -> str | None:
-    try:
-        return str(Path(f"/proc/{pid}/ns/pid").readlink())
-    except OSError:
-        return None
 
 
 def _belongs_to_user(process: psutil.Process) -> bool:

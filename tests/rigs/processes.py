@@ -4,11 +4,13 @@ All of it is read from outside, so that it holds for containers and for the mach
 """
 
 import ipaddress
+import math
 import os
 import socket
 import threading
 import time
 from collections.abc import Iterable, Iterator
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Self
@@ -21,6 +23,10 @@ PROC = Path("/proc")
 LISTEN = "0A"  # as /proc/net/tcp has it
 WORD = 8  # hexadecimal digits of one 32 bit word
 PAUSE = 0.002
+YOUNG = 0.5
+"""Seconds for which a process may still become another program by exec."""
+
+ALL_AGAIN = 0.05
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,16 +67,34 @@ def listeners_of(processes: Iterable[psutil.Process]) -> list[Listener]:
 
 def command_lines() -> Iterator[tuple[int, tuple[str, ...]]]:
     """The arguments of every process that can be seen from here, those in containers included."""
-    for entry in os.listdir(PROC):  # noqa: PTH208  it is called hundreds of times a second
-        if not entry.isdigit():
-            continue
-        try:
-            with open(f"/proc/{entry}/cmdline", "rb") as file:  # noqa: PTH123  as above
-                raw = file.read()
-        except OSError:
-            continue
-        if raw:
-            yield int(entry), tuple(raw.decode(errors="replace").rstrip("\0").split("\0"))
+    for pid in process_ids():
+        if argv := command_line(pid):
+            yield pid, argv
+
+
+def process_ids() -> list[int]:
+    """Every process that can be seen from here."""
+    return [int(entry) for entry in os.listdir(PROC) if entry.isdigit()]  # noqa: PTH208  it is called often
+
+
+def command_line(pid: int) -> tuple[str, ...]:
+    """The arguments of a process, none if it has ended."""
+    try:
+        with open(f"/proc/{pid}/cmdline", "rb") as file:  # noqa: PTH123  as above
+            raw = file.read()
+    except OSError:
+        return ()
+    return tuple(raw.decode(errors="replace").rstrip("\0").split("\0")) if raw else ()
+
+
+def processes_in(namespace: str) -> list[psutil.Process]:
+    """The processes of a PID namespace, by what /proc/PID/ns/pid says of it."""
+    found = []
+    for pid in process_ids():
+        with suppress(OSError, psutil.NoSuchProcess):
+            if os.readlink(f"/proc/{pid}/ns/pid") == namespace:  # noqa: PTH115  as above
+                found.append(psutil.Process(pid))
+    return found
 
 
 def environments() -> Iterator[tuple[int, dict[str, str]]]:
@@ -91,6 +115,7 @@ class ArgumentRecorder:
     """Looks at the arguments of all processes again and again, as a curious user would.
 
     It sees what lives for some milliseconds: start, act several times, stop, then look for the secret.
+    In each round it looks at the processes that are new, and at all of them now and then.
     """
 
     def __init__(self) -> None:
@@ -119,8 +144,17 @@ class ArgumentRecorder:
         self.stop()
 
     def _work(self) -> None:
+        first_seen: dict[int, float] = {}
+        all_seen = -math.inf
         while not self._stopping.is_set():
-            self.seen.update(argv for _, argv in command_lines())
+            now = time.monotonic()
+            born = now if first_seen else -math.inf
+            first_seen = {pid: first_seen.get(pid, born) for pid in process_ids()}
+            if now - all_seen > ALL_AGAIN:
+                all_seen, young_since = now, -math.inf
+            else:
+                young_since = now - YOUNG
+            self.seen.update(command_line(pid) for pid, since in first_seen.items() if since >= young_since)
             self.rounds += 1
             time.sleep(PAUSE)
 
