@@ -109,15 +109,18 @@ def local(opencode_bin: str) -> Iterator[LocalMachine]:  # noqa: ARG001  it is o
         yield machine
 
 
+FURNISHED = ("shared_environment", "environment")
+"""The fixtures that are one environment after the other; a module that shares its own asks for it by the first."""
+
+
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
     """Each environment in turn; those that a daemon must be started in or commands run in, unless `every_way_in`."""
     named = [mark.args[0] for mark in metafunc.definition.iter_markers("parametrize")]
     every = metafunc.definition.get_closest_marker("every_way_in")
     names = [name for name, make in sorted(ENVIRONMENTS.items()) if every or is_complete(name, make)]
-    if "environment" in metafunc.fixturenames and "environment" not in named:
-        metafunc.parametrize("environment", names, indirect=True)
-    if "shared_environment" in metafunc.fixturenames:
-        metafunc.parametrize("shared_environment", names, indirect=True, scope="module")
+    fixture = next((name for name in FURNISHED if name in metafunc.fixturenames), None)
+    if fixture and fixture not in named:
+        metafunc.parametrize(fixture, names, indirect=True)
 
 
 def is_complete(name: str, make: Make) -> bool:
@@ -134,7 +137,10 @@ def environment(request: pytest.FixtureRequest) -> Iterator[Environment]:
 
 @pytest.fixture(scope="module")
 def shared_environment(request: pytest.FixtureRequest) -> Iterator[Environment]:
-    """The same for all tests of a module: for those that leave it as it is, where none has one of its own."""
+    """The same for all tests of a module, where none has one of its own; their `environment` is then this.
+
+    It is for tests to which it does not matter what the others have done there.
+    """
     with in_front_of(request) as environment:
         yield environment
 

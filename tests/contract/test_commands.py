@@ -1,7 +1,10 @@
 """Promises about running a command in an environment."""
 
 import time
+from collections.abc import Iterator
+from contextlib import suppress
 
+import psutil
 import pytest
 
 from ocattach.errors import TimedOutError, TooMuchOutputError
@@ -10,6 +13,15 @@ from tests.environments import ENVIRONMENTS, Environment
 
 MEGABYTE = 1024 * 1024
 ARGUMENTS = ["a b", "", "'", '"', "$HOME", "*", "é", "-n", "\\", "!", "a\nb", "`id`", "%s", "~", "#", "\x7f"]
+
+
+@pytest.fixture
+def environment(shared_environment: Environment) -> Iterator[Environment]:
+    """One for all; a command that was given up may go on there, and ends with its test."""
+    yield shared_environment
+    for process in shared_environment.processes():
+        with suppress(psutil.NoSuchProcess):
+            process.kill()
 
 
 def test_every_transport_is_under_contract() -> None:

@@ -1,19 +1,18 @@
 """Promises that hold for every way to a daemon, also where nothing but its URL is known; all on the real OpenCode."""
 
-import http.client
-import threading
-
 import pytest
 
 from ocattach.errors import EnvironmentNotFoundError, OcattachError, UnreachableError, WorkdirNotFoundError
-from tests.contract.test_running_daemon import response, running_daemon
-from tests.contract.test_tunnels import descriptors
+from tests.contract.test_daemons import daemons
 from tests.environments import Environment
-from tests.rigs.waiting import wait_until
 
 pytestmark = pytest.mark.every_way_in
 
-SECONDS = 30
+
+@pytest.fixture(scope="module")
+def environment(shared_environment: Environment) -> Environment:
+    """One for all: nothing here changes it."""
+    return shared_environment
 
 
 def test_an_environment_that_can_be_used_says_so(environment: Environment) -> None:
@@ -21,33 +20,11 @@ def test_an_environment_that_can_be_used_says_so(environment: Environment) -> No
         assert handler.check_available().summary
 
 
-def test_disconnecting_leaves_nothing_here(environment: Environment) -> None:
+def test_a_daemon_runs_only_where_one_was_started(environment: Environment) -> None:
     with environment.way_in() as handler:
-        port = running_daemon(handler).port
-        handler.connect(port).close()  # whatever is only imported once
-    before = descriptors(), threading.active_count()
-    handler = environment.way_in()
-    daemon = running_daemon(handler)
-    tunnel = handler.connect(daemon.port)
-    with response(tunnel, daemon, "/global/health") as health:
-        assert health.status == http.client.OK
-    handler.disconnect()
-    handler.disconnect()
+        assert handler.check_daemon_running().running != environment.starts_daemons
 
-    wait_until(lambda: threading.active_count() <= before[1] + 1, "the threads to end")
-    assert before[0] >= descriptors() - {fd for fd in descriptors() if fd.startswith("/dev/null")}
-
-
-def test_a_daemon_that_died_is_not_believed_to_run(environment: Environment) -> None:
-    with environment.way_in() as handler:
-        running_daemon(handler)
-        for process in environment.processes():
-            process.kill()
-            process.wait(SECONDS)
-
-        assert not handler.check_daemon_running().running
-        if environment.starts_daemons:
-            assert handler.start_daemon().started
+    assert bool(daemons(environment)) != environment.starts_daemons
 
 
 def test_a_working_directory_that_the_daemon_does_not_have_is_told(environment: Environment) -> None:

@@ -3,32 +3,32 @@
 import base64
 import http.client
 import json
+import stat
+import threading
 from collections.abc import Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
+from pathlib import Path
 from typing import Any
 from urllib.parse import quote
 
 import pytest
 
 from ocattach.daemon.probe import FoundDaemon
-from ocattach.transports.base import TransportHandler
 from ocattach.tunnel.tunnel import Tunnel
-from tests.contract.test_daemons import daemons
+from tests.contract.test_daemons import daemons, running_daemon
+from tests.contract.test_tunnels import descriptors
 from tests.environments import Environment
-
-pytestmark = pytest.mark.every_way_in
+from tests.rigs.waiting import wait_until
 
 MEGABYTE = 1024 * 1024
 SECONDS = 30
 
 
-def running_daemon(handler: TransportHandler) -> FoundDaemon:
-    """The daemon that runs, or one that is started."""
-    status = handler.check_daemon_running()
-    daemon = (status if status.running else handler.start_daemon()).daemon
-    assert daemon is not None
-    return daemon
+@pytest.fixture(scope="module")
+def environment(shared_environment: Environment) -> Environment:
+    """One for all: nothing here changes it."""
+    return shared_environment
 
 
 @contextmanager
@@ -51,32 +51,68 @@ def response(
         connection.close()
 
 
-def test_a_daemon_that_runs_is_found_as_often_as_it_is_looked_for(shared_environment: Environment) -> None:
-    with shared_environment.way_in() as handler:
+@pytest.mark.every_way_in
+def test_a_daemon_that_runs_is_found_as_often_as_it_is_looked_for(environment: Environment) -> None:
+    with environment.way_in() as handler:
         daemon = running_daemon(handler)
         again = handler.check_daemon_running()
 
     assert again.running
     assert not again.started
     assert again.daemon == daemon
-    assert handler.workdir == shared_environment.workdir
+    assert handler.workdir == environment.workdir
 
 
-def test_starting_where_a_daemon_runs_starts_none(shared_environment: Environment) -> None:
-    with shared_environment.way_in() as handler:
+@pytest.mark.every_way_in
+def test_starting_where_a_daemon_runs_starts_none(environment: Environment) -> None:
+    with environment.way_in() as handler:
         daemon = running_daemon(handler)
         status = handler.start_daemon()
 
     assert not status.started
     assert status.daemon == daemon
-    assert len(daemons(shared_environment)) <= 1  # none where it is somebody else's
+    assert len(daemons(environment)) <= 1  # none where it is somebody else's
 
 
+def test_a_daemon_is_found_by_another_client(environment: Environment) -> None:
+    with environment.handler() as first:
+        known = running_daemon(first)
+    with environment.handler() as second:
+        found = second.check_daemon_running()
+
+    assert found.running
+    assert found.daemon is not None
+    assert (known.pid, known.password) == (found.daemon.pid, found.daemon.password)
+
+
+def test_what_is_recorded_in_the_environment_is_private(environment: Environment) -> None:
+    with environment.handler() as handler:
+        running_daemon(handler)
+    state = environment.home / ".local/state/ocattach"
+
+    kept = [state, *state.rglob("*")]
+
+    assert len(kept) > 3
+    for path in kept:
+        expected = 0o700 if path.is_dir() else 0o600
+        assert expected == stat.S_IMODE(path.stat().st_mode), path
+
+
+def test_what_the_agent_writes_has_the_rights_that_the_account_gives(environment: Environment) -> None:
+    with environment.handler() as handler:
+        running_daemon(handler)
+        usual = handler.run(["sh", "-c", "umask"], timeout=10).stdout.decode().strip()
+    status = Path(f"/proc/{daemons(environment)[0].pid}/status").read_text()
+
+    assert f"Umask:\t{usual}\n" in status
+
+
+@pytest.mark.every_way_in
 def test_through_a_tunnel_the_daemon_answers_those_who_have_its_credentials(
-    shared_environment: Environment,
+    environment: Environment,
 ) -> None:
-    where = f"directory={quote(shared_environment.workdir, safe='')}"
-    with shared_environment.way_in() as handler:
+    where = f"directory={quote(environment.workdir, safe='')}"
+    with environment.way_in() as handler:
         daemon = running_daemon(handler)
         with handler.connect(daemon.port) as tunnel:
             with response(tunnel, daemon, "/global/health") as health:
@@ -88,15 +124,16 @@ def test_through_a_tunnel_the_daemon_answers_those_who_have_its_credentials(
             with response(tunnel, None, "/global/health") as refused:
                 assert refused.status in {http.client.UNAUTHORIZED, http.client.FORBIDDEN}
 
-    assert session["directory"] == shared_environment.workdir
+    assert session["directory"] == environment.workdir
 
 
-def test_events_come_at_once_while_other_requests_are_answered(shared_environment: Environment) -> None:
-    with shared_environment.way_in() as handler:
+@pytest.mark.every_way_in
+def test_events_come_at_once_while_other_requests_are_answered(environment: Environment) -> None:
+    with environment.way_in() as handler:
         daemon = running_daemon(handler)
         with (
             handler.connect(daemon.port) as tunnel,
-            response(tunnel, daemon, f"/event?directory={quote(shared_environment.workdir)}") as events,
+            response(tunnel, daemon, f"/event?directory={quote(environment.workdir)}") as events,
         ):
             assert b"server.connected" in events.readline()
 
@@ -106,15 +143,14 @@ def test_events_come_at_once_while_other_requests_are_answered(shared_environmen
 
             with ThreadPoolExecutor(20) as pool:
                 assert all(pool.map(answers, range(60)))
-            with response(
-                tunnel, daemon, f"/session?directory={quote(shared_environment.workdir)}", {}
-            ) as made:
+            with response(tunnel, daemon, f"/session?directory={quote(environment.workdir)}", {}) as made:
                 session = json.load(made)["id"]
             assert any(session.encode() in line for line in events)
 
 
-def test_one_connection_carries_request_after_request(shared_environment: Environment) -> None:
-    with shared_environment.way_in() as handler:
+@pytest.mark.every_way_in
+def test_one_connection_carries_request_after_request(environment: Environment) -> None:
+    with environment.way_in() as handler:
         daemon = running_daemon(handler)
         credentials = base64.b64encode(f"{daemon.username}:{daemon.password}".encode()).decode()
         with handler.connect(daemon.port) as tunnel:
@@ -134,3 +170,21 @@ def test_one_connection_carries_request_after_request(shared_environment: Enviro
                 answer.read()
             assert connection.sock is first
             connection.close()
+
+
+@pytest.mark.every_way_in
+def test_disconnecting_leaves_nothing_here(environment: Environment) -> None:
+    with environment.way_in() as handler:
+        port = running_daemon(handler).port
+        handler.connect(port).close()  # whatever is only imported once
+    before = descriptors(), threading.active_count()
+    handler = environment.way_in()
+    daemon = running_daemon(handler)
+    tunnel = handler.connect(daemon.port)
+    with response(tunnel, daemon, "/global/health") as health:
+        assert health.status == http.client.OK
+    handler.disconnect()
+    handler.disconnect()
+
+    wait_until(lambda: threading.active_count() <= before[1] + 1, "the threads to end")
+    assert before[0] >= descriptors() - {fd for fd in descriptors() if fd.startswith("/dev/null")}

@@ -21,6 +21,12 @@ MEGABYTE = 1024 * 1024
 SECONDS = 30
 
 
+@pytest.fixture(scope="module")
+def environment(shared_environment: Environment) -> Environment:
+    """One for all: no tunnel leaves anything there."""
+    return shared_environment
+
+
 @contextmanager
 def tunnel_to(environment: Environment, behaviour: Behaviour) -> Iterator[tuple[CommandTransport, Tunnel]]:
     """A tunnel to a server in the environment."""
