@@ -17,6 +17,7 @@ from urllib.parse import quote, urlsplit
 import psutil
 
 from tests.environments import Environment
+from tests.rigs.processes import command_lines
 from tests.rigs.typist import Typist
 from tests.rigs.waiting import wait_until
 
@@ -43,10 +44,11 @@ class Laptop:
     """The user's side of an environment, whose links end with the test."""
 
     def __init__(self, environment: Environment, home: Path | None = None) -> None:
+        """With a home of its own, it is one of several that the same person has."""
         self.environment = environment
         self.variables = dict(environment.variables)
         self.cwd = environment.laptop
-        if home:  # another laptop of the same person
+        if home:
             places = {"CONFIG": "config", "STATE": "state", "RUNTIME": "run"}
             self.variables |= {f"OCATTACH_{name}_DIR": str(home / folder) for name, folder in places.items()}
         self.config = Path(self.variables["OCATTACH_CONFIG_DIR"])
@@ -116,17 +118,13 @@ class Laptop:
 
     def links(self) -> list[psutil.Process]:
         """The link processes of this laptop."""
+        own = self.variables["OCATTACH_RUNTIME_DIR"]
         found = []
-        for process in psutil.process_iter():
-            try:
-                if (
-                    "ocattach.link" in process.cmdline()
-                    and process.environ().get("OCATTACH_RUNTIME_DIR")
-                    == self.variables["OCATTACH_RUNTIME_DIR"]
-                ):
-                    found.append(process)
-            except psutil.Error:
-                continue
+        for pid, argv in command_lines():
+            with contextlib.suppress(psutil.Error):
+                if "ocattach.link" in argv:
+                    process = psutil.Process(pid)
+                    found += [process] if process.environ().get("OCATTACH_RUNTIME_DIR") == own else []
         return found
 
     def end_links(self) -> None:

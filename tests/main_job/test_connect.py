@@ -5,16 +5,49 @@ import json
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
-from pathlib import Path
+from dataclasses import dataclass
 from urllib.parse import quote
 
 import pytest
 
 from tests.environments import Environment
+from tests.main_job.conftest import new_laptop
 from tests.main_job.laptop import Daemon, Laptop
-from tests.rigs.processes import ArgumentRecorder, listeners, listeners_of
+from tests.rigs.processes import ArgumentRecorder, Listener, listeners, listeners_of
 
-NO_PROXY_THERE = "http://127.0.0.1:9"
+PROXIES = ("HTTP_PROXY", "http_proxy", "HTTPS_PROXY", "https_proxy", "ALL_PROXY", "all_proxy")
+NO_PROXIES_THERE = dict.fromkeys(PROXIES, "http://127.0.0.1:9")
+
+
+@pytest.fixture(scope="module")
+def environment(shared_environment: Environment) -> Environment:
+    """One for all: what the tests want of its daemon ends neither that nor the first link."""
+    return shared_environment
+
+
+@dataclass(frozen=True, slots=True)
+class FirstConnect:
+    """What somebody did in whose environment nothing ran before."""
+
+    laptop: Laptop
+    daemon: Daemon
+    recorder: ArgumentRecorder
+    """Has seen the command lines meanwhile."""
+
+    listening: list[Listener]
+    """What has been listening in the environment since."""
+
+
+@pytest.fixture(scope="module", autouse=True)
+def first(environment: Environment) -> Iterator[FirstConnect]:
+    """Before any other test connects."""
+    before = listeners(environment.network)
+    with new_laptop(environment) as laptop:
+        with ArgumentRecorder() as recorder:
+            daemon = laptop.connect()
+            laptop.connect()
+        since = [listener for listener in listeners(environment.network) if listener not in before]
+        yield FirstConnect(laptop, daemon, recorder, since)
 
 
 @contextmanager
@@ -44,9 +77,9 @@ def events(daemon: Daemon) -> Iterator[list[str]]:
 
 @pytest.mark.every_way_in
 def test_a_cold_environment_gives_a_url_through_which_opencode_works(
-    environment: Environment, laptop: Laptop
+    environment: Environment, first: FirstConnect
 ) -> None:
-    daemon = laptop.connect()
+    daemon = first.daemon
 
     assert daemon.document["schema"] == 1
     assert daemon.document["name"] == "frontend"
@@ -67,93 +100,67 @@ def test_a_cold_environment_gives_a_url_through_which_opencode_works(
 
 
 @pytest.mark.every_way_in
-def test_without_the_credentials_nothing_is_answered(laptop: Laptop) -> None:
-    daemon = laptop.connect()
-
+def test_without_the_credentials_nothing_is_answered(first: FirstConnect) -> None:
     refusals = {http.client.UNAUTHORIZED, http.client.FORBIDDEN}  # the latter is a gateway's
     for path in ("/global/health", "/session", "/event", "/"):
-        assert daemon.request("GET", path, authorized=False)[0] in refusals, path
+        assert first.daemon.request("GET", path, authorized=False)[0] in refusals, path
 
 
-def test_the_second_time_nothing_is_dialled(environment: Environment, laptop: Laptop) -> None:
-    first = laptop.connect()
+def test_the_second_time_nothing_is_dialled(environment: Environment, first: FirstConnect) -> None:
     connections = environment.connections()
-    ran = laptop.run("frontend", "--print-url")
+    ran = first.laptop.run("frontend", "--print-url")
 
     assert "Daemon already running" in ran.stderr
-    assert ran.stdout.strip() == first.document["url"]
+    assert ran.stdout.strip() == first.daemon.document["url"]
     assert environment.connections() == connections
-    assert len(laptop.links()) == 1
+    assert len(first.laptop.links()) == 1
 
 
-def test_another_laptop_finds_the_same_daemon(
-    environment: Environment, laptop: Laptop, workdir: Path
-) -> None:
-    first = laptop.connect()
-    second = Laptop(environment, home=workdir)
-    second.save("other-name")
-    try:
-        daemon = second.connect("other-name")
+def test_another_laptop_finds_the_same_daemon(laptop: Laptop, first: FirstConnect) -> None:
+    laptop.save("other-name")
+    daemon = laptop.connect("other-name")
 
-        assert not daemon.document["daemon"]["started"]
-        assert daemon.document["daemon"]["pid"] == first.document["daemon"]["pid"]
-        assert daemon.document["url"] != first.document["url"]
-        assert daemon.request("GET", "/global/health")[0] == http.client.OK
-    finally:
-        second.end_links()
+    assert not daemon.document["daemon"]["started"]
+    assert daemon.document["daemon"]["pid"] == first.daemon.document["daemon"]["pid"]
+    assert daemon.document["url"] != first.daemon.document["url"]
+    assert daemon.request("GET", "/global/health")[0] == http.client.OK
 
 
 def test_another_directory_of_the_same_environment_shares_link_and_daemon(
-    environment: Environment, laptop: Laptop
+    environment: Environment, first: FirstConnect
 ) -> None:
-    first = laptop.connect()
-    elsewhere = laptop.connect("frontend", "--workdir", "/tmp")  # noqa: S108
+    elsewhere = first.laptop.connect("frontend", "--workdir", "/tmp")  # noqa: S108
 
-    assert first.document["url"] == elsewhere.document["url"]
+    assert elsewhere.document["url"] == first.daemon.document["url"]
     assert elsewhere.document["workdir"] == "/tmp"  # noqa: S108
-    missing = laptop.run("frontend", "--print-url", "--workdir", "/no/such")
+    missing = first.laptop.run("frontend", "--print-url", "--workdir", "/no/such")
     assert missing.exit_code == 1
     assert "/no/such" in missing.stderr
-    assert first.request("GET", "/global/health")[0] == http.client.OK
+    assert first.daemon.request("GET", "/global/health")[0] == http.client.OK
     assert len(environment.processes()) >= 1
-
-
-def test_no_start_says_that_none_runs_and_starts_none(environment: Environment, laptop: Laptop) -> None:
-    ran = laptop.run("frontend", "--print-url", "--no-start")
-
-    assert ran.exit_code == 6
-    assert not environment.processes()
 
 
 @pytest.mark.every_way_in
 def test_a_proxy_in_the_users_environment_breaks_nothing(laptop: Laptop) -> None:
-    names = ("HTTP_PROXY", "http_proxy", "HTTPS_PROXY", "https_proxy", "ALL_PROXY", "all_proxy")
-    daemon = laptop.connect("frontend", variables=dict.fromkeys(names, NO_PROXY_THERE))
+    daemon = laptop.connect("frontend", variables=NO_PROXIES_THERE)
 
     assert daemon.request("GET", "/global/health")[0] == http.client.OK
 
 
 @pytest.mark.every_way_in
 def test_no_process_shows_the_password_and_all_listens_on_loopback_only(
-    environment: Environment, laptop: Laptop
+    environment: Environment, first: FirstConnect
 ) -> None:
-    before = listeners(environment.network)
-    with ArgumentRecorder() as recorder:
-        daemon = laptop.connect()
-        laptop.connect()
-    password = daemon.document["password"]
-
-    assert recorder.rounds > 10
-    assert not recorder.showing(password)
-    listening = [listener for listener in listeners(environment.network) if listener not in before]
-    assert listening or not environment.starts_daemons
-    assert all(listener.is_loopback for listener in listening)
-    assert all(listener.is_loopback for listener in listeners_of(laptop.links()))
+    assert first.recorder.rounds > 10
+    assert not first.recorder.showing(first.daemon.document["password"])
+    assert first.listening or not environment.starts_daemons
+    assert all(listener.is_loopback for listener in first.listening)
+    assert all(listener.is_loopback for listener in listeners_of(first.laptop.links()))
 
 
 @pytest.mark.every_way_in
-def test_what_is_kept_on_the_laptop_is_private(laptop: Laptop) -> None:
-    password = laptop.connect().document["password"]
+def test_what_is_kept_on_the_laptop_is_private(first: FirstConnect) -> None:
+    laptop, password = first.laptop, first.daemon.document["password"]
 
     for folder in (laptop.state, laptop.runtime):
         for path in (folder, *folder.rglob("*")) if folder.exists() else ():  # without a link there is none

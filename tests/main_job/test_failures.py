@@ -123,21 +123,21 @@ def test_a_password_only_host_without_a_terminal_is_told(laptop: Laptop) -> None
     assert "terminal" in ran.stderr
 
 
-@pytest.mark.every_way_in
-def test_a_missing_working_directory_is_told_before_anything_starts(
+def test_a_broken_configuration_in_the_environment_is_told_with_file_and_reason(
     environment: Environment, laptop: Laptop
 ) -> None:
-    ran = laptop.run("frontend", "--print-url", "--workdir", "/no/such/place", timeout=SOON)
-
-    assert ran.exit_code == 1
-    assert "/no/such/place" in ran.stderr
-    assert not (environment.starts_daemons and environment.processes())
+    expect_its_configuration_told(environment, laptop, '{"model": 5}', "model")
 
 
-@pytest.mark.parametrize(("content", "reason"), [('{"model": 5}', "model"), ('{"model": ', "ValueExpected")])
-def test_a_broken_configuration_in_the_environment_is_told_with_file_and_reason(
+@on_local
+def test_so_is_one_that_is_no_json(environment: Environment, laptop: Laptop) -> None:
+    expect_its_configuration_told(environment, laptop, '{"model": ', "ValueExpected")
+
+
+def expect_its_configuration_told(
     environment: Environment, laptop: Laptop, content: str, reason: str
 ) -> None:
+    """Connect to an environment that has this configuration."""
     file = environment.home / ".config/opencode/opencode.json"
     file.write_text(content)
     ran = laptop.run("frontend", "--print-url", "-o", "json")

@@ -8,12 +8,26 @@ from pathlib import Path
 import pytest
 
 from tests.environments import Environment
+from tests.main_job.conftest import new_laptop
 from tests.main_job.laptop import OCATTACH, Laptop
 from tests.rigs.processes import ArgumentRecorder
 from tests.rigs.terminal import Terminal
 
 READY = "Ask anything"
 TUI_SECONDS = 40
+
+
+@pytest.fixture(scope="module")
+def environment(shared_environment: Environment) -> Environment:
+    """One for all: the first test finds nothing running there, and the others do not mind."""
+    return shared_environment
+
+
+@pytest.fixture(scope="module")
+def laptop(environment: Environment) -> Iterator[Laptop]:
+    """One for all, too."""
+    with new_laptop(environment) as laptop:
+        yield laptop
 
 
 @contextmanager
@@ -54,37 +68,23 @@ def test_the_steps_are_shown_and_then_a_tui_that_answers(
 
         assert leave(opened) == 0
 
-    connections = environment.connections()
-    with terminal(laptop, workdir, "frontend") as again:
-        again.wait_for(lambda screen: "✓ Daemon already running on port" in screen or READY in screen)
-        again.wait_for(READY, timeout=TUI_SECONDS)
-        assert leave(again) == 0
-    assert environment.connections() == connections
-    assert "Daemon already running" in laptop.run("frontend", "--print-url").stderr
-
 
 @pytest.mark.every_way_in
-def test_the_tui_works_behind_a_proxy_setting_and_shows_no_password(laptop: Laptop, workdir: Path) -> None:
+def test_the_next_terminal_dials_nothing_and_shows_no_password_also_behind_a_proxy_setting(
+    environment: Environment, laptop: Laptop, workdir: Path
+) -> None:
+    password = laptop.connect().document["password"]
     proxies = dict.fromkeys(("HTTP_PROXY", "http_proxy", "HTTPS_PROXY", "https_proxy"), "http://127.0.0.1:9")
+    connections = environment.connections()
     with (
         ArgumentRecorder() as recorder,
         terminal(laptop, workdir, "frontend", **proxies) as opened,
     ):
+        opened.wait_for(lambda screen: "✓ Daemon already running on port" in screen or READY in screen)
         opened.wait_for(READY, timeout=TUI_SECONDS)
         assert leave(opened) == 0
-    password = laptop.connect().document["password"]
 
+    assert environment.connections() == connections
+    assert "Daemon already running" in laptop.run("frontend", "--print-url").stderr
     assert not recorder.showing(password)
     assert any("attach" in argv for argv in recorder.seen)
-
-
-@pytest.mark.parametrize("environment", ["local"], indirect=True)
-def test_without_an_opencode_here_the_tui_is_refused_before_anything_starts(
-    environment: Environment, laptop: Laptop, workdir: Path
-) -> None:
-    laptop.save("elsewhere", opencode="/no/such/opencode")
-    path = "/usr/bin:/bin"
-    with terminal(laptop, workdir, "frontend", PATH=path) as opened:
-        assert opened.wait_for_exit() == 7
-        assert "no opencode on this machine" in opened.screen()
-    assert not environment.processes()
