@@ -11,9 +11,10 @@ from ocattach.transports import open_handler
 from ocattach.transports.base import TransportHandler
 from tests.environments.environment import ask_nobody
 from tests.rigs.availability import require
+from tests.rigs.directories import short_directory
 from tests.rigs.http_daemon import HandStartedDaemon
 from tests.rigs.http_gateway import Authority
-from tests.rigs.local import LocalMachine
+from tests.rigs.local import local_machine
 
 Open = Callable[..., TransportHandler]
 
@@ -36,10 +37,15 @@ def open_url() -> Open:
     return make
 
 
-@pytest.fixture
-def daemon(local: LocalMachine) -> Iterator[HandStartedDaemon]:
-    """A real daemon with a password."""
-    with HandStartedDaemon(local) as daemon:
+@pytest.fixture(scope="package")
+def daemon(opencode_bin: str) -> Iterator[HandStartedDaemon]:  # noqa: ARG001  it is on the PATH there
+    """A real daemon with a password, which no test ends."""
+    with (
+        require("local"),
+        short_directory() as directory,
+        local_machine(directory) as machine,
+        HandStartedDaemon(machine) as daemon,
+    ):
         yield daemon
 
 

@@ -11,24 +11,29 @@ import pytest
 
 from tests.environments import Environment
 from tests.environments.http import PASSWORD_VARIABLE
+from tests.main_job.conftest import new_laptop
 from tests.main_job.laptop import Laptop
 from tests.main_job.test_terminal import READY, TUI_SECONDS, leave, terminal
 from tests.rigs.http_gateway import KEY
 from tests.rigs.processes import ArgumentRecorder
 from tests.rigs.waiting import wait_until
 
-by_url = pytest.mark.parametrize("environment", ["http", "https"], indirect=True)
-plain = pytest.mark.parametrize("environment", ["http"], indirect=True)
-behind_a_key = pytest.mark.parametrize("environment", ["https-header"], indirect=True)
+by_url = pytest.mark.parametrize("shared_environment", ["http", "https"], indirect=True)
+plain = pytest.mark.parametrize("shared_environment", ["http"], indirect=True)
+behind_a_key = pytest.mark.parametrize("shared_environment", ["https-header"], indirect=True)
+
+
+@pytest.fixture(scope="module")
+def environment(shared_environment: Environment) -> Environment:
+    """One for all: nobody ends its daemon, or makes a session there."""
+    return shared_environment
 
 
 @pytest.fixture
 def laptop(environment: Environment) -> Iterator[Laptop]:
-    """A laptop with the URL saved as "frontend"."""
-    laptop = Laptop(environment)
-    laptop.save()
-    yield laptop
-    laptop.end_links()
+    """A laptop of the test's own with the URL saved as "frontend"."""
+    with new_laptop(environment) as laptop:
+        yield laptop
 
 
 @by_url
@@ -74,8 +79,8 @@ def test_the_daemon_of_somebody_else_is_not_stopped(environment: Environment, la
 
 @plain
 def test_no_daemon_is_started_and_the_next_step_is_told(environment: Environment, laptop: Laptop) -> None:
-    environment.processes()[0].kill()
-    environment.processes()[0].wait(10)
+    assert environment.missing
+    laptop.save("frontend", **environment.missing)
     ran = laptop.run("frontend", "--print-url")
 
     assert ran.exit_code == 6
