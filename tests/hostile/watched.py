@@ -15,7 +15,7 @@ from tests.rigs.waiting import wait_until
 OWN_COLOURS = re.compile(rb"\x1b\[(?:3[0-9]|0)m")
 RAW = re.compile(rb"[^\x20-\x7e\x80-\xff\r\n]")
 PEAK = re.compile(r"VmHWM:\s+(\d+) kB")
-TIMEOUT = 12
+TIMEOUT = 8
 """Seconds, as ocattach is told."""
 
 PATIENCE = 28
