@@ -5,15 +5,30 @@ import re
 import pytest
 from xdist.remote import Producer
 from xdist.scheduler import LoadScopeScheduling
+from xdist.workermanage import WorkerController
 
 from tests.environments import ENVIRONMENTS
 
 OF_A_CLUSTER = ("tests/kubernetes/", "tests/rigs/test_kubernetes.py")
 """A cluster takes ten seconds to start: all that needs one goes to one process."""
 
+SECONDS = {
+    "tests/main_job/": 4,
+    "tests/contract/": 1.5,
+    "tests/hostile/": 7,
+    "tests/versions/": 7,
+    "tests/docs/test_demo": 6,
+    "tests/packaging/test_wheel": 5,
+    "tests/rigs/": 4,
+    "tests/containers/": 3,
+    "tests/config/": 0.1,
+    "tests/tunnel/": 0.5,
+}
+"""What a test takes there, roughly; elsewhere it is one."""
+
 
 class ByEngine(LoadScopeScheduling):  # type: ignore[misc]
-    """Hands out all tests of an environment together, else those of a module; the largest part first."""
+    """Hands out all tests of an environment together, else those of a module; the longest part first."""
 
     def _split_scope(self, nodeid: str) -> str:
         module = nodeid.partition("::")[0]
@@ -23,6 +38,16 @@ class ByEngine(LoadScopeScheduling):  # type: ignore[misc]
             if re.search(rf"[\[-]{name}[\]-]", nodeid):
                 return name
         return module
+
+    def _assign_work_unit(self, node: WorkerController) -> None:
+        longest = max(self.workqueue, key=lambda scope: sum(map(seconds, self.workqueue[scope])))
+        self.workqueue.move_to_end(longest, last=False)
+        super()._assign_work_unit(node)
+
+
+def seconds(nodeid: str) -> float:
+    """How long a test takes, roughly."""
+    return next((known for start, known in SECONDS.items() if nodeid.startswith(start)), 1)
 
 
 def pytest_xdist_make_scheduler(config: pytest.Config, log: Producer) -> ByEngine:
