@@ -22,7 +22,7 @@ OPTIONS = (
     ("-g", "history-limit", "10000"),
     ("-s", "escape-time", "0"),
 )
-POLL_INTERVAL = 0.05
+POLL_INTERVAL = 0.1
 
 
 class Terminal:
