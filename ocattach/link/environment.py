@@ -1,9 +1,6 @@
 """One environment, as its link holds it: handler, daemon and tunnel, brought up once and used by many."""
 
-import threading
 import time
-from collections.abc import Iterator
-from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
 from ocattach.config.spec import ConnectionSpec
@@ -16,6 +13,7 @@ from ocattach.errors import (
 from ocattach.link.history import History
 from ocattach.link.restorer import QUIET_SECONDS, Restorer, Unattended
 from ocattach.link.starts import Client, Starts
+from ocattach.link.turn import Turn
 from ocattach.opencode.api import DaemonClient
 from ocattach.transports import open_handler
 from ocattach.transports.base import TransportHandler
@@ -46,7 +44,7 @@ class Environment:
     def __init__(self, *, held_seconds: float, dead_after: float) -> None:
         self.history = History()
         self._held_seconds, self._dead_after = held_seconds, dead_after
-        self._turn = threading.Lock()
+        self._turn = Turn()
         self._spec: ConnectionSpec | None = None
         self._may_start = False
         self._handler: TransportHandler | None = None
@@ -55,6 +53,8 @@ class Environment:
         self._version = ""
         self._starts = Starts()
         self._lost_at = 0.0
+        self._way_stands = False
+        """Whether only the daemon is gone: a host that asks for a password need not be logged in to again."""
         self._closed = False
         self._restorer = Restorer(
             self.restore,
@@ -85,20 +85,9 @@ class Environment:
         """Whether anybody has used the local port lately."""
         return self._tunnel is not None and self._tunnel.idle_seconds < QUIET_SECONDS
 
-    @contextmanager
-    def turn(self, timeout: float) -> Iterator[float]:
-        """One client at a time; what is left of its time, in seconds."""
-        started = time.monotonic()
-        if not self._turn.acquire(timeout=timeout):
-            raise TimedOutError(f"Another ocattach has been connecting for {timeout:.0f} s")
-        try:
-            yield max(1.0, timeout - (time.monotonic() - started))
-        finally:
-            self._turn.release()
-
     def attach(self, spec: ConnectionSpec, client: Client, *, start: bool, timeout: float) -> Attached:
         """A ready daemon for the connection, started when there is none and `start` allows it."""
-        with self.turn(timeout) as left:
+        with self._turn.taken(timeout) as left:
             self._spec, self._may_start = spec, start or self._may_start
             for event in self.history.take_news():
                 client.notice(event)
@@ -131,7 +120,7 @@ class Environment:
 
     def restore(self) -> None:
         """Bring a lost connection back, unless somebody has done so. Raises what stands in the way."""
-        with self.turn(DIAL_SECONDS):
+        with self._turn.taken(DIAL_SECONDS):
             spec, tunnel = self._spec, self._tunnel
             if spec is None or tunnel is None or not self.is_lost() or self._closed:
                 return
@@ -163,8 +152,9 @@ class Environment:
         if handler is None:
             handler = self._handler = open_handler(spec, ask=client.ask, timeout=timeout)
             import_tunnel()
-        else:
+        elif not self._way_stands:
             self.let_go("connecting again")
+        self._way_stands = False
         handler.spec, handler.ask, handler.timeout = spec, client.ask, reach_within or timeout
         try:
             client.step(handler.check_available().summary)
@@ -200,6 +190,7 @@ class Environment:
     def notice_loss(self, reason: str) -> None:
         """The way is gone; called in the tunnel's thread."""
         self._lost_at = time.monotonic()
+        self._way_stands = self._tunnel is not None and self._tunnel.port_closed
         self.history.note(f"lost: {reason}")
         self._restorer.hurry()
 
@@ -259,7 +250,7 @@ class Environment:
 
     def stop_daemon(self, spec: ConnectionSpec, client: Client, *, force: bool, timeout: float) -> int | None:
         """End the environment's daemon; its pid, None when none ran."""
-        with self.turn(timeout) as left:
+        with self._turn.taken(timeout) as left:
             if self._handler is None:
                 self._handler = open_handler(spec, ask=client.ask, timeout=left)
             self._handler.ask = client.ask

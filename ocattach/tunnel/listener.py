@@ -72,6 +72,8 @@ class Listener:
     def __init__(self, limits: Limits, events: Events) -> None:
         self.target: Target | None = None
         self.lost: str | None = None
+        self.port_closed = False
+        """Whether what was lost is the far port alone, and the way to it still stands."""
         self.last_closed = time.monotonic()
         self.held = 0
         """How many clients are held."""
@@ -167,6 +169,7 @@ class Listener:
 
     def _notice_loss(self, target: Target, reason: asyncio.Future[str]) -> None:
         if target is self.target:
+            self.port_closed = False
             self._part_with(target, reason.result())
             self._events.on_lost(reason.result())
 
@@ -224,6 +227,7 @@ class Listener:
             except (OcattachError, OSError) as error:
                 # Nothing of what the client sent was read: another route, or the next daemon, can have it.
                 if target.has_answered and is_gone(error) and target is self.target:
+                    self.port_closed = isinstance(error, PortClosedError | ConnectionRefusedError)
                     self._part_with(target, str(error))
                     self._events.on_lost(str(error))
                 elif target is self.target and not target.route.lost.done():

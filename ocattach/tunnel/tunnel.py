@@ -88,6 +88,11 @@ class Tunnel:
         return self._listener.lost
 
     @property
+    def port_closed(self) -> bool:
+        """Whether only the far port was lost, and the way to it still stands."""
+        return self.lost is not None and self._listener.port_closed
+
+    @property
     def round_trip(self) -> float | None:
         """How long an answer from the environment takes, in seconds, where the route measures it."""
         return None if self._target is None else self._target.route.round_trip
