@@ -5,6 +5,7 @@
     !bash COMMAND    a call of the tool bash; after its result: "tool said: RESULT"
     !read PATH       a call of the tool read
     !write PATH      a call of the tool write, content "hello\\n"
+    !call TOOL JSON  a call of any tool, with these arguments
     !slow SECONDS    one word every 0.2 s for that long
     !hang            the head of an answer, then nothing
     !long N          N words
@@ -40,7 +41,7 @@ class Answer:
 
     words: list[str] = field(default_factory=list)
     tool: str | None = None
-    arguments: dict[str, str] = field(default_factory=dict)
+    arguments: dict[str, Any] = field(default_factory=dict)
     interval: float = 0
     error: int | None = None
     hangs: bool = False
@@ -80,6 +81,8 @@ def _tool_call(script: str) -> Answer | None:
         return Answer(tool="read", arguments={"filePath": read[1]})
     if write := re.search(r"!write (\S+)", script):
         return Answer(tool="write", arguments={"filePath": write[1], "content": "hello\n"})
+    if call := re.search(r"!call (\w+) (\{.+\})", script):
+        return Answer(tool=call[1], arguments=json.loads(call[2]))
     return None
 
 
