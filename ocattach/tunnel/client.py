@@ -5,10 +5,15 @@ An HTTP client whose request cannot be answered is told so: a bare reset says ne
 
 import asyncio
 import json
+import logging
 import re
+import time
 from collections.abc import Callable
 from http import HTTPStatus
 
+from ocattach.errors import ConnectionLostError
+from ocattach.tunnel.blocking import in_thread
+from ocattach.tunnel.event_stream import EventStream, Keeper, chunk
 from ocattach.tunnel.splice import End
 
 REQUEST = re.compile(rb"[A-Z]{3,7} /")
@@ -22,6 +27,11 @@ ASKING_SECONDS = 1.0
 
 LINGER_SECONDS = 1.0
 """How long a refused client may take to read the refusal before its connection is reset."""
+
+ANSWER_SECONDS = 10.0
+"""How long the environment may take to answer a request for events that is sent again."""
+
+log = logging.getLogger(__name__)
 
 UNANSWERED = "The connection was lost before OpenCode answered. It may have received this request."
 
@@ -41,11 +51,26 @@ class Client(End):
 
     When what it is spliced to goes away in the middle of an answer it is reset, as that server would have reset it.
     When no byte of an answer has come yet, it gets an HTTP error instead: 502, since the request may have arrived.
+    A client whose answer is a stream that `keeper` keeps is not told: `on_interrupted` is called, and `go_on` is to
+    be, once there is another connection.
     """
 
-    def __init__(self, on_connected: Callable[["Client"], None], on_closed: Callable[[End], None]) -> None:
+    def __init__(
+        self,
+        on_connected: Callable[["Client"], None],
+        on_closed: Callable[[End], None],
+        on_interrupted: Callable[["Client"], None],
+        keeper: Keeper | None,
+    ) -> None:
         super().__init__(on_closed=on_closed)
         self._on_connected = on_connected
+        self._on_interrupted = on_interrupted
+        self._keeper = keeper
+        self._stream: EventStream | None = None
+        self._heard = (0.0, 0.0)
+        self._interrupted = False
+        self._answered = asyncio.Event()
+        self._waiting = bytearray()
         self._speaks_http: bool | None = None
         self._unanswered = False
         self._refusal = b""
@@ -63,6 +88,13 @@ class Client(End):
             self._speaks_http = REQUEST.match(data) is not None
         if not self._refusal:
             self._unanswered = self._speaks_http
+            if (
+                self._speaks_http
+                and self._keeper is not None
+                and (self._stream is None or self._stream.is_over)
+            ):
+                self._stream = EventStream(data) if self._keeper.keeps(data) else None
+                self._heard = now()
             super().data_received(data)
         elif not self._write_ended:
             self._answer_refusal()
@@ -72,18 +104,27 @@ class Client(End):
         if self._unanswered:
             self._unanswered = False
             self._speaks_http = not data.startswith(UPGRADED)
-        super().write(data)
+        if self._stream is None:
+            super().write(data)
+        else:
+            self._write_events(self._stream, data)
 
     def end_writing(self) -> None:
         """The environment has ended its direction; to end without an answer is to lose the request."""
-        if self._unanswered:
+        if self._unanswered or self._is_kept:
             self.lose()
         else:
             super().end_writing()
 
     def lose(self) -> None:
         """What the client was spliced to is gone."""
-        if self._unanswered:
+        if self._is_kept:
+            self._part()
+            self._answered.set()
+            if not self._interrupted:
+                self._interrupted = True
+                self._on_interrupted(self)
+        elif self._unanswered:
             self.refuse(HTTPStatus.BAD_GATEWAY, UNANSWERED)
         else:
             super().lose()
@@ -99,6 +140,67 @@ class Client(End):
         else:
             self._reset_in(ASKING_SECONDS)
         self.resume_reading()
+
+    async def go_on(self) -> None:
+        """Go on with the stream over the connection that there is now, and tell the client what it has missed.
+
+        Raises ConnectionLostError when that is lost before all is told; there may be another.
+        """
+        stream, keeper = self._stream, self._keeper
+        if stream is None or keeper is None:
+            return
+        silent = max(present - heard for present, heard in zip(now(), self._heard, strict=True))
+        self._answered.clear()
+        self._waiting.clear()
+        request = stream.restart()
+        if self.other is None:
+            raise ConnectionLostError("The connection was lost at once.")
+        self.other.write(request)
+        try:
+            async with asyncio.timeout(ANSWER_SECONDS):
+                await self._answered.wait()
+        except TimeoutError:
+            self._part()
+        # What comes from now on waits: it may tell of what happened after that which was missed.
+        missed = await in_thread(lambda: keeper.mend(stream.request, silent)) if stream.answers else ()
+        if self.other is None:
+            raise ConnectionLostError("The stream of events was not answered, or lost again.")
+        self._interrupted = False
+        super().write(chunk(b"".join(missed)) + self._waiting)
+        self._waiting.clear()
+        self.other.begin()
+
+    @property
+    def _is_kept(self) -> bool:
+        """Whether the client's answer can go on over another connection."""
+        is_there = not self.closed and not self._read_ended
+        return is_there and self._stream is not None and self._stream.can_go_on
+
+    def _write_events(self, stream: EventStream, data: bytes) -> None:
+        try:
+            piece = stream.receive(data)
+        except ConnectionLostError as error:
+            log.debug("A stream of events was interrupted: %s", error)
+            self.lose()
+            return
+        if piece.events and self._keeper is not None:
+            self._keeper.note(piece.events)
+        if not self._interrupted:
+            self._heard = now()
+            super().write(piece.encode())
+            return
+        super().write(piece.plain)
+        self._waiting += piece._replace(plain=b"").encode()
+        if self.other is not None and (stream.answers or stream.is_over):
+            self._answered.set()
+            self.other.pause_reading()
+
+    def eof_received(self) -> bool:
+        """Hand on the end of input; a client that waits for a stream to go on has no more use for it."""
+        if self._interrupted:
+            self.reset()
+            return True
+        return super().eof_received()
 
     def _part(self) -> None:
         far, self.other = self.other, None
@@ -130,3 +232,8 @@ class Client(End):
         """The client is gone."""
         self._forget_timer()
         super().connection_lost(error)
+
+
+def now() -> tuple[float, float]:
+    """The time by two clocks: one that stands still while the machine sleeps, and one that may be set."""
+    return time.monotonic(), time.time()

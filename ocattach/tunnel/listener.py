@@ -5,6 +5,7 @@ environment once it is back.
 """
 
 import asyncio
+import contextlib
 import errno
 import logging
 import socket
@@ -16,10 +17,16 @@ from http import HTTPStatus
 
 from ocattach.errors import ConnectionLostError, OcattachError, PortClosedError, TimedOutError
 from ocattach.tunnel.client import Client
+from ocattach.tunnel.event_stream import Keeper
 from ocattach.tunnel.route import Route
 from ocattach.tunnel.splice import End
 
 BACKLOG = 256
+PAUSE_SECONDS = 0.5
+"""Between two attempts to go on with a client's stream; doubled each time, unless there is another route."""
+
+LONGEST_PAUSE_SECONDS = 10.0
+
 RECEIVE_BUFFER = 128 * 1024
 """Bytes that the kernel is asked to keep of a client that is not read; it doubles them (socket(7))."""
 
@@ -69,7 +76,7 @@ class Listener:
     Lives in one event loop; what is public and no method may be read from any thread.
     """
 
-    def __init__(self, limits: Limits, events: Events) -> None:
+    def __init__(self, limits: Limits, events: Events, keeper: Keeper | None) -> None:
         self.target: Target | None = None
         self.lost: str | None = None
         self.port_closed = False
@@ -81,6 +88,7 @@ class Listener:
         """How many held clients the present route has been given."""
         self._limits = limits
         self._events = events
+        self._keeper = keeper
         self._refusing: str | None = None
         self._server: asyncio.Server | None = None
         self._clients: dict[End, asyncio.Task[None]] = {}
@@ -103,7 +111,9 @@ class Listener:
         listening.bind(("127.0.0.1", 0))
         loop = asyncio.get_running_loop()
         self._server = await loop.create_server(
-            lambda: Client(self._admit, self._dismiss), sock=listening, backlog=BACKLOG
+            lambda: Client(self._admit, self._dismiss, self._keep, self._keeper),
+            sock=listening,
+            backlog=BACKLOG,
         )
         port: int = listening.getsockname()[1]
         return port
@@ -190,6 +200,13 @@ class Listener:
             return
         self._clients[client] = asyncio.get_running_loop().create_task(self._serve(client))
 
+    def _keep(self, client: Client) -> None:
+        if self._closed:
+            client.reset()
+            return
+        self._spliced.discard(client)
+        self._clients[client] = asyncio.get_running_loop().create_task(self._go_on(client))
+
     def _dismiss(self, client: End) -> None:
         self._spliced.discard(client)
         serving = self._clients.pop(client, None)
@@ -218,6 +235,25 @@ class Listener:
         else:
             self._spliced.add(client)
             client.begin()
+
+    async def _go_on(self, client: Client) -> None:
+        """Connect a client again whose stream was interrupted, however long it takes."""
+        pause = PAUSE_SECONDS
+        while True:
+            try:
+                async with asyncio.timeout(self._limits.held_seconds):
+                    await self._connect(client)
+                self._spliced.add(client)
+                await client.go_on()
+            except (OcattachError, OSError) as error:
+                log.debug("A stream of events cannot go on yet: %s", error)
+                self._spliced.discard(client)
+            else:
+                return
+            self._changed.clear()
+            with contextlib.suppress(TimeoutError):
+                await asyncio.wait_for(self._changed.wait(), pause)
+            pause = min(2 * pause, LONGEST_PAUSE_SECONDS)
 
     async def _connect(self, client: Client) -> None:
         while True:

@@ -10,6 +10,7 @@ from types import TracebackType
 from typing import Self
 
 from ocattach.errors import ConnectionLostError
+from ocattach.tunnel.event_stream import Keeper
 from ocattach.tunnel.listener import Events, Limits, Listener, Target
 from ocattach.tunnel.route import Route
 
@@ -23,7 +24,8 @@ class Tunnel:
 
     The local port stays open until `close`, whatever becomes of the route. When the route is lost, its clients are
     told (`client.Client`), and so is `events.on_lost`. New clients are then held unread, as far as `limits` allow,
-    until `lead_to` brings another route; who is held for too long gets an HTTP error.
+    until `lead_to` brings another route; who is held for too long gets an HTTP error. The streams of events that
+    `keeper` names go on over the next route as if nothing had been, with what they have missed told by it.
     """
 
     def __init__(
@@ -35,9 +37,10 @@ class Tunnel:
         timeout: float = 10,
         limits: Limits | None = None,
         events: Events | None = None,
+        keeper: Keeper | None = None,
     ) -> None:
         self._target = None if route is None else Target(route, remote_port, remote_host)
-        self._listener = Listener(limits or Limits(), events or Events())
+        self._listener = Listener(limits or Limits(), events or Events(), keeper)
         self._listening: concurrent.futures.Future[int] = concurrent.futures.Future()
         self._loop = asyncio.new_event_loop()
         self._main = self._loop.create_task(self._serve(self._target, timeout))
