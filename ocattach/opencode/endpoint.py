@@ -39,6 +39,9 @@ class Answer:
     challenge: str = ""
     """How a 401 wants its client to authenticate."""
 
+    date: str = ""
+    """When it was sent, by the clock there."""
+
     def json(self) -> Any:
         """The body as JSON; None when it is something else, such as the web page that unknown paths give."""
         if "json" not in self.content_type:
@@ -199,6 +202,7 @@ def read_answer(response: http.client.HTTPResponse, method: str, path: str) -> A
         body,
         location=response.headers.get("Location", "")[:SHOWN],
         challenge=response.headers.get("WWW-Authenticate", "")[:SHOWN],
+        date=response.headers.get("Date", "")[:SHOWN],
     )
 
 

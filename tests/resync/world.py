@@ -1,0 +1,113 @@
+"""A session that a TUI on a tunnel shows, while others work in it."""
+
+import json
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, contextmanager
+from pathlib import Path
+from typing import Any
+
+from ocattach.opencode.api import DaemonClient
+from ocattach.opencode.resync import Resync
+from ocattach.tunnel.route import DirectRoute
+from ocattach.tunnel.tunnel import Tunnel
+from tests.rigs.directories import short_directory
+from tests.rigs.http_daemon import HandStartedDaemon
+from tests.rigs.local import LocalMachine
+from tests.rigs.opencode import CONFIG_PATH, opencode_bin, opencode_config
+from tests.rigs.terminal import Terminal
+from tests.rigs.waiting import wait_until
+
+TUI_SECONDS = 60
+ASK_FIRST = "echo ask-first"
+"""A command for which the daemon wants permission."""
+
+
+class World:
+    """A daemon, one session in it, and TUIs that show it."""
+
+    def __init__(self, machine: LocalMachine, opened: ExitStack) -> None:
+        self.machine = machine
+        self._opened = opened
+        config = json.loads(opencode_config(machine.model.port))
+        config["permission"] = {"bash": {"*": "allow", f"{ASK_FIRST}*": "ask"}}
+        (machine.home / CONFIG_PATH).write_text(json.dumps(config))
+        self.daemon = opened.enter_context(HandStartedDaemon(machine))
+        self.session = self.create("Before the gap")
+        self.say("said before the gap")
+
+    def request(self, method: str, path: str, body: Any = None) -> Any:
+        """A request to the daemon, past every tunnel."""
+        client = DaemonClient(self.daemon.url, password=self.daemon.password, timeout=60)
+        return client.request(method, path, body).json()
+
+    def create(self, title: str) -> str:
+        """A new session."""
+        session: str = self.request("POST", "/session", {"title": title})["id"]
+        return session
+
+    def say(self, text: str) -> None:
+        """A prompt, to its answer's end."""
+        self.request("POST", f"/session/{self.session}/message", prompt(text))
+
+    def begin(self, text: str) -> None:
+        """A prompt whose answer is not waited for."""
+        self.request("POST", f"/session/{self.session}/prompt_async", prompt(text))
+
+    def asked(self, kind: str) -> dict[str, Any]:
+        """The permission or question that is asked for, once there is one."""
+        ask: dict[str, Any] = wait_until(
+            lambda: self.request("GET", f"/{kind}"), f"a {kind} to be asked for"
+        )[0]
+        return ask
+
+    def await_idle(self) -> None:
+        """Wait until nothing is at work."""
+        wait_until(lambda: self.request("GET", "/session/status") == {}, "the session to be idle")
+
+    def start_again(self) -> None:
+        """Kill the daemon, and have another in its place."""
+        self.daemon.kill()
+        self.daemon = self._opened.enter_context(HandStartedDaemon(self.machine))
+
+    def tunnel(self, connect: Callable[[], DaemonClient] | None = None) -> "Line":
+        """A way to the daemon for one TUI."""
+        return Line(self, self._opened, connect)
+
+
+class Line:
+    """A tunnel that can be cut, with a TUI on it."""
+
+    def __init__(self, world: World, opened: ExitStack, connect: Callable[[], DaemonClient] | None) -> None:
+        self._world = world
+        keeper = Resync(connect or self._client, command="ocattach frontend")
+        route = DirectRoute("127.0.0.1")
+        self._tunnel = opened.enter_context(Tunnel(route, world.daemon.port, keeper=keeper))
+        directory = opened.enter_context(short_directory())
+        self.tui = opened.enter_context(self._start(directory))
+        self.tui.wait_for("You said: said before the gap", timeout=TUI_SECONDS)
+
+    @contextmanager
+    def gap(self) -> Iterator[None]:
+        """The time during which the tunnel leads nowhere."""
+        self._tunnel.give_up("It was cut.")
+        wait_until(lambda: self._tunnel.lost, "the tunnel to lead nowhere")
+        yield
+        self._tunnel.lead_to(DirectRoute("127.0.0.1"), self._world.daemon.port)
+
+    def _client(self) -> DaemonClient:
+        return DaemonClient(self._tunnel.url, password=self._world.daemon.password, timeout=10)
+
+    def _start(self, directory: Path) -> Terminal:
+        machine = self._world.machine
+        return Terminal(
+            [opencode_bin(), "attach", self._tunnel.url, "-s", self._world.session],
+            directory=directory,
+            environment={**machine.environment, "OPENCODE_SERVER_PASSWORD": self._world.daemon.password},
+            cwd=machine.home,
+            width=160,
+        )
+
+
+def prompt(text: str) -> dict[str, Any]:
+    """What a prompt with this text is to the API."""
+    return {"parts": [{"type": "text", "text": text}]}
