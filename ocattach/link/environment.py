@@ -1,5 +1,6 @@
 """One environment, as its link holds it: handler, daemon and tunnel, brought up once and used by many."""
 
+import shlex
 import time
 from typing import TYPE_CHECKING, Any
 
@@ -14,7 +15,7 @@ from ocattach.link.history import History
 from ocattach.link.restorer import QUIET_SECONDS, Restorer, Unattended
 from ocattach.link.starts import Client, Starts
 from ocattach.link.turn import Turn
-from ocattach.opencode.api import DaemonClient
+from ocattach.opencode.api import TRY_SECONDS, DaemonClient
 from ocattach.transports import open_handler
 from ocattach.transports.base import TransportHandler
 from ocattach.transports.command import import_tunnel
@@ -179,12 +180,15 @@ class Environment:
 
     def open_port(self) -> "Tunnel":
         """The local port, which leads nowhere yet."""
+        from ocattach.opencode.resync import REQUEST_SECONDS, Resync  # noqa: PLC0415 - when there is a tunnel to keep
         from ocattach.tunnel.listener import Events, Limits  # noqa: PLC0415 - see `import_tunnel`
         from ocattach.tunnel.tunnel import Tunnel  # noqa: PLC0415 - the same
 
         events = Events(on_lost=self.notice_loss, on_held=self._restorer.hurry)
         limits = Limits(held_seconds=self._held_seconds, dead_after=self._dead_after)
-        self._tunnel = Tunnel(limits=limits, events=events)
+        command = f"ocattach {shlex.quote(self.place)}"
+        keeper = Resync(lambda: self.open_client(timeout=REQUEST_SECONDS), command=command)
+        self._tunnel = Tunnel(limits=limits, events=events, keeper=keeper)
         return self._tunnel
 
     def notice_loss(self, reason: str) -> None:
@@ -218,16 +222,25 @@ class Environment:
 
     def make_ready(self, handler: TransportHandler, spec: ConnectionSpec, *, timeout: float) -> None:
         """See that the daemon answers for the connection's directory."""
-        daemon, tunnel = self._daemon, self._tunnel
-        if daemon is None or tunnel is None:
-            raise ConnectionLostError("There is no connection to the daemon")
-        client = DaemonClient(tunnel.url, username=daemon.username, password=daemon.password)
+        client = self.open_client()
         if spec.workdir in self._directories:
             self._version = client.await_version(timeout=timeout, has_hope=self.is_up)
             return
         directory = handler.workdir
         self._version = client.await_ready(directory, timeout=timeout, has_hope=self.is_up)
         self._directories[spec.workdir] = directory
+
+    def open_client(self, *, timeout: float = TRY_SECONDS) -> DaemonClient:
+        """Requests to the daemon as it is now."""
+        daemon, tunnel = self._daemon, self._tunnel
+        if daemon is None or tunnel is None:
+            raise ConnectionLostError("There is no connection to the daemon")
+        return DaemonClient(tunnel.url, username=daemon.username, password=daemon.password, timeout=timeout)
+
+    @property
+    def place(self) -> str:
+        """What a person types to connect: the name, else the URI."""
+        return "" if self._spec is None else self._spec.name or self._spec.display()
 
     def attached(self, spec: ConnectionSpec, *, started: bool) -> Attached:
         """What the foreground needs to use the daemon."""

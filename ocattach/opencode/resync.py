@@ -26,6 +26,9 @@ from ocattach.opencode.seen import Ask, Seen
 MEND_SECONDS = 8.0
 """How long reading the state may take; what has been read until then is told."""
 
+REQUEST_SECONDS = 5.0
+"""How long the requests of `connect` should be given: a session's messages can be megabytes."""
+
 BYTE_LIMIT = 8 * 1024 * 1024
 DIRECTORY_LIMIT = 8
 MESSAGE_LIMIT = 100

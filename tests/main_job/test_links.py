@@ -4,12 +4,15 @@ import http.client
 import os
 import signal
 import time
+from pathlib import Path
 
 import psutil
 import pytest
 
 from tests.environments import Environment
+from tests.main_job.conftest import new_laptop
 from tests.main_job.laptop import Laptop
+from tests.main_job.test_terminal import TUI_SECONDS, terminal
 from tests.rigs.waiting import wait_until
 
 
@@ -65,6 +68,27 @@ def test_a_link_stays_while_a_client_is_connected(laptop: Laptop) -> None:
         assert events.readline()
 
     wait_until(lambda: not laptop.links(), "the idle link to end")
+
+
+@pytest.mark.parametrize("shared_environment", ["docker"], indirect=True)
+def test_a_tui_shows_what_was_said_elsewhere_while_its_laptop_slept_and_its_way_was_lost(
+    environment: Environment, laptop: Laptop, workdir: Path
+) -> None:
+    daemon = laptop.connect()
+    _, session = daemon.request("POST", "/session", {"title": "Before the gap"})
+    with terminal(laptop, workdir, "frontend", "-s", session["id"]) as opened:
+        daemon.prompt(session["id"], "said before")
+        opened.wait_for("You said: said before", timeout=TUI_SECONDS)
+        (link,) = laptop.links()
+
+        link.suspend()
+        for process in relays(environment):
+            process.kill()
+        with new_laptop(environment) as other:
+            other.connect().prompt(session["id"], "said elsewhere")
+        link.resume()
+
+        opened.wait_for("You said: said elsewhere", timeout=TUI_SECONDS)
 
 
 def test_after_a_killed_link_the_next_connect_works(environment: Environment, laptop: Laptop) -> None:
