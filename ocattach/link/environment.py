@@ -11,6 +11,7 @@ from ocattach.errors import (
     TimedOutError,
     UnreachableError,
 )
+from ocattach.link.answers import connected, connection_answer, daemon_answer
 from ocattach.link.history import History
 from ocattach.link.restorer import QUIET_SECONDS, Restorer, Unattended
 from ocattach.link.starts import Client, Starts
@@ -181,7 +182,7 @@ class Environment:
     def open_port(self) -> "Tunnel":
         """The local port, which leads nowhere yet."""
         from ocattach.opencode.resync import REQUEST_SECONDS, Resync  # noqa: PLC0415 - when there is a tunnel to keep
-        from ocattach.tunnel.listener import Events, Limits  # noqa: PLC0415 - see `import_tunnel`
+        from ocattach.tunnel.limits import Events, Limits  # noqa: PLC0415 - see `import_tunnel`
         from ocattach.tunnel.tunnel import Tunnel  # noqa: PLC0415 - the same
 
         events = Events(on_lost=self.notice_loss, on_held=self._restorer.hurry)
@@ -248,14 +249,10 @@ class Environment:
         if daemon is None or tunnel is None or handler is None:
             raise ConnectionLostError("There is no connection to the daemon")
         return {
-            "url": tunnel.url,
+            **daemon_answer(daemon, tunnel, self._version),
             "username": daemon.username,
             "password": daemon.password,
             "workdir": self._directories.get(spec.workdir),
-            "version": self._version,
-            "route": tunnel.route_name,
-            "port": daemon.port,
-            "pid": daemon.pid or None,
             "started": started,
             "shares_files": handler.shares_files,
             "history": self.history.to_json(),
@@ -272,18 +269,12 @@ class Environment:
 
     def status(self) -> dict[str, Any]:
         """How things stand, for `--status`; waits for nobody."""
-        daemon, tunnel, error = self._daemon, self._tunnel, self._restorer.error
+        daemon, tunnel = self._daemon, self._tunnel
+        if daemon is None or tunnel is None:
+            return {"state": None, "history": self.history.to_json()}
         return {
-            "state": None if tunnel is None else self._restorer.state.value,
-            "reason": error.message if error else tunnel.lost if tunnel else None,
-            "url": tunnel.url if tunnel else None,
-            "route": tunnel.route_name if tunnel else None,
-            "port": daemon.port if daemon else None,
-            "pid": (daemon.pid or None) if daemon else None,
-            "version": self._version or None,
-            "clients": tunnel.active_connections if tunnel else 0,
-            "held": tunnel.held if tunnel else 0,
-            "round_trip": tunnel.round_trip if tunnel else None,
+            **daemon_answer(daemon, tunnel, self._version),
+            **connection_answer(tunnel, self._restorer),
             "history": self.history.to_json(),
         }
 
@@ -304,8 +295,3 @@ class Environment:
         self.drop()
         self._restorer.end()
         self.drop()  # of what an attempt that was under way has opened since
-
-
-def connected(tunnel: "Tunnel") -> str:
-    """Which way was taken, as a progress line."""
-    return "Connected directly" if tunnel.route_name == "direct" else f"Connected through {tunnel.route_name}"

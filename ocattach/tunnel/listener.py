@@ -10,14 +10,14 @@ import errno
 import logging
 import socket
 import time
-from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from functools import partial
 from http import HTTPStatus
 
 from ocattach.errors import ConnectionLostError, OcattachError, PortClosedError, TimedOutError
 from ocattach.tunnel.client import Client
 from ocattach.tunnel.event_stream import Keeper
+from ocattach.tunnel.limits import Events, Limits
 from ocattach.tunnel.route import Route
 from ocattach.tunnel.splice import End
 
@@ -45,29 +45,6 @@ class Target:
     host: str
     has_answered: bool = False
     """Whether something was reached there: what fails to be after that is gone, and may come back."""
-
-
-@dataclass(frozen=True, slots=True)
-class Limits:
-    """How much is held for how long."""
-
-    held_clients: int = 128
-    held_seconds: float = 120
-    """How long each client is held before it is refused."""
-
-    dead_after: float = 15
-    """Seconds of silence after which the far side counts as gone."""
-
-
-@dataclass(slots=True)
-class Events:
-    """Whom to tell, in the tunnel's thread: nobody there may block or wait for the tunnel."""
-
-    on_lost: Callable[[str], object] = field(default=lambda _reason: None)
-    """The route is gone, for this reason; once for each route."""
-
-    on_held: Callable[[], object] = field(default=lambda: None)
-    """A client is held."""
 
 
 class Listener:

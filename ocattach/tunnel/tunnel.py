@@ -11,7 +11,8 @@ from typing import Self
 
 from ocattach.errors import ConnectionLostError
 from ocattach.tunnel.event_stream import Keeper
-from ocattach.tunnel.listener import Events, Limits, Listener, Target
+from ocattach.tunnel.limits import Events, Limits
+from ocattach.tunnel.listener import Listener, Target
 from ocattach.tunnel.route import Route
 
 

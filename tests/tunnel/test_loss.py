@@ -12,7 +12,7 @@ import pytest
 
 from ocattach.errors import ConnectionLostError
 from ocattach.execution import Stream
-from ocattach.tunnel.listener import Events, Limits
+from ocattach.tunnel.limits import Events, Limits
 from ocattach.tunnel.route import DialRoute, DirectRoute, RelayRoute, Route
 from ocattach.tunnel.tunnel import Tunnel
 from tests.rigs.waiting import wait_until
