@@ -44,6 +44,9 @@ class Result:
     """What senders were told, and how often."""
 
     leftovers: list[str] = field(default_factory=list)
+    gone_after: float = 0
+    """Seconds after the end of the link until nothing was left."""
+
     terminal: str = ""
     """What became of the TUI."""
 
@@ -86,7 +89,9 @@ class Bench:
                     if watcher.has_failed:
                         self.result.remarks.append(f"TUI: {self.result.terminal}")
             self.site.disconnect()
-            self.result.leftovers = leftovers(self.site, marks)
+            disconnected = time.monotonic()
+            self.result.leftovers = leftovers(self.site, marks, seconds=self.fault.settles)
+            self.result.gone_after = time.monotonic() - disconnected
         self.result.figures = dict(self.fault.figures())
         self.result.seconds = time.monotonic() - started
         return self.result

@@ -26,14 +26,14 @@ class Way:
 
     def __init__(self, dial: Callable[[float], socket.socket], authorization: Callable[[], str]) -> None:
         """`dial` takes the seconds after which a silent connection is given up."""
-        self._dial = dial
+        self.dial = dial
         self._authorization = authorization
 
     def connection(self, seconds: float) -> http.client.HTTPConnection:
         """A new connection."""
         connection = http.client.HTTPConnection("127.0.0.1", timeout=seconds)
         connection.auto_open = 0  # it would go elsewhere
-        connection.sock = self._dial(seconds)
+        connection.sock = self.dial(seconds)
         return connection
 
     def headers(self) -> dict[str, str]:

@@ -42,6 +42,9 @@ class Fault(ABC):
     simulated: ClassVar[str] = ""
     """In what it differs from the real thing, if it does."""
 
+    settles: ClassVar[float] = 15
+    """Seconds after `ocattach --disconnect` until nothing may be left of it in the environment."""
+
     senders: ClassVar[int] = 4
     readers: ClassVar[int] = 1
     has_terminal: ClassVar[bool] = False

@@ -132,6 +132,7 @@ class TwoUsers(Fault):
     )
     sites: ClassVar[Sequence[str]] = ("podman-rootless",)
     long = 10
+    settles = 100  # as after the death of an engine: the other link has one of its own
     cuts = False
 
     def __init__(self) -> None:

@@ -4,11 +4,11 @@ import os
 import time
 from pathlib import Path
 
+import psutil
+
 from tests.faults.site import Site, command_line
 
-SETTLED_SECONDS = 15
-"""A relay whose link was killed, or whose engine was, has to see that by itself."""
-
+LONGEST = 60
 MEANT_TO_STAY = (".lock", ".log", ".log.1", ".so")
 """Endings of files here: who removed a lock's file could have two links hold it. Bun unpacks libraries for itself."""
 
@@ -20,9 +20,9 @@ class Marks:
         self.files = files_there(site)
 
 
-def leftovers(site: Site, before: Marks) -> list[str]:
-    """All that should not be there, once it had time to go."""
-    deadline = time.monotonic() + SETTLED_SECONDS
+def leftovers(site: Site, before: Marks, *, seconds: float) -> list[str]:
+    """All that should not be there, once it had so much time to go."""
+    deadline = time.monotonic() + seconds
     while True:
         found = [*here(site), *there(site, before)]
         if not found or time.monotonic() > deadline:
@@ -43,10 +43,15 @@ def here(site: Site) -> list[str]:
 
 def there(site: Site, before: Marks) -> list[str]:
     """Processes and files of the environment's."""
-    found = [f"there: process {' '.join(command_line(process))}" for process in site.relays()]
+    found = [f"there: process {shown(process)}" for process in site.relays()]
     found += [f"there: sshd session {process.pid}" for process in site.sessions()]
     found += [f"there: exec session {name[:12]}" for name in site.exec_sessions()]
     return found + [f"there: {path}" for path in sorted(files_there(site) - before.files)]
+
+
+def shown(process: psutil.Process) -> str:
+    """A process, in few words."""
+    return f"{process.pid} {' '.join(command_line(process))[:LONGEST]!r}"
 
 
 def files_there(site: Site) -> set[str]:

@@ -1,5 +1,7 @@
 """Faults that hit one program: the link, the relay, the daemon."""
 
+import socket
+import threading
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
@@ -74,11 +76,27 @@ class DaemonKilledPastTheLink(DaemonKilled):
     short = 1
     has_terminal = False
 
+    def __init__(self) -> None:
+        self._is_down = threading.Event()
+
     def way(self, site: Site) -> Way:
-        return site.past_the_link()
+        past = site.past_the_link()
+
+        def dial(seconds: float) -> socket.socket:
+            if self._is_down.is_set():
+                # A daemon that is just starting accepts connections that it never answers.
+                raise ConnectionRefusedError("the daemon does not answer yet")
+            return past.dial(seconds)
+
+        return Way(dial, site.authorization)
+
+    def induce(self, site: Site) -> None:
+        self._is_down.set()
+        super().induce(site)
 
     def restore(self, site: Site) -> None:
         site.connect()
+        self._is_down.clear()
 
 
 class Asleep(Fault):

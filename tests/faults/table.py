@@ -27,7 +27,7 @@ HEADINGS = (
     "kept by nobody: OpenCode was killed",
     "LOST",
     "TWICE",
-    "left over",
+    "left over (all gone after [s])",
     "TUI",
     "link MiB",
 )
@@ -41,7 +41,7 @@ prompt that is accepted with 204. Prompts are 0.1 s apart for each of 4 senders.
 tries again. LOST: accepted, or never answered, and not there.
 - **kept by nobody**: OpenCode accepted them with 204 in the seconds before OpenCode itself was killed, and has not \
 kept them. The rows `daemon-killed-control` have clients without ocattach, and show that this is OpenCode's own.
-- **left over**: after `ocattach --disconnect`, 15 s at most: processes, sockets and files here, relays, sshd and exec \
+- **left over**: after `ocattach --disconnect`, after at most the time a relay takes to notice: processes, sockets and files here, relays, sshd and exec \
 sessions and files there. Log and lock files here are meant to stay; the daemon is, too.
 - One prompt of eight is answered by the scripted model, the others are only kept (`noReply`).
 """
@@ -68,7 +68,7 @@ def cells(result: Result) -> list[str]:
         times(result.usable),
         str(result.unusable or ""),
         *(str(getattr(counts, field.name) or 0) for field in fields(Counts)),
-        str(len(result.leftovers)),
+        f"{len(result.leftovers)}" if result.leftovers else f"0 ({result.gone_after:.0f})",
         result.terminal,
         " → ".join(f"{value:.0f}" for value in result.memory),
     ]

@@ -60,7 +60,7 @@ class Traffic:
         accepted = wait_until(
             lambda: self.ledger.accepted_after(moment),
             "a prompt to be accepted",
-            timeout=max(0.1, moment + seconds - time.monotonic()),
+            timeout=seconds,
         )
         wait_until(
             lambda: all(reader.is_up() for reader in self.readers), "the event streams", timeout=seconds
@@ -74,6 +74,4 @@ class Traffic:
             times = [reader.ended_after(moment) for reader in self.readers]
             return None if None in times else max(time for time in times if time)
 
-        return wait_until(
-            ended, "the event streams to end", timeout=max(0.1, moment + seconds - time.monotonic())
-        )
+        return wait_until(ended, "the event streams to end", timeout=seconds)
