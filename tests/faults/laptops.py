@@ -111,8 +111,9 @@ class StateReadOnly(DiskFull):
         "state-read-only",
         "state directory read-only, then the way is lost; `ocattach NAME` meanwhile",
     )
-    break_it = "mount -o remount,ro $1"
-    mend_it = "mount -o remount,rw $1"
+    simulated = "an empty disk lies over it: one with an open log cannot be made read-only"
+    break_it = "mount -t tmpfs -o ro tmpfs $1"
+    mend_it = "umount $1"
 
 
 def told(ran: Ran) -> str:

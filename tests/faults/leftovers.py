@@ -8,6 +8,9 @@ import psutil
 
 from tests.faults.site import Site, command_line
 
+DAEMONS_OWN = {"daemon", "daemon.log"}
+"""The record and the log of a daemon, which stay with it. A pod that replaces another has a folder of its own."""
+
 LONGEST = 60
 MEANT_TO_STAY = (".lock", ".log", ".log.1", ".so")
 """Endings of files here: who removed a lock's file could have two links hold it. Bun unpacks libraries for itself."""
@@ -57,7 +60,7 @@ def shown(process: psutil.Process) -> str:
 def files_there(site: Site) -> set[str]:
     """Our files in the environment's home."""
     state = site.home / ".local/state/ocattach"
-    return {str(path.relative_to(state)) for path in tree(state)}
+    return {str(path.relative_to(state)) for path in tree(state) if path.name not in DAEMONS_OWN}
 
 
 def tree(folder: Path) -> list[Path]:

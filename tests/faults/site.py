@@ -3,7 +3,7 @@
 import base64
 import socket
 from collections.abc import Mapping
-from contextlib import ExitStack
+from contextlib import ExitStack, suppress
 from pathlib import Path
 from typing import Any
 
@@ -175,10 +175,13 @@ def command_line(process: psutil.Process) -> list[str]:
 def listening_ports(process: psutil.Process) -> set[int]:
     """Where a process listens, in whatever network it is."""
     place = Path(f"/proc/{process.pid}")
+    targets: set[str] = set()
     try:
-        targets = [str(entry.readlink()) for entry in (place / "fd").iterdir()]
+        for entry in (place / "fd").iterdir():
+            with suppress(FileNotFoundError):  # closed meanwhile
+                targets.add(str(entry.readlink()))
         rows = [line.split() for table in ("tcp", "tcp6") for line in (place / "net" / table).open()]
-    except OSError:
+    except OSError:  # it has ended
         return set()
     inodes = {target[len("socket:[") : -1] for target in targets if target.startswith("socket:[")}
     return {int(row[1].rpartition(":")[2], 16) for row in rows if row[3] == LISTEN and row[9] in inodes}

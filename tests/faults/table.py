@@ -41,8 +41,9 @@ prompt that is accepted with 204. Prompts are 0.1 s apart for each of 4 senders.
 tries again. LOST: accepted, or never answered, and not there.
 - **kept by nobody**: OpenCode accepted them with 204 in the seconds before OpenCode itself was killed, and has not \
 kept them. The rows `daemon-killed-control` have clients without ocattach, and show that this is OpenCode's own.
-- **left over**: after `ocattach --disconnect`, after at most the time a relay takes to notice: processes, sockets and files here, relays, sshd and exec \
-sessions and files there. Log and lock files here are meant to stay; the daemon is, too.
+- **left over**: after `ocattach --disconnect`, and the time that a relay takes to notice: processes, sockets and \
+files here; relays, sshd and exec sessions and files there. Log and lock files here, and the daemon, are meant to stay.
+- Where the daemon was killed, or the container or pod with it, **usable again** has the start of OpenCode in it.
 - One prompt of eight is answered by the scripted model, the others are only kept (`noReply`).
 """
 
