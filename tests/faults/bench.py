@@ -88,6 +88,7 @@ class Bench:
                     self.result.terminal = watcher.verdict()
                     if watcher.has_failed:
                         self.result.remarks.append(f"TUI: {self.result.terminal}")
+            self.fault.finish(self.site)
             self.site.disconnect()
             disconnected = time.monotonic()
             self.result.leftovers = leftovers(self.site, marks, seconds=self.fault.settles)

@@ -71,6 +71,9 @@ class Fault(ABC):
     def restore(self, site: Site) -> None:  # noqa: B027  many are over at once
         """Let it be over."""
 
+    def finish(self, site: Site) -> None:  # noqa: B027  as above
+        """Let go of all that is not the site's own link's, before it is looked at what that has left."""
+
     def figures(self) -> Mapping[str, float | str]:
         """What else is worth to be known of it, afterwards."""
         return {}

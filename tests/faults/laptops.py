@@ -148,7 +148,7 @@ class TwoUsers(Fault):
             try:
                 yield
             finally:
-                self._account.ocattach(URI, "--disconnect")
+                self.finish(site)
 
     def induce(self, site: Site) -> None:
         account = self._account
@@ -157,6 +157,10 @@ class TwoUsers(Fault):
         wait_until(lambda: not account.links(), "the link to end")
         self._connect()
         self._daemons.add(site.document["daemon"]["pid"])
+
+    def finish(self, site: Site) -> None:  # noqa: ARG002
+        assert self._account is not None
+        self._account.ocattach(URI, "--disconnect")
 
     def _connect(self) -> None:
         assert self._account is not None

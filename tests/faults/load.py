@@ -13,6 +13,7 @@ MEBIBYTE = 1024 * 1024
 LARGE = 20 * MEBIBYTE
 HUGE = 100 * 1000 * 1000
 AT_ONCE = 16
+STEPS = 3
 EVERYWHERE = ("docker", "local", "podman", "ssh", "ssh-relay", "k8s")
 
 
@@ -90,8 +91,10 @@ class ManyConnections(Fault):
                 raise RuntimeError(f"{len(bad)} of {count} requests failed, first with {bad[0]}")
             return float(site.link.memory_info().rss / MEBIBYTE)
 
+        step = (self.count - self.warm) // STEPS
         self._memory[f"MiB after {self.warm}"] = round(use(self.warm), 1)
-        self._memory[f"MiB after {self.count}"] = round(use(self.count - self.warm), 1)
+        for number in range(1, STEPS + 1):
+            self._memory[f"MiB after {self.warm + number * step}"] = round(use(step), 1)
 
     def figures(self) -> Mapping[str, float | str]:
         return self._memory
