@@ -180,10 +180,11 @@ def listening_ports(process: psutil.Process) -> set[int]:
         for entry in (place / "fd").iterdir():
             with suppress(FileNotFoundError):  # closed meanwhile
                 targets.add(str(entry.readlink()))
-        rows = [line.split() for table in ("tcp", "tcp6") for line in (place / "net" / table).open()]
+        tables = "".join((place / "net" / table).read_text() for table in ("tcp", "tcp6"))
     except OSError:  # it has ended
         return set()
     inodes = {target[len("socket:[") : -1] for target in targets if target.startswith("socket:[")}
+    rows = map(str.split, tables.splitlines())
     return {int(row[1].rpartition(":")[2], 16) for row in rows if row[3] == LISTEN and row[9] in inodes}
 
 
