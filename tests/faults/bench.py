@@ -18,6 +18,9 @@ from tests.faults.traffic import Traffic
 
 NOTICED_SECONDS = 60
 USABLE_SECONDS = 90
+DEATHS_ALLOWED, LIFE_SECONDS = 2, 31
+"""So many daemons may die young before one has to live for so long: else the link sees a crash loop, and gives up."""
+
 MEBIBYTE = 1024 * 1024
 
 
@@ -111,7 +114,9 @@ class Bench:
         with Traffic(site, way, senders=fault.senders, readers=fault.readers) as traffic:
             link = None if fault.ends_link else site.link
             before = memory_of(link)
-            for _ in range(repetitions):
+            for number in range(repetitions):
+                if fault.ends_daemon and number and number % DEATHS_ALLOWED == 0:
+                    time.sleep(LIFE_SECONDS)
                 self._drop(traffic)
             traffic.stop()
             if link is not None and link.is_running():

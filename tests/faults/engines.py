@@ -13,7 +13,7 @@ from tests.rigs.waiting import wait_until
 class EngineKilled(Fault):
     name, what = "engine-killed", "SIGKILL of dockerd or podman's service, started again 1 s later"
     sites: ClassVar[Sequence[str]] = ("docker", "podman")
-    long = 15
+    long = 10
     settles = 100  # the relay's end of the stream is held open by what the engine left; it ends by silence
     seconds = 1
 
@@ -27,7 +27,7 @@ class EngineKilled(Fault):
 class ContainerStopped(Fault):
     name, what = "container-stopped", "the container is stopped, and started 1 s later"
     sites: ClassVar[Sequence[str]] = ("docker", "podman")
-    short, long = 0, 10
+    short, long = 0, 4
     seconds = 1
     ends_daemon = True
     renews = True
@@ -58,7 +58,7 @@ class ContainerRestarted(ContainerStopped):
 class SessionKilled(Fault):
     name, what = "sshd-session-killed", "SIGKILL of the sshd session's processes"
     sites: ClassVar[Sequence[str]] = ("ssh", "ssh-relay")
-    short, long = 2, 150
+    short, long = 2, 120
     has_terminal = True
 
     def induce(self, site: Site) -> None:
@@ -68,7 +68,7 @@ class SessionKilled(Fault):
 class SshdKilled(Fault):
     name, what = "sshd-killed", "SIGKILL of sshd and its sessions, started again 1 s later"
     sites: ClassVar[Sequence[str]] = ("ssh", "ssh-relay")
-    long = 15
+    long = 10
     seconds = 1
 
     def induce(self, site: Site) -> None:
@@ -85,7 +85,7 @@ class SshdKilled(Fault):
 class PodDeleted(Fault):
     name, what = "pod-deleted", "the pod of a Deployment is deleted, and replaced"
     sites: ClassVar[Sequence[str]] = ("k8s",)
-    long = 8
+    long = 4
     ends_daemon = True
     renews = True
 

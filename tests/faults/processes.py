@@ -30,7 +30,7 @@ class LinkKilled(Fault):
     name, what = "link-killed", "SIGKILL of the link; then `ocattach NAME`"
     sites: ClassVar[Sequence[str]] = ("docker", "local", "podman", "ssh", "ssh-relay", "k8s")
     short_sites: ClassVar[Sequence[str]] = ("docker", "ssh")
-    long = 20
+    long = 10
     ends_link = True
 
     def induce(self, site: Site) -> None:
@@ -42,7 +42,7 @@ class LinkKilled(Fault):
 class RelayKilled(Fault):
     name, what = "relay-killed", "SIGKILL of the relay in the environment"
     sites: ClassVar[Sequence[str]] = ("docker", "podman", "ssh-relay", "k8s")
-    short, long = 2, 150
+    short, long = 2, 80
     has_terminal = True
 
     def induce(self, site: Site) -> None:
@@ -61,7 +61,7 @@ class DaemonKilled(Fault):
     name, what = "daemon-killed", "SIGKILL of the daemon"
     sites: ClassVar[Sequence[str]] = ("docker", "local", "podman", "ssh", "ssh-relay", "k8s")
     short_sites: ClassVar[Sequence[str]] = ("docker", "local")
-    long = 10
+    long = 4
     ends_daemon = True
     has_terminal = True
 
