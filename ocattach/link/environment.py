@@ -134,7 +134,10 @@ class Environment:
             held = f"; {tunnel.released} held meanwhile" if tunnel.released else ""
             self.history.note(f"restored after {gap:.1f} s{held}")
             if started:
-                self.history.tell(f"The daemon had ended; started again on port {tunnel.remote_port}")
+                self.history.tell(
+                    f"The connection was lost and restored: {unattended.seen}; "
+                    f"the daemon had ended, and was started again on port {tunnel.remote_port}"
+                )
 
     def connect(
         self,
@@ -156,12 +159,14 @@ class Environment:
             import_tunnel()
         elif not self._way_stands:
             self.let_go("connecting again")
-        self._way_stands = False
+        stood, self._way_stands = self._way_stands, False
         handler.spec, handler.ask, handler.timeout = spec, client.ask, reach_within or timeout
         try:
             client.step(handler.check_available().summary)
             handler.timeout = timeout
-            daemon, started = self._starts.find_or_start(handler, client, start=start)
+            daemon, started = self._starts.find_or_start(
+                handler, client, start=start, environment_stood=stood
+            )
             self._daemon = daemon
             self._tunnel = handler.connect(daemon.port, tunnel=tunnel or self.open_port())
             self._directories.clear()

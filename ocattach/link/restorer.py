@@ -64,6 +64,8 @@ class Unattended:
 
     def __init__(self, history: History) -> None:
         self._history = history
+        self.seen = ""
+        """What was found first: the environment, as a progress line."""
 
     def ask(self, question: Question) -> str:
         """Nobody answers."""
@@ -73,6 +75,7 @@ class Unattended:
 
     def step(self, text: str) -> None:
         """Remember the step."""
+        self.seen = self.seen or text
         self._history.note(text)
 
     def notice(self, text: str) -> None:

@@ -45,16 +45,17 @@ class Starts:
         self._failures = 0
 
     def find_or_start(
-        self, handler: TransportHandler, client: Client, *, start: bool
+        self, handler: TransportHandler, client: Client, *, start: bool, environment_stood: bool
     ) -> tuple[FoundDaemon, bool]:
         """The daemon that runs, else a new one; and whether this call started it.
 
+        A daemon that ended while its environment stood has ended by itself, one that went with a container has not.
         Raises CrashLoopError with the end of its log where a new one would not live either.
         """
         status = handler.check_daemon_running()
         if status.daemon is not None:
             return status.daemon, False
-        self._note_missing()
+        self._note_missing(by_itself=environment_stood)
         if not start:
             raise DaemonNotRunningError(
                 f"No daemon runs in {handler.spec.display()}", hint="Without --no-start one would be started"
@@ -79,10 +80,10 @@ class Starts:
             client.step(f"Started daemon on port {status.port}")
         return status.daemon, status.started
 
-    def _note_missing(self) -> None:
+    def _note_missing(self, *, by_itself: bool) -> None:
         """No daemon runs; where one was started here, it has ended since."""
         if self._started is None:
             return
         lived = time.monotonic() - self._started
-        self._failures = self._failures + 1 if lived < SHORT_LIFE else 0
+        self._failures = self._failures + 1 if by_itself and lived < SHORT_LIFE else 0
         self._started = None

@@ -109,8 +109,8 @@ def test_whoever_connects_next_is_told_that_the_daemon_was_started_again(
     told, not_twice = (laptop.run("frontend", "--print-url", "-v").stderr for _ in range(2))
     log = laptop.run("logs", "frontend").stdout
 
-    assert "! The daemon had ended; started again on port" in told
-    assert "! The daemon had ended" not in not_twice
+    assert "! The connection was lost and restored: This machine; the daemon had ended" in told
+    assert "! The connection was lost" not in not_twice
     for event in ("lost: Nothing listens on port", "restored after", "1 held meanwhile"):
         assert event in told
         assert event in log

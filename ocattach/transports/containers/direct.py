@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from ocattach.daemon.listener import Listener
-from ocattach.errors import ConnectionLostError
+from ocattach.errors import ConnectionLostError, PortClosedError
 from ocattach.execution import Stream
 from ocattach.transports.containers.engine_streams import SocketStream
 
@@ -57,9 +57,14 @@ class DirectPort:
     """The daemon's listening sockets; empty while they are not known."""
 
     def dial(self, port: int) -> Stream:  # noqa: ARG002 - it is for one port
-        """A connection to the daemon. Raises ConnectionLostError when somebody else, or nobody, answers there."""
+        """A connection to the daemon.
+
+        Raises PortClosedError when nothing listens there, ConnectionLostError when somebody else or nobody answers.
+        """
         try:
             connection = socket.create_connection(self.address, DIAL_SECONDS)
+        except ConnectionRefusedError as error:
+            raise PortClosedError(f"Nothing listens on port {self.port} there") from error
         except OSError as error:
             raise ConnectionLostError(f"Port {self.port} does not answer: {error}") from error
         if self._is_the_daemons(self._table_with(connection)):
@@ -152,7 +157,7 @@ def find_direct(ports: Iterable[DirectPort], find_listener: Callable[[], Listene
         proven = replace(port, inodes=listener.inodes)
         try:
             proven.dial(port.port).close()
-        except ConnectionLostError:
+        except (ConnectionLostError, PortClosedError):
             continue
         return proven
     return None

@@ -43,6 +43,10 @@ class EngineAddress:
 class EngineClient(docker.APIClient):
     """The SDK's client, over connections of ours alone."""
 
+    _get: Any
+    _url: Any
+    _raise_for_status: Any
+
     def __init__(self, connections: Dialer, *, timeout: float) -> None:
         self._adapter = EngineAdapter(connections)
         try:
@@ -51,6 +55,16 @@ class EngineClient(docker.APIClient):
             self._adapter.close()
             raise
         self.trust_env = False  # neither a proxy nor ~/.netrc has a say here
+
+    def _retrieve_server_version(self) -> str:
+        """The version of the API, asked of the path that costs nothing: for /version podman runs programs (4.3.1)."""
+        try:
+            answer = self._get(self._url("/_ping", versioned_api=False))
+            self._raise_for_status(answer)
+        except (OcattachError, OSError) as error:
+            raise DockerException(str(error)) from error
+        version: str | None = answer.headers.get("Api-Version")
+        return version or str(self.version(api_version=False)["ApiVersion"])
 
     def get_adapter(self, url: Any) -> Any:  # noqa: ARG002 - every URL is the engine's
         """What carries a request."""
