@@ -96,6 +96,12 @@ class CertificateError(AuthenticationError):
     code = "certificate"
 
 
+class PersonNeededError(AuthenticationError):
+    """There is a question that only a person can answer, and nobody is there."""
+
+    code = "locked"
+
+
 class NotTrustedError(OcattachError):
     """A definition written by others has not been approved by the user."""
 
@@ -182,6 +188,12 @@ class DaemonStartError(OcattachError):
     """`opencode serve` did not come up in the environment."""
 
     code = "daemon-start"
+
+
+class CrashLoopError(DaemonStartError):
+    """The daemon has ended soon after each of its last starts; it is not started again until somebody asks for it."""
+
+    code = "crash-loop"
 
 
 class EnvironmentConfigError(OcattachError):

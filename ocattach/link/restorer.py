@@ -6,9 +6,8 @@ import time
 from collections.abc import Callable, Iterator
 from enum import StrEnum
 
-from ocattach.errors import AuthenticationError, OcattachError
+from ocattach.errors import AuthenticationError, CrashLoopError, OcattachError, PersonNeededError
 from ocattach.link.history import History
-from ocattach.link.starts import CrashLoopError
 from ocattach.transports.base import Question
 
 FIRST_PAUSE = 0.1
@@ -29,12 +28,6 @@ REFUSALS = 3
 """How often credentials may be refused before no more is tried: hosts ban those who go on (fail2ban, 5 by default)."""
 
 JOIN_SECONDS = 5
-
-
-class PersonNeededError(AuthenticationError):
-    """There is a question that only a person can answer, and nobody is there."""
-
-    code = "locked"
 
 
 class State(StrEnum):

@@ -4,7 +4,7 @@ import time
 from typing import Protocol
 
 from ocattach.daemon.probe import FoundDaemon
-from ocattach.errors import DaemonNotRunningError, DaemonStartError
+from ocattach.errors import CrashLoopError, DaemonNotRunningError, DaemonStartError
 from ocattach.transports.base import Question, TransportHandler
 
 SHORT_LIFE = 30.0
@@ -25,12 +25,6 @@ class Client(Protocol):
 
     def notice(self, text: str) -> None:
         """Tell it about something that happened when nobody was there."""
-
-
-class CrashLoopError(DaemonStartError):
-    """The daemon has ended soon after each of its last starts; it is not started again until somebody asks for it."""
-
-    code = "crash-loop"
 
 
 class Starts:

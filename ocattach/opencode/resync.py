@@ -82,11 +82,15 @@ class Resync:
                 told.append(encoded)
         except OcattachError as error:
             log.info("a TUI that missed %.0f s could not be told all: %s", silent, error)
-            told.append(encode(notice(self._command, seen), bare=request.startswith(BARE)))
+            told.append(self.tell(request, advice(self._command, seen)))
         else:
             log.info("told a TUI what it missed in %.0f s, in %d events", silent, len(told))
         self._seen.events(b"".join(told))
         return told
+
+    def tell(self, request: bytes, message: str) -> bytes:
+        """The event that shows a message on a TUI's screen."""
+        return encode(notice(message), bare=request.startswith(BARE))
 
 
 class State:
@@ -223,13 +227,16 @@ def answered(ask: Ask) -> Event:
     return event(kind, properties, {"directory": ask.directory})
 
 
-def notice(command: str, seen: Seen) -> Event:
-    """A notice on the TUI's screen that it is not whole."""
+def advice(command: str, seen: Seen) -> str:
+    """What to do about a TUI that is not whole."""
     session = f" -s {next(iter(seen.opened))}" if len(seen.opened) == 1 else ""
-    reason = "The connection was interrupted, and not all that was missed could be read."
-    message = f"{reason} Quit and run: {command}{session}"
+    return f"Not all that was missed could be read. Quit and run: {command}{session}"
+
+
+def notice(message: str) -> Event:
+    """A notice on the TUI's screen."""
     toast = {
-        "title": "Not up to date",
+        "title": "ocattach",
         "message": message,
         "variant": "warning",
         "duration": TOAST_SECONDS * 1000,

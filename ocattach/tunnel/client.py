@@ -141,6 +141,11 @@ class Client(End):
             self._reset_in(ASKING_SECONDS)
         self.resume_reading()
 
+    def tell(self, message: str) -> None:
+        """Show the client's user a message, where its stream is kept and there is no way to ask for anything else."""
+        if self._is_kept and self._stream is not None and self._keeper is not None:
+            super().write(chunk(self._keeper.tell(self._stream.request, message)))
+
     async def go_on(self) -> None:
         """Go on with the stream over the connection that there is now, and tell the client what it has missed.
 

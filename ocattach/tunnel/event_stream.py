@@ -45,6 +45,9 @@ class Keeper(Protocol):
         Called on a thread; has to return within seconds, whatever happens.
         """
 
+    def tell(self, request: bytes, message: str) -> bytes:
+        """The event that shows a client's user a message, with its end."""
+
 
 class Stage(Enum):
     """What the next bytes are."""

@@ -1,7 +1,6 @@
 """The local port of a tunnel: takes clients, and joins each with a connection over the route that there is.
 
-Without a route clients are held unread: what they sent is in no danger of arriving twice, and reaches the
-environment once it is back.
+Without a route clients are held unread: what they sent cannot arrive twice, and does once there is a route again.
 """
 
 import asyncio
@@ -18,7 +17,7 @@ from ocattach.errors import ConnectionLostError, OcattachError, PortClosedError,
 from ocattach.tunnel.client import Client
 from ocattach.tunnel.event_stream import Keeper
 from ocattach.tunnel.limits import Events, Limits
-from ocattach.tunnel.route import Route
+from ocattach.tunnel.route import Route, close_route
 from ocattach.tunnel.splice import End
 
 BACKLOG = 256
@@ -27,10 +26,12 @@ PAUSE_SECONDS = 0.5
 
 LONGEST_PAUSE_SECONDS = 10.0
 
+TELL_SECONDS = 3.0
+"""How long a client's stream may be interrupted before its user is told."""
+
 RECEIVE_BUFFER = 128 * 1024
 """Bytes that the kernel is asked to keep of a client that is not read; it doubles them (socket(7))."""
 
-CLOSE_SECONDS = 5.0
 GONE = {errno.EHOSTUNREACH, errno.ENETUNREACH, errno.EHOSTDOWN, errno.ENETDOWN}
 
 log = logging.getLogger(__name__)
@@ -70,6 +71,7 @@ class Listener:
         self._server: asyncio.Server | None = None
         self._clients: dict[End, asyncio.Task[None]] = {}
         self._spliced: set[Client] = set()
+        self._kept: set[Client] = set()
         self._switches: set[asyncio.Task[None]] = set()
         self._closings: set[asyncio.Task[None]] = set()
         self._changed = asyncio.Event()
@@ -116,6 +118,8 @@ class Listener:
         """Refuse the clients that are held, and all that come, until there is a route."""
         self._refusing = reason
         self._changed.set()
+        for client in self._kept:
+            client.tell(reason)
 
     async def close(self) -> None:
         """Reset every client, close the port and the route."""
@@ -147,7 +151,7 @@ class Listener:
         try:
             await target.route.start(within=within)
         except BaseException:
-            await _close(target.route)
+            await close_route(target.route)
             raise
         self.give_up("Another route is taken.")
         self.target, self.lost, self._refusing, self.released = target, None, None, self.held
@@ -167,7 +171,7 @@ class Listener:
         self._close_route(target.route)
 
     def _close_route(self, route: Route) -> None:
-        closing = asyncio.get_running_loop().create_task(_close(route))
+        closing = asyncio.get_running_loop().create_task(close_route(route))
         self._closings.add(closing)
         closing.add_done_callback(self._closings.discard)
 
@@ -215,6 +219,21 @@ class Listener:
 
     async def _go_on(self, client: Client) -> None:
         """Connect a client again whose stream was interrupted, however long it takes."""
+        told = asyncio.get_running_loop().call_later(TELL_SECONDS, self._tell_of_loss, client)
+        self._kept.add(client)
+        try:
+            await self._connect_again(client)
+        finally:
+            self._kept.discard(client)
+            told.cancel()
+        if told.when() <= asyncio.get_running_loop().time():
+            client.tell("The connection is back")
+
+    def _tell_of_loss(self, client: Client) -> None:
+        if self._refusing is None:  # otherwise that is what matters
+            client.tell(f"The connection was lost; what you send waits until it is back. {self.lost or ''}")
+
+    async def _connect_again(self, client: Client) -> None:
         pause = PAUSE_SECONDS
         while True:
             try:
@@ -272,11 +291,3 @@ def is_gone(error: OcattachError | OSError) -> bool:
     if isinstance(error, OSError):
         return isinstance(error, ConnectionRefusedError | TimeoutError) or error.errno in GONE
     return isinstance(error, PortClosedError | ConnectionLostError)
-
-
-async def _close(route: Route) -> None:
-    try:
-        async with asyncio.timeout(CLOSE_SECONDS):
-            await route.close()
-    except TimeoutError:
-        log.warning("The %s route did not close within %g s.", route.name, CLOSE_SECONDS)

@@ -1,6 +1,7 @@
 """Ways from this machine to the ports of one environment."""
 
 import asyncio
+import logging
 import socket
 from abc import ABC, abstractmethod
 from collections.abc import Callable
@@ -12,11 +13,15 @@ from ocattach.tunnel.blocking import in_thread
 from ocattach.tunnel.multiplexer import Multiplexer
 from ocattach.tunnel.splice import End
 
+CLOSE_SECONDS = 5.0
+
 CHECK_SECONDS = 3.0
 """How long the far side may take to answer when there is a reason to doubt that it is there."""
 
 REFUSED = "ECONNREFUSED"
 """Why a relay could not connect when nothing listens; every runtime of it says it so."""
+
+log = logging.getLogger(__name__)
 
 IDLE_OPTION: int = getattr(socket, "TCP_KEEPIDLE", 0x10)
 """How long a connection is idle before it is probed; macOS has another name for it."""
@@ -253,3 +258,12 @@ def end_when_silent(connection: socket.socket, seconds: float) -> None:
     connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_KEEPCNT, 2)
     if hasattr(socket, "TCP_USER_TIMEOUT"):  # of Linux only
         connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT, round(seconds * 1000))
+
+
+async def close_route(route: Route) -> None:
+    """Close a route; one that takes too long is left to itself."""
+    try:
+        async with asyncio.timeout(CLOSE_SECONDS):
+            await route.close()
+    except TimeoutError:
+        log.warning("The %s route did not close within %g s.", route.name, CLOSE_SECONDS)

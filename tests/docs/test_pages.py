@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 from ocattach import errors
+from ocattach.cli.main import COMMANDS
 from ocattach.config.files import Problem
 from ocattach.config.project import project_definitions
 from ocattach.config.resolver import resolve
@@ -41,13 +42,16 @@ def definitions() -> list[Block]:
 
 @by_name
 def test_every_option_exists(page: Path) -> None:
-    ran = subprocess.run(
-        [sys.executable, "-m", "ocattach", "--help"], check=True, capture_output=True, text=True
-    )
+    known = {"--help"}
+    for command in ((), *((name,) for name in COMMANDS)):
+        ran = subprocess.run(
+            [sys.executable, "-m", "ocattach", *command, "--help"], check=True, capture_output=True, text=True
+        )
+        known |= {*OPTION.findall(ran.stdout)}
     ours = [command.partition("|")[0] for command in commands(page) if OURS.match(command)]
     named = {option for command in ours for option in OPTION.findall(command.partition(" -- ")[0])}
 
-    assert named <= {*OPTION.findall(ran.stdout), "--help"}
+    assert named <= known
 
 
 @by_name

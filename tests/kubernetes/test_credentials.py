@@ -44,7 +44,7 @@ def test_a_plugin_gives_a_certificate(
         assert user.handler(pod="by-certificate").run(["hostname"], timeout=10).stdout == b"by-certificate\n"
 
 
-def test_keys_within_a_kubeconfig_leave_no_file_behind(
+def test_keys_within_a_kubeconfig_leave_no_file_behind_nor_do_those_of_a_killed_link(
     kubernetes_cluster: KubernetesCluster, user: User, workdir: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     identity = kubernetes_cluster.authority.client("embedded", "system:masters")
@@ -54,8 +54,11 @@ def test_keys_within_a_kubeconfig_leave_no_file_behind(
     }
     user.take(kubernetes_cluster.write_kubeconfig(workdir / "embedded", embedded))
     files = workdir / "files"
-    files.mkdir()
-    monkeypatch.setattr("tempfile.tempdir", str(files))
+    monkeypatch.setenv("OCATTACH_RUNTIME_DIR", str(files))
+    files.mkdir(mode=0o700)
+    killed = subprocess.Popen(["true"])
+    killed.wait()
+    (files / f"keys-{killed.pid}-left").mkdir()
     with kubernetes_cluster.pod("embedded"):
         handler = user.handler(pod="embedded")
         assert handler.run(["hostname"], timeout=10).stdout == b"embedded\n"

@@ -122,6 +122,15 @@ def test_a_session_whose_daemon_died_at_work_is_shown_as_idle(world: World) -> N
     line.tui.wait_for("You said: said to the new one")
 
 
+def test_a_gap_that_lasts_is_told_on_the_screen_and_so_is_its_end(world: World) -> None:
+    line = world.tunnel()
+
+    with line.gap():
+        line.tui.wait_for("The connection was lost; what you send")
+
+    line.tui.wait_for("The connection is back")
+
+
 def test_another_tui_of_the_daemon_is_told_nothing(world: World) -> None:
     line, other = world.tunnel(), world.tunnel()
     with line.gap():

@@ -7,6 +7,7 @@ from contextlib import ExitStack
 
 import pytest
 
+from ocattach.tunnel import listener
 from ocattach.tunnel.event_stream import chunk
 from ocattach.tunnel.route import Route
 from ocattach.tunnel.tunnel import Tunnel
@@ -40,6 +41,10 @@ class Recorder:
         self.mended.append((request, silent))
         assert self.may_mend.wait(30)
         return [MISSED]
+
+    def tell(self, request: bytes, message: str) -> bytes:
+        assert request == REQUEST
+        return f"data: {message}\n\n".encode()
 
 
 class EventServer:
@@ -96,6 +101,38 @@ def test_a_kept_stream_goes_on_over_the_next_route_with_what_it_missed_told_firs
     assert server.requests == [REQUEST] * 4
     assert [request for request, _ in keeper.mended] == [REQUEST] * 3
     assert keeper.noted[0] == b"data: live\n\n"
+
+
+@pytest.fixture
+def impatience(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Clients are told of a loss soon."""
+    monkeypatch.setattr(listener, "TELL_SECONDS", 0.1)
+
+
+@pytest.mark.usefixtures("impatience")
+def test_who_holds_a_kept_stream_is_told_when_it_takes_long_and_when_it_is_over(
+    make_route: Callable[[], Route],
+    event_server: tuple[EventServer, int],
+    keeper: Recorder,
+    opened: ExitStack,
+    connect: Connect,
+) -> None:
+    _, port = event_server
+    tunnel = opened.enter_context(Tunnel(make_route(), port, keeper=keeper))
+    client = connect(tunnel)
+    client.sendall(REQUEST)
+    servers.receive(client, len(HEAD + LIVE))
+
+    tunnel.give_up("It was cut.")
+    lost = chunk(b"data: The connection was lost; what you send waits until it is back. It was cut.\n\n")
+    assert servers.receive(client, len(lost)) == lost
+    tunnel.refuse("A person is needed")
+    needed = chunk(b"data: A person is needed\n\n")
+    assert servers.receive(client, len(needed)) == needed
+    tunnel.lead_to(make_route(), port)
+
+    back = chunk(MISSED) + LIVE + chunk(b"data: The connection is back\n\n")
+    assert servers.receive(client, len(back)) == back
 
 
 def test_events_that_come_while_the_missed_ones_are_gathered_come_after_them(
