@@ -52,7 +52,7 @@ class Environment:
         self._handler: TransportHandler | None = None
         self._tunnel: Tunnel | None = None
         self._daemon: FoundDaemon | None = None
-        self._version = ""
+        self._version = self._summary = ""
         self._starts = Starts()
         self._lost_at = 0.0
         self._way_stands = False
@@ -126,18 +126,20 @@ class Environment:
             spec, tunnel = self._spec, self._tunnel
             if spec is None or tunnel is None or not self.is_lost() or self._closed:
                 return
-            unattended = Unattended(self.history)
+            unattended, before = Unattended(self.history), self._summary
             started = self.connect(
                 spec, unattended, start=self._may_start, timeout=START_SECONDS, reach_within=DIAL_SECONDS
             )
             gap = time.monotonic() - self._lost_at
             held = f"; {tunnel.released} held meanwhile" if tunnel.released else ""
             self.history.note(f"restored after {gap:.1f} s{held}")
-            if started:
-                self.history.tell(
-                    f"The connection was lost and restored: {unattended.seen}; "
-                    f"the daemon had ended, and was started again on port {tunnel.remote_port}"
-                )
+            again = (
+                f"; the daemon had ended, and was started again on port {tunnel.remote_port}"
+                if started
+                else ""
+            )
+            if again or self._summary != before:
+                self.history.tell(f"The connection was lost and restored: {self._summary}{again}")
 
     def connect(
         self,
@@ -162,13 +164,14 @@ class Environment:
         stood, self._way_stands = self._way_stands, False
         handler.spec, handler.ask, handler.timeout = spec, client.ask, reach_within or timeout
         try:
-            client.step(handler.check_available().summary)
+            self._summary = handler.check_available().summary
+            client.step(self._summary)
             handler.timeout = timeout
             daemon, started = self._starts.find_or_start(
                 handler, client, start=start, environment_stood=stood
             )
             self._daemon = daemon
-            self._tunnel = handler.connect(daemon.port, tunnel=tunnel or self.open_port())
+            self._tunnel = handler.connect(daemon.port, tunnel=tunnel or self.open_port(spec))
             self._directories.clear()
             self.make_ready(handler, spec, timeout=timeout)
         except BaseException:
@@ -184,7 +187,7 @@ class Environment:
         self.history.note(f"connected through {self._tunnel.route_name} to port {daemon.port}")
         return started
 
-    def open_port(self) -> "Tunnel":
+    def open_port(self, spec: ConnectionSpec) -> "Tunnel":
         """The local port, which leads nowhere yet."""
         from ocattach.opencode.resync import REQUEST_SECONDS, Resync  # noqa: PLC0415 - when there is a tunnel to keep
         from ocattach.tunnel.limits import Events, Limits  # noqa: PLC0415 - see `import_tunnel`
@@ -192,7 +195,7 @@ class Environment:
 
         events = Events(on_lost=self.notice_loss, on_held=self._restorer.hurry)
         limits = Limits(held_seconds=self._held_seconds, dead_after=self._dead_after)
-        command = f"ocattach {shlex.quote(self.place)}"
+        command = f"ocattach {shlex.quote(spec.name or spec.display())}"
         keeper = Resync(lambda: self.open_client(timeout=REQUEST_SECONDS), command=command)
         self._tunnel = Tunnel(limits=limits, events=events, keeper=keeper)
         return self._tunnel
@@ -242,11 +245,6 @@ class Environment:
         if daemon is None or tunnel is None:
             raise ConnectionLostError("There is no connection to the daemon")
         return DaemonClient(tunnel.url, username=daemon.username, password=daemon.password, timeout=timeout)
-
-    @property
-    def place(self) -> str:
-        """What a person types to connect: the name, else the URI."""
-        return "" if self._spec is None else self._spec.name or self._spec.display()
 
     def attached(self, spec: ConnectionSpec, *, started: bool) -> Attached:
         """What the foreground needs to use the daemon."""

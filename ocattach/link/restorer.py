@@ -57,18 +57,16 @@ class Unattended:
 
     def __init__(self, history: History) -> None:
         self._history = history
-        self.seen = ""
-        """What was found first: the environment, as a progress line."""
 
     def ask(self, question: Question) -> str:
         """Nobody answers."""
         raise PersonNeededError(
-            f"Connecting again needs an answer: {question.text}", hint="Run ocattach NAME in a terminal"
+            f"Connecting again needs an answer: {question.text.strip(' :')}",
+            hint="Run ocattach NAME in a terminal",
         )
 
     def step(self, text: str) -> None:
         """Remember the step."""
-        self.seen = self.seen or text
         self._history.note(text)
 
     def notice(self, text: str) -> None:
