@@ -6,7 +6,7 @@ const net = require("node:net")
 const [OPEN, OPENED, DATA, WINDOW, EOF, RESET, PING, PONG] = [1, 2, 3, 4, 5, 6, 7, 8]
 const HEADER = 9, LARGEST = 65536, CREDIT = 262144, GRANT = 65536, BACKLOG = 33554432, STALL = 20000, RECEIVE = 131072
 const HOSTS = { __proto__: null, "127.0.0.1": ["127.0.0.1"], "::1": ["::1"], localhost: ["127.0.0.1", "::1"] }
-const SILENCE = (Number(process.argv[process.argv.length - 1]) || 90) * 1000 // an argument, in seconds, for tests
+const SILENCE = (Number(process.argv[process.argv.length - 1]) || 45) * 1000 // an argument, in seconds, for tests
 const { stdin, stdout } = process
 const bun = Boolean(process.versions.bun)
 const connections = new Map()

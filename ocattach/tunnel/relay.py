@@ -23,7 +23,7 @@ HEADER = struct.Struct(">BII")
 LARGEST = 65536
 CREDIT = 262144
 GRANT = 65536
-SILENCE = float(sys.argv[1]) if len(sys.argv) > 1 else 90.0  # an argument, in seconds, for tests
+SILENCE = float(sys.argv[1]) if len(sys.argv) > 1 else 45.0  # an argument, in seconds, for tests
 HOSTS = {"127.0.0.1": ["127.0.0.1"], "::1": ["::1"], "localhost": ["127.0.0.1", "::1"]}
 
 

@@ -15,6 +15,9 @@ from ocattach.tunnel.splice import End
 
 CLOSE_SECONDS = 5.0
 
+LONGEST_INTERVAL = 10.0
+"""Seconds between two pings of a relay, which ends when it has heard nothing for 45."""
+
 CHECK_SECONDS = 3.0
 """How long the far side may take to answer when there is a reason to doubt that it is there."""
 
@@ -87,7 +90,8 @@ class RelayRoute(Route):
 
     async def start(self, *, within: float) -> None:
         half = self.dead_after / 2
-        self._multiplexer = Multiplexer(self._stream, ping_interval=half, ping_timeout=half)
+        interval = min(half, LONGEST_INTERVAL)
+        self._multiplexer = Multiplexer(self._stream, ping_interval=interval, ping_timeout=half)
         self.lost = self._multiplexer.lost
         await self._multiplexer.start(within=within)
 

@@ -115,7 +115,7 @@ class Bench:
             link = None if fault.ends_link else site.link
             before = memory_of(link)
             for number in range(repetitions):
-                if fault.ends_daemon and number and number % DEATHS_ALLOWED == 0:
+                if fault.ends_daemon and not fault.renews and number and number % DEATHS_ALLOWED == 0:
                     time.sleep(LIFE_SECONDS)
                 self._drop(traffic)
             traffic.stop()

@@ -14,7 +14,7 @@ class EngineKilled(Fault):
     name, what = "engine-killed", "SIGKILL of dockerd or podman's service, started again 1 s later"
     sites: ClassVar[Sequence[str]] = ("docker", "podman")
     long = 10
-    settles = 100  # the relay's end of the stream is held open by what the engine left; it ends by silence
+    settles = 60  # the relay's end of the stream is held open by what the engine left; it ends by silence
     seconds = 1
 
     def induce(self, site: Site) -> None:

@@ -33,6 +33,6 @@ ALL: tuple[type[Fault], ...] = (
     load.StopsReading,
     load.SendsMuch,
     load.ManyConnections,
-    load.TwoThousandConnections,
+    load.ThousandConnections,
 )
 FAULTS: Mapping[str, type[Fault]] = {fault.name: fault for fault in ALL}

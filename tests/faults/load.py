@@ -100,7 +100,7 @@ class ManyConnections(Fault):
         return self._memory
 
 
-class TwoThousandConnections(ManyConnections):
-    name, what = "2000-connections", "2,000 connections through one link, 16 at once"
+class ThousandConnections(ManyConnections):
+    name, what = "1000-connections", "1,000 connections through one link, 16 at once"
     short, long = 1, 0
-    count, warm = 2000, 400
+    count, warm = 1000, 400

@@ -73,7 +73,7 @@ class DaemonKilledPastTheLink(DaemonKilled):
     name = "daemon-killed-control"
     what = "SIGKILL of the daemon, its clients past ocattach: what OpenCode loses by itself"
     sites: ClassVar[Sequence[str]] = ("docker", "local")
-    short = 1
+    short, long = 0, 4
     has_terminal = False
 
     def __init__(self) -> None:
@@ -150,7 +150,7 @@ _shift()
 class ClockJump(Fault):
     name, what = "clock-jump", "wall clock and CLOCK_BOOTTIME of the link jump by an hour"
     sites: ClassVar[Sequence[str]] = ("docker", "local", "podman", "ssh", "ssh-relay", "k8s")
-    short_sites: ClassVar[Sequence[str]] = ("docker", "local")
+    short_sites: ClassVar[Sequence[str]] = ("local",)
     long = 5
     seconds = 3
     cuts = False

@@ -55,9 +55,11 @@ class ContainerSite(Site):
         return others_of(self.container, self._beginning)
 
     def exec_sessions(self) -> list[str]:
+        if self.name.startswith("podman") and not self.relays():
+            # It remembers those that have ended for minutes: as running, where the service that ran them was killed.
+            return []
         container = self.container.container
         api = self.engine.client.api
-        # Podman remembers those that have ended for some minutes.
         known = container.attrs.get("ExecIDs") or []
         return [name for name in known if is_running(api, name)]
 

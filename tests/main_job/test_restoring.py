@@ -67,6 +67,9 @@ def status(laptop: Laptop) -> Any:
     return ran.document["environments"][0]["link"]
 
 
+@pytest.mark.parametrize(
+    "environment", ["local", "docker", "k8s", "ssh", "ssh-password", "podman-rootless"], indirect=True
+)
 def test_requests_while_the_daemon_is_gone_are_answered_by_the_next_one(
     environment: Environment, laptop: Laptop
 ) -> None:
