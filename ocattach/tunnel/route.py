@@ -4,7 +4,8 @@ import asyncio
 import logging
 import socket
 from abc import ABC, abstractmethod
-from collections.abc import Callable
+from collections.abc import Callable, Coroutine
+from functools import partial
 from typing import Any
 
 from ocattach.errors import ConnectionLostError, PortClosedError
@@ -144,6 +145,8 @@ class DialRoute(Route):
         self._closings: set[asyncio.Task[None]] = set()
         self._watches: list[asyncio.Task[None]] = []
         self._checks = asyncio.Event()
+        self._heard = 0.0
+        """When a stream last brought something, in the event loop's time."""
 
     async def start(self, *, within: float) -> None:  # noqa: ARG002  (nothing is waited for)
         loop = asyncio.get_running_loop()
@@ -161,7 +164,8 @@ class DialRoute(Route):
         except ConnectionLostError as error:
             self._lose(str(error))
             raise
-        far = End(decode=stream.decode, is_whole=stream.is_whole, on_closed=self._release)
+        decode = partial(self._hear, stream.decode)
+        far = End(decode=decode, is_whole=stream.is_whole, on_closed=self._release)
         self._streams[far] = stream
         try:
             await _connect(far, client, sock=stream.socket.dup())
@@ -183,17 +187,33 @@ class DialRoute(Route):
     async def _watch(self, await_end: Callable[[], str]) -> None:
         self._lose(await in_thread(await_end))
 
+    def _hear(self, decode: Callable[[bytes], bytes] | None, data: bytes) -> bytes:
+        self._heard = asyncio.get_running_loop().time()
+        return data if decode is None else decode(data)
+
     async def _keep_pinging(self, ping: Callable[[], None]) -> None:
         while not self.lost.done():
             hurried = await self._await_check()
             seconds = min(CHECK_SECONDS, self.dead_after / 2) if hurried else self.dead_after / 2
             try:
-                async with asyncio.timeout(seconds):
-                    await in_thread(ping)
-            except TimeoutError:
-                self._lose(f"The far end did not answer for {seconds:g} s")
+                await self._await_answer(in_thread(ping), seconds)
             except ConnectionLostError as error:
                 self._lose(str(error))
+
+    async def _await_answer(self, answering: Coroutine[Any, Any, None], seconds: float) -> None:
+        """Wait for a ping's answer, which may be behind all that the streams bring: they show life as well."""
+        loop = asyncio.get_running_loop()
+        answer = loop.create_task(answering)
+        try:
+            while True:
+                began = loop.time()
+                done, _ = await asyncio.wait({answer}, timeout=seconds)
+                if done:
+                    return answer.result()
+                if self._heard < began:
+                    raise ConnectionLostError(f"The far end did not answer for {seconds:g} s")
+        finally:
+            answer.cancel()
 
     async def _await_check(self) -> bool:
         """Until a ping is due; whether somebody wants to know at once."""

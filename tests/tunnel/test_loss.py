@@ -335,6 +335,29 @@ def test_an_ssh_way_that_does_not_answer_is_lost(echo_port: int, opened: ExitSta
     assert reason == "The far end did not answer for 0.2 s"
 
 
+def test_an_ssh_way_whose_answer_is_behind_what_its_streams_bring_is_not_lost(
+    echo_port: int, opened: ExitStack, connect: Connect
+) -> None:
+    asked, answers = threading.Event(), threading.Event()
+
+    def ping() -> None:
+        asked.set()
+        answers.wait(30)
+
+    route = DialRoute("ssh", SocketStream, ping=ping)
+    tunnel = opened.enter_context(Tunnel(route, echo_port, limits=Limits(dead_after=1)))
+    client = connect(tunnel)
+    assert asked.wait(10)
+    silence = time.monotonic() + 3
+    while time.monotonic() < silence:
+        assert_echoes(client)
+
+    assert tunnel.lost is None
+    reason = wait_until(lambda: tunnel.lost, "the silence to be noticed")
+    answers.set()
+    assert reason == "The far end did not answer for 0.5 s"
+
+
 def test_a_dial_that_finds_the_way_gone_loses_the_route(
     echo_port: int, opened: ExitStack, connect: Connect
 ) -> None:

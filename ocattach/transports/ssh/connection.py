@@ -183,7 +183,7 @@ class SSHConnection:
         """A connection that the host opens for us; several threads may ask at once.
 
         Raises ConnectionLostError when the whole connection is gone, ForwardingProhibitedError when the host does
-        not do such things, PortClosedError when nothing listens there.
+        not do such things, PortClosedError when nothing listens there, TimedOutError when the host does not say.
         """
         try:
             return self.transport.open_channel(
@@ -194,6 +194,9 @@ class SSHConnection:
                 raise ForwardingProhibitedError(f"{self.config.alias} refuses to forward ports") from error
             raise PortClosedError(f"Nothing listens on port {port} of {self.config.alias}") from error
         except (OSError, EOFError, paramiko.SSHException) as error:
+            if self.transport.is_active():
+                message = f"{self.config.alias} did not open a connection to port {port} within {timeout:g} s"
+                raise TimedOutError(message) from error
             message = f"The ssh connection to {self.config.alias} is gone: {error}"
             raise ConnectionLostError(message) from error
 

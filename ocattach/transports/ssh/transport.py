@@ -23,6 +23,9 @@ if TYPE_CHECKING:
     from ocattach.tunnel.route import Route
 
 DIAL_SECONDS = 10
+
+FORWARD_SECONDS = 30
+"""How long a host may take to open a connection to a port: hundreds may be asked for at once."""
 SESSION_SECONDS = 2
 SESSION_PAUSE = 0.02
 
@@ -90,12 +93,13 @@ class SSHTransport(CommandTransport):
     def dial(self, port: int) -> Stream:
         """A connection to a port on the host's loopback; several threads may dial at once.
 
-        Raises ConnectionLostError when the whole connection is gone, PortClosedError when nothing listens there.
+        Raises ConnectionLostError when the whole connection is gone, PortClosedError when nothing listens there,
+        TimedOutError when the host does not say.
         """
         connection = self._connection
         if connection is None:
             raise ConnectionLostError(f"The ssh connection to {self.place} is closed")
-        return ChannelStream(connection.forward(self.daemon_host(port), port, timeout=DIAL_SECONDS))
+        return ChannelStream(connection.forward(self.daemon_host(port), port, timeout=FORWARD_SECONDS))
 
     def routes(self, port: int) -> Iterator[Callable[[], "Route"]]:
         """Ports opened by the ssh server itself, where it does that; else a relay."""
