@@ -7,6 +7,9 @@ Text that came from an environment may stand in a message: whoever prints it esc
 
 from collections.abc import Mapping
 
+LINK_ERROR = "LinkError"
+"""What a link calls the errors that it answers in the daemon's place, as OpenCode's own have names."""
+
 LONGEST = 4000
 """Characters of a message: an environment has its say in it, and no more than a screen of that is read."""
 

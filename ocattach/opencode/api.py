@@ -8,6 +8,7 @@ from typing import Any
 from urllib.parse import quote
 
 from ocattach.errors import (
+    LINK_ERROR,
     AuthenticationError,
     ConnectionLostError,
     EnvironmentConfigError,
@@ -25,6 +26,8 @@ PAUSE_SECONDS = 0.05
 
 UNKNOWN_PATH = {http.client.OK, http.client.NOT_FOUND}
 """What another version may answer where it has nothing: its web page, with status 200, or what it should."""
+
+LINK_ANSWERS = {http.client.BAD_GATEWAY, http.client.SERVICE_UNAVAILABLE}
 
 
 def always() -> bool:
@@ -50,13 +53,19 @@ class DaemonClient:
             self._headers["Authorization"] = basic_authorization(username, password)
 
     def request(self, method: str, path: str, body: Any = None) -> Answer:
-        """One request. Raises TimedOutError, CertificateError or ConnectionLostError."""
+        """One request.
+
+        Raises TimedOutError, CertificateError or ConnectionLostError, the latter also when a link answers instead.
+        """
         headers = dict(self._headers)
         data = None
         if body is not None:
             data = json.dumps(body).encode()
             headers["Content-Type"] = "application/json"
-        return self._endpoint.request(method, path, headers, data, timeout=self._timeout)
+        answer = self._endpoint.request(method, path, headers, data, timeout=self._timeout)
+        if answer.status in LINK_ANSWERS and (reason := link_error(answer.json())):
+            raise ConnectionLostError(reason)
+        return answer
 
     def version(self) -> str:
         """The daemon's version, from its health.
@@ -142,6 +151,14 @@ def read_version(answer: Answer) -> str:
             f"What answers there is no OpenCode daemon (status {answer.status}, {answer.content_type})"
         )
     return check_server(version)
+
+
+def link_error(content: Any) -> str | None:
+    """Why a link answers in the daemon's place, where it does."""
+    if not isinstance(content, dict) or content.get("name") != LINK_ERROR:
+        return None
+    data = content.get("data")
+    return str(data.get("message")) if isinstance(data, dict) else "No reason was given"
 
 
 def request_error(status: int, content: Any) -> OcattachError:

@@ -195,10 +195,7 @@ class State:
 
     def _would_erase(self, part: Mapping[str, Any]) -> bool:
         """Whether the API knows less of a part than the TUI: it gets a text's words only at its end."""
-        times = part.get("time")
-        if part.get("text") != "" or not isinstance(times, dict) or times.get("end"):
-            return False
-        return bool(times.get("start", 0) < self._began)
+        return part.get("text") == "" and part.get("id") in self._seen.grown
 
     def _get(self, path: str, *, also: int = http.client.OK) -> Answer:
         if time.monotonic() > self._deadline:
@@ -230,7 +227,7 @@ def answered(ask: Ask) -> Event:
 def advice(command: str, seen: Seen) -> str:
     """What to do about a TUI that is not whole."""
     session = f" -s {next(iter(seen.opened))}" if len(seen.opened) == 1 else ""
-    return f"Not all that was missed could be read. Quit and run: {command}{session}"
+    return f"Not all that was missed could be read. Quit and run:\n{command}{session}"
 
 
 def notice(message: str) -> Event:

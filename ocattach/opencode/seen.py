@@ -22,6 +22,9 @@ SESSIONS = re.compile(rb"GET (/session(?:\?[^ ]*)?) ")
 """What it asks for once, as it starts."""
 
 OBSERVED = re.compile(rb'"type":"(?:permission|question|session\.status)')
+GROWN = re.compile(rb'"type":"message\.part\.delta"[^\n]*"partID":"(prt_\w+)"')
+"""Words that come one after the other; not in a text that is told, where the quotes have backslashes."""
+
 ASKED = {"permission.asked": "permission", "question.asked": "question"}
 ANSWERED = ("permission.replied", "question.replied", "question.rejected")
 
@@ -55,6 +58,9 @@ class Seen:
     busy: dict[str, str] = field(default_factory=dict)
     """Sessions that were last seen at work, and their directories."""
 
+    grown: dict[str, None] = field(default_factory=dict)
+    """Parts of messages of which words were seen before the whole."""
+
     lock: threading.Lock = field(default_factory=threading.Lock)
 
     def request(self, request: bytes) -> bool:
@@ -72,6 +78,9 @@ class Seen:
 
     def events(self, events: bytes) -> None:
         """Look at events that a TUI was handed."""
+        for part in set(GROWN.findall(events)):
+            with self.lock:
+                remember(self.grown, part.decode(), None, limit=256)
         if OBSERVED.search(events) is None:
             return
         for directory, kind, properties in parse_events(events):
@@ -91,7 +100,9 @@ class Seen:
     def copy(self) -> "Seen":
         """What has been seen until now."""
         with self.lock:
-            return Seen(dict(self.lists), dict(self.opened), dict(self.asks), dict(self.busy))
+            return Seen(
+                dict(self.lists), dict(self.opened), dict(self.asks), dict(self.busy), dict(self.grown)
+            )
 
 
 def remember(mapping: dict[K, V], key: K, value: V, *, limit: int) -> None:

@@ -11,7 +11,7 @@ import time
 from collections.abc import Callable
 from http import HTTPStatus
 
-from ocattach.errors import ConnectionLostError
+from ocattach.errors import LINK_ERROR, ConnectionLostError
 from ocattach.tunnel.blocking import in_thread
 from ocattach.tunnel.event_stream import EventStream, Keeper, chunk
 from ocattach.tunnel.splice import End
@@ -38,7 +38,7 @@ UNANSWERED = "The connection was lost before OpenCode answered. It may have rece
 
 def refusal(status: HTTPStatus, reason: str) -> bytes:
     """An HTTP answer that gives the reason as OpenCode's own errors do: a name, and data with a message."""
-    body = json.dumps({"name": "LinkError", "data": {"message": reason}}).encode()
+    body = json.dumps({"name": LINK_ERROR, "data": {"message": reason}}).encode()
     head = (
         f"HTTP/1.1 {status.value} {status.phrase}\r\nContent-Type: application/json\r\n"
         f"Content-Length: {len(body)}\r\nConnection: close\r\n\r\n"
@@ -146,10 +146,11 @@ class Client(End):
         if self._is_kept and self._stream is not None and self._keeper is not None:
             super().write(chunk(self._keeper.tell(self._stream.request, message)))
 
-    async def go_on(self) -> None:
+    async def go_on(self, greeting: str = "") -> None:
         """Go on with the stream over the connection that there is now, and tell the client what it has missed.
 
-        Raises ConnectionLostError when that is lost before all is told; there may be another.
+        Its user is shown the greeting first.
+        Raises ConnectionLostError when that connection is lost before all is told; there may be another.
         """
         stream, keeper = self._stream, self._keeper
         if stream is None or keeper is None:
@@ -168,10 +169,11 @@ class Client(End):
             self._part()
         # What comes from now on waits: it may tell of what happened after that which was missed.
         missed = await in_thread(lambda: keeper.mend(stream.request, silent)) if stream.answers else ()
+        greeted = keeper.tell(stream.request, greeting) if greeting else b""
         if self.other is None:
             raise ConnectionLostError("The stream of events was not answered, or lost again.")
         self._interrupted = False
-        super().write(chunk(b"".join(missed)) + self._waiting)
+        super().write(chunk(greeted + b"".join(missed)) + self._waiting)
         self._waiting.clear()
         self.other.begin()
 

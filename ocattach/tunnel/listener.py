@@ -222,25 +222,24 @@ class Listener:
         told = asyncio.get_running_loop().call_later(TELL_SECONDS, self._tell_of_loss, client)
         self._kept.add(client)
         try:
-            await self._connect_again(client)
+            await self._connect_again(client, told)
         finally:
             self._kept.discard(client)
             told.cancel()
-        if told.when() <= asyncio.get_running_loop().time():
-            client.tell("The connection is back")
 
     def _tell_of_loss(self, client: Client) -> None:
         if self._refusing is None:  # otherwise that is what matters
             client.tell(f"The connection was lost; what you send waits until it is back. {self.lost or ''}")
 
-    async def _connect_again(self, client: Client) -> None:
+    async def _connect_again(self, client: Client, told: asyncio.TimerHandle) -> None:
         pause = PAUSE_SECONDS
+        loop = asyncio.get_running_loop()
         while True:
             try:
                 async with asyncio.timeout(self._limits.held_seconds):
                     await self._connect(client)
                 self._spliced.add(client)
-                await client.go_on()
+                await client.go_on("The connection is back" if told.when() <= loop.time() else "")
             except (OcattachError, OSError) as error:
                 log.debug("A stream of events cannot go on yet: %s", error)
                 self._spliced.discard(client)

@@ -149,5 +149,5 @@ def test_what_could_not_be_read_is_said_with_the_command_that_shows_it(world: Wo
     with line.gap():
         world.say("said in the gap")
 
-    screen = line.tui.wait_for("Quit and run: ocattach frontend")
-    assert f"-s {world.session}" in screen
+    screen = line.tui.wait_for(f"ocattach frontend -s {world.session}")
+    assert "Quit and run:" in screen

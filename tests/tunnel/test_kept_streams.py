@@ -131,7 +131,7 @@ def test_who_holds_a_kept_stream_is_told_when_it_takes_long_and_when_it_is_over(
     assert servers.receive(client, len(needed)) == needed
     tunnel.lead_to(make_route(), port)
 
-    back = chunk(MISSED) + LIVE + chunk(b"data: The connection is back\n\n")
+    back = chunk(b"data: The connection is back\n\n" + MISSED) + LIVE
     assert servers.receive(client, len(back)) == back
 
 
