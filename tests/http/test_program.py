@@ -5,18 +5,22 @@ import http.client
 import json
 import subprocess
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
+import psutil
 import pytest
 
 from tests.environments import Environment
 from tests.environments.http import PASSWORD_VARIABLE
 from tests.main_job.conftest import new_laptop
 from tests.main_job.laptop import Laptop
+from tests.main_job.test_restoring import status as link_status
 from tests.main_job.test_terminal import READY, TUI_SECONDS, leave, terminal
-from tests.rigs.http_gateway import KEY
+from tests.rigs.http_gateway import KEY, Authority, Gateway
 from tests.rigs.processes import ArgumentRecorder
 from tests.rigs.waiting import wait_until
+from tests.tunnel.servers import free_port
 
 by_url = pytest.mark.parametrize("shared_environment", ["http", "https"], indirect=True)
 plain = pytest.mark.parametrize("shared_environment", ["http"], indirect=True)
@@ -167,6 +171,26 @@ def test_headers_take_a_link_whose_port_has_a_password_of_its_own(
     assert laptop.connect().document["url"] == daemon.document["url"]
     assert laptop.run("--disconnect", "frontend").exit_code == 0
     wait_until(lambda: not laptop.links(), "the link to end")
+
+
+@behind_a_key
+def test_requests_while_the_gateway_is_away_are_answered_once_it_is_back(
+    environment: Environment, laptop: Laptop, authority: Authority, tmp_path: Path
+) -> None:
+    (process,) = environment.processes()
+    listening = [found for found in process.net_connections() if found.status == psutil.CONN_LISTEN]
+    port = listening[0].laddr.port
+    with Gateway(tmp_path, port, port=free_port(), authority=authority, wants_key=True) as gateway:
+        laptop.save("frontend", url=gateway.url, ca_file=str(authority.file))
+        daemon = laptop.connect()
+        assert daemon.request("GET", "/global/health")[0] == http.client.OK
+        gateway.close()
+        with ThreadPoolExecutor() as pool:
+            asked = pool.submit(daemon.request, "GET", "/global/health")
+            wait_until(lambda: link_status(laptop)["held"], "the request to be held")
+            gateway.start()
+
+            assert asked.result(30)[0] == http.client.OK
 
 
 @behind_a_key

@@ -99,8 +99,7 @@ class Gateway:
         certificate = authority.certificate("gateway")
         self.url = f"https://127.0.0.1:{port}{BASE_PATH}"
         self._directory = directory
-        config = directory / "nginx.conf"
-        config.write_text(
+        (directory / "nginx.conf").write_text(
             CONFIG.format(
                 directory=directory,
                 port=port,
@@ -111,8 +110,13 @@ class Gateway:
                 demand=DEMAND if wants_key else "",
             )
         )
+        self.start()
+
+    def start(self) -> None:
+        """Start it, for the first time or after `close`."""
+        config, errors = self._directory / "nginx.conf", self._directory / "error.log"
         self._process = subprocess.Popen(
-            [NGINX, "-p", directory, "-c", config, "-e", directory / "error.log"],
+            [NGINX, "-p", self._directory, "-c", config, "-e", errors],
             stdin=subprocess.DEVNULL,
             stdout=subprocess.DEVNULL,
             stderr=subprocess.DEVNULL,
