@@ -1,0 +1,85 @@
+"""The wheel, as `uv tool install` and `pipx install` make a program of it, on every Python that is here."""
+
+import importlib.util
+import json
+import os
+import shutil
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+import ocattach
+from tests.rigs.availability import Unavailable, require
+from tests.rigs.local import LocalMachine
+
+SUPPORTED = ("3.11", "3.12", "3.13", "3.14")
+Install = Callable[[Path, Path, str], Path]
+
+
+def interpreters() -> list[str]:
+    """The supported Pythons of this machine: this one, those on PATH, and pyenv's."""
+    root = Path(os.environ.get("PYENV_ROOT", Path.home() / ".pyenv"))
+    found = {}
+    for version in SUPPORTED:
+        installed = sorted(root.glob(f"versions/{version}.*/bin/python{version}"))
+        program = str(installed[-1]) if installed else shutil.which(f"python{version}")
+        if program:
+            found[version] = program
+    found[f"{sys.version_info.major}.{sys.version_info.minor}"] = sys.executable
+    return [found[version] for version in SUPPORTED if version in found]
+
+
+def with_uv(wheel: Path, folder: Path, python: str) -> Path:
+    """The program as uv has installed it."""
+    variables = {"UV_TOOL_DIR": str(folder / "tools"), "UV_TOOL_BIN_DIR": str(folder / "bin")}
+    uv = [sys.executable, "-m", "uv", "tool", "install", "--no-python-downloads", "--python", python]
+    subprocess.run([*uv, str(wheel)], env={**os.environ, **variables}, check=True, capture_output=True)
+    return folder / "bin" / "ocattach"
+
+
+def with_pipx(wheel: Path, folder: Path, python: str) -> Path:
+    """The program as pipx has installed it."""
+    variables = {"PIPX_HOME": str(folder / "home"), "PIPX_BIN_DIR": str(folder / "bin")}
+    pipx = [sys.executable, "-m", "pipx", "install", "--python", python]
+    subprocess.run([*pipx, str(wheel)], env={**os.environ, **variables}, check=True, capture_output=True)
+    return folder / "bin" / "ocattach"
+
+
+CASES = [*((with_uv, python) for python in interpreters()), (with_pipx, sys.executable)]
+
+
+@pytest.fixture(autouse=True)
+def _installers() -> None:
+    with require("installers"):
+        missing = [name for name in ("uv", "pipx") if importlib.util.find_spec(name) is None]
+        if missing:
+            raise Unavailable(f"not installed: {', '.join(missing)}")
+
+
+@pytest.mark.parametrize(
+    ("install", "python"), CASES, ids=[f"{install.__name__}-{Path(python).name}" for install, python in CASES]
+)
+def test_the_installed_program_works_for_a_user_who_has_nothing_else_of_ours(
+    wheel: Path, tmp_path: Path, local: LocalMachine, install: Install, python: str
+) -> None:
+    program = install(wheel, tmp_path, python)
+
+    def prints(*arguments: str) -> str:
+        return subprocess.run(
+            [program, *arguments],
+            env=local.environment,
+            cwd=local.workdir,
+            check=True,
+            capture_output=True,
+            text=True,
+        ).stdout
+
+    assert prints("--version") == f"ocattach {ocattach.__version__}\n"
+    prints("--save", "here", "local://", "--workdir", str(local.workdir))
+    assert [saved["name"] for saved in json.loads(prints("--list", "-o", "json"))["connections"]] == ["here"]
+    attached = json.loads(prints("here", "--print-url", "-o", "json"))
+    assert attached["daemon"]["started"]
+    assert json.loads(prints("--stop", "here", "-o", "json"))["stopped"] == attached["daemon"]["pid"]
