@@ -5,14 +5,10 @@ import time
 from typing import TYPE_CHECKING, Any
 
 from ocattach.config.spec import ConnectionSpec
-from ocattach.errors import (
-    ConnectionLostError,
-    OcattachError,
-    TimedOutError,
-    UnreachableError,
-)
+from ocattach.errors import ConnectionLostError, OcattachError, TimedOutError, UnreachableError
 from ocattach.link.answers import connected, connection_answer, daemon_answer
 from ocattach.link.history import History
+from ocattach.link.requests import open_client
 from ocattach.link.restorer import QUIET_SECONDS, Restorer, Unattended
 from ocattach.link.starts import Client, Starts
 from ocattach.link.turn import Turn
@@ -171,9 +167,12 @@ class Environment:
                 handler, client, start=start, environment_stood=stood
             )
             self._daemon = daemon
-            self._tunnel = handler.connect(daemon.port, tunnel=tunnel or self.open_port(spec))
+            port = tunnel or self.open_port(spec)
+            port.hold()
+            self._tunnel = handler.connect(daemon.port, tunnel=port)
             self._directories.clear()
             self.make_ready(handler, spec, timeout=timeout)
+            port.release()
         except BaseException:
             if tunnel is None:
                 self.drop()
@@ -244,7 +243,7 @@ class Environment:
         daemon, tunnel = self._daemon, self._tunnel
         if daemon is None or tunnel is None:
             raise ConnectionLostError("There is no connection to the daemon")
-        return DaemonClient(tunnel.url, username=daemon.username, password=daemon.password, timeout=timeout)
+        return open_client(tunnel, daemon, timeout)
 
     def attached(self, spec: ConnectionSpec, *, started: bool) -> Attached:
         """What the foreground needs to use the daemon."""

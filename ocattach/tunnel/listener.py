@@ -5,13 +5,13 @@ Without a route clients are held unread: what they sent cannot arrive twice, and
 
 import asyncio
 import contextlib
-import errno
 import logging
 import socket
 import time
-from dataclasses import dataclass
+from collections.abc import Coroutine
 from functools import partial
 from http import HTTPStatus
+from typing import Any
 
 from ocattach.errors import ConnectionLostError, OcattachError, PortClosedError, TimedOutError
 from ocattach.tunnel.client import Client
@@ -19,6 +19,7 @@ from ocattach.tunnel.event_stream import Keeper
 from ocattach.tunnel.limits import Events, Limits
 from ocattach.tunnel.route import Route, close_route
 from ocattach.tunnel.splice import End
+from ocattach.tunnel.target import Target, is_gone
 
 BACKLOG = 256
 PAUSE_SECONDS = 0.5
@@ -32,20 +33,7 @@ TELL_SECONDS = 3.0
 RECEIVE_BUFFER = 128 * 1024
 """Bytes that the kernel is asked to keep of a client that is not read; it doubles them (socket(7))."""
 
-GONE = {errno.EHOSTUNREACH, errno.ENETUNREACH, errno.EHOSTDOWN, errno.ENETDOWN}
-
 log = logging.getLogger(__name__)
-
-
-@dataclass(slots=True)
-class Target:
-    """What the local port leads to."""
-
-    route: Route
-    port: int
-    host: str
-    has_answered: bool = False
-    """Whether something was reached there: what fails to be after that is gone, and may come back."""
 
 
 class Listener:
@@ -68,12 +56,13 @@ class Listener:
         self._events = events
         self._keeper = keeper
         self._refusing: str | None = None
+        self._is_holding = False
         self._server: asyncio.Server | None = None
         self._clients: dict[End, asyncio.Task[None]] = {}
         self._spliced: set[Client] = set()
         self._kept: set[Client] = set()
         self._switches: set[asyncio.Task[None]] = set()
-        self._closings: set[asyncio.Task[None]] = set()
+        self._background: set[asyncio.Task[object]] = set()
         self._changed = asyncio.Event()
         self._closed = False
         self._vacant = asyncio.Event()
@@ -97,11 +86,26 @@ class Listener:
         port: int = listening.getsockname()[1]
         return port
 
-    async def lead_to(self, target: Target, *, within: float) -> None:
-        """Start the target's route and use it from now on; what went over the former one is lost.
+    def admit(self, connection: socket.socket) -> None:
+        """Serve a connection of this program's own: it is never held, and no stream of it is kept."""
+        loop = asyncio.get_running_loop()
+        admit = partial(self._admit, is_own=True)
+        self._run(
+            loop.connect_accepted_socket(lambda: Client(admit, self._dismiss, self._keep, None), connection)
+        )
 
-        When the route does not start, it is closed and everything stays as it was.
-        """
+    def hold(self) -> None:
+        """Hold clients from now on although there may be a route: what it leads to is not ready yet."""
+        self._is_holding = True
+
+    def release(self) -> None:
+        """Let the clients that are held have the route."""
+        self._is_holding = False
+        self.released = self.held
+        self._changed.set()
+
+    async def lead_to(self, target: Target, *, within: float) -> None:
+        """Start the target's route and use it from now on; one that does not start is closed and changes nothing."""
         switch = asyncio.get_running_loop().create_task(self._switch(target, within))
         self._switches.add(switch)
         try:
@@ -138,7 +142,7 @@ class Listener:
             await self._vacant.wait()
         if target is not None:
             self._close_route(target.route)
-        if ending := self._switches | self._closings | set(serving):
+        if ending := self._switches | self._background | set(serving):
             await asyncio.wait(ending)
 
     def check(self) -> None:
@@ -171,15 +175,18 @@ class Listener:
         self._close_route(target.route)
 
     def _close_route(self, route: Route) -> None:
-        closing = asyncio.get_running_loop().create_task(close_route(route))
-        self._closings.add(closing)
-        closing.add_done_callback(self._closings.discard)
+        self._run(close_route(route))
 
-    def _admit(self, client: Client) -> None:
+    def _run(self, what: Coroutine[Any, Any, object]) -> None:
+        running = asyncio.get_running_loop().create_task(what)
+        self._background.add(running)
+        running.add_done_callback(self._background.discard)
+
+    def _admit(self, client: Client, *, is_own: bool = False) -> None:
         if self._closed:  # it was accepted just before the port was closed
             client.reset()
             return
-        self._clients[client] = asyncio.get_running_loop().create_task(self._serve(client))
+        self._clients[client] = asyncio.get_running_loop().create_task(self._serve(client, is_own=is_own))
 
     def _keep(self, client: Client) -> None:
         if self._closed:
@@ -197,11 +204,11 @@ class Listener:
         if not self._clients:
             self._vacant.set()
 
-    async def _serve(self, client: Client) -> None:
+    async def _serve(self, client: Client, *, is_own: bool) -> None:
         seconds = self._limits.held_seconds
         try:
             async with asyncio.timeout(seconds):
-                await self._connect(client)
+                await self._connect(client, is_own=is_own)
         except TimeoutError:
             reason = self.lost or "it did not answer"
             client.refuse(
@@ -237,7 +244,7 @@ class Listener:
         while True:
             try:
                 async with asyncio.timeout(self._limits.held_seconds):
-                    await self._connect(client)
+                    await self._connect(client, is_own=False)
                 self._spliced.add(client)
                 await client.go_on("The connection is back" if told.when() <= loop.time() else "")
             except (OcattachError, OSError) as error:
@@ -250,9 +257,9 @@ class Listener:
                 await asyncio.wait_for(self._changed.wait(), pause)
             pause = min(2 * pause, LONGEST_PAUSE_SECONDS)
 
-    async def _connect(self, client: Client) -> None:
+    async def _connect(self, client: Client, *, is_own: bool) -> None:
         while True:
-            target = await self._await_target()
+            target = self._target_now(is_own=is_own) or await self._await_target()
             try:
                 await target.route.dial(client, target.host, target.port)
             except (OcattachError, OSError) as error:
@@ -269,8 +276,15 @@ class Listener:
                 target.has_answered = True
                 return
 
+    def _target_now(self, *, is_own: bool = False) -> Target | None:
+        target = self.target
+        is_there = target is not None and not target.route.lost.done()
+        if is_own and not is_there:
+            raise ConnectionLostError(self.lost or "there is no route")
+        return target if is_there and (is_own or not self._is_holding) else None
+
     async def _await_target(self) -> Target:
-        while (target := self.target) is None or target.route.lost.done():
+        while (target := self._target_now()) is None:
             if self._refusing is not None:
                 raise ConnectionLostError(self._refusing)
             if self.held >= self._limits.held_clients:
@@ -283,10 +297,3 @@ class Listener:
             finally:
                 self.held -= 1
         return target
-
-
-def is_gone(error: OcattachError | OSError) -> bool:
-    """Whether a failure to connect means that what was there is there no more."""
-    if isinstance(error, OSError):
-        return isinstance(error, ConnectionRefusedError | TimeoutError) or error.errno in GONE
-    return isinstance(error, PortClosedError | ConnectionLostError)

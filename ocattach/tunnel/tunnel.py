@@ -3,6 +3,7 @@
 import asyncio
 import concurrent.futures
 import contextlib
+import socket
 import threading
 import time
 from collections.abc import Callable
@@ -12,8 +13,9 @@ from typing import Self
 from ocattach.errors import ConnectionLostError
 from ocattach.tunnel.event_stream import Keeper
 from ocattach.tunnel.limits import Events, Limits
-from ocattach.tunnel.listener import Listener, Target
+from ocattach.tunnel.listener import Listener
 from ocattach.tunnel.route import Route
+from ocattach.tunnel.target import Target
 
 
 class Tunnel:
@@ -126,6 +128,26 @@ class Tunnel:
     def refuse(self, reason: str) -> None:
         """Refuse clients at once, for this reason, until there is another route."""
         self._tell(self._listener.refuse, reason)
+
+    def hold(self) -> None:
+        """Hold clients until `release`, whether there is a route or not: a daemon that starts loses requests."""
+        self._tell(self._listener.hold)
+
+    def release(self) -> None:
+        """Let the clients that are held have the route."""
+        self._tell(self._listener.release)
+
+    def connect(self) -> socket.socket:
+        """A connection of this program's own to where the tunnel leads; it is refused instead of held.
+
+        Raises ConnectionRefusedError when the tunnel is closed.
+        """
+        if self._closed:
+            raise ConnectionRefusedError("the tunnel is closed")
+        ours, theirs = socket.socketpair()
+        theirs.setblocking(False)
+        self._tell(self._listener.admit, theirs)
+        return ours
 
     def _tell(self, what: Callable[..., object], *arguments: object) -> None:
         with contextlib.suppress(RuntimeError):  # the loop has ended already

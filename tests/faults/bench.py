@@ -124,6 +124,7 @@ class Bench:
         site.await_daemon()
         texts = site.settled_texts(site.past_the_link(), traffic.sessions, traffic.ledger)
         self.result.counts = traffic.ledger.counts(texts, self._ends_of_daemons)
+        self.result.remarks += traffic.ledger.losses(texts, self._ends_of_daemons)
         self.result.errors = traffic.ledger.failures()
 
     def _drop(self, traffic: Traffic) -> None:

@@ -112,6 +112,15 @@ class Ledger:
         """Those that were accepted and are not among the texts."""
         return [prompt for prompt in self.prompts if prompt.was_accepted and not texts[prompt.text]]
 
+    def losses(self, texts: Counter[str], ends_of_daemons: Iterable[float] = ()) -> list[str]:
+        """Each prompt that was lost, in words."""
+        ends = list(ends_of_daemons)
+        return [
+            described(prompt, ends)
+            for prompt in self.prompts
+            if verdict(prompt, texts[prompt.text], ends) == "lost"
+        ]
+
     def counts(self, texts: Counter[str], ends_of_daemons: Iterable[float] = ()) -> Counts:
         """What became of all, by the texts that the daemon has."""
         ends = list(ends_of_daemons)
@@ -121,6 +130,14 @@ class Ledger:
             setattr(counts, name, getattr(counts, name) + 1)
             counts.sent += 1
         return counts
+
+
+def described(prompt: Prompt, ends_of_daemons: Iterable[float]) -> str:
+    """What its sender knows of a prompt, and how far that is from the nearest death of a daemon."""
+    at = prompt.answered or prompt.sent
+    away = min((at - end for end in ends_of_daemons), key=abs, default=None)
+    told = prompt.failure or f"HTTP {prompt.status} after {at - prompt.sent:.2f} s"
+    return f"{prompt.text} lost: {told}" + ("" if away is None else f", {away:+.2f} s from a daemon's end")
 
 
 def verdict(prompt: Prompt, times: int, ends_of_daemons: Iterable[float]) -> str:

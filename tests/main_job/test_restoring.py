@@ -200,7 +200,7 @@ def test_disconnecting_does_not_wait_for_a_connection_to_come_back(
     assert laptop.run("--disconnect", "frontend").exit_code == 0
 
     waiting.join(30)
-    assert not laptop.links()
+    wait_until(lambda: not laptop.links(), "the link to end")
     assert answers
 
 
@@ -227,8 +227,9 @@ OTHER_VERSION = """\
 import os, sys
 from ocattach.link import messages
 messages.PROTOCOL = 99
-from ocattach.link.process import run
-sys.exit(run(sys.argv[1], os.environ))
+from ocattach.link import process
+process.LOOK_SECONDS = 60  # it ends when it has waited for so long for its first visitor
+sys.exit(process.run(sys.argv[1], os.environ))
 """
 
 

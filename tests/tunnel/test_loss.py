@@ -295,6 +295,41 @@ def test_a_tunnel_that_refuses_says_why_at_once_until_there_is_a_route(
     assert_echoes(connect(tunnel))
 
 
+def test_what_is_not_ready_is_reached_by_us_alone_until_the_others_are_released(
+    make_route: Callable[[], Route], echo_port: int, opened: ExitStack, connect: Connect
+) -> None:
+    tunnel = opened.enter_context(Tunnel(make_route(), echo_port))
+    tunnel.hold()
+    client = connect(tunnel)
+    client.sendall(b"waits")
+    wait_until(lambda: tunnel.held, "the client to be held")
+
+    with tunnel.connect() as ours:
+        assert_echoes(ours)
+    tunnel.lead_to(make_route(), echo_port)
+    with tunnel.connect() as ours:
+        assert_echoes(ours)
+    assert tunnel.held == 1
+    tunnel.release()
+
+    assert servers.receive(client, len(b"waits")) == b"waits"
+    assert tunnel.released == 1
+
+
+def test_we_are_refused_where_others_are_held(opened: ExitStack, echo_port: int) -> None:
+    tunnel = opened.enter_context(Tunnel(DirectRoute("127.0.0.1"), echo_port))
+    tunnel.give_up("It was cut.")
+    with tunnel.connect() as ours:
+        ours.sendall(REQUEST)
+        answer = servers.receive_all(ours)
+
+    assert answer.startswith(b"HTTP/1.1 503 ")
+    assert b"Not sent: It was cut." in answer
+    tunnel.close()
+    with pytest.raises(ConnectionRefusedError):
+        tunnel.connect()
+
+
 def test_an_ssh_way_that_ends_is_lost_at_once(echo_port: int, opened: ExitStack, connect: Connect) -> None:
     ended = threading.Event()
 
