@@ -29,6 +29,9 @@ DIAL_SECONDS = 15.0
 START_SECONDS = 60.0
 """How long everything else may take in such a try, the start of a daemon on a busy machine included."""
 
+ENOUGH = 0.75
+"""Of the time that somebody gives, what has to be left to connect a second time."""
+
 REUSE_SECONDS = 10.0
 """How long a daemon that was there may take to answer before everything is looked at anew, at its clients' cost."""
 
@@ -95,7 +98,7 @@ class Environment:
                     return attached
                 client.step("The connection was lost; connecting again")
             self._starts.forgive()
-            started = self.connect(spec, client, start=start, timeout=left)
+            started = self.connect_twice(spec, client, start=start, timeout=left)
             self._restorer.forget_error()
             return self.attached(spec, started=started)
 
@@ -136,6 +139,18 @@ class Environment:
             )
             if again or self._summary != before:
                 self.history.tell(f"The connection was lost and restored: {self._summary}{again}")
+
+    def connect_twice(self, spec: ConnectionSpec, client: Client, *, start: bool, timeout: float) -> bool:
+        """As `connect`, and once more where the way was lost at once; whether a daemon was started on it."""
+        began = time.monotonic()
+        try:
+            return self.connect(spec, client, start=start, timeout=timeout)
+        except ConnectionLostError as error:
+            left = timeout - (time.monotonic() - began)
+            if left < timeout * ENOUGH:
+                raise
+            client.step(f"Connecting again: {error}")
+            return self.connect(spec, client, start=start, timeout=left)
 
     def connect(
         self,
@@ -235,7 +250,12 @@ class Environment:
             self._version = client.await_version(timeout=timeout, has_hope=self.is_up)
             return
         directory = handler.workdir
-        self._version = client.await_ready(directory, timeout=timeout, has_hope=self.is_up)
+        try:
+            self._version = client.await_ready(directory, timeout=timeout, has_hope=self.is_up)
+        except TimedOutError as error:
+            if self._tunnel is None or self._tunnel.lost is None:
+                raise
+            raise ConnectionLostError(f"The connection was lost: {self._tunnel.lost}") from error
         self._directories[spec.workdir] = directory
 
     def open_client(self, *, timeout: float = TRY_SECONDS) -> DaemonClient:

@@ -1,7 +1,6 @@
 """Induces a fault again and again while clients are at work, and says what became of them."""
 
 import time
-from collections import Counter
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -43,7 +42,7 @@ class Result:
     """How often it did not become usable by itself."""
 
     counts: Counts = field(default_factory=Counts)
-    errors: Counter[str] = field(default_factory=Counter)
+    errors: dict[str, int] = field(default_factory=dict)
     """What senders were told, and how often."""
 
     leftovers: list[str] = field(default_factory=list)
@@ -125,7 +124,7 @@ class Bench:
         texts = site.settled_texts(site.past_the_link(), traffic.sessions, traffic.ledger)
         self.result.counts = traffic.ledger.counts(texts, self._ends_of_daemons)
         self.result.remarks += traffic.ledger.losses(texts, self._ends_of_daemons)
-        self.result.errors = traffic.ledger.failures()
+        self.result.errors = dict(traffic.ledger.failures())
 
     def _drop(self, traffic: Traffic) -> None:
         """Induce it once, and go on when prompts are accepted again and events read."""

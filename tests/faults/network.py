@@ -49,7 +49,7 @@ class PacketsDroppedForHalfAMinute(PacketsDropped):
     short, long = 0, 2
     seconds = 30
     cuts = True
-    settles = 150  # sshd learns that nobody is there when TCP next tries to reach us; it waits longer each time
+    settles = 150  # sshd learns that nobody is there when TCP next tries to reach us
 
 
 class PacketsDroppedForTwoMinutes(PacketsDroppedForHalfAMinute):

@@ -16,10 +16,10 @@ EXPECTED = {
     "floods": (6, "did not announce itself within 64 KiB"),
     "floods stderr": (6, "did not announce itself within 10 s"),
     "speaks another version": (6, "version '99' of the protocol"),
-    "ends in the middle of a frame": (8, "did not become ready"),
-    "stops in the middle of a frame": (8, "did not become ready"),
+    "ends in the middle of a frame": (6, "The connection was lost: "),
+    "stops in the middle of a frame": (6, "The connection was lost: "),
     "sends a frame too large": (6, "type DATA with 4294967295 bytes"),
-    "reads nothing": (8, "did not become ready"),
+    "reads nothing": (6, "The connection was lost: "),
     "drives the terminal": (6, "ended before it was ready"),
 }
 

@@ -1,6 +1,7 @@
 """A connection that is lost comes back by itself, on the same URL; faults of every kind are in tests/faults."""
 
 import http.client
+import socket
 import subprocess
 import sys
 import threading
@@ -228,7 +229,7 @@ import os, sys
 from ocattach.link import messages
 messages.PROTOCOL = 99
 from ocattach.link import process
-process.LOOK_SECONDS = 60  # it ends when it has waited for so long for its first visitor
+process.REQUEST_SECONDS = 60
 sys.exit(process.run(sys.argv[1], os.environ))
 """
 
@@ -247,12 +248,14 @@ def test_a_link_of_another_version_is_replaced_and_until_then_left_alone(
     ) as other:
         assert other.stdout
         assert other.stdout.readline() == "ready\n"
-        looked = status(laptop)
-        alive = other.poll()
+        with socket.socket(socket.AF_UNIX) as visitor:  # a link without an environment lives by its visitors
+            visitor.connect(str(laptop.runtime / f"{key}.sock"))
+            looked = status(laptop)
+            alive = other.poll()
 
-        daemon = laptop.connect()
+            daemon = laptop.connect()
 
-        assert other.wait(10) == 0
+            assert other.wait(10) == 0
     assert looked is None
     assert alive is None
     assert daemon.request("GET", HEALTH)[0] == http.client.OK

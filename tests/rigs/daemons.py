@@ -59,7 +59,11 @@ class Daemon:
 
     def freeze(self) -> None:
         """Let it hold its connections and answer nothing more."""
-        self._process().suspend()
+        process = self._process()
+        process.suspend()
+        wait_until(
+            lambda: is_stopped(process), "every thread to stop"
+        )  # one that is at work stops some time later
 
     def thaw(self) -> None:
         """Let it go on."""
@@ -98,3 +102,12 @@ class Daemon:
 def entering(machine: Confined) -> list[str]:
     """The beginning of a command that runs within a machine."""
     return ["nsenter", "-t", str(machine.pid), "-m", "-p", "-n", "-u", "--wd=/", "--"]
+
+
+def is_stopped(process: psutil.Process) -> bool:
+    """Whether no thread of a process can do anything (proc(5), the state in stat)."""
+    states = [
+        stat.read_text().rpartition(")")[2].split()[0]
+        for stat in Path(f"/proc/{process.pid}/task").glob("*/stat")
+    ]
+    return set(states) == {"T"}
