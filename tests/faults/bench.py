@@ -148,6 +148,8 @@ class Bench:
             if fault.cuts:
                 noticed = traffic.await_end(started, fault.seconds + NOTICED_SECONDS)
                 result.noticed.append(noticed - started)
+                if fault.ends_daemon:  # a pod is told to end, and has its time for it
+                    self._ends_of_daemons.append(noticed)
             accepted = traffic.await_flow(max(noticed, returned), USABLE_SECONDS)
             result.usable.append(accepted - returned)
         except TimeoutError as error:
