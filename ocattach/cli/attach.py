@@ -24,6 +24,9 @@ from ocattach.link.files import link_files
 from ocattach.opencode.launch import tui_environ, unresolved
 from ocattach.opencode.versions import Tui, check_tui, shortcomings, tui_argv
 
+ANSWER_SECONDS = 10.0
+"""How long a daemon that is ready may take to answer: a small machine is busy with its start for a while."""
+
 
 def attach(options: Options) -> None:
     """Connect to NAME or URI and open the TUI, or print the URL."""
@@ -90,7 +93,8 @@ def open_tui(client: TuiProgram, options: Options, attachment: Attachment) -> No
         from ocattach.opencode.endpoint import Endpoint  # noqa: PLC0415
 
         place = Endpoint(attachment.url, ca_file=attachment.ca_file)
-        daemon = DaemonClient(place, username=username, password=attachment.password)
+        password, seconds = attachment.password, ANSWER_SECONDS
+        daemon = DaemonClient(place, username=username, password=password, timeout=seconds)
         return daemon.request("GET", path).content_type
 
     check_tui(client.version, attachment.version, tui, username=username, content_type=content_type)

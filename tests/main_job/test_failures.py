@@ -13,7 +13,7 @@ from tests.rigs.waiting import wait_until
 on_docker = pytest.mark.parametrize("environment", ["docker"], indirect=True)
 on_ssh = pytest.mark.parametrize("environment", ["ssh"], indirect=True)
 on_local = pytest.mark.parametrize("environment", ["local"], indirect=True)
-SOON = 3
+SOON = 20
 """Seconds, for what can be known at once."""
 
 
