@@ -1,0 +1,130 @@
+"""Keys as they are pressed at a terminal, one at a time and without Enter."""
+
+import codecs
+import os
+import select
+import signal
+import sys
+import termios
+import threading
+import time
+import tty
+from types import FrameType, TracebackType
+from typing import Any, Self
+
+ESCAPE_SECONDS = 0.05
+"""How long the rest of a key's sequence may take; an Esc that nothing follows is the key of that name."""
+
+CONTROLS = {"\r": "enter", "\n": "enter", "\t": "tab", "\x7f": "backspace", "\x08": "backspace"}
+
+SEQUENCES = {
+    "A": "up", "B": "down", "C": "right", "D": "left", "H": "home", "F": "end",
+    "1~": "home", "3~": "delete", "4~": "end", "5~": "page-up", "6~": "page-down", "7~": "home", "8~": "end",
+}  # fmt: skip
+"""What follows `ESC [` or `ESC O`, of xterm, the Linux console, tmux and rxvt."""
+
+ENDING_SIGNALS = (signal.SIGTERM, signal.SIGHUP)
+
+
+class Keyboard:
+    """A terminal whose keys come at once and are not echoed, from `with` to its end.
+
+    The terminal is then as it was before, also after an error, Ctrl-C, or a signal that ends the process. Ctrl-C
+    raises KeyboardInterrupt as always; Ctrl-Z does nothing, since a shell would be left with such a terminal.
+    """
+
+    def __init__(self, descriptor: int | None = None) -> None:
+        self._descriptor = sys.stdin.fileno() if descriptor is None else descriptor
+        self._decoder = codecs.getincrementaldecoder("utf-8")(errors="replace")
+        self._typed = ""
+        """What has been read and not been given to anybody yet."""
+
+        self._before: list[Any] = []
+        self._handlers: dict[signal.Signals, Any] = {}
+
+    def __enter__(self) -> Self:
+        self._before = termios.tcgetattr(self._descriptor)
+        if threading.current_thread() is threading.main_thread():
+            self._handlers = {number: signal.signal(number, end_process) for number in ENDING_SIGNALS}
+        try:
+            tty.setcbreak(self._descriptor, termios.TCSADRAIN)
+            mode = termios.tcgetattr(self._descriptor)
+            mode[tty.CC][termios.VSUSP] = b"\0"
+            termios.tcsetattr(self._descriptor, termios.TCSADRAIN, mode)
+        except BaseException:
+            self._restore()
+            raise
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._restore()
+
+    def _restore(self) -> None:
+        try:
+            termios.tcsetattr(self._descriptor, termios.TCSADRAIN, self._before)
+        except termios.error:  # the terminal itself is gone
+            pass
+        finally:
+            for number, handler in self._handlers.items():
+                signal.signal(number, handler)
+
+    def read_key(self, timeout: float | None = None) -> str | None:
+        """The next key; None when none was pressed within `timeout` seconds.
+
+        A character is itself. Any other key is a word: enter, escape, backspace, tab, delete, up, down, left, right,
+        home, end, page-up, page-down, and with Ctrl such as ctrl-u. Keys that have no name here are passed over.
+        Raises EOFError when the terminal is gone.
+        """
+        deadline = None if timeout is None else time.monotonic() + timeout
+        while True:
+            while not self._typed:
+                if not self._read(None if deadline is None else deadline - time.monotonic()):
+                    return None
+            if (key := self._next_key()) is not None:
+                return key
+
+    def _next_key(self) -> str | None:
+        """The first key of what was typed; None where it has no name."""
+        first, self._typed = self._typed[0], self._typed[1:]
+        if first == "\x1b":
+            return self._after_escape()
+        if first in CONTROLS:
+            return CONTROLS[first]
+        if first < " ":
+            return f"ctrl-{chr(ord(first) + 96)}" if "\x01" <= first <= "\x1a" else None
+        return first if first.isprintable() else None
+
+    def _after_escape(self) -> str | None:
+        if not (self._typed or self._read(ESCAPE_SECONDS)) or self._typed[0] not in "[O":
+            return "escape"
+        end = 1
+        while True:
+            if end == len(self._typed) and not self._read(ESCAPE_SECONDS):
+                break
+            if "\x40" <= self._typed[end] <= "\x7e":  # the final byte of a control sequence (ECMA-48, 5.4)
+                end += 1
+                break
+            end += 1
+        sequence, self._typed = self._typed[1:end], self._typed[end:]
+        return SEQUENCES.get(sequence)
+
+    def _read(self, timeout: float | None) -> bool:
+        """Wait for what is typed next; False when nothing came in time."""
+        waited = None if timeout is None else max(0.0, timeout)
+        if not select.select([self._descriptor], [], [], waited)[0]:
+            return False
+        try:
+            data = os.read(self._descriptor, 1024)
+        except OSError as error:  # EIO: whoever held the other side of the terminal has closed it
+            raise EOFError from error
+        if not data:
+            raise EOFError
+        self._typed += self._decoder.decode(data)
+        return True
+
+
+def end_process(number: int, _frame: FrameType | None) -> None:
+    """End by way of every `with`: what the default of such a signal does leaves the terminal as it is."""
+    raise SystemExit(128 + number)
