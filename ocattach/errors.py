@@ -175,6 +175,13 @@ class TimedOutError(OcattachError):
     exit_code = 8
 
 
+class InterruptedByUserError(OcattachError):
+    """The user has broken it off."""
+
+    code = "interrupted"
+    exit_code = 130
+
+
 class ShellNotFoundError(OcattachError):
     """The environment has no `sh`, through which everything there is done."""
 

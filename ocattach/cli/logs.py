@@ -8,6 +8,7 @@ from typing import IO
 
 import click
 
+from ocattach.cli.command import Command
 from ocattach.cli.terminal import say
 from ocattach.config.resolver import resolve
 from ocattach.errors import OcattachError
@@ -18,7 +19,17 @@ from ocattach.printable import printable
 LOOK_SECONDS = 0.25
 
 
-@click.command(help="Show what the link of NAME did: connected, lost (why), held, restored.")
+EXAMPLES = """
+ocattach logs frontend     what its link did, and when
+ocattach logs frontend -f  the same, and what comes
+"""
+
+
+@click.command(
+    cls=Command,
+    help="Show what the link of NAME did: connected, lost (why), held, restored.",
+    examples=EXAMPLES,
+)
 @click.argument("name", metavar="NAME|URI")
 @click.option("-f", "--follow", is_flag=True, help="Go on showing what comes.")
 def logs(name: str, *, follow: bool) -> None:

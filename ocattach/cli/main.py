@@ -2,8 +2,10 @@
 
 import json
 import os
+import re
 import sys
 from collections.abc import Callable, Sequence
+from functools import partial
 from importlib import import_module
 from types import TracebackType
 from typing import Any, NoReturn
@@ -11,20 +13,21 @@ from typing import Any, NoReturn
 import click
 
 from ocattach import __version__
+from ocattach.cli.command import Command, output_option
 from ocattach.cli.options import Options
 from ocattach.cli.terminal import Person
-from ocattach.errors import OcattachError, UsageError
+from ocattach.errors import InterruptedByUserError, OcattachError, UsageError
 
 SCHEMA = 1
 """Version of every JSON shape we print."""
 
-EXAMPLES = """\b
-Examples:
-  ocattach --save frontend docker://frontend-app --workdir /app
-  ocattach frontend                    connect: starts the daemon if needed, opens the TUI
-  ocattach ssh://staging:/var/www/app  connect without saving
-  ocattach frontend --print-url        for OpenCode Desktop, an SDK or curl
-  ocattach --list                      saved by you, and defined by the project
+EXAMPLES = """
+ocattach --save frontend docker://frontend-app --workdir /app
+ocattach frontend                    connect: starts the daemon if needed, opens the TUI
+ocattach                             choose among all connections
+ocattach ssh://staging:/var/www/app  connect without saving
+ocattach frontend --print-url        for OpenCode Desktop, an SDK or curl
+ocattach --list                      saved by you, and defined by the project
 """
 
 SECTIONS = {
@@ -34,13 +37,17 @@ SECTIONS = {
     "Output": ("output", "verbose", "quiet", "version"),
 }
 
-
 COMMANDS = {"logs": "Show what the link of NAME did, and when."}
-"""Commands besides the main one: each is the function of its name in the module of its name."""
+"""Commands besides the main one, each the function of its name in the module of its name; a group is one too."""
 
 
-class MainCommand(click.Command):
+class MainCommand(Command):
     """The main command; its help shows the options in groups, and the other commands."""
+
+    def format_usage(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        """Write the two forms of a command line."""
+        super().format_usage(ctx, formatter)
+        formatter.write_usage("ocattach", "COMMAND ...", prefix="       ")
 
     def format_options(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
         """Write the options, each under what it is for."""
@@ -49,14 +56,14 @@ class MainCommand(click.Command):
             rows = [record for name in names if (record := records.get(name))]
             with formatter.section(title):
                 formatter.write_dl(rows)
-        with formatter.section("Commands"):
+        with formatter.section("Commands (ocattach COMMAND --help)"):
             formatter.write_dl(list(COMMANDS.items()))
 
 
 @click.command(
     cls=MainCommand,
-    help=f"Open the OpenCode TUI on the daemon in a container, on a host or in a pod.\n\n{EXAMPLES}",
-    context_settings={"help_option_names": ["-h", "--help"]},
+    help="Open the OpenCode TUI on the daemon in a container, on a host or in a pod.",
+    examples=EXAMPLES,
     options_metavar="[OPTIONS]",
 )
 @click.argument("target", required=False, metavar="NAME|URI [-- TUI-ARGS...]")
@@ -84,9 +91,7 @@ class MainCommand(click.Command):
 @click.option("--namespace", metavar="NAME", help="k8s: namespace.")
 @click.option("--context", metavar="NAME", help="k8s: context of the kubeconfig.")
 @click.option("--container", metavar="NAME", help="k8s: container of the pod.")
-@click.option(
-    "-o", "--output", type=click.Choice(["table", "json"]), default="table", help="How to print data."
-)
+@output_option
 @click.option("-v", "--verbose", is_flag=True, help="Say more.")
 @click.option("-q", "--quiet", is_flag=True, help="Say only what goes wrong.")
 @click.version_option(__version__, message="%(prog)s %(version)s")
@@ -113,6 +118,10 @@ def action(options: Options, ctx: click.Context) -> Callable[[Options], None]:
         chosen: Callable[[Options], None] = getattr(connections, asked[0])
         return chosen
     if options.target is None:
+        if options.output == "json":
+            raise UsageError(
+                "Which connection? NAME or URI is missing", hint="All are listed by: ocattach --list"
+            )
         click.echo(ctx.get_help(), err=True)
         raise SystemExit(UsageError.exit_code)
     from ocattach.cli.attach import attach  # noqa: PLC0415
@@ -127,20 +136,31 @@ def print_json(document: dict[str, Any]) -> None:
 
 def fail(error: OcattachError, arguments: Sequence[str]) -> NoReturn:
     """Report an error as asked for, and exit with its code."""
+    show(error, arguments)
+    raise SystemExit(error.exit_code)
+
+
+def show(error: OcattachError, arguments: Sequence[str]) -> None:
+    """Report an error to people or to a script."""
     if wants_json(arguments):
         print_json({"error": {"code": error.code, "message": error.message, "hint": error.hint}})
+    elif isinstance(error, InterruptedByUserError):
+        click.echo(err=True)  # they know; what comes next stands on a line of its own
     else:
         Person().error(error)
-    raise SystemExit(error.exit_code)
+
+
+JSON_ASKED_FOR = re.compile(r"(?:^|\0)(?:-[a-z]*o\0?|--output[\0=])json(?:\0|$)")
 
 
 def wants_json(arguments: Sequence[str]) -> bool:
     """Whether `-o json` was asked for, also where the rest of the command line could not be parsed."""
-    joined = " ".join(arguments)
-    return any(form in joined for form in ("-o json", "-ojson", "--output json", "--output=json"))
+    return JSON_ASKED_FOR.search("\0".join(arguments)) is not None
 
 
-def report_defect(kind: type[BaseException], error: BaseException, trace: TracebackType | None) -> None:
+def report_defect(
+    arguments: Sequence[str], kind: type[BaseException], error: BaseException, trace: TracebackType | None
+) -> None:
     """Say that this is our fault, and keep the details in a file: a traceback helps nobody on a terminal."""
     import traceback  # noqa: PLC0415 - only when all else has failed
 
@@ -149,32 +169,42 @@ def report_defect(kind: type[BaseException], error: BaseException, trace: Traceb
 
     file = state_directory(os.environ) / "defect.log"
     write_text(file, "".join(traceback.format_exception(kind, error, trace)))
-    Person().error(
-        OcattachError(f"This is a defect of ocattach: {error!r}", hint=f"Please report it, with {file}")
-    )
+    defect = OcattachError(f"This is a defect of ocattach: {error!r}", hint=f"Please report it, with {file}")
+    show(defect, arguments)
 
 
 def main(arguments: Sequence[str] | None = None) -> NoReturn:
     """Run the command line; always ends by SystemExit, or as the TUI."""
-    sys.excepthook = report_defect
     arguments = list(sys.argv[1:] if arguments is None else arguments)
     split = arguments.index("--") if "--" in arguments else len(arguments)
-    ours, tui = arguments[:split], arguments[split + 1 :]
+    ours = arguments[:split]
+    sys.excepthook = partial(report_defect, ours)
     name = ours[0] if ours and ours[0] in COMMANDS else None
+    program = "ocattach" if name is None else f"ocattach {name}"
     try:
         if name is None:
-            command.main(ours, prog_name="ocattach", standalone_mode=False, obj=tui)
+            command.main(ours, prog_name=program, standalone_mode=False, obj=arguments[split + 1 :])
         else:
-            chosen = getattr(import_module(f"ocattach.cli.{name}"), name)
-            chosen.main(ours[1:], prog_name=f"ocattach {name}", standalone_mode=False)
+            load(name).main(arguments[1:], prog_name=program, standalone_mode=False)
     except OcattachError as error:
         fail(error, ours)
     except click.UsageError as error:
-        fail(UsageError(error.format_message(), hint="See: ocattach --help"), ours)
-    except click.Abort:
-        click.echo(err=True)
-        raise SystemExit(130) from None
+        fail(UsageError(error.format_message(), hint=usage_hint(program, ours)), ours)
+    except (click.Abort, KeyboardInterrupt):
+        fail(InterruptedByUserError("Interrupted"), ours)
     except BrokenPipeError:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         raise SystemExit(1) from None
     raise SystemExit(0)
+
+
+def load(name: str) -> click.Command:
+    """One of the other commands, imported only now."""
+    chosen: click.Command = getattr(import_module(f"ocattach.cli.{name}"), name)
+    return chosen
+
+
+def usage_hint(program: str, arguments: Sequence[str]) -> str:
+    """Where the right way to say it is told; a command that does not come first is a common slip."""
+    late = next((word for word in arguments[1:] if word in COMMANDS), None)
+    return f"A command comes first: ocattach {late} ..." if late else f"See: {program} --help"

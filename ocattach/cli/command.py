@@ -1,0 +1,38 @@
+"""What all commands have in common: help that opens with examples, and how data is printed."""
+
+from collections.abc import Callable
+from typing import Any, TypeVar
+
+import click
+
+Decorated = TypeVar("Decorated", bound=Callable[..., Any])
+
+HELP_OPTIONS = {"help_option_names": ["-h", "--help"]}
+
+
+class Command(click.Command):
+    """A command whose help begins with what it is for and how it is used, before all that could be said."""
+
+    def __init__(self, *args: Any, examples: str, **settings: Any) -> None:
+        """Take the examples as lines, each a command that can be pasted and what it does."""
+        settings.setdefault("context_settings", HELP_OPTIONS)
+        super().__init__(*args, **settings)
+        self._examples = examples.strip("\n").splitlines()
+
+    def format_help(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        """Write the whole help."""
+        formatter.write_text(self.help or "")
+        with formatter.section("Examples"):
+            for line in self._examples:
+                formatter.write(f"{'':{formatter.current_indent}}{line}\n")
+        formatter.write_paragraph()
+        self.format_usage(ctx, formatter)
+        self.format_options(ctx, formatter)
+
+
+def output_option(function: Decorated) -> Decorated:
+    """Add `-o json`, as every command has it."""
+    option = click.option(
+        "-o", "--output", type=click.Choice(["table", "json"]), default="table", help="How to print data."
+    )
+    return option(function)
