@@ -37,7 +37,10 @@ SECTIONS = {
     "Output": ("output", "verbose", "quiet", "version"),
 }
 
-COMMANDS = {"logs": "Show what the link of NAME did, and when."}
+COMMANDS = {
+    "doctor": "Find what is wrong with a connection, or with this machine.",
+    "logs": "Show what the link of NAME did, and when.",
+}
 """Commands besides the main one, each the function of its name in the module of its name; a group is one too."""
 
 

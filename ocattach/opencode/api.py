@@ -24,6 +24,10 @@ TRY_SECONDS = 1.0
 
 PAUSE_SECONDS = 0.05
 
+EVENT_LINES = 10
+EVENT_BYTES = 64 * 1024
+"""How much is read for the first event of a stream."""
+
 UNKNOWN_PATH = {http.client.OK, http.client.NOT_FOUND}
 """What another version may answer where it has nothing: its web page, with status 200, or what it should."""
 
@@ -101,11 +105,20 @@ class DaemonClient:
 
         Raises EnvironmentConfigError with the file and what is wrong in it.
         """
-        where = f"&directory={quote(directory, safe='')}" if directory else ""
-        answer = self.request("GET", f"/session?limit=1{where}")
+        self.sessions(directory, limit=1)
+
+    def sessions(self, directory: str | None, *, limit: int) -> list[Any]:
+        """The latest sessions in a directory. Raises what `check_directory` raises."""
+        answer = self.request("GET", f"/session?limit={limit}{in_directory(directory)}")
         content = answer.json()
         if answer.status != http.client.OK or not isinstance(content, list):
             raise request_error(answer.status, content)
+        return content
+
+    def first_event(self, directory: str | None) -> str:
+        """The type of the first event of a directory's stream of events, which is then given up."""
+        path = f"/event?{in_directory(directory).removeprefix('&')}"
+        return self._endpoint.exchange("GET", path, self._headers, timeout=self._timeout, read=read_event)
 
     def home(self) -> str:
         """The home directory of the account that the daemon runs as."""
@@ -136,6 +149,34 @@ class DaemonClient:
                 time.sleep(PAUSE_SECONDS)
             else:
                 return version
+
+
+def in_directory(directory: str | None) -> str:
+    """The part of a query that says where."""
+    return f"&directory={quote(directory, safe='')}" if directory else ""
+
+
+def read_event(response: http.client.HTTPResponse) -> str:
+    """The type of the first event of a stream: `data: {"type": "server.connected", ...}` (1.18.33).
+
+    Raises OcattachError when what came is no such stream.
+    """
+    for _ in range(EVENT_LINES):
+        line = response.readline(EVENT_BYTES)
+        if line.startswith(b"data:"):
+            try:
+                event = json.loads(line.removeprefix(b"data:"))
+            except ValueError:
+                break
+            if isinstance(event, dict) and isinstance(event.get("type"), str):
+                return str(event["type"])
+            break
+        if not line:
+            break
+    raise OcattachError(
+        f"The daemon gives no stream of events (status {response.status}, {response.headers.get_content_type()})",
+        hint="What stands between may hold back what is not complete: a proxy has to pass streams on unbuffered",
+    )
 
 
 def read_version(answer: Answer) -> str:

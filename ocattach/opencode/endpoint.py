@@ -8,14 +8,16 @@ import socket
 import ssl
 import threading
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import cached_property
-from typing import Any
+from typing import Any, TypeVar
 from urllib.parse import unquote, urlsplit
 
 from ocattach.errors import CertificateError, ConnectionLostError, TimedOutError, UnreachableError, UsageError
+
+T = TypeVar("T")
 
 MAX_ANSWER = 16 * 1024 * 1024
 """Bytes; an environment cannot make us hold more."""
@@ -155,7 +157,20 @@ class Endpoint:
     def request(
         self, method: str, path: str, headers: Mapping[str, str], body: bytes | None = None, *, timeout: float
     ) -> Answer:
-        """One request on a connection of its own.
+        """One request on a connection of its own, and the whole answer; raises what `exchange` raises."""
+        return self.exchange(method, path, headers, body, timeout=timeout, read=read_answer)
+
+    def exchange(
+        self,
+        method: str,
+        path: str,
+        headers: Mapping[str, str],
+        body: bytes | None = None,
+        *,
+        timeout: float,
+        read: Callable[[http.client.HTTPResponse], T],
+    ) -> T:
+        """One request on a connection of its own, and what `read` makes of the answer, which may go on for ever.
 
         Raises TimedOutError after `timeout` seconds, CertificateError, or ConnectionLostError.
         """
@@ -171,7 +186,7 @@ class Endpoint:
                     wanted = {**dict(self.fixed_headers), **headers, "Connection": "close"}
                     connection.request(method, self.request_prefix + path, body, wanted)
                     with connection.getresponse() as response:
-                        return read_answer(response, method, path)
+                        return read(response)
             finally:
                 connection.close()
 
@@ -191,11 +206,11 @@ class Endpoint:
             ) from error
 
 
-def read_answer(response: http.client.HTTPResponse, method: str, path: str) -> Answer:
+def read_answer(response: http.client.HTTPResponse) -> Answer:
     """A response, as far as it is looked at."""
     body = response.read(MAX_ANSWER + 1)
     if len(body) > MAX_ANSWER:
-        raise ConnectionLostError(f"The answer to {method} {path} is larger than {MAX_ANSWER} bytes")
+        raise ConnectionLostError(f"The daemon's answer is larger than {MAX_ANSWER} bytes")
     return Answer(
         response.status,
         response.headers.get_content_type(),

@@ -70,6 +70,8 @@ class TransportHandler(ABC):
         self.spec = spec
         self.ask = ask
         self.timeout = timeout
+        self.remembers = True
+        """Whether the keys of hosts that are met for the first time may be accepted and kept; False to only look."""
 
     @property
     def workdir(self) -> str | None:

@@ -101,13 +101,25 @@ class CommandTransport(TransportHandler):
 
     def check_daemon_running(self) -> DaemonStatus:
         found = self.probe()
+        self.check_workdir(found)
+        daemon = found.daemon(self.spec.daemon_port)
+        return self.remembered(DaemonStatus(running=daemon is not None, daemon=daemon))
+
+    def check_workdir(self, found: Probe) -> None:
+        """Raise WorkdirNotFoundError when the connection's working directory does not exist."""
         if self.spec.workdir and not found.workdir:
             raise WorkdirNotFoundError(
                 f"There is no directory {self.spec.workdir} in {self.place}",
                 hint="Create it there, or name another with --workdir",
             )
-        daemon = found.daemon(self.spec.daemon_port)
-        return self.remembered(DaemonStatus(running=daemon is not None, daemon=daemon))
+
+    def check_opencode(self, found: Probe) -> str:
+        """Path of the program there. Raises why there is none, or why it could not keep its data."""
+        if found.unwritable:
+            raise home_error(found.unwritable, place=self.place, home=found.home)
+        if not found.opencode:
+            raise self.opencode_not_found(found)
+        return found.opencode
 
     def remembered(self, status: DaemonStatus) -> DaemonStatus:
         """Keep the daemon's password: one that takes its place gets the same, and its clients never know."""
@@ -117,12 +129,8 @@ class CommandTransport(TransportHandler):
 
     def start_daemon(self) -> DaemonStatus:
         found = self._probe or self.probe()
-        if found.unwritable:
-            raise home_error(found.unwritable, place=self.place, home=found.home)
-        if not found.opencode:
-            raise self.opencode_not_found(found)
         request = StartRequest(
-            opencode=found.opencode,
+            opencode=self.check_opencode(found),
             password=self._daemon_password or secrets.token_urlsafe(32),
             workdir=self.spec.workdir,
             port=self.spec.daemon_port,

@@ -96,7 +96,16 @@ class EngineClient(docker.APIClient):
 class Engine:
     """An engine at an address; nothing is dialled before `client` is first used."""
 
-    def __init__(self, address: EngineAddress, *, name: str, program: str, ask: Ask, timeout: float) -> None:
+    def __init__(
+        self,
+        address: EngineAddress,
+        *,
+        name: str,
+        program: str,
+        ask: Ask,
+        timeout: float,
+        remembers: bool = True,
+    ) -> None:
         self.address = address
         self.name = name
         """As people write it: "Docker"."""
@@ -106,6 +115,7 @@ class Engine:
 
         self._ask = ask
         self._timeout = timeout
+        self._remembers = remembers
         self._client: EngineClient | None = None
 
     @property
@@ -121,6 +131,7 @@ class Engine:
                     program=self.program,
                     ask=self._ask,
                     timeout=self._timeout,
+                    remembers=self._remembers,
                 )
                 self._client = EngineClient(connections, timeout=self._timeout)
         return self._client

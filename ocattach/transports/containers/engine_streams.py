@@ -122,13 +122,21 @@ class SSHDialer(Dialer):
     """A command on an ssh host that leads to the engine there, by our own ssh transport: its keys, its questions."""
 
     def __init__(
-        self, url: SplitResult, *, identity: str | None, program: str, ask: Ask, timeout: float
+        self,
+        url: SplitResult,
+        *,
+        identity: str | None,
+        program: str,
+        ask: Ask,
+        timeout: float,
+        remembers: bool,
     ) -> None:
         user = url.username and unquote(url.username)
         self._target = SSHTarget(url.hostname or "", user, url.port, identity_file=identity)
         self._argv = dial_command(program, unquote(url.path))
         self._ask = ask
         self._timeout = timeout
+        self._remembers = remembers
         self._host: CommandTransport | None = None
 
     def dial(self, timeout: float) -> Stream:  # noqa: ARG002 - it has a time of its own for questions
@@ -137,6 +145,7 @@ class SSHDialer(Dialer):
 
             spec = ConnectionSpec(target=self._target)
             self._host = SSHTransport(spec, ask=self._ask, timeout=self._timeout)
+            self._host.remembers = self._remembers
         return self._host.open_stream(self._argv)
 
     def start_output(self, stream: Stream) -> None:
@@ -174,13 +183,16 @@ def dialer(
     program: str,
     ask: Ask,
     timeout: float,
+    remembers: bool = True,
 ) -> Dialer:
     """The way to the engine at an address, which has been checked (`check_engine`)."""
     url = urlsplit(address)
     if url.scheme == "unix":
         return UnixDialer(address.removeprefix("unix://"))
     if url.scheme == "ssh":
-        return SSHDialer(url, identity=identity, program=program, ask=ask, timeout=timeout)
+        return SSHDialer(
+            url, identity=identity, program=program, ask=ask, timeout=timeout, remembers=remembers
+        )
     if url.scheme == "https" or cert_path is not None or not verifies:
         port = url.port or TLS_PORT
         return TLSDialer(url.hostname or "", port, cert_path=cert_path, verifies=verifies)

@@ -93,6 +93,7 @@ class ContainerTransport(CommandTransport):
                 program=self.program,
                 ask=self.ask_now,
                 timeout=self.timeout,
+                remembers=self.remembers,
             )
         return self._engine
 

@@ -97,10 +97,11 @@ class HostTransport(paramiko.Transport):
 class SSHConnection:
     """The connection to one host, and to those that lead to it."""
 
-    def __init__(self, target: SSHTarget, *, ask: Ask, timeout: float) -> None:
+    def __init__(self, target: SSHTarget, *, ask: Ask, timeout: float, remembers: bool = True) -> None:
         *before, self.config = way_to(target)
         self._ask = ask
         self._timeout = timeout
+        self._remembers = remembers
         self._opened: list[paramiko.Transport | ProxyCommand] = []
         through = None
         try:
@@ -116,7 +117,7 @@ class SSHConnection:
         for _ in range(MEETINGS):
             known = keys_for(config)
             transport = self._greet(config, through, known)
-            check_host_key(config, sent_key(transport), known, self._ask)
+            check_host_key(config, sent_key(transport), known, self._ask if self._remembers else None)
             if transport.is_active():
                 break
             # The person took longer to answer than the host waits; the answer is remembered.

@@ -94,8 +94,11 @@ def preferred_types(supported: Iterable[str], known: Iterable[KnownKey]) -> tupl
     return (*(f"{name}{CERTIFICATE}" for name in plain if trusts_authority), *plain)
 
 
-def check_host_key(config: HostConfig, blob: bytes, known: list[KnownKey], ask: Ask) -> None:
-    """Refuse a host with a revoked key or another than the known one; ask about one that was never met."""
+def check_host_key(config: HostConfig, blob: bytes, known: list[KnownKey], ask: Ask | None) -> None:
+    """Refuse a host with a revoked key or another than the known one; ask about one that was never met.
+
+    Without `ask` nothing is asked and nothing is written down.
+    """
     key = HostKey.from_blob(blob)
     refuse_revoked(config, key, known)
     if key.certificate and is_certified(config, key.certificate, known):
@@ -185,7 +188,7 @@ def is_known_without_port(config: HostConfig, key: HostKey) -> bool:
     return any(entry.blob == key.blob for entry in plain if not entry.marker)
 
 
-def meet(config: HostConfig, key: HostKey, ask: Ask) -> None:
+def meet(config: HostConfig, key: HostKey, ask: Ask | None) -> None:
     """Decide about a host that was never met, as StrictHostKeyChecking says, and remember it."""
     known = config.known_hosts
     if known.strict == "yes":
@@ -193,6 +196,13 @@ def meet(config: HostConfig, key: HostKey, ask: Ask) -> None:
             f"The host key of {config.alias} is not known ({key.shown}) and StrictHostKeyChecking is yes: refused",
             hint="Add the key to your known_hosts once you have verified it",
         )
+    if ask is None:
+        if known.strict == "ask":
+            raise HostKeyError(
+                f"The host key of {config.alias} ({key.shown}) is not known yet",
+                hint=f"Connect once, which shows it and asks: ssh {config.alias}",
+            )
+        return
     if known.strict == "ask":
         question = (
             f"The authenticity of host {config.alias} ({known.name}) is not known.\n"

@@ -57,8 +57,11 @@ class SSHTransport(CommandTransport):
             self._connection.close()
             self._connection = None
         if self._connection is None:
-            self._connection = SSHConnection(self._target, ask=self.ask, timeout=self.timeout)
+            self._connection = self._open()
         return self._connection
+
+    def _open(self) -> SSHConnection:
+        return SSHConnection(self._target, ask=self.ask, timeout=self.timeout, remembers=self.remembers)
 
     def check_available(self) -> Availability:
         config = self.connection.config
@@ -77,7 +80,7 @@ class SSHTransport(CommandTransport):
                 self._is_full = True
         # The relay has the only session that the host allows on one connection (MaxSessions 1).
         if self._second is None or not self._second.transport.is_active():
-            self._second = SSHConnection(self._target, ask=self.ask, timeout=self.timeout)
+            self._second = self._open()
         return open_soon(self._second, command)
 
     def run(self, argv: Sequence[str], *, stdin: bytes = b"", timeout: float) -> CommandResult:
