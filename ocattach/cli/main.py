@@ -39,6 +39,7 @@ SECTIONS = {
 
 COMMANDS = {
     "doctor": "Find what is wrong with a connection, or with this machine.",
+    "explain": "Tell what would be run, where, and which file says so.",
     "logs": "Show what the link of NAME did, and when.",
 }
 """Commands besides the main one, each the function of its name in the module of its name; a group is one too."""

@@ -22,8 +22,13 @@ def link_files(key: str, environ: Mapping[str, str]) -> LinkFiles:
     return LinkFiles(
         socket=runtime / f"{key}.sock",
         lock=runtime / f"{key}.lock",
-        log=state_directory(environ) / "links" / f"{key}.log",
+        log=log_file(key, environ),
     )
+
+
+def log_file(key: str, environ: Mapping[str, str]) -> Path:
+    """Where the link for a key keeps its log; nothing is made."""
+    return state_directory(environ) / "links" / f"{key}.log"
 
 
 def link_keys(environ: Mapping[str, str]) -> Iterator[str]:

@@ -54,6 +54,26 @@ class DirectDaemon:
     """Certificates that its clients need besides the system's."""
 
 
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """How an environment would be reached, as far as that is known without touching anything."""
+
+    way: str
+    """What would be spoken to: "Docker engine at unix:///var/run/docker.sock"."""
+
+    command: tuple[str, ...] = ()
+    """What a person would put before a command to have it run there; ours need not be that program."""
+
+    routes: tuple[str, ...] = ()
+    """The ways to the daemon's port in the order in which they are tried, each in words."""
+
+    runs_commands: bool = True
+    """Whether a daemon can be started there; False where one has to run already."""
+
+    url: str | None = None
+    """The daemon's own URL, where clients would use that."""
+
+
 class TransportHandler(ABC):
     """A way into one environment. Not thread-safe; `disconnect` alone may come from another thread.
 
@@ -77,6 +97,10 @@ class TransportHandler(ABC):
     def workdir(self) -> str | None:
         """The connection's working directory as an absolute path there; known once the daemon was looked for."""
         return self.spec.workdir
+
+    def plan(self) -> Plan:
+        """How the environment would be reached: no engine, network or program is touched to say so."""
+        return Plan(way=f"the transport {self.scheme}", runs_commands=False)
 
     @abstractmethod
     def check_available(self) -> Availability:

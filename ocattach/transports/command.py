@@ -32,7 +32,7 @@ from ocattach.errors import (
     WorkdirNotFoundError,
 )
 from ocattach.execution import CommandResult, Stream
-from ocattach.transports.base import Ask, TransportHandler
+from ocattach.transports.base import Ask, Plan, TransportHandler
 from ocattach.tunnel.sources import relay_source
 
 if TYPE_CHECKING:
@@ -65,6 +65,9 @@ class CommandTransport(TransportHandler):
         self._early_relay: Stream | None = None
         self._daemon_password = ""
         self._tunnels: list[Tunnel] = []
+
+    def plan(self) -> Plan:
+        return Plan(f"the transport {self.scheme}", routes=("relay",))
 
     @abstractmethod
     def run(self, argv: Sequence[str], *, stdin: bytes = b"", timeout: float) -> CommandResult:

@@ -11,7 +11,7 @@ from typing import IO, TYPE_CHECKING
 
 from ocattach.errors import OcattachError, TimedOutError
 from ocattach.execution import CommandResult, Stream, check_output
-from ocattach.transports.base import Availability
+from ocattach.transports.base import Availability, Plan
 from ocattach.transports.command import CommandTransport
 
 if TYPE_CHECKING:
@@ -30,6 +30,9 @@ class LocalTransport(CommandTransport):
     shares_files = True
     reaches_ports = True
     place = "this machine"
+
+    def plan(self) -> Plan:
+        return Plan("this machine, as this account", routes=("direct: the daemon's port as it is",))
 
     def check_available(self) -> Availability:
         return Availability("This machine")

@@ -25,6 +25,14 @@ class DockerTransport(ContainerTransport):
             current_context(os.environ)  # it could not be read a moment ago, and now says why
         return EngineAddress(target.host or DEFAULT_HOST, cert_path=target.cert_path)
 
+    def engine_place(self) -> tuple[str, tuple[str, ...]]:
+        target = self.target.settled(os.environ)
+        if target.context:
+            address = context_address(target.context)
+            return f"{address.url} (context {target.context})", ("--context", target.context)
+        host = target.host or DEFAULT_HOST
+        return host, () if host == DEFAULT_HOST else ("--host", host)
+
 
 def context_address(name: str) -> EngineAddress:
     """Where the engine of a docker context is."""

@@ -39,6 +39,18 @@ class PodmanTransport(ContainerTransport):
             return destination_address(target.context)
         return self.own_address()
 
+    def engine_place(self) -> tuple[str, tuple[str, ...]]:
+        target = self.target.settled(os.environ)
+        if target.host:
+            return target.host, ("--url", target.host)
+        if target.context:
+            address = destination_address(target.context)
+            return f"{address.url} (connection {target.context})", ("--connection", target.context)
+        return (
+            f"{own_socket()}, and where nothing listens there a podman service for as long as the link lives",
+            (),
+        )
+
     def own_address(self) -> EngineAddress:
         """Where this account's own podman listens.
 

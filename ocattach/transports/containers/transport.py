@@ -20,7 +20,7 @@ from ocattach.errors import (
     TimedOutError,
 )
 from ocattach.execution import CommandResult, Stream, check_output
-from ocattach.transports.base import Ask, Availability, Question
+from ocattach.transports.base import Ask, Availability, Plan, Question
 from ocattach.transports.command import CommandTransport
 from ocattach.transports.containers.compose import PROJECT_LABEL, SERVICE_LABEL, Replica, in_order
 from ocattach.transports.containers.direct import DirectPort, candidates, find_direct
@@ -78,6 +78,27 @@ class ContainerTransport(CommandTransport):
     @abstractmethod
     def engine_address(self) -> EngineAddress:
         """Where the engine is; asked once, when it is first needed, and again after `disconnect`."""
+
+    @abstractmethod
+    def engine_place(self) -> tuple[str, tuple[str, ...]]:
+        """Where the engine is, without asking it: in words, and as options of its command line."""
+
+    def plan(self) -> Plan:
+        target = self.target
+        where, options = self.engine_place()
+        user = ("--user", target.user) if target.user else ()
+        inside: tuple[str, ...] = ("exec", "-i", *user, target.container or "")
+        if not target.container:
+            project, service = target.compose_project or "", target.compose_service or ""
+            inside = ("compose", "--project-name", project, "exec", "-T", *user, service)
+        return Plan(
+            f"{self.engine_name} at {where}",
+            command=(self.program, *options, *inside),
+            routes=(
+                "direct, where the kernel shows that a port of this machine ends at the daemon's own socket",
+                "relay: one exec that carries all connections",
+            ),
+        )
 
     @property
     def place(self) -> str:

@@ -25,7 +25,7 @@ from ocattach.errors import (
 )
 from ocattach.opencode.api import DaemonClient, read_version
 from ocattach.opencode.endpoint import Answer, Endpoint
-from ocattach.transports.base import Ask, Availability, DirectDaemon, TransportHandler
+from ocattach.transports.base import Ask, Availability, DirectDaemon, Plan, TransportHandler
 from ocattach.transports.http.password import Password, given_password, typed_password
 
 if TYPE_CHECKING:
@@ -73,6 +73,19 @@ class HTTPTransport(TransportHandler):
     def url(self) -> str:
         """Where the daemon is."""
         return self._target.url
+
+    def plan(self) -> Plan:
+        proxy = self._endpoint.proxy
+        through = f", through the proxy {proxy.host}:{proxy.port}" if proxy else ""
+        headers = ", ".join(name for name, _ in self._target.headers)
+        route = (
+            f"gateway: a link here adds the headers {headers}"
+            if headers
+            else "direct: clients use the URL as it is"
+        )
+        return Plan(
+            f"{self.url}{through}", routes=(route,), runs_commands=False, url=None if headers else self.url
+        )
 
     def check_available(self) -> Availability:
         self._deadline = time.monotonic() + self.timeout

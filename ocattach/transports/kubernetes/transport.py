@@ -21,7 +21,7 @@ from ocattach.errors import (
     UsageError,
 )
 from ocattach.execution import CommandResult, Stream
-from ocattach.transports.base import Ask, Availability
+from ocattach.transports.base import Ask, Availability, Plan
 from ocattach.transports.command import CommandTransport
 from ocattach.transports.kubernetes.channels import (
     COMMAND,
@@ -66,6 +66,22 @@ class KubernetesTransport(CommandTransport):
         self._cluster: Cluster | None = None
         self._choice: Choice | None = None
         self._exec_forbidden: ForbiddenError | None = None
+
+    def plan(self) -> Plan:
+        target = self._target
+        settings = {"--context": target.context, "--namespace": target.namespace}
+        options = [word for option, value in settings.items() if value for word in (option, value)]
+        # kubectl takes no selector here; which pod it is shows only when the cluster is asked.
+        pod = f"{target.kind}/{getattr(target, target.kind)}" if target.kind != "selector" else "POD"
+        container = ["--container", target.container] if target.container else []
+        port = self.spec.daemon_port
+        forward = f"port-forward to port {port}" if port else "none, since the connection names no port"
+        return Plan(
+            f"the cluster of context {target.context or '(the current one)'}, {target.name} in namespace "
+            f"{target.namespace or '(the default)'}",
+            command=("kubectl", *options, "exec", "-i", pod, *container, "--"),
+            routes=("relay: one exec that carries all connections", f"where exec is forbidden: {forward}"),
+        )
 
     @property
     def place(self) -> str:

@@ -8,7 +8,7 @@ from ocattach.config.spec import ConnectionSpec
 from ocattach.config.targets.ssh import SSHTarget
 from ocattach.errors import ConnectionLostError
 from ocattach.execution import CommandResult, Stream
-from ocattach.transports.base import Ask, Availability
+from ocattach.transports.base import Ask, Availability, Plan
 from ocattach.transports.command import CommandTransport
 from ocattach.transports.ssh.command import ChannelStream, CommandExchange, shell_command
 from ocattach.transports.ssh.connection import (
@@ -62,6 +62,19 @@ class SSHTransport(CommandTransport):
 
     def _open(self) -> SSHConnection:
         return SSHConnection(self._target, ask=self.ask, timeout=self.timeout, remembers=self.remembers)
+
+    def plan(self) -> Plan:
+        target = self._target
+        options = {"-p": target.port, "-i": target.identity_file, "-J": target.jump, "-l": target.user}
+        given = [word for option, value in options.items() if value for word in (option, str(value))]
+        return Plan(
+            f"the ssh server of {target.host}, as your ssh configuration has it (see: ssh -G {target.host})",
+            command=("ssh", *given, target.host, "--"),
+            routes=(
+                "ssh: the server opens the port (direct-tcpip)",
+                "relay, where it forwards no ports",
+            ),
+        )
 
     def check_available(self) -> Availability:
         config = self.connection.config
