@@ -3,18 +3,21 @@
 Three POSIX shell scripts do the work in one round trip each, because a slow link costs round trips.
 """
 
-from ocattach.daemon.lifecycle import DaemonStatus, StartRequest, read_log, start_daemon, stop_daemon
+from ocattach.daemon.lifecycle import DaemonStatus, StartRequest, start_daemon, stop_daemon
+from ocattach.daemon.logs import DAEMON, Logs, read_logs
 from ocattach.daemon.probe import Probe, ProbeRequest, probe
 from ocattach.daemon.report import RunCommand
 
 __all__ = [
+    "DAEMON",
     "DaemonStatus",
+    "Logs",
     "Probe",
     "ProbeRequest",
     "RunCommand",
     "StartRequest",
     "probe",
-    "read_log",
+    "read_logs",
     "start_daemon",
     "stop_daemon",
 ]

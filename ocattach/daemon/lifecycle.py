@@ -139,19 +139,3 @@ def stop_daemon(
         raise TimedOutError(f"The daemon did not end within {STOP_SECONDS} s")
     stopped = report.first("stopped")
     return int(stopped) if stopped else None
-
-
-def read_log(
-    run: RunCommand,
-    lines: int,
-    *,
-    env: tuple[tuple[str, str], ...] = (),
-    unset_env: tuple[str, ...] = (),
-) -> str:
-    """The last lines of the log of the daemon that an ocattach started; empty where there is none."""
-    result = run(
-        script_argv("log.sh", str(lines)),
-        stdin=script_input(env=env, unset=unset_env),
-        timeout=STOP_SECONDS + ANSWER_SECONDS,
-    )
-    return "\n".join(parse_report(result, script="daemon_log").all("log"))

@@ -10,7 +10,8 @@ from types import TracebackType
 from typing import TYPE_CHECKING, ClassVar, Self
 
 from ocattach.config.spec import ConnectionSpec
-from ocattach.daemon import DaemonStatus
+from ocattach.daemon import DAEMON, DaemonStatus, Logs
+from ocattach.errors import OcattachError
 
 if TYPE_CHECKING:
     from ocattach.tunnel.tunnel import Tunnel
@@ -143,9 +144,22 @@ class TransportHandler(ABC):
     def stop_daemon(self, *, force: bool = False) -> int | None:
         """End the daemon, one we did not start only with `force`; the pid that ended, None when none ran."""
 
-    def daemon_log(self, lines: int = 20) -> str:  # noqa: ARG002
-        """The last lines that the daemon has logged; empty where it was not started by us, or cannot be read."""
-        return ""
+    def read_logs(self, last: int, *, after: Logs | None = None) -> Logs:  # noqa: ARG002
+        """The last lines of the daemon's logs there, or those that came `after` what was read before.
+
+        Raises an OcattachError where no log can be read, which is the case where no commands can be run.
+        """
+        raise OcattachError(
+            f"The daemon's log cannot be read by way of {self.spec.display()}",
+            hint="Look where the daemon runs: ~/.local/share/opencode/log",
+        )
+
+    def daemon_log(self, lines: int = 20) -> str:
+        """The last lines that the daemon has printed; empty where it was not started by us, or cannot be read."""
+        try:
+            return "\n".join(self.read_logs(lines).lines.get(DAEMON, ()))
+        except OcattachError:
+            return ""
 
     @abstractmethod
     def disconnect(self) -> None:

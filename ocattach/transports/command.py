@@ -13,11 +13,12 @@ from typing import TYPE_CHECKING, ClassVar
 from ocattach.config.spec import ConnectionSpec
 from ocattach.daemon import (
     DaemonStatus,
+    Logs,
     Probe,
     ProbeRequest,
     StartRequest,
     probe,
-    read_log,
+    read_logs,
     start_daemon,
     stop_daemon,
 )
@@ -160,8 +161,15 @@ class CommandTransport(TransportHandler):
             unset_env=self.spec.unset_env,
         )
 
-    def daemon_log(self, lines: int = 20) -> str:
-        return read_log(self.run, lines, env=self.spec.env, unset_env=self.spec.unset_env)
+    def read_logs(self, last: int, *, after: Logs | None = None) -> Logs:
+        return read_logs(
+            self.run,
+            last=last,
+            after=after,
+            env=self.spec.env,
+            unset_env=self.spec.unset_env,
+            timeout=min(PROBE_SECONDS, self.timeout),
+        )
 
     def opencode_not_found(self, found: Probe) -> OpencodeNotFoundError:
         """The error that says where was looked, and why that will not do."""

@@ -1,0 +1,38 @@
+# What logs have come to since a reader was here: of the daemon that an ocattach started, and OpenCode's own.
+# Arguments: how many of the last lines for who has read none, how many at most; then for each of the two logs the
+# place that was reached, INODE:LINES, or "".
+
+own_log() { # sets $own to OpenCode's, the newest: opencode.log, before that one for each start, named by its time
+    own=
+    for file in "${XDG_DATA_HOME:-$HOME/.local/share}"/opencode/log/*.log; do
+        case "$file" in */dev.log) ;; *) [ ! -r "$file" ] || own=$file ;; esac
+    done
+}
+
+# Whole lines only: the rest of one that is just being written comes next time.
+new_lines() { # KEY FILE PLACE
+    [ -r "$2" ] || return 0
+    total=$(($(wc -l <"$2")))
+    inode=$(ls -i "$2" | sed 's/^ *//; s/ .*//')
+    case "$3" in
+        "") seen=$((total - last)) ;;
+        "$inode:"*) seen=${3#*:} ;;
+        *) seen=0 ;;
+    esac
+    if [ "$seen" -lt 0 ] || [ "$seen" -gt "$total" ]; then seen=0; fi
+    if [ $((total - seen)) -gt "$most" ]; then
+        total=$((seen + most))
+        say more 1
+    fi
+    say "$1_file" "$2"
+    say "$1_place" "$inode:$total"
+    [ "$total" -gt "$seen" ] || return 0
+    tail -n "+$((seen + 1))" "$2" | head -n $((total - seen)) | cut -b 1-1000 | sed "s/^/ocattach:$1=/"
+}
+
+read_input
+last=$1 most=$2
+say logs 1
+own_log
+new_lines daemon "$log" "$3"
+if [ -n "$own" ]; then new_lines opencode "$own" "$4"; fi
