@@ -14,9 +14,13 @@ import click
 
 from ocattach import __version__
 from ocattach.cli.command import Command, output_option
+from ocattach.cli.complete import connection_names, saved_names
 from ocattach.cli.options import Options
 from ocattach.cli.terminal import Person
 from ocattach.errors import InterruptedByUserError, OcattachError, UsageError
+
+COMPLETION = "_OCATTACH_COMPLETE"
+"""Set by the scripts of `ocattach completion`, when somebody presses Tab."""
 
 SCHEMA = 1
 """Version of every JSON shape we print."""
@@ -38,6 +42,7 @@ SECTIONS = {
 }
 
 COMMANDS = {
+    "completion": "Print the script by which a shell completes names, options and commands.",
     "doctor": "Find what is wrong with a connection, or with this machine.",
     "explain": "Tell what would be run, where, and which file says so.",
     "logs": "Show what the link of NAME did, and when.",
@@ -70,11 +75,13 @@ class MainCommand(Command):
     examples=EXAMPLES,
     options_metavar="[OPTIONS]",
 )
-@click.argument("target", required=False, metavar="NAME|URI [-- TUI-ARGS...]")
+@click.argument(
+    "target", required=False, metavar="NAME|URI [-- TUI-ARGS...]", shell_complete=connection_names
+)
 @click.option("--save", metavar="NAME", help="Save URI and options under NAME; does not connect.")
 @click.option("--list", "list_", is_flag=True, help="Show the connections you saved and the project's.")
 @click.option("--status", is_flag=True, help="Show how the links stand; connects to nothing.")
-@click.option("--remove", metavar="NAME", help="Remove a saved connection.")
+@click.option("--remove", metavar="NAME", shell_complete=saved_names, help="Remove a saved connection.")
 @click.option("--disconnect", is_flag=True, help="End the link of NAME (or --all); the daemon stays.")
 @click.option("--stop", is_flag=True, help="End the daemon of NAME, and the link.")
 @click.option("--all", "all_", is_flag=True, help="With --disconnect: every link.")
@@ -90,7 +97,7 @@ class MainCommand(Command):
     "--timeout", type=click.FloatRange(min=1), metavar="SECONDS", help="For the whole way; default 60."
 )
 @click.option("--user", metavar="NAME", help="User to be in the environment.")
-@click.option("--identity", metavar="FILE", help="ssh: private key.")
+@click.option("--identity", type=click.Path(), metavar="FILE", help="ssh: private key.")
 @click.option("--port", type=click.IntRange(1, 65535), metavar="N", help="ssh: port of the server.")
 @click.option("--namespace", metavar="NAME", help="k8s: namespace.")
 @click.option("--context", metavar="NAME", help="k8s: context of the kubeconfig.")
@@ -183,6 +190,10 @@ def main(arguments: Sequence[str] | None = None) -> NoReturn:
     split = arguments.index("--") if "--" in arguments else len(arguments)
     ours = arguments[:split]
     sys.excepthook = partial(report_defect, ours)
+    if COMPLETION in os.environ:
+        from ocattach.cli.completion import answer  # noqa: PLC0415 - when somebody presses Tab
+
+        answer(os.environ[COMPLETION], command, COMMANDS, load)
     name = ours[0] if ours and ours[0] in COMMANDS else None
     program = "ocattach" if name is None else f"ocattach {name}"
     try:

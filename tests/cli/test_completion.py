@@ -1,0 +1,152 @@
+"""Tab completes commands, options and names, in the shells themselves, from files alone."""
+
+import json
+import os
+import subprocess
+import sys
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+
+import pytest
+
+from tests.rigs.availability import need, require
+from tests.rigs.terminal import Terminal
+
+SHELLS = {
+    "bash": (
+        ["bash", "--norc", "--noprofile", "-i"],
+        'PS1="ready> "; eval "$(ocattach completion bash)"; clear',
+    ),
+    "zsh": (
+        ["zsh", "-f", "-i"],
+        'PS1="ready> "; autoload -U compinit; compinit -u; eval "$(ocattach completion zsh)"; clear',
+    ),
+    "fish": (
+        ["fish", "--no-config", "-i"],
+        'function fish_prompt; echo "ready> "; end; ocattach completion fish | source; clear',
+    ),
+}
+
+every_shell = pytest.mark.parametrize("shell", sorted(SHELLS))
+
+
+@pytest.fixture
+def variables(workdir: Path) -> Mapping[str, str]:
+    """A laptop with saved connections, one of them damaged, in a project with another; engines nowhere."""
+    saved = workdir / "config/connections"
+    saved.mkdir(parents=True)
+    for name in ("frontend", "staging"):
+        (saved / f"{name}.yaml").write_text(json.dumps({"transport": "ssh", "host": "nowhere.invalid"}))
+    (saved / "damaged.yaml").write_text("transport: [")
+    folder = workdir / "project/.opencode"
+    folder.mkdir(parents=True)
+    entry = {"transport": "docker", "container": "team-app"}
+    (folder / "ocattach.json").write_text(json.dumps({"environments": {"team": entry}}))
+    return {
+        "HOME": str(workdir),
+        "PATH": os.pathsep.join([str(Path(sys.executable).parent), "/usr/bin", "/bin"]),
+        "OCATTACH_CONFIG_DIR": str(workdir / "config"),
+        "OCATTACH_STATE_DIR": str(workdir / "state"),
+        "OCATTACH_RUNTIME_DIR": str(workdir / "run"),
+        "DOCKER_HOST": f"unix://{workdir}/none.sock",
+        "LANG": "C.UTF-8",
+    }
+
+
+@contextmanager
+def shell_at_work(shell: str, variables: Mapping[str, str], workdir: Path) -> Iterator[Terminal]:
+    """The shell on a terminal, with our script in it."""
+    argv, setup = SHELLS[shell]
+    with require("shells"), require("tmux"):
+        need(argv[0])
+        with Terminal(argv, directory=workdir, environment=variables, cwd=workdir / "project") as terminal:
+            terminal.send_text(f"{setup}\n")
+            terminal.wait_for(lambda screen: screen.lstrip().startswith("ready>") and "clear" not in screen)
+            yield terminal
+
+
+@every_shell
+def test_a_name_that_is_begun_is_completed(shell: str, variables: Mapping[str, str], workdir: Path) -> None:
+    with shell_at_work(shell, variables, workdir) as terminal:
+        for typed, completed in (
+            ("ocattach fr", "ocattach frontend"),
+            ("ocattach doctor te", "ocattach doctor team"),
+            ("ocattach expl", "ocattach explain"),
+            ("ocattach --discon", "ocattach --disconnect"),
+            ("ocattach logs --fol", "ocattach logs --follow"),
+            ("ocattach --remove stag", "ocattach --remove staging"),
+            ("ocattach frontend -o js", "ocattach frontend -o json"),
+        ):
+            terminal.send_text(typed)
+            terminal.send_keys("Tab")
+            terminal.wait_for(completed)
+            terminal.send_keys("C-c")
+            terminal.send_text("clear\n")
+            terminal.wait_for(lambda screen: screen.strip() in {"ready>", "ready> "})
+
+
+def offered(words: str, variables: Mapping[str, str], cwd: Path) -> list[str]:
+    """What bash is offered for the last word."""
+    ran = subprocess.run(
+        ["bash", "--norc", "-c", BASH, "bash", words],
+        env=variables,
+        cwd=cwd,
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    assert not ran.stderr
+    return ran.stdout.split()
+
+
+BASH = """\
+eval "$(ocattach completion bash)"
+IFS=' ' read -r -a COMP_WORDS <<<"$1"
+case "$1" in *' ') COMP_WORDS+=("") ;; esac
+COMP_CWORD=$((${#COMP_WORDS[@]} - 1))
+_ocattach_completion ocattach
+printf '%s\\n' "${COMPREPLY[@]}"
+"""
+
+
+def test_the_first_word_is_a_name_or_a_command(variables: Mapping[str, str], workdir: Path) -> None:
+    found = offered("ocattach ", variables, workdir / "project")
+
+    assert {"frontend", "staging", "team", "damaged", "doctor", "explain", "logs", "completion"} <= set(found)
+    assert len(found) == len(set(found))
+
+
+def test_names_of_the_project_are_offered_in_the_project_alone(
+    variables: Mapping[str, str], workdir: Path
+) -> None:
+    assert offered("ocattach te", variables, workdir / "project") == ["team"]
+    assert offered("ocattach te", variables, workdir) == []
+
+
+def test_what_only_a_saved_connection_can_is_offered_for_these(
+    variables: Mapping[str, str], workdir: Path
+) -> None:
+    assert offered("ocattach --remove ", variables, workdir / "project") == ["damaged", "frontend", "staging"]
+
+
+def test_after_two_dashes_nothing_is_ours(variables: Mapping[str, str], workdir: Path) -> None:
+    assert offered("ocattach frontend -- f", variables, workdir) == []
+
+
+def test_fish_is_offered_names_with_where_they_come_from(variables: Mapping[str, str], workdir: Path) -> None:
+    with require("shells"):
+        need("fish")
+    ran = subprocess.run(
+        ["fish", "--no-config", "-c", "ocattach completion fish | source; complete -C 'ocattach '"],
+        env=variables,
+        cwd=workdir / "project",
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    told = dict(line.split("\t", 1) for line in ran.stdout.splitlines())
+
+    assert told["frontend"] == "saved by you"
+    assert told["team"] == "defined by the project"
+    assert told["doctor"].startswith("Find what is wrong")
