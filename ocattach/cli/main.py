@@ -5,6 +5,7 @@ import os
 import re
 import sys
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from functools import partial
 from importlib import import_module
 from types import TracebackType
@@ -16,7 +17,7 @@ from ocattach import __version__
 from ocattach.cli.command import Command, output_option
 from ocattach.cli.complete import connection_names, saved_names
 from ocattach.cli.options import Options
-from ocattach.cli.terminal import Person
+from ocattach.cli.terminal import Person, has_terminal
 from ocattach.errors import InterruptedByUserError, OcattachError, UsageError
 
 COMPLETION = "_OCATTACH_COMPLETE"
@@ -128,16 +129,28 @@ def action(options: Options, ctx: click.Context) -> Callable[[Options], None]:
 
         chosen: Callable[[Options], None] = getattr(connections, asked[0])
         return chosen
-    if options.target is None:
-        if options.output == "json":
-            raise UsageError(
-                "Which connection? NAME or URI is missing", hint="All are listed by: ocattach --list"
-            )
-        click.echo(ctx.get_help(), err=True)
-        raise SystemExit(UsageError.exit_code)
     from ocattach.cli.attach import attach  # noqa: PLC0415
 
-    return attach
+    if options.target is not None:
+        return attach
+    picked = picked_name(options)
+    if picked is None:
+        click.echo(ctx.get_help(), err=True)
+        raise SystemExit(UsageError.exit_code)
+    return lambda _: attach(replace(options, target=picked))
+
+
+def picked_name(options: Options) -> str | None:
+    """The connection that the person chooses; None where nobody is there, or there is nothing to choose."""
+    if options.output == "json":
+        raise UsageError(
+            "Which connection? NAME or URI is missing", hint="All are listed by: ocattach --list"
+        )
+    if not (has_terminal() and (options.print_url or sys.stdout.isatty())):
+        return None
+    from ocattach.cli.picker import pick  # noqa: PLC0415
+
+    return pick()
 
 
 def print_json(document: dict[str, Any]) -> None:
