@@ -1,11 +1,25 @@
 """What all commands have in common: help that opens with examples, and how data is printed."""
 
-from collections.abc import Callable
+import shlex
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from typing import Any, TypeVar
 
 import click
 
+from ocattach.errors import (
+    CrashLoopError,
+    DaemonStartError,
+    InterruptedByUserError,
+    NotTrustedError,
+    OcattachError,
+    UsageError,
+)
+
 Decorated = TypeVar("Decorated", bound=Callable[..., Any])
+
+OWN_FAULT = {UsageError.exit_code, NotTrustedError.exit_code, InterruptedByUserError.exit_code}
+"""Exit codes of errors that no look at an environment explains."""
 
 HELP_OPTIONS = {"help_option_names": ["-h", "--help"]}
 
@@ -36,3 +50,16 @@ def output_option(function: Decorated) -> Decorated:
         "-o", "--output", type=click.Choice(["table", "json"]), default="table", help="How to print data."
     )
     return option(function)
+
+
+@contextmanager
+def advice(target: str | None) -> Iterator[None]:
+    """Give an error about a connection the command that tells more, where the error itself has no next step."""
+    try:
+        yield
+    except OcattachError as error:
+        if target is not None and not error.hint and error.exit_code not in OWN_FAULT:
+            failed_start = error.code in {DaemonStartError.code, CrashLoopError.code}
+            look = "See its log: ocattach logs" if failed_start else "See which step fails: ocattach doctor"
+            error.hint = f"{look} {shlex.quote(target)}"
+        raise

@@ -159,7 +159,7 @@ def stop(options: Options) -> None:
 def named(options: Options, option: str) -> ConnectionSpec:
     """The connection that an option is about."""
     if options.target is None:
-        raise UsageError(f"{option} needs a NAME")
+        raise UsageError(f"{option} needs a NAME", hint="All are listed by: ocattach --list")
     return resolve_target(options)
 
 

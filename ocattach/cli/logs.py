@@ -11,7 +11,7 @@ from typing import IO, Any
 
 import click
 
-from ocattach.cli.command import Command, output_option
+from ocattach.cli.command import Command, advice, output_option
 from ocattach.cli.complete import connection_names
 from ocattach.cli.terminal import Person, escape, say
 from ocattach.cli.trust import require_trust
@@ -74,7 +74,7 @@ def logs(name: str, *, follow: bool, lines: int, output: str) -> None:
     spec = resolve(name, cwd=Path.cwd(), environ=os.environ)
     require_trust(spec, trust=False, environ=os.environ)
     spec = spec.settled(os.environ).with_default_workdir(Path.cwd())
-    with ExitStack() as stack:
+    with advice(name), ExitStack() as stack:
         handler = stack.enter_context(open_handler(spec, ask=asker(Person()), timeout=TIMEOUT))
         found = collect(spec, handler, lines)
         if output == "json":

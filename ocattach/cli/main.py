@@ -14,11 +14,17 @@ from typing import Any, NoReturn
 import click
 
 from ocattach import __version__
-from ocattach.cli.command import Command, output_option
+from ocattach.cli.command import Command, advice, output_option
 from ocattach.cli.complete import connection_names, saved_names
 from ocattach.cli.options import Options
 from ocattach.cli.terminal import Person, has_terminal
-from ocattach.errors import InterruptedByUserError, OcattachError, UsageError
+from ocattach.errors import (
+    ConfigurationError,
+    InterruptedByUserError,
+    NotTrustedError,
+    OcattachError,
+    UsageError,
+)
 
 COMPLETION = "_OCATTACH_COMPLETE"
 """Set by the scripts of `ocattach completion`, when somebody presses Tab."""
@@ -111,7 +117,8 @@ class MainCommand(Command):
 def command(ctx: click.Context, /, **parameters: Any) -> None:
     """Do what the options ask for: `help` above is what people read."""
     options = Options(tui_arguments=tuple(ctx.obj), **parameters)
-    action(options, ctx)(options)
+    with advice(options.target):
+        action(options, ctx)(options)
 
 
 def action(options: Options, ctx: click.Context) -> Callable[[Options], None]:
@@ -158,8 +165,10 @@ def print_json(document: dict[str, Any]) -> None:
     click.echo(json.dumps({"schema": SCHEMA, **document}, indent=2))
 
 
-def fail(error: OcattachError, arguments: Sequence[str]) -> NoReturn:
-    """Report an error as asked for, and exit with its code."""
+def fail(error: OcattachError, arguments: Sequence[str], program: str) -> NoReturn:
+    """Report an error as asked for, and exit with its code. Where it names no next step, there is always one."""
+    if not error.hint:
+        error.hint = next_step(error, program)
     show(error, arguments)
     raise SystemExit(error.exit_code)
 
@@ -172,6 +181,17 @@ def show(error: OcattachError, arguments: Sequence[str]) -> None:
         click.echo(err=True)  # they know; what comes next stands on a line of its own
     else:
         Person().error(error)
+
+
+def next_step(error: OcattachError, program: str) -> str:
+    """What to type where nobody who knows more has said so."""
+    if error.exit_code in {NotTrustedError.exit_code, InterruptedByUserError.exit_code}:
+        return ""
+    if error.code == ConfigurationError.code:
+        return "Correct it, and look again: ocattach --list"
+    if error.exit_code == UsageError.exit_code:
+        return f"See: {program} --help"
+    return "See whether all is well here: ocattach doctor"
 
 
 JSON_ASKED_FOR = re.compile(r"(?:^|\0)(?:-[a-z]*o\0?|--output[\0=])json(?:\0|$)")
@@ -215,11 +235,11 @@ def main(arguments: Sequence[str] | None = None) -> NoReturn:
         else:
             load(name).main(arguments[1:], prog_name=program, standalone_mode=False)
     except OcattachError as error:
-        fail(error, ours)
+        fail(error, ours, program)
     except click.UsageError as error:
-        fail(UsageError(error.format_message(), hint=usage_hint(program, ours)), ours)
+        fail(UsageError(error.format_message(), hint=usage_hint(program, ours)), ours, program)
     except (click.Abort, KeyboardInterrupt):
-        fail(InterruptedByUserError("Interrupted"), ours)
+        fail(InterruptedByUserError("Interrupted"), ours, program)
     except BrokenPipeError:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         raise SystemExit(1) from None

@@ -136,6 +136,8 @@ def stop_daemon(
     )
     report = parse_report(result, script="stop")
     if "error" in report:
-        raise TimedOutError(f"The daemon did not end within {STOP_SECONDS} s")
+        raise TimedOutError(
+            f"The daemon did not end within {STOP_SECONDS} s", hint="Try again; it may have been busy"
+        )
     stopped = report.first("stopped")
     return int(stopped) if stopped else None

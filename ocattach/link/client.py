@@ -147,10 +147,11 @@ def ask(
             channel.close()
     if hung_up:
         raise ConnectionLostError(
-            f"The link to {spec.display()} ended without an answer", hint=f"Its log: {files.log}"
+            f"The link to {spec.display()} ended without an answer", hint=f"See its log: tail {files.log}"
         )
     raise TimedOutError(
-        f"The link to {spec.display()} did not come up in {timeout:.0f} s", hint=f"Its log: {files.log}"
+        f"The link to {spec.display()} did not come up in {timeout:.0f} s",
+        hint=f"See its log: tail {files.log}",
     )
 
 
@@ -186,7 +187,7 @@ def start_link(spec: ConnectionSpec, files: LinkFiles, environ: Mapping[str, str
         return connect(files)
     if word != "taken":
         raise OcattachError(
-            f"The link process could not start ({word or 'no answer'})", hint=f"Its log: {files.log}"
+            f"The link process could not start ({word or 'no answer'})", hint=f"See its log: tail {files.log}"
         )
     return None
 
@@ -210,7 +211,8 @@ def converse(channel: Channel, message: Message, foreground: Foreground, deadlin
             answer = channel.receive(timeout=max(0.1, deadline - time.monotonic()))
         except TimeoutError as error:
             raise TimedOutError(
-                "The link did not answer in time", hint="ocattach --disconnect --all, then again"
+                "The link did not answer in time",
+                hint="End it, and connect again: ocattach --disconnect --all",
             ) from error
         if "step" in answer:
             foreground.step(answer["step"])
@@ -275,7 +277,7 @@ def await_end(files: LinkFiles) -> None:
 
 def not_ended(files: LinkFiles) -> TimedOutError:
     """The error for a link that goes on."""
-    return TimedOutError(f"The link did not end in {END_SECONDS} s", hint=f"Its log: {files.log}")
+    return TimedOutError(f"The link did not end in {END_SECONDS} s", hint=f"See its log: tail {files.log}")
 
 
 def end_all_links(environ: Mapping[str, str]) -> int:

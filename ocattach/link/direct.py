@@ -35,7 +35,9 @@ def asker(foreground: "Foreground") -> Ask:
     def ask(question: Question) -> str:
         answer = foreground.answer(question.text, secret=question.secret, confirm=question.confirm)
         if answer is None:
-            raise AuthenticationError(f"There is no terminal to answer this on: {question.text}")
+            raise AuthenticationError(
+                f"There is no terminal to answer this on: {question.text}", hint="Run it once from a terminal"
+            )
         return answer
 
     return ask

@@ -58,12 +58,13 @@ class Visitor:
             answer = self._channel.receive(timeout=PERSON_SECONDS).get("answer")
         except TimeoutError as error:
             raise AuthenticationError(
-                f"Nobody answered within {PERSON_SECONDS} s: {question.text}"
+                f"Nobody answered within {PERSON_SECONDS} s: {question.text}",
+                hint="Connect again, and answer it",
             ) from error
         if answer is None:
             raise AuthenticationError(
                 f"There is no terminal to answer this on: {question.text}",
-                hint="Connect once from a terminal",
+                hint="Run it once from a terminal",
             )
         return str(answer)
 

@@ -1,17 +1,26 @@
 """The daemon of an environment: found, else started; and not started for ever when it does not live."""
 
+import shlex
 import time
-from typing import Protocol
+from typing import TYPE_CHECKING, Protocol
 
 from ocattach.daemon.probe import FoundDaemon
 from ocattach.errors import CrashLoopError, DaemonNotRunningError, DaemonStartError
 from ocattach.transports.base import Question, TransportHandler
+
+if TYPE_CHECKING:
+    from ocattach.config.spec import ConnectionSpec
 
 SHORT_LIFE = 30.0
 """Seconds that a daemon has to live for its start to count as a success."""
 
 STARTS = 3
 """How many starts in a row may come to nothing before no more are tried without a person."""
+
+
+def command_name(spec: "ConnectionSpec") -> str:
+    """The connection as it is typed in a command to paste."""
+    return shlex.quote(spec.name or spec.display())
 
 
 class Client(Protocol):
@@ -52,12 +61,14 @@ class Starts:
         self._note_missing(by_itself=environment_stood)
         if not start:
             raise DaemonNotRunningError(
-                f"No daemon runs in {handler.spec.display()}", hint="Without --no-start one would be started"
+                f"No daemon runs in {handler.spec.display()}",
+                hint=f"Start one: ocattach {command_name(handler.spec)}",
             )
         if self._failures >= STARTS:
             raise CrashLoopError(
                 f"The daemon in {handler.spec.display()} has ended {STARTS} times"
-                f" within {SHORT_LIFE:.0f} s of its start; its log ends:\n{handler.daemon_log()}"
+                f" within {SHORT_LIFE:.0f} s of its start; its log ends:\n{handler.daemon_log()}",
+                hint=f"See more of it: ocattach logs {command_name(handler.spec)}",
             )
         return self._start(handler, client)
 

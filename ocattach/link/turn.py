@@ -19,7 +19,10 @@ class Turn:
         """Hold it; gives what is left of the time, in seconds. Raises TimedOutError."""
         started = time.monotonic()
         if not self._lock.acquire(timeout=timeout):
-            raise TimedOutError(f"Another ocattach has been connecting for {timeout:.0f} s")
+            raise TimedOutError(
+                f"Another ocattach has been connecting for {timeout:.0f} s",
+                hint="Answer what it asks, or end it and connect again: ocattach --disconnect --all",
+            )
         try:
             yield max(1.0, timeout - (time.monotonic() - started))
         finally:

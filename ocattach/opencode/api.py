@@ -185,7 +185,10 @@ def read_version(answer: Answer) -> str:
     Raises AuthenticationError, OpencodeIncompatibleError when it is no OpenCode we can use.
     """
     if answer.status == http.client.UNAUTHORIZED:
-        raise AuthenticationError("The daemon does not accept the password that is known for it")
+        raise AuthenticationError(
+            "The daemon does not accept the password that is known for it",
+            hint="Another one may have taken its place: end it (ocattach --stop --force NAME), and connect again",
+        )
     version = answered_version(answer.json())
     if version is None:
         raise OpencodeIncompatibleError(

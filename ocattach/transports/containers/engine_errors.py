@@ -55,7 +55,10 @@ class EngineErrors:
             case PermissionError():
                 return self.forbidden()
             case TimeoutError():
-                return TimedOutError(f"The {self.name} engine did not answer in {self.timeout:.0f} s")
+                return TimedOutError(
+                    f"The {self.name} engine did not answer in {self.timeout:.0f} s",
+                    hint=f"Is it well? Try: {self.program} info",
+                )
             case _:
                 return None
 
@@ -80,7 +83,7 @@ class EngineErrors:
                 f"The {self.name} engine at {self.url} speaks TLS only",
                 hint="Say where its certificates are: DOCKER_TLS_VERIFY=1 and DOCKER_CERT_PATH, or cert_path",
             )
-        return UnreachableError(f"{self.name} refused: {explanation}")
+        return UnreachableError(f"{self.name} refused: {explanation}", hint=f"Try: {self.program} info")
 
     def tls(self, error: ssl.SSLError) -> OcattachError:
         """The engine or we did not like the other's certificate, or one of us speaks no TLS."""

@@ -140,7 +140,8 @@ class ContainerTransport(CommandTransport):
         if status in REFUSED:
             check_steady(self.container(), since=self._started_at, program=self.program)
             return EnvironmentNotRunningError(
-                f"{self.engine_name} cannot run commands in {self.place}: {explanation}"
+                f"{self.engine_name} cannot run commands in {self.place}: {explanation}",
+                hint=f"Try: {self.program} exec {self.container_name()} true",
             )
         return None
 

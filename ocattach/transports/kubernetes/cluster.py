@@ -99,7 +99,10 @@ class Cluster:
         try:
             found: Mapping[str, Any] = json.loads(body)
         except ValueError as error:
-            raise UnreachableError(f"{self.server} is no Kubernetes API server") from error
+            raise UnreachableError(
+                f"{self.server} is no Kubernetes API server",
+                hint="Where the kubeconfig leads: kubectl config view",
+            ) from error
         return found
 
     def open_channels(self, path: str, query: Sequence[tuple[str, str]]) -> Channels:

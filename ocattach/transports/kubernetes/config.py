@@ -61,7 +61,7 @@ def no_kubeconfig() -> ConfigurationError:
     """The error for a machine that knows of no cluster."""
     looked = ", ".join(str(path) for path in kubeconfig_files(os.environ))
     return ConfigurationError(
-        f"There is no kubeconfig; looked for at: {looked}", hint="Set KUBECONFIG to the path of one"
+        f"There is no kubeconfig; looked for at: {looked}", hint="Name one: export KUBECONFIG=FILE"
     )
 
 
@@ -124,7 +124,10 @@ def run_plugin(plugin: ExecProvider) -> Mapping[str, Any]:
             check=False,
         )
     except subprocess.TimeoutExpired:
-        raise TimedOutError(f"The credential plugin {name} did not end within {PLUGIN_SECONDS} s") from None
+        raise TimedOutError(
+            f"The credential plugin {name} did not end within {PLUGIN_SECONDS} s",
+            hint="It may want to be logged in anew: try kubectl get pods",
+        ) from None
     except OSError as error:
         raise AuthenticationError(
             f"The credential plugin {name} cannot be run: {error.strerror}",

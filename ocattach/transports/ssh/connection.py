@@ -73,7 +73,8 @@ def translated(config: HostConfig, timeout: float) -> Iterator[None]:
         ) from error
     except TimeoutError as error:
         raise TimedOutError(
-            f"{config.alias} ({config.hostname}) did not answer in {timeout:.0f} s"
+            f"{config.alias} ({config.hostname}) did not answer in {timeout:.0f} s",
+            hint=f"Try: ssh {config.alias}",
         ) from error
     except (OSError, EOFError, paramiko.SSHException) as error:
         raise UnreachableError(

@@ -209,6 +209,9 @@ def meet(config: HostConfig, key: HostKey, ask: Ask | None) -> None:
             f"Its key is {key.shown}.\nConnect and remember it?"
         )
         if config.batch or ask(Question(question, confirm=True)) != "yes":
-            raise HostKeyError(f"The host key of {config.alias} ({key.shown}) was not accepted")
+            raise HostKeyError(
+                f"The host key of {config.alias} ({key.shown}) was not accepted",
+                hint="Ask who runs the host for the fingerprint of its key, and connect again",
+            )
     if known.files:
         add_known_key(known.files[0], known.name, public_line(key.blob), hashed=known.hashed)

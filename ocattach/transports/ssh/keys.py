@@ -2,6 +2,7 @@
 
 import base64
 import binascii
+import shlex
 import socket
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
@@ -253,7 +254,10 @@ def load_key(file: Path, ask: Ask | None) -> paramiko.PKey:
             return read_key(file, passphrase)
         except AuthenticationError:
             continue
-    raise AuthenticationError(f"The key {file} was not opened: it needs its passphrase")
+    raise AuthenticationError(
+        f"The key {file} was not opened: it needs its passphrase",
+        hint=f"Give it to an agent once: ssh-add {shlex.quote(str(file))}",
+    )
 
 
 def read_key(file: Path, passphrase: str | None) -> paramiko.PKey:
@@ -269,4 +273,6 @@ def read_key(file: Path, passphrase: str | None) -> paramiko.PKey:
         return key_class.from_private_key(StringIO(text))
     except (OSError, paramiko.SSHException, UnsupportedAlgorithm, StopIteration, TypeError, ValueError):
         # What the library says of it is not passed on: it is about the content of a secret.
-        raise AuthenticationError(f"The key file {file} cannot be read") from None
+        raise AuthenticationError(
+            f"The key file {file} cannot be read", hint=f"Try: ssh-keygen -y -f {shlex.quote(str(file))}"
+        ) from None

@@ -54,7 +54,9 @@ def openssh_settings(target: SSHTarget) -> Settings:
             check=False,
         )
     except subprocess.TimeoutExpired as error:
-        raise TimedOutError(f"ssh -G {target.host} did not answer in {ANSWER_SECONDS} s") from error
+        raise TimedOutError(
+            f"ssh -G {target.host} did not answer in {ANSWER_SECONDS} s", hint=f"Try: ssh -G {target.host}"
+        ) from error
     if answer.returncode:
         raise ConfigurationError(
             f"OpenSSH cannot read its configuration: {answer.stderr.strip()}",
