@@ -1,8 +1,11 @@
 """`ocattach doctor`: from what is typed to a daemon's answer, rung by rung."""
 
 import os
+import shutil
 import sys
+import textwrap
 import time
+from functools import partial
 from pathlib import Path
 from typing import NoReturn
 
@@ -26,7 +29,7 @@ ocattach doctor frontend -o json | jq -r '.rungs[] | select(.error) | .error.hin
 
 MARKS = {Status.OK: "✓", Status.WARNING: "!", Status.FAILED: "✗", Status.SKIPPED: "-"}
 COLOURS = {Status.OK: "green", Status.WARNING: "yellow", Status.FAILED: "red", Status.SKIPPED: None}
-NAME_WIDTH, TIME_WIDTH = 14, 8
+NAME_WIDTH, TIME_WIDTH, WORD_WIDTH = 14, 8, 30
 INDENT = " " * (NAME_WIDTH + TIME_WIDTH + 5)
 
 
@@ -123,6 +126,14 @@ class Screen:
         if self._is_live:
             click.echo("\r\x1b[K", nl=False)
 
+    def _wrapped(self, text: str) -> list[str]:
+        """The lines of a text, on a terminal of no more than its width; what is to be pasted is never broken."""
+        if not self._is_live:
+            return text.splitlines()
+        width = max(WORD_WIDTH, shutil.get_terminal_size().columns - len(INDENT))
+        wrap = partial(textwrap.wrap, width=width, break_long_words=False, break_on_hyphens=False)
+        return [part for line in text.splitlines() for part in wrap(line) or [""]]
+
     def done(self, rung: Rung) -> None:
         """Show a result: mark, name, time, what was found; below it what to do."""
         if self._quiet:
@@ -131,7 +142,7 @@ class Screen:
         wanted = COLOURS[rung.status] if self._is_live and "NO_COLOR" not in os.environ else None
         mark = click.style(MARKS[rung.status], fg=wanted) if wanted else MARKS[rung.status]
         took = "" if rung.seconds is None else f"{rung.seconds * 1000:.0f} ms"
-        found = escape(rung.found).replace("\n", f"\n{INDENT}")
+        found = f"\n{INDENT}".join(self._wrapped(escape(rung.found)))
         click.echo(f"{mark} {rung.name:<{NAME_WIDTH}} {took:>{TIME_WIDTH}}  {found}")
         if rung.error and rung.error.hint:
             hint = escape(rung.error.hint).replace("\n", f"\n{INDENT}")

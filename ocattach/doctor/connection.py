@@ -68,23 +68,29 @@ class Examination:
     def climb(self) -> None:
         """Try every rung, as far as what it rests on holds."""
         step = self.ladder.step
-        step("configuration", self.configuration)
+        logs = f"See its log: ocattach logs {shlex.quote(self._argument)}"
+        step("configuration", self.configuration, hint="Correct it, and look again: ocattach --list")
         step("link", self.link, after=["configuration"])
         self.reach()
         if self._runs_commands():
             step("shell", self.shell, after=["authentication"])
-            step("opencode", self.opencode, after=["shell"])
+            step("opencode", self.opencode, after=["shell"], hint=logs)
             if self._probe and self._known_spec().workdir:
                 step("directory", self.directory)
-        step("daemon", self.daemon, after=["authentication", *self._needed_for_daemon(), "directory"])
-        step("route", self.route, after=["daemon"])
-        step("health", self.health, after=["route"])
+        step(
+            "daemon",
+            self.daemon,
+            after=["authentication", *self._needed_for_daemon(), "directory"],
+            hint=logs,
+        )
+        step("route", self.route, after=["daemon"], hint=logs)
+        step("health", self.health, after=["route"], hint=logs)
         for name, look in (
             ("sessions", self.sessions),
             ("events", self.events),
             ("round trip", self.round_trip),
         ):
-            step(name, look, after=["health"])
+            step(name, look, after=["health"], hint=logs)
         step("tui", self.tui)
 
     def configuration(self) -> str:

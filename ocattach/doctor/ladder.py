@@ -60,10 +60,10 @@ class Ladder:
         self._done = done
         self._waited = 0.0
 
-    def step(self, name: str, look: Callable[[], str], *, after: Sequence[str] = ()) -> None:
+    def step(self, name: str, look: Callable[[], str], *, after: Sequence[str] = (), hint: str = "") -> None:
         """Try a step: `look` says what it found, and raises an OcattachError or a Remark.
 
-        It is skipped where one that it rests on has failed.
+        It is skipped where one that it rests on has failed. An error that names no next step is given `hint`.
         """
         missing = next((rung for rung in self.rungs if rung.name in after and not holds(rung)), None)
         if missing is not None:
@@ -81,6 +81,7 @@ class Ladder:
             status, found = Status.WARNING, str(remark)
         except OcattachError as failure:
             status, found, error = Status.FAILED, failure.message, failure
+            failure.hint = failure.hint or hint
         self._add(Rung(name, status, found, time.monotonic() - began - self._waited, error))
 
     def note(self, name: str, found: str, *, status: Status = Status.OK) -> None:

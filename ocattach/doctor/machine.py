@@ -150,7 +150,9 @@ class Machine:
         if problems:
             error = problems[0].error
             more = f" (and {len(problems) - 1} more: ocattach --list)" if len(problems) > 1 else ""
-            raise ConfigurationError(f"{error.message}{more}", hint=error.hint)
+            raise ConfigurationError(
+                f"{error.message}{more}", hint=error.hint or "Correct it, and look again: ocattach --list"
+            )
 
 
 def refuse_writable(directory: Path) -> None:
