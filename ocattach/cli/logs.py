@@ -74,9 +74,9 @@ def logs(name: str, *, follow: bool, lines: int, output: str) -> None:
     spec = resolve(name, cwd=Path.cwd(), environ=os.environ)
     require_trust(spec, trust=False, environ=os.environ)
     spec = spec.settled(os.environ).with_default_workdir(Path.cwd())
-    with advice(name), ExitStack() as stack:
+    with ExitStack() as stack:
         handler = stack.enter_context(open_handler(spec, ask=asker(Person()), timeout=TIMEOUT))
-        found = collect(spec, handler, lines)
+        found = collect(name, spec, handler, lines)
         if output == "json":
             print_document(spec, found)
         else:
@@ -107,7 +107,7 @@ class Found:
     """Why there is nothing from the environment. The link's log may tell more of it."""
 
 
-def collect(spec: ConnectionSpec, handler: TransportHandler, lines: int) -> Found:
+def collect(name: str, spec: ConnectionSpec, handler: TransportHandler, lines: int) -> Found:
     """The last lines of every log that can be reached."""
     link = log_file(spec.link_key(os.environ), os.environ) if spec.target.needs_link else None
     found = Found(link)
@@ -117,12 +117,13 @@ def collect(spec: ConnectionSpec, handler: TransportHandler, lines: int) -> Foun
         kept = b"".join(texts).decode(errors="replace").splitlines()
         found.link_lines = kept[-lines:] if lines else []
     try:
-        handler.check_available()
-        for page in pages(handler, lines, None):
-            found.read = page
-            found.files |= page.files
-            for source, new in page.lines.items():
-                found.lines.setdefault(source, []).extend(new)
+        with advice(name):
+            handler.check_available()
+            for page in pages(handler, lines, None):
+                found.read = page
+                found.files |= page.files
+                for source, new in page.lines.items():
+                    found.lines.setdefault(source, []).extend(new)
     except OcattachError as error:
         found.error = error
     return found
