@@ -92,7 +92,7 @@ class TransportHandler(ABC):
         self.ask = ask
         self.timeout = timeout
         self.remembers = True
-        """Whether the keys of hosts that are met for the first time may be accepted and kept; False to only look."""
+        """Whether what is learned on the way is kept, such as the key of a new host; False to only look."""
 
     @property
     def workdir(self) -> str | None:

@@ -283,7 +283,8 @@ class KubernetesTransport(CommandTransport):
     def connect(self, remote_port: int, *, tunnel: "Tunnel | None" = None) -> "Tunnel":
         led = super().connect(remote_port, tunnel=tunnel)
         pod = self.chosen.pod
-        remember_pod(self.spec.link_key(), LastPod(pod.name, pod.uid))
+        if self.remembers:
+            remember_pod(self.spec.link_key(), LastPod(pod.name, pod.uid))
         return led
 
     def disconnect(self) -> None:
