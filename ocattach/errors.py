@@ -60,6 +60,11 @@ class UsageError(OcattachError):
     code = "usage"
     exit_code = 2
 
+    def __init__(self, message: str, *, hint: str = "", key: str = "") -> None:
+        super().__init__(message, hint=hint)
+        self.key = key
+        """The key of a file's entry that is wrong, where the message does not begin with it."""
+
 
 class InvalidURIError(UsageError):
     """A string is no URI of an environment."""

@@ -89,7 +89,7 @@ def refuse_unknown_keys(entry: Entry, known: Iterable[str], what: str) -> None:
     known = tuple(known)
     for key in entry:
         if key not in known:
-            raise UsageError(f"{what} has no key {key!r}", hint=did_you_mean(key, known))
+            raise UsageError(f"{what} has no key {key!r}", hint=did_you_mean(key, known), key=key)
 
 
 def is_scalar(value: object) -> bool:

@@ -6,9 +6,11 @@ milliseconds.
 
 import json
 import re
+from collections.abc import Iterator, Sequence
 
 STRING = r'"(?:\\.|[^"\\])*(?:"|\Z)'
 COMMENT = re.compile(rf"(?P<string>{STRING})|//[^\n\r]*|/\*.*?(?:\*/|\Z)", re.DOTALL)
+SPACE = re.compile(r"[ \t\r\n]*")
 TRAILING_COMMA = re.compile(rf"(?P<string>{STRING})|,(?=[ \t\r\n]*[}}\]])", re.DOTALL)
 
 
@@ -32,3 +34,37 @@ def blank(match: re.Match[str]) -> str:
     """Spaces instead of a comment or a comma; a string as it is."""
     found = match.group()
     return found if match["string"] is not None else re.sub(r"[^\n\r]", " ", found)
+
+
+def line_of(text: str, keys: Sequence[str]) -> int | None:
+    """The line of a document in which a key stands, given the keys that lead to it; None where there is none.
+
+    It is only for saying where something is: the text must be one that `parse` takes.
+    """
+    plain = to_json(text)
+    place: int | None = None
+    value = skip_space(plain, 0)
+    for key in keys:
+        found = [member for member in members(plain, value) if member[0] == key]
+        if not found:
+            return None
+        _, place, value = found[-1]  # of two keys of one name the last counts
+    return None if place is None else plain.count("\n", 0, place) + 1
+
+
+def members(text: str, start: int) -> Iterator[tuple[str, int, int]]:
+    """The keys of the object that begins at `start`, each with its place and that of its value."""
+    decoder = json.JSONDecoder()
+    position = start + 1 if text[start : start + 1] == "{" else len(text)
+    while (place := skip_space(text, position)) < len(text) and text[place] == '"':
+        key, position = decoder.raw_decode(text, place)
+        value = skip_space(text, skip_space(text, position) + 1)
+        yield key, place, value
+        _, position = decoder.raw_decode(text, value)
+        position = skip_space(text, position) + 1
+
+
+def skip_space(text: str, position: int) -> int:
+    """The place of the next character that is no white space."""
+    match = SPACE.match(text, position)
+    return match.end() if match else position

@@ -134,6 +134,9 @@ def test_a_linked_working_directory_is_where_it_really_is(desk: Desk, tmp_path: 
             "password_command",
         ),
         ({"transport": "http", "url": "http://h", "headers": {"X-Token": "t"}}, "headers"),
+        ({"transport": "http", "url": "http://h", "allow_plain_password": True}, "allow_plain_password"),
+        ({"transport": "http", "url": "https://h", "ca_file": "/ca.pem"}, "ca_file"),
+        ({"transport": "docker", "container": "c", "host": "tcp://h:2376", "cert_path": "/c"}, "cert_path"),
         ({"transport": "local", "opencode": "./evil"}, "opencode"),
         ({"transport": "local", "env": {"LD_PRELOAD": "./evil.so"}}, "env"),
     ],
@@ -146,7 +149,9 @@ def test_a_project_cannot_set_what_acts_on_this_machine(
     with pytest.raises(ConfigurationError) as raised:
         find_in_project("bad", desk.project)
 
-    assert raised.value.message == f"{path}: environments: bad: {key} cannot be set by a project's file"
+    refusal = f"{path}:1: environments: bad: {key} cannot be set by a project's file: "
+    assert raised.value.message.startswith(refusal)
+    assert len(raised.value.message) > len(refusal), "the reason"
     assert "ocattach --save bad" in raised.value.hint
     assert shown("web", desk.project) == "docker://web"
 
@@ -160,13 +165,102 @@ def test_a_project_cannot_smuggle_a_command_into_a_jump(desk: Desk, jump: str) -
 
 
 @pytest.mark.parametrize(
-    "key", ["proxy_command", "strict_host_key_checking", "StrictHostKeyChecking", "known_hosts"]
+    ("key", "words"),
+    [
+        ("proxy_command", "a command of this machine"),
+        ("ProxyCommand", "a command of this machine"),
+        ("strict_host_key_checking", "which hosts are believed"),
+        ("StrictHostKeyChecking", "which hosts are believed"),
+        ("known_hosts", "which hosts are believed"),
+        ("password", "secret"),
+    ],
 )
-def test_there_is_no_key_for_commands_and_host_key_checks(desk: Desk, key: str) -> None:
-    desk.define({"bad": {"transport": "ssh", "host": "h", key: "no"}})
+def test_what_a_project_can_set_nowhere_is_named_with_the_reason(desk: Desk, key: str, words: str) -> None:
+    path = desk.define({"bad": {"transport": "ssh", "host": "h", key: "no"}, "web": WEB})
 
-    with pytest.raises(ConfigurationError, match=f"ssh has no key '{key}'"):
+    with pytest.raises(ConfigurationError) as raised:
         find_in_project("bad", desk.project)
+
+    assert f"{path}:1: environments: bad: {key} cannot be set by a project's file" in raised.value.message
+    assert words in raised.value.message
+    assert raised.value.hint
+    assert shown("web", desk.project) == "docker://web"
+
+
+@pytest.mark.parametrize(
+    "more", [{"env": {"KEY": "{env:KEY}"}}, {"user": "{env:USER}"}, {"description": "{file:~/.ssh/id}"}]
+)
+def test_a_project_reads_no_variable_and_no_file_of_this_machine(desk: Desk, more: dict[str, object]) -> None:
+    desk.define({"bad": {**WEB, **more}})
+
+    with pytest.raises(ConfigurationError, match=next(iter(more))):
+        find_in_project("bad", desk.project)
+
+
+def test_a_variable_that_is_meant_to_be_handed_over_has_its_own_key(desk: Desk) -> None:
+    desk.define({"bad": {**WEB, "env": {"KEY": "{env:KEY}"}}})
+
+    with pytest.raises(ConfigurationError, match=r"env has \{env:KEY\}") as raised:
+        find_in_project("bad", desk.project)
+
+    assert "forward_env" in raised.value.hint
+
+
+LINES = """{
+  // Ours.
+  "model": "x/y", "experimental": {"environments": {
+    "below": {"transport": "docker", "contianer": "c"},
+  }},
+  "environments": {
+    "key": {
+      "transport": "docker", /* "contianer": 1,
+      */ "container": "a",
+      "contianer": "b",
+    },
+    "value": {
+      "transport": "docker",
+      "container": "c",
+      "workdir":
+        "app",
+    },
+    "nested": {
+      "transport": "docker",
+      "compose": {
+        "project": "p",
+        "servise": "s",
+      },
+    },
+    "whole":
+      [],
+    "missing": { "transport": "docker" },
+    "forbidden": {
+      "transport": "ssh", "host": "h",
+      "identity_file": "~/.ssh/id",
+    },
+    "web": { "transport": "docker", "container": "web" },
+  },
+}
+"""
+
+
+def test_an_error_names_the_line_of_the_key_that_is_wrong(desk: Desk) -> None:
+    path = desk.define({})
+    path.write_text(LINES)
+
+    told = {problem.name: problem.error.message.partition(": ")[0] for problem in problems(desk.project)}
+
+    lines = {"below": 4, "key": 10, "value": 15, "nested": 22, "whole": 25, "missing": 27, "forbidden": 30}
+    assert told == {name: f"{path}:{line}" for name, line in lines.items()}
+    assert shown("web", desk.project) == "docker://web"
+
+
+def test_an_error_of_the_file_names_the_line_too(desk: Desk) -> None:
+    path = desk.define({}, ".opencode/ocattach.json")
+    path.write_text('{\n  "environments": {},\n  "enviroments": {}\n}')
+
+    (problem,) = problems(desk.project)
+
+    assert problem.error.message.startswith(f"{path}:3: ")
 
 
 def test_a_bad_entry_is_reported_without_losing_the_good_ones(desk: Desk) -> None:
@@ -186,7 +280,7 @@ def test_a_bad_entry_is_reported_without_losing_the_good_ones(desk: Desk) -> Non
     assert [item.name for item in found if isinstance(item, ConnectionSpec)] == ["web"]
     by_name = {item.name: item for item in found if isinstance(item, Problem)}
     assert set(by_name) == {"typo", "empty", "list", "bad name", "session"}
-    assert by_name["typo"].error.message == f"{path}: environments: typo: docker has no key 'contianer'"
+    assert by_name["typo"].error.message == f"{path}:1: environments: typo: docker has no key 'contianer'"
     assert by_name["typo"].error.hint.startswith("Did you mean container")
 
 
