@@ -29,8 +29,14 @@ def read_text(path: Path) -> str | None:
 
     Never waits, as a named pipe would have it; raises ConfigurationError for what is no such file.
     """
+    found = read_with_status(path)
+    return None if found is None else found[0]
+
+
+def read_with_status(path: Path) -> tuple[str, os.stat_result] | None:
+    """The same, with whose file it is that was read, whatever has taken its name since."""
     try:
-        content = read_regular(path)
+        content, status = read_regular(path)
     except (FileNotFoundError, NotADirectoryError):
         return None
     except OSError as error:
@@ -38,19 +44,20 @@ def read_text(path: Path) -> str | None:
     if len(content) > LARGEST:
         raise ConfigurationError(f"{path} is larger than {LARGEST // 1024} KiB")
     try:
-        return content.decode("utf-8-sig")
+        return content.decode("utf-8-sig"), status
     except UnicodeDecodeError as error:
         raise ConfigurationError(f"{path} is not UTF-8: {error.reason} at byte {error.start}") from error
 
 
-def read_regular(path: Path) -> bytes:
-    """The content of a regular file, a little more than the largest at most."""
+def read_regular(path: Path) -> tuple[bytes, os.stat_result]:
+    """The content of a regular file, a little more than the largest at most, and its status."""
     descriptor = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
     try:
-        if not stat.S_ISREG(os.fstat(descriptor).st_mode):
+        status = os.fstat(descriptor)
+        if not stat.S_ISREG(status.st_mode):
             raise ConfigurationError(f"{path} is no regular file")
         with open(descriptor, "rb", closefd=False) as file:
-            return file.read(LARGEST + 1)
+            return file.read(LARGEST + 1), status
     finally:
         os.close(descriptor)
 

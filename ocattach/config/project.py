@@ -10,8 +10,9 @@ from pathlib import Path
 
 from ocattach.config import jsonc
 from ocattach.config.entry import Entry, as_table, refuse_unknown_keys, table
-from ocattach.config.files import Problem, read_text
+from ocattach.config.files import Problem, read_text, read_with_status
 from ocattach.config.names import check_name
+from ocattach.config.ownership import check_ownership
 from ocattach.config.spec import ConnectionSpec, Source, canonical
 from ocattach.errors import ConfigurationError, UsageError
 
@@ -90,11 +91,13 @@ def file_definitions(path: Path) -> Iterator[ConnectionSpec | Problem]:
     """The definitions in one file; none when there is no such file."""
     text = ""
     try:
-        found = read_text(path)
+        found = read_with_status(path)
         if found is None:
             return
-        text = found
+        text, status = found
         environments = read_environments(text, path)
+        if environments:
+            check_ownership(path, status, project_directories(path.parent))
     except UsageError as error:
         yield Problem(path, None, located(error, path, text))
         return

@@ -1,0 +1,218 @@
+"""Who could have written a project's file: files of real accounts, and git's own word on directories."""
+
+import os
+import subprocess
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import pytest
+
+from ocattach.config.files import Problem
+from ocattach.config.project import find_in_project, project_definitions
+from ocattach.errors import ConfigurationError
+from tests.config.conftest import Desk
+
+WEB = {"transport": "docker", "container": "web"}
+FILES = ["opencode.json", ".opencode/ocattach.json"]
+SOMEBODY, SOMEBODY_ELSE = 3000, 65534
+
+as_root = pytest.mark.skipif(os.geteuid() != 0, reason="only root can give files to other accounts")
+each_file = pytest.mark.parametrize("file", FILES)
+
+
+@contextmanager
+def account(uid: int) -> Iterator[None]:
+    """Be another account meanwhile."""
+    os.seteuid(uid)
+    try:
+        yield
+    finally:
+        os.seteuid(0)
+
+
+@pytest.fixture
+def git(desk: Desk, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A home for git, without the configuration of who runs the tests; SUDO_UID is none of its business either."""
+    monkeypatch.setenv("HOME", str(desk.home))
+    monkeypatch.setenv("GIT_CONFIG_SYSTEM", os.devnull)
+    for name in ("SUDO_UID", "XDG_CONFIG_HOME", "GIT_CONFIG_GLOBAL"):
+        monkeypatch.delenv(name, raising=False)
+    return desk.home
+
+
+pytestmark = pytest.mark.usefixtures("git")
+
+
+def refusal(desk: Desk) -> ConfigurationError:
+    """Why the project's definition cannot be used; a saved one of another name still can."""
+    desk.save("mine", "docker://mine")
+    assert desk.resolve("mine").display() == "docker://mine"
+    with pytest.raises(ConfigurationError) as raised:
+        desk.resolve("web")
+    return raised.value
+
+
+@each_file
+def test_a_linked_file_is_refused_with_what_to_do(desk: Desk, tmp_path: Path, file: str) -> None:
+    path = desk.define({"web": WEB}, file)
+    real = path.rename(tmp_path / "elsewhere.json")
+    path.symlink_to(real)
+
+    error = refusal(desk)
+
+    assert "symbolic link" in error.message
+    subprocess.run(["sh", "-c", error.hint.partition(": ")[2]], check=True)
+    assert desk.resolve("web").display() == "docker://web"
+
+
+def test_a_linked_directory_is_refused(desk: Desk, tmp_path: Path) -> None:
+    path = desk.define({"web": WEB}, ".opencode/ocattach.json")
+    path.parent.rename(tmp_path / "elsewhere")
+    path.parent.symlink_to(tmp_path / "elsewhere")
+
+    assert f"{path.parent} is a symbolic link" in refusal(desk).message
+
+
+def test_a_linked_file_without_environments_disturbs_nobody(desk: Desk, tmp_path: Path) -> None:
+    desk.define({"web": WEB}, ".opencode/ocattach.json")
+    (tmp_path / "dotfiles.json").write_text('{"model": "x/y"}')
+    (desk.project / "opencode.json").symlink_to(tmp_path / "dotfiles.json")
+
+    assert [item for item in project_definitions(desk.project) if isinstance(item, Problem)] == []
+
+
+@as_root
+@each_file
+def test_a_file_of_another_account_is_refused_with_the_command_that_mends_it(desk: Desk, file: str) -> None:
+    path = desk.define({"web": WEB}, file)
+    os.chown(path, SOMEBODY_ELSE, SOMEBODY_ELSE)
+
+    error = refusal(desk)
+
+    assert f"{path} belongs to nobody (uid {SOMEBODY_ELSE})" in error.message
+    command = error.hint.partition(": ")[2].partition(", or")[0]
+    subprocess.run(["sh", "-c", command], check=True)
+    assert desk.resolve("web").display() == "docker://web"
+
+
+@as_root
+@each_file
+@pytest.mark.parametrize("folder", [".", ".opencode"])
+def test_so_is_one_in_a_directory_of_another_account(desk: Desk, file: str, folder: str) -> None:
+    desk.define({"web": WEB}, file)
+    (desk.project / ".opencode").mkdir(exist_ok=True)
+    os.chown(desk.project / folder, SOMEBODY_ELSE, SOMEBODY_ELSE)
+
+    if (file, folder) == (FILES[0], ".opencode"):
+        assert desk.resolve("web").display() == "docker://web", "it is not in there"
+    else:
+        assert f"{(desk.project / folder)} belongs to" in refusal(desk).message
+
+
+@each_file
+@pytest.mark.parametrize("kind", ["file", "directory"])
+def test_what_everybody_may_write_is_refused_with_the_command_that_mends_it(
+    desk: Desk, file: str, kind: str
+) -> None:
+    path = desk.define({"web": WEB}, file)
+    place = path if kind == "file" else path.parent
+    place.chmod(0o777)
+
+    error = refusal(desk)
+
+    assert f"{place} can be written by every user" in error.message
+    subprocess.run(["sh", "-c", error.hint.partition(": ")[2].partition(", or")[0]], check=True)
+    assert desk.resolve("web").display() == "docker://web"
+
+
+def test_a_directory_in_which_each_has_files_of_their_own_is_none_that_everybody_may_write(
+    desk: Desk,
+) -> None:
+    desk.define({"web": WEB})
+    desk.project.chmod(0o1777)
+
+    assert desk.resolve("web").display() == "docker://web"
+
+
+def test_a_group_may_write(desk: Desk) -> None:
+    desk.define({"web": WEB}).chmod(0o664)
+    desk.project.chmod(0o775)
+
+    assert desk.resolve("web").display() == "docker://web"
+
+
+@as_root
+def test_an_ordinary_user_may_use_their_own_and_roots_and_nobody_elses(desk: Desk, workdir: Path) -> None:
+    workdir.chmod(0o755)
+    path = workdir / "opencode.json"
+    path.write_text(desk.define({"web": WEB}).read_text())
+    for owner, allowed in ((SOMEBODY, True), (0, True), (SOMEBODY_ELSE, False)):
+        os.chown(path, owner, owner)
+        with account(SOMEBODY):
+            if allowed:
+                assert find_in_project("web", workdir)
+            else:
+                with pytest.raises(ConfigurationError, match="belongs to nobody"):
+                    find_in_project("web", workdir)
+
+
+@as_root
+def test_with_sudo_the_files_of_who_called_it_count_as_for_git(
+    desk: Desk, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    os.chown(desk.define({"web": WEB}), SOMEBODY, SOMEBODY)
+    monkeypatch.setenv("SUDO_UID", str(SOMEBODY_ELSE))
+    refusal(desk)
+
+    monkeypatch.setenv("SUDO_UID", str(SOMEBODY))
+
+    assert desk.resolve("web").display() == "docker://web"
+
+
+@as_root
+@pytest.mark.parametrize("value", ["{project}", "{project}/", "*", "{above}/*"])
+def test_what_the_user_has_told_git_is_safe_is_safe(desk: Desk, value: str) -> None:
+    os.chown(desk.define({"web": WEB}, "packages/shop/opencode.json"), SOMEBODY, SOMEBODY)
+    inner = desk.project / "packages/shop"
+    with pytest.raises(ConfigurationError, match="belongs to") as raised:
+        desk.resolve("web", cwd=inner)
+    assert f"git config --global --add safe.directory {desk.project}" in raised.value.hint
+
+    tell_git(value.format(project=desk.project, above=desk.project.parent))
+
+    assert desk.resolve("web", cwd=inner).display() == "docker://web"
+
+
+@as_root
+@pytest.mark.parametrize("values", [["/elsewhere"], ["{project}", ""], ["{project}/packages"]])
+def test_what_git_would_not_count_does_not_count(desk: Desk, values: list[str]) -> None:
+    os.chown(desk.define({"web": WEB}), SOMEBODY, SOMEBODY)
+    for value in values:
+        tell_git(value.format(project=desk.project))
+
+    refusal(desk)
+
+
+@as_root
+def test_a_project_cannot_vouch_for_itself(desk: Desk) -> None:
+    os.chown(desk.define({"web": WEB}), SOMEBODY, SOMEBODY)
+    (desk.project / ".git").rmdir()
+    subprocess.run(["git", "init", "--quiet", desk.project], check=True)
+    subprocess.run(["git", "-C", desk.project, "config", "safe.directory", str(desk.project)], check=True)
+
+    refusal(desk)
+
+
+@as_root
+def test_without_git_nobody_vouches(desk: Desk, monkeypatch: pytest.MonkeyPatch) -> None:
+    os.chown(desk.define({"web": WEB}), SOMEBODY, SOMEBODY)
+    tell_git("*")
+    monkeypatch.setenv("PATH", str(desk.home))
+
+    refusal(desk)
+
+
+def tell_git(value: str) -> None:
+    """Call a directory safe, as git's own message says."""
+    subprocess.run(["git", "config", "--global", "--add", "safe.directory", value], check=True)
