@@ -11,7 +11,6 @@ import click
 from ocattach.cli.client import TuiProgram
 from ocattach.cli.options import Options
 from ocattach.cli.terminal import Person, say
-from ocattach.cli.trust import require_trust
 from ocattach.config.last_used import record_use
 from ocattach.config.paths import config_directory, state_directory
 from ocattach.config.resolver import resolve
@@ -65,7 +64,10 @@ def event_line(event: Mapping[str, Any]) -> str:
 def resolve_target(options: Options) -> ConnectionSpec:
     """The connection that was named, with what was typed, once the user trusts it."""
     spec = options.applied_to(resolve(options.target or "", cwd=Path.cwd(), environ=os.environ))
-    require_trust(spec, trust=options.trust, environ=os.environ)
+    if spec.source.kind == "project":
+        from ocattach.cli.trust import require_trust  # noqa: PLC0415 - the user's own connections need none
+
+        require_trust(spec, trust=options.trust, environ=os.environ)
     return spec.settled(os.environ).with_default_workdir(Path.cwd())
 
 

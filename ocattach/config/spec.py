@@ -39,8 +39,9 @@ COMMON_KEYS = (
 )
 """The keys of every transport. `port` is the daemon's too, unless the transport has one itself (ssh)."""
 
-OUR_VARIABLES = ("OPENCODE_SERVER_PASSWORD", "OPENCODE_SERVER_USERNAME", "OCATTACH_ORIGIN")
-"""What the daemon is given by us, and so cannot be given by an entry."""
+OUR_VARIABLES = ("OPENCODE_SERVER_PASSWORD", "OPENCODE_SERVER_USERNAME")
+OUR_PREFIX = "OCATTACH_"
+"""What the daemon is given by us, or an ocattach in there would heed, and so cannot be given by an entry."""
 
 LINK_KEY_LENGTH = 16
 
@@ -96,6 +97,8 @@ class ConnectionSpec:
         for key, names in (("unset_env", self.unset_env), ("forward_env", self.forward_env)):
             for name in names:
                 check_variable(name, key)
+                if key == "forward_env":
+                    check_not_ours(name, key)
         for name, value in self.env:
             check_environment(name, value)
 
@@ -250,10 +253,15 @@ def daemon_port(entry: Entry, kind: type[Target]) -> int | None:
 def check_environment(name: str, value: str) -> None:
     """Refuse a variable that cannot be set, or is not the entry's to set."""
     check_variable(name, "env")
-    if name in OUR_VARIABLES:
-        raise UsageError(f"env: {name} is set by ocattach itself")
+    check_not_ours(name, "env")
     if any(character == "\0" or "\ud800" <= character <= "\udfff" for character in value):
         raise UsageError(f"env: {name} contains what no variable can hold")
+
+
+def check_not_ours(name: str, what: str) -> None:
+    """Refuse a variable that is ocattach's own to set."""
+    if name in OUR_VARIABLES or name.startswith(OUR_PREFIX):
+        raise UsageError(f"{what}: {name} is set by ocattach itself")
 
 
 def canonical(value: object) -> str:

@@ -202,6 +202,7 @@ def test_a_saved_name_is_found_without_slow_imports(desk: Desk) -> None:
 
     slow = {
         "yaml", "json5", "filelock", "platformdirs", "difflib", "importlib.metadata", "tempfile", "asyncio",
-        "ocattach.config.project", "ocattach.config.targets.http", "ocattach.config.targets.container",
+        "ocattach.config.project", "ocattach.config.trust", "ocattach.config.ownership",
+        "ocattach.config.targets.http", "ocattach.config.targets.container",
     }  # fmt: skip
     assert slow.isdisjoint(run.stdout.split())

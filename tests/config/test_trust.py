@@ -1,4 +1,5 @@
 import json
+import os
 import stat
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -6,7 +7,8 @@ from pathlib import Path
 import pytest
 
 from ocattach.config.spec import ConnectionSpec
-from ocattach.errors import ConfigurationError
+from ocattach.config.trust import digest, is_pinned
+from ocattach.errors import ConfigurationError, UsageError
 from tests.config.conftest import Desk
 
 WEB = {"transport": "docker", "container": "web", "workdir": "/app"}
@@ -110,8 +112,8 @@ def test_trust_can_be_taken_back_for_one_alone(desk: Desk) -> None:
     desk.ledger.trust(defined(desk, "web"))
     desk.ledger.trust(defined(desk, "api"))
 
-    desk.ledger.revoke(defined(desk, "web"))
-    desk.ledger.revoke(defined(desk, "web"))
+    for _ in range(2):
+        desk.ledger.revoke(desk.project / "opencode.json", "web")
 
     assert not desk.ledger.is_trusted(defined(desk, "web"))
     assert desk.ledger.is_trusted(defined(desk, "api"))
@@ -143,7 +145,17 @@ def test_a_project_cannot_declare_itself_trusted(desk: Desk) -> None:
 
 
 @pytest.mark.parametrize(
-    "content", ["", "[]", "{", '{"schema": 2}', '{"schema": 1, "projects": []}', "[" * 100_000, "\x00"]
+    "content",
+    [
+        "",
+        "[]",
+        "{",
+        '{"schema": 3}',
+        '{"schema": 2, "projects": []}',
+        '{"schema": 2, "projects": {"/x": {"web": 1}}}',
+        "[" * 100_000,
+        "\x00",
+    ],
 )
 def test_a_damaged_ledger_trusts_nobody_and_says_so(desk: Desk, content: str) -> None:
     desk.define({"web": WEB})
@@ -165,3 +177,109 @@ def test_approvals_at_the_same_moment_are_all_kept(desk: Desk) -> None:
         list(pool.map(lambda name: desk.ledger.trust(defined(desk, name)), names))
 
     assert all(desk.ledger.is_trusted(defined(desk, name)) for name in names)
+
+
+def test_what_was_approved_is_kept_to_be_compared_with(desk: Desk) -> None:
+    desk.define({"web": WEB})
+    desk.ledger.trust(defined(desk))
+    desk.define({"web": {**WEB, "user": "root"}})
+
+    former = desk.ledger.approval(defined(desk))
+
+    assert former is not None
+    assert former.definition == WEB
+    assert (former.path, former.name) == (desk.project / "opencode.json", "web")
+    assert former.when
+
+
+def first_ledger(desk: Desk, spec: ConnectionSpec) -> None:
+    """Write what the first form of the ledger would have of a definition."""
+    desk.ledger.path.parent.mkdir(parents=True)
+    projects = {str(spec.source.path): {spec.name: {"sha256": digest(spec)}}}
+    desk.ledger.path.write_text(json.dumps({"schema": 1, "projects": projects}))
+
+
+def test_approvals_of_the_first_form_of_the_ledger_count(desk: Desk) -> None:
+    desk.define({"web": WEB, "api": WEB})
+    first_ledger(desk, defined(desk))
+
+    assert desk.ledger.is_trusted(defined(desk))
+    assert not desk.ledger.is_trusted(defined(desk, "api"))
+    (approval,) = desk.ledger.approvals()
+    assert approval.definition is None
+
+
+def test_they_stay_when_others_are_added(desk: Desk) -> None:
+    desk.define({"web": WEB, "api": WEB})
+    first_ledger(desk, defined(desk))
+
+    desk.ledger.trust(defined(desk, "api"))
+
+    assert desk.ledger.is_trusted(defined(desk))
+    assert desk.ledger.is_trusted(defined(desk, "api"))
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root can give files to other accounts")
+def test_a_ledger_of_another_account_counts_for_nothing(desk: Desk) -> None:
+    desk.define({"web": WEB})
+    desk.ledger.trust(defined(desk))
+    os.chown(desk.ledger.path, 65534, 65534)
+
+    with pytest.raises(ConfigurationError, match="belongs to") as raised:
+        desk.ledger.is_trusted(defined(desk))
+
+    assert "chown" in raised.value.hint
+
+
+@pytest.mark.parametrize("place", ["trust.json", "."])
+def test_a_ledger_that_everybody_may_write_counts_for_nothing(desk: Desk, place: str) -> None:
+    desk.define({"web": WEB})
+    desk.ledger.trust(defined(desk))
+    (desk.ledger.path.parent / place).chmod(0o777)
+
+    with pytest.raises(ConfigurationError, match="can be written by every user"):
+        desk.ledger.is_trusted(defined(desk))
+
+
+def pinned(*specs: ConnectionSpec, separator: str = " ") -> dict[str, str]:
+    return {"OCATTACH_TRUST": separator.join(f"sha256:{digest(spec)}" for spec in specs)}
+
+
+@pytest.mark.parametrize("separator", [" ", ",", ", ", "\n"])
+def test_a_variable_can_name_contents_that_are_trusted(desk: Desk, separator: str) -> None:
+    desk.define({"web": WEB, "api": {**WEB, "user": "root"}, "other": {**WEB, "user": "me"}})
+    environ = pinned(defined(desk), defined(desk, "api"), separator=separator)
+
+    assert is_pinned(defined(desk), environ)
+    assert is_pinned(defined(desk, "api"), environ)
+    assert not is_pinned(defined(desk, "other"), environ)
+    assert not is_pinned(defined(desk), {})
+    assert not desk.ledger.is_trusted(defined(desk)), "it is remembered nowhere"
+
+
+def test_once_the_content_has_changed_the_variable_names_something_else(desk: Desk) -> None:
+    desk.define({"web": WEB})
+    environ = pinned(defined(desk))
+
+    desk.define({"web": {**WEB, "forward_env": ["AWS_SECRET_ACCESS_KEY"]}})
+
+    assert not is_pinned(defined(desk), environ)
+
+
+@pytest.mark.parametrize(
+    "value", ["1", "yes", "all", "*", "web", "/src/shop", "sha256:", "sha256:" + "A" * 64]
+)
+def test_the_variable_is_no_switch(desk: Desk, value: str) -> None:
+    desk.define({"web": WEB})
+
+    with pytest.raises(UsageError, match="no hash of a definition"):
+        is_pinned(defined(desk), {"OCATTACH_TRUST": value})
+
+
+@pytest.mark.parametrize("key", ["env", "forward_env"])
+def test_a_project_can_set_no_variable_of_ours_anywhere(desk: Desk, key: str) -> None:
+    value = {"OCATTACH_TRUST": "x"} if key == "env" else ["OCATTACH_TRUST"]
+    desk.define({"web": {**WEB, key: value}})
+
+    with pytest.raises(ConfigurationError, match=f"{key}: OCATTACH_TRUST"):
+        defined(desk)

@@ -33,6 +33,14 @@ class Target(ABC):
     options: ClassVar[Mapping[str, str]] = {}
     """Which options of the command line it knows, and the key that each sets."""
 
+    runs_commands: ClassVar[bool] = True
+    """Whether commands can be run there, so that a daemon is started."""
+
+    @property
+    def sent_variables(self) -> tuple[str, ...]:
+        """Names of variables of this machine whose values are sent there, to be let in."""
+        return ()
+
     @property
     def needs_link(self) -> bool:
         """Whether a process here has to hold the way to the daemon; False where its URL is all that it takes."""

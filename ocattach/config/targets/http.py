@@ -62,6 +62,8 @@ class HTTPTarget(Target):
         {"headers", "password_command", "ca_file", "allow_plain_password"}
     )
 
+    runs_commands: ClassVar[bool] = False
+
     def __post_init__(self) -> None:
         object.__setattr__(self, "url", normal_url(self.url))
         if self.username is not None:
@@ -81,6 +83,10 @@ class HTTPTarget(Target):
             check_ca_file(self.ca_file, self.url)
         for word in self.password_command:
             check_printable(word, "password_command")
+
+    @property
+    def sent_variables(self) -> tuple[str, ...]:
+        return (self.password_env,) if self.password_env else ()
 
     @property
     def needs_link(self) -> bool:
