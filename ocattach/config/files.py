@@ -128,4 +128,5 @@ def locked(directory: Path) -> Iterator[None]:
     try:
         yield
     finally:
-        lock.release()
+        with suppress(OSError):  # what was to be done is done, and the lock ends with this process
+            lock.release()

@@ -3,7 +3,9 @@
 Saving and removing touch that file alone: a comment in another is never lost, a damaged one harms no other.
 """
 
+import os
 from collections.abc import Iterator
+from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
 
@@ -29,9 +31,17 @@ class SavedConnections:
         path = self.path(name)
         text = write_mapping(spec.to_entry())
         with locked(self.directory):
-            if path.exists() and not force:
-                raise UsageError(f"{name} is taken by {path}", hint="Replace it with --force")
+            if self._has(path):
+                if not force:
+                    raise UsageError(f"{name} is taken by {path}", hint="Replace it with --force")
+                text = self._merged(path, text)
+            elif os.path.lexists(path):
+                raise UsageError(
+                    f"{name} is another name only by its case, which the disk of {self.directory} does not keep",
+                    hint=f"Choose another, such as my-{name}",
+                )
             write_text(path, text)
+            self._sweep(path)
         return replace(spec, name=name, source=Source("user", path))
 
     def find(self, name: str) -> ConnectionSpec | None:
@@ -39,7 +49,7 @@ class SavedConnections:
         check_name(name)
         path = self.path(name)
         text = read_text(path)
-        if text is None:
+        if text is None or not self._has(path):
             return None
         try:
             return ConnectionSpec.from_entry(read_mapping(text, path), name=name, source=Source("user", path))
@@ -95,6 +105,30 @@ class SavedConnections:
     def path(self, name: str) -> Path:
         """The file of a connection."""
         return self.directory / f"{name}{EXTENSION}"
+
+    def _has(self, path: Path) -> bool:
+        """Whether there is a file of that very name, also where the disk would give one of another case."""
+        try:
+            return path.name in os.listdir(self.directory)  # noqa: PTH208 - on the way to every warm link
+        except OSError:  # it may be entered and not listed
+            return os.path.lexists(path)
+
+    def _merged(self, path: Path, text: str) -> str:
+        """The text with what a person has added to the file that it replaces."""
+        from ocattach.config.yaml_merge import merge_mapping  # noqa: PLC0415 - only where one is replaced
+
+        try:
+            former = read_text(path)
+        except ConfigurationError:
+            return text
+        return merge_mapping(former, text, path) if former else text
+
+    def _sweep(self, path: Path) -> None:
+        """Take away what saves that were killed have left beside the file: nobody else can be at it."""
+        with suppress(OSError):  # the next one tries again
+            for name in os.listdir(self.directory):  # noqa: PTH208 - as above
+                if name.startswith(f".{path.name}.") and name.endswith(".tmp"):
+                    (self.directory / name).unlink()
 
     def _not_found(self, name: str) -> ConnectionNotFoundError:
         near = closest(name, self.names())

@@ -1,3 +1,4 @@
+import fcntl
 import os
 import resource
 import signal
@@ -15,7 +16,13 @@ from ocattach.config.files import LARGEST, Problem
 from ocattach.config.names import RESERVED
 from ocattach.config.saved import SavedConnections
 from ocattach.config.spec import ConnectionSpec
-from ocattach.errors import ConfigurationError, ConnectionNotFoundError, OcattachError, UsageError
+from ocattach.errors import (
+    ConfigurationError,
+    ConnectionNotFoundError,
+    OcattachError,
+    TimedOutError,
+    UsageError,
+)
 from tests.config.conftest import Desk, spec_of
 
 
@@ -179,6 +186,73 @@ def test_a_comment_in_another_file_is_not_lost(desk: Desk) -> None:
 
     assert file.read_text().startswith("# ask Kim before use\n")
     assert desk.saved.load("api").display() == "docker://api"
+
+
+def test_a_connection_that_is_saved_anew_keeps_its_comments(desk: Desk) -> None:
+    desk.save("api", "docker://api:/app")
+    file = desk.saved.path("api")
+    file.write_text("# ask Kim before use\n" + file.read_text() + "# the end\n")
+
+    desk.save("api", "docker://me@new:/app", force=True)
+
+    assert file.read_text() == (
+        "# ask Kim before use\ntransport: docker\ncontainer: new\nworkdir: /app\n# the end\nuser: me\n"
+    )
+    assert desk.saved.load("api").display() == "docker://me@new:/app"
+
+
+def test_what_a_killed_save_left_goes_with_the_next(desk: Desk) -> None:
+    desk.save("api", "docker://api")
+    leftover = desk.saved.directory / ".api.yaml.0123456789ab.tmp"
+    leftover.write_text("transport: dock")
+    other = desk.saved.directory / ".web.yaml.0123456789ab.tmp"
+    other.write_text("transport: dock")
+
+    assert desk.saved.names() == ["api"]
+    desk.save("api", "docker://new", force=True)
+
+    assert not leftover.exists()
+    assert other.exists()
+
+
+def test_while_somebody_else_saves_one_waits_and_then_says_so(
+    desk: Desk, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("ocattach.config.files.LOCK_SECONDS", 0.1)
+    desk.save("api", "docker://api")
+
+    with (desk.saved.directory / ".lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        with pytest.raises(TimedOutError, match=r"Another ocattach .*connections"):
+            desk.save("api", "docker://new", force=True)
+
+    assert desk.saved.load("api").display() == "docker://api"
+    desk.save("api", "docker://new", force=True)
+
+
+def test_names_are_exact_in_their_case_also_on_a_disk_that_minds_none(
+    desk: Desk, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    desk.save("Web", "docker://web")
+    before = desk.saved.path("Web").read_text()
+    monkeypatch.setattr(os, "listdir", lambda _: ["web.yaml"])  # and "Web.yaml" can be opened, as on macOS
+
+    assert desk.saved.find("Web") is None
+    with pytest.raises(UsageError, match="only by its case"):
+        desk.save("Web", "docker://new", force=True)
+    monkeypatch.undo()
+    assert desk.saved.path("Web").read_text() == before
+
+
+def test_names_that_differ_by_case_are_two_connections(desk: Desk) -> None:
+    desk.save("web", "docker://lower")
+    try:
+        desk.save("Web", "docker://upper")
+    except UsageError:
+        pytest.skip("this disk minds no case")
+
+    assert desk.saved.names() == ["Web", "web"]
+    assert desk.saved.load("web").display() == "docker://lower"
 
 
 def test_finding_a_name_reads_no_other_file(desk: Desk) -> None:
