@@ -17,6 +17,7 @@ from ocattach import __version__
 from ocattach.cli.command import Command, advice, output_option
 from ocattach.cli.complete import connection_names, saved_names
 from ocattach.cli.options import Options
+from ocattach.cli.schema import print_schema
 from ocattach.cli.terminal import Person, has_terminal
 from ocattach.errors import (
     ConfigurationError,
@@ -45,7 +46,7 @@ SECTIONS = {
     "Attach": ("workdir", "session", "continue_", "fork", "print_url", "no_start", "trust", "timeout"),
     "Connections": ("save", "list_", "status", "remove", "disconnect", "stop", "all_", "force"),
     "Where": ("user", "identity", "port", "namespace", "context", "container"),
-    "Output": ("output", "verbose", "quiet", "version"),
+    "Output": ("output", "verbose", "quiet", "schema", "version"),
 }
 
 COMMANDS = {
@@ -113,6 +114,14 @@ class MainCommand(Command):
 @output_option
 @click.option("-v", "--verbose", is_flag=True, help="Say more.")
 @click.option("-q", "--quiet", is_flag=True, help="Say only what goes wrong.")
+@click.option(
+    "--schema",
+    is_flag=True,
+    is_eager=True,
+    expose_value=False,
+    callback=print_schema,
+    help="Print the JSON Schema of a project's files, for editors.",
+)
 @click.version_option(__version__, message="%(prog)s %(version)s")
 @click.pass_context
 def command(ctx: click.Context, /, **parameters: Any) -> None:
