@@ -50,6 +50,10 @@ def attach(options: Options) -> None:
     if client is None:
         print_attachment(options, spec, attachment)
     else:
+        if spec.source.kind == "project" and spec.source.path:
+            from ocattach.cli.unknown_key import warn_of_refused_files  # noqa: PLC0415 - as for trust
+
+            warn_of_refused_files([spec.source.path], client.version)
         open_tui(client, options, attachment)
 
 

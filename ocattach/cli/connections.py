@@ -9,6 +9,7 @@ from typing import Any
 from ocattach.cli.attach import resolve_target
 from ocattach.cli.options import Options
 from ocattach.cli.terminal import Person, escape, say
+from ocattach.cli.unknown_key import warn_of_refused_files
 from ocattach.config.files import Problem
 from ocattach.config.paths import config_directory
 from ocattach.config.resolver import ListedConnection, Listing, list_connections, remove_connection
@@ -58,6 +59,10 @@ def list_(options: Options) -> None:
         print_table(listing)
     else:
         say("No connections yet. Save one: ocattach --save NAME docker://CONTAINER:/DIR")
+    definitions = [spec for listed in listing.connections for spec in (listed.spec, *listed.hides)]
+    warn_of_refused_files(
+        spec.source.path for spec in definitions if spec.source.kind == "project" and spec.source.path
+    )
     for problem in listing.problems:
         say(f"ocattach: {problem.error.message}", colour="yellow")
         if problem.error.hint:

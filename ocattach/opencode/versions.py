@@ -164,11 +164,17 @@ def shortcomings(server: str) -> list[str]:
     lacks = []
     if version < METADATA_SINCE:
         lacks.append(f"sessions keep no metadata, such as where they began ({METADATA_SINCE} does)")
-    if version < UNKNOWN_KEYS_SINCE:
+    if refuses_unknown_keys(server):
         lacks.append(f"an opencode.json with environments is refused ({UNKNOWN_KEYS_SINCE} ignores the key)")
     if version >= SECOND:
         lacks.append("OpenCode 2 is supported as far as its source tells; it could not be tried")
     return lacks
+
+
+def refuses_unknown_keys(version: str) -> bool:
+    """Whether an OpenCode of this version starts with no opencode.json that has a key of ours."""
+    known = parse_version(version)
+    return known is not None and known < UNKNOWN_KEYS_SINCE
 
 
 def config_hint(reason: str) -> str:
