@@ -74,7 +74,7 @@ def text_pairs(entry: Entry, key: str) -> tuple[tuple[str, str], ...]:
     found = []
     for name, value in (table(entry, key) or {}).items():
         if not is_scalar(value) or isinstance(value, bool | float):
-            raise wrong_type(f"{key}: {name}", value, "text")
+            raise wrong_type(f"{key}: {shown(name)}", value, "text")
         found.append((name, str(value)))
     return tuple(found)
 
@@ -90,6 +90,11 @@ def refuse_unknown_keys(entry: Entry, known: Iterable[str], what: str) -> None:
     for key in entry:
         if key not in known:
             raise UsageError(f"{what} has no key {key!r}", hint=did_you_mean(key, known), key=key)
+
+
+def shown(name: str) -> str:
+    """A name out of a file, as it can stand in a message: one with control characters or line breaks in quotes."""
+    return name if name.isprintable() else repr(name)
 
 
 def is_scalar(value: object) -> bool:

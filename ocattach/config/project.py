@@ -9,7 +9,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from ocattach.config import jsonc
-from ocattach.config.entry import Entry, as_table, refuse_unknown_keys, table
+from ocattach.config.entry import Entry, as_table, refuse_unknown_keys, shown, table
 from ocattach.config.files import Problem, read_text, read_with_status
 from ocattach.config.names import check_name
 from ocattach.config.ownership import check_ownership
@@ -182,7 +182,7 @@ def located(
         return error
     line = line_of_error(error, text, name, entry)
     place = str(path) if line is None else f"{path}:{line}"
-    where = place if name is None else f"{place}: {KEY}: {name}"
+    where = place if name is None else f"{place}: {KEY}: {shown(name)}"
     return ConfigurationError(f"{where}: {error.message}", hint=error.hint)
 
 

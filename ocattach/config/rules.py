@@ -46,6 +46,8 @@ def check_host(value: str, what: str = "host") -> None:
     """Refuse what is neither a host's name or alias nor an IP address."""
     address, percent, zone = value.partition("%")
     if ":" not in address:
+        if not value.isascii() and value.isprintable():
+            raise UsageError(f"{what} {value!r} has other letters than ASCII", hint=in_ascii(value))
         check_word(value, what)
         return
     from ipaddress import IPv6Address  # noqa: PLC0415 - few hosts are written so
@@ -56,6 +58,14 @@ def check_host(value: str, what: str = "host") -> None:
         raise UsageError(f"{what} {value!r} is neither a name nor an IP address") from error
     if percent:
         check_word(zone, f"the zone of {what} {value!r}")
+
+
+def in_ascii(host: str) -> str:
+    """What a host with other letters is really called: letters that look alike are then told apart."""
+    try:
+        return f"Its name in ASCII is {host.encode('idna').decode()}: write that, if it is the host you mean"
+    except UnicodeError:
+        return "No host has such a name"
 
 
 def check_port(value: int, what: str = "port") -> None:

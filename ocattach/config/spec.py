@@ -16,6 +16,7 @@ from ocattach.config.entry import (
     number,
     present,
     refuse_unknown_keys,
+    shown,
     text,
     text_pairs,
     texts,
@@ -233,7 +234,9 @@ class ConnectionSpec:
 def no_transport(entry: Entry) -> UsageError:
     """The error for an entry that does not say what it is, or misspells it."""
     near = closest("transport", (key for key in entry if key not in COMMON_KEYS))
-    hint = f"Did you mean transport by {near[0]}?" if near else f"It is one of {', '.join(transports())}"
+    hint = (
+        f"Did you mean transport by {shown(near[0])}?" if near else f"It is one of {', '.join(transports())}"
+    )
     return UsageError("transport is missing", hint=hint)
 
 

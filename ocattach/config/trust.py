@@ -21,7 +21,7 @@ from ocattach.config.spec import ConnectionSpec
 from ocattach.errors import ConfigurationError, UsageError
 
 SCHEMA = 2
-READABLE = {1, SCHEMA}
+READABLE = (1, SCHEMA)
 """1 kept no more than the hashes: what changed since such an approval cannot be shown."""
 
 PROJECTS = "projects"

@@ -57,7 +57,9 @@ def split_query(query: str) -> dict[str, str]:
         key, _, value = item.partition("=")
         key, value = decode(key), decode(value)
         if not value:
-            raise UsageError(f"{key!r} has no value after '?'", hint=f"Write ?{key}=VALUE")
+            raise UsageError(
+                f"{key!r} has no value after '?'", hint=f"Write ?{encode(key, SAFE_IN_QUERY)}=VALUE"
+            )
         if key in found:
             raise UsageError(f"{key!r} stands twice after '?'")
         found[key] = value

@@ -25,8 +25,11 @@ def read_mapping(text: str, path: Path) -> Entry:
     except yaml.MarkedYAMLError as error:
         line = f" in line {error.problem_mark.line + 1}" if error.problem_mark else ""
         raise ConfigurationError(f"{path} is no YAML{line}: {error.problem or error.context}") from error
+    except yaml.reader.ReaderError as error:
+        bad, at = chr(error.character), text.count("\n", 0, error.position) + 1
+        raise ConfigurationError(f"{path} is no YAML in line {at}: it has the character {bad!r}") from error
     except (yaml.YAMLError, ValueError, RecursionError) as error:
-        raise ConfigurationError(f"{path} is no YAML: {error}") from error
+        raise ConfigurationError(f"{path} is no YAML: {' '.join(str(error).split())}") from error
     try:
         return as_table({} if value is None else value, "the file")
     except UsageError as error:

@@ -118,10 +118,10 @@ class ContainerTarget(Target):
             case ["compose", project, service]:
                 return cls(compose_project=project, compose_service=service, user=user, **engine), workdir
             case _:
-                directory = "/".join(names[1:])
+                name, _, directory = encoded.partition("/")
                 raise UsageError(
                     f"{encoded!r} is no container's name",
-                    hint=f"A directory comes after a colon: {parts.scheme}://{names[0]}:/{directory}",
+                    hint=f"A directory comes after a colon: {parts.scheme}://{name}:/{directory}",
                 )
 
     def with_options(self, values: Mapping[str, object]) -> Self:
