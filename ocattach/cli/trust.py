@@ -78,7 +78,7 @@ def not_trusted(spec: ConnectionSpec, former: Approval | None) -> NotTrustedErro
     return NotTrustedError(
         f"{spec.name} is defined by {spec.source.path}, {standing(former)}",
         hint=f"Look at it: ocattach trust --list {spec.name}\n"
-        f"  Then approve it: ocattach trust {spec.name}, or for one script: ocattach {spec.name} --trust\n"
+        f"  Then approve it: ocattach trust {spec.name}, or in a script: ocattach {spec.name} --trust\n"
         f"  In CI, this content and no other: {VARIABLE}=sha256:{digest(spec)}",
     )
 
