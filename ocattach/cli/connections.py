@@ -3,6 +3,7 @@
 import os
 import sys
 import time
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
@@ -63,7 +64,12 @@ def list_(options: Options) -> None:
     warn_of_refused_files(
         spec.source.path for spec in definitions if spec.source.kind == "project" and spec.source.path
     )
-    for problem in listing.problems:
+    say_problems(listing.problems)
+
+
+def say_problems(problems: Iterable[Problem]) -> None:
+    """Tell people which files could not be read."""
+    for problem in problems:
         say(f"ocattach: {problem.error.message}", colour="yellow")
         if problem.error.hint:
             say(f"  {problem.error.hint}")

@@ -44,7 +44,7 @@ ocattach --list                      saved by you, and defined by the project
 
 SECTIONS = {
     "Attach": ("workdir", "session", "continue_", "fork", "print_url", "no_start", "trust", "timeout"),
-    "Connections": ("save", "list_", "status", "remove", "disconnect", "stop", "all_", "force"),
+    "Connections": ("save", "list_", "status", "watch", "remove", "disconnect", "stop", "all_", "force"),
     "Where": ("user", "identity", "port", "namespace", "context", "container"),
     "Output": ("output", "verbose", "quiet", "schema", "version"),
 }
@@ -84,12 +84,11 @@ class MainCommand(Command):
     examples=EXAMPLES,
     options_metavar="[OPTIONS]",
 )
-@click.argument(
-    "target", required=False, metavar="NAME|URI [-- TUI-ARGS...]", shell_complete=connection_names
-)
+@click.argument("targets", nargs=-1, metavar="NAME|URI [-- TUI-ARGS...]", shell_complete=connection_names)
 @click.option("--save", metavar="NAME", help="Save URI and options under NAME; does not connect.")
 @click.option("--list", "list_", is_flag=True, help="Show the connections you saved and the project's.")
-@click.option("--status", is_flag=True, help="Show how the links stand; connects to nothing.")
+@click.option("--status", is_flag=True, help="Show how all connections stand, or those named.")
+@click.option("--watch", is_flag=True, help="With --status: go on looking, and act on what is seen.")
 @click.option("--remove", metavar="NAME", shell_complete=saved_names, help="Remove a saved connection.")
 @click.option("--disconnect", is_flag=True, help="End the link of NAME (or --all); the daemon stays.")
 @click.option("--stop", is_flag=True, help="End the daemon of NAME, and the link.")
@@ -103,7 +102,10 @@ class MainCommand(Command):
 @click.option("--no-start", is_flag=True, help="Do not start a daemon.")
 @click.option("--trust", is_flag=True, help="Accept this project definition as it now stands.")
 @click.option(
-    "--timeout", type=click.FloatRange(min=1), metavar="SECONDS", help="For the whole way; default 60."
+    "--timeout",
+    type=click.FloatRange(min=1),
+    metavar="SECONDS",
+    help="For the whole way; default 60, for --status 5.",
 )
 @click.option("--user", metavar="NAME", help="User to be in the environment.")
 @click.option("--identity", type=click.Path(), metavar="FILE", help="ssh: private key.")
@@ -127,8 +129,21 @@ class MainCommand(Command):
 def command(ctx: click.Context, /, **parameters: Any) -> None:
     """Do what the options ask for: `help` above is what people read."""
     options = Options(tui_arguments=tuple(ctx.obj), **parameters)
+    if not options.status:
+        refuse_without_status(options)
     with advice(options.target):
         action(options, ctx)(options)
+
+
+def refuse_without_status(options: Options) -> None:
+    """Raise UsageError for what means something with --status alone."""
+    if options.watch:
+        raise UsageError("--watch goes with --status", hint="ocattach --status --watch")
+    if len(options.targets) > 1:
+        raise UsageError(
+            f"One connection at a time, not also {options.targets[1]}",
+            hint="Only --status takes several. Arguments for the TUI come after --",
+        )
 
 
 def action(options: Options, ctx: click.Context) -> Callable[[Options], None]:

@@ -9,10 +9,11 @@ from ocattach.config.spec import ConnectionSpec
 class Options:
     """The options of the main command; each field is named after its option."""
 
-    target: str | None
+    targets: tuple[str, ...]
     save: str | None
     list_: bool
     status: bool
+    watch: bool
     remove: str | None
     disconnect: bool
     stop: bool
@@ -36,6 +37,11 @@ class Options:
     verbose: bool
     quiet: bool
     tui_arguments: tuple[str, ...]
+
+    @property
+    def target(self) -> str | None:
+        """The one connection that is meant; None where none was named."""
+        return self.targets[0] if self.targets else None
 
     def applied_to(self, spec: ConnectionSpec) -> ConnectionSpec:
         """The connection with what was typed put over what was saved."""

@@ -3,7 +3,7 @@
 import socket
 import sys
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Protocol
 
@@ -230,16 +230,25 @@ def converse(channel: Channel, message: Message, foreground: Foreground, deadlin
 
 def link_status(key: str, environ: Mapping[str, str]) -> Message | None:
     """How a link stands, as `Environment.status` says it; None without one, or with one of another version."""
+    status: Message | None = look_through_link(key, environ, timeout=GRACE_SECONDS).get("status")
+    return status
+
+
+def look_through_link(
+    key: str, environ: Mapping[str, str], directories: Sequence[str | None] | None = None, *, timeout: float
+) -> Message:
+    """The `status` of a link, and with `directories` also a `look`: what the daemon says of these (`Environment.look`).
+
+    Empty without a link, with one of another version, and with one that does not answer in time.
+    """
     channel = connect(link_files(key, environ))
     if channel is None:
-        return None
+        return {}
     try:
-        channel.send({"do": "status", "protocol": PROTOCOL})
-        status: Message | None = channel.receive(timeout=GRACE_SECONDS).get("status")
+        channel.send({"do": "status", "protocol": PROTOCOL, "directories": directories})
+        return channel.receive(timeout=timeout)
     except (HungUpError, TimeoutError):
-        return None
-    else:
-        return status
+        return {}
     finally:
         channel.close()
 

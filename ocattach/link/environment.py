@@ -12,6 +12,7 @@ from ocattach.link.requests import open_client
 from ocattach.link.restorer import QUIET_SECONDS, Restorer, Unattended
 from ocattach.link.starts import Client, Starts
 from ocattach.link.turn import Turn
+from ocattach.link.visits import Visits
 from ocattach.opencode.api import TRY_SECONDS, DaemonClient
 from ocattach.transports import open_handler
 from ocattach.transports.base import TransportHandler
@@ -53,6 +54,7 @@ class Environment:
         self._daemon: FoundDaemon | None = None
         self._version = self._summary = ""
         self._starts = Starts()
+        self._visits = Visits()
         self._lost_at = 0.0
         self._way_stands = False
         """Whether only the daemon is gone: a host that asks for a password need not be logged in to again."""
@@ -71,7 +73,7 @@ class Environment:
     def idle_seconds(self) -> float | None:
         """How long no client has been connected; None while the environment is not up."""
         tunnel = self._tunnel
-        return None if tunnel is None else tunnel.idle_seconds
+        return None if tunnel is None else self._visits.idle_seconds(tunnel)
 
     def is_lost(self) -> bool:
         """Whether there was a way to the daemon and is none."""
@@ -299,6 +301,20 @@ class Environment:
             **connection_answer(tunnel, self._restorer),
             "history": self.history.to_json(),
         }
+
+    def look(self, directories: list[str | None]) -> dict[str, Any] | None:
+        """What the daemon itself says of these directories; None without a way to it. Changes nothing."""
+        from ocattach.opencode.look import LOOK_SECONDS, look  # noqa: PLC0415 - for who looks around
+
+        tunnel = self._tunnel
+        if tunnel is None or not self.is_up():
+            return None
+        with self._visits.visit(tunnel):
+            try:
+                version, busy = look(self.open_client(timeout=LOOK_SECONDS), directories)
+            except OcattachError as error:
+                return {"error": error.to_json()}
+        return {"version": version, "busy": [busy.get(directory) for directory in directories]}
 
     def drop(self) -> None:
         """Let go of tunnel and handler; the daemon goes on."""

@@ -146,7 +146,7 @@ class Link:
             request = channel.receive(timeout=REQUEST_SECONDS)
             is_ours = request.get("protocol") == PROTOCOL
             if request["do"] == "status":  # asked by whoever looks around, who must not change anything
-                channel.send({"status": self._environment.status()} if is_ours else {"protocol": PROTOCOL})
+                channel.send(self._status(request.get("directories")) if is_ours else {"protocol": PROTOCOL})
                 return
             if not is_ours or request["do"] == "end":
                 logger.info("ending: asked to by a foreground of protocol %s", request.get("protocol"))
@@ -161,6 +161,11 @@ class Link:
             channel.close()
             if self._environment.idle_seconds is None and not self._has_other_visitors():
                 self.end()
+
+    def _status(self, directories: list[str | None] | None) -> Message:
+        """How things stand, and with `directories` what the daemon says of these."""
+        status = {"status": self._environment.status()}
+        return status if directories is None else {**status, "look": self._environment.look(directories)}
 
     def _answer(self, request: Message, visitor: Visitor) -> Message:
         try:

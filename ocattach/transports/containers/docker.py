@@ -17,6 +17,9 @@ class DockerTransport(ContainerTransport):
     program = "docker"
     target_class = DockerTarget
 
+    def way_key(self) -> str:
+        return repr((self.scheme, self.engine_address()))
+
     def engine_address(self) -> EngineAddress:
         target = self.target.settled(os.environ)
         if target.context:

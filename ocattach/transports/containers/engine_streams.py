@@ -1,6 +1,7 @@
 """Connections to an engine, each as a stream: by unix socket, TCP, TLS, or a command on an ssh host."""
 
 import socket
+import threading
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
 from pathlib import Path
@@ -43,7 +44,7 @@ class SocketStream(Stream):
 
 
 class Dialer(ABC):
-    """Opens connections to one engine; not thread-safe."""
+    """Opens connections to one engine, for several threads at once."""
 
     @abstractmethod
     def dial(self, timeout: float) -> Stream:
@@ -138,15 +139,18 @@ class SSHDialer(Dialer):
         self._timeout = timeout
         self._remembers = remembers
         self._host: CommandTransport | None = None
+        self._dialling = threading.Lock()
+        """Several threads may ask one engine, and a transport is for one thread."""
 
     def dial(self, timeout: float) -> Stream:  # noqa: ARG002 - it has a time of its own for questions
-        if self._host is None:
-            from ocattach.transports.ssh.transport import SSHTransport  # noqa: PLC0415 - paramiko is slow to import
+        with self._dialling:
+            if self._host is None:
+                from ocattach.transports.ssh.transport import SSHTransport  # noqa: PLC0415 - paramiko is slow to import
 
-            spec = ConnectionSpec(target=self._target)
-            self._host = SSHTransport(spec, ask=self._ask, timeout=self._timeout)
-            self._host.remembers = self._remembers
-        return self._host.open_stream(self._argv)
+                spec = ConnectionSpec(target=self._target)
+                self._host = SSHTransport(spec, ask=self._ask, timeout=self._timeout)
+                self._host.remembers = self._remembers
+            return self._host.open_stream(self._argv)
 
     def start_output(self, stream: Stream) -> None:
         seen = bytearray()

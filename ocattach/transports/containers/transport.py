@@ -1,10 +1,11 @@
 """Containers of any engine that speaks Docker's API: one is looked at, and commands run in it by `exec`."""
 
+import os
 import time
 from abc import abstractmethod
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import closing, contextmanager
-from typing import TYPE_CHECKING, Any, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar, Self
 
 from ocattach.config.spec import ConnectionSpec
 from ocattach.config.targets.container import ContainerTarget
@@ -70,6 +71,9 @@ class ContainerTransport(CommandTransport):
             raise TypeError(spec.target)
         self.target: ContainerTarget = spec.target
         self._engine: Engine | None = None
+        self._is_guest = False
+        """Whether the engine is another handler's."""
+
         self._container: Mapping[str, Any] | None = None
         self._daemon: FoundDaemon | None = None
         self._replica: Replica | None = None
@@ -117,6 +121,16 @@ class ContainerTransport(CommandTransport):
                 remembers=self.remembers,
             )
         return self._engine
+
+    def way_key(self) -> str:
+        target = self.target.settled(os.environ)
+        return repr((self.scheme, target.host, target.context, target.cert_path))
+
+    def open_way(self) -> None:
+        _ = self.client
+
+    def go_with(self, other: Self) -> None:
+        self._engine, self._is_guest = other.engine, True
 
     def ask_now(self, question: Question) -> str:
         """Put a question to whoever is being served when it comes up."""
@@ -297,6 +311,7 @@ class ContainerTransport(CommandTransport):
 
     def disconnect(self) -> None:
         super().disconnect()
-        if self._engine is not None:
-            self._engine.close()
-            self._engine = None
+        engine, self._engine = self._engine, None
+        if engine is not None and not self._is_guest:
+            engine.close()
+        self._is_guest = False

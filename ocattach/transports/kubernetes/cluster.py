@@ -1,5 +1,6 @@
 """One cluster's API server: requests, WebSockets, and its refusals as errors of ours."""
 
+import copy
 import json
 import os
 import re
@@ -10,7 +11,7 @@ import tempfile
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from typing import Any, Self
 from urllib.parse import urlencode, urlsplit
 
 import urllib3
@@ -66,6 +67,12 @@ class Cluster:
         except BaseException:
             self._keys.cleanup()
             raise
+
+    def in_namespace(self, namespace: str | None) -> Self:
+        """The same connection, with another namespace in view; it is the original that is closed."""
+        twin = copy.copy(self)
+        twin.namespace = namespace or "default"
+        return twin
 
     @property
     def name(self) -> str:

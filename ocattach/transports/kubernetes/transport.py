@@ -5,7 +5,7 @@ import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import closing
 from os import environ
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Self
 
 from ocattach.config.spec import ConnectionSpec
 from ocattach.config.suggestion import closest
@@ -64,6 +64,9 @@ class KubernetesTransport(CommandTransport):
             raise TypeError(spec.target)
         self._target = spec.target.settled(environ)
         self._cluster: Cluster | None = None
+        self._is_guest = False
+        """Whether the connection to the cluster is another handler's."""
+
         self._choice: Choice | None = None
         self._exec_forbidden: ForbiddenError | None = None
 
@@ -93,6 +96,15 @@ class KubernetesTransport(CommandTransport):
         if self._cluster is None:
             self._cluster = Cluster(self._target, timeout=self.timeout)
         return self._cluster
+
+    def way_key(self) -> str:
+        return repr((self.scheme, self._target.context))
+
+    def open_way(self) -> None:
+        self.cluster.get("/version")  # which the least of accounts may read (RBAC: system:public-info-viewer)
+
+    def go_with(self, other: Self) -> None:
+        self._cluster, self._is_guest = other.cluster.in_namespace(self._target.namespace), True
 
     @property
     def chosen(self) -> Choice:
@@ -289,6 +301,7 @@ class KubernetesTransport(CommandTransport):
 
     def disconnect(self) -> None:
         super().disconnect()
-        if self._cluster is not None:
-            self._cluster.close()
-            self._cluster = None
+        cluster, self._cluster = self._cluster, None
+        if cluster is not None and not self._is_guest:
+            cluster.close()
+        self._is_guest = False

@@ -2,7 +2,8 @@
 
 import time
 from collections.abc import Callable, Iterator, Sequence
-from typing import TYPE_CHECKING
+from dataclasses import replace
+from typing import TYPE_CHECKING, Self
 
 from ocattach.config.spec import ConnectionSpec
 from ocattach.config.targets.ssh import SSHTarget
@@ -11,6 +12,7 @@ from ocattach.execution import CommandResult, Stream
 from ocattach.transports.base import Ask, Availability, Plan
 from ocattach.transports.command import CommandTransport
 from ocattach.transports.ssh.command import ChannelStream, CommandExchange, shell_command
+from ocattach.transports.ssh.config import way_to
 from ocattach.transports.ssh.connection import (
     ForwardingProhibitedError,
     SessionRefusedError,
@@ -45,6 +47,8 @@ class SSHTransport(CommandTransport):
         self._second: SSHConnection | None = None
         self._is_full = False
         self._has_relay = False
+        self._is_guest = False
+        """Whether the connection is another handler's."""
 
     @property
     def place(self) -> str:
@@ -54,8 +58,7 @@ class SSHTransport(CommandTransport):
     def connection(self) -> SSHConnection:
         """The connection to the host, opened and authenticated on first use and again once it is lost."""
         if self._connection is not None and not self._connection.transport.is_active():
-            self._connection.close()
-            self._connection = None
+            self._leave_connection()
         if self._connection is None:
             self._connection = self._open()
         return self._connection
@@ -75,6 +78,22 @@ class SSHTransport(CommandTransport):
                 "relay, where it forwards no ports",
             ),
         )
+
+    def _leave_connection(self) -> None:
+        connection, self._connection = self._connection, None
+        if connection is not None and not self._is_guest:
+            connection.close()
+        self._is_guest = False
+
+    def way_key(self) -> str:
+        # Under which name the user knows a host makes no other host of it.
+        return repr((self.scheme, *(replace(hop, alias="") for hop in way_to(self._target))))
+
+    def open_way(self) -> None:
+        _ = self.connection
+
+    def go_with(self, other: Self) -> None:
+        self._connection, self._is_guest = other.connection, True
 
     def check_available(self) -> Availability:
         config = self.connection.config
@@ -133,10 +152,10 @@ class SSHTransport(CommandTransport):
 
     def disconnect(self) -> None:
         super().disconnect()
-        for connection in (self._second, self._connection):
-            if connection is not None:
-                connection.close()
-        self._second = self._connection = None
+        if self._second is not None:
+            self._second.close()
+            self._second = None
+        self._leave_connection()
         self._is_full = self._has_relay = False
 
 

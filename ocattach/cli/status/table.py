@@ -1,0 +1,169 @@
+"""Findings as rows: on a terminal in colour and as they come, in a pipe as plain columns."""
+
+import time
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import click
+from rich.cells import cell_len
+from rich.console import Console
+from rich.live import Live
+from rich.table import Table
+from rich.text import Text
+
+from ocattach.cli.terminal import escape
+from ocattach.survey import Finding, State, Survey
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from ocattach.survey.finding import Known
+
+STYLES = {
+    State.RUNNING: "green",
+    State.BUSY: "bold cyan",
+    State.STOPPED: "dim",
+    State.UNAVAILABLE: "yellow",
+    State.UNREACHABLE: "red",
+    State.UNTRUSTED: "magenta",
+    State.LOCKED: "magenta",
+}
+TITLES = ("Name", "State", "Version", "Port", "Link", "Known", "Target", "Reason")
+WIDE = 130
+"""Columns of a terminal that has room for targets beside reasons."""
+
+ASKING = "asking…"
+UNITS = ((24 * 3600, "d"), (3600, "h"), (60, "min"), (1, "s"))
+FRESH_SECONDS = 2
+
+
+@dataclass(frozen=True, slots=True)
+class Row:
+    """What is shown of a connection, column by column."""
+
+    name: str
+    state: str
+    version: str = ""
+    port: str = ""
+    link: str = ""
+    known: str = ""
+    target: str = ""
+    reason: str = ""
+    style: str = "dim"
+
+    def cells(self, *, target: bool) -> tuple[str, ...]:
+        """The columns, with or without the target."""
+        where = (self.target,) if target else ()
+        return (self.name, self.state, self.version, self.port, self.link, self.known, *where, self.reason)
+
+
+def rows(survey: Survey) -> list[Row]:
+    """Every connection by what is known about it now."""
+    found = zip(survey.entries, survey.findings(), strict=True)
+    return [row(entry.spec.name or "", entry.spec.display(), finding) for entry, finding in found]
+
+
+def row(name: str, target: str, finding: Finding | None) -> Row:
+    """One connection; nothing in it can drive the terminal."""
+    name, target = escape(name or target), escape(target)
+    if finding is None:
+        return Row(name, ASKING, target=target)
+    return Row(
+        name=name,
+        state=finding.state,
+        version=escape(finding.version or ""),
+        port=str(finding.port or ""),
+        link=link_words(finding.link),
+        known=known_words(finding),
+        target=target,
+        reason=reason(finding),
+        style=STYLES[finding.state],
+    )
+
+
+def link_words(link: "Mapping[str, Any] | None") -> str:
+    """How a link stands, in a word or two."""
+    if link is None:
+        return ""
+    clients = f", {link['clients']} client{'s' if link['clients'] != 1 else ''}" if link["clients"] else ""
+    held = f", {link['held']} held" if link["held"] else ""
+    return f"{link['state']}{clients}{held}"
+
+
+def known_words(finding: Finding) -> str:
+    """How old the knowledge is, and that it came through the link."""
+    if finding.state is State.UNTRUSTED:
+        return "not asked"
+    age = time.time() - finding.asked
+    words = "now" if age < FRESH_SECONDS else f"{duration(age)} ago"
+    return f"{words}, link" if finding.through == "link" else words
+
+
+def reason(finding: Finding) -> str:
+    """Why it is not running, with what was known before."""
+    said = finding.reason.strip().splitlines() or [""]
+    words = escape(said[0])
+    return f"{words} ({was(finding.last_known)})" if finding.last_known else words
+
+
+def was(known: "Known") -> str:
+    """What was known before."""
+    version = f" {known.version}" if known.version else ""
+    return escape(f"{known.state}{version} {duration(time.time() - known.asked)} ago")
+
+
+def duration(seconds: float) -> str:
+    """A time in its largest unit."""
+    size, unit = next(((size, unit) for size, unit in UNITS if seconds >= size), UNITS[-1])
+    return f"{max(0, seconds) // size:.0f} {unit}"
+
+
+def print_columns(survey: Survey) -> None:
+    """Print the rows for a pipe: one line each, columns two spaces apart, nothing cut."""
+    lines = [TITLES, *(each.cells(target=True) for each in rows(survey))]
+    widths = [max(cell_len(line[column]) for line in lines) for column in range(len(TITLES))]
+    for line in lines:
+        click.echo("  ".join(pad(cell, width) for cell, width in zip(line, widths, strict=True)).rstrip())
+
+
+def pad(cell: str, width: int) -> str:
+    """A cell filled up with spaces; what is wide on a terminal counts as that."""
+    return cell + " " * (width - cell_len(cell))
+
+
+def table(shown: Sequence[Row], *, width: int, selected: int | None = None) -> Table:
+    """The rows as rich shows them, one of them marked; a watch keeps each on one line."""
+    has_target = width >= WIDE
+    made = Table(box=None, pad_edge=False, header_style="bold", show_edge=False)
+    for title in TITLES:
+        if title == "Target" and not has_target:
+            continue
+        is_long = title in {"Target", "Reason"}
+        overflow: Any = "fold" if selected is None else "ellipsis"
+        made.add_column(
+            title,
+            overflow=overflow,
+            no_wrap=selected is not None or not is_long,
+            ratio=None,
+            justify="right" if title == "Port" else "left",
+        )
+    for number, each in enumerate(shown):
+        name, state, *others = (Text(cell) for cell in each.cells(target=has_target))
+        state.stylize(each.style)
+        made.add_row(name, state, *others, style="reverse" if number == selected else "")
+    return made
+
+
+@contextmanager
+def shown(survey: Survey) -> Iterator[Callable[[], None]]:
+    """A table on the terminal that is drawn anew whenever its caller says so, and stays at the end."""
+    console = Console(highlight=False)
+
+    def draw() -> Table:
+        return table(rows(survey), width=console.width)
+
+    with Live(draw(), console=console, auto_refresh=False) as live:
+        yield lambda: live.update(draw(), refresh=True)
+        live.update(draw(), refresh=True)
