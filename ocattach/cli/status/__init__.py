@@ -1,5 +1,6 @@
 """`ocattach --status`: how all environments stand, side by side."""
 
+import logging
 import os
 import sys
 import time
@@ -31,6 +32,9 @@ def status(options: Options) -> None:
     """Show how connections stand; nothing is started, and nobody is asked a question."""
     if options.watch:
         check_watch(options)
+    logging.getLogger().addHandler(
+        logging.NullHandler()
+    )  # what libraries log of dead hosts is told by the rows
     specs, problems = asked_about(options)
     if not specs and not problems:
         no_connections(options)

@@ -34,9 +34,16 @@ TITLES = ("Name", "State", "Version", "Port", "Link", "Known", "Target", "Reason
 WIDE = 130
 """Columns of a terminal that has room for targets beside reasons."""
 
+LONGEST = 40
+"""Characters of a name or target that are shown on a terminal; `--list` has them whole."""
+
+SHORTEST_REASON = 20
+GAP = 2
+
 ASKING = "asking…"
 UNITS = ((24 * 3600, "d"), (3600, "h"), (60, "min"), (1, "s"))
-FRESH_SECONDS = 2
+FRESH_SECONDS = 10
+"""What is younger than this is called "now": it was asked by this very command."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -134,23 +141,30 @@ def pad(cell: str, width: int) -> str:
 
 
 def table(shown: Sequence[Row], *, width: int, selected: int | None = None) -> Table:
-    """The rows as rich shows them, one of them marked; a watch keeps each on one line."""
+    """The rows as rich shows them.
+
+    With one of them `selected`, as a watch has it, each keeps to one line: what does not fit is told elsewhere.
+    """
     has_target = width >= WIDE
-    made = Table(box=None, pad_edge=False, header_style="bold", show_edge=False)
-    for title in TITLES:
-        if title == "Target" and not has_target:
-            continue
-        is_long = title in {"Target", "Reason"}
-        overflow: Any = "fold" if selected is None else "ellipsis"
+    titles = [title for title in TITLES if has_target or title != "Target"]
+    lines = [titles, *(each.cells(target=has_target) for each in shown)]
+    widths = [max(cell_len(line[column]) for line in lines) for column in range(len(titles))]
+    widths[:-1] = [min(LONGEST, natural) for natural in widths[:-1]]
+    left = width - sum(widths[:-1]) - GAP * (len(titles) - 1)
+    if selected is not None and left < SHORTEST_REASON:
+        titles.pop()
+    made = Table(box=None, pad_edge=False, header_style="bold", padding=(0, GAP, 0, 0))
+    for title, natural in zip(titles, widths, strict=False):
+        is_reason = title == "Reason"
         made.add_column(
             title,
-            overflow=overflow,
-            no_wrap=selected is not None or not is_long,
-            ratio=None,
+            overflow="ellipsis" if selected is not None or not is_reason else "fold",
+            no_wrap=selected is not None or not is_reason,
+            width=min(widths[-1], max(left, SHORTEST_REASON)) if is_reason else natural,
             justify="right" if title == "Port" else "left",
         )
     for number, each in enumerate(shown):
-        name, state, *others = (Text(cell) for cell in each.cells(target=has_target))
+        name, state, *others = (Text(cell) for cell in each.cells(target=has_target)[: len(titles)])
         state.stylize(each.style)
         made.add_row(name, state, *others, style="reverse" if number == selected else "")
     return made

@@ -1,0 +1,92 @@
+"""Many environments at once: nobody is asked twice, and nobody is waited for past the deadline."""
+
+from collections import Counter
+from contextlib import ExitStack
+
+from tests.rigs.docker import DockerEngine
+from tests.rigs.ssh import SSHMachines
+from tests.status.desk import Desk
+from tests.status.test_states import container, silent_host
+
+CONTAINERS, DIRECTORIES, DEAD = 8, 10, 20
+TIMEOUT = 5.0
+MEMORY = 150 * 1024 * 1024
+
+
+def test_names_that_differ_by_directory_alone_are_one_question(
+    desk: Desk, docker_engine: DockerEngine
+) -> None:
+    with docker_engine.container("web", opencode=False):
+        for number in range(10):
+            desk.save(f"web-{number}", {**container(docker_engine, "web"), "workdir": f"/dir-{number}"})
+        before = len(docker_engine.calls())
+        states = desk.ask().states
+        calls = Counter(docker_engine.calls()[before:])
+
+    assert [each["state"] for each in states.values()] == ["stopped"] * 10
+    assert sum(call.endswith("/containers/web/json") for call in calls.elements()) == 1
+    assert sum(call.endswith("/containers/web/exec") for call in calls.elements()) == 1
+
+
+def test_one_log_in_serves_all_connections_to_a_host(desk: Desk, ssh_machines: SSHMachines) -> None:
+    machine = ssh_machines["main"]
+    machine.reset()
+    desk.variables["PATH"] = f"{ssh_machines.bin}:{desk.variables['PATH']}"
+    entries = [
+        {"port": 22},
+        {"user": ssh_machines.user},
+        {"daemon_port": 4100},
+        {"opencode": "/opt/opencode"},
+        {},
+    ]
+    for number, entry in enumerate(entries):
+        desk.save(f"staging-{number}", {"transport": "ssh", "host": "main", **entry})
+    before = machine.log_ins
+
+    states = desk.ask().states
+
+    assert [each["state"] for each in states.values()] == ["stopped"] * len(entries)
+    assert machine.log_ins - before == 1
+
+
+def test_a_dead_engine_is_dialled_once_for_all_its_containers(desk: Desk) -> None:
+    import socket  # noqa: PLC0415
+
+    with socket.create_server(("127.0.0.1", 0), backlog=64) as server:
+        server.setblocking(False)
+        port = server.getsockname()[1]
+        for number in range(10):
+            entry = {"transport": "docker", "container": f"c-{number}", "host": f"tcp://127.0.0.1:{port}"}
+            desk.save(f"c-{number}", entry)
+        states = desk.ask(timeout=2).states
+        dialled = 0
+        while True:
+            try:
+                server.accept()[0].close()
+            except BlockingIOError:
+                break
+            dialled += 1
+
+    assert [each["state"] for each in states.values()] == ["unreachable"] * 10
+    assert dialled == 1
+
+
+def test_a_hundred_with_twenty_dead_ones_are_told_by_the_deadline(
+    desk: Desk, docker_engine: DockerEngine, ssh_machines: SSHMachines
+) -> None:
+    desk.variables["PATH"] = f"{ssh_machines.bin}:{desk.variables['PATH']}"
+    with ExitStack() as stack:
+        for number in range(CONTAINERS):
+            stack.enter_context(docker_engine.container(f"app-{number}", opencode=False))
+            for directory in range(DIRECTORIES):
+                entry = {**container(docker_engine, f"app-{number}"), "workdir": f"/dir-{directory}"}
+                desk.save(f"app-{number}-{directory}", entry)
+        for number in range(DEAD):
+            port = stack.enter_context(silent_host())
+            desk.save(f"dead-{number}", {"transport": "ssh", "host": "127.0.0.1", "port": port})
+        asked = desk.ask(timeout=TIMEOUT)
+
+    states = Counter(each["state"] for each in asked.states.values())
+    assert states == {"stopped": CONTAINERS * DIRECTORIES, "unreachable": DEAD}
+    assert asked.document["took"] <= TIMEOUT + 0.5
+    assert asked.peak_memory < MEMORY
