@@ -4,7 +4,7 @@ import json
 import os
 import subprocess
 import tempfile
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -80,12 +80,12 @@ class Desk:
         return Asked(json.loads(text), usage.ru_maxrss * 1024)
 
     @contextmanager
-    def terminal(self, *arguments: str, height: int = 40) -> Iterator[Terminal]:
-        """ocattach on a terminal."""
+    def terminal(self, *arguments: str, height: int = 40, around: Sequence[str] = ()) -> Iterator[Terminal]:
+        """ocattach on a terminal; `around` is a command that runs it."""
         with (
             short_directory() as directory,
             Terminal(
-                [*OCATTACH, *arguments],
+                [*around, *OCATTACH, *arguments],
                 directory=directory,
                 environment=self.variables,
                 cwd=self.home,

@@ -1,6 +1,7 @@
 """The life of a daemon as `--status` tells it, for every way in: asked, never started."""
 
 import contextlib
+import json
 from typing import Any
 
 import pytest
@@ -16,11 +17,14 @@ def told(laptop: Laptop) -> dict[str, Any]:
         stdout, stderr = process.communicate(timeout=60)
     assert process.returncode == 0, stderr
     assert stderr == ""
-    import json  # noqa: PLC0415
-
     (environment,) = json.loads(stdout)["environments"]
     assert isinstance(environment, dict)
     return environment
+
+
+def stands(laptop: Laptop, state: str) -> bool:
+    """Whether that is what is said of the one connection."""
+    return bool(told(laptop)["state"] == state)
 
 
 def needs_person(environment: Environment) -> bool:
@@ -37,9 +41,6 @@ def work_slowly(daemon: Daemon) -> str:
 
 
 def test_a_daemon_is_told_from_none_and_none_is_started(environment: Environment, laptop: Laptop) -> None:
-    def standing(state: str) -> bool:
-        return told(laptop)["state"] == state
-
     before = told(laptop)
     assert before["state"] == ("locked" if needs_person(environment) else "stopped")
     assert before["reason"]
@@ -54,9 +55,9 @@ def test_a_daemon_is_told_from_none_and_none_is_started(environment: Environment
     assert linked["link"]["state"] == "connected"
 
     session = work_slowly(daemon)
-    wait_until(lambda: standing("busy"), "the session to be seen at work")
+    wait_until(lambda: stands(laptop, "busy"), "the session to be seen at work")
     daemon.request("POST", f"/session/{session}/abort")
-    wait_until(lambda: standing("running"), "the session to be seen at rest")
+    wait_until(lambda: stands(laptop, "running"), "the session to be seen at rest")
 
     laptop.run("--disconnect", "frontend")
     alone = told(laptop)

@@ -1,7 +1,9 @@
 """Many environments at once: nobody is asked twice, and nobody is waited for past the deadline."""
 
+import socket
 from collections import Counter
 from contextlib import ExitStack
+from typing import Any
 
 from tests.rigs.docker import DockerEngine
 from tests.rigs.ssh import SSHMachines
@@ -32,7 +34,7 @@ def test_one_log_in_serves_all_connections_to_a_host(desk: Desk, ssh_machines: S
     machine = ssh_machines["main"]
     machine.reset()
     desk.variables["PATH"] = f"{ssh_machines.bin}:{desk.variables['PATH']}"
-    entries = [
+    entries: list[dict[str, Any]] = [
         {"port": 22},
         {"user": ssh_machines.user},
         {"daemon_port": 4100},
@@ -50,8 +52,6 @@ def test_one_log_in_serves_all_connections_to_a_host(desk: Desk, ssh_machines: S
 
 
 def test_a_dead_engine_is_dialled_once_for_all_its_containers(desk: Desk) -> None:
-    import socket  # noqa: PLC0415
-
     with socket.create_server(("127.0.0.1", 0), backlog=64) as server:
         server.setblocking(False)
         port = server.getsockname()[1]

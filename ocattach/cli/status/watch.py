@@ -176,7 +176,8 @@ class Watch:
         self._dirty.clear()
         self._rows, self._drawn_at = fresh, now
         page = self._page()
-        self._first = min(max(self._first, self._selected - page + 1), self._selected)
+        first = min(self._first, len(fresh) - page, self._selected)
+        self._first = max(first, self._selected - page + 1, 0)
         visible = fresh[self._first : self._first + page]
         body = table(visible, width=size.width, selected=self._selected - self._first)
         self._live.update(Group(self._title(), Text(), body, Text(), *self._below()), refresh=True)

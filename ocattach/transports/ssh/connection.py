@@ -148,6 +148,8 @@ class SSHConnection:
                 transport.close()
                 time.sleep(GREETING_PAUSE * 2**tried * random.uniform(0.75, 1.25))  # noqa: S311 - spreads those who wait
             else:
+                if not transport.initial_kex_done:  # paramiko (5.1) gives up waiting without a word
+                    raise TimeoutError
                 return transport
         raise AssertionError(GREETING_TRIES)
 

@@ -1,0 +1,54 @@
+"""Several handlers over one connection to an engine, host or cluster."""
+
+import threading
+
+import pytest
+
+from tests.environments import Environment
+
+
+@pytest.fixture(scope="module")
+def environment(shared_environment: Environment) -> Environment:
+    """One for all: nothing is left behind here."""
+    return shared_environment
+
+
+def test_the_same_connection_has_the_same_way_and_sharing_it_outlives_the_guest(
+    environment: Environment,
+) -> None:
+    with environment.handler() as owner, environment.handler(daemon_port=4123) as guest:
+        assert owner.way_key() == guest.way_key()
+        if owner.way_key() is None:
+            with pytest.raises(TypeError):
+                guest.go_with(owner)
+            return
+        owner.open_way()
+        connected = environment.connections()
+        guest.go_with(owner)
+        assert guest.run(["echo", "through it"], timeout=20).stdout == b"through it\n"
+        if environment.entry["transport"] == "ssh":  # of a container, commands are counted
+            assert environment.connections() == connected
+        guest.disconnect()
+        guest.disconnect()
+        assert owner.run(["echo", "still there"], timeout=20).stdout == b"still there\n"
+
+
+def test_several_threads_may_use_one_way_at_once(environment: Environment) -> None:
+    said: list[bytes] = []
+    with environment.handler() as owner:
+        if owner.way_key() is None:
+            pytest.skip("it has no way that could be shared")
+        owner.open_way()
+
+        def greet(number: int) -> None:
+            with environment.handler() as guest:
+                guest.go_with(owner)
+                said.append(guest.run(["echo", str(number)], timeout=20).stdout)
+
+        threads = [threading.Thread(target=greet, args=(number,)) for number in range(6)]
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join()
+
+    assert sorted(said) == [f"{number}\n".encode() for number in range(6)]
