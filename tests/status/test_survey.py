@@ -1,0 +1,151 @@
+"""The survey by itself: who is asked again, and when."""
+
+import os
+import socket
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from ocattach.config.spec import ConnectionSpec
+from ocattach.errors import (
+    AuthenticationError,
+    ConnectionLostError,
+    DaemonNotRunningError,
+    EnvironmentNotFoundError,
+    EnvironmentNotRunningError,
+    HostKeyError,
+    NotTrustedError,
+    OcattachError,
+    OpencodeNotFoundError,
+    TimedOutError,
+    UnreachableError,
+)
+from ocattach.survey import Finding, State, Survey
+from ocattach.survey.finding import found_error, state_of
+from ocattach.survey.subject import Subject
+from ocattach.survey.survey import Course, Entry, pause_after
+from tests.rigs.waiting import wait_until
+
+
+@pytest.fixture
+def environ(workdir: Path) -> dict[str, str]:
+    """The variables of a laptop that has nothing yet."""
+    places = {f"OCATTACH_{name}_DIR": str(workdir / name) for name in ("CONFIG", "STATE", "RUNTIME")}
+    (workdir / "RUNTIME").mkdir(mode=0o700)
+    return {**os.environ, **places}
+
+
+@pytest.fixture
+def silent() -> Iterator[socket.socket]:
+    """A server that never says anything."""
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        yield server
+
+
+def dials(server: socket.socket) -> int:
+    """How often somebody has connected since the last time."""
+    server.setblocking(False)
+    count = 0
+    while True:
+        try:
+            server.accept()[0].close()
+        except BlockingIOError:
+            return count
+        count += 1
+
+
+def spec_of(server: socket.socket, **more: str) -> ConnectionSpec:
+    """A connection to a daemon there."""
+    port = server.getsockname()[1]
+    return ConnectionSpec.from_entry({"transport": "http", "url": f"http://127.0.0.1:{port}", **more})
+
+
+@pytest.mark.parametrize(
+    ("error", "state"),
+    [
+        (OcattachError, State.UNAVAILABLE),
+        (OpencodeNotFoundError, State.UNAVAILABLE),
+        (EnvironmentNotFoundError, State.UNAVAILABLE),
+        (EnvironmentNotRunningError, State.UNAVAILABLE),
+        (UnreachableError, State.UNREACHABLE),
+        (ConnectionLostError, State.UNREACHABLE),
+        (TimedOutError, State.UNREACHABLE),
+        (DaemonNotRunningError, State.STOPPED),
+        (AuthenticationError, State.LOCKED),
+        (HostKeyError, State.LOCKED),
+        (NotTrustedError, State.UNTRUSTED),
+    ],
+)
+def test_every_error_is_a_state(error: type[OcattachError], state: State) -> None:
+    assert state_of(error("x")) is state
+
+
+def course(finding: Finding, environ: dict[str, str], *, took: float, failures: int = 0) -> Course:
+    """The course of asking about something, as it ended."""
+    subject = Subject(spec_of_nothing(), [None], environ=environ, refusal=None)
+    return Course(subject, began=100.0, ended=100.0 + took, failures=failures, findings={None: finding})
+
+
+def spec_of_nothing() -> ConnectionSpec:
+    return ConnectionSpec.from_entry({"transport": "local"})
+
+
+def test_what_fails_or_costs_much_is_asked_less_and_less_often(environ: dict[str, str]) -> None:
+    fine, dead = Finding(state=State.RUNNING), Finding(state=State.UNREACHABLE)
+
+    assert pause_after(course(fine, environ, took=0.01)) == 3
+    assert pause_after(course(fine, environ, took=0.5)) == 10
+    growing = [pause_after(course(dead, environ, took=0.01, failures=count)) for count in range(1, 1100)]
+    assert growing[:4] == [6, 12, 24, 48]
+    assert set(growing[4:]) == {60}
+    assert pause_after(course(dead, environ, took=5, failures=1)) == 60
+
+
+def test_refused_credentials_are_not_tried_again_soon(environ: dict[str, str]) -> None:
+    refused = found_error(AuthenticationError("no"), through="environment")
+    told_by_link = found_error(AuthenticationError("no"), through="link")
+
+    assert pause_after(course(refused, environ, took=0.1, failures=1)) == 300
+    assert pause_after(course(told_by_link, environ, took=0.1)) == 3
+
+
+def test_who_has_not_answered_is_not_asked_once_more(environ: dict[str, str], silent: socket.socket) -> None:
+    with Survey([Entry(spec_of(silent))], environ=environ, timeout=60) as survey:
+        survey.ask()
+        survey.ask()
+        wait_until(lambda: dials(silent), "the first question")
+        survey.ask()
+        survey.ask_due()
+        assert not survey.is_done
+        assert survey.findings() == [None]
+        assert dials(silent) == 0
+
+
+def test_the_deadline_is_kept_by_who_waits_whatever_the_threads_do(
+    environ: dict[str, str], silent: socket.socket
+) -> None:
+    with Survey([Entry(spec_of(silent))], environ=environ, timeout=0.2) as survey:
+        survey.ask()
+        wait_until(lambda: survey.is_done, "the deadline")
+        (finding,) = survey.findings()
+
+    assert finding is not None
+    assert finding.state is State.UNREACHABLE
+    assert finding.reason == "No answer within 0.2 s"
+
+
+def test_names_with_different_credentials_are_asked_each_for_itself(
+    environ: dict[str, str], silent: socket.socket
+) -> None:
+    entries = [Entry(spec_of(silent, password_env=name)) for name in ("PATH", "HOME", "PATH")]
+    with Survey(entries, environ=environ, timeout=60) as survey:
+        survey.ask()
+        seen = []
+
+        def two() -> bool:
+            seen.append(dials(silent))
+            return sum(seen) >= 2
+
+        wait_until(two, "two questions")
+        assert sum(seen) == 2
