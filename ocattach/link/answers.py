@@ -1,9 +1,13 @@
 """What a link says of its daemon and of the connection to it."""
 
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 from ocattach.daemon.probe import FoundDaemon
+from ocattach.errors import OcattachError
 from ocattach.link.restorer import Restorer
+from ocattach.opencode.api import DaemonClient
+from ocattach.opencode.look import look
 
 if TYPE_CHECKING:
     from ocattach.tunnel.tunnel import Tunnel
@@ -23,6 +27,15 @@ def daemon_answer(daemon: FoundDaemon, tunnel: "Tunnel", version: str) -> dict[s
         "pid": daemon.pid or None,
         "version": version,
     }
+
+
+def look_answer(client: DaemonClient, directories: Sequence[str | None]) -> dict[str, Any]:
+    """What the daemon says it is doing: its version, and `busy` in the order of the directories; or the `error`."""
+    try:
+        version, busy = look(client, directories)
+    except OcattachError as error:
+        return {"error": error.to_json()}
+    return {"version": version, "busy": [busy.get(directory) for directory in directories]}
 
 
 def connection_answer(tunnel: "Tunnel", restorer: Restorer) -> dict[str, Any]:

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 from ocattach.config.spec import ConnectionSpec
 from ocattach.errors import ConnectionLostError, OcattachError, TimedOutError, UnreachableError
-from ocattach.link.answers import connected, connection_answer, daemon_answer
+from ocattach.link.answers import connected, connection_answer, daemon_answer, look_answer
 from ocattach.link.history import History
 from ocattach.link.requests import open_client
 from ocattach.link.restorer import QUIET_SECONDS, Restorer, Unattended
@@ -14,6 +14,7 @@ from ocattach.link.starts import Client, Starts
 from ocattach.link.turn import Turn
 from ocattach.link.visits import Visits
 from ocattach.opencode.api import TRY_SECONDS, DaemonClient
+from ocattach.opencode.look import LOOK_SECONDS
 from ocattach.transports import open_handler
 from ocattach.transports.base import TransportHandler
 from ocattach.transports.command import import_tunnel
@@ -304,17 +305,11 @@ class Environment:
 
     def look(self, directories: list[str | None]) -> dict[str, Any] | None:
         """What the daemon itself says of these directories; None without a way to it. Changes nothing."""
-        from ocattach.opencode.look import LOOK_SECONDS, look  # noqa: PLC0415 - for who looks around
-
         tunnel = self._tunnel
         if tunnel is None or not self.is_up():
             return None
         with self._visits.visit(tunnel):
-            try:
-                version, busy = look(self.open_client(timeout=LOOK_SECONDS), directories)
-            except OcattachError as error:
-                return {"error": error.to_json()}
-        return {"version": version, "busy": [busy.get(directory) for directory in directories]}
+            return look_answer(self.open_client(timeout=LOOK_SECONDS), directories)
 
     def drop(self) -> None:
         """Let go of tunnel and handler; the daemon goes on."""

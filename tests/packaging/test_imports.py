@@ -33,8 +33,17 @@ def test_the_command_line_imports_nothing_slow() -> None:
     assert not imported_by("ocattach.cli") & SLOW
 
 
-@pytest.mark.parametrize("room", ["ocattach.cli.attach", "ocattach.config.resolver", "ocattach.link.client"])
-def test_finding_a_warm_link_imports_nothing_slow(room: str) -> None:
+@pytest.mark.parametrize(
+    "room",
+    [
+        "ocattach.cli.attach",
+        "ocattach.config.resolver",
+        "ocattach.link.client",
+        "ocattach.cli.status",
+        "ocattach.survey",
+    ],
+)
+def test_finding_or_asking_a_warm_link_imports_nothing_slow(room: str) -> None:
     assert not imported_by(room) & SLOW
 
 
