@@ -163,19 +163,18 @@ class Subject:
             stopped = Finding(state=State.STOPPED, reason=NO_DAEMON, link=self._link, through="environment")
             self._tell_all(tell, stopped)
             return
-        self._tell_all(tell, self._alive(daemon.port, reason="Its daemon has not told its version in time"))
+        self._tell_all(tell, self._alive(daemon.port))
         with handler.connect(daemon.port) as tunnel:
             client = DaemonClient(
                 tunnel.url, username=daemon.username, password=daemon.password, timeout=LOOK_SECONDS
             )
             self._ask_client(client, daemon.port, tell)
 
-    def _alive(self, port: int, *, version: str | None = None, reason: str = "") -> Finding:
+    def _alive(self, port: int, *, version: str | None = None) -> Finding:
         return Finding(
             state=State.RUNNING,
             port=port,
             version=version,
-            reason=reason,
             link=self._link,
             through="environment",
         )

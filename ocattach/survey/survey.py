@@ -26,6 +26,7 @@ REFUSED_PAUSE = 300.0
 
 
 HASTE = 0.9
+LATE = "Its daemon has not told its version in time"
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,6 +49,12 @@ class Course:
     ended: float = 0.0
     is_asking: bool = False
     failures: int = 0
+    has_answered: bool = False
+    """Whether all that was asked is answered, this time."""
+
+    early: dict[str | None, Finding] = field(default_factory=dict)
+    """What is known for each directory while more is being asked: that a daemon runs, and where."""
+
     findings: dict[str | None, Finding] = field(default_factory=dict)
     """The last of each directory."""
 
@@ -109,12 +116,18 @@ class Survey:
             if course.is_asking or self._closed:  # what has not answered yet is not asked once more
                 return
             course.is_asking, course.began = True, time.monotonic()
+            course.has_answered = False
+            course.early.clear()
         threading.Thread(target=self._run, args=(key, course), name="ocattach-survey", daemon=True).start()
 
     def _run(self, key: SubjectKey, course: Course) -> None:
         def tell(workdir: str | None, finding: Finding) -> None:
             with self._changed:
-                course.findings[workdir] = finding
+                if finding.state is State.RUNNING and finding.version is None:
+                    course.early[workdir] = finding
+                else:
+                    course.findings[workdir] = finding
+                    course.has_answered = True
 
         try:
             # A little less than is waited for: who knows more than that there was no answer shall say so.
@@ -161,18 +174,23 @@ class Survey:
             ]
 
     def _finding(self, key: SubjectKey, course: Course, workdir: str | None) -> Finding | None:
-        finding = course.findings.get(workdir)
-        overdue = course.is_asking and time.monotonic() - course.began >= self.timeout
-        if overdue and (finding is None or course.ended):
-            finding = Finding(
-                state=State.UNREACHABLE,
-                reason=f"No answer within {self.timeout:g} s",
-                link=finding.link if finding else None,
-                asked=time.time() - (time.monotonic() - course.began),
-            )
+        finding, early = course.findings.get(workdir), course.early.get(workdir)
+        is_overdue = course.is_asking and time.monotonic() - course.began >= self.timeout
+        if is_overdue and not course.has_answered:
+            finding = replace(early, reason=LATE) if early else self._silence(course, finding)
+        elif finding is None:
+            finding = early
         if finding is None or finding.state in KNOWN:
             return finding
         return replace(finding, last_known=self._memory.recall(memory_key(key, workdir)))
+
+    def _silence(self, course: Course, before: Finding | None) -> Finding:
+        return Finding(
+            state=State.UNREACHABLE,
+            reason=f"No answer within {self.timeout:g} s",
+            link=before.link if before else None,
+            asked=time.time() - (time.monotonic() - course.began),
+        )
 
     def close(self) -> None:
         """Remember what was learnt, and let go of all that nobody is just using. Waits for nothing."""
