@@ -130,17 +130,17 @@ class Subject:
         handler = self._kept or self._open(timeout)
         handler.timeout = timeout
         try:
-            with ways.shared(handler, lambda: self._open(timeout)):
+            with ways.shared(handler, lambda: self._open(timeout)) as is_shared:
                 handler.check_available()
                 self._ask_daemon(handler, tell)
         except BaseException:
             self._kept = None
             handler.disconnect()
             raise
-        if handler.way_key() is None:
-            self._kept = handler
-        else:
+        if is_shared:
             handler.disconnect()
+        else:
+            self._kept = handler
 
     def _open(self, timeout: float) -> TransportHandler:
         return open_handler(self._spec, ask=nobody, timeout=timeout)

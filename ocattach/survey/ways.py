@@ -58,20 +58,20 @@ class Ways:
     @contextmanager
     def shared(
         self, handler: TransportHandler, make_leader: Callable[[], TransportHandler]
-    ) -> Iterator[None]:
-        """Inside, a handler uses the way that it has in common with others, if it has; not too many do at once.
+    ) -> Iterator[bool]:
+        """Inside, a handler uses the way that it has in common with others, if it has; not too many do at once. Gives whether.
 
         `make_leader` makes a handler that is to own the way.
         """
         key = handler.way_key()
         if key is None:
-            yield
+            yield False
             return
         with self._lock:
             way = self._ways.setdefault(key, Way())
         with way.slots:
             way.take_along(handler, make_leader)
-            yield
+            yield True
 
     def close(self) -> None:
         """Let go of every way."""
