@@ -169,7 +169,7 @@ def action(options: Options, ctx: click.Context) -> Callable[[Options], None]:
     if picked is None:
         click.echo(ctx.get_help(), err=True)
         raise SystemExit(UsageError.exit_code)
-    return lambda _: attach(replace(options, target=picked))
+    return lambda _: attach(replace(options, targets=(picked,)))
 
 
 def picked_name(options: Options) -> str | None:

@@ -1,6 +1,5 @@
 """One environment, as its link holds it: handler, daemon and tunnel, brought up once and used by many."""
 
-import shlex
 import time
 from typing import TYPE_CHECKING, Any
 
@@ -8,11 +7,10 @@ from ocattach.config.spec import ConnectionSpec
 from ocattach.errors import ConnectionLostError, OcattachError, TimedOutError, UnreachableError
 from ocattach.link.answers import connected, connection_answer, daemon_answer, look_answer
 from ocattach.link.history import History
-from ocattach.link.requests import open_client
+from ocattach.link.port import open_client, open_port
 from ocattach.link.restorer import QUIET_SECONDS, Restorer, Unattended
 from ocattach.link.starts import Client, Starts
 from ocattach.link.turn import Turn
-from ocattach.link.visits import Visits
 from ocattach.opencode.api import TRY_SECONDS, DaemonClient
 from ocattach.opencode.look import LOOK_SECONDS
 from ocattach.transports import open_handler
@@ -55,7 +53,6 @@ class Environment:
         self._daemon: FoundDaemon | None = None
         self._version = self._summary = ""
         self._starts = Starts()
-        self._visits = Visits()
         self._lost_at = 0.0
         self._way_stands = False
         """Whether only the daemon is gone: a host that asks for a password need not be logged in to again."""
@@ -74,7 +71,7 @@ class Environment:
     def idle_seconds(self) -> float | None:
         """How long no client has been connected; None while the environment is not up."""
         tunnel = self._tunnel
-        return None if tunnel is None else self._visits.idle_seconds(tunnel)
+        return None if tunnel is None else tunnel.idle_seconds
 
     def is_lost(self) -> bool:
         """Whether there was a way to the daemon and is none."""
@@ -206,15 +203,11 @@ class Environment:
 
     def open_port(self, spec: ConnectionSpec) -> "Tunnel":
         """The local port, which leads nowhere yet."""
-        from ocattach.opencode.resync import REQUEST_SECONDS, Resync  # noqa: PLC0415 - when there is a tunnel to keep
         from ocattach.tunnel.limits import Events, Limits  # noqa: PLC0415 - see `import_tunnel`
-        from ocattach.tunnel.tunnel import Tunnel  # noqa: PLC0415 - the same
 
         events = Events(on_lost=self.notice_loss, on_held=self._restorer.hurry)
         limits = Limits(held_seconds=self._held_seconds, dead_after=self._dead_after)
-        command = f"ocattach {shlex.quote(spec.name or spec.display())}"
-        keeper = Resync(lambda: self.open_client(timeout=REQUEST_SECONDS), command=command)
-        self._tunnel = Tunnel(limits=limits, events=events, keeper=keeper)
+        self._tunnel = open_port(spec, self.open_client, limits, events)
         return self._tunnel
 
     def notice_loss(self, reason: str) -> None:
@@ -261,7 +254,7 @@ class Environment:
             raise ConnectionLostError(f"The connection was lost: {self._tunnel.lost}") from error
         self._directories[spec.workdir] = directory
 
-    def open_client(self, *, timeout: float = TRY_SECONDS) -> DaemonClient:
+    def open_client(self, timeout: float = TRY_SECONDS) -> DaemonClient:
         """Requests to the daemon as it is now."""
         daemon, tunnel = self._daemon, self._tunnel
         if daemon is None or tunnel is None:
@@ -308,8 +301,7 @@ class Environment:
         tunnel = self._tunnel
         if tunnel is None or not self.is_up():
             return None
-        with self._visits.visit(tunnel):
-            return look_answer(self.open_client(timeout=LOOK_SECONDS), directories)
+        return look_answer(self.open_client(LOOK_SECONDS), directories)
 
     def drop(self) -> None:
         """Let go of tunnel and handler; the daemon goes on."""

@@ -59,9 +59,9 @@ class Ways:
     def shared(
         self, handler: TransportHandler, make_leader: Callable[[], TransportHandler]
     ) -> Iterator[bool]:
-        """Inside, a handler uses the way that it has in common with others, if it has; not too many do at once. Gives whether.
+        """Inside, a handler uses the way that it has in common with others; gives whether there is one.
 
-        `make_leader` makes a handler that is to own the way.
+        Not too many use one at once. `make_leader` makes a handler that is to own the way.
         """
         key = handler.way_key()
         if key is None:

@@ -59,6 +59,7 @@ class Listener:
         self._is_holding = False
         self._server: asyncio.Server | None = None
         self._clients: dict[End, asyncio.Task[None]] = {}
+        self._own: set[End] = set()
         self._spliced: set[Client] = set()
         self._kept: set[Client] = set()
         self._switches: set[asyncio.Task[None]] = set()
@@ -69,8 +70,8 @@ class Listener:
 
     @property
     def client_count(self) -> int:
-        """How many clients are connected, held ones included."""
-        return len(self._clients)
+        """How many clients are connected, held ones included and those of this program's own left out."""
+        return len(self._clients) - len(self._own)
 
     async def listen(self) -> int:
         """Begin to take clients; gives the port, which stays open until `close`."""
@@ -186,6 +187,8 @@ class Listener:
         if self._closed:  # it was accepted just before the port was closed
             client.reset()
             return
+        if is_own:
+            self._own.add(client)
         self._clients[client] = asyncio.get_running_loop().create_task(self._serve(client, is_own=is_own))
 
     def _keep(self, client: Client) -> None:
@@ -200,7 +203,9 @@ class Listener:
         serving = self._clients.pop(client, None)
         if serving is not None:
             serving.cancel()
-        self.last_closed = time.monotonic()
+        if client not in self._own:
+            self.last_closed = time.monotonic()
+        self._own.discard(client)
         if not self._clients:
             self._vacant.set()
 

@@ -1,14 +1,30 @@
-"""Requests of the link's own to the daemon, past those that are held."""
+"""The port that a link keeps open, and requests of the link's own to where it leads."""
 
+import shlex
 import socket
+from collections.abc import Callable
 from typing import TYPE_CHECKING
 
+from ocattach.config.spec import ConnectionSpec
 from ocattach.daemon.probe import FoundDaemon
 from ocattach.opencode.api import DaemonClient
 from ocattach.opencode.endpoint import Endpoint
 
 if TYPE_CHECKING:
+    from ocattach.tunnel.limits import Events, Limits
     from ocattach.tunnel.tunnel import Tunnel
+
+
+def open_port(
+    spec: ConnectionSpec, connect: Callable[[float], DaemonClient], limits: "Limits", events: "Events"
+) -> "Tunnel":
+    """A port that leads nowhere yet, and keeps what TUIs show whole; `connect` takes seconds for a request."""
+    from ocattach.opencode.resync import REQUEST_SECONDS, Resync  # noqa: PLC0415 - when there is a tunnel to keep
+    from ocattach.tunnel.tunnel import Tunnel  # noqa: PLC0415 - see `import_tunnel`
+
+    command = f"ocattach {shlex.quote(spec.name or spec.display())}"
+    keeper = Resync(lambda: connect(REQUEST_SECONDS), command=command)
+    return Tunnel(limits=limits, events=events, keeper=keeper)
 
 
 class TunnelEndpoint(Endpoint):
