@@ -87,7 +87,11 @@ def split_members(text: str) -> tuple[list[str], list[Member]]:
     import yaml  # noqa: PLC0415 - slow to import
 
     lines = text.splitlines()
-    node = yaml.compose(text, Loader=yaml.SafeLoader)
+    loader = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
+    try:
+        node = yaml.compose(text, Loader=loader)
+    except yaml.YAMLError as error:
+        raise ConfigurationError(f"The keys of the file cannot be told apart: {error}") from error
     if node is None:
         return lines, []
     starts = [(str(key.value), key.start_mark.line) for key, _ in node.value]

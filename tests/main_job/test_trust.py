@@ -180,7 +180,7 @@ def test_in_ci_a_variable_pins_the_content(laptop: Laptop, project: Project) -> 
     assert not ledger(laptop)
     assert laptop.run("shop", "--print-url").exit_code == 5
 
-    project.define(shop={**SHOP, "env": {}, "workdir": "/"})
+    project.define(shop={**SHOP, "workdir": "/"})
     assert laptop.run("shop", "--print-url", variables=pinned).exit_code == 5
 
 
