@@ -5,14 +5,14 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-from rich.console import Console, Group
+from rich.console import Group
 from rich.live import Live
 from rich.table import Table
 from rich.text import Text
 
 from ocattach.cli.connections import age, source
 from ocattach.cli.keys import Keyboard
-from ocattach.cli.terminal import escape
+from ocattach.cli.terminal import escape, screen_console
 from ocattach.config.resolver import ListedConnection, list_connections
 from ocattach.errors import InterruptedByUserError
 
@@ -36,7 +36,7 @@ def pick() -> str | None:
     if not listed:
         return None
     choice = Choice(by_last_use(listed))
-    console = Console(file=sys.stderr)
+    console = screen_console(sys.stderr)
     with (
         Keyboard() as keyboard,
         Live(console=console, auto_refresh=False, transient=True, redirect_stdout=False) as live,

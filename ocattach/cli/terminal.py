@@ -2,11 +2,15 @@
 
 import os
 import sys
+from typing import TYPE_CHECKING, TextIO
 
 import click
 
 from ocattach.errors import OcattachError
 from ocattach.printable import printable
+
+if TYPE_CHECKING:
+    from rich.console import Console
 
 
 def escape(text: str) -> str:
@@ -23,6 +27,14 @@ def say(text: str, *, colour: str | None = None, nl: bool = True) -> None:
 def has_terminal() -> bool:
     """Whether somebody can be asked."""
     return sys.stdin.isatty() and sys.stderr.isatty()
+
+
+def screen_console(file: TextIO) -> "Console":
+    """What draws on a terminal whose size changes; it knows that better than variables that were exported once."""
+    from rich.console import Console  # noqa: PLC0415 - for what is drawn alone
+
+    told = {name: value for name, value in os.environ.items() if name not in {"LINES", "COLUMNS"}}
+    return Console(file=file, highlight=False, _environ=told)
 
 
 class Person:

@@ -86,6 +86,7 @@ def test_however_it_ends_the_terminal_is_as_it_was(desk: Desk, end: str | signal
 def test_the_screen_follows_the_terminal_s_size_and_rows_scroll(desk: Desk) -> None:
     for number in range(30):
         desk.save(f"app-{number:02}", {"transport": "local", "workdir": f"/{number}"})
+    desk.variables |= {"LINES": "24", "COLUMNS": "80"}
     with desk.terminal("--status", "--watch", height=16) as opened:
         first = opened.wait_for(re.compile(r"30 stopped"))
         assert "app-29" not in first

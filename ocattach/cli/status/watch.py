@@ -1,6 +1,7 @@
 """`ocattach --status --watch`: the table stays, changes as things do, and takes keys."""
 
 import os
+import sys
 import threading
 import time
 from collections.abc import Callable
@@ -11,7 +12,7 @@ from rich.text import Text
 
 from ocattach.cli.keys import Keyboard
 from ocattach.cli.status.table import Row, rows, table
-from ocattach.cli.terminal import escape
+from ocattach.cli.terminal import escape, screen_console
 from ocattach.errors import OcattachError
 from ocattach.link.client import end_link, stop_daemon
 from ocattach.survey import Survey
@@ -32,7 +33,7 @@ def watch(survey: Survey) -> int | None:
 
     The terminal is as it was before when this returns, however it does.
     """
-    console = Console(highlight=False)
+    console = screen_console(sys.stdout)
     try:
         with Keyboard() as keyboard, Live(console=console, screen=True, auto_refresh=False) as live:
             return Watch(survey, console, live).run(keyboard.read_key)
