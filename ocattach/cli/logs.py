@@ -114,8 +114,8 @@ def collect(name: str, spec: ConnectionSpec, handler: TransportHandler, lines: i
     if link is not None:
         texts = [file.read_bytes() if file.exists() else b"" for file in (former(link), link)]
         found.link_end = len(texts[1])
-        kept = b"".join(texts).decode(errors="replace").splitlines()
-        found.link_lines = kept[-lines:] if lines else []
+        link_lines = b"".join(texts).decode(errors="replace").splitlines()
+        found.link_lines = link_lines[-lines:] if lines else []
     try:
         with advice(name):
             handler.check_available()
@@ -123,7 +123,8 @@ def collect(name: str, spec: ConnectionSpec, handler: TransportHandler, lines: i
                 found.read = page
                 found.files |= page.files
                 for source, new in page.lines.items():
-                    found.lines.setdefault(source, []).extend(new)
+                    kept = [*found.lines.get(source, ()), *new]
+                    found.lines[source] = kept[-lines:] if lines else []  # more may have come meanwhile
     except OcattachError as error:
         found.error = error
     return found

@@ -5,8 +5,11 @@ from collections.abc import Iterable
 from ocattach.opencode.api import DaemonClient
 from ocattach.opencode.versions import is_second
 
-LOOK_SECONDS = 3.0
+LOOK_SECONDS = 2.0
 """How long a daemon may take for each answer: one that works hard on a small machine is slow, and not gone."""
+
+AGAIN_SECONDS = 2.5
+"""How long another try is made: a request that meets the daemon's start is never answered."""
 
 
 def look(
@@ -16,7 +19,7 @@ def look(
 
     Raises what `DaemonClient.version` raises.
     """
-    version = client.version()
+    version = client.await_version(timeout=AGAIN_SECONDS)
     if is_second(version):  # what it answers about sessions could not be tried
         return version, {}
     return version, {directory: client.is_busy(directory) for directory in directories}

@@ -143,7 +143,9 @@ class Subject:
             self._kept = handler
 
     def _open(self, timeout: float) -> TransportHandler:
-        return open_handler(self._spec, ask=nobody, timeout=timeout)
+        handler = open_handler(self._spec, ask=nobody, timeout=timeout)
+        handler.remembers = False
+        return handler
 
     def _ask_daemon(self, handler: TransportHandler, tell: Tell) -> None:
         from ocattach.opencode.api import DaemonClient  # noqa: PLC0415 - HTTP: for who dials

@@ -232,5 +232,6 @@ def pause_after(course: Course) -> float:
     findings = course.findings.values()
     if any(finding.state is State.LOCKED and finding.through != "link" for finding in findings):
         return REFUSED_PAUSE
-    growing = SHORTEST_PAUSE * (1 << min(course.failures, 8))
-    return min(max(growing, LOAD * (course.ended - course.began)), LONGEST_PAUSE)
+    if course.failures:  # what took long was waiting
+        return min(SHORTEST_PAUSE * (1 << min(course.failures, 8)), LONGEST_PAUSE)
+    return min(max(SHORTEST_PAUSE, LOAD * (course.ended - course.began)), LONGEST_PAUSE)

@@ -12,6 +12,7 @@ from tests.main_job.laptop import OCATTACH, Laptop
 from tests.rigs.availability import require
 from tests.rigs.docker import DockerEngine
 from tests.rigs.terminal import Terminal
+from tests.rigs.waiting import wait_until
 
 __all__ = ["laptop"]
 
@@ -130,10 +131,10 @@ def test_following_goes_on_after_the_environment_was_away(
     container.start()
     laptop.connect()
 
-    def twice(screen: str) -> bool:
-        return screen.count(f"| {LISTENING}") == 2
+    def is_there_twice() -> bool:
+        return following.screen(history=True).count(f"| {LISTENING}") == 2
 
-    following.wait_for(twice, timeout=40)
+    wait_until(is_there_twice, "the log of the next daemon", timeout=40, interval=0.2)
 
 
 @on_docker

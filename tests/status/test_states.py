@@ -68,7 +68,7 @@ def test_a_host_with_an_unknown_or_another_key_is_locked_and_nothing_is_learnt(
     second = desk.ask().states["staging"]
 
     assert first["state"] == second["state"] == "locked"
-    assert "authenticity of host main" in first["reason"]
+    assert "is not known yet" in first["reason"]
     assert "has changed" in second["reason"]
     assert not learnt.exists()
 
