@@ -1,6 +1,6 @@
 # What logs have come to since a reader was here: of the daemon that an ocattach started, and OpenCode's own.
 # Arguments: how many of the last lines for who has read none, how many at most; then for each of the two logs the
-# place that was reached, INODE:LINES, or "".
+# place that was reached, BEGINNING:LINES, or "".
 
 own_log() { # sets $own to OpenCode's, the newest: opencode.log, before that one for each start, named by its time
     own=
@@ -13,10 +13,10 @@ own_log() { # sets $own to OpenCode's, the newest: opencode.log, before that one
 new_lines() { # KEY FILE PLACE
     [ -r "$2" ] || return 0
     total=$(($(wc -l <"$2")))
-    inode=$(ls -i "$2" | sed 's/^ *//; s/ .*//')
+    beginning=$(head -n 1 "$2" | cksum | tr -cd 0-9) # a log that was begun anew may be in the same file
     case "$3" in
         "") seen=$((total - last)) ;;
-        "$inode:"*) seen=${3#*:} ;;
+        "$beginning:"*) seen=${3#*:} ;;
         *) seen=0 ;;
     esac
     if [ "$seen" -lt 0 ] || [ "$seen" -gt "$total" ]; then seen=0; fi
@@ -25,7 +25,7 @@ new_lines() { # KEY FILE PLACE
         say more 1
     fi
     say "$1_file" "$2"
-    say "$1_place" "$inode:$total"
+    say "$1_place" "$beginning:$total"
     [ "$total" -gt "$seen" ] || return 0
     tail -n "+$((seen + 1))" "$2" | head -n $((total - seen)) | cut -b 1-1000 | sed "s/^/ocattach:$1=/"
 }

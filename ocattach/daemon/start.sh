@@ -25,11 +25,11 @@ take_lock() { # SECONDS
     done
 }
 
-say_log() { # its beginning too: a loader names what is missing first, and then all that follows from it
-    if [ "$(wc -l <"$log")" -le 20 ]; then
-        cat "$log"
+say_log() { # without our own line; its beginning too: a loader names what is missing first, and then all that follows from it
+    if [ "$(wc -l <"$log")" -le 21 ]; then
+        sed 1d "$log"
     else
-        head -n 4 "$log"
+        sed -n 2,5p "$log"
         echo ...
         tail -n 15 "$log"
     fi
@@ -54,7 +54,9 @@ launch() { # OPENCODE PORT: sets $daemon_pid. Deaf to hang-ups and in a session 
     unset OPENCODE_SERVER_USERNAME
     session=
     command -v setsid >/dev/null && session=setsid
-    : >"$log" # here and not by the redirection below, which happens some time after it
+    # Here and not by the redirection below, which happens some time after it. No two logs begin alike: who reads
+    # from where they were on has to see that this one is new.
+    echo "ocattach: started at $(date -u +%Y-%m-%dT%H:%M:%SZ) by process $$" >"$log"
     ( # not nohup, which busybox may lack
         trap '' HUP
         umask "$account_umask"

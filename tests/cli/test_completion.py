@@ -81,7 +81,7 @@ def test_a_name_that_is_begun_is_completed(shell: str, variables: Mapping[str, s
             terminal.send_text(typed)
             terminal.send_keys("Tab")
             terminal.wait_for(completed)
-            terminal.send_keys("C-c")
+            terminal.send_keys("C-u")
             terminal.send_text("clear\n")
             terminal.wait_for(lambda screen: screen.strip() in {"ready>", "ready> "})
 

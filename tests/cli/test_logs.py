@@ -6,7 +6,9 @@ from pathlib import Path
 
 import pytest
 
+from ocattach.transports import open_handler
 from tests.environments import Environment
+from tests.environments.environment import ask_nobody
 from tests.main_job.conftest import laptop
 from tests.main_job.laptop import OCATTACH, Laptop
 from tests.rigs.availability import require
@@ -131,10 +133,29 @@ def test_following_goes_on_after_the_environment_was_away(
     container.start()
     laptop.connect()
 
-    def is_there_twice() -> bool:
+    def seen() -> bool:
         return following.screen(history=True).count(f"| {LISTENING}") == 2
 
-    wait_until(is_there_twice, "the log of the next daemon", timeout=40, interval=0.2)
+    wait_until(seen, "the log of the next daemon", timeout=40)
+
+
+@on_local
+def test_a_log_that_was_begun_anew_is_read_from_its_beginning(
+    environment: Environment, laptop: Laptop
+) -> None:
+    laptop.connect()
+    spec = environment.spec().settled(laptop.variables)
+    with open_handler(spec, ask=ask_nobody, timeout=30) as handler:
+        read = handler.read_logs(10)
+        again = handler.read_logs(10, after=read)
+        laptop.run("--stop", "frontend")
+        laptop.connect()
+        anew = handler.read_logs(10, after=again)
+
+    assert [line.partition(" at ")[0] for line in read.lines["daemon"]][:1] == ["ocattach: started"]
+    assert again.lines["daemon"] == ()
+    assert len(anew.lines["daemon"]) == len(read.lines["daemon"])
+    assert anew.lines["daemon"][0] != read.lines["daemon"][0]
 
 
 @on_docker
