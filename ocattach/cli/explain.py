@@ -16,7 +16,7 @@ from ocattach.cli.terminal import escape
 from ocattach.config.paths import state_directory
 from ocattach.config.resolver import list_connections, resolve
 from ocattach.config.spec import ConnectionSpec
-from ocattach.config.trust import TrustLedger
+from ocattach.config.trust import TrustLedger, may_be_used
 from ocattach.errors import OpencodeNotFoundError
 from ocattach.link.files import log_file
 from ocattach.opencode.launch import find_client, packaged_version, unresolved
@@ -91,7 +91,7 @@ class Explanation:
     @property
     def is_trusted(self) -> bool:
         """Whether it may be used as it stands."""
-        return TrustLedger(state_directory(os.environ)).is_trusted(self.spec)
+        return may_be_used(self.spec, TrustLedger(state_directory(os.environ)), os.environ)
 
     @property
     def hidden(self) -> tuple[ConnectionSpec, ...]:

@@ -9,6 +9,7 @@ from typing import Any
 import click
 
 from ocattach.cli.command import Command, output_option
+from ocattach.cli.complete import connection_names
 from ocattach.cli.terminal import has_terminal, say
 from ocattach.config.approvals import Definition, definitions, listed_definitions
 from ocattach.config.entry import Entry
@@ -17,7 +18,7 @@ from ocattach.config.project import find_in_project
 from ocattach.config.resolver import list_connections, not_found
 from ocattach.config.saved import SavedConnections
 from ocattach.config.spec import ConnectionSpec
-from ocattach.config.trust import VARIABLE, Approval, TrustLedger, digest, is_pinned
+from ocattach.config.trust import VARIABLE, Approval, TrustLedger, digest, may_be_used
 from ocattach.errors import NotTrustedError, UsageError
 
 WIDE = 1000
@@ -36,7 +37,7 @@ ocattach trust --revoke frontend   be asked again before it is used
     help="Approve the connections that a project defines, or take that back.",
     examples=EXAMPLES,
 )
-@click.argument("name", required=False, metavar="[NAME]")
+@click.argument("name", required=False, metavar="[NAME]", shell_complete=connection_names)
 @click.option(
     "--list", "list_", is_flag=True, help="Show definitions and how you stand to them; approves nothing."
 )
@@ -60,10 +61,8 @@ def require_trust(spec: ConnectionSpec, *, trust: bool, environ: Mapping[str, st
 
     Raises NotTrustedError otherwise.
     """
-    if is_pinned(spec, environ):
-        return
     ledger = TrustLedger(state_directory(environ))
-    if ledger.is_trusted(spec):
+    if may_be_used(spec, ledger, environ):
         return
     former = ledger.approval(spec)
     if not trust:

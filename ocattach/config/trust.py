@@ -137,6 +137,11 @@ class TrustLedger:
         )
 
 
+def may_be_used(spec: ConnectionSpec, ledger: TrustLedger, environ: Mapping[str, str]) -> bool:
+    """Whether a connection may be used without a question. Raises what `is_pinned` raises."""
+    return ledger.is_trusted(spec) or is_pinned(spec, environ)
+
+
 def is_pinned(spec: ConnectionSpec, environ: Mapping[str, str]) -> bool:
     """Whether the variable for CI names a project's definition by its content.
 

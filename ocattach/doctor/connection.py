@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Self
 from ocattach.config.paths import state_directory
 from ocattach.config.resolver import resolve
 from ocattach.config.spec import ConnectionSpec
-from ocattach.config.trust import TrustLedger
+from ocattach.config.trust import TrustLedger, may_be_used
 from ocattach.daemon.failures import ended_at_once
 from ocattach.doctor.ladder import Ladder, Remark
 from ocattach.errors import (
@@ -96,7 +96,7 @@ class Examination:
     def configuration(self) -> str:
         """What is meant, where that is defined, and whether it may be used."""
         spec = resolve(self._argument, cwd=self._cwd, environ=self._environ)
-        if not TrustLedger(state_directory(self._environ)).is_trusted(spec):
+        if not may_be_used(spec, TrustLedger(state_directory(self._environ)), self._environ):
             raise NotTrustedError(
                 f"{spec.name} is defined by {spec.source.path}, which you have not approved",
                 hint=f"Look at it, and approve it: ocattach trust {spec.name}",

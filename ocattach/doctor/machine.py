@@ -17,7 +17,7 @@ from ocattach.config.settings import load_settings
 from ocattach.config.spec import ConnectionSpec
 from ocattach.config.targets.container import DockerTarget
 from ocattach.config.targets.kubernetes import kubeconfig_files
-from ocattach.config.trust import TrustLedger
+from ocattach.config.trust import TrustLedger, may_be_used
 from ocattach.doctor.ladder import Ladder, Remark
 from ocattach.errors import ConfigurationError
 from ocattach.link.client import link_status
@@ -80,7 +80,7 @@ class Machine:
         if not found:
             return "none is defined from here upwards"
         ledger = TrustLedger(state_directory(self._environ))
-        new = sorted({spec.name or "" for spec in found if not ledger.is_trusted(spec)})
+        new = sorted({spec.name or "" for spec in found if not may_be_used(spec, ledger, self._environ)})
         files = ", ".join(sorted({str(spec.source.path) for spec in found}))
         if new:
             raise Remark(f"not approved yet: {', '.join(new)} ({files}); approve: ocattach trust {new[0]}")

@@ -14,7 +14,7 @@ from ocattach.cli.terminal import say
 from ocattach.config.paths import state_directory
 from ocattach.config.resolver import list_connections, resolve
 from ocattach.config.spec import ConnectionSpec
-from ocattach.config.trust import TrustLedger
+from ocattach.config.trust import TrustLedger, may_be_used
 from ocattach.errors import ConfigurationError, NotTrustedError, UsageError
 from ocattach.survey import Finding, Survey
 from ocattach.survey.survey import Entry
@@ -77,7 +77,7 @@ def as_links_know(spec: ConnectionSpec) -> ConnectionSpec:
 def refusal(spec: ConnectionSpec, ledger: TrustLedger) -> NotTrustedError | None:
     """Why a connection may not be used before the user has looked at it; None where it may."""
     try:
-        if ledger.is_trusted(spec):
+        if may_be_used(spec, ledger, os.environ):
             return None
     except ConfigurationError as error:
         return NotTrustedError(error.message, hint=error.hint)
