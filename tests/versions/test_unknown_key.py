@@ -6,11 +6,13 @@ from pathlib import Path
 
 import pytest
 
-from tests.main_job.laptop import Laptop
+from tests.main_job.laptop import OCATTACH, Laptop
+from tests.rigs.terminal import Terminal
 from tests.versions.conftest import MakeLaptop
 
 TEAM = {"environments": {"shop": {"transport": "local"}}}
 BELOW = {"experimental": TEAM}
+TUI_SECONDS = 60
 
 
 def define(laptop: Laptop, content: object) -> Path:
@@ -68,3 +70,29 @@ def test_a_current_one_minds_nothing(laptop_with: MakeLaptop) -> None:
 
     assert starts(laptop)
     assert "does not start" not in laptop.run("--list").stderr
+
+
+def test_who_connects_is_told_of_it_before_anything_covers_the_screen(
+    laptop_with: MakeLaptop, workdir: Path
+) -> None:
+    laptop = laptop_with(client="1.1.65")
+    assert laptop.run("frontend", "--print-url").exit_code == 0  # the current daemon, which all names share
+    define(laptop, TEAM)
+
+    with Terminal(
+        [
+            *OCATTACH,
+            "shop",
+            "--trust",
+            "--no-start",
+            "--fork",
+        ],  # which 1.1.65 lacks: it ends before it shows anything
+        directory=workdir,
+        environment=laptop.variables,
+        cwd=laptop.cwd,
+    ) as opened:
+        exit_code = opened.wait_for_exit(timeout=TUI_SECONDS)
+        screen = " ".join(opened.screen(history=True).split())
+
+    assert exit_code == 7, screen
+    assert f"does not start in {laptop.cwd}" in screen
