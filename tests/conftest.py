@@ -113,11 +113,19 @@ FURNISHED = ("shared_environment", "environment")
 """The fixtures that are one environment after the other; a module that shares its own asks for it by the first."""
 
 
+TRANSPORTS = ("docker", "http", "k8s", "local", "podman", "ssh")
+
+
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
-    """Each environment in turn; those that a daemon must be started in or commands run in, unless `every_way_in`."""
+    """Each environment in turn; those that a daemon must be started in or commands run in, unless `every_way_in`.
+
+    With `one_of_each` those that are called as their transport is, where another way in takes time and shows nothing.
+    """
     named = [mark.args[0] for mark in metafunc.definition.iter_markers("parametrize")]
     every = metafunc.definition.get_closest_marker("every_way_in")
     names = [name for name, make in sorted(ENVIRONMENTS.items()) if every or is_complete(name, make)]
+    if few := metafunc.definition.get_closest_marker("one_of_each"):
+        names = [name for name in names if name in {*TRANSPORTS, *few.kwargs.get("also", ())}]
     fixture = next((name for name in FURNISHED if name in metafunc.fixturenames), None)
     if fixture and fixture not in named:
         metafunc.parametrize(fixture, names, indirect=True)

@@ -12,6 +12,7 @@ from concurrent.futures import ThreadPoolExecutor, wait
 from contextlib import contextmanager
 
 import psutil
+import pytest
 
 from tests.contract.servers import echo, send_and_receive, serve
 from tests.environments import Environment
@@ -71,6 +72,7 @@ def flood_never_read(port: int) -> Iterator[None]:
             flooding.join()
 
 
+@pytest.mark.one_of_each(also=["ssh-relay"])
 def test_two_hundred_connections_at_once_beside_one_that_is_never_read(environment: Environment) -> None:
     with serve(environment.network, echo) as server, tunnel_process(environment, server) as (port, process):
         most = process.memory_info().rss

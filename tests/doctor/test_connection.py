@@ -38,6 +38,7 @@ def skipped(ran: Ran) -> list[str]:
 
 
 @pytest.mark.every_way_in
+@pytest.mark.one_of_each(also=["ssh-relay"])
 def test_every_rung_holds_and_says_what_it_found_where_all_is_well(
     environment: Environment, laptop: Laptop
 ) -> None:

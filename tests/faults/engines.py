@@ -58,7 +58,7 @@ class ContainerRestarted(ContainerStopped):
 class SessionKilled(Fault):
     name, what = "sshd-session-killed", "SIGKILL of the sshd session's processes"
     sites: ClassVar[Sequence[str]] = ("ssh", "ssh-relay")
-    short, long = 2, 120
+    short, long = 1, 120
     has_terminal = True
 
     def induce(self, site: Site) -> None:

@@ -61,7 +61,7 @@ class PacketsDroppedForTwoMinutes(PacketsDroppedForHalfAMinute):
 class ConnectionsReset(Fault):
     name, what = "connections-reset", "RST of every TCP connection to the environment"
     sites: ClassVar[Sequence[str]] = ("ssh", "ssh-relay", "k8s", "local")
-    short, long = 2, 60
+    short, long = 1, 60
 
     def induce(self, site: Site) -> None:
         if site.name == "local":

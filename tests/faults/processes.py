@@ -29,7 +29,6 @@ def kill(processes: list[psutil.Process]) -> None:
 class LinkKilled(Fault):
     name, what = "link-killed", "SIGKILL of the link; then `ocattach NAME`"
     sites: ClassVar[Sequence[str]] = ("docker", "local", "podman", "ssh", "ssh-relay", "k8s")
-    short_sites: ClassVar[Sequence[str]] = ("docker", "ssh")
     long = 10
     ends_link = True
 
@@ -42,7 +41,7 @@ class LinkKilled(Fault):
 class RelayKilled(Fault):
     name, what = "relay-killed", "SIGKILL of the relay in the environment"
     sites: ClassVar[Sequence[str]] = ("docker", "podman", "ssh-relay", "k8s")
-    short, long = 2, 80
+    short, long = 1, 80
     has_terminal = True
 
     def induce(self, site: Site) -> None:
@@ -60,7 +59,6 @@ class EightClients(RelayKilled):
 class DaemonKilled(Fault):
     name, what = "daemon-killed", "SIGKILL of the daemon"
     sites: ClassVar[Sequence[str]] = ("docker", "local", "podman", "ssh", "ssh-relay", "k8s")
-    short_sites: ClassVar[Sequence[str]] = ("docker", "local")
     long = 4
     ends_daemon = True
     has_terminal = True

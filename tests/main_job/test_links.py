@@ -15,6 +15,8 @@ from tests.main_job.laptop import Laptop
 from tests.main_job.test_terminal import TUI_SECONDS, terminal
 from tests.rigs.waiting import wait_until
 
+pytestmark = pytest.mark.one_of_each
+
 
 @pytest.fixture(scope="module")
 def environment(shared_environment: Environment) -> Environment:

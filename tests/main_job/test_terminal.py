@@ -53,6 +53,7 @@ def leave(opened: Terminal) -> int:
 
 
 @pytest.mark.every_way_in
+@pytest.mark.one_of_each(also=["ssh-password"])
 def test_the_steps_are_shown_and_then_a_tui_that_answers(
     environment: Environment, laptop: Laptop, workdir: Path
 ) -> None:
@@ -70,6 +71,7 @@ def test_the_steps_are_shown_and_then_a_tui_that_answers(
 
 
 @pytest.mark.every_way_in
+@pytest.mark.one_of_each
 def test_the_next_terminal_dials_nothing_and_shows_no_password_also_behind_a_proxy_setting(
     environment: Environment, laptop: Laptop, workdir: Path
 ) -> None:
