@@ -123,8 +123,9 @@ def test_a_terminal_that_goes_away_is_the_end_of_input() -> None:
 
 
 PROGRAM = """\
-import sys
+import signal
 from ocattach.cli.keys import Keyboard
+signal.signal(signal.SIGINT, signal.default_int_handler)  # who runs the tests may have it ignored
 with Keyboard() as keyboard:
     print("ready", flush=True)
     keyboard.read_key()
@@ -137,14 +138,19 @@ def test_a_signal_that_ends_the_process_leaves_the_terminal_as_it_was(
 ) -> None:
     before = pair.mode()
     said = workdir / "said"
-    with said.open("w") as out:
-        program = subprocess.Popen(
+    with (
+        said.open("w") as out,
+        subprocess.Popen(
             [sys.executable, "-c", PROGRAM], stdin=pair.reading, stdout=out, stderr=subprocess.DEVNULL
-        )
-        wait_until(lambda: "ready" in said.read_text(), "the keys to be read")
-        assert before != pair.mode()
-        program.send_signal(number)
-        code = program.wait(LONG)
+        ) as program,
+    ):
+        try:
+            wait_until(lambda: "ready" in said.read_text(), "the keys to be read")
+            assert before != pair.mode()
+            program.send_signal(number)
+            code = program.wait(LONG)
+        finally:
+            program.kill()
 
     assert code in {128 + number, -number}
     assert before == pair.mode()
