@@ -1,7 +1,6 @@
 """Saved connections and live links: save, list, remove, disconnect, stop."""
 
 import os
-import sys
 import time
 from collections.abc import Iterable
 from pathlib import Path
@@ -9,7 +8,7 @@ from typing import Any
 
 from ocattach.cli.attach import resolve_target
 from ocattach.cli.options import Options
-from ocattach.cli.terminal import Person, escape, say
+from ocattach.cli.terminal import Person, say
 from ocattach.cli.unknown_key import warn_of_refused_files
 from ocattach.config.files import Problem
 from ocattach.config.paths import config_directory
@@ -57,7 +56,7 @@ def list_(options: Options) -> None:
         )
         return
     if listing.connections:
-        print_table(listing)
+        print_listing(listing)
     else:
         say("No connections yet. Save one: ocattach --save NAME docker://CONTAINER:/DIR")
     definitions = [spec for listed in listing.connections for spec in (listed.spec, *listed.hides)]
@@ -75,32 +74,24 @@ def say_problems(problems: Iterable[Problem]) -> None:
             say(f"  {problem.error.hint}")
 
 
-def print_table(listing: Listing) -> None:
-    """The connections as a table, or as plain columns where nobody looks."""
-    from rich.console import Console  # noqa: PLC0415 - tables only
-    from rich.table import Table  # noqa: PLC0415
+def print_listing(listing: Listing) -> None:
+    """The connections as a table."""
+    from ocattach.cli.columns import file_name, print_table  # noqa: PLC0415 - tables only
 
-    table = Table(box=None, pad_edge=False, header_style="bold")
-    for title in ("Name", "Target", "Source", "Last used"):
-        table.add_column(title, overflow="fold")
+    def source_of(spec: ConnectionSpec) -> str:
+        return source(spec, file_name(spec.source.path))
+
+    rows = []
     for listed in listing.connections:
         spec = listed.spec
-        note = "".join(f", hides {source(hidden)}" for hidden in listed.hides)
-        row = (spec.name or "", spec.display(), source(spec) + note, age(listed.last_used))
-        table.add_row(*(plain(cell) for cell in row))
-    Console(soft_wrap=not sys.stdout.isatty()).print(table)
+        note = "".join(f", hides {source_of(hidden)}" for hidden in listed.hides)
+        rows.append((spec.name or "", spec.display(), source_of(spec) + note, age(listed.last_used)))
+    print_table(("Name", "Target", "Source", "Last used"), rows, foldable={"Target", "Source"})
 
 
-def plain(text: str) -> Any:
-    """A cell that rich shows as it is, markup and control characters included."""
-    from rich.text import Text  # noqa: PLC0415
-
-    return Text(escape(text))
-
-
-def source(spec: ConnectionSpec) -> str:
-    """Where a connection was defined, as people read it."""
-    return "user" if spec.source.kind == "user" else f"{spec.source.kind}: {spec.source.path}"
+def source(spec: ConnectionSpec, file: str = "") -> str:
+    """Where a connection was defined, as people read it; the file by another name, if given."""
+    return "user" if spec.source.kind == "user" else f"{spec.source.kind}: {file or spec.source.path}"
 
 
 def age(then: float | None) -> str:

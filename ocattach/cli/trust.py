@@ -21,9 +21,6 @@ from ocattach.config.spec import ConnectionSpec
 from ocattach.config.trust import VARIABLE, Approval, TrustLedger, digest, may_be_used
 from ocattach.errors import NotTrustedError, UsageError
 
-WIDE = 1000
-"""Columns where nobody looks: a program finds each row on one line."""
-
 EXAMPLES = """
 ocattach trust                     what you have approved, and what there is to approve
 ocattach trust frontend            see what it would run, and approve it
@@ -215,28 +212,24 @@ def show_definitions(ledger: TrustLedger, name: str | None, output: str) -> None
                 for _, line in differences(None, each.definition or {}):
                     say(f"    {line}")
     elif found:
-        print_table(found)
+        print_definitions(found)
     else:
         say("No project defines connections here, and you have approved none elsewhere")
 
 
-def print_table(found: list[Definition]) -> None:
-    """The definitions as a table, or as plain columns where nobody looks."""
-    import sys  # noqa: PLC0415 - tables only
+def print_definitions(found: list[Definition]) -> None:
+    """The definitions as a table."""
+    from ocattach.cli.columns import file_name, print_table  # noqa: PLC0415 - tables only
+    from ocattach.cli.connections import age  # noqa: PLC0415 - the same
 
-    from rich.console import Console  # noqa: PLC0415 - the same
-    from rich.table import Table  # noqa: PLC0415
-
-    from ocattach.cli.connections import age, plain  # noqa: PLC0415
-
-    table = Table(box=None, pad_edge=False, header_style="bold")
-    for title in ("Name", "State", "Target", "Defined by", "Approved"):
-        table.add_column(title, overflow="fold")
+    rows = []
     for each in found:
         target = each.spec.display() if each.spec else ""
         when = age(each.approval.when) if each.approval and each.approval.when else ""
-        table.add_row(*(plain(cell) for cell in (each.name, each.state, target, str(each.path), when)))
-    Console(width=None if sys.stdout.isatty() else WIDE).print(table)
+        rows.append((each.name, each.state, target, file_name(each.path), when))
+    print_table(
+        ("Name", "State", "Target", "Defined by", "Approved"), rows, foldable={"Target", "Defined by"}
+    )
 
 
 def describe(found: Definition) -> dict[str, Any]:

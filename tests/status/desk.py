@@ -94,7 +94,9 @@ class Desk:
         return Asked(json.loads(text), peak)
 
     @contextmanager
-    def terminal(self, *arguments: str, height: int = 40, around: Sequence[str] = ()) -> Iterator[Terminal]:
+    def terminal(
+        self, *arguments: str, width: int = 120, height: int = 40, around: Sequence[str] = ()
+    ) -> Iterator[Terminal]:
         """ocattach on a terminal; `around` is a command that runs it."""
         with (
             short_directory() as directory,
@@ -103,6 +105,7 @@ class Desk:
                 directory=directory,
                 environment=self.variables,
                 cwd=self.home,
+                width=width,
                 height=height,
             ) as opened,
         ):

@@ -6,13 +6,14 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-import click
 from rich.cells import cell_len
 from rich.console import Console
 from rich.live import Live
 from rich.table import Table
 from rich.text import Text
 
+from ocattach.cli import columns
+from ocattach.cli.columns import GAP
 from ocattach.cli.terminal import escape
 from ocattach.survey import Finding, State, Survey
 
@@ -38,7 +39,6 @@ LONGEST = 40
 """Characters of a name or target that are shown on a terminal; `--list` has them whole."""
 
 SHORTEST_REASON = 20
-GAP = 2
 
 ASKING = "asking…"
 UNITS = ((24 * 3600, "d"), (3600, "h"), (60, "min"), (1, "s"))
@@ -128,16 +128,8 @@ def duration(seconds: float) -> str:
 
 
 def print_columns(survey: Survey) -> None:
-    """Print the rows for a pipe: one line each, columns two spaces apart, nothing cut."""
-    lines = [TITLES, *(each.cells(target=True) for each in rows(survey))]
-    widths = [max(cell_len(line[column]) for line in lines) for column in range(len(TITLES))]
-    for line in lines:
-        click.echo("  ".join(pad(cell, width) for cell, width in zip(line, widths, strict=True)).rstrip())
-
-
-def pad(cell: str, width: int) -> str:
-    """A cell filled up with spaces; what is wide on a terminal counts as that."""
-    return cell + " " * (width - cell_len(cell))
+    """Print the rows for a pipe."""
+    columns.print_columns([TITLES, *(each.cells(target=True) for each in rows(survey))])
 
 
 def table(shown: Sequence[Row], *, width: int, selected: int | None = None) -> Table:
