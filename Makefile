@@ -12,7 +12,7 @@ WORKERS ?= 4
 export PATH := $(PATH):$(CURDIR)/.tools/bin
 
 .DEFAULT_GOAL := help
-.PHONY: help demo venv test-tools test check format bench faults clean distclean
+.PHONY: help demo venv test-tools test check format man bench faults clean distclean
 
 help: ## Show this list
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/  make \1\t\2/p' Makefile | expand -t 20
@@ -39,6 +39,10 @@ check: $(VENV)/.development ## Lint, format, types, layers
 format: $(VENV)/.development ## Format, and mend what can be mended
 	$(BIN)/ruff check --fix
 	$(BIN)/ruff format
+
+man: $(VENV)/.development ## Write docs/ocattach.1, the manual page, from what --help knows
+	$(BIN)/python scripts/man_page.py >docs/ocattach.1.new
+	@mv docs/ocattach.1.new docs/ocattach.1
 
 bench: $(VENV)/.development ## Measure against the same work by hand, side by side
 	@scripts/install-opencode

@@ -28,16 +28,17 @@ class Command(click.Command):
     """A command whose help begins with what it is for and how it is used, before all that could be said."""
 
     def __init__(self, *args: Any, examples: str, **settings: Any) -> None:
-        """Take the examples as lines, each a command that can be pasted and what it does."""
+        """Take the examples as a text of lines."""
         settings.setdefault("context_settings", HELP_OPTIONS)
         super().__init__(*args, **settings)
-        self._examples = examples.strip("\n").splitlines()
+        self.examples = examples.strip("\n").splitlines()
+        """Lines, each a command that can be pasted and what it does."""
 
     def format_help(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
         """Write the whole help."""
         formatter.write_text(self.help or "")
         with formatter.section("Examples"):
-            for line in self._examples:
+            for line in self.examples:
                 formatter.write(f"{'':{formatter.current_indent}}{line}\n")
         formatter.write_paragraph()
         self.format_usage(ctx, formatter)

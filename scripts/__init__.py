@@ -1,0 +1,1 @@
+"""What is run from a checkout: by `make`, or by hand."""
