@@ -1,6 +1,7 @@
 """Connecting: from a name to a TUI, or to a URL."""
 
 import os
+import shlex
 import sys
 from collections.abc import Mapping
 from pathlib import Path
@@ -31,7 +32,7 @@ def attach(options: Options) -> None:
     """Connect to NAME or URI and open the TUI, or print the URL."""
     spec = resolve_target(options)
     person = Person(quiet=options.quiet)
-    client = None if options.print_url else terminal_client()
+    client = None if options.print_url else terminal_client(options)
     person.heading(f"Connecting to {spec.title()}")
     timeout = options.timeout or load_settings(config_directory(os.environ)).connect_timeout_seconds
     request = AttachRequest(spec, start=not options.no_start, timeout=timeout)
@@ -75,10 +76,13 @@ def resolve_target(options: Options) -> ConnectionSpec:
     return spec.settled(os.environ).with_default_workdir(Path.cwd())
 
 
-def terminal_client() -> TuiProgram:
+def terminal_client(options: Options) -> TuiProgram:
     """The opencode program for the TUI. Raises before anything is started where there is none, or no terminal."""
     if not (sys.stdin.isatty() and sys.stdout.isatty()):
-        raise UsageError("The TUI needs a terminal", hint="Without one, use --print-url")
+        raise UsageError(
+            "The TUI needs a terminal",
+            hint=f"Without one: ocattach {shlex.quote(options.target or 'NAME')} --print-url",
+        )
     return TuiProgram(os.environ)
 
 

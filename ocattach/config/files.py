@@ -1,6 +1,7 @@
 """Reading files with suspicion, writing them so that no half of one is ever seen."""
 
 import os
+import shlex
 import stat
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
@@ -105,7 +106,11 @@ def private_directory(path: Path) -> None:
 
 def not_written(path: Path, error: OSError) -> OcattachError:
     """The error for a file that could not be written or removed."""
-    return OcattachError(f"{path} could not be written: {error.strerror}")
+    folder = shlex.quote(str(path.parent))
+    return OcattachError(
+        f"{path} could not be written: {error.strerror}",
+        hint=f"See whose the folder is, and what room there is: ls -ld {folder}; df -h {folder}",
+    )
 
 
 @contextmanager

@@ -19,6 +19,9 @@ LONGEST_SOCKET_PATH = 104
 SOCKET_NAME = 24
 """What we leave for the name of a socket: a link's key and an extension."""
 
+OWN_DIRECTORY = "Take one of your own: export OCATTACH_RUNTIME_DIR=$HOME/.ocattach"
+"""The next step where the usual directory cannot be used."""
+
 OTHERS = stat.S_IRWXG | stat.S_IRWXO
 
 
@@ -48,9 +51,7 @@ def runtime_directory(environ: Mapping[str, str]) -> Path:
         path.mkdir(mode=0o700, parents=True, exist_ok=True)
         found = path.lstat()
     except OSError as error:
-        raise ConfigurationError(
-            f"{path} cannot be made: {error.strerror}", hint="Set OCATTACH_RUNTIME_DIR"
-        ) from error
+        raise ConfigurationError(f"{path} cannot be made: {error.strerror}", hint=OWN_DIRECTORY) from error
     check_private(path, found)
     return path
 
@@ -88,7 +89,10 @@ def override(environ: Mapping[str, str], variable: str) -> Path | None:
     if not value:
         return None
     if not value.startswith("/"):
-        raise ConfigurationError(f"{variable} must be an absolute path, not {value!r}")
+        raise ConfigurationError(
+            f"{variable} must be an absolute path, not {value!r}",
+            hint=f"Begin it with /, or do without: unset {variable}",
+        )
     return Path(value)
 
 
@@ -109,8 +113,6 @@ def check_private(path: Path, found: os.stat_result) -> None:
             f"{path} is no directory", hint=f"Look at it, and move it away: ls -ld {path}"
         )
     if found.st_uid != os.getuid():
-        raise ConfigurationError(
-            f"{path} belongs to another user", hint="Set OCATTACH_RUNTIME_DIR to a directory of your own"
-        )
+        raise ConfigurationError(f"{path} belongs to another user", hint=OWN_DIRECTORY)
     if found.st_mode & OTHERS:
         raise ConfigurationError(f"{path} is open to other users", hint=f"Close it: chmod 700 {path}")

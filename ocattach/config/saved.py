@@ -33,7 +33,10 @@ class SavedConnections:
         with locked(self.directory):
             if self._has(path):
                 if not force:
-                    raise UsageError(f"{name} is taken by {path}", hint="Replace it with --force")
+                    raise UsageError(
+                        f"{name} is taken by {path}",
+                        hint=f"See it: ocattach explain {name}. To replace it, add --force",
+                    )
                 text = self._merged(path, text)
             elif os.path.lexists(path):
                 raise UsageError(

@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from platformdirs.macos import MacOS
 
 from ocattach.config.paths import (
     LONGEST_SOCKET_PATH,
@@ -44,6 +45,19 @@ def test_without_them_the_platform_says_where(monkeypatch: pytest.MonkeyPatch) -
     assert state_directory({}).parts[-1] == "ocattach"
     if sys.platform == "linux":
         assert (config_directory({}), state_directory({})) == (Path("/c/ocattach"), Path("/s/ocattach"))
+
+
+def test_on_macos_all_is_where_applications_keep_theirs(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("platformdirs.PlatformDirs", MacOS)
+    monkeypatch.setenv("HOME", "/Users/kim")
+    for name in ("XDG_CONFIG_HOME", "XDG_STATE_HOME"):
+        monkeypatch.delenv(name, raising=False)
+    place = Path("/Users/kim/Library/Application Support/ocattach")
+
+    assert (config_directory({}), state_directory({})) == (place, place)
+    assert runtime_directory({}) == Path(f"/tmp/ocattach-{os.getuid()}")  # noqa: S108 - this is what is tested
+    mine = {"OCATTACH_CONFIG_DIR": "/mine"}
+    assert config_directory(mine) == Path("/mine")
 
 
 @pytest.mark.parametrize("variable", ["OCATTACH_CONFIG_DIR", "OCATTACH_STATE_DIR", "OCATTACH_RUNTIME_DIR"])
