@@ -132,6 +132,24 @@ def test_a_key_in_the_agent_is_used(
         client.greet("main")
 
 
+def test_the_agent_is_never_forwarded(
+    client: Client, main: Machine, agent: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    key = client.make_key()
+    let_in(main, key)
+    add_to(agent, key)
+    monkeypatch.setenv("SSH_AUTH_SOCK", agent)
+    client.configure(
+        "ForwardAgent yes\nIdentityAgent SSH_AUTH_SOCK\nIdentitiesOnly no", identity=client.folder / "none"
+    )
+    look = ["sh", "-c", 'echo "$(hostname) ${SSH_AUTH_SOCK-has none}"']
+
+    openssh = subprocess.run(["ssh", "main", look[-1]], check=True, capture_output=True, text=True)
+    assert "/" in openssh.stdout, "what it would be if it were"
+    with client.handler("main") as handler:
+        assert handler.run(look, timeout=20).stdout == b"machine-main has none\n"
+
+
 @pytest.mark.parametrize("written", ["path", "variable"])
 def test_the_agent_is_the_one_that_the_configuration_names(
     client: Client, main: Machine, agent: str, monkeypatch: pytest.MonkeyPatch, written: str

@@ -79,7 +79,7 @@ def translated(config: HostConfig, timeout: float) -> Iterator[None]:
     except (OSError, EOFError, paramiko.SSHException) as error:
         raise UnreachableError(
             f"Cannot connect to {config.alias} ({config.hostname}, port {config.port}): "
-            f"{str(error) or type(error).__name__}",
+            f"{getattr(error, 'strerror', None) or str(error) or type(error).__name__}",
             hint=f"Try: ssh {config.alias}",
         ) from error
 
