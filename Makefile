@@ -12,7 +12,7 @@ WORKERS ?= 4
 export PATH := $(PATH):$(CURDIR)/.tools/bin
 
 .DEFAULT_GOAL := help
-.PHONY: help demo venv test-tools test check format man bench faults clean distclean
+.PHONY: help demo venv test-tools test check format man pictures bench faults clean distclean
 
 help: ## Show this list
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/  make \1\t\2/p' Makefile | expand -t 20
@@ -43,6 +43,10 @@ format: $(VENV)/.development ## Format, and mend what can be mended
 man: $(VENV)/.development ## Write docs/ocattach.1, the manual page, from what --help knows
 	$(BIN)/python scripts/man_page.py >docs/ocattach.1.new
 	@mv docs/ocattach.1.new docs/ocattach.1
+
+pictures: test-tools ## Draw docs/pictures from a real run on real engines
+	@$(MAKE) --no-print-directory $(VENV)/.development
+	$(BIN)/python -m tests.docs.pictures
 
 bench: $(VENV)/.development ## Measure against the same work by hand, side by side
 	@scripts/install-opencode

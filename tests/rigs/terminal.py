@@ -68,9 +68,15 @@ class Terminal:
         shell = psutil.Process(int(self._ask("#{pane_pid}")))
         return wait_until(shell.children, "the command to start")[0].pid
 
-    def screen(self, *, history: bool = False) -> str:
-        """What is to be seen; with history, also what has scrolled away."""
-        return self._tmux("capture-pane", "-p", *(["-S", "-"] if history else [])).rstrip()
+    def screen(self, *, history: bool = False, colours: bool = False) -> str:
+        """What is to be seen; with history, also what has scrolled away; with colours, by escape sequences."""
+        more = [*(["-S", "-"] if history else []), *(["-e"] if colours else [])]
+        return self._tmux("capture-pane", "-p", *more).rstrip()
+
+    @property
+    def width(self) -> int:
+        """How many columns there are."""
+        return int(self._ask("#{pane_width}"))
 
     def send_text(self, text: str) -> None:
         """Type these characters as they are."""
