@@ -8,14 +8,15 @@ from pathlib import Path
 CHECKOUT = Path(__file__).parents[2]
 README = CHECKOUT / "README.md"
 CONTRIBUTING = CHECKOUT / "CONTRIBUTING.md"
-PAGES = (README, CONTRIBUTING, CHECKOUT / "CHANGELOG.md")
+PAGES = (README, CONTRIBUTING, CHECKOUT / "CHANGELOG.md", *sorted((CHECKOUT / "docs").glob("*.md")))
 
 BLOCK = re.compile(
     r"(?:^<!-- (?P<mark>[^\n]+) -->\n)?^```(?P<language>\w*)\n(?P<code>.*?)^```$", re.MULTILINE | re.DOTALL
 )
 HEADING = re.compile(r"^## (.+)$", re.MULTILINE)
 INLINE = re.compile(r"`([^`\n]+)`")
-LINK = re.compile(r"\]\(([^)\s]+)\)")
+LINK = re.compile(r"\]\(([^)\s]+)(?: \"([^\"]*)\")?\)")
+POINT = re.compile(r"^\d+\. ", re.MULTILINE)
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,6 +40,12 @@ class Block:
     def needs_terminal(self) -> bool:
         """Whether it opens the TUI."""
         return self.mark.endswith(", in a terminal")
+
+    @property
+    def exit_code(self) -> int:
+        """What it ends with: 6 in `<!-- run: docker, exits with 6 -->`."""
+        _, exits, code = self.mark.partition(", exits with ")
+        return int(code) if exits else 0
 
 
 def blocks(page: Path) -> Iterator[Block]:
@@ -64,12 +71,27 @@ def commands(page: Path) -> Iterator[str]:
 
 def links(page: Path) -> list[str]:
     """Where the page's links lead."""
-    return LINK.findall(page.read_text())
+    return [link for link, _ in LINK.findall(page.read_text())]
+
+
+def anchors(page: Path) -> set[str]:
+    """The names by which links lead to the page's headings."""
+    headings = re.findall(r"^#+ (.+)$", page.read_text(), re.MULTILINE)
+    return {re.sub(r"[^\w -]", "", heading).lower().replace(" ", "-") for heading in headings}
+
+
+def points(page: Path, heading: str) -> list[list[tuple[str, str]]]:
+    """Of each numbered point below the heading, its links and their titles."""
+    return [LINK.findall(point) for point in POINT.split(section(page, heading))[1:]]
+
+
+def section(page: Path, heading: str) -> str:
+    """What stands below a heading of the second level."""
+    return page.read_text().partition(f"\n## {heading}\n")[2].partition("\n## ")[0]
 
 
 def table_rows(page: Path, heading: str) -> Iterator[list[str]]:
     """The cells of the rows below the heading's first table's head."""
-    section = page.read_text().partition(f"\n## {heading}\n")[2].partition("\n## ")[0]
-    rows = [line for line in section.splitlines() if line.startswith("|")]
+    rows = [line for line in section(page, heading).splitlines() if line.startswith("|")]
     for row in rows[2:]:
         yield [cell.strip() for cell in row.strip("|").split("|")]

@@ -3,6 +3,7 @@
 import re
 import subprocess
 import sys
+import tempfile
 from pathlib import Path
 
 import pytest
@@ -19,10 +20,12 @@ from tests.docs.markdown import (
     PAGES,
     README,
     Block,
+    anchors,
     blocks,
     commands,
     inline_code,
     links,
+    points,
     table_rows,
 )
 
@@ -31,6 +34,9 @@ OURS = re.compile(r"(?:ocattach\b|-)")
 URI = re.compile(r"\w+://[^…]+")
 NO_ERROR = {0}
 """Exit codes that no error of ours has."""
+
+WITHIN_PICTURES = {"http://www.w3.org", "https://www.textualize.io"}
+"""The namespace of SVG, and a comment: nothing is fetched."""
 
 by_name = pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
 
@@ -64,11 +70,16 @@ def test_every_make_target_exists(page: Path) -> None:
 
 @by_name
 def test_every_link_leads_somewhere(page: Path) -> None:
-    headings = re.findall(r"^#+ (.+)$", page.read_text(), re.MULTILINE)
-    anchors = {"#" + re.sub(r"[^\w -]", "", heading).lower().replace(" ", "-") for heading in headings}
     local = [link for link in links(page) if "://" not in link]
 
-    assert [link for link in local if link not in anchors and not (CHECKOUT / link).exists()] == []
+    assert [link for link in local if not leads_somewhere(page, link)] == []
+
+
+def leads_somewhere(page: Path, link: str) -> bool:
+    """Whether there is such a file, and in it such a heading."""
+    file, _, anchor = link.partition("#")
+    target = page.parent / file if file else page
+    return target.exists() and (not anchor or anchor in anchors(target))
 
 
 @by_name
@@ -107,7 +118,8 @@ def test_every_definition_can_be_used(block: Block, tmp_path: Path) -> None:
 
 
 def test_every_uri_is_one() -> None:
-    named = {found.group() for code in inline_code(README) if (found := URI.fullmatch(code))}
+    codes = [code for page in PAGES for code in inline_code(page)]
+    named = {found.group() for code in codes if (found := URI.fullmatch(code))}
     named = {uri.replace("PORT", "2222") for uri in named}
 
     assert {uri.partition("://")[0] for uri in named} >= {"docker", "local", "ssh"}
@@ -127,7 +139,34 @@ def test_every_command_block_is_run_or_says_why_not() -> None:
     marks = [block.mark for block in blocks(README) if block.language == "sh"]
 
     assert marks
-    assert all(re.match(r"run: (local|docker)(, in a terminal)?$|not run: \w", mark) for mark in marks)
+    assert all(
+        re.match(
+            r"run: (local|docker|checkout|installers)(, in a terminal|, exits with \d+)?$|not run: \w", mark
+        )
+        for mark in marks
+    )
+
+
+def test_what_is_said_of_security_are_ten_lines_each_with_the_tests_that_show_it() -> None:
+    told = points(README, "Security")
+
+    assert len(told) == 10
+    for links_of_line in told:
+        assert links_of_line
+        for file, test in links_of_line:
+            assert file.startswith("tests/")
+            assert f"\ndef {test}(" in (CHECKOUT / file).read_text(), f"{test} in {file}"
+
+
+def test_every_picture_is_shown_and_names_no_place_of_who_made_it() -> None:
+    pictures = {f"docs/pictures/{path.name}" for path in (CHECKOUT / "docs/pictures").iterdir()}
+    shown = {link for link in links(README) if link.endswith(".svg")}
+
+    assert pictures == shown
+    for picture in pictures:
+        drawn = (CHECKOUT / picture).read_text()
+        assert set(re.findall(r"https?://[\w.]+", drawn)) <= WITHIN_PICTURES
+        assert not any(place in drawn for place in (tempfile.gettempdir(), str(CHECKOUT), "site-packages"))
 
 
 def test_what_tests_can_require_is_told() -> None:

@@ -12,6 +12,7 @@ from pathlib import Path
 import pytest
 
 import ocattach
+from tests.docs.markdown import CHECKOUT, README, blocks
 from tests.rigs.availability import Unavailable, require
 from tests.rigs.local import LocalMachine
 
@@ -40,15 +41,19 @@ def with_uv(wheel: Path, folder: Path, python: str) -> Path:
     return folder / "bin" / "ocattach"
 
 
-def with_pipx(wheel: Path, folder: Path, python: str) -> Path:
-    """The program as pipx has installed it."""
-    variables = {"PIPX_HOME": str(folder / "home"), "PIPX_BIN_DIR": str(folder / "bin")}
-    pipx = [sys.executable, "-m", "pipx", "install", "--python", python]
-    subprocess.run([*pipx, str(wheel)], env={**os.environ, **variables}, check=True, capture_output=True)
+def as_the_readme_says(_: Path, folder: Path, python: str) -> Path:
+    """The program as the README's own command installs it, in a checkout; with pipx, that is."""
+    places = {"PIPX_HOME": "home", "PIPX_BIN_DIR": "bin", "PIPX_MAN_DIR": "man"}
+    variables = {name: str(folder / place) for name, place in places.items()}
+    variables |= {"PIPX_DEFAULT_PYTHON": python, "PATH": f"{Path(python).parent}:{os.environ['PATH']}"}
+    (block,) = [block for block in blocks(README) if block.rig == "installers"]
+    command = ["bash", "-euc", block.code]
+    subprocess.run(command, cwd=CHECKOUT, env={**os.environ, **variables}, check=True, capture_output=True)
+    assert (folder / "man/man1/ocattach.1").exists()
     return folder / "bin" / "ocattach"
 
 
-CASES = [*((with_uv, python) for python in interpreters()), (with_pipx, sys.executable)]
+CASES = [*((with_uv, python) for python in interpreters()), (as_the_readme_says, sys.executable)]
 
 
 @pytest.fixture(autouse=True)
