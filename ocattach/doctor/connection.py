@@ -179,10 +179,10 @@ class Examination:
         status = handler.check_daemon_running()
         daemon = status.daemon
         if daemon is None:
-            raise DaemonNotRunningError(
-                f"No daemon runs in {spec.display()}",
-                hint=f"Start one: ocattach {shlex.quote(self._argument)}",
-            )
+            unstartable = any(rung.name == "opencode" and rung.error for rung in self.ladder.rungs)
+            start = f"Start one: ocattach {shlex.quote(self._argument)}"
+            hint = "None can be started before there is an opencode, as above" if unstartable else start
+            raise DaemonNotRunningError(f"No daemon runs in {spec.display()}", hint=hint)
         self._port = daemon.port
         self._credentials = (daemon.username, daemon.password)
         who = "recorded by ocattach" if daemon.recorded else "started by hand"
