@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 from ocattach.config.spec import ConnectionSpec
 from ocattach.errors import NotTrustedError, OcattachError, PersonNeededError
 from ocattach.link.client import look_through_link
+from ocattach.link.files import link_files
 from ocattach.link.restorer import State as LinkState
 from ocattach.survey.finding import Finding, State, found_error, state_of
 from ocattach.survey.ways import Ways
@@ -74,6 +75,12 @@ class Subject:
             self._tell_all(
                 tell, found if found.state is not State.UNREACHABLE else replace(found, through=None)
             )
+
+    def has_link(self) -> bool:
+        """Whether a link seems to be there; asks nobody."""
+        if not self._spec.target.needs_link:
+            return False
+        return link_files(self._spec.link_key(self._environ), self._environ).socket.exists()
 
     def close(self) -> None:
         """Let go of what is kept between two questions."""

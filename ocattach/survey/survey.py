@@ -228,10 +228,12 @@ def memory_key(key: SubjectKey, workdir: str | None) -> str:
 
 
 def pause_after(course: Course) -> float:
-    """Seconds to wait before an environment is asked again."""
+    """Seconds to wait before an environment is asked again; soon where a link can tell that could not before."""
     findings = course.findings.values()
     if any(finding.state is State.LOCKED and finding.through != "link" for finding in findings):
         return REFUSED_PAUSE
     if course.failures:  # what took long was waiting
         return min(SHORTEST_PAUSE * (1 << min(course.failures, 8)), LONGEST_PAUSE)
+    if course.subject.has_link() and any(finding.through != "link" for finding in findings):
+        return SHORTEST_PAUSE
     return min(max(SHORTEST_PAUSE, LOAD * (course.ended - course.began)), LONGEST_PAUSE)

@@ -21,6 +21,7 @@ from ocattach.errors import (
     TimedOutError,
     UnreachableError,
 )
+from ocattach.link.files import link_files
 from ocattach.survey import Finding, State, Survey
 from ocattach.survey.finding import found_error, state_of
 from ocattach.survey.subject import Subject
@@ -100,6 +101,21 @@ def test_what_fails_or_costs_much_is_asked_less_and_less_often(environ: dict[str
     assert growing[:4] == [6, 12, 24, 48]
     assert set(growing[4:]) == {60}
     assert pause_after(course(dead, environ, took=5, failures=1)) == 6
+
+
+def test_a_link_that_has_come_up_is_asked_soon_however_long_the_environment_took(
+    environ: dict[str, str],
+) -> None:
+    asked_itself = Finding(state=State.RUNNING, through="environment")
+    told_by_link = Finding(state=State.RUNNING, through="link")
+    assert pause_after(course(asked_itself, environ, took=1)) == 20
+
+    files = link_files(spec_of_nothing().link_key(environ), environ)
+    files.socket.parent.mkdir(parents=True, exist_ok=True)
+    files.socket.touch()
+
+    assert pause_after(course(asked_itself, environ, took=1)) == 3
+    assert pause_after(course(told_by_link, environ, took=1)) == 20
 
 
 def test_refused_credentials_are_not_tried_again_soon(environ: dict[str, str]) -> None:
