@@ -7,7 +7,7 @@ The agent's answers are those of the scripted model.
 import json
 import re
 import sys
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import ExitStack, contextmanager
 from io import StringIO
 from pathlib import Path
@@ -133,10 +133,28 @@ def wait_for_prompt(opened: Terminal) -> None:
 def draw(opened: Terminal, name: str, *, title: str) -> None:
     """Write what is on the screen as a picture, without the prompt that comes last."""
     lines = opened.screen(colours=True).splitlines()
-    while lines and Text.from_ansi(lines[-1]).plain.strip() in {"", PROMPT.strip()}:
+    while lines and plain(lines[-1]) in {"", PROMPT.strip()}:
         lines.pop()
+    write(lines, name, title=title, width=opened.width)
+
+
+def draw_until(opened: Terminal, words: str, name: str, *, title: str) -> None:
+    """The same for what the last command printed up to a line, also where that has scrolled away."""
+    lines = opened.screen(history=True, colours=True).splitlines()
+    first = max(number for number, line in enumerate(lines) if plain(line).startswith(f"{PROMPT}ocattach"))
+    last = next(number for number in range(first, len(lines)) if words in lines[number])
+    write(lines[first : last + 1], name, title=title, width=opened.width)
+
+
+def plain(line: str) -> str:
+    """A line without its colours."""
+    return Text.from_ansi(line).plain.strip()
+
+
+def write(lines: Iterable[str], name: str, *, title: str, width: int) -> None:
+    """Write lines of a terminal as a picture."""
     console = Console(
-        record=True, width=opened.width, file=StringIO(), force_terminal=True, color_system="truecolor"
+        record=True, width=width, file=StringIO(), force_terminal=True, color_system="truecolor"
     )
     for line in lines:
         console.print(Text.from_ansi(line), no_wrap=True, crop=True)
@@ -165,7 +183,7 @@ def main() -> None:
         draw(opened, "tui", title="ocattach frontend")
         opened.send_keys("C-c")
         wait_for_prompt(opened)
-        draw(opened, "attach", title="ocattach frontend, the first time")
+        draw_until(opened, "Connected through", "attach", title="ocattach frontend, the first time")
         for name in ("api", "staging", "gpu"):
             typed(opened, f"ocattach trust {name}", answers={f"Use {name}? [y/n]:": "y"})
         typed(opened, "ocattach staging --print-url")
