@@ -13,7 +13,8 @@ own_log() { # sets $own to OpenCode's, the newest: opencode.log, before that one
 new_lines() { # KEY FILE PLACE
     [ -r "$2" ] || return 0
     total=$(($(wc -l <"$2")))
-    beginning=$(head -n 1 "$2" | cksum | tr -cd 0-9) # a log that was begun anew may be in the same file
+    # A log that was begun anew may be in the same file; its first line has a time. Not cksum, which busybox may lack.
+    beginning=$(head -n 1 "$2" | tr -cd 0-9 | cut -b 1-40)
     case "$3" in
         "") seen=$((total - last)) ;;
         "$beginning:"*) seen=${3#*:} ;;
