@@ -1,6 +1,6 @@
 """Make the README's pictures from a real run on real engines: `make pictures`.
 
-A shell on a terminal, at home in /home/kim, in a clone of a team's repository. What is seen there is drawn as SVG.
+A shell on a terminal, at home in /home/you, in a clone of a team's repository. What is seen there is drawn as SVG.
 The agent's answers are those of the scripted model.
 """
 
@@ -28,7 +28,7 @@ from tests.rigs.ssh import Kind, SSHMachines
 from tests.rigs.terminal import Terminal
 
 PICTURES = CHECKOUT / "docs/pictures"
-HOME = Path("/home/kim")
+HOME = Path("/home/you")
 PROMPT = "$ "
 SECONDS = 90
 TUI = "Ask anything"
@@ -72,7 +72,7 @@ def desk() -> Iterator[Terminal]:
         machines = stack.enter_context(SSHMachines(hosts, ["staging"], kinds={"staging": Kind()}))
         machines["staging"].reset()
         stack.enter_context(machines["staging"].serve_model())
-        ssh = machines.client_bin(hosts / "kim", settings="Host gpu\n  HostName 127.0.0.1\n  Port 9\n")
+        ssh = machines.client_bin(hosts / "you", settings="Host gpu\n  HostName 127.0.0.1\n  Port 9\n")
         furnish(places)
         namespace = ("unshare", "--mount", "--propagation", "private", "sh", "-euc", AT_HOME)
         opened = Terminal(
