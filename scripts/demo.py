@@ -3,7 +3,7 @@
 On a terminal: the steps, then the TUI. Without one: the same steps, then a session made and read back through the
 tunnel; a daemon that was started for it is stopped at the end. The link is the demo's own in that case, so that
 one of the user's is neither used nor ended.
-"""  # noqa: INP001
+"""
 
 import base64
 import json
