@@ -85,6 +85,13 @@ class ConnectionNotFoundError(OcattachError):
     exit_code = 3
 
 
+class SessionNotFoundError(OcattachError):
+    """No environment that could be asked has this session, or this request of one."""
+
+    code = "no-such-session"
+    exit_code = 3
+
+
 class AuthenticationError(OcattachError):
     """The environment, or the daemon in it, does not accept our credentials."""
 

@@ -54,6 +54,7 @@ COMMANDS = {
     "doctor": "Find what is wrong with a connection, or with this machine.",
     "explain": "Tell what would be run, where, and which file says so.",
     "logs": "Show what the link of NAME did, and when.",
+    "session": "List, show and continue the sessions of all environments.",
     "trust": "Approve the connections that a project defines, or take that back.",
 }
 """Commands besides the main one, each the function of its name in the module of its name; a group is one too."""

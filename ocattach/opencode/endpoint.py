@@ -44,6 +44,9 @@ class Answer:
     date: str = ""
     """When it was sent, by the clock there."""
 
+    next_cursor: str = ""
+    """What asks for the next page of a list."""
+
     def json(self) -> Any:
         """The body as JSON; None when it is something else, such as the web page that unknown paths give."""
         if "json" not in self.content_type:
@@ -218,6 +221,7 @@ def read_answer(response: http.client.HTTPResponse) -> Answer:
         location=response.headers.get("Location", "")[:SHOWN],
         challenge=response.headers.get("WWW-Authenticate", "")[:SHOWN],
         date=response.headers.get("Date", "")[:SHOWN],
+        next_cursor=response.headers.get("X-Next-Cursor", "")[:SHOWN],
     )
 
 

@@ -1,0 +1,136 @@
+"""A session as we know it: numbers and short texts, never what was said in it."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any, Self
+
+LONGEST_ID = 80
+LONGEST_TITLE = 300
+LONGEST_NAME = 100
+LONGEST_PATH = 1000
+"""Characters that are kept of what an environment says; its own limits are not known."""
+
+LARGEST = 1 << 53
+"""Numbers beyond this are no numbers of JSON (RFC 8259)."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Tokens:
+    """What a session has cost in tokens."""
+
+    input: int = 0
+    output: int = 0
+    reasoning: int = 0
+    cache_read: int = 0
+    cache_write: int = 0
+
+    @property
+    def total(self) -> int:
+        """All of them."""
+        return self.input + self.output + self.reasoning + self.cache_read + self.cache_write
+
+    @classmethod
+    def from_api(cls, content: Any) -> Self:
+        """Read `tokens` of a session or message; what is not there counts as none."""
+        tokens = content if isinstance(content, Mapping) else {}
+        cache = tokens.get("cache")
+        cache = cache if isinstance(cache, Mapping) else {}
+        return cls(
+            input=whole(tokens.get("input")),
+            output=whole(tokens.get("output")),
+            reasoning=whole(tokens.get("reasoning")),
+            cache_read=whole(cache.get("read")),
+            cache_write=whole(cache.get("write")),
+        )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Session:
+    """One session of one environment."""
+
+    id: str
+    environment: str
+    """The id of the environment that has it: see `environment.environment_id`."""
+
+    origin: str = ""
+    """The name under which it was made, as its own metadata has it or the list that showed it; empty: not known."""
+
+    title: str = ""
+    directory: str = ""
+    project: str = ""
+    parent: str | None = None
+    """The session that made this one; None for a root."""
+
+    created: int = 0
+    updated: int = 0
+    """Milliseconds since the epoch, as OpenCode has them."""
+
+    archived: int | None = None
+    cost: float = 0.0
+    """In US dollars, by the prices that the daemon knows."""
+
+    tokens: Tokens = field(default_factory=Tokens)
+    model: str = ""
+    provider: str = ""
+    agent: str = ""
+
+    @property
+    def is_root(self) -> bool:
+        """Whether no other session has made it."""
+        return self.parent is None
+
+    @classmethod
+    def from_api(cls, content: Any, *, environment: str) -> Self | None:
+        """A session as OpenCode tells it; None for what cannot be one. Nothing in it is trusted."""
+        if not isinstance(content, Mapping):
+            return None
+        identifier = content.get("id")
+        if not isinstance(identifier, str) or not 0 < len(identifier) <= LONGEST_ID:
+            return None
+        time, model = table(content.get("time")), table(content.get("model"))
+        return cls(
+            id=identifier,
+            environment=environment,
+            origin=native_origin(content),
+            title=words(content.get("title"), LONGEST_TITLE),
+            directory=words(content.get("directory"), LONGEST_PATH),
+            project=words(content.get("projectID"), LONGEST_ID),
+            parent=words(content.get("parentID"), LONGEST_ID) or None,
+            created=whole(time.get("created")),
+            updated=whole(time.get("updated")),
+            archived=whole(time.get("archived")) or None,
+            cost=amount(content.get("cost")),
+            tokens=Tokens.from_api(content.get("tokens")),
+            model=words(model.get("id"), LONGEST_NAME),
+            provider=words(model.get("providerID"), LONGEST_NAME),
+            agent=words(content.get("agent"), LONGEST_NAME),
+        )
+
+
+def native_origin(content: Mapping[str, Any]) -> str:
+    """The origin that a session's own metadata has; empty without one."""
+    return words(table(content.get("metadata")).get("origin"), LONGEST_NAME)
+
+
+def table(content: Any) -> Mapping[str, Any]:
+    """A JSON object; an empty one in the place of anything else."""
+    return content if isinstance(content, Mapping) else {}
+
+
+def words(content: Any, longest: int) -> str:
+    """A text of at most so many characters that every file can hold; empty in the place of anything else."""
+    if not isinstance(content, str):
+        return ""
+    return content[:longest].encode(errors="replace").decode().replace("\0", "")
+
+
+def whole(content: Any) -> int:
+    """A number that is not negative, without what follows its point; 0 in the place of anything else."""
+    return int(amount(content))
+
+
+def amount(content: Any) -> float:
+    """A number that is not negative; 0 in the place of anything else."""
+    if isinstance(content, bool) or not isinstance(content, int | float):
+        return 0.0
+    return float(content) if 0 <= content <= LARGEST else 0.0
