@@ -296,6 +296,13 @@ class Environment:
             "history": self.history.to_json(),
         }
 
+    def daemon(self) -> dict[str, Any] | None:
+        """How its clients reach the daemon; None without a way to it. Changes nothing."""
+        daemon, tunnel = self._daemon, self._tunnel
+        if daemon is None or tunnel is None or not self.is_up():
+            return None
+        return {"url": tunnel.url, "username": daemon.username, "password": daemon.password}
+
     def look(self, directories: list[str | None]) -> dict[str, Any] | None:
         """What the daemon itself says of these directories; None without a way to it. Changes nothing."""
         tunnel = self._tunnel

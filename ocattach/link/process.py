@@ -148,6 +148,9 @@ class Link:
             if request["do"] == "status":  # asked by whoever looks around, who must not change anything
                 channel.send(self._status(request.get("directories")) if is_ours else {"protocol": PROTOCOL})
                 return
+            if request["do"] == "daemon":  # the same
+                channel.send({"daemon": self._environment.daemon()} if is_ours else {"protocol": PROTOCOL})
+                return
             if not is_ours or request["do"] == "end":
                 logger.info("ending: asked to by a foreground of protocol %s", request.get("protocol"))
                 self.end()

@@ -1,0 +1,56 @@
+"""The names that sessions carry: of their environment, and of where they began."""
+
+from collections.abc import Sequence
+
+import pytest
+
+from ocattach.config.spec import ConnectionSpec
+from ocattach.config.uri import parse_uri
+from ocattach.sessions.environment import environment_id, origin_for
+
+
+def connection(uri: str, name: str | None = None, workdir: str | None = None) -> ConnectionSpec:
+    parsed = parse_uri(uri)
+    return ConnectionSpec(target=parsed.target, workdir=workdir or parsed.workdir, name=name)
+
+
+FRONTEND = connection("docker://app:/srv", "frontend")
+API = connection("docker://app:/srv/api", "api")
+ANYWHERE = connection("docker://app", "app")
+UNNAMED = connection("docker://app:/srv/api")
+
+
+@pytest.mark.parametrize(
+    ("directory", "connections", "origin"),
+    [
+        ("/srv", [API, FRONTEND], "frontend"),
+        ("/srv/api", [FRONTEND, API], "api"),
+        ("/srv/api/v1", [FRONTEND, API], "api"),
+        ("/srv/apidocs", [API, FRONTEND], "frontend"),
+        ("/srv/api", [UNNAMED, API], "api"),
+        ("/srv/api", [connection("docker://app:/srv/api/", "slash")], "slash"),
+        ("/elsewhere", [API, ANYWHERE, FRONTEND], "app"),
+        ("/elsewhere", [UNNAMED, API, FRONTEND], "api"),
+        ("/elsewhere", [UNNAMED], "docker://app"),
+        ("/home/me/code/x", [ANYWHERE, connection("docker://app", "code", "~/code")], "code"),
+    ],
+)
+def test_a_session_began_at_the_name_whose_workdir_holds_it_the_longest_first(
+    directory: str, connections: Sequence[ConnectionSpec], origin: str
+) -> None:
+    assert origin_for(directory, connections, home="/home/me") == origin
+
+
+def test_what_is_below_home_is_nobodys_while_home_is_not_known() -> None:
+    code = connection("docker://app", "code", "~/code")
+
+    assert origin_for("/home/me/code", [code, ANYWHERE]) == "app"
+
+
+def test_an_environment_keeps_its_id_under_another_name_and_in_another_directory() -> None:
+    ids = {environment_id(spec, {}) for spec in (FRONTEND, API, UNNAMED, ANYWHERE)}
+
+    assert len(ids) == 1
+    assert ids != {environment_id(connection("docker://other"), {})}
+    elsewhere = FRONTEND.settled({"DOCKER_HOST": "tcp://elsewhere:2375"})
+    assert ids != {environment_id(elsewhere, {})}
