@@ -1,56 +1,33 @@
-"""Tables: on a terminal in its width, in a pipe each row on one line."""
+"""Plain columns, of text that can be anything: for pipes, and for terminals where no table has to be loaded."""
 
-import os
-import sys
-from collections.abc import Collection, Sequence
-from pathlib import Path
+from collections.abc import Sequence
 
-import click
-from rich.cells import cell_len
-from rich.table import Table
-from rich.text import Text
+from rich.cells import cell_len as width
 
-from ocattach.cli.terminal import escape, screen_console
+__all__ = ["GAP", "cut", "lines", "pad", "width"]
 
 GAP = 2
 """Spaces between columns."""
 
 
-def print_table(
-    titles: Sequence[str], rows: Sequence[Sequence[str]], *, foldable: Collection[str] = ()
-) -> None:
-    """Print rows for people, or as plain columns where nobody looks; nothing in them can drive the terminal.
-
-    Where a terminal is too narrow, the columns that are foldable go on below themselves.
-    """
-    if not sys.stdout.isatty():
-        print_columns([titles, *([escape(cell) for cell in row] for row in rows)])
-        return
-    table = Table(box=None, pad_edge=False, header_style="bold", padding=(0, GAP, 0, 0))
-    for title in titles:
-        table.add_column(title, overflow="fold", no_wrap=title not in foldable)
-    for row in rows:
-        table.add_row(*(Text(escape(cell)) for cell in row))
-    screen_console(sys.stdout).print(table)
+def cut(text: str, columns: int) -> str:
+    """The text, with its end left out where it takes more than so many columns of a terminal."""
+    if width(text) <= columns:
+        return text
+    while text and width(text) > columns - 1:
+        text = text[:-1]
+    return f"{text}…"
 
 
-def print_columns(lines: Sequence[Sequence[str]]) -> None:
-    """Print lines of cells for a program: columns two spaces apart, nothing cut or folded."""
-    widths = [max(cell_len(line[column]) for line in lines) for column in range(len(lines[0]))]
-    for line in lines:
-        click.echo(
-            (" " * GAP).join(pad(cell, width) for cell, width in zip(line, widths, strict=True)).rstrip()
-        )
+def pad(text: str, columns: int) -> str:
+    """The text filled up with spaces; what is wide on a terminal counts as that."""
+    return text + " " * (columns - width(text))
 
 
-def pad(cell: str, width: int) -> str:
-    """A cell filled up with spaces; what is wide on a terminal counts as that."""
-    return cell + " " * (width - cell_len(cell))
-
-
-def file_name(path: Path | None) -> str:
-    """A file as people find it from where they are; whole in a pipe, which may be read elsewhere."""
-    whole = str(path)
-    if path is None or not sys.stdout.isatty():
-        return whole
-    return min(whole, os.path.relpath(path), key=len)
+def lines(rows: Sequence[Sequence[str]]) -> list[str]:
+    """Rows one below the other, the first of them the titles; nothing is cut or folded."""
+    widths = [max(map(width, column)) for column in zip(*rows, strict=True)]
+    return [
+        "".join(pad(cell, each + GAP) for cell, each in zip(row, widths, strict=True)).rstrip()
+        for row in rows
+    ]

@@ -76,7 +76,7 @@ def say_problems(problems: Iterable[Problem]) -> None:
 
 def print_listing(listing: Listing) -> None:
     """The connections as a table."""
-    from ocattach.cli.columns import file_name, print_table  # noqa: PLC0415 - tables only
+    from ocattach.cli.tables import file_name, print_table  # noqa: PLC0415 - tables only
 
     def source_of(spec: ConnectionSpec) -> str:
         return source(spec, file_name(spec.source.path))

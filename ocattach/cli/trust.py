@@ -219,8 +219,8 @@ def show_definitions(ledger: TrustLedger, name: str | None, output: str) -> None
 
 def print_definitions(found: list[Definition]) -> None:
     """The definitions as a table."""
-    from ocattach.cli.columns import file_name, print_table  # noqa: PLC0415 - tables only
     from ocattach.cli.connections import age  # noqa: PLC0415 - the same
+    from ocattach.cli.tables import file_name, print_table  # noqa: PLC0415 - tables only
 
     rows = []
     for each in found:

@@ -29,13 +29,12 @@ def daemon_answer(daemon: FoundDaemon, tunnel: "Tunnel", version: str) -> dict[s
     }
 
 
-def look_answer(client: DaemonClient, directories: Sequence[str | None]) -> dict[str, Any]:
-    """What the daemon says it is doing: its version, and `busy` in the order of the directories; or the `error`."""
+def look_answer(client: DaemonClient, directories: Sequence[str | None], since: int | None) -> dict[str, Any]:
+    """What the daemon says it is doing and has, as `Looked.to_json`; or the `error`."""
     try:
-        version, busy = look(client, directories)
+        return look(client, directories, since=since).to_json()
     except OcattachError as error:
         return {"error": error.to_json()}
-    return {"version": version, "busy": [busy.get(directory) for directory in directories]}
 
 
 def connection_answer(tunnel: "Tunnel", restorer: Restorer) -> dict[str, Any]:

@@ -244,13 +244,20 @@ def link_status(key: str, environ: Mapping[str, str]) -> Message | None:
 
 
 def look_through_link(
-    key: str, environ: Mapping[str, str], directories: Sequence[str | None] | None = None, *, timeout: float
+    key: str,
+    environ: Mapping[str, str],
+    directories: Sequence[str | None] | None = None,
+    *,
+    timeout: float,
+    since: int | None = None,
 ) -> Message:
     """The `status` of a link, and with `directories` also a `look`: what the daemon says of these (`Environment.look`).
 
     Empty without a link, with one of another version, and with one that does not answer in time.
     """
-    return ask_about(key, environ, {"do": "status", "directories": directories}, timeout=timeout)
+    return ask_about(
+        key, environ, {"do": "status", "directories": directories, "since": since}, timeout=timeout
+    )
 
 
 def daemon_of_link(key: str, environ: Mapping[str, str], *, timeout: float) -> LinkedDaemon | None:

@@ -303,12 +303,12 @@ class Environment:
             return None
         return {"url": tunnel.url, "username": daemon.username, "password": daemon.password}
 
-    def look(self, directories: list[str | None]) -> dict[str, Any] | None:
-        """What the daemon itself says of these directories; None without a way to it. Changes nothing."""
+    def look(self, directories: list[str | None], since: int | None) -> dict[str, Any] | None:
+        """What the daemon itself says of these directories, and has; None without a way to it. Changes nothing."""
         tunnel = self._tunnel
         if tunnel is None or not self.is_up():
             return None
-        return look_answer(self.open_client(LOOK_SECONDS), directories)
+        return look_answer(self.open_client(LOOK_SECONDS), directories, since)
 
     def drop(self) -> None:
         """Let go of tunnel and handler; the daemon goes on."""

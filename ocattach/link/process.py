@@ -146,7 +146,7 @@ class Link:
             request = channel.receive(timeout=REQUEST_SECONDS)
             is_ours = request.get("protocol") == PROTOCOL
             if request["do"] == "status":  # asked by whoever looks around, who must not change anything
-                channel.send(self._status(request.get("directories")) if is_ours else {"protocol": PROTOCOL})
+                channel.send(self._status(request) if is_ours else {"protocol": PROTOCOL})
                 return
             if request["do"] == "daemon":  # the same
                 channel.send({"daemon": self._environment.daemon()} if is_ours else {"protocol": PROTOCOL})
@@ -165,10 +165,12 @@ class Link:
             if self._environment.idle_seconds is None and not self._has_other_visitors():
                 self.end()
 
-    def _status(self, directories: list[str | None] | None) -> Message:
+    def _status(self, request: Message) -> Message:
         """How things stand, and with `directories` what the daemon says of these."""
-        status = {"status": self._environment.status()}
-        return status if directories is None else {**status, "look": self._environment.look(directories)}
+        status, directories = {"status": self._environment.status()}, request.get("directories")
+        if directories is None:
+            return status
+        return {**status, "look": self._environment.look(directories, request.get("since"))}
 
     def _answer(self, request: Message, visitor: Visitor) -> Message:
         try:

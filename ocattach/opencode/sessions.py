@@ -6,7 +6,7 @@ What comes back is JSON as OpenCode has it, of the kind that was promised and ot
 import http.client
 import re
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Literal
 from urllib.parse import quote, urlencode
 
@@ -20,8 +20,8 @@ Content = dict[str, Any]
 Reply = Literal["once", "always", "reject"]
 """What a permission can be answered."""
 
-PAGE = 500
-"""Sessions of one request: some 700 bytes each, and none is lost that an answer of 16 MiB could not hold."""
+PAGE = 1000
+"""Sessions of one request, of which each costs the daemon a look at all: some 400 bytes each, of the 16 MiB allowed."""
 
 MOST = 100_000
 """Sessions of one environment that are looked at: one that goes on for ever is not followed."""
@@ -34,9 +34,42 @@ PERMISSION_ID = re.compile(r"per_[A-Za-z0-9]{1,60}")
 class Page:
     """Some sessions, the latest first, and where the next ones begin."""
 
-    sessions: Sequence[Content]
-    cursor: str | None = None
-    """What gives the next page; None for the last one."""
+    sessions: list[Content]
+    is_last: bool
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Choice:
+    """Which sessions are asked for."""
+
+    roots: bool = False
+    """None that other sessions have made."""
+
+    archived: bool = False
+    """Also those that were put into the archive."""
+
+    search: str = ""
+    """A part of the title, large or small."""
+
+    since: int | None = None
+    """Updated at or after, in milliseconds since the epoch."""
+
+    def to_query(self) -> dict[str, str | int]:
+        """The same as OpenCode has it (1.18.33); what is not wanted is left out."""
+        query: dict[str, str | int] = {"search": self.search} if self.search else {}
+        query |= {"roots": "true"} if self.roots else {}
+        query |= {"archived": "true"} if self.archived else {}
+        return query if self.since is None else {**query, "start": self.since}
+
+    def takes(self, session: Content) -> bool:
+        """Whether a session is one of these, for daemons that cannot be asked so."""
+        time = session.get("time")
+        return (
+            not (self.roots and session.get("parentID"))
+            and (self.archived or not (isinstance(time, dict) and time.get("archived")))
+            and self.search.lower() in str(session.get("title")).lower()
+            and updated(session) >= (self.since or 0)
+        )
 
 
 class SessionClient:
@@ -45,51 +78,43 @@ class SessionClient:
     def __init__(self, client: DaemonClient) -> None:
         self._client = client
 
-    def page(
-        self,
-        *,
-        limit: int = PAGE,
-        cursor: str | None = None,
-        directory: str | None = None,
-        roots: bool = False,
-        search: str = "",
-        since: int | None = None,
-    ) -> Page:
-        """One page of the sessions of all projects and directories, the latest first.
-
-        `roots`: no children of others; `search`: a part of the title; `since`: updated at or after, in milliseconds.
-        """
-        wanted = {
-            "limit": limit,
-            "cursor": cursor,
-            "directory": directory,
-            "roots": "true" if roots else None,
-            "search": search or None,
-            "start": since,
-        }
-        query = urlencode({name: value for name, value in wanted.items() if value is not None})
+    def page(self, choice: Choice, *, limit: int = PAGE, cursor: int | None = None) -> Page:
+        """One page of the sessions of all projects and directories, the latest first: those before a cursor."""
+        query = urlencode({"limit": limit, **choice.to_query(), **({"cursor": cursor} if cursor else {})})
         answer = self._client.request("GET", f"/experimental/session?{query}")
-        return Page(objects(read_list(answer)), answer.next_cursor or None)
+        return Page(objects(read_list(answer)), is_last=not answer.next_cursor)
 
-    def pages(
-        self,
-        *,
-        limit: int = PAGE,
-        directory: str | None = None,
-        roots: bool = False,
-        search: str = "",
-        since: int | None = None,
-    ) -> Iterator[Page]:
-        """All pages, one after the other, each asked for when it is wanted; no session comes twice."""
-        cursor: str | None = None
+    def pages(self, choice: Choice, *, limit: int = PAGE) -> Iterator[Page]:
+        """All pages, one after the other, each asked for when it is wanted; no session comes twice, and none is lost.
+
+        What is updated while this goes on would move before the pages that were given already: it comes at the end.
+        """
+        told: set[str] = set()
+        newest, cursor, size = 0, None, limit
         while True:
-            page = self.page(
-                limit=limit, cursor=cursor, directory=directory, roots=roots, search=search, since=since
-            )
-            yield page
-            if page.cursor is None or page.cursor == cursor:
-                return
-            cursor = page.cursor
+            page = self.page(choice, limit=size, cursor=cursor)
+            fresh = unseen(page.sessions, told)
+            stamps = [updated(each) for each in page.sessions]
+            newest = newest or max(stamps, default=0)
+            if page.is_last or not stamps:
+                break
+            yield Page(fresh, is_last=False)
+            # OpenCode's own cursor is the last one's stamp, and leaves out the others that have the same (1.18.33).
+            following = stamps[-1] + 1
+            size = limit if following != cursor else min(2 * size, MOST)
+            if following == cursor and size == MOST:
+                break
+            cursor = following
+        if cursor is not None:
+            late = self.page(replace(choice, since=max(newest, choice.since or 0)), limit=MOST)
+            fresh += unseen(late.sessions, told)
+        yield Page(fresh, is_last=True)
+
+    def of_project(self, choice: Choice) -> Page:
+        """For versions without such a list (1.1.65): the sessions of the project that the daemon was started in."""
+        answer = self._client.request("GET", f"/session?limit={MOST}")
+        found = [each for each in objects(read_list(answer)) if choice.takes(each)]
+        return Page(sorted(found, key=updated, reverse=True), is_last=True)
 
     def get(self, session: str) -> Content:
         """One session. Raises SessionNotFoundError."""
@@ -188,6 +213,20 @@ def read_list(answer: Answer) -> list[Any]:
     if not isinstance(content, list):
         raise request_error(answer.status, content)
     return content
+
+
+def unseen(sessions: Sequence[Content], told: set[str]) -> list[Content]:
+    """Those that are not among the told, which they then are."""
+    fresh = {str(each.get("id")): each for each in sessions if str(each.get("id")) not in told}
+    told.update(fresh)
+    return list(fresh.values())
+
+
+def updated(session: Content) -> int:
+    """When a session was last updated, in milliseconds since the epoch."""
+    time = session.get("time")
+    stamp = time.get("updated") if isinstance(time, dict) else None
+    return stamp if isinstance(stamp, int) else 0
 
 
 def objects(content: Sequence[Any]) -> list[Content]:

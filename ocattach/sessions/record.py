@@ -55,6 +55,9 @@ class Session:
     origin: str = ""
     """The name under which it was made, as its own metadata has it or the list that showed it; empty: not known."""
 
+    is_native: bool = False
+    """Whether its own metadata says so."""
+
     title: str = ""
     directory: str = ""
     project: str = ""
@@ -88,10 +91,12 @@ class Session:
         if not isinstance(identifier, str) or not 0 < len(identifier) <= LONGEST_ID:
             return None
         time, model = table(content.get("time")), table(content.get("model"))
+        origin = native_origin(content)
         return cls(
             id=identifier,
             environment=environment,
-            origin=native_origin(content),
+            origin=origin,
+            is_native=bool(origin),
             title=words(content.get("title"), LONGEST_TITLE),
             directory=words(content.get("directory"), LONGEST_PATH),
             project=words(content.get("projectID"), LONGEST_ID),

@@ -98,10 +98,12 @@ def ask_each(
     *,
     environ: Mapping[str, str],
     timeout: float,
+    dial_timeout: float | None = None,
 ) -> Iterator[Told[T]]:
     """Put a question to the daemon of every environment, side by side; what each says, as it comes.
 
-    Nobody is waited for longer than so many seconds, and who may not be asked is not.
+    Nobody is waited for longer than so many seconds, and who may not be asked is not. To be reached an environment may
+    be given less time than for all that it says.
     """
     groups: dict[str, list[Entry]] = {}
     for entry in entries:
@@ -110,7 +112,10 @@ def ask_each(
 
     def run(specs: tuple[ConnectionSpec, ...]) -> None:
         try:
-            with open_client(specs[0], environ=environ, ask=nobody, timeout=timeout, ways=ways) as client:
+            reach_within = dial_timeout or timeout
+            with open_client(
+                specs[0], environ=environ, ask=nobody, timeout=reach_within, ways=ways
+            ) as client:
                 answers.put(Told(specs, answer=question(client, specs)))
         except OcattachError as error:
             answers.put(Told(specs, error=error))

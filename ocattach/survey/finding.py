@@ -4,7 +4,7 @@ import time
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 from ocattach.errors import (
     AuthenticationError,
@@ -16,6 +16,9 @@ from ocattach.errors import (
     TimedOutError,
     UnreachableError,
 )
+
+if TYPE_CHECKING:
+    from ocattach.opencode.activity import Activity
 
 
 class State(StrEnum):
@@ -76,6 +79,36 @@ class Known:
         )
 
 
+@dataclass(frozen=True, slots=True)
+class Sessions:
+    """The sessions of a connection."""
+
+    count: int
+    """Children of others are not counted."""
+
+    cost: float
+    """In US dollars, children included."""
+
+    is_whole: bool
+    """Whether all have been counted: there may be more in an environment that has never told all."""
+
+    asked: float
+    """When the environment was last asked for them, in seconds since the epoch."""
+
+    def to_json(self) -> dict[str, Any]:
+        """The same for scripts."""
+        return {
+            "count": self.count,
+            "whole": self.is_whole,
+            "cost": round(self.cost, 6),
+            "asked": self.asked,
+        }
+
+
+Doing = Mapping["Activity", int]
+"""How many sessions do what; who is idle is not counted."""
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Finding:
     """How one environment stands, and since when that is known."""
@@ -99,6 +132,12 @@ class Finding:
 
     asked: float = field(default_factory=time.time)
     """When this was true, in seconds since the epoch."""
+
+    doing: Doing | None = None
+    """What its sessions are doing; None where the daemon was not asked, or does not tell."""
+
+    sessions: Sessions | None = None
+    """What it has, or had when it was last asked; None where that is not known."""
 
     last_known: Known | None = None
     """What was known before, where nothing could be learnt now."""

@@ -1,5 +1,6 @@
 """One environment that a survey asks about, for all connections that lead to it."""
 
+from collections import Counter
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
@@ -9,16 +10,17 @@ from ocattach.errors import NotTrustedError, OcattachError, PersonNeededError
 from ocattach.link.client import look_through_link
 from ocattach.link.files import link_files
 from ocattach.link.restorer import State as LinkState
+from ocattach.sessions.environment import origin_for
 from ocattach.survey.finding import Finding, State, found_error, state_of
 from ocattach.survey.ways import Ways
 from ocattach.transports import open_handler
 from ocattach.transports.base import Question, TransportHandler
 
 if TYPE_CHECKING:
+    from ocattach.opencode.activity import Activity
     from ocattach.opencode.api import DaemonClient
-
-Busy = Mapping[str | None, bool | None]
-"""For each directory whether a session in it is being worked on; None: the daemon does not tell."""
+    from ocattach.opencode.look import Looked
+    from ocattach.survey.journal import Journal
 
 Tell = Callable[[str | None, Finding], None]
 """Takes what was found out for the connections with a working directory; the last word counts."""
@@ -55,11 +57,14 @@ class Subject:
         *,
         environ: Mapping[str, str],
         refusal: NotTrustedError | None,
+        journal: "Journal | None" = None,
     ) -> None:
+        """With a journal, what is seen of sessions is written down there."""
         self._spec = replace(spec, workdir=None)  # they differ; the daemon is the same
         self._workdirs = tuple(dict.fromkeys(workdirs))
         self._environ = environ
         self._refusal = refusal
+        self._journal = journal
         self._link: Mapping[str, Any] | None = None
         self._kept: TransportHandler | None = None
         """A handler that shares its way with nobody, and knows by now what it had to find out."""
@@ -92,10 +97,23 @@ class Subject:
         for workdir in self._workdirs:
             tell(workdir, finding)
 
-    def _tell_alive(self, tell: Tell, finding: Finding, busy: Busy) -> None:
+    def _tell_alive(self, tell: Tell, finding: Finding, looked: "Looked") -> None:
+        finding = replace(finding, version=looked.version)
+        if self._journal is not None:
+            self._journal.learn(self._spec, looked)
+        doing: dict[str | None, Counter[Activity] | None] = {}
+        for directory, sessions in looked.doing:
+            workdir = directory if directory in self._workdirs else self._holder(directory)
+            if sessions is not None:
+                doing[workdir] = (doing.get(workdir) or Counter()) + Counter(sessions.values())
         for workdir in self._workdirs:
-            state = State.BUSY if busy.get(workdir) else State.RUNNING
-            tell(workdir, replace(finding, state=state))
+            state = State.BUSY if doing.get(workdir) else State.RUNNING
+            tell(workdir, replace(finding, state=state, doing=doing.get(workdir)))
+
+    def _holder(self, directory: str | None) -> str | None:
+        """The working directory that another directory belongs to."""
+        numbered = [replace(self._spec, name=str(n), workdir=each) for n, each in enumerate(self._workdirs)]
+        return self._workdirs[int(origin_for(directory or "", numbered))]
 
     def _ask_link(self, tell: Tell, *, timeout: float) -> bool:
         """Whether that was enough to know."""
@@ -103,7 +121,8 @@ class Subject:
         if self._spec.target.needs_link:
             workdirs = None if self._refusal else self._workdirs
             key = self._spec.link_key(self._environ)
-            answer = look_through_link(key, self._environ, workdirs, timeout=timeout)
+            since = self._since()
+            answer = look_through_link(key, self._environ, workdirs, timeout=timeout, since=since)
             status = answer.get("status")
             self._link = status if status and status["state"] else None
         if self._refusal is not None:
@@ -119,7 +138,7 @@ class Subject:
                     error = OcattachError.from_json(look["error"])
                     self._tell_all(tell, replace(finding, state=State.UNREACHABLE, reason=error.message))
                 else:
-                    self._tell_alive(tell, finding, dict(zip(self._workdirs, look["busy"], strict=True)))
+                    self._tell_alive(tell, finding, read_look(look))
             case LinkState.LOCKED:
                 self._tell_all(tell, replace(finding, state=State.LOCKED, reason=self._link["reason"]))
             case LinkState.FAILED:
@@ -127,6 +146,9 @@ class Subject:
             case _:
                 return False
         return True
+
+    def _since(self) -> int | None:
+        return self._journal.since(self._spec) if self._journal is not None and not self._refusal else None
 
     def _linked(self, link: Mapping[str, Any]) -> Finding:
         return Finding(
@@ -179,23 +201,24 @@ class Subject:
             )
             self._ask_client(client, daemon.port, tell)
 
-    def _alive(self, port: int, *, version: str | None = None) -> Finding:
-        return Finding(
-            state=State.RUNNING,
-            port=port,
-            version=version,
-            link=self._link,
-            through="environment",
-        )
+    def _alive(self, port: int) -> Finding:
+        return Finding(state=State.RUNNING, port=port, link=self._link, through="environment")
 
     def _ask_client(self, client: "DaemonClient", port: int, tell: Tell) -> None:
         from ocattach.opencode.look import look  # noqa: PLC0415 - as above
 
         try:
-            version, busy = look(client, self._workdirs)
+            looked = look(client, self._workdirs, since=self._since())
         except OcattachError as error:
             state = state_of(error)
             failed = replace(self._alive(port), state=state, reason=error.message, hint=error.hint)
             self._tell_all(tell, failed)
         else:
-            self._tell_alive(tell, self._alive(port, version=version), busy)
+            self._tell_alive(tell, self._alive(port), looked)
+
+
+def read_look(record: dict[str, Any]) -> "Looked":
+    """What a link has seen."""
+    from ocattach.opencode.look import Looked  # noqa: PLC0415 - HTTP: for who asks
+
+    return Looked.from_json(record)

@@ -10,7 +10,9 @@ from typing import Self
 from ocattach.config.paths import state_directory
 from ocattach.config.spec import ConnectionSpec
 from ocattach.errors import NotTrustedError
+from ocattach.sessions.names import Names, index_file
 from ocattach.survey.finding import KNOWN, Finding, Known, State
+from ocattach.survey.journal import Journal
 from ocattach.survey.memory import Memory
 from ocattach.survey.subject import Subject, SubjectKey
 from ocattach.survey.ways import Ways
@@ -65,8 +67,22 @@ class Survey:
     Nothing is dialled before `ask`. An environment to which several connections lead is asked once.
     """
 
-    def __init__(self, entries: Sequence[Entry], *, environ: Mapping[str, str], timeout: float) -> None:
+    def __init__(
+        self,
+        entries: Sequence[Entry],
+        *,
+        environ: Mapping[str, str],
+        timeout: float,
+        names: Names | None = None,
+    ) -> None:
+        """`names` are all connections that there are, where these are not all: sessions are counted by them."""
         self.entries = tuple(entries)
+        self._specs = [entry.spec for entry in self.entries]
+        self._journal = Journal(
+            index_file(state_directory(environ)), names or Names(self._specs, environ), environ
+        )
+        self._sessions = self._journal.sessions(self._specs)
+        """What is known of each entry's; replaced as a whole."""
         self.timeout = timeout
         self._environ = environ
         self._memory = Memory(state_directory(environ))
@@ -88,6 +104,7 @@ class Survey:
                     [entry.spec.workdir for entry in alike],
                     environ=self._environ,
                     refusal=alike[0].refusal,
+                    journal=self._journal,
                 )
             )
             for key, alike in members.items()
@@ -132,6 +149,7 @@ class Survey:
         try:
             # A little less than is waited for: who knows more than that there was no answer shall say so.
             course.subject.ask(self._ways, tell, timeout=max(1.0, HASTE * self.timeout))
+            self._sessions = self._journal.sessions(self._specs)
         finally:
             with self._changed:
                 self._end(key, course)
@@ -168,10 +186,14 @@ class Survey:
     def findings(self) -> list[Finding | None]:
         """What is known about each connection by now; None where nothing is, and somebody is being waited for."""
         with self._changed:
-            return [
+            found = [
                 self._finding(key, self._courses[key], entry.spec.workdir)
                 for key, entry in zip(self._keys, self.entries, strict=True)
             ]
+        return [
+            finding and replace(finding, sessions=sessions)
+            for finding, sessions in zip(found, self._sessions, strict=True)
+        ]
 
     def _finding(self, key: SubjectKey, course: Course, workdir: str | None) -> Finding | None:
         finding, early = course.findings.get(workdir), course.early.get(workdir)

@@ -9,7 +9,7 @@ import pytest
 from tests.status.desk import Desk
 from tests.status.test_states import silent_host
 
-TITLES = ["Name", "State", "Version", "Port", "Link", "Known", "Target", "Reason"]
+TITLES = ["Name", "State", "Version", "Port", "Sessions", "Link", "Known", "Cost", "Target", "Reason"]
 
 
 def columns(text: str) -> list[list[str]]:
@@ -33,7 +33,7 @@ def test_a_pipe_gets_plain_aligned_columns_and_nothing_is_cut(desk: Desk) -> Non
     assert "connection refused" in first[-1]
     assert second[0] == "here"
     assert "long/" * 59 in second[-2]
-    assert second[-3:][0] == "now"
+    assert second[TITLES.index("Known")] == "now"
 
 
 def test_only_what_was_named_is_asked_in_that_order_and_uris_too(desk: Desk) -> None:

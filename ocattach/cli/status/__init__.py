@@ -14,9 +14,11 @@ from ocattach.cli.terminal import say
 from ocattach.config.paths import state_directory
 from ocattach.config.resolver import list_connections, resolve
 from ocattach.config.spec import ConnectionSpec
-from ocattach.config.trust import TrustLedger, may_be_used
-from ocattach.errors import ConfigurationError, NotTrustedError, UsageError
+from ocattach.config.trust import TrustLedger
+from ocattach.errors import UsageError
+from ocattach.sessions.names import Names
 from ocattach.survey import Finding, Survey
+from ocattach.survey.everywhere import everywhere, refusal
 from ocattach.survey.survey import Entry
 
 if TYPE_CHECKING:
@@ -40,8 +42,10 @@ def status(options: Options) -> None:
         no_connections(options)
         return
     ledger = TrustLedger(state_directory(os.environ))
-    entries = [Entry(spec, refusal(spec, ledger)) for spec in specs]
-    with Survey(entries, environ=os.environ, timeout=options.timeout or SECONDS) as survey:
+    entries = [Entry(spec, refusal(spec, ledger, os.environ)) for spec in specs]
+    names = Names(everywhere(cwd=Path.cwd(), environ=os.environ).specs, os.environ)
+    timeout = options.timeout or SECONDS
+    with Survey(entries, environ=os.environ, timeout=timeout, names=names) as survey:
         if options.watch:
             from ocattach.cli.status.watch import watch  # noqa: PLC0415 - for who stays
 
@@ -72,19 +76,6 @@ def asked_about(options: Options) -> tuple[list[ConnectionSpec], Sequence["Probl
 def as_links_know(spec: ConnectionSpec) -> ConnectionSpec:
     """The connection as it is when it is used."""
     return spec.settled(os.environ).with_default_workdir(Path.cwd())
-
-
-def refusal(spec: ConnectionSpec, ledger: TrustLedger) -> NotTrustedError | None:
-    """Why a connection may not be used before the user has looked at it; None where it may."""
-    try:
-        if may_be_used(spec, ledger, os.environ):
-            return None
-    except ConfigurationError as error:
-        return NotTrustedError(error.message, hint=error.hint)
-    return NotTrustedError(
-        f"{spec.source.path} defines it, which you have not approved",
-        hint=f"Look at it and approve it: ocattach {spec.name}",
-    )
 
 
 def no_connections(options: Options) -> None:
@@ -163,6 +154,8 @@ def describe_finding(finding: Finding) -> dict[str, Any]:
         "asked": finding.asked,
         "age": round(max(0.0, time.time() - finding.asked), 3),
         "last_known": None if known is None else known.to_json(),
+        "doing": finding.doing and dict(finding.doing),
+        "sessions": finding.sessions and finding.sessions.to_json(),
         "link": finding.link,
     }
 

@@ -6,14 +6,14 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+import click
 from rich.cells import cell_len
 from rich.console import Console
 from rich.live import Live
 from rich.table import Table
 from rich.text import Text
 
-from ocattach.cli import columns
-from ocattach.cli.columns import GAP
+from ocattach.cli.columns import GAP, lines
 from ocattach.cli.terminal import escape
 from ocattach.survey import Finding, State, Survey
 
@@ -31,9 +31,10 @@ STYLES = {
     State.UNTRUSTED: "magenta",
     State.LOCKED: "magenta",
 }
-TITLES = ("Name", "State", "Version", "Port", "Link", "Known", "Target", "Reason")
+TITLES = ("Name", "State", "Version", "Port", "Sessions", "Link", "Known", "Cost", "Target", "Reason")
+WIDE_TITLES = {"Cost", "Target"}
 WIDE = 130
-"""Columns of a terminal that has room for targets beside reasons."""
+"""Columns of a terminal that has room for those besides reasons."""
 
 LONGEST = 40
 """Characters of a name or target that are shown on a terminal; `--list` has them whole."""
@@ -54,16 +55,19 @@ class Row:
     state: str
     version: str = ""
     port: str = ""
+    sessions: str = ""
     link: str = ""
     known: str = ""
+    cost: str = ""
     target: str = ""
     reason: str = ""
     style: str = "dim"
 
-    def cells(self, *, target: bool) -> tuple[str, ...]:
-        """The columns, with or without the target."""
-        where = (self.target,) if target else ()
-        return (self.name, self.state, self.version, self.port, self.link, self.known, *where, self.reason)
+    def cells(self, *, wide: bool) -> tuple[str, ...]:
+        """The columns, with or without those that need room."""
+        room = (self.cost, self.target) if wide else ()
+        common = (self.name, self.state, self.version, self.port, self.sessions, self.link, self.known)
+        return (*common, *room, self.reason)
 
 
 def rows(survey: Survey) -> list[Row]:
@@ -77,17 +81,30 @@ def row(name: str, target: str, finding: Finding | None) -> Row:
     name, target = escape(name or target), escape(target)
     if finding is None:
         return Row(name, ASKING, target=target)
+    cost = finding.sessions.cost if finding.sessions else 0
     return Row(
         name=name,
         state=finding.state,
         version=escape(finding.version or ""),
         port=str(finding.port or ""),
+        sessions=session_words(finding),
         link=link_words(finding.link),
         known=known_words(finding),
+        cost=f"${cost:.2f}" if cost else "",
         target=target,
         reason=reason(finding),
         style=STYLES[finding.state],
     )
+
+
+def session_words(finding: Finding) -> str:
+    """How many sessions there are, and what those do that do something."""
+    words = []
+    if finding.sessions is not None:
+        count = finding.sessions.count
+        words.append(f"{count}{'' if finding.sessions.is_whole else '+'} session{'s' if count != 1 else ''}")
+    words += [f"{count} {activity}" for activity, count in sorted((finding.doing or {}).items())]
+    return ", ".join(words)
 
 
 def link_words(link: "Mapping[str, Any] | None") -> str:
@@ -128,8 +145,8 @@ def duration(seconds: float) -> str:
 
 
 def print_columns(survey: Survey) -> None:
-    """Print the rows for a pipe."""
-    columns.print_columns([TITLES, *(each.cells(target=True) for each in rows(survey))])
+    """Print the rows for a pipe: one line each, columns two spaces apart, nothing cut."""
+    click.echo("\n".join(lines([TITLES, *(each.cells(wide=True) for each in rows(survey))])))
 
 
 def table(shown: Sequence[Row], *, width: int, selected: int | None = None) -> Table:
@@ -137,10 +154,10 @@ def table(shown: Sequence[Row], *, width: int, selected: int | None = None) -> T
 
     With one of them `selected`, as a watch has it, each keeps to one line: what does not fit is told elsewhere.
     """
-    has_target = width >= WIDE
-    titles = [title for title in TITLES if has_target or title != "Target"]
-    lines = [titles, *(each.cells(target=has_target) for each in shown)]
-    widths = [max(cell_len(line[column]) for line in lines) for column in range(len(titles))]
+    is_wide = width >= WIDE
+    titles = [title for title in TITLES if is_wide or title not in WIDE_TITLES]
+    cells = [titles, *(each.cells(wide=is_wide) for each in shown)]
+    widths = [max(cell_len(line[column]) for line in cells) for column in range(len(titles))]
     widths[:-1] = [min(LONGEST, natural) for natural in widths[:-1]]
     left = width - sum(widths[:-1]) - GAP * (len(titles) - 1)
     if selected is not None and left < SHORTEST_REASON:
@@ -156,7 +173,7 @@ def table(shown: Sequence[Row], *, width: int, selected: int | None = None) -> T
             justify="right" if title == "Port" else "left",
         )
     for number, each in enumerate(shown):
-        name, state, *others = (Text(cell) for cell in each.cells(target=has_target)[: len(titles)])
+        name, state, *others = (Text(cell) for cell in each.cells(wide=is_wide)[: len(titles)])
         state.stylize(each.style)
         made.add_row(name, state, *others, style="reverse" if number == selected else "")
     return made

@@ -1,0 +1,119 @@
+"""`ocattach session stats`: tokens and cost by origin and model."""
+
+import logging
+import os
+from collections.abc import Sequence
+from dataclasses import asdict
+from pathlib import Path
+
+import click
+
+from ocattach.cli.ages import moment
+from ocattach.cli.columns import lines
+from ocattach.cli.command import Command, output_option
+from ocattach.cli.complete import connection_names
+from ocattach.cli.session.list import WALK_SECONDS, describe_source, say_notes
+from ocattach.cli.terminal import escape, say
+from ocattach.config.paths import state_directory
+from ocattach.sessions.names import index_file
+from ocattach.sessions.record import Tokens
+from ocattach.sessions.rows import Total
+from ocattach.survey.everywhere import everywhere
+from ocattach.survey.gathering import Gathering
+from ocattach.survey.listing import Request
+
+EXAMPLES = """
+ocattach session stats                     everywhere, since the beginning
+ocattach session stats --since 7d
+ocattach session stats --origin staging -o json | jq .total.cost
+"""
+
+TITLES = ("Origin", "Model", "Sessions", "Input", "Output", "Reasoning", "Cache read", "Cache write", "Cost")
+
+
+@click.command(
+    cls=Command,
+    help="Add up tokens and cost by origin and model. Nothing is started; who does not answer counts as last known.",
+    examples=EXAMPLES,
+)
+@click.option(
+    "--origin",
+    "origins",
+    multiple=True,
+    metavar="NAME",
+    shell_complete=connection_names,
+    help="What began under this name; repeatable.",
+)
+@click.option(
+    "--since", metavar="SPAN", help="Sessions updated within this time, such as 7d, with all they cost."
+)
+@click.option("--offline", is_flag=True, help="Ask nobody: what was known when each was last asked.")
+@click.option("--timeout", type=click.FloatRange(min=1), metavar="SECONDS", help="How long answers may take.")
+@output_option
+def command(
+    origins: tuple[str, ...], *, since: str | None, offline: bool, timeout: float | None, output: str
+) -> None:
+    """Gather all, and print what it comes to."""
+    logging.getLogger().addHandler(
+        logging.NullHandler()
+    )  # what libraries log of dead hosts is told by our own words
+    request = Request(
+        origins=origins, children=True, since=moment(since, "--since"), offline=offline, activity=False
+    )
+    gathering = Gathering(
+        everywhere(cwd=Path.cwd(), environ=os.environ),
+        request,
+        index=index_file(state_directory(os.environ)),
+        environ=os.environ,
+        timeout=timeout or WALK_SECONDS,
+    )
+    gathered = gathering.gather()
+    totals = gathering.totals()
+    if output == "json":
+        from ocattach.cli.main import print_json  # noqa: PLC0415
+
+        print_json(
+            {
+                "stats": [asdict(total) for total in totals],
+                "total": asdict(sum_up(totals)),
+                "environments": [describe_source(source) for source in gathered.sources],
+                "notes": gathered.notes,
+            }
+        )
+        return
+    if totals:
+        rows = [TITLES, *map(cells, totals)]
+        rows += [cells(sum_up(totals))] if len(totals) > 1 else []
+        click.echo("\n".join(lines(rows)))
+    else:
+        say("No sessions")
+    say_notes(gathered)
+
+
+def sum_up(totals: Sequence[Total]) -> Total:
+    """All of it."""
+    tokens = [asdict(total.tokens) for total in totals]
+    return Total(
+        "total",
+        "",
+        "",
+        sum(total.sessions for total in totals),
+        sum(total.roots for total in totals),
+        round(sum(total.cost for total in totals), 9),
+        Tokens(**{name: sum(each[name] for each in tokens) for name in asdict(Tokens())}),
+    )
+
+
+def cells(total: Total) -> tuple[str, ...]:
+    """A row; nothing in it can drive the terminal."""
+    model = "/".join(filter(None, (total.provider, total.model)))
+    tokens = total.tokens
+    counts = (tokens.input, tokens.output, tokens.reasoning, tokens.cache_read, tokens.cache_write)
+    texts = (
+        total.origin,
+        model,
+        str(total.sessions),
+        *(f"{count:,}" for count in counts),
+        f"${total.cost:.2f}",
+    )
+    return tuple(escape(text).replace("\n", " ") for text in texts)

@@ -1,0 +1,195 @@
+"""Sessions as rows of the index, and which rows are looked for."""
+
+from collections.abc import Sequence
+from dataclasses import astuple, dataclass
+from typing import Any
+
+from ocattach.sessions.record import Session, Tokens
+
+COLUMNS = (
+    "id, environment, root, updated, origin, native, title, directory, project, parent, created, archived, cost, "
+    "input, output, reasoning, cache_read, cache_write, model, provider, agent, seen"
+)
+PLACES = ", ".join("?" * len(COLUMNS.split(",")))
+CHANGES = ", ".join(f"{name} = excluded.{name}" for name in COLUMNS.split(", ")[2:])
+PUT = (
+    f"INSERT INTO sessions ({COLUMNS}) VALUES ({PLACES}) "  # noqa: S608 - nothing but names of columns
+    f"ON CONFLICT DO UPDATE SET {CHANGES} WHERE excluded.seen >= seen"
+)
+NOT_ARCHIVED = "archived IS NULL"
+JOINED = "sessions CROSS JOIN environments ON sessions.environment = environments.number"
+"""Sessions first (sqlite.org/optoverview.html): the latest are found by their index, and all others not looked at."""
+SELECT = (
+    "SELECT sessions.id, environments.id, updated, origin, native, title, directory, project, parent, created, "  # noqa: S608
+    f"archived, cost, model, provider, agent, seen, input, output, reasoning, cache_read, cache_write FROM {JOINED}"
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Known:
+    """A session as the index has it."""
+
+    session: Session
+    seen: float
+    """When it was last told, in seconds since the epoch."""
+
+
+@dataclass(frozen=True, slots=True)
+class Total:
+    """What the sessions of an origin with one model have come to."""
+
+    origin: str
+    provider: str
+    model: str
+    sessions: int
+    """Children included."""
+
+    roots: int
+    cost: float
+    tokens: Tokens
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Wanted:
+    """Which sessions are looked for."""
+
+    environments: Sequence[str] | None = None
+    """Ids; None for all."""
+
+    origins: Sequence[str] = ()
+    """Of these origins alone; all without any."""
+
+    renamed: Sequence[str] = ()
+    """Ids of environments in which what began under a name that nobody has any more counts as of these origins."""
+
+    names: Sequence[str] = ()
+    """The names that there are."""
+
+    search: str = ""
+    """A part of the title, large or small."""
+
+    since: int | None = None
+    """Updated at or after, in milliseconds since the epoch."""
+
+    children: bool = False
+    """Also those that other sessions have made, and those in the archive."""
+
+    def conditions(self) -> tuple[list[str], list[object]]:
+        """The same in SQL, but for `children`, and what stands in its places."""
+        terms: list[str] = []
+        values: list[object] = []
+        if self.environments is not None:
+            terms.append(f"environments.id IN ({', '.join('?' * len(self.environments))})")
+            values += self.environments
+        if self.origins:
+            marks, known, places = (
+                ", ".join("?" * len(texts)) for texts in (self.origins, self.names, self.renamed)
+            )
+            terms.append(
+                f"(origin IN ({marks}) OR (environments.id IN ({places}) AND origin NOT IN ({known})))"
+            )
+            values += [*self.origins, *self.renamed, *self.names]
+        if self.search:
+            terms.append("instr(lower(title), lower(?)) > 0")
+            values.append(self.search)
+        if self.since is not None:
+            terms.append("updated >= ?")
+            values.append(self.since)
+        if not self.children:
+            terms.append(NOT_ARCHIVED)
+        return terms, values
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Covered:
+    """Which of an environment's sessions have been told, so that what was not among them is gone."""
+
+    above: int = 0
+    """All updated after this, in milliseconds; 0 for a walk to the end."""
+
+    children: bool = False
+    """Those that other sessions have made are among them."""
+
+    archived: bool = False
+    """Those in the archive are among them."""
+
+    began: float
+    """When asking began: what others have told the index since then stays."""
+
+
+def to_row(session: Session, number: int, seen: float) -> tuple[object, ...]:
+    """A session as the table has it."""
+    return (
+        session.id,
+        number,
+        int(session.is_root),
+        session.updated,
+        session.origin,
+        int(session.is_native),
+        session.title,
+        session.directory,
+        session.project,
+        session.parent,
+        session.created,
+        session.archived,
+        session.cost,
+        *astuple(session.tokens),
+        session.model,
+        session.provider,
+        session.agent,
+        seen,
+    )
+
+
+def from_row(row: tuple[Any, ...]) -> Known:
+    """What `SELECT` gives."""
+    (
+        identifier,
+        environment,
+        updated,
+        origin,
+        native,
+        title,
+        directory,
+        project,
+        parent,
+        created,
+        archived,
+        cost,
+        model,
+        provider,
+        agent,
+        seen,
+        *tokens,
+    ) = row
+    session = Session(
+        id=identifier,
+        environment=environment,
+        origin=origin,
+        is_native=bool(native),
+        title=title,
+        directory=directory,
+        project=project,
+        parent=parent,
+        created=created,
+        updated=updated,
+        archived=archived,
+        cost=cost,
+        tokens=to_tokens(tokens),
+        model=model,
+        provider=provider,
+        agent=agent,
+    )
+    return Known(session, seen)
+
+
+def to_total(row: tuple[Any, ...]) -> Total:
+    """What adding up gives."""
+    origin, provider, model, sessions, roots, cost, *tokens = row
+    return Total(origin, provider, model, sessions, roots, round(cost, 9), to_tokens(tokens))
+
+
+def to_tokens(numbers: Sequence[int]) -> Tokens:
+    """Tokens in the order of the columns."""
+    given, output, reasoning, read, written = numbers
+    return Tokens(input=given, output=output, reasoning=reasoning, cache_read=read, cache_write=written)

@@ -1,0 +1,103 @@
+"""The tables of the index, and how those of former versions become today's."""
+
+import sqlite3
+
+STEPS = (
+    """
+    CREATE TABLE environments (
+        number INTEGER PRIMARY KEY,
+        id TEXT NOT NULL UNIQUE,
+        uri TEXT NOT NULL DEFAULT '',
+        asked REAL NOT NULL DEFAULT 0,
+        walked REAL
+    );
+    CREATE TABLE sessions (
+        id TEXT NOT NULL,
+        environment INTEGER NOT NULL REFERENCES environments(number),
+        root INTEGER NOT NULL,
+        updated INTEGER NOT NULL,
+        origin TEXT NOT NULL,
+        native INTEGER NOT NULL,
+        title TEXT NOT NULL,
+        directory TEXT NOT NULL,
+        project TEXT NOT NULL,
+        parent TEXT,
+        created INTEGER NOT NULL,
+        archived INTEGER,
+        cost REAL NOT NULL,
+        input INTEGER NOT NULL,
+        output INTEGER NOT NULL,
+        reasoning INTEGER NOT NULL,
+        cache_read INTEGER NOT NULL,
+        cache_write INTEGER NOT NULL,
+        model TEXT NOT NULL,
+        provider TEXT NOT NULL,
+        agent TEXT NOT NULL,
+        seen REAL NOT NULL,
+        PRIMARY KEY (id, environment)
+    ) WITHOUT ROWID;
+    CREATE INDEX sessions_latest ON sessions (root, updated);
+    CREATE INDEX sessions_of_environment ON sessions (environment, updated);
+    CREATE TABLE tallies (
+        environment INTEGER NOT NULL,
+        origin TEXT NOT NULL,
+        roots INTEGER NOT NULL,
+        sessions INTEGER NOT NULL,
+        cost REAL NOT NULL,
+        PRIMARY KEY (environment, origin)
+    ) WITHOUT ROWID;
+    CREATE TRIGGER tally_new AFTER INSERT ON sessions BEGIN
+        INSERT INTO tallies VALUES (NEW.environment, NEW.origin, NEW.root, 1, NEW.cost)
+        ON CONFLICT DO UPDATE SET
+            roots = roots + NEW.root, sessions = sessions + 1, cost = cost + NEW.cost;
+    END;
+    CREATE TRIGGER tally_gone AFTER DELETE ON sessions BEGIN
+        UPDATE tallies SET roots = roots - OLD.root, sessions = sessions - 1, cost = cost - OLD.cost
+        WHERE environment = OLD.environment AND origin = OLD.origin;
+    END;
+    CREATE TRIGGER tally_changed AFTER UPDATE OF origin, root, cost ON sessions
+    WHEN OLD.origin <> NEW.origin OR OLD.root <> NEW.root OR OLD.cost <> NEW.cost BEGIN
+        UPDATE tallies SET roots = roots - OLD.root, sessions = sessions - 1, cost = cost - OLD.cost
+        WHERE environment = OLD.environment AND origin = OLD.origin;
+        INSERT INTO tallies VALUES (NEW.environment, NEW.origin, NEW.root, 1, NEW.cost)
+        ON CONFLICT DO UPDATE SET
+            roots = roots + NEW.root, sessions = sessions + 1, cost = cost + NEW.cost;
+    END;
+    """,
+)
+"""Each leads from the version that is its number to the next; a step that was published is never changed."""
+
+VERSION = len(STEPS)
+
+
+def version_of(connection: sqlite3.Connection) -> int:
+    """The version of a file's tables; 0 for a new one."""
+    (version,) = connection.execute("PRAGMA user_version").fetchone()
+    return int(version)
+
+
+def migrate(connection: sqlite3.Connection) -> None:
+    """Bring the tables to today's version, at once or not at all; one of two that try it at once does it."""
+    if version_of(connection) == VERSION:
+        return
+    connection.execute("BEGIN IMMEDIATE")
+    try:
+        for number in range(version_of(connection), VERSION):
+            for statement in statements(STEPS[number]):
+                connection.execute(statement)
+        connection.execute(f"PRAGMA user_version = {VERSION}")
+        connection.execute("COMMIT")
+    except BaseException:
+        connection.execute("ROLLBACK")
+        raise
+
+
+def statements(script: str) -> list[str]:
+    """The statements of a script: `executescript` would commit between them."""
+    found, begun = [], ""
+    for line in script.splitlines():
+        begun += line + "\n"
+        if sqlite3.complete_statement(begun):
+            found.append(begun)
+            begun = ""
+    return found
