@@ -112,8 +112,13 @@ class Index:
             ]
         )
 
-    def latest(self, wanted: Wanted, *, limit: int | None) -> list[Known]:
-        """The sessions that were updated last, each once, the latest first; all without a limit."""
+    def latest(
+        self, wanted: Wanted, *, limit: int | None, keep: Callable[[Session], bool] = lambda _: True
+    ) -> list[Known]:
+        """The sessions that were updated last, each once, the latest first; all without a limit.
+
+        Of those that are wanted `keep` may refuse some.
+        """
         terms, values = wanted.conditions()
 
         def read(connection: sqlite3.Connection) -> list[Known]:
@@ -124,9 +129,10 @@ class Index:
                 seen: set[str] = set()
                 with closing(connection.execute(query, (root, *values))) as rows:
                     for row in rows:
-                        if row[0] not in seen:
-                            seen.add(row[0])
-                            found.append(from_row(row))
+                        known = from_row(row)
+                        if known.session.id not in seen and keep(known.session):
+                            seen.add(known.session.id)
+                            found.append(known)
                         if limit is not None and len(seen) >= limit:
                             break
             found.sort(key=lambda known: known.session.updated, reverse=True)

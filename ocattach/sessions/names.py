@@ -58,5 +58,10 @@ class Names:
         return origin == name or (origin not in self.all and self.heir(environment) == name)
 
     def matches(self, session: Session, origins: Sequence[str]) -> bool:
-        """Whether a session that was named is of one of these origins."""
-        return any(self.counts_for(session.origin, session.environment, name) for name in origins)
+        """Whether a session is of one of these origins; one whose name nobody has any more goes by its directory."""
+        if session.origin in self.all or session.environment not in self._specs:
+            return session.origin in origins
+        return (
+            session.origin in origins
+            or origin_for(session.directory, self._specs[session.environment]) in origins
+        )

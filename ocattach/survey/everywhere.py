@@ -11,7 +11,7 @@ from ocattach.config.spec import ConnectionSpec
 from ocattach.config.trust import TrustLedger, may_be_used
 from ocattach.config.uri import parse_uri
 from ocattach.errors import ConfigurationError, NotTrustedError
-from ocattach.survey.survey import Entry
+from ocattach.survey.entry import Entry
 
 LOCAL = "local"
 

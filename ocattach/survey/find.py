@@ -14,8 +14,8 @@ from ocattach.link.client import GRACE_SECONDS, daemon_of_link
 from ocattach.link.starts import command_name
 from ocattach.sessions.environment import environment_id, origin_for
 from ocattach.sessions.record import Session
+from ocattach.survey.entry import Entry
 from ocattach.survey.subject import nobody
-from ocattach.survey.survey import Entry
 from ocattach.survey.ways import Ways
 from ocattach.transports import open_handler
 from ocattach.transports.base import Ask, TransportHandler

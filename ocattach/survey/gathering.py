@@ -15,7 +15,6 @@ from ocattach.sessions.names import Names
 from ocattach.sessions.record import Session
 from ocattach.sessions.rows import Covered, Known, Total, Wanted
 from ocattach.survey.everywhere import Everywhere
-from ocattach.survey.find import Told, ask_each
 from ocattach.survey.finding import State, state_of
 from ocattach.survey.listing import Gathered, Listed, Request, Source, each_once
 
@@ -23,6 +22,7 @@ if TYPE_CHECKING:
     from ocattach.opencode.api import DaemonClient
     from ocattach.opencode.catalogue import Catalogue
     from ocattach.opencode.sessions import Content
+    from ocattach.survey.find import Told
 
 DIAL_SECONDS = 5.0
 """How long an environment may take to be reached; what it tells then may take longer."""
@@ -64,6 +64,8 @@ class Gathering:
             return index.totals(self._wanted(None))
 
     def _ask(self) -> list["Told[Catalogue]"]:
+        from ocattach.survey.find import ask_each  # noqa: PLC0415 - links and transports: for who asks
+
         wanted = self._names.environments_of(self._request.origins)
         entries = [
             entry
@@ -204,7 +206,9 @@ class Gathering:
             told = {source.id for source in sources if source.has_answered and not source.error}
             known = index.environments()
             absent = [environment for environment in known if environment not in told] if told else None
-            others = [self._remembered(each) for each in index.latest(self._wanted(absent), limit=limit)]
+            wanted = replace(self._wanted(absent), renamed=self._names.environments_of(self._request.origins))
+            found = index.latest(wanted, limit=limit, keep=self._is_wanted)
+            others = [self._remembered(each) for each in found]
             counted = index.count(self._wanted(None))
             sources += self._unasked(sources, known)
         sessions = each_once([*live, *others])

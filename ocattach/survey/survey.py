@@ -8,9 +8,8 @@ from types import TracebackType
 from typing import Self
 
 from ocattach.config.paths import state_directory
-from ocattach.config.spec import ConnectionSpec
-from ocattach.errors import NotTrustedError
 from ocattach.sessions.names import Names, index_file
+from ocattach.survey.entry import Entry
 from ocattach.survey.finding import KNOWN, Finding, Known, State
 from ocattach.survey.journal import Journal
 from ocattach.survey.memory import Memory
@@ -29,17 +28,6 @@ REFUSED_PAUSE = 300.0
 
 HASTE = 0.9
 LATE = "Its daemon has not told its version in time"
-
-
-@dataclass(frozen=True, slots=True)
-class Entry:
-    """A connection that is asked about."""
-
-    spec: ConnectionSpec
-    """As links know it: settled, with its directory."""
-
-    refusal: NotTrustedError | None = None
-    """Why nobody may be asked."""
 
 
 @dataclass(slots=True)

@@ -40,7 +40,7 @@ def test_the_command_line_imports_nothing_slow() -> None:
         "ocattach.config.resolver",
         "ocattach.link.client",
         "ocattach.cli.status",
-        "ocattach.survey",
+        "ocattach.survey.survey",
     ],
 )
 def test_finding_or_asking_a_warm_link_imports_nothing_slow(room: str) -> None:

@@ -22,10 +22,10 @@ from ocattach.errors import (
     UnreachableError,
 )
 from ocattach.link.files import link_files
-from ocattach.survey import Finding, State, Survey
-from ocattach.survey.finding import found_error, state_of
+from ocattach.survey.entry import Entry
+from ocattach.survey.finding import Finding, State, found_error, state_of
 from ocattach.survey.subject import Subject
-from ocattach.survey.survey import Course, Entry, pause_after
+from ocattach.survey.survey import Course, Survey, pause_after
 from tests.rigs.waiting import wait_until
 
 

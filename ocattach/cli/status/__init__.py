@@ -17,9 +17,10 @@ from ocattach.config.spec import ConnectionSpec
 from ocattach.config.trust import TrustLedger
 from ocattach.errors import UsageError
 from ocattach.sessions.names import Names
-from ocattach.survey import Finding, Survey
+from ocattach.survey.entry import Entry
 from ocattach.survey.everywhere import everywhere, refusal
-from ocattach.survey.survey import Entry
+from ocattach.survey.finding import Finding
+from ocattach.survey.survey import Survey
 
 if TYPE_CHECKING:
     from ocattach.config.files import Problem

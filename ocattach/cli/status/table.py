@@ -15,7 +15,8 @@ from rich.text import Text
 
 from ocattach.cli.columns import GAP, lines
 from ocattach.cli.terminal import escape
-from ocattach.survey import Finding, State, Survey
+from ocattach.survey.finding import Finding, State
+from ocattach.survey.survey import Survey
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
