@@ -18,6 +18,7 @@ from ocattach.sessions.rows import (
     NOT_ARCHIVED,
     PUT,
     SELECT,
+    SUMMED,
     Covered,
     Known,
     Total,
@@ -173,7 +174,7 @@ class Index:
         query = (
             "SELECT origin, provider, model, count(*), sum(root), sum(cost), sum(input), sum(output), "  # noqa: S608
             "sum(reasoning), sum(cache_read), sum(cache_write) FROM "
-            f"(SELECT sessions.* FROM {JOINED}{where} GROUP BY sessions.id) "
+            f"(SELECT {SUMMED} FROM {JOINED}{where} GROUP BY sessions.id) "
             "GROUP BY origin, provider, model ORDER BY 6 DESC, 4 DESC, 1"
         )
         return self._do(lambda connection: [to_total(row) for row in connection.execute(query, values)])

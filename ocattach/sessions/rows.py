@@ -19,6 +19,7 @@ PUT = (
 NOT_ARCHIVED = "archived IS NULL"
 JOINED = "sessions CROSS JOIN environments ON sessions.environment = environments.number"
 """Sessions first (sqlite.org/optoverview.html): the latest are found by their index, and all others not looked at."""
+SUMMED = "origin, provider, model, root, cost, input, output, reasoning, cache_read, cache_write"
 SELECT = (
     "SELECT sessions.id, environments.id, updated, origin, native, title, directory, project, parent, created, "  # noqa: S608
     f"archived, cost, model, provider, agent, seen, input, output, reasoning, cache_read, cache_write FROM {JOINED}"

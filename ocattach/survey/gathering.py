@@ -206,9 +206,7 @@ class Gathering:
             told = {source.id for source in sources if source.has_answered and not source.error}
             known = index.environments()
             absent = [environment for environment in known if environment not in told] if told else None
-            wanted = replace(self._wanted(absent), renamed=self._names.environments_of(self._request.origins))
-            found = index.latest(wanted, limit=limit, keep=self._is_wanted)
-            others = [self._remembered(each) for each in found]
+            others = self._others(index, absent) if self._request.lists else []
             counted = index.count(self._wanted(None))
             sources += self._unasked(sources, known)
         sessions = each_once([*live, *others])
@@ -217,6 +215,12 @@ class Gathering:
         exact = index is not None and all(source.is_whole for source in sources if source.has_answered)
         more = max(counted, len(sessions)) - min(limit, len(sessions))
         return Gathered(sessions[:limit], sources, more, exact)
+
+    def _others(self, index: Index, absent: Sequence[str] | None) -> list[Listed]:
+        """What those had who have not told all."""
+        wanted = replace(self._wanted(absent), renamed=self._names.environments_of(self._request.origins))
+        found = index.latest(wanted, limit=self._request.limit, keep=self._is_wanted)
+        return [self._remembered(each) for each in found]
 
     def _unasked(self, sources: Sequence[Source], known: Mapping[str, Asked]) -> list[Source]:
         """The environments of which nobody was asked, and that the index knows by a connection."""

@@ -40,6 +40,9 @@ class Request:
     activity: bool = True
     """Whether it is asked what they are doing."""
 
+    lists: bool = True
+    """Whether there is to be a list, rather than only an index that is up to date."""
+
 
 @dataclass(frozen=True, slots=True)
 class Listed:

@@ -7,7 +7,7 @@ import time
 from pathlib import Path
 from typing import Any
 
-from ocattach.cli.ages import ago
+from ocattach.cli.amounts import ago
 from ocattach.sessions.index import Index
 from ocattach.sessions.record import Session
 from ocattach.sessions.rows import Covered

@@ -1,7 +1,6 @@
 """`ocattach session list`: the sessions of all environments at once."""
 
 import json
-import logging
 import os
 import shutil
 import sys
@@ -12,7 +11,7 @@ from typing import Any
 
 import click
 
-from ocattach.cli.ages import ago, moment
+from ocattach.cli.amounts import ago, moment, money
 from ocattach.cli.columns import GAP, cut, lines, width
 from ocattach.cli.command import Command
 from ocattach.cli.complete import connection_names
@@ -94,9 +93,10 @@ def command(
     output: str,
 ) -> None:
     """Gather and print."""
-    logging.getLogger().addHandler(
-        logging.NullHandler()
-    )  # what libraries log of dead hosts is told by our own words
+    if not offline:
+        import logging  # noqa: PLC0415 - what libraries log of dead hosts is told by our own words
+
+        logging.getLogger().addHandler(logging.NullHandler())
     if limit is None and output == "table":
         limit = FIRST
     request = Request(
@@ -159,7 +159,7 @@ def cells(listed: Listed) -> dict[str, str]:
         "Title": session.title,
         "Updated": ago(session.updated / 1000),
         "State": listed.activity or "",
-        "Cost": f"${session.cost:.2f}" if session.cost else "",
+        "Cost": money(session.cost),
         "Known": "now" if listed.is_live else ago(listed.asked),
     }
     return {title: escape(text).replace("\n", " ") for title, text in texts.items()}

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import click
 
-from ocattach.cli.ages import moment
+from ocattach.cli.amounts import moment, money
 from ocattach.cli.columns import lines
 from ocattach.cli.command import Command, output_option
 from ocattach.cli.complete import connection_names
@@ -58,7 +58,12 @@ def command(
         logging.NullHandler()
     )  # what libraries log of dead hosts is told by our own words
     request = Request(
-        origins=origins, children=True, since=moment(since, "--since"), offline=offline, activity=False
+        origins=origins,
+        children=True,
+        since=moment(since, "--since"),
+        offline=offline,
+        activity=False,
+        lists=False,
     )
     gathering = Gathering(
         everywhere(cwd=Path.cwd(), environ=os.environ),
@@ -114,6 +119,6 @@ def cells(total: Total) -> tuple[str, ...]:
         model,
         str(total.sessions),
         *(f"{count:,}" for count in counts),
-        f"${total.cost:.2f}",
+        money(total.cost),
     )
     return tuple(escape(text).replace("\n", " ") for text in texts)

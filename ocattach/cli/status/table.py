@@ -13,6 +13,7 @@ from rich.live import Live
 from rich.table import Table
 from rich.text import Text
 
+from ocattach.cli.amounts import money
 from ocattach.cli.columns import GAP, lines
 from ocattach.cli.terminal import escape
 from ocattach.survey.finding import Finding, State
@@ -91,7 +92,7 @@ def row(name: str, target: str, finding: Finding | None) -> Row:
         sessions=session_words(finding),
         link=link_words(finding.link),
         known=known_words(finding),
-        cost=f"${cost:.2f}" if cost else "",
+        cost=money(cost),
         target=target,
         reason=reason(finding),
         style=STYLES[finding.state],

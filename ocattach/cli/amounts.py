@@ -1,4 +1,4 @@
-"""How long ago something was, for people; and spans of time as they type them."""
+"""How long ago something was and what it has cost, for people; and spans of time as they type them."""
 
 import re
 import time
@@ -24,6 +24,13 @@ def ago(stamp: float, now: float | None = None) -> str:
         return unit
     count = int(age // size)
     return f"{count} {unit}{'s' if count != 1 and unit != 'min' else ''} ago"
+
+
+def money(dollars: float) -> str:
+    """A cost; empty where there is none."""
+    if not dollars:
+        return ""
+    return f"${dollars:,.2f}" if dollars >= 1 else f"${dollars:.4f}"
 
 
 def moment(text: str | None, option: str) -> int | None:
