@@ -38,12 +38,17 @@ def make(daemon: Daemon, directory: str, **more: Any) -> str:
 
 def multiply(environment: Environment, session: str, stamps: Sequence[int]) -> list[str]:
     """Put copies of a session into a daemon's database, each updated at one of the stamps; their ids."""
-    script = COPY.replace("WANTED", json.dumps({"session": session, "stamps": list(stamps)}))
+    script = copying(session, stamps)
     with environment.handler() as handler:
         handler.check_available()
         ran = handler.run(["sh", "-c", PROGRAM, script], timeout=60)
     assert ran.exit_code == 0, ran.stderr
     return [f"ses_copy{number:022d}" for number in range(len(stamps))]
+
+
+def copying(session: str, stamps: Sequence[int]) -> str:
+    """The script that does it."""
+    return COPY.replace("WANTED", json.dumps({"session": session, "stamps": list(stamps)}))
 
 
 def listed(laptop: Laptop, *arguments: str) -> dict[str, Any]:
