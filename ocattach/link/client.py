@@ -72,6 +72,8 @@ class LinkedDaemon:
     url: str
     username: str
     password: str = field(repr=False)
+    version: str = ""
+    """As the link has last heard it."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -301,7 +301,8 @@ class Environment:
         daemon, tunnel = self._daemon, self._tunnel
         if daemon is None or tunnel is None or not self.is_up():
             return None
-        return {"url": tunnel.url, "username": daemon.username, "password": daemon.password}
+        account = {"username": daemon.username, "password": daemon.password}
+        return {"url": tunnel.url, "version": self._version, **account}
 
     def look(self, directories: list[str | None], since: int | None) -> dict[str, Any] | None:
         """What the daemon itself says of these directories, and has; None without a way to it. Changes nothing."""

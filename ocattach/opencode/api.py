@@ -52,6 +52,8 @@ class DaemonClient:
     ) -> None:
         self._endpoint = Endpoint(place) if isinstance(place, str) else place
         self._timeout = timeout
+        self.known_version = ""
+        """The daemon's version, where somebody knows it who is to be believed; empty where it has to be asked."""
         self._headers = {"Accept": "application/json"}
         if password:
             self._headers["Authorization"] = basic_authorization(username, password)

@@ -158,7 +158,9 @@ def open_client(
     if spec.target.needs_link:
         linked = daemon_of_link(spec.link_key(environ), environ, timeout=min(timeout, GRACE_SECONDS))
     if linked is not None:
-        yield client_at(linked.url, linked.username, linked.password)
+        client = client_at(linked.url, linked.username, linked.password)
+        client.known_version = linked.version
+        yield client
         return
 
     def make() -> TransportHandler:

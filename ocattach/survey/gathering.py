@@ -88,7 +88,8 @@ class Gathering:
         from ocattach.opencode.sessions import PAGE, Choice  # noqa: PLC0415
 
         request, began = self._request, time.time()
-        catalogue = Catalogue(client.await_version(timeout=AGAIN_SECONDS), began)
+        version = client.known_version or client.await_version(timeout=AGAIN_SECONDS)
+        catalogue = Catalogue(version, began)
         environment = environment_id(specs[0], self._environ)
         self._catalogues[environment] = catalogue
         choice = Choice(

@@ -5,10 +5,12 @@ import subprocess
 import sys
 import tempfile
 from pathlib import Path
+from pkgutil import iter_modules
 
 import pytest
 
 from ocattach import errors
+from ocattach.cli import session
 from ocattach.cli.main import COMMANDS
 from ocattach.config.files import Problem
 from ocattach.config.project import project_definitions
@@ -49,7 +51,8 @@ def definitions() -> list[Block]:
 @by_name
 def test_every_option_exists(page: Path) -> None:
     known = {"--help"}
-    for command in ((), *((name,) for name in COMMANDS)):
+    of_sessions = (("session", module.name) for module in iter_modules(session.__path__))
+    for command in ((), *((name,) for name in COMMANDS), *of_sessions):
         ran = subprocess.run(
             [sys.executable, "-m", "ocattach", *command, "--help"], check=True, capture_output=True, text=True
         )
