@@ -11,6 +11,7 @@ from ocattach.link.port import open_client, open_port
 from ocattach.link.restorer import QUIET_SECONDS, Restorer, Unattended
 from ocattach.link.starts import Client, Starts
 from ocattach.link.turn import Turn
+from ocattach.link.watcher import Watcher
 from ocattach.opencode.api import TRY_SECONDS, DaemonClient
 from ocattach.opencode.look import LOOK_SECONDS
 from ocattach.transports import open_handler
@@ -66,6 +67,7 @@ class Environment:
         )
         self._directories: dict[str | None, str | None] = {}
         """The working directories that were seen to be ready, and their absolute paths there."""
+        self._watcher = Watcher(self)
 
     @property
     def idle_seconds(self) -> float | None:
@@ -187,6 +189,7 @@ class Environment:
             self._tunnel = handler.connect(daemon.port, tunnel=port)
             self._directories.clear()
             self.make_ready(handler, spec, timeout=timeout)
+            self._watcher.resume(self._version)
             port.release()
         except BaseException:
             if tunnel is None:
@@ -207,7 +210,7 @@ class Environment:
 
         events = Events(on_lost=self.notice_loss, on_held=self._restorer.hurry)
         limits = Limits(held_seconds=self._held_seconds, dead_after=self._dead_after)
-        self._tunnel = open_port(spec, self.open_client, limits, events)
+        self._tunnel = open_port(spec, self.open_client, limits, events, self._watcher.expect)
         return self._tunnel
 
     def notice_loss(self, reason: str) -> None:
@@ -244,6 +247,7 @@ class Environment:
         client = self.open_client()
         if spec.workdir in self._directories:
             self._version = client.await_version(timeout=timeout, has_hope=self.is_up)
+            self._watcher.know(spec, self._directories[spec.workdir])
             return
         directory = handler.workdir
         try:
@@ -253,13 +257,14 @@ class Environment:
                 raise
             raise ConnectionLostError(f"The connection was lost: {self._tunnel.lost}") from error
         self._directories[spec.workdir] = directory
+        self._watcher.know(spec, directory)
 
-    def open_client(self, timeout: float = TRY_SECONDS) -> DaemonClient:
-        """Requests to the daemon as it is now."""
+    def open_client(self, timeout: float = TRY_SECONDS, *, is_sign: bool = True) -> DaemonClient:
+        """Requests to the daemon as it is now; `is_sign` as in `port.open_client`."""
         daemon, tunnel = self._daemon, self._tunnel
         if daemon is None or tunnel is None:
             raise ConnectionLostError("There is no connection to the daemon")
-        return open_client(tunnel, daemon, timeout)
+        return open_client(tunnel, daemon, timeout, is_sign=is_sign)
 
     def attached(self, spec: ConnectionSpec, *, started: bool) -> Attached:
         """What the foreground needs to use the daemon."""
@@ -325,6 +330,8 @@ class Environment:
     def close(self) -> None:
         """End it all, also while a client is being served."""
         self._closed = True
+        self._watcher.end()
         self.drop()
         self._restorer.end()
         self.drop()  # of what an attempt that was under way has opened since
+        self._watcher.join()

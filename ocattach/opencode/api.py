@@ -73,6 +73,10 @@ class DaemonClient:
             raise ConnectionLostError(reason)
         return answer
 
+    def stream(self, path: str, read: Callable[[http.client.HTTPResponse], None], *, silence: float) -> None:
+        """Have an answer read that may go on for ever, as long as it is never silent for so many seconds."""
+        self._endpoint.exchange("GET", path, self._headers, timeout=self._timeout, silence=silence, read=read)
+
     def version(self) -> str:
         """The daemon's version, from its health.
 
@@ -129,6 +133,12 @@ class DaemonClient:
         if not isinstance(content, dict) or not isinstance(content.get("home"), str):
             raise request_error(answer.status, content)
         return str(content["home"])
+
+    def real_directory(self, directory: str) -> str:
+        """A directory as its sessions have it: without symbolic links (1.18.33)."""
+        content = self.request("GET", f"/path?{in_directory(directory).removeprefix('&')}").json()
+        real = content.get("directory") if isinstance(content, dict) else None
+        return real if isinstance(real, str) and real else directory
 
     def has_directory(self, directory: str) -> bool:
         """Whether the daemon can read a directory; 1.18.33 answers 500 where it cannot, and sessions there are lost."""

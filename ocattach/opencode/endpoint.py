@@ -9,7 +9,7 @@ import ssl
 import threading
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any, TypeVar
@@ -172,26 +172,31 @@ class Endpoint:
         *,
         timeout: float,
         read: Callable[[http.client.HTTPResponse], T],
+        silence: float | None = None,
     ) -> T:
         """One request on a connection of its own, and what `read` makes of the answer, which may go on for ever.
 
-        Raises TimedOutError after `timeout` seconds, CertificateError, or ConnectionLostError.
+        Raises TimedOutError after `timeout` seconds, CertificateError, or ConnectionLostError. With `silence` only
+        the answer's head has to come within `timeout`, and what follows may not pause for longer than that.
         """
         with self._translated(f"{method} {path}", timeout):
             tls, deadline = self.tls, time.monotonic() + timeout
             connection = http.client.HTTPConnection(self.host, self.port)
-            try:
+            with ExitStack() as closing:
+                closing.callback(connection.close)
                 connection.sock = self.open_socket(timeout)
                 with shut_down_after(max(0.05, deadline - time.monotonic()), connection.sock):
                     if tls is not None:
                         connection.sock = tls.wrap_socket(connection.sock, server_hostname=self.host)
-                with shut_down_after(max(0.05, deadline - time.monotonic()), connection.sock):
+                opened = connection.sock
+                with shut_down_after(max(0.05, deadline - time.monotonic()), opened):
                     wanted = {**dict(self.fixed_headers), **headers, "Connection": "close"}
                     connection.request(method, self.request_prefix + path, body, wanted)
-                    with connection.getresponse() as response:
+                    response = closing.enter_context(connection.getresponse())
+                    if silence is None:
                         return read(response)
-            finally:
-                connection.close()
+                opened.settimeout(silence)
+                return read(response)
 
     @contextmanager
     def _translated(self, what: str, timeout: float) -> Iterator[None]:

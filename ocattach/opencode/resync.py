@@ -21,7 +21,7 @@ from urllib.parse import quote
 from ocattach.errors import OcattachError, TimedOutError
 from ocattach.opencode.api import DaemonClient
 from ocattach.opencode.endpoint import Answer
-from ocattach.opencode.seen import Ask, Seen
+from ocattach.opencode.seen import CREATION, Ask, Seen
 
 MEND_SECONDS = 8.0
 """How long reading the state may take; what has been read until then is told."""
@@ -49,16 +49,26 @@ Event = dict[str, Any]
 class Resync:
     """What the TUIs of one link have seen, and how each is told what it missed: see `tunnel.event_stream.Keeper`.
 
-    `connect` gives requests to the daemon as it is now; `command` is what starts the TUI anew.
+    `connect` gives requests to the daemon as it is now; `command` is what starts the TUI anew. `on_creation` is told,
+    in the tunnel's thread, that a client asks for a new session.
     """
 
-    def __init__(self, connect: Callable[[], DaemonClient], *, command: str) -> None:
+    def __init__(
+        self,
+        connect: Callable[[], DaemonClient],
+        *,
+        command: str,
+        on_creation: Callable[[], object] = lambda: None,
+    ) -> None:
         self._connect = connect
         self._command = command
+        self._on_creation = on_creation
         self._seen = Seen()
 
     def keeps(self, request: bytes) -> bool:
         """Look at what a client sent; whether it is a TUI's request for events."""
+        if CREATION.match(request):
+            self._on_creation()
         return self._seen.request(request)
 
     def note(self, events: bytes) -> None:

@@ -21,6 +21,9 @@ MESSAGES = re.compile(rb"GET /session/(ses_\w+)/message[? ]")
 SESSIONS = re.compile(rb"GET (/session(?:\?[^ ]*)?) ")
 """What it asks for once, as it starts."""
 
+CREATION = re.compile(rb"POST /session[? ]")
+"""What any client asks for to have a new session."""
+
 OBSERVED = re.compile(rb'"type":"(?:permission|question|session\.status)')
 GROWN = re.compile(rb'"type":"message\.part\.delta"[^\n]*"partID":"(prt_\w+)"')
 """Words that come one after the other; not in a text that is told, where the quotes have backslashes."""

@@ -177,6 +177,12 @@ def refuses_unknown_keys(version: str) -> bool:
     return known is not None and known < UNKNOWN_KEYS_SINCE
 
 
+def keeps_metadata(version: str) -> bool:
+    """Whether a daemon of this version keeps what is put into a session's `metadata`."""
+    known = parse_version(version)
+    return known is None or METADATA_SINCE <= known < SECOND
+
+
 def config_hint(reason: str) -> str:
     """What to do about a configuration that OpenCode rejects for this reason."""
     if "environments" in reason:

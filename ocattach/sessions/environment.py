@@ -6,6 +6,9 @@ from pathlib import PurePosixPath
 
 from ocattach.config.spec import ConnectionSpec
 
+ORIGIN_VARIABLE = "OCATTACH_ORIGIN"
+"""What a daemon has been given that one of ours has started: under which name."""
+
 
 def environment_id(spec: ConnectionSpec, environ: Mapping[str, str]) -> str:
     """What an environment is called in its sessions and in the index: 16 hexadecimal digits.
@@ -32,8 +35,8 @@ def origin_for(directory: str, connections: Sequence[ConnectionSpec], *, home: s
 
 
 def origin_name(spec: ConnectionSpec) -> str:
-    """What a connection is called as an origin."""
-    return spec.name or replace(spec, workdir=None).display()
+    """What a connection is called as an origin: docker://web without a name, and this machine simply local."""
+    return spec.name or replace(spec, workdir=None).display().removesuffix("://")
 
 
 def held_depth(directory: str, spec: ConnectionSpec, home: str | None) -> int | None:

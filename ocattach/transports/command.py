@@ -33,6 +33,7 @@ from ocattach.errors import (
     WorkdirNotFoundError,
 )
 from ocattach.execution import CommandResult, Stream
+from ocattach.sessions.environment import ORIGIN_VARIABLE, origin_name
 from ocattach.transports.base import Ask, Plan, TransportHandler
 from ocattach.tunnel.sources import relay_source
 
@@ -138,13 +139,18 @@ class CommandTransport(TransportHandler):
             password=self._daemon_password or secrets.token_urlsafe(32),
             workdir=self.spec.workdir,
             port=self.spec.daemon_port,
-            env=(*found.login_environment, *self.spec.env, *self.spec.forwarded_env()),
+            env=(*found.login_environment, *self.spec.env, *self.spec.forwarded_env(), self.origin),
             unset_env=self.spec.unset_env,
         )
         if not self.reaches_ports and self._early_relay is None:
             # It comes up while the daemon does, and asks for the port only when it is used.
             self._early_relay = self.open_stream(self.relay_commands(found)[0])
         return self.remembered(start_daemon(self.run, request, timeout=self.timeout))
+
+    @property
+    def origin(self) -> tuple[str, str]:
+        """The variable by which a daemon, and so its agents' shells, know under which name it was started."""
+        return ORIGIN_VARIABLE, origin_name(self.spec)
 
     def stop_daemon(self, *, force: bool = False) -> int | None:
         daemon = self.probe().daemon(self.spec.daemon_port)

@@ -87,10 +87,10 @@ class Listener:
         port: int = listening.getsockname()[1]
         return port
 
-    def admit(self, connection: socket.socket) -> None:
+    def admit(self, connection: socket.socket, is_sign: bool) -> None:
         """Serve a connection of this program's own: it is never held, and no stream of it is kept."""
         loop = asyncio.get_running_loop()
-        admit = partial(self._admit, is_own=True)
+        admit = partial(self._admit, is_own=True, is_sign=is_sign)
         self._run(
             loop.connect_accepted_socket(lambda: Client(admit, self._dismiss, self._keep, None), connection)
         )
@@ -183,13 +183,14 @@ class Listener:
         self._background.add(running)
         running.add_done_callback(self._background.discard)
 
-    def _admit(self, client: Client, *, is_own: bool = False) -> None:
+    def _admit(self, client: Client, *, is_own: bool = False, is_sign: bool = True) -> None:
         if self._closed:  # it was accepted just before the port was closed
             client.reset()
             return
         if is_own:
             self._own.add(client)
-        self._clients[client] = asyncio.get_running_loop().create_task(self._serve(client, is_own=is_own))
+        serving = self._serve(client, is_own=is_own, is_sign=is_sign)
+        self._clients[client] = asyncio.get_running_loop().create_task(serving)
 
     def _keep(self, client: Client) -> None:
         if self._closed:
@@ -209,11 +210,11 @@ class Listener:
         if not self._clients:
             self._vacant.set()
 
-    async def _serve(self, client: Client, *, is_own: bool) -> None:
+    async def _serve(self, client: Client, *, is_own: bool, is_sign: bool) -> None:
         seconds = self._limits.held_seconds
         try:
             async with asyncio.timeout(seconds):
-                await self._connect(client, is_own=is_own)
+                await self._connect(client, is_own=is_own, is_sign=is_sign)
         except TimeoutError:
             reason = self.lost or "it did not answer"
             client.refuse(
@@ -262,14 +263,14 @@ class Listener:
                 await asyncio.wait_for(self._changed.wait(), pause)
             pause = min(2 * pause, LONGEST_PAUSE_SECONDS)
 
-    async def _connect(self, client: Client, *, is_own: bool) -> None:
+    async def _connect(self, client: Client, *, is_own: bool, is_sign: bool = True) -> None:
         while True:
             target = self._target_now(is_own=is_own) or await self._await_target()
             try:
                 await target.route.dial(client, target.host, target.port)
             except (OcattachError, OSError) as error:
                 # Nothing of what the client sent was read: another route, or the next daemon, can have it.
-                if target.has_answered and is_gone(error) and target is self.target:
+                if is_sign and target.has_answered and is_gone(error) and target is self.target:
                     self.port_closed = isinstance(error, PortClosedError | ConnectionRefusedError)
                     self._part_with(target, str(error))
                     self._events.on_lost(str(error))

@@ -137,16 +137,17 @@ class Tunnel:
         """Let the clients that are held have the route."""
         self._tell(self._listener.release)
 
-    def connect(self) -> socket.socket:
+    def connect(self, *, is_sign: bool = True) -> socket.socket:
         """A connection of this program's own to where the tunnel leads; it is refused instead of held.
 
+        That it cannot be had is a sign that the route is lost, unless nobody is to draw that conclusion.
         Raises ConnectionRefusedError when the tunnel is closed.
         """
         if self._closed:
             raise ConnectionRefusedError("the tunnel is closed")
         ours, theirs = socket.socketpair()
         theirs.setblocking(False)
-        self._tell(self._listener.admit, theirs)
+        self._tell(self._listener.admit, theirs, is_sign)
         return ours
 
     def _tell(self, what: Callable[..., object], *arguments: object) -> None:
