@@ -6,11 +6,15 @@ from typing import TYPE_CHECKING
 
 import click
 
-from ocattach.config.paths import config_directory
+from ocattach.config.paths import config_directory, state_directory
 from ocattach.errors import OcattachError
+from ocattach.printable import printable
 
 if TYPE_CHECKING:
     from click.shell_completion import CompletionItem
+
+OFFERED = 200
+"""Sessions, the latest first."""
 
 
 def connection_names(
@@ -31,6 +35,26 @@ def saved_names(
 ) -> "list[CompletionItem]":
     """Names of saved connections."""
     return offers(dict.fromkeys(saved(), "saved by you"), incomplete)
+
+
+def session_ids(
+    _context: click.Context, _parameter: click.Parameter, incomplete: str
+) -> "list[CompletionItem]":
+    """Ids of the sessions that were updated last, of those that the index has."""
+    from ocattach.sessions.index import Index  # noqa: PLC0415 - when somebody presses Tab
+    from ocattach.sessions.names import index_file  # noqa: PLC0415
+    from ocattach.sessions.rows import Wanted  # noqa: PLC0415
+
+    file = index_file(state_directory(os.environ))
+    if not file.exists():
+        return []
+    try:
+        with Index(file) as index:
+            known = index.latest(Wanted(), limit=OFFERED)
+    except OcattachError:  # nothing can be said on the line that is being typed
+        return []
+    told = {each.session.id: f"{each.session.origin}: {each.session.title}" for each in known}
+    return offers({session: printable(words) for session, words in told.items()}, incomplete)
 
 
 def saved() -> list[str]:

@@ -15,7 +15,7 @@ from ocattach.link.names import UsedNames
 from ocattach.opencode.api import DaemonClient
 from ocattach.opencode.events import Event
 from ocattach.opencode.resync import milliseconds
-from ocattach.opencode.sessions import SessionClient
+from ocattach.opencode.sessions import Choice, SessionClient
 from ocattach.sessions.origin import Marker, has_origin
 from ocattach.sessions.record import Session
 
@@ -93,7 +93,7 @@ class Marking:
             self._since = told_at - (heard - self._began) * 1000
         self._names.resolve(client.real_directory)
         start = max(self._since, self._looked_until - MARGIN_MS)
-        for page in SessionClient(client).pages(roots=True, since=int(start)):
+        for page in SessionClient(client).pages(Choice(roots=True, since=int(start))):
             for content in page.sessions:
                 session = self.read(content)
                 if session is None:

@@ -13,6 +13,7 @@ from contextlib import ExitStack, suppress
 from dataclasses import dataclass
 from typing import Protocol
 
+from ocattach.config.paths import state_directory
 from ocattach.config.spec import ConnectionSpec
 from ocattach.errors import OcattachError
 from ocattach.link.marking import Marking
@@ -21,6 +22,7 @@ from ocattach.opencode.api import DaemonClient
 from ocattach.opencode.events import CONNECTED, SILENCE_SECONDS, Event, read_events
 from ocattach.opencode.versions import is_second, keeps_metadata
 from ocattach.sessions.environment import environment_id
+from ocattach.sessions.names import index_file
 from ocattach.sessions.origin import has_origin
 from ocattach.sessions.record import Session
 
@@ -74,13 +76,20 @@ class Told:
     has_origin: bool
 
 
+def open_index() -> Memory:
+    """The index of this account. SQLite takes long to import, and is not needed before something was told."""
+    from ocattach.sessions.index import Index  # noqa: PLC0415
+
+    return Index(index_file(state_directory(os.environ)))
+
+
 class Watcher:
     """A thread that listens, and one that acts on what was heard: they begin with the first `resume`.
 
     `end` ends both once the way is closed.
     """
 
-    def __init__(self, way: Way, open_memory: Callable[[], Memory] | None = None) -> None:
+    def __init__(self, way: Way, open_memory: Callable[[], Memory] = open_index) -> None:
         self._way = way
         self._open_memory = open_memory
         self._memory: Memory | None = None
@@ -226,8 +235,6 @@ class Watcher:
             return
         self._write_at = time.monotonic() + WRITE_SECONDS
         self._unwritten, self._gone = {}, set()
-        if self._open_memory is None:
-            return
         try:
             if self._memory is None:
                 self._memory = self._open_memory()

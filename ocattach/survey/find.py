@@ -1,6 +1,7 @@
 """Which environment a session is in, and requests to the daemon there; nothing is started by it."""
 
 import queue
+import shlex
 import threading
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -8,12 +9,24 @@ from contextlib import contextmanager, nullcontext, suppress
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Generic, TypeVar
 
+from ocattach.config.paths import state_directory
 from ocattach.config.spec import ConnectionSpec
-from ocattach.errors import DaemonNotRunningError, OcattachError, SessionNotFoundError, TimedOutError
+from ocattach.config.uri import parse_uri
+from ocattach.errors import (
+    DaemonNotRunningError,
+    OcattachError,
+    SessionNotFoundError,
+    TimedOutError,
+    UsageError,
+)
 from ocattach.link.client import GRACE_SECONDS, daemon_of_link
 from ocattach.link.starts import command_name
 from ocattach.sessions.environment import environment_id, origin_for
+from ocattach.sessions.file import IndexUnusableError
+from ocattach.sessions.index import Asked, Index
+from ocattach.sessions.names import index_file
 from ocattach.sessions.record import Session
+from ocattach.sessions.rows import Wanted
 from ocattach.survey.entry import Entry
 from ocattach.survey.subject import nobody
 from ocattach.survey.ways import Ways
@@ -24,6 +37,9 @@ if TYPE_CHECKING:
     from ocattach.opencode.api import DaemonClient
 
 T = TypeVar("T")
+
+SHOWN, LOOKED_AT = 3, 2000
+"""Sessions that are named because their ids are alike, and those that are looked at for it, the latest first."""
 
 REQUEST_SECONDS = 10.0
 """How long a daemon may take for an answer: a session's messages can be megabytes, on a slow line."""
@@ -50,15 +66,22 @@ class Told(Generic[T]):
     error: OcattachError | None = None
 
 
+def find(session: str, entries: Sequence[Entry], *, environ: Mapping[str, str], timeout: float) -> Place:
+    """The environment that has a session: the one that the index knows, else as `locate`."""
+    from ocattach.opencode.sessions import checked  # noqa: PLC0415 - HTTP: for who dials
+
+    known = remembered(checked(session), entries, environ)
+    return known or locate(session, entries, environ=environ, timeout=timeout)
+
+
 def locate(session: str, entries: Sequence[Entry], *, environ: Mapping[str, str], timeout: float) -> Place:
     """The environment that has a session, of those that the entries lead to.
 
     Raises SessionNotFoundError, which names the environments that could not be asked.
     """
+    from ocattach.opencode.sessions import SessionClient  # noqa: PLC0415 - HTTP: for who dials
 
     def question(client: "DaemonClient", specs: Sequence[ConnectionSpec]) -> Session | None:
-        from ocattach.opencode.sessions import SessionClient  # noqa: PLC0415 - HTTP: for who dials
-
         try:
             content = SessionClient(client).get(session)
         except SessionNotFoundError:
@@ -70,8 +93,38 @@ def locate(session: str, entries: Sequence[Entry], *, environ: Mapping[str, str]
         if told.answer is not None:
             return Place(leading_to(told.specs, told.answer.directory), told.answer)
         if told.error is not None:
-            unasked.append(command_name(told.specs[0]))
-    raise not_found(session, unasked)
+            unasked += [name for spec in told.specs if (name := spec.name)]
+    raise not_found(session, unasked, similar(session, environ))
+
+
+def remembered(session: str, entries: Sequence[Entry], environ: Mapping[str, str]) -> Place | None:
+    """Where the index has a session; None where it does not, and where nothing leads there any more."""
+    with suppress(IndexUnusableError), Index(index_file(state_directory(environ))) as index:
+        for known in index.find(session):
+            environment = known.session.environment
+            specs = [entry.spec for entry in entries if environment_id(entry.spec, environ) == environment]
+            if not specs and (asked := index.environments().get(environment)):
+                specs = by_uri(asked, environ)
+            if specs:
+                return Place(leading_to(specs, known.session.directory), known.session)
+    return None
+
+
+def by_uri(asked: Asked, environ: Mapping[str, str]) -> list[ConnectionSpec]:
+    """An environment that has no name, by the URI under which it was used; none where that is another one by now."""
+    try:
+        spec = ConnectionSpec(target=parse_uri(asked.uri).target).settled(environ)
+    except UsageError:
+        return []
+    return [spec] if environment_id(spec, environ) == asked.id else []
+
+
+def similar(session: str, environ: Mapping[str, str]) -> list[str]:
+    """The sessions in the index whose id begins so: what was copied may have been cut off."""
+    with suppress(IndexUnusableError), Index(index_file(state_directory(environ))) as index:
+        known = index.latest(Wanted(children=True), limit=LOOKED_AT)
+        return [each.session.id for each in known if each.session.id.startswith(session)][:SHOWN]
+    return []
 
 
 def leading_to(specs: Sequence[ConnectionSpec], directory: str) -> ConnectionSpec:
@@ -80,15 +133,20 @@ def leading_to(specs: Sequence[ConnectionSpec], directory: str) -> ConnectionSpe
     return next((spec for spec in specs if spec.name == origin), specs[0])
 
 
-def not_found(thing: str, unasked: Sequence[str]) -> SessionNotFoundError:
+def not_found(thing: str, unasked: Sequence[str], similar: Sequence[str] = ()) -> SessionNotFoundError:
     """The error for what no environment has that could be asked."""
+    if similar:
+        return SessionNotFoundError(
+            f"No environment has {thing}", hint=f"Did you mean {' or '.join(similar)}?"
+        )
     if not unasked:
         return SessionNotFoundError(
             f"No environment has {thing}", hint="What there is: ocattach session list"
         )
+    names = " ".join(shlex.quote(name) for name in unasked)
     return SessionNotFoundError(
-        f"None of the environments that answer has {thing}; not asked could be {', '.join(unasked)}",
-        hint=f"See how they stand: ocattach --status {' '.join(unasked)}",
+        f"No environment that answers has {thing}; not asked could be {', '.join(unasked)}",
+        hint=f"See how they stand: ocattach --status {names}",
     )
 
 

@@ -11,6 +11,7 @@ import pytest
 
 from ocattach.config.spec import ConnectionSpec
 from ocattach.config.uri import parse_uri
+from ocattach.link import marking
 from ocattach.link.port import TunnelEndpoint
 from ocattach.link.watcher import Watcher
 from ocattach.opencode.api import DaemonClient
@@ -132,7 +133,10 @@ def machine_with_daemon() -> Iterator[tuple[LocalMachine, HandStartedDaemon]]:
 
 
 @pytest.fixture
-def world(machine_with_daemon: tuple[LocalMachine, HandStartedDaemon]) -> Iterator[World]:
+def world(
+    machine_with_daemon: tuple[LocalMachine, HandStartedDaemon], monkeypatch: pytest.MonkeyPatch
+) -> Iterator[World]:
+    monkeypatch.setattr(marking, "OTHERS_FIRST", (0.1, 0.3))
     with ExitStack() as opened:
         yield World(*machine_with_daemon, opened)
 
@@ -199,7 +203,10 @@ def test_of_several_names_it_is_the_one_whose_directory_holds_the_session(world:
     assert world.origin(world.make("/usr")) == "docker://app"
 
 
-def test_of_two_links_that_writes_whose_client_has_made_the_session(world: World) -> None:
+def test_of_two_links_that_writes_whose_client_has_made_the_session(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(marking, "OTHERS_FIRST", (1.0, 2.0))
     laptop, other = world.link(("mine", world.workdir)), world.link(("theirs", world.workdir))
     sessions = []
     for link in (laptop, other, laptop):

@@ -1,0 +1,41 @@
+"""`ocattach session abort ID`: what a session does is broken off."""
+
+import click
+
+from ocattach.cli.command import Command, output_option
+from ocattach.cli.complete import session_ids
+from ocattach.cli.session.place import client_at, describe, place_of
+from ocattach.cli.terminal import say
+
+EXAMPLES = """
+ocattach session abort ses_0123
+"""
+
+
+@click.command(
+    cls=Command,
+    help="Break off what a session does: the model's answer, a tool call, waiting to be allowed something.",
+    examples=EXAMPLES,
+)
+@click.argument("session", metavar="ID", shell_complete=session_ids)
+@output_option
+def command(session: str, *, output: str) -> None:
+    """Break it off; harmless where it does nothing."""
+    from ocattach.opencode.sessions import SessionClient  # noqa: PLC0415 - HTTP: once it is known whom to ask
+
+    place = place_of(session)
+    with client_at(place) as client:
+        daemon = SessionClient(client)
+        directory = daemon.get(session).get(
+            "directory"
+        )  # OpenCode aborts what it does not have, too (1.18.33)
+        was_at_work = session in daemon.statuses(directory if isinstance(directory, str) else None)
+        daemon.abort(session)
+    if output == "json":
+        from ocattach.cli.main import print_json  # noqa: PLC0415 - it imports all commands
+
+        print_json({"session": describe(place), "aborted": was_at_work})
+    elif was_at_work:
+        say(f"Broken off: {session}")
+    else:
+        say(f"{session} was doing nothing")

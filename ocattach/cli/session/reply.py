@@ -1,0 +1,80 @@
+"""`ocattach session reply PERMISSION once|always|reject`: answer what a session waits for, wherever that is."""
+
+import os
+from pathlib import Path
+from typing import TYPE_CHECKING, cast
+
+import click
+
+from ocattach.cli.command import Command, output_option
+from ocattach.cli.session.place import FIND_SECONDS
+from ocattach.cli.terminal import say
+from ocattach.errors import UsageError
+from ocattach.survey.everywhere import everywhere
+from ocattach.survey.find import ask_each, not_found
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from ocattach.config.spec import ConnectionSpec
+    from ocattach.opencode.api import DaemonClient
+    from ocattach.opencode.permissions import Waiting
+    from ocattach.opencode.sessions import Reply
+
+EXAMPLES = """
+ocattach session permissions              what waits, and its ids
+ocattach session reply per_0123 once      allow it this time
+ocattach session reply per_0123 always    and whatever is like it, until the daemon ends
+ocattach session reply per_0123 reject
+"""
+
+
+@click.command(
+    cls=Command,
+    help="Answer what a session waits to be allowed, wherever it is. Nothing is started.",
+    examples=EXAMPLES,
+)
+@click.argument("permission", metavar="PERMISSION")
+@click.argument("reply", type=click.Choice(["once", "always", "reject"]))
+@output_option
+def command(permission: str, reply: str, *, output: str) -> None:
+    """Find who asks, and answer."""
+    from ocattach.opencode.sessions import PERMISSION_ID  # noqa: PLC0415 - HTTP, and all that it needs
+
+    if not PERMISSION_ID.fullmatch(permission):
+        raise UsageError(
+            f"{permission!r} is no permission's id, which looks like per_…",
+            hint="What waits: ocattach session permissions",
+        )
+    answered = answer_anywhere(permission, cast("Reply", reply))
+    if output == "json":
+        from ocattach.cli.main import print_json  # noqa: PLC0415 - it imports all commands
+
+        print_json({"permission": permission, "session": answered.session, "reply": reply})
+    else:
+        say(f"Answered {reply}: {answered.wanted}, for {answered.session}")
+
+
+def answer_anywhere(permission: str, reply: "Reply") -> "Waiting":
+    """Answer it where it is asked for. Raises SessionNotFoundError where it is nowhere."""
+
+    def question(client: "DaemonClient", specs: "Sequence[ConnectionSpec]") -> "Waiting | None":
+        from ocattach.opencode.permissions import answer, waiting  # noqa: PLC0415 - HTTP: for who dials
+
+        for asked, _ in waiting(client, [spec.workdir for spec in specs]):
+            if asked.id == permission:
+                answer(client, asked, reply)
+                return asked
+        return None
+
+    entries = everywhere(cwd=Path.cwd(), environ=os.environ).entries
+    unasked: list[str] = []
+    for told in ask_each(entries, question, environ=os.environ, timeout=FIND_SECONDS):
+        if told.answer is not None:
+            return told.answer
+        if told.error is not None:
+            unasked += [name for spec in told.specs if (name := spec.name)]
+    error = not_found(permission, unasked)
+    if not unasked:
+        error.hint = "What waits: ocattach session permissions"
+    raise error
