@@ -107,8 +107,10 @@ class Marking:
         """Mark the sessions whose time has come; those that were. Without a way they are found again with the next."""
         while self._due and self._due[0][0] <= time.monotonic():
             _, _, session, tries = heapq.heappop(self._due)
+            marked = None
             try:
-                marked = self._marker.mark(SessionClient(self._open_client()), session) if is_up else None
+                if is_up:
+                    marked = self._marker.mark(SessionClient(self._open_client()), session)
             except OcattachError as error:
                 log.info("%s does not say yet where it began: %s", session, error)
                 tries += 1
