@@ -74,6 +74,10 @@ class Marking:
         """The daemon is being listened to, and has told its first event just now."""
         self._heard = (first, time.clock_gettime(BOOT_TIME))
 
+    def is_new(self, session: Session) -> bool:
+        """Whether a session is younger than the link; not before the daemon's clock is known."""
+        return self._since is not None and session.created >= self._since
+
     def see_new(self, session: Session, *, has_origin: bool) -> None:
         """A session is there that was not before."""
         if not session.is_root or session.id in self._seen:
@@ -98,7 +102,7 @@ class Marking:
                 session = self.read(content)
                 if session is None:
                     continue
-                if session.created >= self._since:
+                if self.is_new(session):
                     self.see_new(session, has_origin=has_origin(content))
                 yield session
         self._looked_until = told_at

@@ -35,6 +35,9 @@ REQUEST_SECONDS = 10.0
 WRITE_SECONDS = 1.0
 """How often at most is written down what there is, however busy a session is."""
 
+SETTLED_SECONDS = 2.0
+"""After which a stream of events has all of them: what happens as it opens can be missing in it (1.18.33)."""
+
 FIRST_PAUSE, LONGEST_PAUSE = 0.5, 10.0
 """Seconds before it is tried again to listen."""
 
@@ -98,7 +101,7 @@ class Watcher:
         self._marking: Marking | None = None
         self._listens = False
         self._told: queue.Queue[Told | None] = queue.Queue(BACKLOG)
-        self._look_at: float | None = None
+        self._looks: list[float] = []
         """When to look through the sessions."""
         self._unwritten: dict[str, Session] = {}
         self._gone: set[str] = set()
@@ -201,32 +204,34 @@ class Watcher:
     def _patience(self, mark_at: float | None) -> float | None:
         """How long nothing is to be done unless something is told; None for ever."""
         write_at = self._write_at if self._unwritten or self._gone else None
-        times = [at for at in (mark_at, self._look_at, write_at) if at is not None]
+        times = [at for at in (mark_at, *self._looks[:1], write_at) if at is not None]
         return max(0.0, min(times) - time.monotonic()) if times else None
 
     def _take(self, told: Told, marking: Marking) -> None:
         session = told.session
         if session is None:
-            self._look_at = time.monotonic()
+            now = time.monotonic()
+            self._looks = [now, now + SETTLED_SECONDS]
         elif told.kind == DELETED:
             self._unwritten.pop(session.id, None)
             self._gone.add(session.id)
         else:
             self._unwritten[session.id] = session
-            if told.kind == CREATED:
+            if told.kind == CREATED or marking.is_new(session):
+                # Not every session is heard of by the event of its creation: see SETTLED_SECONDS.
                 marking.see_new(session, has_origin=told.has_origin)
 
     def _look_through_due(self, marking: Marking) -> None:
-        if self._look_at is None or self._look_at > time.monotonic():
+        if not self._looks or self._looks[0] > time.monotonic():
             return
-        self._look_at = None
+        self._looks.pop(0)
         try:
             for session in marking.look_through():
                 self._unwritten[session.id] = session
         except OcattachError as error:
             log.info("the sessions could not be looked through: %s", error)
             if self._way.is_up():
-                self._look_at = time.monotonic() + LONGEST_PAUSE
+                self._looks.append(time.monotonic() + LONGEST_PAUSE)
 
     def _write_due(self, opened: ExitStack) -> None:
         """Hand over for memory what is new."""

@@ -2,7 +2,8 @@
 
 Each event is a line `data: {"directory", "project", "payload": {"type", "properties"}}`. The first is
 `server.connected`, and `server.heartbeat` comes every 10 s, so that silence means that the stream is lost. Most events
-come a second time as the payload of another, of the type `sync`; what was missed is never told again.
+come a second time as the payload of another, of the type `sync`; what was missed is never told again. What happens
+just after `server.connected`, or while other streams open and close, may be missing without a sign (1.18.33).
 """
 
 import http.client

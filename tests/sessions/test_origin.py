@@ -1,0 +1,159 @@
+"""Sessions of real daemons know where they began, and are found and used by their ids alone."""
+
+import json
+import sqlite3
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+from urllib.parse import quote
+
+import pytest
+
+from tests.environments import Environment
+from tests.main_job.conftest import laptop
+from tests.main_job.laptop import Daemon, Laptop
+from tests.main_job.test_terminal import READY, TUI_SECONDS, leave, terminal
+from tests.rigs.waiting import wait_until
+
+__all__ = ["laptop"]
+
+UNKNOWN = "ses_00000000000000000000000000"
+
+ENGINES = pytest.mark.parametrize("environment", ["docker", "k8s", "ssh"], indirect=True)
+ON_DOCKER = pytest.mark.parametrize("environment", ["docker"], indirect=True)
+
+
+def exported_there(environment: Environment, session: str) -> dict[str, Any]:
+    """What `opencode export` prints in the environment."""
+    with environment.handler() as handler:
+        program = handler.probe().opencode
+        assert program
+        ran = handler.run([program, "export", session], timeout=60)
+    exported: dict[str, Any] = json.loads(ran.stdout)
+    return exported
+
+
+def metadata(daemon: Daemon, session: str) -> Mapping[str, Any]:
+    """A session's metadata, once it says where that began."""
+
+    def read() -> Mapping[str, Any] | None:
+        _, content = daemon.request("GET", f"/session/{session}")
+        found: Mapping[str, Any] = content.get("metadata") or {}
+        return found if "origin" in found else None
+
+    return wait_until(read, f"the origin of {session}")
+
+
+def outputs(parts: list[dict[str, Any]]) -> list[str]:
+    """What tools have printed."""
+    return [part["state"]["output"].strip() for part in parts if part["type"] == "tool"]
+
+
+def remembered(laptop: Laptop) -> set[str]:
+    """The ids in the index."""
+    with sqlite3.connect(laptop.state / "sessions.db") as connection:
+        return {identifier for (identifier,) in connection.execute("SELECT id FROM sessions")}
+
+
+@ENGINES
+def test_a_session_knows_where_it_began_and_so_does_the_agents_shell(
+    environment: Environment, laptop: Laptop
+) -> None:
+    daemon = laptop.connect()
+    session = daemon.make_session()
+    parts = daemon.prompt(session, "!bash echo $OCATTACH_ORIGIN; env | grep -c ses_")
+
+    assert outputs(parts) == ["frontend\n0"]  # no variable of 1.18.33 tells a shell its session
+    found = metadata(daemon, session)
+    assert found["origin"] == "frontend"
+    there = exported_there(environment, session)
+    assert there["info"]["metadata"] == found
+    here = laptop.run("session", "export", session).document
+    assert here == there
+    laptop.save("renamed")
+    again = laptop.connect("renamed")
+    other = again.make_session()
+    assert metadata(again, other) == {**found, "origin": "renamed"}
+    wait_until(lambda: {session, other} <= remembered(laptop), "both to be remembered")
+
+
+@ON_DOCKER
+def test_a_session_of_the_tui_is_opened_again_where_it_lives_after_its_daemon_has_ended(
+    environment: Environment, laptop: Laptop, workdir: Path
+) -> None:
+    with terminal(laptop, workdir, "frontend", "--workdir", "/work") as opened:
+        opened.wait_for(READY, timeout=TUI_SECONDS)
+        opened.send_text("hello from the terminal")
+        opened.wait_for("hello from the terminal")
+        opened.send_keys("Enter")
+        opened.wait_for("You said: hello from the terminal", timeout=TUI_SECONDS)
+        assert leave(opened) == 0
+    daemon = laptop.connect()
+    _, (session,) = daemon.request("GET", "/session")
+    assert metadata(daemon, session["id"])["origin"] == "frontend"
+    assert exported_there(environment, session["id"])["info"]["metadata"]["origin"] == "frontend"
+    wait_until(lambda: session["id"] in remembered(laptop), "it to be remembered")
+    laptop.run("--stop", "frontend")
+    wait_until(lambda: not environment.processes(), "the daemon to end")
+
+    refused = laptop.run("session", "export", session["id"])
+    assert refused.exit_code == 6
+    assert f"ocattach session open {session['id']}" in refused.stderr
+    assert not environment.processes()
+    laptop.save("elsewhere", workdir="/tmp")  # noqa: S108
+    with terminal(laptop, workdir, "session", "open", session["id"]) as opened:
+        opened.wait_for("You said: hello from the terminal", timeout=TUI_SECONDS)
+        opened.send_text("!echo at-$PWD")  # the TUI's own way to a shell
+        opened.wait_for("echo at-")
+        opened.send_keys("Enter")
+        opened.wait_for("at-/work", timeout=TUI_SECONDS)
+        assert leave(opened) == 0
+
+
+@ON_DOCKER
+def test_what_a_session_waits_for_is_found_and_answered_and_a_session_broken_off_and_deleted(
+    environment: Environment, laptop: Laptop
+) -> None:
+    daemon = laptop.connect()
+    session = daemon.make_session()
+    ask(daemon, session, "!read /etc/passwd")
+
+    def waiting() -> list[dict[str, Any]]:
+        found: list[dict[str, Any]] = laptop.run("session", "permissions", "-o", "json").document[
+            "permissions"
+        ]
+        return found
+
+    (waits,) = wait_until(waiting, "it to wait for a permission", interval=0.2)
+    assert (waits["permission"], waits["session"]["id"]) == ("external_directory", session)
+    assert waits["session"]["origin"] == "frontend"
+    assert waits["id"] in laptop.run("session", "permissions", "frontend").stdout
+    assert laptop.run("session", "reply", "per_0123", "once").exit_code == 3
+    replied = laptop.run("session", "reply", waits["id"], "reject", "-o", "json")
+    assert replied.document["session"] == session
+    where = quote(environment.workdir, safe="")
+    wait_until(lambda: daemon.request("GET", f"/permission?directory={where}")[1] == [], "it to be answered")
+
+    other = daemon.make_session()
+    ask(daemon, other, "!slow 60")
+    wait_until(lambda: other in daemon.request("GET", f"/session/status?directory={where}")[1], "it to work")
+    assert laptop.run("session", "abort", other, "-o", "json").document["aborted"] is True
+    wait_until(lambda: other not in daemon.request("GET", f"/session/status?directory={where}")[1], "its end")
+    assert laptop.run("session", "abort", UNKNOWN).exit_code == 3
+
+    wait_until(lambda: other in remembered(laptop), "it to be remembered")
+    kept = laptop.run("session", "delete", other)
+    assert (kept.exit_code, daemon.request("GET", f"/session/{other}")[0]) == (2, 200)
+    assert f"{other} --yes" in kept.stderr
+    deleted = laptop.run("session", "delete", other, "--yes", "-o", "json")
+    assert deleted.document["deleted"]["id"] == other
+    assert daemon.request("GET", f"/session/{other}")[0] == 404
+    assert other not in remembered(laptop)
+    cut_off = laptop.run("session", "export", session[:12])
+    assert (cut_off.exit_code, session in cut_off.stderr) == (3, True)
+    assert laptop.run("session", "open", "../etc").exit_code == 2
+
+
+def ask(daemon: Daemon, session: str, text: str) -> None:
+    """A prompt whose answer is not waited for."""
+    daemon.request("POST", f"/session/{session}/prompt_async", {"parts": [{"type": "text", "text": text}]})
