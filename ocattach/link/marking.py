@@ -14,7 +14,6 @@ from ocattach.link.clock import BOOT_TIME
 from ocattach.link.names import UsedNames
 from ocattach.opencode.api import DaemonClient
 from ocattach.opencode.events import Event
-from ocattach.opencode.resync import milliseconds
 from ocattach.opencode.sessions import Choice, SessionClient
 from ocattach.sessions.origin import Marker, has_origin
 from ocattach.sessions.record import Session
@@ -89,6 +88,8 @@ class Marking:
 
     def look_through(self) -> Iterator[Session]:
         """The sessions that were made or changed while nobody listened; the new ones are seen to."""
+        from ocattach.opencode.resync import milliseconds  # noqa: PLC0415 - the open port has it by now
+
         client = self._open_client()
         (first, heard), asked = self._heard, time.clock_gettime(BOOT_TIME)
         date = milliseconds(client.health().date) or time.time() * 1000

@@ -152,6 +152,9 @@ def test_what_a_session_waits_for_is_found_and_answered_and_a_session_broken_off
     cut_off = laptop.run("session", "export", session[:12])
     assert (cut_off.exit_code, session in cut_off.stderr) == (3, True)
     assert laptop.run("session", "open", "../etc").exit_code == 2
+    typed = {"COMP_WORDS": f"ocattach session export {session[:8]}", "COMP_CWORD": "3"}
+    completed = laptop.run(variables={"_OCATTACH_COMPLETE": "bash_complete", **typed})
+    assert completed.stdout.strip() == f"plain,{session}"
 
 
 def ask(daemon: Daemon, session: str, text: str) -> None:

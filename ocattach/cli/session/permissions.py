@@ -21,9 +21,9 @@ from ocattach.errors import DaemonNotRunningError, OcattachError
 from ocattach.sessions.environment import environment_id
 from ocattach.sessions.names import Names
 from ocattach.sessions.record import Session
+from ocattach.survey.entry import Entry
 from ocattach.survey.everywhere import everywhere
 from ocattach.survey.find import ask_each
-from ocattach.survey.survey import Entry
 
 if TYPE_CHECKING:
     from ocattach.opencode.api import DaemonClient
