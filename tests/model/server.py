@@ -9,6 +9,8 @@
     !slow SECONDS    one word every 0.2 s for that long
     !hang            the head of an answer, then nothing
     !long N          N words
+    !reason N        N tokens of thought, and then none are left for an answer
+    !mute            nothing is said, not even after the result of a tool
     !error CODE      the HTTP error CODE
     anything else    "You said: …"
 
@@ -45,14 +47,17 @@ class Answer:
     interval: float = 0
     error: int | None = None
     hangs: bool = False
+    reasoning: int = 0
 
     @property
     def finish(self) -> str:
+        if self.reasoning:
+            return "length"
         return "tool_calls" if self.tool else "stop"
 
     @property
     def tokens(self) -> int:
-        return TOOL_CALL_TOKENS if self.tool else len(self.words)
+        return TOOL_CALL_TOKENS if self.tool else len(self.words) + self.reasoning
 
     def tool_calls(self) -> list[dict[str, Any]]:
         function = {"name": self.tool, "arguments": json.dumps(self.arguments)}
@@ -69,7 +74,11 @@ def answer(request: dict[str, Any]) -> Answer:
     if error := re.search(r"!error (\d+)", script):
         return Answer(error=int(error[1]))
     if messages and messages[-1].get("role") == "tool":
-        return Answer(words=f"tool said: {text_of(messages[-1]).strip()}".split(" "))
+        return (
+            Answer()
+            if "!mute" in script
+            else Answer(words=f"tool said: {text_of(messages[-1]).strip()}".split(" "))
+        )
     return _tool_call(script) or _speech(script)
 
 
@@ -90,6 +99,10 @@ def _speech(script: str) -> Answer:
     if slow := re.search(r"!slow ([\d.]+)", script):
         count = max(1, round(float(slow[1]) / WORD_INTERVAL))
         return Answer(words=[f"w{number}" for number in range(count)], interval=WORD_INTERVAL)
+    if "!mute" in script:
+        return Answer()
+    if reason := re.search(r"!reason (\d+)", script):
+        return Answer(reasoning=int(reason[1]))
     if "!hang" in script:
         return Answer(hangs=True)
     if long := re.search(r"!long (\d+)", script):
@@ -194,10 +207,14 @@ def _head(request: dict[str, Any], kind: str) -> dict[str, Any]:
     return {"id": f"chatcmpl-{number}", "object": kind, "created": int(time.time()), "model": model}
 
 
-def _usage(request: dict[str, Any], scripted: Answer) -> dict[str, int]:
+def _usage(request: dict[str, Any], scripted: Answer) -> dict[str, Any]:
     read = sum(len(text_of(message).split()) for message in request.get("messages", []))
-    total = read + scripted.tokens
-    return {"prompt_tokens": read, "completion_tokens": scripted.tokens, "total_tokens": total}
+    return {
+        "prompt_tokens": read,
+        "completion_tokens": scripted.tokens,
+        "total_tokens": read + scripted.tokens,
+        "completion_tokens_details": {"reasoning_tokens": scripted.reasoning},
+    }
 
 
 def _completion(request: dict[str, Any], scripted: Answer) -> dict[str, Any]:
@@ -219,6 +236,8 @@ def _events(request: dict[str, Any], scripted: Answer) -> Iterator[dict[str, Any
     yield piece({"role": "assistant", "content": ""})
     if scripted.tool:
         yield piece({"tool_calls": scripted.tool_calls()})
+    if scripted.reasoning:
+        yield piece({"reasoning_content": "thought " * scripted.reasoning})
     for position, word in enumerate(scripted.words):
         yield piece({"content": word if position == 0 else f" {word}"})
     yield piece({}, scripted.finish)

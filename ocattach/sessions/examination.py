@@ -1,0 +1,116 @@
+"""All that a daemon tells about one session, asked for at once."""
+
+from collections import Counter
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+
+from ocattach.opencode.api import DaemonClient
+from ocattach.opencode.prompts import PromptClient
+from ocattach.opencode.resync import milliseconds
+from ocattach.opencode.sessions import SessionClient
+from ocattach.sessions.activity import Activity, State
+from ocattach.sessions.diagnosis import Finding, Surroundings, diagnose, without_user
+from ocattach.sessions.messages import Message, Turn, read_messages, total, turns
+from ocattach.sessions.record import Session, Tokens
+
+PAGE = 50
+MOST_PAGES = 40
+"""How many messages are read: a session can have any number, of any size."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Examination:
+    """A session, what was said in it, and what is wrong."""
+
+    session: Session
+    messages: tuple[Message, ...]
+    """Oldest first."""
+
+    is_whole: bool
+    """Whether these are all of them."""
+
+    activity: Activity
+    surroundings: Surroundings
+
+    @property
+    def turns(self) -> list[Turn]:
+        """Its prompts, and what came of each."""
+        return turns(self.messages)
+
+    @property
+    def models(self) -> Mapping[str, int]:
+        """How many answers each model gave."""
+        return Counter(message.full_model for message in self.messages if message.is_answer)
+
+    @property
+    def tokens(self) -> Tokens:
+        """What it took: of old versions, whose sessions do not say so, as far as the messages tell."""
+        return self.session.tokens if self.session.tokens.total else total([m.tokens for m in self.messages])
+
+    @property
+    def cost(self) -> float:
+        """In US dollars, told as `tokens` are."""
+        return self.session.cost or sum(message.cost for message in self.messages)
+
+    @property
+    def findings(self) -> list[Finding]:
+        """What is wrong."""
+        last = self.turns[-1] if self.turns else None
+        return diagnose(self.session, last, self.activity, self.surroundings)
+
+    def with_proxies(self, proxies: Mapping[str, str]) -> "Examination":
+        """The same, with the proxy variables of the daemon, of which only host and port are kept."""
+        shown = {name: without_user(value) for name, value in proxies.items()}
+        return replace(self, surroundings=replace(self.surroundings, proxies=shown))
+
+
+def examine(client: DaemonClient, session: Session) -> Examination:
+    """Ask a session's daemon about it. Raises what requests raise, SessionNotFoundError among it."""
+    sessions, prompts = SessionClient(client), PromptClient(client)
+    directory = session.directory or None
+    activity = examine_activity(sessions, session.id, directory)
+    messages, is_whole = read_all(sessions, session.id)
+    last = next(iter(turns(messages)[-1:]), None)
+    surroundings = Surroundings()
+    if last is not None and not last.is_over and activity.state is State.IDLE:
+        activity = examine_activity(sessions, session.id, directory)  # it may have begun between the two
+        surroundings = explain_silence(client, prompts, directory)
+    elif last is not None and last.last is not None:
+        surroundings = Surroundings(configured_model=prompts.configured_model(directory, last.last.agent))
+    return Examination(
+        session=session,
+        messages=tuple(messages),
+        is_whole=is_whole,
+        activity=activity,
+        surroundings=surroundings,
+    )
+
+
+def examine_activity(sessions: SessionClient, session: str, directory: str | None) -> Activity:
+    """What a session is doing at this moment."""
+    status = sessions.statuses(directory).get(session)
+    waiting = sessions.permissions(directory) if status else ()
+    return Activity.from_api(session, status, waiting)
+
+
+def explain_silence(client: DaemonClient, prompts: PromptClient, directory: str | None) -> Surroundings:
+    """What may be the reason that nobody works on a prompt."""
+    if directory is not None and not client.has_directory(directory):
+        return Surroundings(has_directory=False)
+    now = milliseconds(client.health().date)
+    return Surroundings(
+        has_directory=True, models=frozenset(prompts.models(directory)), now=int(now) if now else 0
+    )
+
+
+def read_all(sessions: SessionClient, session: str) -> tuple[list[Message], bool]:
+    """The messages of a session, oldest first, and whether these are all."""
+    messages: list[Message] = []
+    before: str | None = None
+    for _ in range(MOST_PAGES):
+        content, cursor = sessions.messages(session, limit=PAGE, before=before)
+        messages[:0] = read_messages(content)
+        if cursor is None or cursor == before:
+            return messages, True
+        before = cursor
+    return messages, False

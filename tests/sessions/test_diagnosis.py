@@ -1,0 +1,269 @@
+"""What is said to be wrong with a session, each on a real one that was made to be so."""
+
+import json
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass
+from typing import Any
+
+import pytest
+
+from ocattach.daemon.proxies import read_proxies
+from ocattach.opencode.api import DaemonClient
+from ocattach.opencode.prompts import PromptClient, new_prompt, of_time
+from ocattach.opencode.sessions import SessionClient
+from ocattach.sessions.activity import State
+from ocattach.sessions.diagnosis import Finding, without_user
+from ocattach.sessions.examination import Examination, examine
+from ocattach.sessions.record import Session
+from tests.rigs.availability import require
+from tests.rigs.commands import run_here
+from tests.rigs.directories import short_directory
+from tests.rigs.http_daemon import HandStartedDaemon
+from tests.rigs.local import LocalMachine, local_machine
+from tests.rigs.opencode import CONFIG_PATH
+from tests.rigs.waiting import wait_until
+
+ASK_FOR_BASH = [{"permission": "bash", "pattern": "*", "action": "ask"}]
+
+
+@dataclass(frozen=True, slots=True)
+class Workshop:
+    """A daemon in which sessions are made to be one thing or the other."""
+
+    daemon: HandStartedDaemon
+    machine: LocalMachine
+    client: DaemonClient
+
+    def make(self, text: str, *, directory: str = "", model: str = "", **more: Any) -> Session:
+        """A session that is asked something; of whom is the daemon's choice, or this one."""
+        where = directory or str(self.machine.workdir)
+        body = {"title": text, **more}
+        content = self.client.request("POST", f"/session?directory={where}", body).json()
+        session = Session.from_api(content, environment="")
+        assert session is not None
+        PromptClient(self.client).send(
+            session.id, new_prompt(text, [], model=model, time=of_time(session.created))
+        )
+        return session
+
+    def abort(self, session: Session) -> None:
+        """Break off what it does."""
+        SessionClient(self.client).abort(session.id)
+
+    def examine(self, session: Session) -> Examination:
+        """All that the daemon tells of it, and of the daemon's proxies."""
+        proxies = read_proxies(run_here, pid=self.daemon.process.pid, timeout=10)
+        return examine(self.client, session).with_proxies(proxies)
+
+    def found(self, session: Session, code: str) -> Finding:
+        """What is said of it once there is such a finding."""
+
+        def look() -> Finding | None:
+            return next((each for each in self.examine(session).findings if each.code == code), None)
+
+        return wait_until(look, f"{session.title!r} to be found {code}", interval=0.2)
+
+    def rests(self, session: Session) -> Examination:
+        """How it stands when it is answered, or has failed."""
+
+        def look() -> Examination | None:
+            seen = self.examine(session)
+            is_over = any(turn.is_over for turn in seen.turns)
+            return seen if is_over and seen.activity.state is State.IDLE else None
+
+        return wait_until(look, f"{session.title!r} to come to rest", interval=0.2)
+
+
+@contextmanager
+def workshop(
+    prepare: Callable[[LocalMachine], Mapping[str, str]] = lambda _: {},
+) -> Iterator[Workshop]:
+    """A workshop; `prepare` changes its machine, and gives variables for the daemon."""
+    with require("local"), ExitStack() as stack:
+        machine = stack.enter_context(local_machine(stack.enter_context(short_directory())))
+        machine.environment.update(prepare(machine))
+        daemon = stack.enter_context(HandStartedDaemon(machine))
+        client = DaemonClient(daemon.url, password=daemon.password, timeout=20)
+        yield Workshop(daemon, machine, client)
+
+
+@pytest.fixture(scope="module")
+def here(opencode_bin: str) -> Iterator[Workshop]:  # noqa: ARG001  it is on the PATH there
+    """One whose model answers."""
+    with workshop() as made:
+        yield made
+
+
+@pytest.fixture(scope="module")
+def behind_proxy(opencode_bin: str) -> Iterator[Workshop]:  # noqa: ARG001  as above
+    """One whose requests go through a proxy: to the model itself, which does what it is told there, too."""
+
+    def prepare(machine: LocalMachine) -> Mapping[str, str]:
+        file = machine.home / CONFIG_PATH
+        file.write_text(file.read_text().replace(f"127.0.0.1:{machine.model.port}", "models.example.invalid"))
+        proxy = f"http://somebody:a-proxy-secret@127.0.0.1:{machine.model.port}/"
+        return {"HTTP_PROXY": proxy, "NO_PROXY": "", "no_proxy": "", "ANOTHER_SECRET": "hush"}
+
+    with workshop(prepare) as made:
+        yield made
+
+
+def codes(examination: Examination) -> list[str]:
+    return [finding.code for finding in examination.findings]
+
+
+def test_a_session_that_was_answered_has_nothing_wrong(here: Workshop) -> None:
+    seen = here.rests(here.make("hello"))
+
+    assert codes(seen) == []
+    assert [message.text for message in seen.messages] == ["hello", "You said: hello"]
+    assert dict(seen.models) == {"fake/fake-1": 1}
+    assert seen.tokens == seen.messages[-1].tokens
+    assert seen.tokens.total > 0
+    assert seen.cost > 0
+
+
+def test_calls_of_tools_and_no_word_after_them(here: Workshop) -> None:
+    session = here.make("!mute !bash true")
+
+    assert "only calls of tools (bash)" in here.found(session, "only-tools").message
+    assert codes(here.rests(session)) == ["only-tools"]
+
+
+def test_reasoning_that_took_the_budget(here: Workshop) -> None:
+    session = here.make("!reason 500")
+
+    assert "500 tokens of it, 0 of answer" in here.found(session, "only-reasoning").message
+    assert codes(here.rests(session)) == ["only-reasoning"]
+
+
+def test_no_output_and_no_text(here: Workshop) -> None:
+    session = here.make("!mute")
+
+    finding = here.found(session, "no-output")
+
+    assert "could not be reached" in finding.message
+    assert "base URL of provider fake" in finding.hint
+    assert codes(here.rests(session)) == ["no-output"]
+
+
+def test_no_output_where_a_proxy_is_set_names_it_without_who_uses_it(behind_proxy: Workshop) -> None:
+    session = behind_proxy.make("!mute")
+    finding = behind_proxy.found(session, "no-output")
+    port = behind_proxy.machine.model.port
+
+    assert f"HTTP_PROXY=http://127.0.0.1:{port}." in finding.hint
+    told = json.dumps([str(each) for each in behind_proxy.rests(session).findings])
+    for secret in ("somebody", "a-proxy-secret", "hush"):
+        assert secret not in told
+
+
+def test_a_request_of_which_not_one_token_was_counted(behind_proxy: Workshop) -> None:
+    session = behind_proxy.make("!error 503")
+    retrying = behind_proxy.found(session, "retrying")
+    behind_proxy.abort(session)
+    finding = behind_proxy.found(session, "never-arrived")
+
+    assert "HTTP_PROXY=" in retrying.hint
+    assert "not one token" in finding.message
+    assert "HTTP_PROXY=" in finding.hint
+    assert codes(behind_proxy.rests(session)) == ["never-arrived"]
+
+
+def test_an_error_of_the_provider_with_its_words(here: Workshop) -> None:
+    session = here.make("!error 401")
+
+    assert "scripted error 401 (status 401)" in here.found(session, "provider-error").message
+    assert codes(here.rests(session)) == ["provider-error"]
+
+
+def test_a_request_that_is_made_again_and_when(here: Workshop) -> None:
+    session = here.make("!error 500")
+    finding = here.found(session, "retrying")
+    activity = here.examine(session).activity
+    here.abort(session)
+
+    assert "scripted error 500" in finding.message
+    assert "and again at " in finding.message
+    assert activity.state is State.RETRYING
+    assert activity.attempt >= 1
+    assert activity.next_try > session.created
+
+
+def test_something_that_waits_to_be_allowed_and_the_command_for_it(here: Workshop) -> None:
+    session = here.make("!bash echo allowed", permission=ASK_FOR_BASH)
+    another = here.make("!slow 60")
+    finding = here.found(session, "waiting-for-permission")
+    (permission,) = here.examine(session).activity.permissions
+
+    assert finding.message == "It waits to be allowed: bash: echo allowed"
+    assert finding.hint == f"ocattach session reply {permission.id} once"
+    assert here.examine(another).activity.state is State.BUSY
+    SessionClient(here.client).reply(permission.id, "once", directory=session.directory)
+    assert codes(here.rests(session)) == []
+    here.abort(another)
+
+
+def test_what_was_broken_off_waits_for_nobody(here: Workshop) -> None:
+    session = here.make("!bash echo never", permission=ASK_FOR_BASH)
+    here.found(session, "waiting-for-permission")
+    here.abort(session)
+
+    seen = here.rests(session)
+
+    assert codes(seen) == ["aborted"]
+    listed = SessionClient(here.client).permissions(session.directory)
+    assert session.id in {each["sessionID"] for each in listed}
+
+
+def test_another_model_than_the_configured_one(here: Workshop) -> None:
+    session = here.make("hello", model="fake/fake-2")
+
+    finding = here.found(session, "wrong-model")
+
+    assert finding.message == "fake/fake-2 answered; configured there is fake/fake-1"
+    assert finding.hint.endswith("--model fake/fake-1")
+    assert codes(here.rests(session)) == ["wrong-model"]
+
+
+def test_a_prompt_for_a_model_that_is_not_there(here: Workshop) -> None:
+    finding = here.found(here.make("hello", model="fake/fake-3"), "unanswered")
+
+    assert finding.message == "The prompt was never answered: there is no model fake/fake-3 there"
+
+
+def test_a_prompt_in_a_directory_that_is_not_there(here: Workshop) -> None:
+    finding = here.found(here.make("hello", directory="/no/such/place"), "unanswered")
+
+    assert "its directory does not exist there: /no/such/place" in finding.message
+
+
+def test_an_answer_that_has_begun_and_that_the_daemon_does_not_work_on(here: Workshop) -> None:
+    session = here.make("!slow 60")
+    wait_until(
+        lambda: any(message.is_answer for message in here.examine(session).messages), "the answer to begin"
+    )
+    assert codes(here.examine(session)) == []
+
+    with HandStartedDaemon(here.machine) as other:
+        client = DaemonClient(other.url, password=other.password, timeout=20)
+        (finding,) = examine(client, session).findings
+    here.abort(session)
+
+    assert finding.code == "interrupted"
+
+
+@pytest.mark.parametrize(
+    ("value", "shown"),
+    [
+        ("http://proxy.example:3128", "http://proxy.example:3128"),
+        ("http://me:secret@proxy.example:3128/", "http://proxy.example:3128"),
+        ("http://me:sec/r@et@proxy.example:3128", "http://proxy.example:3128"),
+        ("me:secret@proxy.example:3128", "proxy.example:3128"),
+        ("https://[::1]:3128/?token=secret", "https://[::1]:3128"),
+        ("", ""),
+    ],
+)
+def test_of_a_proxy_nobody_learns_who_uses_it(value: str, shown: str) -> None:
+    assert without_user(value) == shown
