@@ -218,6 +218,12 @@ class CrashLoopError(DaemonStartError):
     code = "crash-loop"
 
 
+class RunFailedError(OcattachError):
+    """A prompt was sent, and what came of it is no answer: the provider failed, or somebody broke it off."""
+
+    code = "run-failed"
+
+
 class EnvironmentConfigError(OcattachError):
     """OpenCode in the environment rejects its own configuration."""
 

@@ -10,9 +10,10 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 
-from ocattach.sessions.activity import Activity, State
+from ocattach.opencode.activity import Activity
 from ocattach.sessions.messages import CALLS, CUT_OFF, Failure, Message, Turn
 from ocattach.sessions.record import Session
+from ocattach.sessions.situation import Situation
 
 WAY_ERRORS = {403, 407, 502, 503, 504}
 """What proxies and gateways answer in a model server's place."""
@@ -64,7 +65,7 @@ class Case:
     turn: Turn | None
     """The last prompt and what came of it."""
 
-    activity: Activity
+    situation: Situation
     surroundings: Surroundings
 
     @property
@@ -75,32 +76,32 @@ class Case:
 
 
 def diagnose(
-    session: Session, turn: Turn | None, activity: Activity, surroundings: Surroundings
+    session: Session, turn: Turn | None, situation: Situation, surroundings: Surroundings
 ) -> list[Finding]:
     """What is wrong with a session, what explains most first; nothing where all is well."""
-    case = Case(session=session, turn=turn, activity=activity, surroundings=surroundings)
+    case = Case(session=session, turn=turn, situation=situation, surroundings=surroundings)
     return [finding for rule in RULES for finding in rule(case)]
 
 
 def waiting(case: Case) -> Iterator[Finding]:
     """It goes on when somebody allows it."""
-    for permission in case.activity.permissions:
+    for asked in case.situation.waiting:
         yield Finding(
             "waiting-for-permission",
-            f"It waits to be allowed: {permission}",
-            f"ocattach session reply {permission.id} once",
+            f"It waits to be allowed: {asked.wanted}",
+            f"ocattach session reply {asked.id} once",
         )
 
 
 def retrying(case: Case) -> Iterator[Finding]:
     """The provider failed, and is asked again."""
-    activity = case.activity
-    if activity.state is State.RETRYING:
-        again = f", and again at {clock(activity.next_try)}" if activity.next_try else ""
+    situation = case.situation
+    if situation.activity is Activity.RETRYING:
+        again = f", and again at {clock(situation.next_try)}" if situation.next_try else ""
         yield Finding(
             "retrying",
-            f"The model server was asked {times(activity.attempt)} and failed: "
-            f"{activity.reason or 'no reason given'}{again}",
+            f"The model server was asked {times(situation.attempt)} and failed: "
+            f"{situation.reason or 'no reason given'}{again}",
             by_way(case) or f"To stop it: ocattach session abort {case.session.id}",
             concerns_way=True,
         )
@@ -128,7 +129,7 @@ def failed(case: Case) -> Iterator[Finding]:
 def unanswered(case: Case) -> Iterator[Finding]:
     """No answer comes, and nobody works on it: OpenCode then says nothing, anywhere."""
     turn, around = case.turn, case.surroundings
-    if turn is None or turn.is_over or case.activity.state is not State.IDLE:
+    if turn is None or turn.is_over or case.situation.activity is not Activity.IDLE:
         return
     asked, directory = turn.prompt.full_model, case.session.directory
     if around.has_directory is False:

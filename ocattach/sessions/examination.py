@@ -4,14 +4,16 @@ from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 
+from ocattach.opencode.activity import Activity, lineage
 from ocattach.opencode.api import DaemonClient
+from ocattach.opencode.permissions import Waiting
 from ocattach.opencode.prompts import PromptClient
 from ocattach.opencode.resync import milliseconds
 from ocattach.opencode.sessions import SessionClient
-from ocattach.sessions.activity import Activity, State
 from ocattach.sessions.diagnosis import Finding, Surroundings, diagnose, without_user
 from ocattach.sessions.messages import Message, Turn, read_messages, total, turns
 from ocattach.sessions.record import Session, Tokens
+from ocattach.sessions.situation import Situation
 
 PAGE = 50
 MOST_PAGES = 40
@@ -29,7 +31,7 @@ class Examination:
     is_whole: bool
     """Whether these are all of them."""
 
-    activity: Activity
+    situation: Situation
     surroundings: Surroundings
 
     @property
@@ -56,7 +58,7 @@ class Examination:
     def findings(self) -> list[Finding]:
         """What is wrong."""
         last = self.turns[-1] if self.turns else None
-        return diagnose(self.session, last, self.activity, self.surroundings)
+        return diagnose(self.session, last, self.situation, self.surroundings)
 
     def with_proxies(self, proxies: Mapping[str, str]) -> "Examination":
         """The same, with the proxy variables of the daemon, of which only host and port are kept."""
@@ -68,12 +70,12 @@ def examine(client: DaemonClient, session: Session) -> Examination:
     """Ask a session's daemon about it. Raises what requests raise, SessionNotFoundError among it."""
     sessions, prompts = SessionClient(client), PromptClient(client)
     directory = session.directory or None
-    activity = examine_activity(sessions, session.id, directory)
+    situation = examine_situation(client, session.id, directory)
     messages, is_whole = read_all(sessions, session.id)
     last = next(iter(turns(messages)[-1:]), None)
     surroundings = Surroundings()
-    if last is not None and not last.is_over and activity.state is State.IDLE:
-        activity = examine_activity(sessions, session.id, directory)  # it may have begun between the two
+    if last is not None and not last.is_over and situation.activity is Activity.IDLE:
+        situation = examine_situation(client, session.id, directory)  # it may have begun between the two
         surroundings = explain_silence(client, prompts, directory)
     elif last is not None and last.last is not None:
         surroundings = Surroundings(configured_model=prompts.configured_model(directory, last.last.agent))
@@ -81,16 +83,22 @@ def examine(client: DaemonClient, session: Session) -> Examination:
         session=session,
         messages=tuple(messages),
         is_whole=is_whole,
-        activity=activity,
+        situation=situation,
         surroundings=surroundings,
     )
 
 
-def examine_activity(sessions: SessionClient, session: str, directory: str | None) -> Activity:
-    """What a session is doing at this moment."""
+def examine_situation(client: DaemonClient, session: str, directory: str | None) -> Situation:
+    """What a session is doing at this moment; what one waits for that it has made holds it up, too."""
+    sessions = SessionClient(client)
     status = sessions.statuses(directory).get(session)
-    waiting = sessions.permissions(directory) if status else ()
-    return Activity.from_api(session, status, waiting)
+    waiting = [
+        asked
+        for content in (sessions.permissions(directory) if status else ())
+        if (asked := Waiting.from_api(content, directory or ""))
+        and session in lineage(sessions, asked.session)
+    ]
+    return Situation.from_api(status, waiting)
 
 
 def explain_silence(client: DaemonClient, prompts: PromptClient, directory: str | None) -> Surroundings:

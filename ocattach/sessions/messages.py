@@ -55,6 +55,20 @@ class Failure(NamedTuple):
         return cls(name, message, whole(data.get("statusCode")))
 
 
+class Text(NamedTuple):
+    """A part of a message that is words."""
+
+    id: str
+    words: str
+
+    @classmethod
+    def from_api(cls, part: Mapping[str, Any]) -> Self | None:
+        """Read a part; None for one of another kind, and for what OpenCode puts in or does not send."""
+        if part.get("type") != "text" or part.get("synthetic") or part.get("ignored"):
+            return None
+        return cls(words(part.get("id"), LONGEST_ID), words(part.get("text"), LONGEST_TEXT))
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Message:
     """A message of a user or of the model."""
@@ -81,9 +95,16 @@ class Message:
     failure: Failure | None = None
     tokens: Tokens = field(default_factory=Tokens)
     cost: float = 0.0
-    text: str = ""
+    texts: tuple[Text, ...] = ()
+    """Its words, part by part; of an answer that still comes, those of the parts that are complete."""
+
     tools: tuple[str, ...] = ()
     """The tools that it calls, by name."""
+
+    @property
+    def text(self) -> str:
+        """All its words."""
+        return "\n".join(each.words for each in self.texts if each.words.strip())
 
     @property
     def full_model(self) -> str:
@@ -118,7 +139,7 @@ class Message:
             failure=Failure.from_api(info.get("error")),
             tokens=Tokens.from_api(info.get("tokens")),
             cost=amount(info.get("cost")),
-            text=joined(parts)[:LONGEST_TEXT],
+            texts=tuple(text for part in parts if (text := Text.from_api(part))),
             tools=tuple(
                 words(part.get("tool"), LONGEST_NAME) for part in parts if part.get("type") == "tool"
             ),
@@ -142,6 +163,11 @@ class Turn:
     def is_over(self) -> bool:
         """Whether the model has said all."""
         return self.last is not None and self.last.is_over
+
+    @property
+    def has_finished(self) -> bool:
+        """Whether the model said that this is all; OpenCode asks it again where it gave no reason (`unknown`)."""
+        return self.last is not None and self.last.finish not in {"", "unknown", CALLS}
 
     @property
     def failure(self) -> Failure | None:
@@ -195,16 +221,6 @@ def total(several: Iterator[Tokens] | Sequence[Tokens]) -> Tokens:
         cache_read=sum(each.cache_read for each in every),
         cache_write=sum(each.cache_write for each in every),
     )
-
-
-def joined(parts: Sequence[Mapping[str, Any]]) -> str:
-    """The words of a message: what OpenCode itself put in (`synthetic`) and what is not sent (`ignored`) are none."""
-    texts = [
-        words(part.get("text"), LONGEST_TEXT)
-        for part in parts
-        if part.get("type") == "text" and not part.get("synthetic") and not part.get("ignored")
-    ]
-    return "\n".join(text for text in texts if text.strip())
 
 
 def listed(content: Any) -> list[Any]:

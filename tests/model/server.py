@@ -118,6 +118,15 @@ def text_of(message: dict[str, Any]) -> str:
     return "\n".join(part.get("text", "") for part in content)
 
 
+def asked_for(requests: list[dict[str, Any]], text: str) -> int:
+    """How many of the requests are for the first answer to what a user said; titles are none."""
+    return sum(
+        text_of(request["messages"][-1]).strip() == text and request["messages"][-1]["role"] == "user"
+        for request in requests
+        if request.get("tools") and request.get("messages")
+    )
+
+
 class ModelServer(ThreadingHTTPServer):
     """Serves the scripted model on a socket that already listens, wherever that was made."""
 

@@ -1,91 +1,20 @@
 """What is said to be wrong with a session, each on a real one that was made to be so."""
 
 import json
-from collections.abc import Callable, Iterator, Mapping
-from contextlib import ExitStack, contextmanager
-from dataclasses import dataclass
-from typing import Any
+from collections.abc import Iterator, Mapping
 
 import pytest
 
-from ocattach.daemon.proxies import read_proxies
+from ocattach.opencode.activity import Activity
 from ocattach.opencode.api import DaemonClient
-from ocattach.opencode.prompts import PromptClient, new_prompt, of_time
 from ocattach.opencode.sessions import SessionClient
-from ocattach.sessions.activity import State
-from ocattach.sessions.diagnosis import Finding, without_user
+from ocattach.sessions.diagnosis import without_user
 from ocattach.sessions.examination import Examination, examine
-from ocattach.sessions.record import Session
-from tests.rigs.availability import require
-from tests.rigs.commands import run_here
-from tests.rigs.directories import short_directory
 from tests.rigs.http_daemon import HandStartedDaemon
-from tests.rigs.local import LocalMachine, local_machine
+from tests.rigs.local import LocalMachine
 from tests.rigs.opencode import CONFIG_PATH
 from tests.rigs.waiting import wait_until
-
-ASK_FOR_BASH = [{"permission": "bash", "pattern": "*", "action": "ask"}]
-
-
-@dataclass(frozen=True, slots=True)
-class Workshop:
-    """A daemon in which sessions are made to be one thing or the other."""
-
-    daemon: HandStartedDaemon
-    machine: LocalMachine
-    client: DaemonClient
-
-    def make(self, text: str, *, directory: str = "", model: str = "", **more: Any) -> Session:
-        """A session that is asked something; of whom is the daemon's choice, or this one."""
-        where = directory or str(self.machine.workdir)
-        body = {"title": text, **more}
-        content = self.client.request("POST", f"/session?directory={where}", body).json()
-        session = Session.from_api(content, environment="")
-        assert session is not None
-        PromptClient(self.client).send(
-            session.id, new_prompt(text, [], model=model, time=of_time(session.created))
-        )
-        return session
-
-    def abort(self, session: Session) -> None:
-        """Break off what it does."""
-        SessionClient(self.client).abort(session.id)
-
-    def examine(self, session: Session) -> Examination:
-        """All that the daemon tells of it, and of the daemon's proxies."""
-        proxies = read_proxies(run_here, pid=self.daemon.process.pid, timeout=10)
-        return examine(self.client, session).with_proxies(proxies)
-
-    def found(self, session: Session, code: str) -> Finding:
-        """What is said of it once there is such a finding."""
-
-        def look() -> Finding | None:
-            return next((each for each in self.examine(session).findings if each.code == code), None)
-
-        return wait_until(look, f"{session.title!r} to be found {code}", interval=0.2)
-
-    def rests(self, session: Session) -> Examination:
-        """How it stands when it is answered, or has failed."""
-
-        def look() -> Examination | None:
-            seen = self.examine(session)
-            is_over = any(turn.is_over for turn in seen.turns)
-            return seen if is_over and seen.activity.state is State.IDLE else None
-
-        return wait_until(look, f"{session.title!r} to come to rest", interval=0.2)
-
-
-@contextmanager
-def workshop(
-    prepare: Callable[[LocalMachine], Mapping[str, str]] = lambda _: {},
-) -> Iterator[Workshop]:
-    """A workshop; `prepare` changes its machine, and gives variables for the daemon."""
-    with require("local"), ExitStack() as stack:
-        machine = stack.enter_context(local_machine(stack.enter_context(short_directory())))
-        machine.environment.update(prepare(machine))
-        daemon = stack.enter_context(HandStartedDaemon(machine))
-        client = DaemonClient(daemon.url, password=daemon.password, timeout=20)
-        yield Workshop(daemon, machine, client)
+from tests.sessions.workshop import ASK_FOR_BASH, Workshop, workshop
 
 
 @pytest.fixture(scope="module")
@@ -181,25 +110,25 @@ def test_an_error_of_the_provider_with_its_words(here: Workshop) -> None:
 def test_a_request_that_is_made_again_and_when(here: Workshop) -> None:
     session = here.make("!error 500")
     finding = here.found(session, "retrying")
-    activity = here.examine(session).activity
+    situation = here.examine(session).situation
     here.abort(session)
 
     assert "scripted error 500" in finding.message
     assert "and again at " in finding.message
-    assert activity.state is State.RETRYING
-    assert activity.attempt >= 1
-    assert activity.next_try > session.created
+    assert situation.activity is Activity.RETRYING
+    assert situation.attempt >= 1
+    assert situation.next_try > session.created
 
 
 def test_something_that_waits_to_be_allowed_and_the_command_for_it(here: Workshop) -> None:
     session = here.make("!bash echo allowed", permission=ASK_FOR_BASH)
     another = here.make("!slow 60")
     finding = here.found(session, "waiting-for-permission")
-    (permission,) = here.examine(session).activity.permissions
+    (permission,) = here.examine(session).situation.waiting
 
     assert finding.message == "It waits to be allowed: bash: echo allowed"
     assert finding.hint == f"ocattach session reply {permission.id} once"
-    assert here.examine(another).activity.state is State.BUSY
+    assert here.examine(another).situation.activity is Activity.BUSY
     SessionClient(here.client).reply(permission.id, "once", directory=session.directory)
     assert codes(here.rests(session)) == []
     here.abort(another)

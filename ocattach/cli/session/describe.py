@@ -1,0 +1,51 @@
+"""Sessions and what was said in them, for people and for scripts."""
+
+from collections.abc import Iterator
+from dataclasses import asdict
+from typing import Any
+
+from ocattach.cli.ages import ago
+from ocattach.printable import printable
+from ocattach.sessions.messages import Message
+from ocattach.sessions.record import Tokens
+
+
+def spoken(text: str) -> str:
+    """Words of a model, whose code may be set in with tabs; nothing in them can drive the terminal."""
+    return "\t".join(printable(piece) for piece in text.split("\t"))
+
+
+def describe_tokens(tokens: Tokens) -> dict[str, int]:
+    """Tokens for scripts."""
+    return asdict(tokens)
+
+
+def describe_message(message: Message) -> dict[str, Any]:
+    """A message for scripts; its times are in milliseconds since the epoch."""
+    failure = message.failure
+    return {
+        "id": message.id,
+        "role": "assistant" if message.is_answer else "user",
+        "created": message.created,
+        "completed": message.completed or None,
+        "model": message.full_model,
+        "agent": message.agent,
+        "finish": message.finish,
+        "tokens": describe_tokens(message.tokens),
+        "cost": message.cost,
+        "tools": list(message.tools),
+        "text": message.text,
+        "error": failure and {"name": failure.name, "message": failure.message, "status": failure.status},
+    }
+
+
+def message_lines(message: Message) -> Iterator[str]:
+    """A message for people."""
+    who = message.full_model if message.is_answer else "You"
+    yield f"{who}, {ago(message.created / 1000)}:"
+    for line in message.text.splitlines():
+        yield f"  {line}"
+    if message.tools:
+        yield f"  ({', '.join(message.tools)})"
+    if message.failure:
+        yield f"  failed: {message.failure}"

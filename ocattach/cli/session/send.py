@@ -1,0 +1,208 @@
+"""`ocattach session send`: a prompt to a session or to a new one, from a person, a script or a cron job."""
+
+import os
+import sys
+import time
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import click
+
+from ocattach.cli.command import Command, advice, output_option
+from ocattach.cli.complete import connection_names
+from ocattach.cli.session.answer import Answer, Unheard
+from ocattach.cli.session.place import place_of
+from ocattach.cli.terminal import Person, say
+from ocattach.cli.trust import require_trust
+from ocattach.config.paths import config_directory
+from ocattach.config.resolver import resolve
+from ocattach.config.settings import load_settings
+from ocattach.config.spec import ConnectionSpec
+from ocattach.config.suggestion import did_you_mean
+from ocattach.errors import InterruptedByUserError, OcattachError, UsageError, WorkdirNotFoundError
+from ocattach.link.client import AttachRequest, attach
+from ocattach.opencode.api import DaemonClient
+from ocattach.opencode.prompts import Prompt, PromptClient, new_prompt, of_time
+from ocattach.opencode.sessions import SESSION_ID, SessionClient
+from ocattach.sessions.environment import environment_id, origin_name
+from ocattach.sessions.origin import origin_metadata
+from ocattach.sessions.record import Session
+from ocattach.sessions.run import Run, Teller, Way, deliver
+from ocattach.survey.find import client_at
+
+WAIT_SECONDS = 3600.0
+"""How long --wait waits for the end of an answer."""
+
+LATEST = 2
+"""Messages of a session whose ids tell after what the prompt comes."""
+
+EXAMPLES = """
+ocattach session send frontend "Run the tests"          a new session; its id is printed
+ocattach session send frontend "Run the tests" --wait   and the answer as it comes
+ocattach session send ses_0123 "And the linter"         go on in a session, wherever it lives
+git diff | ocattach session send api - --wait -o json   a prompt from a script
+"""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Asked:
+    """What was asked for on the command line."""
+
+    target: str
+    text: str
+    model: str
+    agent: str
+    is_waited_for: bool
+    timeout: float | None
+    trust: bool
+    output: str
+    quiet: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Destination:
+    """Where a prompt goes."""
+
+    spec: ConnectionSpec
+    session: str | None
+    """None: to a new session."""
+
+    person: Person
+    timeout: float
+
+    def open(self) -> tuple[DaemonClient, str | None]:
+        """Requests to its daemon, which is started when none runs, and the connection's directory there."""
+        request = AttachRequest(self.spec, start=True, timeout=self.timeout)
+        found = attach(request, self.person, os.environ)
+        client = client_at(found.url, found.username, found.password, ca_file=found.ca_file)
+        return client, found.workdir
+
+
+@click.command(
+    cls=Command,
+    help="Send a prompt: a name or a URI makes a session, an id continues it. The daemon is started when none runs.",
+    examples=EXAMPLES,
+)
+@click.argument("target", metavar="NAME|URI|ID", shell_complete=connection_names)
+@click.argument("text", metavar="TEXT|-")
+@click.option("--model", default="", metavar="PROVIDER/MODEL", help="Model that is to answer.")
+@click.option("--agent", default="", metavar="NAME", help="Agent that is to answer, such as build or plan.")
+@click.option("--wait", "is_waited_for", is_flag=True, help="Print the answer, and fail if the run does.")
+@click.option(
+    "--timeout",
+    type=click.FloatRange(min=1),
+    metavar="SECONDS",
+    help=f"With --wait: for the answer too; default {WAIT_SECONDS:.0f}. Else for the way there; default 60.",
+)
+@click.option("--trust", is_flag=True, help="Accept this project definition as it now stands.")
+@output_option
+@click.option("-q", "--quiet", is_flag=True, help="Say only what goes wrong.")
+def command(**parameters: Any) -> None:
+    """Send, and with --wait tell what comes of it."""
+    asked = Asked(**parameters)
+    if asked.text == "-":
+        asked = replace(asked, text=sys.stdin.buffer.read().decode(errors="replace"))
+    if not asked.text.strip():
+        raise UsageError("There is nothing to send", hint="ocattach session send NAME TEXT")
+    if asked.model and not all(asked.model.partition("/")):
+        raise UsageError(f"{asked.model!r} is no PROVIDER/MODEL", hint="See: opencode models")
+    deadline = time.monotonic() + (asked.timeout or WAIT_SECONDS)
+    person = Person(quiet=asked.quiet)
+    with advice(None if SESSION_ID.fullmatch(asked.target) else asked.target):
+        destination = find_destination(asked, person)
+        client, workdir = destination.open()
+        session = checked_session(destination, client, workdir, asked)
+        sent(asked, destination, client, session, deadline)
+
+
+def find_destination(asked: Asked, person: Person) -> Destination:
+    """Where the prompt goes. Raises SessionNotFoundError, or what names and URIs raise."""
+    timeout = asked.timeout or load_settings(config_directory(os.environ)).connect_timeout_seconds
+    if SESSION_ID.fullmatch(asked.target):
+        place = place_of(asked.target)
+        require_trust(place.spec, trust=asked.trust, environ=os.environ)
+        spec = replace(place.spec, workdir=place.session.directory or None)
+        return Destination(spec, place.session.id, person, timeout)
+    spec = resolve(asked.target, cwd=Path.cwd(), environ=os.environ)
+    require_trust(spec, trust=asked.trust, environ=os.environ)
+    spec = spec.settled(os.environ).with_default_workdir(Path.cwd())
+    person.heading(f"Connecting to {spec.title()}")
+    return Destination(spec, None, person, timeout)
+
+
+def checked_session(
+    destination: Destination, client: DaemonClient, workdir: str | None, asked: Asked
+) -> Session:
+    """The session to send to, made now unless it was named, once all that was asked for is known to be there.
+
+    OpenCode takes a prompt for a directory, a model or an agent that is not there, and nothing comes of it (1.18.33).
+    """
+    sessions, spec = SessionClient(client), destination.spec
+    environment = environment_id(spec, os.environ)
+    directory = workdir
+    content: Any = None
+    if destination.session is not None:
+        content = sessions.get(destination.session)
+        directory = str(content.get("directory") or "") or None
+    if directory is not None and not client.has_directory(directory):
+        raise WorkdirNotFoundError(
+            f"There is no directory {directory} in {spec.display()}",
+            hint="Create it there, and send it again",
+        )
+    check_choice(PromptClient(client), directory, asked)
+    if content is None:
+        content = sessions.create(directory, metadata=origin_metadata(origin_name(spec), environment))
+    session = Session.from_api(content, environment=environment)
+    if session is None:
+        raise OcattachError(f"The daemon in {spec.display()} made no session")
+    return session
+
+
+def check_choice(prompts: PromptClient, directory: str | None, asked: Asked) -> None:
+    """Raise UsageError for a model or an agent that is not there."""
+    if asked.model:
+        models = prompts.models(directory)
+        if asked.model not in models:
+            raise UsageError(f"There is no model {asked.model} there", hint=did_you_mean(asked.model, models))
+    if asked.agent:
+        agents = [str(agent.get("name")) for agent in prompts.agents(directory) if not agent.get("hidden")]
+        if asked.agent not in agents:
+            raise UsageError(f"There is no agent {asked.agent} there", hint=did_you_mean(asked.agent, agents))
+
+
+def sent(
+    asked: Asked, destination: Destination, client: DaemonClient, session: Session, deadline: float
+) -> None:
+    """Send the prompt, and follow it if that is wanted. Whatever happens, the session is named."""
+    answer = Answer(session, destination.spec, output=asked.output, quiet=asked.quiet)
+    teller: Teller = answer if asked.is_waited_for else Unheard(quiet=asked.quiet)
+    if not asked.is_waited_for:
+        deadline = min(deadline, time.monotonic() + destination.timeout)
+    way = Way(client, lambda: destination.open()[0], teller, deadline=deadline)
+    prompt = way.ask(lambda daemon: prompt_after(daemon, session, asked))
+    try:
+        deliver(way, session.id, prompt)
+        if not asked.is_waited_for:
+            answer.print_sent(prompt)
+            return
+        answer.begin()
+        turn = Run(way, session, prompt, answer).follow()
+    except KeyboardInterrupt:
+        hint = f"The run goes on there. To end it: ocattach session abort {session.id}"
+        if asked.output != "json":
+            say(f"\n{hint}")
+        raise InterruptedByUserError("Interrupted", hint=hint) from None
+    except OcattachError as error:
+        error.hint = error.hint or f"See how it stands: ocattach session show {session.id}"
+        answer.fail(error, prompt)
+    else:
+        answer.end(turn)
+
+
+def prompt_after(client: DaemonClient, session: Session, asked: Asked) -> Prompt:
+    """The prompt, with an id that comes after all that is in the session."""
+    latest, _ = SessionClient(client).messages(session.id, limit=LATEST)
+    ids = [str(message["info"].get("id")) for message in latest if isinstance(message.get("info"), dict)]
+    created = 0 if ids else of_time(session.created)
+    return new_prompt(asked.text, ids, time=created, model=asked.model, agent=asked.agent)
