@@ -6,6 +6,7 @@ Three POSIX shell scripts do the work in one round trip each, because a slow lin
 from ocattach.daemon.lifecycle import DaemonStatus, StartRequest, start_daemon, stop_daemon
 from ocattach.daemon.logs import DAEMON, Logs, read_logs
 from ocattach.daemon.probe import Probe, ProbeRequest, probe
+from ocattach.daemon.proxies import read_proxies
 from ocattach.daemon.report import RunCommand
 
 __all__ = [
@@ -18,6 +19,7 @@ __all__ = [
     "StartRequest",
     "probe",
     "read_logs",
+    "read_proxies",
     "start_daemon",
     "stop_daemon",
 ]

@@ -4,7 +4,7 @@ The docstrings here are the promises; tests/contract is their proof, on real eng
 """
 
 from abc import ABC, abstractmethod
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from types import TracebackType
 from typing import TYPE_CHECKING, ClassVar, Self
@@ -181,6 +181,10 @@ class TransportHandler(ABC):
             return "\n".join(self.read_logs(lines).lines.get(DAEMON, ()))
         except OcattachError:
             return ""
+
+    def daemon_proxies(self) -> Mapping[str, str]:
+        """The proxy variables that the daemon was started with; none where it is not known, as without commands."""
+        return {}
 
     @abstractmethod
     def disconnect(self) -> None:

@@ -6,7 +6,7 @@ A scheme supplies `run` and `open_stream`; all else follows from these two.
 import secrets
 import threading
 from abc import abstractmethod
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from importlib import import_module
 from typing import TYPE_CHECKING, ClassVar
 
@@ -19,6 +19,7 @@ from ocattach.daemon import (
     StartRequest,
     probe,
     read_logs,
+    read_proxies,
     start_daemon,
     stop_daemon,
 )
@@ -176,6 +177,12 @@ class CommandTransport(TransportHandler):
             unset_env=self.spec.unset_env,
             timeout=min(PROBE_SECONDS, self.timeout),
         )
+
+    def daemon_proxies(self) -> Mapping[str, str]:
+        daemon = (self._probe or self.probe()).daemon(self.spec.daemon_port)
+        if daemon is None:
+            return {}
+        return read_proxies(self.run, pid=daemon.pid, timeout=min(PROBE_SECONDS, self.timeout))
 
     def opencode_not_found(self, found: Probe) -> OpencodeNotFoundError:
         """The error that says where was looked, and why that will not do."""
