@@ -97,8 +97,9 @@ class PromptClient:
 def new_prompt(text: str, after: Iterable[str], *, time: int = 0, model: str = "", agent: str = "") -> Prompt:
     """A prompt that comes after what has these ids, and after a time as ids have it.
 
-    A daemon sorts messages by their ids, and takes one that is later than its answer for one without: it would answer
-    it for ever. So the time is that of the daemon's own ids, never of a clock here.
+    Up to 1.17.0 a daemon compares ids. A prompt whose id is later than that of its answer it answers again and again,
+    dozens of times in seconds, and one that is earlier than an answer never; 1.18.33 does neither. So the time is that
+    of the daemon's own ids, never of a clock here.
     """
     provider, _, name = model.partition("/")
     moment = max(time, *(time_of(each) for each in after), 0) + 1

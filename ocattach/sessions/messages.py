@@ -211,6 +211,18 @@ def turns(messages: Sequence[Message]) -> list[Turn]:
     ]
 
 
+def turn_of(every: Sequence[Turn], prompt: str) -> Turn | None:
+    """One prompt with what came of it; None while it is not there.
+
+    Prompts that waited together, while an earlier one was answered, are answered as one, as the last of them (1.18.33).
+    """
+    place = next((number for number, turn in enumerate(every) if turn.prompt.id == prompt), None)
+    if place is None:
+        return None
+    answered = next((turn for turn in every[place:] if turn.answers), every[place])
+    return Turn(every[place].prompt, answered.answers)
+
+
 def total(several: Iterator[Tokens] | Sequence[Tokens]) -> Tokens:
     """Tokens added up."""
     every = tuple(several)

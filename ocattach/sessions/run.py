@@ -21,7 +21,7 @@ from ocattach.opencode.permissions import Waiting
 from ocattach.opencode.prompts import Prompt, PromptClient
 from ocattach.opencode.sessions import SessionClient
 from ocattach.sessions.examination import Examination, examine, examine_situation
-from ocattach.sessions.messages import Failure, Message, Turn, read_messages, turns
+from ocattach.sessions.messages import Failure, Message, Turn, read_messages, turn_of, turns
 from ocattach.sessions.record import Session, table
 from ocattach.sessions.situation import Situation
 from ocattach.sessions.transcript import Transcript
@@ -42,8 +42,8 @@ LOOK_SECONDS = 5.0
 AGAIN_SECONDS = 1.0
 """The pause before a lost daemon is tried again; the local port of a link waits by itself."""
 
-SETTLE_SECONDS = 20.0
-"""How long nobody may work on a prompt before it is taken for lost."""
+SETTLE_SECONDS, STOPPED_SECONDS = 20.0, 5.0
+"""How long nobody may work on a prompt before it is taken for lost; and on an answer that has begun."""
 
 PAGE = 60
 """Messages that are read at once."""
@@ -186,7 +186,7 @@ class Run:
             self._say(self._transcript.read(turn.answers))
             if turn.is_over and (situation.activity is Activity.IDLE or turn.has_finished):
                 return turn
-        self._check_work(situation)
+        self._check_work(situation, turn)
         return None
 
     def _read(self, client: DaemonClient) -> tuple[Situation, Turn | None]:
@@ -196,24 +196,24 @@ class Run:
         while True:
             content, cursor = SessionClient(client).messages(self._session.id, limit=PAGE, before=before)
             messages[:0] = read_messages(content)
-            every = turns(messages)
-            turn = next((turn for turn in every if turn.prompt.id == self._prompt.id), None)
+            turn = turn_of(turns(messages), self._prompt.id)
             is_begun = any(message.parent == self._prompt.id for message in messages[:1])
             if turn is not None or cursor is None or not is_begun:
                 return situation, turn
             before = cursor  # an answer that is the first of a page has its prompt before it
 
-    def _check_work(self, situation: Situation) -> None:
+    def _check_work(self, situation: Situation, turn: Turn | None) -> None:
         """Give it up where nobody works on it, once OpenCode has said why, or for a while."""
         now = time.monotonic()
         hint = f"ocattach session show {self._session.id}"
+        settle = STOPPED_SECONDS if turn is not None and turn.last is not None else SETTLE_SECONDS
         if situation.activity is not Activity.IDLE:
             self._silent_since = 0.0
         elif self._failure is not None:
             raise RunFailedError(str(self._failure), hint=hint)
         elif not self._silent_since:
             self._silent_since = now
-        elif now - self._silent_since > SETTLE_SECONDS:
+        elif now - self._silent_since >= settle:
             examination = self._way.ask(lambda client: examine(client, self._session))
             raise RunFailedError(reason_of(examination), hint=hint)
 

@@ -27,9 +27,9 @@ def laptop(shared_environment: Environment) -> Iterator[Laptop]:
         yield laptop
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture
 def daemon(laptop: Laptop) -> Daemon:
-    """What curl would speak to."""
+    """What curl would speak to; its link may have ended in the test before."""
     return laptop.connect()
 
 
@@ -80,8 +80,7 @@ def test_without_wait_the_id_is_printed_and_the_run_goes_on(laptop: Laptop, daem
     assert asked_for(laptop.environment.model.requests, "hello there") == 1
 
 
-def test_with_wait_the_answer_is_on_stdout_and_all_else_on_stderr(laptop: Laptop, daemon: Daemon) -> None:
-    daemon.request("GET", "/global/health")
+def test_with_wait_the_answer_is_on_stdout_and_all_else_on_stderr(laptop: Laptop) -> None:
     ran = laptop.run("session", "send", "frontend", "hello again", "--wait")
 
     assert (ran.exit_code, ran.stdout) == (0, "You said: hello again\n"), ran.stderr
@@ -105,9 +104,8 @@ def test_an_id_continues_the_session_and_a_document_tells_all(laptop: Laptop, da
 
 
 def test_a_prompt_comes_from_standard_input_and_goes_to_the_model_and_agent_named(
-    laptop: Laptop, daemon: Daemon
+    laptop: Laptop,
 ) -> None:
-    daemon.request("GET", "/global/health")
     more = ["--model", "fake/fake-2", "--agent", "plan", "--wait", "-o", "json"]
     with subprocess.Popen(
         [*OCATTACH, "session", "send", "frontend", "-", *more],
@@ -125,7 +123,6 @@ def test_a_prompt_comes_from_standard_input_and_goes_to_the_model_and_agent_name
 
 
 def test_words_come_as_the_model_says_them_and_each_once(laptop: Laptop, daemon: Daemon) -> None:
-    daemon.request("GET", "/global/health")
     with laptop.start("session", "send", "frontend", "!slow 3", "--wait") as process:
         assert process.stdout
         first = process.stdout.read(2)
@@ -137,16 +134,14 @@ def test_words_come_as_the_model_says_them_and_each_once(laptop: Laptop, daemon:
     assert process.returncode == 0
 
 
-def test_tools_and_several_answers_are_one_run(laptop: Laptop, daemon: Daemon) -> None:
-    daemon.request("GET", "/global/health")
+def test_tools_and_several_answers_are_one_run(laptop: Laptop) -> None:
     ran = laptop.run("session", "send", "frontend", "!bash echo from-the-shell", "--wait", "-o", "json")
 
     assert ran.document["tools"] == ["bash"]
     assert ran.document["text"] == "tool said: from-the-shell"
 
 
-def test_an_error_of_the_provider_is_that_of_the_command(laptop: Laptop, daemon: Daemon) -> None:
-    daemon.request("GET", "/global/health")
+def test_an_error_of_the_provider_is_that_of_the_command(laptop: Laptop) -> None:
     ran = laptop.run("session", "send", "frontend", "!error 401", "--wait")
     as_json = laptop.run("session", "send", "frontend", "!error 401", "--wait", "-o", "json")
 
@@ -195,6 +190,35 @@ def test_a_run_of_which_no_end_comes_in_time_goes_on(laptop: Laptop, daemon: Dae
     assert ran.exit_code == 8, ran.stderr
     assert "session reply per_" in ran.stderr
     assert session in at_work
+
+
+def test_an_answer_goes_on_over_another_link_when_its_own_has_ended(laptop: Laptop) -> None:
+    with laptop.start("session", "send", "frontend", "!slow 4", "--wait") as process:
+        assert process.stdout
+        first = process.stdout.read(5)
+        for link in laptop.links():
+            link.kill()
+        rest, stderr = process.communicate(timeout=60)
+
+    assert first + rest == " ".join(f"w{number}" for number in range(20)) + "\n"
+    assert "! The daemon is not reached, and is tried again; the run goes on there" in stderr
+    assert "! It is reached again" in stderr
+    assert process.returncode == 0
+    assert asked_for(laptop.environment.model.requests, "!slow 4") == 1
+
+
+def test_an_answer_whose_daemon_has_ended_is_a_failure(
+    shared_environment: Environment, laptop: Laptop
+) -> None:
+    with laptop.start("session", "send", "frontend", "!slow 60", "--wait") as process:
+        assert process.stdout
+        process.stdout.read(5)
+        for daemon in shared_environment.processes():
+            daemon.kill()
+        _, stderr = process.communicate(timeout=60)
+
+    assert process.returncode == 1
+    assert "The answer ends in the middle" in stderr
 
 
 def test_who_interrupts_it_is_told_how_to_end_the_run(laptop: Laptop, daemon: Daemon) -> None:
@@ -249,19 +273,25 @@ def test_a_directory_that_is_gone_since_is_an_error_before_anything_is_sent(
     assert messages_of(daemon, made["id"]) == []
 
 
-def test_two_prompts_at_once_are_both_answered(laptop: Laptop, daemon: Daemon) -> None:
-    session = send(laptop, "frontend", "hello")
-    await_answer(daemon, session)
+def test_prompts_that_wait_together_for_an_answer_all_get_it(laptop: Laptop, daemon: Daemon) -> None:
+    session = send(laptop, "frontend", "!slow 4")
+    wait_until(lambda: busy_sessions(laptop, daemon), "the first to be worked on")
+    texts = ["one of two", "two of two"]
     answers: list[str] = []
 
     def ask(text: str) -> None:
         ran = laptop.run("session", "send", session, text, "--wait", "-o", "json")
         answers.append(ran.document["text"])
 
-    both = [threading.Thread(target=ask, args=(text,)) for text in ("one of two", "two of two")]
+    both = [threading.Thread(target=ask, args=(text,)) for text in texts]
     for each in both:
         each.start()
     for each in both:
         each.join()
+    messages = messages_of(daemon, session)
+    prompts = [message for message in messages if message["info"]["role"] == "user"]
 
-    assert sorted(answers) == ["You said: one of two", "You said: two of two"]
+    assert len(answers) == 2
+    assert {answer.removeprefix("You said: ") for answer in answers} <= set(texts)
+    assert sorted(part["text"] for prompt in prompts for part in prompt["parts"]) == ["!slow 4", *texts]
+    assert sum(asked_for(laptop.environment.model.requests, text) for text in texts) in {1, 2}

@@ -91,8 +91,9 @@ class Answer(Unheard):
         self._notice(f"The daemon is not reached, and is tried again; the run goes on there: {reason}")
 
     def _end_line(self) -> None:
-        if self._last not in {"", "\n"}:
-            click.echo()
+        """Begin a line of their own for words to the person, where they and the answer are on one screen."""
+        if self._last not in {"", "\n"} and sys.stdout.isatty():
+            click.echo(err=True)
             self._last = "\n"
 
     def print_sent(self, prompt: Prompt) -> None:
@@ -104,7 +105,8 @@ class Answer(Unheard):
 
     def end(self, turn: Turn) -> None:
         """Tell what has come of it; where that is no answer, as the error that it is."""
-        self._end_line()
+        if self._last not in {"", "\n"}:
+            click.echo()
         findings = diagnose(self._session, turn, Situation(), Surroundings())
         error = None
         if turn.failure or any(finding.code in FAILED for finding in findings):

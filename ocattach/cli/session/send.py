@@ -156,7 +156,7 @@ def checked_session(
     session = Session.from_api(content, environment=environment)
     if session is None:
         raise OcattachError(f"The daemon in {spec.display()} made no session")
-    return session
+    return replace(session, origin=session.origin or origin_name(spec))  # old versions keep none
 
 
 def check_choice(prompts: PromptClient, directory: str | None, asked: Asked) -> None:
