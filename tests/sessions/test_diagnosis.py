@@ -1,6 +1,8 @@
 """What is said to be wrong with a session, each on a real one that was made to be so."""
 
+import inspect
 import json
+import re
 from collections.abc import Iterator, Mapping
 
 import pytest
@@ -8,8 +10,10 @@ import pytest
 from ocattach.opencode.activity import Activity
 from ocattach.opencode.api import DaemonClient
 from ocattach.opencode.sessions import SessionClient
+from ocattach.sessions import diagnosis
 from ocattach.sessions.diagnosis import without_user
 from ocattach.sessions.examination import Examination, examine
+from tests.docs.markdown import README, table_rows
 from tests.rigs.http_daemon import HandStartedDaemon
 from tests.rigs.local import LocalMachine
 from tests.rigs.opencode import CONFIG_PATH
@@ -181,6 +185,13 @@ def test_an_answer_that_has_begun_and_that_the_daemon_does_not_work_on(here: Wor
     here.abort(session)
 
     assert finding.code == "interrupted"
+
+
+def test_the_readme_explains_every_finding() -> None:
+    codes = set(re.findall(r'(?:Finding\(\s*|return Finding\()"([a-z-]+)"', inspect.getsource(diagnosis)))
+    rows = table_rows(README, "Without a terminal")
+
+    assert {code for cell, *_ in rows for code in re.findall(r"`([a-z-]+)`", cell)} - {"code"} == codes
 
 
 @pytest.mark.parametrize(
