@@ -4,7 +4,7 @@ from collections.abc import Iterator
 from dataclasses import asdict
 from typing import Any
 
-from ocattach.cli.ages import ago
+from ocattach.cli.amounts import ago
 from ocattach.printable import printable
 from ocattach.sessions.messages import Message
 from ocattach.sessions.record import Tokens

@@ -6,7 +6,7 @@ from typing import Any
 
 import click
 
-from ocattach.cli.ages import ago
+from ocattach.cli.amounts import ago
 from ocattach.cli.command import Command, output_option
 from ocattach.cli.complete import session_ids
 from ocattach.cli.session.describe import describe_message, message_lines, spoken
