@@ -20,7 +20,7 @@ from ocattach.errors import (
     NotTrustedError,
     ShellNotFoundError,
 )
-from ocattach.link.client import link_status
+from ocattach.link.questions import link_status
 from ocattach.opencode.api import DaemonClient
 from ocattach.opencode.endpoint import Endpoint
 from ocattach.opencode.versions import Tui, answered_version, check_tui, is_second, shortcomings

@@ -20,8 +20,8 @@ from ocattach.config.targets.kubernetes import kubeconfig_files
 from ocattach.config.trust import TrustLedger, may_be_used
 from ocattach.doctor.ladder import Ladder, Remark
 from ocattach.errors import ConfigurationError
-from ocattach.link.client import link_status
 from ocattach.link.files import link_keys
+from ocattach.link.questions import link_status
 
 if TYPE_CHECKING:
     from ocattach.config.files import Problem

@@ -19,7 +19,8 @@ from ocattach.errors import (
     TimedOutError,
     UsageError,
 )
-from ocattach.link.client import GRACE_SECONDS, daemon_of_link
+from ocattach.link.client import GRACE_SECONDS
+from ocattach.link.questions import daemon_of_link
 from ocattach.link.starts import command_name
 from ocattach.sessions.environment import environment_id, origin_for
 from ocattach.sessions.file import IndexUnusableError

@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING, Any
 
 from ocattach.config.spec import ConnectionSpec
 from ocattach.errors import NotTrustedError, OcattachError, PersonNeededError
-from ocattach.link.client import look_through_link
 from ocattach.link.files import link_files
+from ocattach.link.questions import look_through_link
 from ocattach.link.restorer import State as LinkState
 from ocattach.sessions.environment import origin_for
 from ocattach.survey.finding import Finding, State, found_error, state_of
