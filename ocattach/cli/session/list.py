@@ -107,6 +107,7 @@ def command(
         since=moment(since, "--since"),
         limit=limit or None,
         offline=offline,
+        activity=output != "table" or is_wide(terminal_columns()),
     )
     places = everywhere(cwd=Path.cwd(), environ=os.environ)
     gathering = Gathering(
@@ -132,11 +133,21 @@ def command(
         say(f"! {problem.error.message}", colour="yellow")
 
 
+def terminal_columns() -> int | None:
+    """How wide the terminal is; None where there is none."""
+    return shutil.get_terminal_size().columns if sys.stdout.isatty() else None
+
+
+def is_wide(columns: int | None) -> bool:
+    """Whether there is room for what sessions do and cost; where there is none, daemons are not asked for it."""
+    return columns is None or columns >= ROOM
+
+
 def print_table(sessions: Sequence[Listed]) -> None:
     """Print rows: as wide as the terminal is, or as they are where there is none."""
-    columns = shutil.get_terminal_size().columns if sys.stdout.isatty() else None
+    columns = terminal_columns()
     titles = ["ID", "Origin", "Title", "Updated"]
-    titles += ["State", "Cost"] if columns is None or columns >= ROOM else []
+    titles += ["State", "Cost"] if is_wide(columns) else []
     titles += [] if all(listed.is_live for listed in sessions) else ["Known"]
     rows = [cells(listed) for listed in sessions]
     if columns is not None:
