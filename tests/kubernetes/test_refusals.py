@@ -68,8 +68,11 @@ def test_a_pod_that_crashes_again_and_again(kubernetes_cluster: KubernetesCluste
     with created(kubernetes_cluster, "crashing", PodSpec(command=["false"]).template()["spec"]):
 
         def crash_loop() -> OcattachError | None:
-            error = refusal(user, pod="crashing")
-            return error if "CrashLoopBackOff" in error.message else None
+            try:
+                user.handler(pod="crashing").check_available()
+            except OcattachError as error:
+                return error if "CrashLoopBackOff" in error.message else None
+            return None  # between two crashes it runs
 
         error = wait_until(crash_loop, "the kubelet to wait between two tries", timeout=60, interval=0.2)
 
