@@ -16,6 +16,9 @@ from ocattach.config.suggestion import closest
 from ocattach.config.uri import is_uri, parse_uri
 from ocattach.errors import ConnectionNotFoundError, UsageError
 
+LOCAL = "local"
+"""The name of this machine, where nobody has given it to anything else."""
+
 
 @dataclass(frozen=True, slots=True)
 class ListedConnection:
@@ -54,9 +57,16 @@ def resolve(argument: str, *, cwd: Path, environ: Mapping[str, str]) -> Connecti
         )
     saved = SavedConnections(config_directory(environ))
     spec = saved.find(argument) or in_project(argument, cwd)
+    if spec is None and argument == LOCAL:
+        return this_machine()
     if spec is None:
         raise not_found(argument, list_connections(cwd=cwd, environ=environ))
     return spec
+
+
+def this_machine() -> ConnectionSpec:
+    """The connection that everybody has."""
+    return ConnectionSpec(target=parse_uri("local://").target, name=LOCAL)
 
 
 def list_connections(*, cwd: Path, environ: Mapping[str, str]) -> Listing:

@@ -145,15 +145,6 @@ class DaemonClient:
         answer = self.request("GET", f"/file?path=.&directory={quote(directory, safe='')}")
         return answer.status != http.client.INTERNAL_SERVER_ERROR
 
-    def is_busy(self, directory: str | None) -> bool | None:
-        """Whether a session in a directory is being worked on; None for a daemon that does not tell."""
-        if directory is not None and directory.startswith("~"):
-            directory = self.home() + directory.removeprefix("~")
-        where = f"?directory={quote(directory, safe='')}" if directory else ""
-        answer = self.request("GET", f"/session/status{where}")
-        content = answer.json()
-        return bool(content) if answer.status == http.client.OK and isinstance(content, dict) else None
-
     def await_ready(
         self, directory: str | None, *, timeout: float, has_hope: Callable[[], bool] = always
     ) -> str:

@@ -67,8 +67,15 @@ class Index:
         """Open it, and make it where there is none. Raises IndexUnusableError."""
         self.path = path
         self.put_aside: Path | None = None
-        """Where a damaged file is now; it has to be said."""
+        """Where a damaged file is now."""
         self._connection = self._open()
+
+    @property
+    def notice(self) -> str | None:
+        """What has to be told of the file, once it was used."""
+        if self.put_aside is None:
+            return None
+        return f"The index was damaged, and is made anew from what the environments tell: {self.put_aside}"
 
     def put(
         self,

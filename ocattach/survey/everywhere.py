@@ -6,14 +6,11 @@ from pathlib import Path
 
 from ocattach.config.files import Problem
 from ocattach.config.paths import state_directory
-from ocattach.config.resolver import list_connections
+from ocattach.config.resolver import LOCAL, list_connections, this_machine
 from ocattach.config.spec import ConnectionSpec
 from ocattach.config.trust import TrustLedger, may_be_used
-from ocattach.config.uri import parse_uri
 from ocattach.errors import ConfigurationError, NotTrustedError
 from ocattach.survey.entry import Entry
-
-LOCAL = "local"
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,7 +34,7 @@ def everywhere(*, cwd: Path, environ: Mapping[str, str]) -> Everywhere:
     listing = list_connections(cwd=cwd, environ=environ)
     specs = [listed.spec.settled(environ) for listed in listing.connections]
     if all(spec.name != LOCAL for spec in specs):
-        specs.append(ConnectionSpec(target=parse_uri("local://").target, name=LOCAL))
+        specs.append(this_machine())
     ledger = TrustLedger(state_directory(environ))
     return Everywhere(tuple(Entry(spec, refusal(spec, ledger, environ)) for spec in specs), listing.problems)
 

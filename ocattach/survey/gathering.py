@@ -47,10 +47,8 @@ class Gathering:
         try:
             with Index(self._index_file) as index:
                 gathered = self._merge(told, index)
-                if index.put_aside:
-                    self._notes.append(
-                        f"The index was damaged, and is made anew from what the environments tell: {index.put_aside}"
-                    )
+                if index.notice:
+                    self._notes.append(index.notice)
         except IndexUnusableError as error:
             self._notes.append(
                 f"{error.message}. {error.hint}".rstrip(". ") + "; stopped environments are missing"

@@ -1,8 +1,8 @@
 """What looks at environments learn of their sessions: it goes into the index, and comes from there for all others."""
 
-from collections.abc import Mapping, Sequence
-from contextlib import suppress
-from dataclasses import dataclass, replace
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -23,6 +23,8 @@ class Journal:
     index: Path
     names: Names
     environ: Mapping[str, str]
+    notices: list[str] = field(default_factory=list)
+    """What has to be told of the index."""
 
     def since(self, spec: ConnectionSpec) -> int | None:
         """From which stamp on an environment has to be asked for sessions; None where all have to be seen anew.
@@ -83,7 +85,11 @@ class Journal:
             return found
         return [None] * len(specs)
 
-    def _open(self) -> "Index":
+    @contextmanager
+    def _open(self) -> Iterator["Index"]:
         from ocattach.sessions.index import Index  # noqa: PLC0415 - SQLite: for who asks
 
-        return Index(self.index)
+        with Index(self.index) as index:
+            yield index
+            if index.notice:
+                self.notices.append(index.notice)

@@ -202,6 +202,11 @@ class Survey:
             asked=time.time() - (time.monotonic() - course.began),
         )
 
+    @property
+    def notices(self) -> Sequence[str]:
+        """What has to be told besides."""
+        return self._journal.notices
+
     def close(self) -> None:
         """Remember what was learnt, and let go of all that nobody is just using. Waits for nothing."""
         with self._changed:

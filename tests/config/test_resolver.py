@@ -43,6 +43,14 @@ def test_what_is_not_saved_is_looked_for_in_the_project(desk: Desk) -> None:
     assert (spec.display(), spec.source.kind) == ("docker://web", "project")
 
 
+def test_local_is_this_machine_unless_somebody_has_named_something_so(desk: Desk) -> None:
+    assert (desk.resolve("local").name, desk.resolve("local").display()) == ("local", "local://")
+
+    desk.define({"local": WEB})
+
+    assert desk.resolve("local").display() == "docker://web"
+
+
 def test_a_saved_name_does_not_need_a_readable_project(desk: Desk) -> None:
     desk.save("web", "docker://mine")
     desk.define({}).write_text("{")

@@ -114,6 +114,16 @@ def test_a_damaged_index_is_made_anew_and_said(desk: Desk) -> None:
     assert "damaged" not in desk.run("session", "list").stderr
 
 
+def test_a_damaged_index_is_said_by_who_counts_by_it(desk: Desk) -> None:
+    desk.state.mkdir(parents=True, exist_ok=True)
+    (desk.state / "sessions.db").write_bytes(b"no database" * 1000)
+
+    ran = desk.run("--status", "local")
+
+    assert "The index was damaged, and is made anew" in ran.stderr
+    assert "damaged" not in desk.run("--status", "local").stderr
+
+
 def test_a_span_that_is_none_is_a_slip(desk: Desk) -> None:
     ran = desk.run("session", "list", "--since", "soon")
     assert ran.returncode == 2

@@ -98,6 +98,7 @@ def look_once(survey: Survey, options: Options, problems: Sequence["Problem"]) -
         print_document(
             survey.entries, survey.findings(), problems, took=time.monotonic() - began, timeout=survey.timeout
         )
+        say_notices(survey)
         return
     if sys.stdout.isatty():
         with shown(survey) as refresh:
@@ -108,6 +109,13 @@ def look_once(survey: Survey, options: Options, problems: Sequence["Problem"]) -
         await_all(survey)
         print_columns(survey)
     say_problems(problems)
+    say_notices(survey)
+
+
+def say_notices(survey: Survey) -> None:
+    """Tell what is beside the question, and must not go unsaid."""
+    for notice in survey.notices:
+        say(f"! {notice}", colour="yellow")
 
 
 def await_all(survey: Survey) -> None:
