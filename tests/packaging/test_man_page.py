@@ -48,7 +48,7 @@ def test_every_option_of_the_help_is_told_in_it(name: str, chosen: click.Command
         capture_output=True,
         text=True,
     ).stdout
-    options = set(re.findall(r"^  (?:-\w, )?(--[a-z-]+)", printed, re.MULTILINE))
+    options = set(re.findall(r"^  (?:-\w, )?(--?[a-z-]+)", printed, re.MULTILINE))
     told = part(rf"\.SS ocattach {name}", r"\.S[HS] ") if name else part(r"\.SH OPTIONS", r"\.SH ")
 
     assert options >= {each.opts[-1] for each in chosen.params if isinstance(each, click.Option)}
