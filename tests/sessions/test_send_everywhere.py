@@ -10,6 +10,7 @@ from tests.main_job.conftest import laptop
 from tests.main_job.laptop import Laptop
 from tests.main_job.test_restoring import end_sessions
 from tests.model.server import asked_for
+from tests.sessions.printing import rest_of
 
 __all__ = ["laptop"]
 
@@ -50,7 +51,7 @@ def test_one_command_starts_the_daemon_and_brings_the_whole_answer_over_a_cut_wa
         assert process.stdout
         first = process.stdout.read(5)
         cut(environment, request)
-        rest, stderr = process.communicate(timeout=120)
+        rest, stderr = rest_of(process)
     session = next(word for word in stderr.split() if word.startswith("ses_"))
     content, messages = session_of(laptop, session)
 
