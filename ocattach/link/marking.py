@@ -3,6 +3,7 @@
 import heapq
 import itertools
 import logging
+import os
 import queue
 import random
 import time
@@ -96,6 +97,7 @@ class Marking:
         told_at = first.told_at(date - (asked - heard) * 1000)
         if self._since is None:
             self._since = told_at - (heard - self._began) * 1000
+        self._names.know_others(os.environ)
         self._names.resolve(client.real_directory)
         start = max(self._since, self._looked_until - MARGIN_MS)
         for page in SessionClient(client).pages(Choice(roots=True, since=int(start))):

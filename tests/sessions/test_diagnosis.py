@@ -13,7 +13,7 @@ from ocattach.opencode.sessions import SessionClient
 from ocattach.sessions import diagnosis
 from ocattach.sessions.diagnosis import without_user
 from ocattach.sessions.examination import Examination, examine
-from tests.docs.markdown import README, table_rows
+from tests.docs.markdown import CHECKOUT, table_rows
 from tests.rigs.http_daemon import HandStartedDaemon
 from tests.rigs.local import LocalMachine
 from tests.rigs.opencode import CONFIG_PATH
@@ -187,9 +187,12 @@ def test_an_answer_that_has_begun_and_that_the_daemon_does_not_work_on(here: Wor
     assert finding.code == "interrupted"
 
 
-def test_the_readme_explains_every_finding() -> None:
+PAGE = CHECKOUT / "docs/sessions.md"
+
+
+def test_the_page_explains_every_finding() -> None:
     codes = set(re.findall(r'(?:Finding\(\s*|return Finding\()"([a-z-]+)"', inspect.getsource(diagnosis)))
-    rows = table_rows(README, "Without a terminal")
+    rows = table_rows(PAGE, "What is wrong with a session")
 
     assert {code for cell, *_ in rows for code in re.findall(r"`([a-z-]+)`", cell)} - {"code"} == codes
 

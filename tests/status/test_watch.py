@@ -120,10 +120,10 @@ def test_a_watch_sees_what_others_do_and_disconnects_and_stops(
     with terminal(laptop, workdir, "--status", "--watch") as opened:
         opened.wait_for(re.compile(r"frontend +stopped"))
         laptop.connect()
-        opened.wait_for(re.compile(r"frontend +running +\d+\.\d+\.\d+ +\d+ +connected"))
+        opened.wait_for(re.compile(r"frontend +running +\d+\.\d+\.\d+ +\d+ +0 sessions +connected"))
         opened.send_keys("d")
         opened.wait_for("Disconnected frontend")
-        opened.wait_for(re.compile(r"frontend +running +\S+ +\d+ +now"))
+        opened.wait_for(re.compile(r"frontend +running +\S+ +\d+ +0 sessions +now"))
         assert not laptop.links()
         opened.send_keys("s")
         opened.wait_for("y stops it")
