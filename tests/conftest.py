@@ -3,6 +3,7 @@
 A rig that this machine cannot have skips the test and says why; OCATTACH_TEST_REQUIRE=docker,… forbids that.
 """
 
+import signal
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -22,6 +23,9 @@ from tests.rigs.leash import leash
 from tests.rigs.local import LocalMachine, local_machine
 from tests.rigs.podman import PodmanEngine, RootlessPodmanEngine
 from tests.rigs.ssh import SSHMachines
+
+if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:  # in the background of a script; programs inherit it
+    signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 @pytest.fixture(scope="session", autouse=True)

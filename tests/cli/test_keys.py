@@ -123,9 +123,7 @@ def test_a_terminal_that_goes_away_is_the_end_of_input() -> None:
 
 
 PROGRAM = """\
-import signal
 from ocattach.cli.keys import Keyboard
-signal.signal(signal.SIGINT, signal.default_int_handler)  # who runs the tests may have it ignored
 with Keyboard() as keyboard:
     print("ready", flush=True)
     keyboard.read_key()

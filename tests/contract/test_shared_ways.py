@@ -5,6 +5,7 @@ import threading
 import pytest
 
 from tests.environments import Environment
+from tests.rigs.waiting import wait_until
 
 
 @pytest.fixture(scope="module")
@@ -22,11 +23,15 @@ def test_the_same_connection_has_the_same_way_and_sharing_it_outlives_the_guest(
             with pytest.raises(TypeError):
                 guest.go_with(owner)
             return
+        is_ssh = environment.entry["transport"] == "ssh"  # of a container, commands are counted
+        before = environment.connections()
         owner.open_way()
+        if is_ssh:
+            wait_until(lambda: environment.connections() > before, "sshd to write down the log-in")
         connected = environment.connections()
         guest.go_with(owner)
         assert guest.run(["echo", "through it"], timeout=20).stdout == b"through it\n"
-        if environment.entry["transport"] == "ssh":  # of a container, commands are counted
+        if is_ssh:
             assert environment.connections() == connected
         guest.disconnect()
         guest.disconnect()
