@@ -39,7 +39,7 @@ def following(laptop: Laptop, workdir: Path) -> Iterator[Terminal]:
         yield terminal
 
 
-@pytest.mark.one_of_each
+@pytest.mark.parametrize("environment", ["docker", "ssh"], indirect=True)
 def test_each_line_has_its_source_and_each_file_is_named(environment: Environment, laptop: Laptop) -> None:
     laptop.connect()
     ran = laptop.run("logs", "frontend")

@@ -37,8 +37,7 @@ def skipped(ran: Ran) -> list[str]:
     return [name for name, rung in rungs(ran).items() if rung["status"] == "skipped"]
 
 
-@pytest.mark.every_way_in
-@pytest.mark.one_of_each(also=["ssh-relay"])
+@pytest.mark.parametrize("environment", ["docker", "http", "k8s", "local", "ssh-relay"], indirect=True)
 def test_every_rung_holds_and_says_what_it_found_where_all_is_well(
     environment: Environment, laptop: Laptop
 ) -> None:

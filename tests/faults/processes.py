@@ -51,7 +51,7 @@ class RelayKilled(Fault):
 class EightClients(RelayKilled):
     name, what = "eight-clients", "SIGKILL of the relay under 8 senders and 8 readers"
     sites: ClassVar[Sequence[str]] = ("docker", "podman", "ssh-relay", "k8s")
-    short, long = 1, 20
+    short, long = 0, 20
     senders, readers = 8, 8
     has_terminal = False
 
