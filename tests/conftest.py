@@ -129,7 +129,8 @@ def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
     every = metafunc.definition.get_closest_marker("every_way_in")
     names = [name for name, make in sorted(ENVIRONMENTS.items()) if every or is_complete(name, make)]
     if few := metafunc.definition.get_closest_marker("one_of_each"):
-        names = [name for name in names if name in {*TRANSPORTS, *few.kwargs.get("also", ())}]
+        wanted = {*TRANSPORTS, *few.kwargs.get("also", ())} - {*few.kwargs.get("without", ())}
+        names = [name for name in names if name in wanted]
     fixture = next((name for name in FURNISHED if name in metafunc.fixturenames), None)
     if fixture and fixture not in named:
         metafunc.parametrize(fixture, names, indirect=True)

@@ -43,7 +43,6 @@ class ContainerStopped(Fault):
 
 class ContainerRestarted(ContainerStopped):
     name, what = "container-restarted", "the container is restarted"
-    short = 1
     seconds = 0
     has_terminal = True
 

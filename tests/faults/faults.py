@@ -33,6 +33,5 @@ ALL: tuple[type[Fault], ...] = (
     load.StopsReading,
     load.SendsMuch,
     load.ManyConnections,
-    load.ThousandConnections,
 )
 FAULTS: Mapping[str, type[Fault]] = {fault.name: fault for fault in ALL}

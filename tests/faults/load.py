@@ -98,9 +98,3 @@ class ManyConnections(Fault):
 
     def figures(self) -> Mapping[str, float | str]:
         return self._memory
-
-
-class ThousandConnections(ManyConnections):
-    name, what = "1000-connections", "1,000 connections through one link, 16 at once"
-    short, long = 1, 0
-    count, warm = 1000, 400

@@ -15,7 +15,7 @@ from tests.main_job.laptop import Laptop
 from tests.main_job.test_terminal import TUI_SECONDS, terminal
 from tests.rigs.waiting import wait_until
 
-pytestmark = pytest.mark.one_of_each
+pytestmark = pytest.mark.one_of_each(without=["local", "podman"])
 
 
 @pytest.fixture(scope="module")

@@ -68,7 +68,7 @@ def status(laptop: Laptop) -> Any:
     return ran.document["environments"][0]["link"]
 
 
-@pytest.mark.parametrize("environment", ["docker", "k8s", "ssh-password", "podman-rootless"], indirect=True)
+@pytest.mark.parametrize("environment", ["k8s", "podman-rootless", "ssh-password"], indirect=True)
 def test_requests_while_the_daemon_is_gone_are_answered_by_the_next_one(
     environment: Environment, laptop: Laptop
 ) -> None:

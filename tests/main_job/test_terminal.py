@@ -52,8 +52,7 @@ def leave(opened: Terminal) -> int:
     return opened.wait_for_exit()
 
 
-@pytest.mark.every_way_in
-@pytest.mark.one_of_each(also=["ssh-password"])
+@pytest.mark.parametrize("environment", ["http", "k8s", "local", "podman", "ssh-password"], indirect=True)
 def test_the_steps_are_shown_and_then_a_tui_that_answers(
     environment: Environment, laptop: Laptop, workdir: Path
 ) -> None:
@@ -70,8 +69,7 @@ def test_the_steps_are_shown_and_then_a_tui_that_answers(
         assert leave(opened) == 0
 
 
-@pytest.mark.every_way_in
-@pytest.mark.one_of_each
+@pytest.mark.parametrize("environment", ["docker", "http", "ssh"], indirect=True)
 def test_the_next_terminal_dials_nothing_and_shows_no_password_also_behind_a_proxy_setting(
     environment: Environment, laptop: Laptop, workdir: Path
 ) -> None:

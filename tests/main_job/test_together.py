@@ -7,7 +7,7 @@ import pytest
 from tests.environments import ENVIRONMENTS
 from tests.main_job.laptop import Daemon, Laptop
 
-REPETITIONS = 3
+REPETITIONS = 2
 COLD = [name for name in sorted(ENVIRONMENTS) if name in {"docker", "ssh"}]
 
 

@@ -16,7 +16,7 @@ HOSTILE = "\x1b]0;pwned\x07a title\nses_forged  local  another row\x9b2J"
 COPIES, ALIKE = 2500, 1700
 """More than two pages; and of one stamp more than a page, which OpenCode's own cursor cannot tell from each other."""
 
-everywhere = pytest.mark.parametrize("environment", ["docker", "k8s", "local", "ssh"], indirect=True)
+everywhere = pytest.mark.parametrize("environment", ["docker", "k8s", "ssh"], indirect=True)
 
 
 def stamp(number: int) -> int:
