@@ -15,6 +15,8 @@ from tests.environments import ENVIRONMENTS, Environment
 from tests.main_job.laptop import Laptop
 from tests.main_job.test_terminal import READY, TUI_SECONDS, leave, terminal
 from tests.rigs.directories import short_directory
+from tests.rigs.podman import PodmanEngine
+from tests.rigs.ssh import SSHMachines
 from tests.rigs.terminal import Terminal
 
 OTHERS = {"api": "podman", "worker": "ssh"}
@@ -32,7 +34,12 @@ def git(*words: str | Path) -> None:
 
 
 @pytest.fixture
-def team(environment: Environment, request: pytest.FixtureRequest) -> Iterator[Mapping[str, Environment]]:
+def team(
+    podman_engine: PodmanEngine,  # noqa: ARG001  started before, and not with the variables of the first one's laptop
+    ssh_machines: SSHMachines,  # noqa: ARG001  the same: what runs for that laptop is ended with it
+    environment: Environment,
+    request: pytest.FixtureRequest,
+) -> Iterator[Mapping[str, Environment]]:
     """Three environments at once, by the names that the team gives them."""
     with ExitStack() as stack:
         others = {name: stack.enter_context(ENVIRONMENTS[kind](request)) for name, kind in OTHERS.items()}

@@ -3,6 +3,7 @@
 import os
 import socket
 from collections.abc import Iterator
+from contextlib import ExitStack
 from pathlib import Path
 
 import pytest
@@ -37,29 +38,34 @@ def environ(workdir: Path) -> dict[str, str]:
     return {**os.environ, **places}
 
 
+class Silent:
+    """A server that never says anything, and never hangs up."""
+
+    def __init__(self, server: socket.socket, opened: ExitStack) -> None:
+        server.setblocking(False)
+        self._server, self._opened = server, opened
+
+    def dials(self) -> int:
+        """How often somebody has connected since the last time."""
+        count = 0
+        while True:
+            try:
+                self._opened.enter_context(self._server.accept()[0])
+            except BlockingIOError:
+                return count
+            count += 1
+
+    def spec(self, **more: str) -> ConnectionSpec:
+        """A connection to a daemon there."""
+        url = f"http://127.0.0.1:{self._server.getsockname()[1]}"
+        return ConnectionSpec.from_entry({"transport": "http", "url": url, **more})
+
+
 @pytest.fixture
-def silent() -> Iterator[socket.socket]:
-    """A server that never says anything."""
-    with socket.create_server(("127.0.0.1", 0)) as server:
-        yield server
-
-
-def dials(server: socket.socket) -> int:
-    """How often somebody has connected since the last time."""
-    server.setblocking(False)
-    count = 0
-    while True:
-        try:
-            server.accept()[0].close()
-        except BlockingIOError:
-            return count
-        count += 1
-
-
-def spec_of(server: socket.socket, **more: str) -> ConnectionSpec:
-    """A connection to a daemon there."""
-    port = server.getsockname()[1]
-    return ConnectionSpec.from_entry({"transport": "http", "url": f"http://127.0.0.1:{port}", **more})
+def silent() -> Iterator[Silent]:
+    """A server like that."""
+    with ExitStack() as opened:
+        yield Silent(opened.enter_context(socket.create_server(("127.0.0.1", 0))), opened)
 
 
 @pytest.mark.parametrize(
@@ -126,22 +132,22 @@ def test_refused_credentials_are_not_tried_again_soon(environ: dict[str, str]) -
     assert pause_after(course(told_by_link, environ, took=0.1)) == 3
 
 
-def test_who_has_not_answered_is_not_asked_once_more(environ: dict[str, str], silent: socket.socket) -> None:
-    with Survey([Entry(spec_of(silent))], environ=environ, timeout=60) as survey:
+def test_who_has_not_answered_is_not_asked_once_more(environ: dict[str, str], silent: Silent) -> None:
+    with Survey([Entry(silent.spec())], environ=environ, timeout=60) as survey:
         survey.ask()
         survey.ask()
-        wait_until(lambda: dials(silent), "the first question")
+        wait_until(silent.dials, "the first question")
         survey.ask()
         survey.ask_due()
         assert not survey.is_done
         assert survey.findings() == [None]
-        assert dials(silent) == 0
+        assert silent.dials() == 0
 
 
 def test_the_deadline_is_kept_by_who_waits_whatever_the_threads_do(
-    environ: dict[str, str], silent: socket.socket
+    environ: dict[str, str], silent: Silent
 ) -> None:
-    with Survey([Entry(spec_of(silent))], environ=environ, timeout=0.2) as survey:
+    with Survey([Entry(silent.spec())], environ=environ, timeout=0.2) as survey:
         survey.ask()
         wait_until(lambda: survey.is_done, "the deadline")
         (finding,) = survey.findings()
@@ -152,15 +158,15 @@ def test_the_deadline_is_kept_by_who_waits_whatever_the_threads_do(
 
 
 def test_names_with_different_credentials_are_asked_each_for_itself(
-    environ: dict[str, str], silent: socket.socket
+    environ: dict[str, str], silent: Silent
 ) -> None:
-    entries = [Entry(spec_of(silent, password_env=name)) for name in ("PATH", "HOME", "PATH")]
+    entries = [Entry(silent.spec(password_env=name)) for name in ("PATH", "HOME", "PATH")]
     with Survey(entries, environ=environ, timeout=60) as survey:
         survey.ask()
         seen = []
 
         def two() -> bool:
-            seen.append(dials(silent))
+            seen.append(silent.dials())
             return sum(seen) >= 2
 
         wait_until(two, "two questions")
