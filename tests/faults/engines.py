@@ -101,7 +101,7 @@ class PodDeleted(Fault):
 class KubeletRestarted(Fault):
     name, what = "kubelet-restarted", "kubelet is ended, and started 1 s later"
     sites: ClassVar[Sequence[str]] = ("k8s",)
-    long = 8
+    short, long = 0, 8
     seconds = 1
 
     def induce(self, site: Site) -> None:

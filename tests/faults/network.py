@@ -76,7 +76,7 @@ class ConnectionsReset(Fault):
 class SlowAndLossy(Fault):
     name, what = "slow-and-lossy", "300 ms delay and 2 % loss of packets, for 20 s"
     sites: ClassVar[Sequence[str]] = ("ssh", "k8s", "ssh-relay")
-    short, long = 1, 2
+    short, long = 0, 2
     seconds = 20
     cuts = False
     simulated = "real packets, delayed and lost by a program between two TUN devices"

@@ -30,7 +30,7 @@ def test_a_hostile_daemon_ends_in_one_clear_error(environment: Environment, beha
 
 
 @pytest.mark.parametrize("behaviour", ["body without end", "a configuration error of escapes"])
-@pytest.mark.parametrize("environment", ["docker", "ssh"], indirect=True)
+@pytest.mark.parametrize("environment", ["docker"], indirect=True)
 def test_so_it_does_through_a_tunnel(environment: Environment, behaviour: str) -> None:
     expect_one_error(environment, behaviour)
 

@@ -18,6 +18,9 @@ from tests.rigs.processes import ArgumentRecorder, Listener, listeners, listener
 PROXIES = ("HTTP_PROXY", "http_proxy", "HTTPS_PROXY", "https_proxy", "ALL_PROXY", "all_proxy")
 NO_PROXIES_THERE = dict.fromkeys(PROXIES, "http://127.0.0.1:9")
 
+pytestmark = pytest.mark.one_of_each(also=["https", "podman-rootless", "ssh-password", "ssh-relay"])
+"""Docker's variants, a jump host and a gateway's key are other ways in: see tests/contract/test_every_way.py."""
+
 
 @pytest.fixture(scope="module")
 def environment(shared_environment: Environment) -> Environment:

@@ -40,7 +40,7 @@ def work_slowly(daemon: Daemon) -> str:
     return session
 
 
-@pytest.mark.parametrize("environment", ["docker", "k8s", "local", "ssh-password"], indirect=True)
+@pytest.mark.parametrize("environment", ["docker", "local", "ssh-password"], indirect=True)
 def test_a_daemon_is_told_from_none_and_none_is_started(environment: Environment, laptop: Laptop) -> None:
     before = told(laptop)
     assert before["state"] == ("locked" if needs_person(environment) else "stopped")
