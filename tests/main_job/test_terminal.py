@@ -52,7 +52,9 @@ def leave(opened: Terminal) -> int:
     return opened.wait_for_exit()
 
 
-@pytest.mark.parametrize("environment", ["http", "k8s", "local", "podman", "ssh-password"], indirect=True)
+@pytest.mark.parametrize(
+    "shared_environment", ["http", "k8s", "local", "podman", "ssh-password"], indirect=True
+)
 def test_the_steps_are_shown_and_then_a_tui_that_answers(
     environment: Environment, laptop: Laptop, workdir: Path
 ) -> None:
@@ -69,7 +71,7 @@ def test_the_steps_are_shown_and_then_a_tui_that_answers(
         assert leave(opened) == 0
 
 
-@pytest.mark.parametrize("environment", ["docker", "http", "ssh"], indirect=True)
+@pytest.mark.parametrize("shared_environment", ["docker", "http", "ssh"], indirect=True)
 def test_the_next_terminal_dials_nothing_and_shows_no_password_also_behind_a_proxy_setting(
     environment: Environment, laptop: Laptop, workdir: Path
 ) -> None:
