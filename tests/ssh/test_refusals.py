@@ -2,13 +2,18 @@
 
 import socket
 import threading
+from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
-from ocattach.errors import UnreachableError
+from ocattach.errors import OcattachError, PortClosedError, UnreachableError
 from tests.contract.servers import echo, send_and_receive, serve
 from tests.rigs.ssh import SSHMachines
 from tests.ssh.conftest import Client
+
+AT_ONCE = 16
+CLOSED = 9
+"""A port on which nothing listens."""
 
 
 @pytest.mark.parametrize(
@@ -67,3 +72,15 @@ def test_a_host_that_hangs_up_without_a_word_is_told(client: Client) -> None:
         finally:
             server.shutdown(socket.SHUT_RDWR)
             thread.join()
+
+
+def test_each_of_many_that_ask_at_once_for_a_closed_port_learns_that_it_is_closed(client: Client) -> None:
+    with client.handler("main") as handler, ThreadPoolExecutor(AT_ONCE) as pool:
+        handler.check_available()
+
+        def refusal(_: int) -> type[OcattachError]:
+            with pytest.raises(OcattachError) as raised:
+                handler.dial(CLOSED)
+            return raised.type
+
+        assert set(pool.map(refusal, range(10 * AT_ONCE))) == {PortClosedError}

@@ -174,7 +174,7 @@ class SSHConnection:
         """
         with translated(self.config, timeout):
             try:
-                channel = self.transport.open_session(timeout=timeout)
+                channel = self._open_channel("session", timeout=timeout)
             except paramiko.ChannelException as error:
                 raise SessionRefusedError(
                     f"{self.config.alias} runs no command on this connection: {error}",
@@ -190,19 +190,37 @@ class SSHConnection:
         not do such things, PortClosedError when nothing listens there, TimedOutError when the host does not say.
         """
         try:
-            return self.transport.open_channel(
-                "direct-tcpip", (host, port), ("127.0.0.1", 0), window_size=WINDOW, timeout=timeout
-            )
-        except paramiko.ChannelException as error:
+            return self._open_channel("direct-tcpip", (host, port), timeout=timeout)
+        except (OSError, EOFError, paramiko.SSHException) as error:
+            if not (isinstance(error, paramiko.SSHException) and self.transport.is_active()):
+                message = f"The ssh connection to {self.config.alias} is gone: {error}"
+                raise ConnectionLostError(message) from error
+            if not isinstance(error, paramiko.ChannelException):
+                message = f"{self.config.alias} did not open a connection to port {port} within {timeout:g} s"
+                raise TimedOutError(message) from error
             if error.code == FORWARDING_PROHIBITED:
                 raise ForwardingProhibitedError(f"{self.config.alias} refuses to forward ports") from error
             raise PortClosedError(f"Nothing listens on port {port} of {self.config.alias}") from error
-        except (OSError, EOFError, paramiko.SSHException) as error:
-            if self.transport.is_active():
-                message = f"{self.config.alias} did not open a connection to port {port} within {timeout:g} s"
-                raise TimedOutError(message) from error
-            message = f"The ssh connection to {self.config.alias} is gone: {error}"
-            raise ConnectionLostError(message) from error
+
+    def _open_channel(
+        self, kind: str, there: tuple[str, int] | None = None, *, timeout: float
+    ) -> paramiko.Channel:
+        """A channel, as paramiko opens it; asked for again where it was refused and the reason went to another thread.
+
+        paramiko keeps one reason for a whole connection (5.1, `Transport.saved_exception`): of several channels that
+        are refused at once, one thread learns it and the others nothing, which looks as if the host had not answered.
+        """
+        deadline = time.monotonic() + timeout
+        here, window = (None, None) if there is None else (("127.0.0.1", 0), WINDOW)
+        while True:
+            try:
+                left = deadline - time.monotonic()
+                return self.transport.open_channel(kind, there, here, window_size=window, timeout=left)
+            except paramiko.ChannelException:
+                raise
+            except paramiko.SSHException:
+                if not self.transport.is_active() or time.monotonic() >= deadline:
+                    raise
 
     def await_end(self) -> str:
         """Why the connection is gone, as soon as it is."""
