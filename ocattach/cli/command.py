@@ -53,6 +53,13 @@ def output_option(function: Decorated) -> Decorated:
     return option(function)
 
 
+def hush_libraries() -> None:
+    """Keep off the terminal what libraries log of dead hosts: our own words tell it."""
+    import logging  # noqa: PLC0415 - not before something is dialled
+
+    logging.getLogger().addHandler(logging.NullHandler())
+
+
 @contextmanager
 def advice(target: str | None) -> Iterator[None]:
     """Give an error about a connection the command that tells more, where the error itself has no next step."""

@@ -3,8 +3,7 @@
 import json
 import re
 import subprocess
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +11,7 @@ import pytest
 
 from tests.environments import Environment
 from tests.main_job.laptop import OCATTACH, Laptop
+from tests.main_job.test_terminal import terminal
 from tests.rigs.terminal import Terminal
 
 pytestmark = pytest.mark.parametrize("environment", ["local"], indirect=True)
@@ -38,18 +38,6 @@ def project(laptop: Laptop, workdir: Path) -> Project:
     return Project(laptop, workdir / "shop")
 
 
-@contextmanager
-def asked(laptop: Laptop, directory: Path, *arguments: str, **variables: str) -> Iterator[Terminal]:
-    """A terminal in which a program asks."""
-    with Terminal(
-        [*OCATTACH, *arguments],
-        directory=directory,
-        environment={**laptop.variables, **variables},
-        cwd=laptop.cwd,
-    ) as opened:
-        yield opened
-
-
 def answer(opened: Terminal, text: str) -> str:
     """Answer the question; all that was on the screen before."""
     screen = opened.wait_for("Use shop? [y/n]:")
@@ -68,7 +56,7 @@ def ledger(laptop: Laptop) -> Mapping[str, Any]:
 def test_the_first_use_shows_what_would_be_done_and_asks_once(
     environment: Environment, laptop: Laptop, project: Project, workdir: Path
 ) -> None:
-    with asked(laptop, workdir, "shop", "--print-url", SHOP_KEY="k") as opened:
+    with terminal(laptop, workdir, "shop", "--print-url", SHOP_KEY="k") as opened:
         screen = answer(opened, "y")
         assert opened.wait_for_exit() == 0
 
@@ -91,7 +79,7 @@ def test_who_says_no_is_asked_again_and_nothing_was_started(
     environment: Environment, laptop: Laptop, project: Project, workdir: Path
 ) -> None:
     for _ in range(2):
-        with asked(laptop, workdir, "shop", "--print-url") as opened:
+        with terminal(laptop, workdir, "shop", "--print-url") as opened:
             assert str(project.file) in answer(opened, "n")
             assert opened.wait_for_exit() == 5
     assert not ledger(laptop)
@@ -99,7 +87,7 @@ def test_who_says_no_is_asked_again_and_nothing_was_started(
 
 
 def test_enter_alone_is_no_yes(laptop: Laptop, project: Project, workdir: Path) -> None:
-    with asked(laptop, workdir, "trust", "shop") as opened:
+    with terminal(laptop, workdir, "trust", "shop") as opened:
         answer(opened, "")
         opened.wait_for(lambda screen: screen.count("[y/n]") == 2)
         opened.send_keys("C-c")
@@ -111,7 +99,7 @@ def test_a_change_is_shown_and_asked_about(laptop: Laptop, project: Project, wor
     assert laptop.run("trust", "shop").exit_code == 0
     project.define(shop={**SHOP, "workdir": "/srv", "forward_env": ["SHOP_KEY", "AWS_SECRET_ACCESS_KEY"]})
 
-    with asked(laptop, workdir, "trust", "shop") as opened:
+    with terminal(laptop, workdir, "trust", "shop") as opened:
         screen = answer(opened, "y")
         assert opened.wait_for_exit() == 0
 
@@ -136,7 +124,7 @@ def test_what_a_definition_says_cannot_hide_the_question(
         }
     )
 
-    with asked(laptop, workdir, "trust", "shop") as opened:
+    with terminal(laptop, workdir, "trust", "shop") as opened:
         screen = answer(opened, "n")
         assert opened.wait_for_exit() == 5
         all_of_it = opened.screen(history=True)

@@ -13,8 +13,8 @@ import click
 
 from ocattach.cli.amounts import ago, moment, money
 from ocattach.cli.columns import GAP, cut, lines, width
-from ocattach.cli.command import Command
-from ocattach.cli.complete import connection_names
+from ocattach.cli.command import Command, hush_libraries
+from ocattach.cli.session.options import origin_option
 from ocattach.cli.terminal import escape, say
 from ocattach.config.paths import state_directory
 from ocattach.sessions.names import index_file
@@ -48,14 +48,7 @@ SHORTEST_TITLE = 16
     help="List the sessions of all environments at once, the latest first. Nothing is started.",
     examples=EXAMPLES,
 )
-@click.option(
-    "--origin",
-    "origins",
-    multiple=True,
-    metavar="NAME",
-    shell_complete=connection_names,
-    help="Those that began under this name; repeatable.",
-)
+@origin_option
 @click.option(
     "--all-directories", is_flag=True, help="With --origin: all of its environment, in whichever directory."
 )
@@ -94,9 +87,7 @@ def command(
 ) -> None:
     """Gather and print."""
     if not offline:
-        import logging  # noqa: PLC0415 - what libraries log of dead hosts is told by our own words
-
-        logging.getLogger().addHandler(logging.NullHandler())
+        hush_libraries()
     if limit is None and output == "table":
         limit = FIRST
     request = Request(

@@ -1,6 +1,5 @@
 """`ocattach session permissions`: what sessions wait to be allowed, in all environments at once."""
 
-import logging
 import os
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -10,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from ocattach.cli.columns import lines
-from ocattach.cli.command import Command, output_option
+from ocattach.cli.command import Command, hush_libraries, output_option
 from ocattach.cli.complete import connection_names
 from ocattach.cli.session.place import FIND_SECONDS, describe_session
 from ocattach.cli.terminal import escape, say
@@ -66,7 +65,7 @@ class Silent:
 @output_option
 def command(name: str | None, *, output: str) -> None:
     """Ask and print; nothing is started."""
-    logging.getLogger().addHandler(logging.NullHandler())  # what libraries log of dead hosts is told below
+    hush_libraries()
     entries = entries_of(name)
     asked, silent = [], []
     for told in ask(entries):

@@ -1,6 +1,5 @@
 """`ocattach session stats`: tokens and cost by origin and model."""
 
-import logging
 import os
 from collections.abc import Sequence
 from dataclasses import asdict
@@ -10,9 +9,9 @@ import click
 
 from ocattach.cli.amounts import moment, money
 from ocattach.cli.columns import lines
-from ocattach.cli.command import Command, output_option
-from ocattach.cli.complete import connection_names
+from ocattach.cli.command import Command, hush_libraries, output_option
 from ocattach.cli.session.list import WALK_SECONDS, describe_source, say_notes
+from ocattach.cli.session.options import origin_option
 from ocattach.cli.terminal import escape, say
 from ocattach.config.paths import state_directory
 from ocattach.sessions.names import index_file
@@ -36,14 +35,7 @@ TITLES = ("Origin", "Model", "Sessions", "Input", "Output", "Reasoning", "Cache 
     help="Add up tokens and cost by origin and model. Nothing is started; who does not answer counts as last known.",
     examples=EXAMPLES,
 )
-@click.option(
-    "--origin",
-    "origins",
-    multiple=True,
-    metavar="NAME",
-    shell_complete=connection_names,
-    help="What began under this name; repeatable.",
-)
+@origin_option
 @click.option(
     "--since", metavar="SPAN", help="Sessions updated within this time, such as 7d, with all they cost."
 )
@@ -54,9 +46,8 @@ def command(
     origins: tuple[str, ...], *, since: str | None, offline: bool, timeout: float | None, output: str
 ) -> None:
     """Gather all, and print what it comes to."""
-    logging.getLogger().addHandler(
-        logging.NullHandler()
-    )  # what libraries log of dead hosts is told by our own words
+    if not offline:
+        hush_libraries()
     request = Request(
         origins=origins,
         children=True,

@@ -1,6 +1,5 @@
 """`ocattach --status`: how all environments stand, side by side."""
 
-import logging
 import os
 import sys
 import time
@@ -8,6 +7,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from ocattach.cli.command import hush_libraries
 from ocattach.cli.connections import describe, describe_problem, say_problems
 from ocattach.cli.options import Options
 from ocattach.cli.terminal import say
@@ -35,9 +35,7 @@ def status(options: Options) -> None:
     """Show how connections stand; nothing is started, and nobody is asked a question."""
     if options.watch:
         check_watch(options)
-    logging.getLogger().addHandler(
-        logging.NullHandler()
-    )  # what libraries log of dead hosts is told by the rows
+    hush_libraries()
     specs, problems = asked_about(options)
     if not specs and not problems:
         no_connections(options)
