@@ -26,8 +26,12 @@ if TYPE_CHECKING:
 
 DIAL_SECONDS = 10
 
-FORWARD_SECONDS = 30
-"""How long a host may take to open a connection to a port: hundreds may be asked for at once."""
+FORWARD_SECONDS = 120
+"""How long a host may take to open a connection to a port.
+
+Its answer waits behind what all other streams of the connection have been sent: 200 of them with a full window are
+minutes on a slow line. A connection that is dead is found out by its silence, long before.
+"""
 SESSION_SECONDS = 2
 SESSION_PAUSE = 0.02
 
