@@ -67,13 +67,13 @@ def test_a_megabyte_goes_through_the_relay_and_back(container: ContainerRig) -> 
 
 
 def test_no_thread_is_left_after_disconnecting() -> None:
-    before = threading.active_count()
+    before = set(threading.enumerate())  # an earlier test's server may be among them, and end meanwhile
     with handler_for("frontend-app") as handler:
         handler.run(["true"], timeout=10)
         stream = handler.open_stream(["cat"])
         stream.close()
 
-    assert before == threading.active_count()
+    assert set(threading.enumerate()) <= before
 
 
 def test_an_engine_that_another_authority_vouches_for_is_refused(
