@@ -49,7 +49,12 @@ def read_catalogue(
     page: int = PAGE,
 ) -> None:
     """Fill a catalogue page by page until that is enough: what is there counts even where this ends by an error."""
-    for each in pages(SessionClient(client), catalogue.version, choice, page):
+    fill(catalogue, pages(SessionClient(client), catalogue.version, choice, page), enough)
+
+
+def fill(catalogue: Catalogue, pages: Iterable[Page], enough: Callable[[list[Content]], bool]) -> None:
+    """Fill a catalogue from these pages until that is enough."""
+    for each in pages:
         catalogue.sessions += each.sessions
         catalogue.is_whole = each.is_last
         if enough(catalogue.sessions):

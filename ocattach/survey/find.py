@@ -29,6 +29,7 @@ from ocattach.sessions.names import index_file
 from ocattach.sessions.record import Session
 from ocattach.sessions.rows import Wanted
 from ocattach.survey.entry import Entry
+from ocattach.survey.stored import stored_session
 from ocattach.survey.subject import nobody
 from ocattach.survey.ways import Ways
 from ocattach.transports import open_handler
@@ -91,8 +92,12 @@ def locate(session: str, entries: Sequence[Entry], *, environ: Mapping[str, str]
 
     unasked: list[str] = []
     for told in ask_each(entries, question, environ=environ, timeout=timeout):
-        if told.answer is not None:
-            return Place(leading_to(told.specs, told.answer.directory), told.answer)
+        found = told.answer
+        if isinstance(told.error, DaemonNotRunningError):
+            content = stored_session(session, told.specs[0], environ)
+            found = Session.from_api(content, environment=environment_id(told.specs[0], environ))
+        if found is not None:
+            return Place(leading_to(told.specs, found.directory), found)
         if told.error is not None:
             unasked += [name for spec in told.specs if (name := spec.name)]
     raise not_found(session, unasked, similar(session, environ))

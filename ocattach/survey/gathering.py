@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from ocattach.config.spec import ConnectionSpec
-from ocattach.errors import TimedOutError
+from ocattach.errors import DaemonNotRunningError, TimedOutError
 from ocattach.sessions.environment import environment_id
 from ocattach.sessions.file import IndexUnusableError
 from ocattach.sessions.index import Asked, Index
@@ -21,7 +21,7 @@ from ocattach.survey.listing import Gathered, Listed, Request, Source, each_once
 if TYPE_CHECKING:
     from ocattach.opencode.api import DaemonClient
     from ocattach.opencode.catalogue import Catalogue
-    from ocattach.opencode.sessions import Content
+    from ocattach.opencode.sessions import Choice, Content
     from ocattach.survey.find import Told
 
 DIAL_SECONDS = 5.0
@@ -83,24 +83,35 @@ class Gathering:
     def _question(self, client: "DaemonClient", specs: Sequence[ConnectionSpec]) -> "Catalogue":
         from ocattach.opencode.catalogue import Catalogue, read_activities, read_catalogue  # noqa: PLC0415 - HTTP
         from ocattach.opencode.look import AGAIN_SECONDS  # noqa: PLC0415 - for who asks
-        from ocattach.opencode.sessions import PAGE, Choice  # noqa: PLC0415
 
         request, began = self._request, time.time()
         version = client.known_version or client.await_version(timeout=AGAIN_SECONDS)
         catalogue = Catalogue(version, began)
         environment = environment_id(specs[0], self._environ)
         self._catalogues[environment] = catalogue
-        choice = Choice(
+        read_catalogue(client, self._choice(), catalogue, enough=self._enough(environment), page=self._page)
+        if request.activity:
+            read_activities(client, catalogue, ())
+        return catalogue
+
+    def _choice(self) -> "Choice":
+        from ocattach.opencode.sessions import Choice  # noqa: PLC0415 - HTTP: for who asks
+
+        request = self._request
+        return Choice(
             roots=not request.children,
             archived=request.children,
             search=request.search,
             since=request.since,
         )
-        page = PAGE if request.limit is None or self._filters else min(PAGE, request.limit)
-        read_catalogue(client, choice, catalogue, enough=self._enough(environment), page=max(1, page))
-        if request.activity:
-            read_activities(client, catalogue, ())
-        return catalogue
+
+    @property
+    def _page(self) -> int:
+        """Sessions of one request."""
+        from ocattach.opencode.sessions import PAGE  # noqa: PLC0415 - HTTP: for who asks
+
+        limit = self._request.limit
+        return PAGE if limit is None or self._filters else max(1, min(PAGE, limit))
 
     @property
     def _filters(self) -> bool:
@@ -132,27 +143,44 @@ class Gathering:
     def _merge(self, told: "Sequence[Told[Catalogue]]", index: Index | None) -> Gathered:
         known = index.environments() if index else {}
         live: list[Listed] = []
-        sources, answered = [], []
+        sources: list[Source] = []
         for each in told:
             environment = environment_id(each.specs[0], self._environ)
-            catalogue = self._catalogues.get(environment)
-            is_late = each.error is None or isinstance(each.error, TimedOutError)
-            if catalogue is None or not is_late:
-                state = State.UNAVAILABLE if each.error is None else state_of(each.error)
-                asked = last_asked(known, environment)
-                sources.append(Source(environment, each.specs, state, each.error, asked))
+            source, catalogue = self._source(each, environment, known)
+            sources.append(source)
+            if catalogue is None:
                 continue
             contents = list(catalogue.sessions)  # the thread that asks may still be at it
             if index is not None:
                 self._remember(index, environment, each.specs[0], contents, catalogue)
             live += self._listed(environment, contents, catalogue)
-            answered.append(environment)
-            state = State.BUSY if any(catalogue.doing.values()) else State.RUNNING
-            whole = catalogue.is_whole and each.error is None
-            sources.append(
-                Source(environment, each.specs, state, each.error, catalogue.began, is_whole=whole)
-            )
         return self._put_together(live, sources, index)
+
+    def _source(
+        self, told: "Told[Catalogue]", environment: str, known: Mapping[str, Asked]
+    ) -> "tuple[Source, Catalogue | None]":
+        """How an environment was asked, and what it has told; None where it has told nothing."""
+        error, catalogue = told.error, self._catalogues.get(environment)
+        if isinstance(error, DaemonNotRunningError):
+            catalogue = self._stored(told.specs[0], environment)
+            state, error = State.STOPPED, error if catalogue is None else None
+        elif error is not None and not isinstance(error, TimedOutError):
+            state, catalogue = state_of(error), None
+        elif catalogue is None:
+            state = State.UNAVAILABLE if error is None else state_of(error)
+        else:
+            state = State.BUSY if any(catalogue.doing.values()) else State.RUNNING
+        if catalogue is None:
+            return Source(environment, told.specs, state, error, last_asked(known, environment)), None
+        whole = catalogue.is_whole and error is None
+        source = Source(environment, told.specs, state, error, catalogue.began, is_whole=whole, has_told=True)
+        return source, catalogue
+
+    def _stored(self, spec: ConnectionSpec, environment: str) -> "Catalogue | None":
+        from ocattach.survey.stored import stored_catalogue  # noqa: PLC0415 - for who asks
+
+        enough = self._enough(environment)
+        return stored_catalogue(spec, self._environ, self._choice(), enough=enough, page=self._page)
 
     def _remember(
         self,
@@ -202,7 +230,7 @@ class Gathering:
         limit = self._request.limit
         counted, others = 0, []
         if index is not None:
-            told = {source.id for source in sources if source.has_answered and not source.error}
+            told = {source.id for source in sources if source.has_told and not source.error}
             known = index.environments()
             absent = [environment for environment in known if environment not in told] if told else None
             others = self._others(index, absent) if self._request.lists else []
@@ -211,7 +239,7 @@ class Gathering:
         sessions = each_once([*live, *others])
         if limit is None:
             return Gathered(sessions, sources)
-        exact = index is not None and all(source.is_whole for source in sources if source.has_answered)
+        exact = index is not None and all(source.is_whole for source in sources if source.has_told)
         more = max(counted, len(sessions)) - min(limit, len(sessions))
         return Gathered(sessions[:limit], sources, more, exact)
 

@@ -75,10 +75,8 @@ class Source:
     is_whole: bool = False
     """Whether it has told all that were wanted of it."""
 
-    @property
-    def has_answered(self) -> bool:
-        """Whether it has told sessions just now, be it not all."""
-        return self.state in {State.RUNNING, State.BUSY}
+    has_told: bool = False
+    """Whether sessions are known from it just now, be it not all."""
 
     @property
     def name(self) -> str:

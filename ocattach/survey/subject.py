@@ -12,6 +12,7 @@ from ocattach.link.questions import look_through_link
 from ocattach.link.restorer import State as LinkState
 from ocattach.sessions.environment import origin_for
 from ocattach.survey.finding import Finding, State, found_error, state_of
+from ocattach.survey.stored import stored_catalogue
 from ocattach.survey.ways import Ways
 from ocattach.transports import open_handler
 from ocattach.transports.base import Question, TransportHandler
@@ -191,6 +192,7 @@ class Subject:
             return
         daemon = handler.check_daemon_running().daemon
         if daemon is None:
+            self._learn_stored()
             stopped = Finding(state=State.STOPPED, reason=NO_DAEMON, link=self._link, through="environment")
             self._tell_all(tell, stopped)
             return
@@ -200,6 +202,17 @@ class Subject:
                 tunnel.url, username=daemon.username, password=daemon.password, timeout=LOOK_SECONDS
             )
             self._ask_client(client, daemon.port, tell)
+
+    def _learn_stored(self) -> None:
+        from ocattach.opencode.look import SESSIONS, Looked  # noqa: PLC0415 - as above
+        from ocattach.opencode.sessions import Choice  # noqa: PLC0415
+
+        since = self._since()
+        choice = Choice(since=since)
+        stored = stored_catalogue(self._spec, self._environ, choice, enough=lambda _: True, page=SESSIONS)
+        if self._journal is not None and stored is not None:
+            looked = Looked("", (), stored.sessions, stored.is_whole, stored.began, since)
+            self._journal.learn(self._spec, looked)
 
     def _alive(self, port: int) -> Finding:
         return Finding(state=State.RUNNING, port=port, link=self._link, through="environment")

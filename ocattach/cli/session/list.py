@@ -191,7 +191,7 @@ def source_words(source: Source) -> Iterable[str]:
     if source.error is None or (source.state is State.STOPPED and source.asked is None):
         return
     reason = source.error.message.strip().splitlines()[0]
-    if source.has_answered:
+    if source.has_told:
         yield f"! {source.name} has not told all: {reason}"
         return
     known = "nothing is known of its sessions" if source.asked is None else f"as of {ago(source.asked)}"
