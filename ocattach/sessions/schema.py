@@ -1,6 +1,7 @@
 """The tables of the index, and how those of former versions become today's."""
 
 import sqlite3
+from collections.abc import Sequence
 
 STEPS = (
     """
@@ -76,16 +77,16 @@ def version_of(connection: sqlite3.Connection) -> int:
     return int(version)
 
 
-def migrate(connection: sqlite3.Connection) -> None:
+def migrate(connection: sqlite3.Connection, steps: Sequence[str] = STEPS) -> None:
     """Bring the tables to today's version, at once or not at all; one of two that try it at once does it."""
-    if version_of(connection) == VERSION:
+    if version_of(connection) == len(steps):
         return
     connection.execute("BEGIN IMMEDIATE")
     try:
-        for number in range(version_of(connection), VERSION):
-            for statement in statements(STEPS[number]):
+        for step in steps[version_of(connection) :]:
+            for statement in statements(step):
                 connection.execute(statement)
-        connection.execute(f"PRAGMA user_version = {VERSION}")
+        connection.execute(f"PRAGMA user_version = {len(steps)}")
         connection.execute("COMMIT")
     except BaseException:
         connection.execute("ROLLBACK")
@@ -93,7 +94,7 @@ def migrate(connection: sqlite3.Connection) -> None:
 
 
 def statements(script: str) -> list[str]:
-    """The statements of a script: `executescript` would commit between them."""
+    """The statements of a script, each of which begins on a line of its own: `executescript` would commit between."""
     found, begun = [], ""
     for line in script.splitlines():
         begun += line + "\n"

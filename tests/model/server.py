@@ -9,6 +9,7 @@
     !slow SECONDS    one word every 0.2 s for that long
     !hang            the head of an answer, then nothing
     !long N          N words
+    !cut N           N words, after which the limit of output is reached
     !reason N        N tokens of thought, and then none are left for an answer
     !mute            nothing is said, not even after the result of a tool
     !error CODE      the HTTP error CODE
@@ -48,10 +49,11 @@ class Answer:
     error: int | None = None
     hangs: bool = False
     reasoning: int = 0
+    is_cut: bool = False
 
     @property
     def finish(self) -> str:
-        if self.reasoning:
+        if self.reasoning or self.is_cut:
             return "length"
         return "tool_calls" if self.tool else "stop"
 
@@ -105,8 +107,9 @@ def _speech(script: str) -> Answer:
         return Answer(reasoning=int(reason[1]))
     if "!hang" in script:
         return Answer(hangs=True)
-    if long := re.search(r"!long (\d+)", script):
-        return Answer(words=[f"word{number}" for number in range(int(long[1]))])
+    if long := re.search(r"!(long|cut) (\d+)", script):
+        words = [f"word{number}" for number in range(int(long[2]))]
+        return Answer(words=words, is_cut=long[1] == "cut")
     return Answer(words=f"You said: {script.strip()}".split(" "))
 
 

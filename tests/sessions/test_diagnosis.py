@@ -71,6 +71,15 @@ def test_reasoning_that_took_the_budget(here: Workshop) -> None:
     assert codes(here.rests(session)) == ["only-reasoning"]
 
 
+def test_an_answer_that_ends_where_the_models_limit_is(here: Workshop) -> None:
+    session = here.make("!cut 40")
+    finding = here.found(session, "cut-off")
+
+    assert "limit of output is: 40 tokens" in finding.message
+    assert finding.hint == f"To have the rest: ocattach session send {session.id} TEXT"
+    assert codes(here.rests(session)) == ["cut-off"]
+
+
 def test_no_output_and_no_text(here: Workshop) -> None:
     session = here.make("!mute")
 

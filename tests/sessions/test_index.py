@@ -7,6 +7,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing, contextmanager
 from pathlib import Path
 
@@ -16,7 +17,7 @@ from ocattach.sessions.file import IndexUnusableError
 from ocattach.sessions.index import Index, Tally
 from ocattach.sessions.record import Session
 from ocattach.sessions.rows import Covered, Wanted
-from ocattach.sessions.schema import VERSION
+from ocattach.sessions.schema import STEPS, VERSION, migrate, version_of
 from tests.sessions.writer import AT_ONCE, sessions
 
 WRITERS, KILLS = 10, 15
@@ -134,6 +135,49 @@ def test_that_of_a_newer_ocattach_is_left_alone(workdir: Path) -> None:
     with pytest.raises(IndexUnusableError, match="newer ocattach"):
         Index(file)
     assert file.read_bytes() == before
+
+
+NEXT = "ALTER TABLE sessions ADD COLUMN stars INTEGER NOT NULL DEFAULT 3;\nCREATE TABLE notes (text TEXT);"
+
+
+def migrated(file: Path, step: str) -> None:
+    """What the next version of ocattach would do on opening it."""
+    with closing(sqlite3.connect(file, isolation_level=None, timeout=10)) as connection:
+        migrate(connection, [*STEPS, step])
+
+
+def content(file: Path) -> tuple[int, list[str], list[tuple[object, ...]]]:
+    """The version, the tables, and the sessions."""
+    with closing(sqlite3.connect(file)) as connection:
+        tables = connection.execute("SELECT name FROM sqlite_master WHERE type = 'table' ORDER BY name")
+        found = connection.execute("SELECT * FROM sessions ORDER BY id").fetchall()
+        return version_of(connection), [name for (name,) in tables], found
+
+
+def test_that_of_an_older_ocattach_becomes_todays_with_all_it_has(workdir: Path) -> None:
+    file = workdir / "state/sessions.db"
+    with Index(file) as index:
+        index.put(sessions("web", 300), "web", 1.0)
+    _, tables, before = content(file)
+
+    with ThreadPoolExecutor(WRITERS) as at_once:
+        list(at_once.map(migrated, [file] * WRITERS, [NEXT] * WRITERS))
+
+    assert content(file) == (VERSION + 1, sorted([*tables, "notes"]), [(*row, 3) for row in before])
+
+
+def test_a_step_that_fails_leaves_an_older_one_as_it_was(workdir: Path) -> None:
+    file = workdir / "state/sessions.db"
+    with Index(file) as index:
+        index.put(sessions("web", 3), "web", 1.0)
+    before = content(file)
+
+    with pytest.raises(sqlite3.OperationalError, match="no such table"):
+        migrated(file, f"{NEXT}\nDROP TABLE no_such_table;")
+
+    assert content(file) == before
+    with Index(file) as index:
+        assert len(index.latest(Wanted(), limit=None)) == 3
 
 
 def test_what_is_gone_from_the_part_that_was_told_is_forgotten_and_nothing_else(workdir: Path) -> None:

@@ -20,7 +20,6 @@ __all__ = ["laptop"]
 UNKNOWN = "ses_00000000000000000000000000"
 
 ENGINES = pytest.mark.parametrize("environment", ["docker", "k8s", "ssh"], indirect=True)
-ON_DOCKER = pytest.mark.parametrize("environment", ["docker"], indirect=True)
 
 
 def exported_there(environment: Environment, session: str) -> dict[str, Any]:
@@ -77,11 +76,11 @@ def test_a_session_knows_where_it_began_and_so_does_the_agents_shell(
     wait_until(lambda: {session, other} <= remembered(laptop), "both to be remembered")
 
 
-@ON_DOCKER
+@ENGINES
 def test_a_session_of_the_tui_is_opened_again_where_it_lives_after_its_daemon_has_ended(
     environment: Environment, laptop: Laptop, workdir: Path
 ) -> None:
-    with terminal(laptop, workdir, "frontend", "--workdir", "/work") as opened:
+    with terminal(laptop, workdir, "frontend") as opened:
         opened.wait_for(READY, timeout=TUI_SECONDS)
         opened.send_text("hello from the terminal")
         opened.wait_for("hello from the terminal")
@@ -106,13 +105,13 @@ def test_a_session_of_the_tui_is_opened_again_where_it_lives_after_its_daemon_ha
         opened.send_text("!echo at-$PWD")  # the TUI's own way to a shell
         opened.wait_for("echo at-")
         opened.send_keys("Enter")
-        opened.wait_for("at-/work", timeout=TUI_SECONDS)
+        opened.wait_for(f"at-{environment.workdir}", timeout=TUI_SECONDS)
         assert leave(opened) == 0
 
 
-@ON_DOCKER
+@ENGINES
 def test_what_a_session_waits_for_is_found_and_answered_and_a_session_broken_off_and_deleted(
-    environment: Environment, laptop: Laptop
+    environment: Environment, laptop: Laptop, workdir: Path
 ) -> None:
     daemon = laptop.connect()
     session = daemon.make_session()
@@ -145,6 +144,11 @@ def test_what_a_session_waits_for_is_found_and_answered_and_a_session_broken_off
     kept = laptop.run("session", "delete", other)
     assert (kept.exit_code, daemon.request("GET", f"/session/{other}")[0]) == (2, 200)
     assert f"{other} --yes" in kept.stderr
+    with terminal(laptop, workdir, "session", "delete", other) as asked:
+        asked.wait_for("of frontend for good? [y/n]:")
+        asked.send_text("n")
+        asked.send_keys("Enter")
+        assert (asked.wait_for_exit(), daemon.request("GET", f"/session/{other}")[0]) == (130, 200)
     deleted = laptop.run("session", "delete", other, "--yes", "-o", "json")
     assert deleted.document["deleted"]["id"] == other
     assert daemon.request("GET", f"/session/{other}")[0] == 404
