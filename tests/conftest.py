@@ -125,7 +125,7 @@ def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
 
     With `one_of_each` those that are called as their transport is, where another way in takes time and shows nothing.
     """
-    named = [mark.args[0] for mark in metafunc.definition.iter_markers("parametrize")]
+    named = {name for mark in metafunc.definition.iter_markers("parametrize") for name in names_of(mark)}
     every = metafunc.definition.get_closest_marker("every_way_in")
     names = [name for name, make in sorted(ENVIRONMENTS.items()) if every or is_complete(name, make)]
     if few := metafunc.definition.get_closest_marker("one_of_each"):
@@ -134,6 +134,12 @@ def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
     fixture = next((name for name in FURNISHED if name in metafunc.fixturenames), None)
     if fixture and fixture not in named:
         metafunc.parametrize(fixture, names, indirect=True)
+
+
+def names_of(mark: pytest.Mark) -> list[str]:
+    """What a test is given by a mark of its own: one name, several with commas, or a sequence of them."""
+    names = mark.args[0]
+    return [name.strip() for name in names.split(",")] if isinstance(names, str) else list(names)
 
 
 def is_complete(name: str, make: Make) -> bool:

@@ -10,7 +10,7 @@ from tests.main_job.laptop import Laptop
 from tests.rigs.engine import ContainerEngine
 
 
-@pytest.mark.parametrize("environment", ["docker", "podman", "podman-rootless"], indirect=True)
+@pytest.mark.parametrize("environment", ["docker", "podman-rootless"], indirect=True)
 def test_a_restarted_container_is_connected_to_anew_and_that_is_said(
     request: pytest.FixtureRequest, environment: Environment
 ) -> None:

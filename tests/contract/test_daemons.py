@@ -12,7 +12,7 @@ from tests.environments import Environment
 from tests.rigs.waiting import wait_until
 
 SECONDS = 30
-pytestmark = pytest.mark.one_of_each(without=["podman"])
+pytestmark = pytest.mark.one_of_each(without=["podman", "http"])
 
 
 @pytest.fixture(scope="module")

@@ -72,7 +72,7 @@ def flood_never_read(port: int) -> Iterator[None]:
             flooding.join()
 
 
-@pytest.mark.one_of_each(also=["ssh-relay"])
+@pytest.mark.one_of_each(also=["ssh-relay"], without=["podman", "local"])
 def test_two_hundred_connections_at_once_beside_one_that_is_never_read(environment: Environment) -> None:
     with serve(environment.network, echo) as server, tunnel_process(environment, server) as (port, process):
         most = process.memory_info().rss

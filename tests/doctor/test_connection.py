@@ -37,7 +37,7 @@ def skipped(ran: Ran) -> list[str]:
     return [name for name, rung in rungs(ran).items() if rung["status"] == "skipped"]
 
 
-@pytest.mark.parametrize("environment", ["docker", "http", "k8s", "local", "ssh-relay"], indirect=True)
+@pytest.mark.parametrize("environment", ["http", "k8s", "ssh-relay"], indirect=True)
 def test_every_rung_holds_and_says_what_it_found_where_all_is_well(
     environment: Environment, laptop: Laptop
 ) -> None:
@@ -63,6 +63,7 @@ def test_every_rung_holds_and_says_what_it_found_where_all_is_well(
     assert pids == [process.pid for process in environment.processes()]
 
 
+@pytest.mark.one_of_each
 def test_no_daemon_is_started_and_the_command_that_does_is_named(
     environment: Environment, laptop: Laptop
 ) -> None:

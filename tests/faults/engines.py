@@ -67,7 +67,7 @@ class SessionKilled(Fault):
 class SshdKilled(Fault):
     name, what = "sshd-killed", "SIGKILL of sshd and its sessions, started again 1 s later"
     sites: ClassVar[Sequence[str]] = ("ssh", "ssh-relay")
-    long = 10
+    short, long = 0, 10
     seconds = 1
 
     def induce(self, site: Site) -> None:

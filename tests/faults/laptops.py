@@ -111,6 +111,7 @@ class StateReadOnly(DiskFull):
         "state-read-only",
         "state directory read-only, then the way is lost; `ocattach NAME` meanwhile",
     )
+    short = 0
     simulated = "an empty disk lies over it: one with an open log cannot be made read-only"
     break_it = "mount -t tmpfs -o ro tmpfs $1"
     mend_it = "umount $1"

@@ -20,7 +20,7 @@ EVERYWHERE = ("docker", "local", "podman", "ssh", "ssh-relay", "k8s")
 class StopsReading(Fault):
     name, what = "stops-reading", "a client asks for 20 MiB and reads nothing for 5 s"
     sites: ClassVar[Sequence[str]] = EVERYWHERE
-    long = 3
+    short, long = 0, 3
     seconds = 5
     cuts = False
 
@@ -47,7 +47,7 @@ class StopsReading(Fault):
 class SendsMuch(Fault):
     name, what = "sends-100-mb", "a client sends 100 MB in one request"
     sites: ClassVar[Sequence[str]] = EVERYWHERE
-    long = 3
+    short, long = 0, 3
     cuts = False
 
     def induce(self, site: Site) -> None:

@@ -123,6 +123,7 @@ def test_a_password_only_host_without_a_terminal_is_told(laptop: Laptop) -> None
     assert "terminal" in ran.stderr
 
 
+@pytest.mark.parametrize("environment", ["docker", "k8s", "ssh"], indirect=True)
 def test_a_broken_configuration_in_the_environment_is_told_with_file_and_reason(
     environment: Environment, laptop: Laptop
 ) -> None:

@@ -68,7 +68,7 @@ def status(laptop: Laptop) -> Any:
     return ran.document["environments"][0]["link"]
 
 
-@pytest.mark.parametrize("environment", ["k8s", "podman-rootless", "ssh-password"], indirect=True)
+@pytest.mark.parametrize("environment", ["k8s", "podman-rootless"], indirect=True)
 def test_requests_while_the_daemon_is_gone_are_answered_by_the_next_one(
     environment: Environment, laptop: Laptop
 ) -> None:
@@ -88,7 +88,7 @@ def test_requests_while_the_daemon_is_gone_are_answered_by_the_next_one(
     assert not again.document["daemon"]["started"]
 
 
-@pytest.mark.parametrize("environment", ["docker", "ssh-relay"], indirect=True)
+@pytest.mark.parametrize("environment", ["ssh-relay"], indirect=True)
 def test_another_link_finds_the_daemon_that_took_the_place_of_one_with_its_password(
     environment: Environment, laptop: Laptop
 ) -> None:

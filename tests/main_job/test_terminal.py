@@ -52,9 +52,7 @@ def leave(opened: Terminal) -> int:
     return opened.wait_for_exit()
 
 
-@pytest.mark.parametrize(
-    "shared_environment", ["http", "k8s", "local", "podman", "ssh-password"], indirect=True
-)
+@pytest.mark.parametrize("shared_environment", ["k8s", "podman", "ssh-password"], indirect=True)
 def test_the_steps_are_shown_and_then_a_tui_that_answers(
     environment: Environment, laptop: Laptop, workdir: Path
 ) -> None:
@@ -71,7 +69,7 @@ def test_the_steps_are_shown_and_then_a_tui_that_answers(
         assert leave(opened) == 0
 
 
-@pytest.mark.parametrize("shared_environment", ["docker", "http", "ssh"], indirect=True)
+@pytest.mark.parametrize("shared_environment", ["docker", "ssh"], indirect=True)
 def test_the_next_terminal_dials_nothing_and_shows_no_password_also_behind_a_proxy_setting(
     environment: Environment, laptop: Laptop, workdir: Path
 ) -> None:

@@ -4,19 +4,11 @@ import json
 
 import pytest
 
-from tests.environments import ENVIRONMENTS
 from tests.main_job.laptop import Daemon, Laptop
 
-REPETITIONS = 2
-COLD = [name for name in sorted(ENVIRONMENTS) if name in {"docker", "ssh"}]
 
-
-@pytest.mark.parametrize("environment", COLD, indirect=True)
-@pytest.mark.parametrize("repetition", range(REPETITIONS))
-def test_two_at_once_on_a_cold_environment_share_one_daemon_and_one_link(
-    laptop: Laptop,
-    repetition: int,  # noqa: ARG001
-) -> None:
+@pytest.mark.parametrize("environment", ["docker", "ssh"], indirect=True)
+def test_two_at_once_on_a_cold_environment_share_one_daemon_and_one_link(laptop: Laptop) -> None:
     processes = [laptop.start("frontend", "--print-url", "-o", "json") for _ in range(2)]
     outputs = [process.communicate(timeout=60) for process in processes]
 

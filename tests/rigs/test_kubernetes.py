@@ -46,15 +46,6 @@ def test_a_pod_runs_opencode(kubernetes_cluster: KubernetesCluster) -> None:
         assert done.stdout.startswith("1."), done.stderr
 
 
-def test_a_daemon_in_a_pod_finds_the_model(kubernetes_cluster: KubernetesCluster) -> None:
-    with kubernetes_cluster.pod("rig-model", model=True) as pod:
-        reply = pod.run("opencode", "run", "hello", workdir="/work")
-
-        assert reply.stdout.strip().endswith("You said: hello"), reply.stderr
-        assert pod.model is not None
-        assert pod.model.requests
-
-
 @pytest.mark.parametrize("variant", ["bare", "pause"])
 def test_other_images_run_without_opencode(kubernetes_cluster: KubernetesCluster, variant: str) -> None:
     with kubernetes_cluster.pod(f"rig-{variant}", containers={"main": variant}) as pod:
@@ -117,7 +108,7 @@ def test_a_controller_replaces_its_pods(kubernetes_cluster: KubernetesCluster, k
 
         assert after.uid != before.uid
         assert (after.name == before.name) == (kind == "statefulset")
-        assert after.run("opencode", "run", "hello", workdir="/work").stdout.strip().endswith("hello")
+        assert after.run("opencode", "--version", workdir="/work").stdout.startswith("1.")
 
 
 def test_a_deployment_has_as_many_pods_as_asked(kubernetes_cluster: KubernetesCluster) -> None:

@@ -10,10 +10,8 @@ from pathlib import Path
 
 import pytest
 
-from tests.rigs.container import ContainerRig
 from tests.rigs.directories import short_directory
 from tests.rigs.docker import DockerEngine
-from tests.rigs.local import LocalMachine
 from tests.rigs.machine import WORKDIR, Machine
 from tests.rigs.namespaces import Network
 from tests.rigs.opencode import CHECKOUT
@@ -48,20 +46,6 @@ def test_other_images_run_without_opencode(docker_engine: DockerEngine, variant:
     with docker_engine.container(f"rig-{variant}", variant=variant) as container:
         assert container.run("opencode", "--version").exit_code != 0
         assert (container.run("sh", "-c", "true").exit_code == 0) == (variant == "bare")
-
-
-def test_a_daemon_in_a_container_finds_the_model(docker_engine: DockerEngine) -> None:
-    with docker_engine.container("rig-model", model=True) as container:
-        reply = reply_in(container)
-
-        assert reply.strip().endswith("You said: hello")
-        assert container.model is not None
-        assert container.model.requests
-
-
-def reply_in(container: ContainerRig) -> str:
-    """What `opencode run` prints in a container: it starts a daemon of its own."""
-    return container.run("opencode", "run", "hello", workdir="/work").stdout
 
 
 def test_the_engine_logs_what_it_is_asked(docker_engine: DockerEngine) -> None:
@@ -123,17 +107,9 @@ def test_a_password_opens_the_machine_that_wants_one(ssh_machines: SSHMachines) 
     assert done.stdout == b"machine-passwd\n"
 
 
-def test_a_daemon_on_a_machine_finds_the_model(ssh_machines: SSHMachines) -> None:
-    machine = ssh_machines["main"]
-    machine.reset()
-    with machine.serve_model():
-        done = machine.run(".opencode/bin/opencode", "run", "hello")
-
-        assert done.stdout.decode().strip().endswith("You said: hello"), done.stderr
-
-
 def test_a_reset_machine_is_untouched(ssh_machines: SSHMachines) -> None:
     machine = ssh_machines["main"]
+    machine.reset()
     start_daemon(ssh_machines, machine)
     assert machine.processes()
 
@@ -151,20 +127,6 @@ def start_daemon(machines: SSHMachines, machine: Machine) -> None:
 
 def test_a_machine_without_opencode_has_none(ssh_machines: SSHMachines) -> None:
     assert ssh_machines.run("bare", "ls .opencode").returncode != 0
-
-
-def test_a_local_home_is_empty_but_for_the_model(local: LocalMachine) -> None:
-    done = subprocess.run(
-        ["opencode", "run", "hello"],
-        env=local.environment,
-        cwd=local.workdir,
-        capture_output=True,
-        text=True,
-        check=False,
-        stdin=subprocess.DEVNULL,
-    )
-
-    assert done.stdout.strip().endswith("You said: hello"), done.stderr
 
 
 def test_what_runs_at_a_home_ends_with_its_directory() -> None:

@@ -40,7 +40,7 @@ def work_slowly(daemon: Daemon) -> str:
     return session
 
 
-@pytest.mark.parametrize("environment", ["docker", "local", "ssh-password"], indirect=True)
+@pytest.mark.parametrize("environment", ["docker", "ssh-password"], indirect=True)
 def test_a_daemon_is_told_from_none_and_none_is_started(environment: Environment, laptop: Laptop) -> None:
     before = told(laptop)
     assert before["state"] == ("locked" if needs_person(environment) else "stopped")
@@ -76,7 +76,7 @@ def test_a_daemon_is_told_from_none_and_none_is_started(environment: Environment
     assert told(laptop)["state"] == before["state"]
 
 
-@pytest.mark.parametrize("environment", ["http", "https", "https-header"], indirect=True)
+@pytest.mark.parametrize("environment", ["http", "https-header"], indirect=True)
 def test_a_daemon_at_a_url_is_asked_by_it(environment: Environment, laptop: Laptop) -> None:
     found = told(laptop)
 
