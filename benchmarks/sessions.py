@@ -62,6 +62,7 @@ def measure(places: Places, repetitions: int) -> Iterator[Figure]:
 def furnished(place: Place, engine: DockerEngine) -> Iterator[list[dict[str, Any]]]:
     """Containers with daemons, links and sessions; what `--print-url` says of each."""
     with ExitStack() as stack:
+        (place.laptop.config / "connections/frontend.yaml").unlink()  # it has no link
         for name in NAMES:
             stack.enter_context(engine.container(name))
             place.laptop.save(name, container=name)

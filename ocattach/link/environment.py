@@ -307,7 +307,12 @@ class Environment:
         if daemon is None or tunnel is None or not self.is_up():
             return None
         account = {"username": daemon.username, "password": daemon.password}
-        return {"url": tunnel.url, "version": self._version, **account}
+        return {
+            "url": tunnel.url,
+            "version": self._version,
+            "is_still": self._watcher.is_still(),
+            **account,
+        }
 
     def look(self, directories: list[str | None], since: int | None) -> dict[str, Any] | None:
         """What the daemon itself says of these directories, and has; None without a way to it. Changes nothing."""

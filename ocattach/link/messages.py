@@ -4,7 +4,7 @@ import json
 import socket
 from typing import Any
 
-PROTOCOL = 2
+PROTOCOL = 3
 """Raised whenever a link could misunderstand a foreground of another version, or the reverse."""
 
 MAX_LINE = 1024 * 1024

@@ -18,6 +18,9 @@ class LinkedDaemon:
     version: str = ""
     """As the link has last heard it."""
 
+    is_still: bool = False
+    """Whether the link knows that all sessions do nothing."""
+
 
 def link_status(key: str, environ: Mapping[str, str]) -> Message | None:
     """How a link stands, as `Environment.status` says it; None without one, or with one of another version."""

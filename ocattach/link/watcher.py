@@ -18,6 +18,7 @@ from ocattach.config.spec import ConnectionSpec
 from ocattach.errors import OcattachError
 from ocattach.link.marking import Marking
 from ocattach.link.names import UsedNames
+from ocattach.link.stillness import STATUS, Stillness
 from ocattach.opencode.api import DaemonClient
 from ocattach.opencode.events import CONNECTED, SILENCE_SECONDS, Event, read_events
 from ocattach.opencode.versions import is_second, keeps_metadata
@@ -27,7 +28,10 @@ from ocattach.sessions.origin import has_origin
 from ocattach.sessions.record import Session
 
 CREATED, UPDATED, DELETED = "session.created", "session.updated", "session.deleted"
-KINDS = frozenset({CONNECTED, CREATED, UPDATED, DELETED})
+KINDS = frozenset({CONNECTED, CREATED, UPDATED, DELETED, STATUS})
+
+STILL = "still?"
+"""In the place of an event: somebody wants to know whether all do nothing."""
 
 REQUEST_SECONDS = 10.0
 """How long a daemon may take for an answer: nobody waits for it."""
@@ -99,6 +103,7 @@ class Watcher:
         self._names = UsedNames()
         self._environment = ""
         self._marking: Marking | None = None
+        self._stillness = Stillness(self._open_client)
         self._listens = False
         self._told: queue.Queue[Told | None] = queue.Queue(BACKLOG)
         self._looks: list[float] = []
@@ -135,6 +140,13 @@ class Watcher:
         if self._marking is not None:
             self._marking.expect()
 
+    def is_still(self) -> bool:
+        """Whether all sessions are known to do nothing; if not, it is found out for who asks next. Never blocks."""
+        if self._stillness.is_due:
+            with suppress(queue.Full):
+                self._told.put_nowait(Told(STILL, None, has_origin=False))
+        return self._stillness.is_known
+
     def end(self) -> None:
         """Tell the threads to end."""
         self._ended.set()
@@ -170,12 +182,14 @@ class Watcher:
                 )
             except OcattachError as error:
                 log.debug("not listening: %s", error)
+            self._stillness.hear_no_more()
             if time.monotonic() - began > SILENCE_SECONDS:
                 tries = pauses()
             self._wake.wait(next(tries))
 
     def _hear(self, event: Event, marking: Marking) -> bool:
         """Hand on what the daemon tells; whether to go on listening."""
+        self._stillness.hear(event)
         if event.kind == CONNECTED:
             marking.hear(event)
         info = event.properties.get("info")
@@ -209,7 +223,9 @@ class Watcher:
 
     def _take(self, told: Told, marking: Marking) -> None:
         session = told.session
-        if session is None:
+        if told.kind == STILL:
+            self._look_whether_still()
+        elif session is None:
             now = time.monotonic()
             self._looks = [now, now + SETTLED_SECONDS]
         elif told.kind == DELETED:
@@ -220,6 +236,14 @@ class Watcher:
             if told.kind == CREATED or marking.is_new(session):
                 # Not every session is heard of by the event of its creation: see SETTLED_SECONDS.
                 marking.see_new(session, has_origin=told.has_origin)
+
+    def _look_whether_still(self) -> None:
+        if not self._stillness.is_due:  # others have asked meanwhile
+            return
+        try:
+            self._stillness.look()
+        except OcattachError as error:
+            log.info("it was not found out what sessions do: %s", error)
 
     def _look_through_due(self, marking: Marking) -> None:
         if not self._looks or self._looks[0] > time.monotonic():

@@ -22,6 +22,8 @@ class Names:
         self._specs: dict[str, list[ConnectionSpec]] = {}
         for spec in specs:
             self._specs.setdefault(environment_id(spec, environ), []).append(spec)
+        self._origins: dict[tuple[str, str], str] = {}
+        """Of what was asked before: hundreds of sessions are in one directory."""
         self._all = frozenset(origin_name(spec) for specs in self._specs.values() for spec in specs)
 
     @property
@@ -50,8 +52,18 @@ class Names:
         """The session with the origin under which it is listed: the one that it tells itself, else by its directory."""
         if session.is_native:
             return session
-        specs = self._specs.get(session.environment)
-        return replace(session, origin=origin_for(session.directory, specs)) if specs else session
+        origin = self._origin_of(session.environment, session.directory)
+        return session if origin is None else replace(session, origin=origin)
+
+    def _origin_of(self, environment: str, directory: str) -> str | None:
+        """The origin of what is in a directory; None in an environment to which no connection leads."""
+        specs = self._specs.get(environment)
+        if specs is None:
+            return None
+        origin = self._origins.get((environment, directory))
+        if origin is None:
+            origin = self._origins[environment, directory] = origin_for(directory, specs)
+        return origin
 
     def counts_for(self, origin: str, environment: str, name: str) -> bool:
         """Whether what began under an origin is listed for a name: its own, or one that nobody has any more."""
@@ -61,7 +73,4 @@ class Names:
         """Whether a session is of one of these origins; one whose name nobody has any more goes by its directory."""
         if session.origin in self.all or session.environment not in self._specs:
             return session.origin in origins
-        return (
-            session.origin in origins
-            or origin_for(session.directory, self._specs[session.environment]) in origins
-        )
+        return session.origin in origins or self._origin_of(session.environment, session.directory) in origins

@@ -1,7 +1,7 @@
 """Sessions as rows of the index, and which rows are looked for."""
 
 from collections.abc import Sequence
-from dataclasses import astuple, dataclass
+from dataclasses import dataclass
 from typing import Any
 
 from ocattach.sessions.record import Session, Tokens
@@ -120,6 +120,7 @@ class Covered:
 
 def to_row(session: Session, number: int, seen: float) -> tuple[object, ...]:
     """A session as the table has it."""
+    tokens = session.tokens
     return (
         session.id,
         number,
@@ -134,7 +135,11 @@ def to_row(session: Session, number: int, seen: float) -> tuple[object, ...]:
         session.created,
         session.archived,
         session.cost,
-        *astuple(session.tokens),
+        tokens.input,
+        tokens.output,
+        tokens.reasoning,
+        tokens.cache_read,
+        tokens.cache_write,
         session.model,
         session.provider,
         session.agent,

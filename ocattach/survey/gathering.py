@@ -1,7 +1,7 @@
 """The sessions of all environments: of those that answer as they are now, of the others as the index has them."""
 
-import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -14,18 +14,14 @@ from ocattach.sessions.index import Asked, Index
 from ocattach.sessions.names import Names
 from ocattach.sessions.record import Session
 from ocattach.sessions.rows import Covered, Known, Total, Wanted
+from ocattach.survey.asking import Asking
 from ocattach.survey.everywhere import Everywhere
 from ocattach.survey.finding import State, state_of
 from ocattach.survey.listing import Gathered, Listed, Request, Source, each_once
 
 if TYPE_CHECKING:
-    from ocattach.opencode.api import DaemonClient
     from ocattach.opencode.catalogue import Catalogue
-    from ocattach.opencode.sessions import Choice, Content
     from ocattach.survey.find import Told
-
-DIAL_SECONDS = 5.0
-"""How long an environment may take to be reached; what it tells then may take longer."""
 
 
 class Gathering:
@@ -36,9 +32,8 @@ class Gathering:
     ) -> None:
         self._places, self._request = places, request
         self._names = Names(places.specs, environ)
-        self._index_file, self._environ, self._timeout = index, environ, timeout
-        self._catalogues: dict[str, Catalogue] = {}
-        """What each environment has told so far, by its id: written by the threads that ask."""
+        self._index_file, self._environ = index, environ
+        self._asking = Asking(places, request, self._names, environ=environ, timeout=timeout)
         self._notes: list[str] = []
 
     def gather(self) -> Gathered:
@@ -47,8 +42,9 @@ class Gathering:
         try:
             with Index(self._index_file) as index:
                 gathered = self._merge(told, index)
-                if index.notice:
-                    self._notes.append(index.notice)
+                if self._is_short(gathered):
+                    gathered = self._merge(self._ask_for_more(told, gathered), index)
+                self._take_notice(index)
         except IndexUnusableError as error:
             self._notes.append(
                 f"{error.message}. {error.hint}".rstrip(". ") + "; stopped environments are missing"
@@ -61,84 +57,34 @@ class Gathering:
         with Index(self._index_file) as index:
             return index.totals(self._wanted(None))
 
-    def _ask(self) -> list["Told[Catalogue]"]:
-        from ocattach.survey.find import ask_each  # noqa: PLC0415 - links and transports: for who asks
+    def _ask(self) -> "list[Told[Catalogue]]":
+        """Ask all, and only for what can be in the list: nothing older than what the index has in its last place.
 
-        wanted = self._names.environments_of(self._request.origins)
-        entries = [
-            entry
-            for entry in self._places.entries
-            if not wanted or environment_id(entry.spec, self._environ) in wanted
-        ]
-        return list(
-            ask_each(
-                entries,
-                self._question,
-                environ=self._environ,
-                timeout=self._timeout,
-                dial_timeout=min(self._timeout, DIAL_SECONDS),
-            )
-        )
-
-    def _question(self, client: "DaemonClient", specs: Sequence[ConnectionSpec]) -> "Catalogue":
-        from ocattach.opencode.catalogue import Catalogue, read_activities, read_catalogue  # noqa: PLC0415 - HTTP
-        from ocattach.opencode.look import AGAIN_SECONDS  # noqa: PLC0415 - for who asks
-
-        request, began = self._request, time.time()
-        version = client.known_version or client.await_version(timeout=AGAIN_SECONDS)
-        catalogue = Catalogue(version, began)
-        environment = environment_id(specs[0], self._environ)
-        self._catalogues[environment] = catalogue
-        read_catalogue(client, self._choice(), catalogue, enough=self._enough(environment), page=self._page)
-        if request.activity:
-            read_activities(client, catalogue, ())
-        return catalogue
-
-    def _choice(self) -> "Choice":
-        from ocattach.opencode.sessions import Choice  # noqa: PLC0415 - HTTP: for who asks
-
-        request = self._request
-        return Choice(
-            roots=not request.children,
-            archived=request.children,
-            search=request.search,
-            since=request.since,
-        )
-
-    @property
-    def _page(self) -> int:
-        """Sessions of one request."""
-        from ocattach.opencode.sessions import PAGE  # noqa: PLC0415 - HTTP: for who asks
-
+        Whatever has come since then stands before that one.
+        """
         limit = self._request.limit
-        return PAGE if limit is None or self._filters else max(1, min(PAGE, limit))
+        if limit is not None:
+            with suppress(IndexUnusableError), Index(self._index_file) as index:
+                known = index.latest(self._wanted(None), limit=limit)
+                if len(known) == limit:
+                    self._asking.narrow(known[-1].session.updated)
+                self._take_notice(index)
+        return self._asking.ask()
 
-    @property
-    def _filters(self) -> bool:
-        """Whether some of what an environment tells is left out."""
-        return bool(self._request.origins) and not self._request.all_directories
+    def _take_notice(self, index: Index) -> None:
+        if index.notice:
+            self._notes.append(index.notice)
 
-    def _enough(self, environment: str) -> "Callable[[list[Content]], bool]":
+    def _is_short(self, gathered: Gathered) -> bool:
+        """Whether some are missing because they were not asked for: what the index had in their places is gone."""
         limit = self._request.limit
-        if limit is None:
-            return lambda _: False
-        if not self._filters:
-            return lambda sessions: len(sessions) >= limit
-        return lambda sessions: len(self._read(environment, sessions)) >= limit
+        return limit is not None and self._asking.is_narrow and len(gathered.sessions) < limit
 
-    def _read(self, environment: str, contents: "Sequence[Content]") -> list[Session]:
-        """What was told and is wanted, as sessions with their origins."""
-        read = (Session.from_api(content, environment=environment) for content in contents)
-        named = [self._names.named(session) for session in read if session is not None]
-        return [session for session in named if self._is_wanted(session)]
-
-    def _is_wanted(self, session: Session) -> bool:
-        origins = self._request.origins
-        if not origins:
-            return True
-        if self._request.all_directories:
-            return session.environment in self._names.environments_of(origins)
-        return self._names.matches(session, origins)
+    def _ask_for_more(self, told: "Sequence[Told[Catalogue]]", gathered: Gathered) -> "list[Told[Catalogue]]":
+        self._asking.widen()
+        answered = {source.id for source in gathered.sources if source.has_told and source.error is None}
+        others = [each for each in told if environment_id(each.specs[0], self._environ) not in answered]
+        return [*self._asking.ask(answered), *others] if answered else list(told)
 
     def _merge(self, told: "Sequence[Told[Catalogue]]", index: Index | None) -> Gathered:
         known = index.environments() if index else {}
@@ -151,18 +97,19 @@ class Gathering:
             if catalogue is None:
                 continue
             contents = list(catalogue.sessions)  # the thread that asks may still be at it
+            sessions = self._asking.read(environment, contents)
             if index is not None:
-                self._remember(index, environment, each.specs[0], contents, catalogue)
-            live += self._listed(environment, contents, catalogue)
+                self._remember(index, environment, each.specs[0], sessions, catalogue)
+            live += self._listed(sessions, catalogue)
         return self._put_together(live, sources, index)
 
     def _source(
         self, told: "Told[Catalogue]", environment: str, known: Mapping[str, Asked]
     ) -> "tuple[Source, Catalogue | None]":
         """How an environment was asked, and what it has told; None where it has told nothing."""
-        error, catalogue = told.error, self._catalogues.get(environment)
+        error, catalogue = told.error, self._asking.told(environment)
         if isinstance(error, DaemonNotRunningError):
-            catalogue = self._stored(told.specs[0], environment)
+            catalogue = self._asking.stored(told.specs[0], environment)
             state, error = State.STOPPED, error if catalogue is None else None
         elif error is not None and not isinstance(error, TimedOutError):
             state, catalogue = state_of(error), None
@@ -172,32 +119,22 @@ class Gathering:
             state = State.BUSY if any(catalogue.doing.values()) else State.RUNNING
         if catalogue is None:
             return Source(environment, told.specs, state, error, last_asked(known, environment)), None
-        whole = catalogue.is_whole and error is None
+        whole = catalogue.is_whole and error is None and not self._asking.is_narrow
         source = Source(environment, told.specs, state, error, catalogue.began, is_whole=whole, has_told=True)
         return source, catalogue
-
-    def _stored(self, spec: ConnectionSpec, environment: str) -> "Catalogue | None":
-        from ocattach.survey.stored import stored_catalogue  # noqa: PLC0415 - for who asks
-
-        enough = self._enough(environment)
-        return stored_catalogue(spec, self._environ, self._choice(), enough=enough, page=self._page)
 
     def _remember(
         self,
         index: Index,
         environment: str,
         spec: ConnectionSpec,
-        contents: "Sequence[Content]",
+        sessions: Sequence[Session],
         catalogue: "Catalogue",
     ) -> None:
-        from ocattach.opencode.sessions import updated  # noqa: PLC0415 - HTTP: for who asks
-
         request = self._request
-        read = (Session.from_api(content, environment=environment) for content in contents)
-        sessions = [self._names.named(session) for session in read if session is not None]
-        edge = 0 if catalogue.is_whole else min(map(updated, contents), default=int(catalogue.began * 1000))
+        edge = min((session.updated for session in sessions), default=int(catalogue.began * 1000))
         covered = Covered(
-            above=max(edge, (request.since or 0) - 1, 0),
+            above=max(0 if catalogue.is_whole else edge, (self._asking.since or 0) - 1, 0),
             children=request.children,
             archived=request.children,
             began=catalogue.began,
@@ -210,9 +147,7 @@ class Gathering:
             covered=None if request.search else covered,
         )
 
-    def _listed(
-        self, environment: str, contents: "Sequence[Content]", catalogue: "Catalogue"
-    ) -> list[Listed]:
+    def _listed(self, sessions: Sequence[Session], catalogue: "Catalogue") -> list[Listed]:
         from ocattach.opencode.activity import Activity  # noqa: PLC0415 - HTTP: for who asks
         from ocattach.opencode.catalogue import RECENT_SECONDS  # noqa: PLC0415
 
@@ -220,7 +155,7 @@ class Gathering:
         doing = dict(catalogue.doing)
         told = {name: what for each in doing.values() if each for name, what in each.items()}
         listed = []
-        for session in self._read(environment, contents):
+        for session in filter(self._asking.is_wanted, sessions):
             idle = doing.get(session.directory) is not None or session.updated < oldest
             activity = told.get(session.id, Activity.IDLE if idle else None)
             listed.append(Listed(session, catalogue.began, is_live=True, activity=activity))
@@ -246,7 +181,7 @@ class Gathering:
     def _others(self, index: Index, absent: Sequence[str] | None) -> list[Listed]:
         """What those had who have not told all."""
         wanted = replace(self._wanted(absent), renamed=self._names.environments_of(self._request.origins))
-        found = index.latest(wanted, limit=self._request.limit, keep=self._is_wanted)
+        found = index.latest(wanted, limit=self._request.limit, keep=self._asking.is_wanted)
         return [self._remembered(each) for each in found]
 
     def _unasked(self, sources: Sequence[Source], known: Mapping[str, Asked]) -> list[Source]:

@@ -1,7 +1,9 @@
 """The list of one environment, for each way in: asked when it can be, remembered when not, and never started."""
 
 import re
+import sqlite3
 import time
+from collections.abc import Sequence
 from typing import Any
 
 import pytest
@@ -113,6 +115,37 @@ def test_what_sessions_do_is_told_of_each_and_of_their_environment(
     _, idle = daemon.request("GET", f"/session/{sessions['idle']}")
     assert row["cost"] == pytest.approx(idle["cost"])
     assert stats["total"]["sessions"] == len(sessions)
+
+
+@pytest.mark.parametrize("environment", ["local"], indirect=True)
+def test_the_first_ones_are_all_there_also_where_others_have_come_or_gone_unheard(
+    environment: Environment, laptop: Laptop
+) -> None:
+    daemon = laptop.connect()
+    newest = make(daemon, environment.workdir)
+    before = int(time.time() * 1000) - 60_000
+    copies = multiply(environment, newest, [before - 1000 * number for number in range(20)])
+    assert ids(listed(laptop, "-n", "5")["sessions"]) == [newest, *copies[:4]]
+    assert ids(listed(laptop, "-n", "5")["sessions"]) == [newest, *copies[:4]]
+
+    take_away(environment, copies[:3])
+    document = listed(laptop, "-n", "5")
+    assert ids(document["sessions"]) == [newest, *copies[3:7]]
+    assert all(session["live"] for session in document["sessions"])
+    newer = make(daemon, environment.workdir)
+    assert ids(listed(laptop, "-n", "5")["sessions"]) == [newer, newest, *copies[3:6]]
+
+    laptop.run("--stop", "frontend")
+    take_away(environment, [newest, *copies[3:5]])
+    document = listed(laptop, "-n", "5", "--search", "copy")
+    assert ids(document["sessions"]) == copies[5:10]
+    assert ids(listed(laptop, "-n", "5")["sessions"]) == [newer, *copies[5:9]]
+
+
+def take_away(environment: Environment, sessions: Sequence[str]) -> None:
+    """Delete sessions as another program does that shares the database: no event tells of it."""
+    with sqlite3.connect(environment.home / ".local/share/opencode/opencode.db", timeout=30) as connection:
+        connection.executemany("DELETE FROM session WHERE id = ?", [(session,) for session in sessions])
 
 
 @pytest.mark.parametrize("environment", ["local"], indirect=True)

@@ -1,0 +1,82 @@
+"""Who lists sessions need not ask a daemon what they do whose link knows that they do nothing, and never wrongly."""
+
+import time
+
+import pytest
+
+from ocattach.link import stillness
+from ocattach.link.questions import daemon_of_link
+from tests.environments import Environment
+from tests.main_job.laptop import Laptop
+from tests.rigs.waiting import wait_until
+from tests.sessions.catalogue import make
+from tests.sessions.test_every_way import activity
+from tests.sessions.test_watcher import World, machine_with_daemon, world
+
+__all__ = ["machine_with_daemon", "world"]
+
+
+def works(world: World) -> bool:
+    """Whether the daemon itself says that something is being done."""
+    return bool(world.request("GET", f"/session/status?directory={world.workdir}"))
+
+
+def begin(world: World, text: str) -> None:
+    """A prompt in a new session, past the link."""
+    body = {"parts": [{"type": "text", "text": text}]}
+    session = world.make(metadata={"origin": "elsewhere"})  # it is not written to, which would be an event
+    world.request("POST", f"/session/{session}/prompt_async", body)
+
+
+def test_a_link_knows_it_of_a_daemon_that_does_nothing_and_doubts_it_while_something_is_done(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(stillness, "PAUSE_SECONDS", 0.1)
+    link = world.link()
+    wait_until(link.watcher.is_still, "it to be known")
+    begin(world, "!slow 3")
+    wait_until(lambda: works(world), "work to begin")
+
+    seen = 0
+    while works(world):
+        is_still = link.watcher.is_still()
+        seen += works(world)  # before and after
+        assert not (is_still and works(world))
+    assert seen > 3
+    wait_until(link.watcher.is_still, "it to be known again")
+
+
+def test_nothing_is_known_while_nobody_listens(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(stillness, "PAUSE_SECONDS", 0.1)
+    link = world.link()
+    wait_until(link.watcher.is_still, "it to be known")
+
+    with link.gap():
+        wait_until(lambda: not link.watcher.is_still(), "the loss to be noticed")
+        begin(world, "!slow 3")
+    until = time.monotonic() + 2
+    while time.monotonic() < until:
+        is_still = link.watcher.is_still()
+        assert not (is_still and works(world))
+    wait_until(link.watcher.is_still, "it to be known again")
+
+
+@pytest.mark.parametrize("environment", ["local"], indirect=True)
+def test_what_begins_after_that_is_listed_as_busy(environment: Environment, laptop: Laptop) -> None:
+    daemon = laptop.connect()
+    session = make(daemon, environment.workdir)
+    key = environment.spec().settled(laptop.variables).link_key(laptop.variables)
+
+    def is_still() -> bool:
+        linked = daemon_of_link(key, laptop.variables, timeout=5)
+        return linked is not None and linked.is_still
+
+    wait_until(is_still, "the link to know it", timeout=30)
+    assert activity(laptop, session) == "idle"
+    daemon.request(
+        "POST", f"/session/{session}/prompt_async", {"parts": [{"type": "text", "text": "!slow 30"}]}
+    )
+    where = f"/session/status?directory={environment.workdir}"
+    wait_until(lambda: session in daemon.request("GET", where)[1], "work to begin")
+
+    assert activity(laptop, session) == "busy"
