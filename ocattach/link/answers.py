@@ -29,6 +29,16 @@ def daemon_answer(daemon: FoundDaemon, tunnel: "Tunnel", version: str) -> dict[s
     }
 
 
+def account_answer(daemon: FoundDaemon) -> dict[str, str]:
+    """Who the daemon answers: for the account that runs the link, and nobody else."""
+    return {"username": daemon.username, "password": daemon.password}
+
+
+def client_answer(daemon: FoundDaemon, tunnel: "Tunnel", version: str, *, is_still: bool) -> dict[str, Any]:
+    """What a client needs, in the words of `questions.LinkedDaemon`."""
+    return {"url": tunnel.url, "version": version, "is_still": is_still, **account_answer(daemon)}
+
+
 def look_answer(client: DaemonClient, directories: Sequence[str | None], since: int | None) -> dict[str, Any]:
     """What the daemon says it is doing and has, as `Looked.to_json`; or the `error`."""
     try:

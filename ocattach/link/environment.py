@@ -5,11 +5,18 @@ from typing import TYPE_CHECKING, Any
 
 from ocattach.config.spec import ConnectionSpec
 from ocattach.errors import ConnectionLostError, OcattachError, TimedOutError, UnreachableError
-from ocattach.link.answers import connected, connection_answer, daemon_answer, look_answer
+from ocattach.link.answers import (
+    account_answer,
+    client_answer,
+    connected,
+    connection_answer,
+    daemon_answer,
+    look_answer,
+)
 from ocattach.link.history import History
 from ocattach.link.port import open_client, open_port
 from ocattach.link.restorer import QUIET_SECONDS, Restorer, Unattended
-from ocattach.link.starts import Client, Starts
+from ocattach.link.starts import Client, Starts, command_name
 from ocattach.link.turn import Turn
 from ocattach.link.watcher import Watcher
 from ocattach.opencode.api import TRY_SECONDS, DaemonClient
@@ -127,7 +134,7 @@ class Environment:
             spec, tunnel = self._spec, self._tunnel
             if spec is None or tunnel is None or not self.is_lost() or self._closed:
                 return
-            unattended, before = Unattended(self.history), self._summary
+            unattended, before = Unattended(self.history, f"ocattach {command_name(spec)}"), self._summary
             started = self.connect(
                 spec, unattended, start=self._may_start, timeout=START_SECONDS, reach_within=DIAL_SECONDS
             )
@@ -273,8 +280,7 @@ class Environment:
             raise ConnectionLostError("There is no connection to the daemon")
         return {
             **daemon_answer(daemon, tunnel, self._version),
-            "username": daemon.username,
-            "password": daemon.password,
+            **account_answer(daemon),
             "workdir": self._directories.get(spec.workdir),
             "started": started,
             "shares_files": handler.shares_files,
@@ -292,34 +298,28 @@ class Environment:
 
     def status(self) -> dict[str, Any]:
         """How things stand, for `--status`; waits for nobody."""
+        history = {"history": self.history.to_json()}
         daemon, tunnel = self._daemon, self._tunnel
         if daemon is None or tunnel is None:
-            return {"state": None, "history": self.history.to_json()}
-        return {
-            **daemon_answer(daemon, tunnel, self._version),
-            **connection_answer(tunnel, self._restorer),
-            "history": self.history.to_json(),
-        }
+            return {"state": None, **history}
+        connection = connection_answer(tunnel, self._restorer)
+        return {**daemon_answer(daemon, tunnel, self._version), **connection, **history}
 
     def daemon(self) -> dict[str, Any] | None:
         """How its clients reach the daemon; None without a way to it. Changes nothing."""
         daemon, tunnel = self._daemon, self._tunnel
         if daemon is None or tunnel is None or not self.is_up():
             return None
-        account = {"username": daemon.username, "password": daemon.password}
-        return {
-            "url": tunnel.url,
-            "version": self._version,
-            "is_still": self._watcher.is_still(),
-            **account,
-        }
+        return client_answer(daemon, tunnel, self._version, is_still=self._watcher.is_still())
 
     def look(self, directories: list[str | None], since: int | None) -> dict[str, Any] | None:
         """What the daemon itself says of these directories, and has; None without a way to it. Changes nothing."""
         tunnel = self._tunnel
         if tunnel is None or not self.is_up():
             return None
-        return look_answer(self.open_client(LOOK_SECONDS), directories, since)
+        client = self.open_client(LOOK_SECONDS)
+        client.is_still = self._watcher.is_still()
+        return look_answer(client, directories, since)
 
     def drop(self) -> None:
         """Let go of tunnel and handler; the daemon goes on."""

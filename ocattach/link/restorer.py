@@ -55,14 +55,15 @@ def pauses() -> Iterator[float]:
 class Unattended:
     """In the place of a person, when there is none."""
 
-    def __init__(self, history: History) -> None:
-        self._history = history
+    def __init__(self, history: History, command: str) -> None:
+        """`command` is what a person has to type to be asked."""
+        self._history, self._command = history, command
 
     def ask(self, question: Question) -> str:
         """Nobody answers."""
         raise PersonNeededError(
             f"Connecting again needs an answer: {question.text.strip(' :')}",
-            hint="Run ocattach NAME in a terminal",
+            hint=f"In a terminal: {self._command}",
         )
 
     def step(self, text: str) -> None:

@@ -78,8 +78,15 @@ def read_activities(
     *,
     at_most: int = DIRECTORIES,
 ) -> None:
-    """Ask what is done in these directories, and in those of the latest sessions, not in too many."""
+    """Ask what is done in these directories, and in those of the latest sessions, not in too many.
+
+    Nobody is asked who is known to be still.
+    """
     if is_second(catalogue.version):
+        return
+    if client.is_still:
+        theirs = (session.get("directory") for session in catalogue.sessions)
+        catalogue.doing = {directory: {} for directory in (*directories, *theirs)}
         return
     oldest = (time.time() - RECENT_SECONDS) * 1000
     wanted = {absolute(client, directory): directory for directory in directories}

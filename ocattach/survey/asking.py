@@ -109,9 +109,7 @@ class Asking:
         environment = environment_id(specs[0], self._environ)
         self._catalogues[environment] = catalogue
         read_catalogue(client, self._choice(), catalogue, enough=self._enough(environment), page=self._page)
-        if self._request.activity and client.is_still:
-            catalogue.doing = {content.get("directory"): {} for content in catalogue.sessions}
-        elif self._request.activity:
+        if self._request.activity:
             read_activities(client, catalogue, ())
         return catalogue
 
