@@ -80,6 +80,8 @@ class Client(End):
         """Take the transport, and tell that somebody is there."""
         super().connection_made(transport)
         self.pause_reading()
+        # asyncio of Python 3.11.2 (Debian 12) begins to read once this has returned, paused or not.
+        asyncio.get_running_loop().call_soon(self.pause_again)
         self._on_connected(self)
 
     def data_received(self, data: bytes) -> None:

@@ -137,6 +137,12 @@ class End(asyncio.Protocol, asyncio.BufferedProtocol):
         if self._transport is not None and not self._read_ended:
             self._transport.pause_reading()
 
+    def pause_again(self) -> None:
+        """Read no more where asyncio reads although it was told not to."""
+        if self._transport is not None and not self._transport.is_reading():
+            self._transport.resume_reading()
+            self._transport.pause_reading()
+
     def resume_reading(self) -> None:
         """Read again."""
         # After its end of input a socket is readable for ever, and asyncio would report the end again.

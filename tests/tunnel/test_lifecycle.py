@@ -5,6 +5,7 @@ import threading
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack
+from typing import Any
 
 import psutil
 import pytest
@@ -162,3 +163,23 @@ def test_tunnels_of_one_process_do_not_mix_their_bytes(echo_port: int, opened: E
         answers = list(clients.map(exchange, tunnels, data))
 
     assert all(answer == sent for answer, sent in zip(answers, data, strict=True))
+
+
+def test_who_speaks_at_once_is_heard_also_where_asyncio_forgets_that_it_was_paused(
+    echo_port: int, opened: ExitStack, connect: Connect, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def begin_to_read(transport: Any, fd: int, callback: Callable[..., object], *args: object) -> None:
+        """As in Python 3.11.2 (asyncio/selector_events.py), which Debian 12 has."""
+        if not transport.is_closing():
+            transport._loop._add_reader(fd, callback, *args)
+
+    monkeypatch.setattr("asyncio.selector_events._SelectorTransport._add_reader", begin_to_read)
+    tunnel = opened.enter_context(Tunnel(DirectRoute("127.0.0.1"), echo_port))
+    tunnel.give_up("It was cut.")
+    client = connect(tunnel)
+    client.sendall(b"hello")
+    wait_until(lambda: tunnel.held, "it to be held")
+
+    tunnel.lead_to(DirectRoute("127.0.0.1"), echo_port)
+
+    assert servers.receive(client, 5) == b"hello"
