@@ -14,19 +14,17 @@ from ocattach.link.answers import (
     look_answer,
 )
 from ocattach.link.history import History
-from ocattach.link.port import open_client, open_port
+from ocattach.link.port import open_port
 from ocattach.link.restorer import QUIET_SECONDS, Restorer, Unattended
 from ocattach.link.starts import Client, Starts, command_name
 from ocattach.link.turn import Turn
 from ocattach.link.watcher import Watcher
-from ocattach.opencode.api import TRY_SECONDS, DaemonClient
+from ocattach.link.way import Way
 from ocattach.opencode.look import LOOK_SECONDS
 from ocattach.transports import open_handler
-from ocattach.transports.base import TransportHandler
 from ocattach.transports.command import import_tunnel
 
 if TYPE_CHECKING:
-    from ocattach.daemon.probe import FoundDaemon
     from ocattach.tunnel.tunnel import Tunnel
 
 Attached = dict[str, Any]
@@ -56,44 +54,28 @@ class Environment:
         self._turn = Turn()
         self._spec: ConnectionSpec | None = None
         self._may_start = False
-        self._handler: TransportHandler | None = None
-        self._tunnel: Tunnel | None = None
-        self._daemon: FoundDaemon | None = None
-        self._version = self._summary = ""
+        self._way = Way()
+        self._summary = ""
         self._starts = Starts()
-        self._lost_at = 0.0
-        self._way_stands = False
-        """Whether only the daemon is gone: a host that asks for a password need not be logged in to again."""
         self._closed = False
         self._restorer = Restorer(
             self.restore,
-            is_lost=self.is_lost,
+            is_lost=self._way.is_lost,
             is_wanted=self.is_wanted,
             give_up=self.give_up,
             history=self.history,
         )
-        self._directories: dict[str | None, str | None] = {}
-        """The working directories that were seen to be ready, and their absolute paths there."""
-        self._watcher = Watcher(self)
+        self._watcher = Watcher(self._way)
 
     @property
     def idle_seconds(self) -> float | None:
         """How long no client has been connected; None while the environment is not up."""
-        tunnel = self._tunnel
-        return None if tunnel is None else tunnel.idle_seconds
-
-    def is_lost(self) -> bool:
-        """Whether there was a way to the daemon and is none."""
-        tunnel = self._tunnel
-        return tunnel is not None and tunnel.lost is not None
-
-    def is_up(self) -> bool:
-        """Whether there is a way to the daemon."""
-        return self._tunnel is not None and not self.is_lost()
+        return self._way.idle_seconds
 
     def is_wanted(self) -> bool:
         """Whether anybody has used the local port lately."""
-        return self._tunnel is not None and self._tunnel.idle_seconds < QUIET_SECONDS
+        idle = self._way.idle_seconds
+        return idle is not None and idle < QUIET_SECONDS
 
     def attach(self, spec: ConnectionSpec, client: Client, *, start: bool, timeout: float) -> Attached:
         """A ready daemon for the connection, started when there is none and `start` allows it."""
@@ -101,7 +83,7 @@ class Environment:
             self._spec, self._may_start = spec, start or self._may_start
             for event in self.history.take_news():
                 client.notice(event)
-            if self._tunnel is not None:
+            if self._way.tunnel is not None:
                 attached = self.reuse(spec, client, left)
                 if attached is not None:
                     return attached
@@ -113,32 +95,32 @@ class Environment:
 
     def reuse(self, spec: ConnectionSpec, client: Client, timeout: float) -> Attached | None:
         """The environment as it stands; None when it no longer answers."""
-        handler, tunnel, daemon = self._handler, self._tunnel, self._daemon
+        handler, tunnel, daemon = self._way.handler, self._way.tunnel, self._way.daemon
         if handler is None or tunnel is None or daemon is None or tunnel.lost:
             return None
         try:
-            if spec.workdir not in self._directories:
+            if spec.workdir not in self._way.directories:
                 handler.spec, handler.ask, handler.timeout = spec, client.ask, timeout
                 handler.check_daemon_running()
-            self.make_ready(handler, spec, timeout=min(timeout, REUSE_SECONDS))
+            self._watcher.know(spec, self._way.make_ready(handler, spec, timeout=min(timeout, REUSE_SECONDS)))
         except (ConnectionLostError, TimedOutError, UnreachableError) as error:
             self.history.note(f"the daemon no longer answers: {error}")
             return None
-        client.step(f"Daemon already running on port {daemon.port} ({self._version})")
+        client.step(f"Daemon already running on port {daemon.port} ({self._way.version})")
         client.step(connected(tunnel))
         return self.attached(spec, started=False)
 
     def restore(self) -> None:
         """Bring a lost connection back, unless somebody has done so. Raises what stands in the way."""
         with self._turn.taken(DIAL_SECONDS):
-            spec, tunnel = self._spec, self._tunnel
-            if spec is None or tunnel is None or not self.is_lost() or self._closed:
+            spec, tunnel = self._spec, self._way.tunnel
+            if spec is None or tunnel is None or not self._way.is_lost() or self._closed:
                 return
             unattended, before = Unattended(self.history, f"ocattach {command_name(spec)}"), self._summary
             started = self.connect(
                 spec, unattended, start=self._may_start, timeout=START_SECONDS, reach_within=DIAL_SECONDS
             )
-            gap = time.monotonic() - self._lost_at
+            gap = time.monotonic() - self._way.lost_at
             held = f"; {tunnel.released} held meanwhile" if tunnel.released else ""
             self.history.note(f"restored after {gap:.1f} s{held}")
             again = (
@@ -175,13 +157,13 @@ class Environment:
         The first time it opens the local port, afterwards it leads that one there again. The environment itself
         may be given less time than all that follows, with `reach_within`.
         """
-        handler, tunnel = self._handler, self._tunnel
+        handler, tunnel = self._way.handler, self._way.tunnel
         if handler is None:
-            handler = self._handler = open_handler(spec, ask=client.ask, timeout=timeout)
+            handler = self._way.handler = open_handler(spec, ask=client.ask, timeout=timeout)
             import_tunnel()
-        elif not self._way_stands:
-            self.let_go("connecting again")
-        stood, self._way_stands = self._way_stands, False
+        elif not self._way.stands:
+            self._way.let_go("connecting again")
+        stood, self._way.stands = self._way.stands, False
         handler.spec, handler.ask, handler.timeout = spec, client.ask, reach_within or timeout
         try:
             self._summary = handler.check_available().summary
@@ -190,25 +172,25 @@ class Environment:
             daemon, started = self._starts.find_or_start(
                 handler, client, start=start, environment_stood=stood
             )
-            self._daemon = daemon
+            self._way.daemon = daemon
             port = tunnel or self.open_port(spec)
             port.hold()
-            self._tunnel = handler.connect(daemon.port, tunnel=port)
-            self._directories.clear()
-            self.make_ready(handler, spec, timeout=timeout)
-            self._watcher.resume(self._version)
+            self._way.tunnel = handler.connect(daemon.port, tunnel=port)
+            self._way.directories.clear()
+            self._watcher.know(spec, self._way.make_ready(handler, spec, timeout=timeout))
+            self._watcher.resume(self._way.version)
             port.release()
         except BaseException:
             if tunnel is None:
-                self.drop()
+                self._way.drop()
             else:
-                self.let_go("the environment cannot be used")
+                self._way.let_go("the environment cannot be used")
                 self._restorer.hurry()
             raise
         if not started:
-            client.step(f"Daemon already running on port {daemon.port} ({self._version})")
-        client.step(connected(self._tunnel))
-        self.history.note(f"connected through {self._tunnel.route_name} to port {daemon.port}")
+            client.step(f"Daemon already running on port {daemon.port} ({self._way.version})")
+        client.step(connected(self._way.tunnel))
+        self.history.note(f"connected through {self._way.tunnel.route_name} to port {daemon.port}")
         return started
 
     def open_port(self, spec: ConnectionSpec) -> "Tunnel":
@@ -217,71 +199,37 @@ class Environment:
 
         events = Events(on_lost=self.notice_loss, on_held=self._restorer.hurry)
         limits = Limits(held_seconds=self._held_seconds, dead_after=self._dead_after)
-        self._tunnel = open_port(spec, self.open_client, limits, events, self._watcher.expect)
-        return self._tunnel
+        self._way.tunnel = open_port(spec, self._way.open_client, limits, events, self._watcher.expect)
+        return self._way.tunnel
 
     def notice_loss(self, reason: str) -> None:
         """The way is gone; called in the tunnel's thread."""
-        self._lost_at = time.monotonic()
-        self._way_stands = self._tunnel is not None and self._tunnel.port_closed
+        self._way.notice_loss()
         self.history.note(f"lost: {reason}")
         self._restorer.hurry()
-
-    def let_go(self, reason: str) -> None:
-        """Part with what is left of the way, and keep the local port."""
-        if self._tunnel is not None:
-            if not self.is_lost():
-                self._lost_at = time.monotonic()
-            self._tunnel.give_up(reason)
-        if self._handler is not None:
-            self._handler.disconnect()
 
     def give_up(self, error: OcattachError) -> None:
         """No more is tried without a person: whoever waits is told why."""
         self.history.tell(f"Given up: {error.message}")
-        if self._tunnel is not None:
-            self._tunnel.refuse(f"{error.message}. Run ocattach again to connect")
+        if self._way.tunnel is not None:
+            self._way.tunnel.refuse(f"{error.message}. Run ocattach again to connect")
 
     def check(self) -> None:
         """Find out soon whether the far side is still there; what was put off is tried now."""
         self.history.note("the clock has jumped: looking whether the connection still stands")
-        if self._tunnel is not None:
-            self._tunnel.check()
+        if self._way.tunnel is not None:
+            self._way.tunnel.check()
         self._restorer.hurry()
-
-    def make_ready(self, handler: TransportHandler, spec: ConnectionSpec, *, timeout: float) -> None:
-        """See that the daemon answers for the connection's directory."""
-        client = self.open_client()
-        if spec.workdir in self._directories:
-            self._version = client.await_version(timeout=timeout, has_hope=self.is_up)
-            self._watcher.know(spec, self._directories[spec.workdir])
-            return
-        directory = handler.workdir
-        try:
-            self._version = client.await_ready(directory, timeout=timeout, has_hope=self.is_up)
-        except TimedOutError as error:
-            if self._tunnel is None or self._tunnel.lost is None:
-                raise
-            raise ConnectionLostError(f"The connection was lost: {self._tunnel.lost}") from error
-        self._directories[spec.workdir] = directory
-        self._watcher.know(spec, directory)
-
-    def open_client(self, timeout: float = TRY_SECONDS, *, is_sign: bool = True) -> DaemonClient:
-        """Requests to the daemon as it is now; `is_sign` as in `port.open_client`."""
-        daemon, tunnel = self._daemon, self._tunnel
-        if daemon is None or tunnel is None:
-            raise ConnectionLostError("There is no connection to the daemon")
-        return open_client(tunnel, daemon, timeout, is_sign=is_sign)
 
     def attached(self, spec: ConnectionSpec, *, started: bool) -> Attached:
         """What the foreground needs to use the daemon."""
-        daemon, tunnel, handler = self._daemon, self._tunnel, self._handler
+        daemon, tunnel, handler = self._way.daemon, self._way.tunnel, self._way.handler
         if daemon is None or tunnel is None or handler is None:
             raise ConnectionLostError("There is no connection to the daemon")
         return {
-            **daemon_answer(daemon, tunnel, self._version),
+            **daemon_answer(daemon, tunnel, self._way.version),
             **account_answer(daemon),
-            "workdir": self._directories.get(spec.workdir),
+            "workdir": self._way.directories.get(spec.workdir),
             "started": started,
             "shares_files": handler.shares_files,
             "history": self.history.to_json(),
@@ -290,53 +238,42 @@ class Environment:
     def stop_daemon(self, spec: ConnectionSpec, client: Client, *, force: bool, timeout: float) -> int | None:
         """End the environment's daemon; its pid, None when none ran."""
         with self._turn.taken(timeout) as left:
-            if self._handler is None:
-                self._handler = open_handler(spec, ask=client.ask, timeout=left)
-            self._handler.ask = client.ask
-            self._handler.check_available()
-            return self._handler.stop_daemon(force=force)
+            if self._way.handler is None:
+                self._way.handler = open_handler(spec, ask=client.ask, timeout=left)
+            self._way.handler.ask = client.ask
+            self._way.handler.check_available()
+            return self._way.handler.stop_daemon(force=force)
 
     def status(self) -> dict[str, Any]:
         """How things stand, for `--status`; waits for nobody."""
         history = {"history": self.history.to_json()}
-        daemon, tunnel = self._daemon, self._tunnel
+        daemon, tunnel = self._way.daemon, self._way.tunnel
         if daemon is None or tunnel is None:
             return {"state": None, **history}
         connection = connection_answer(tunnel, self._restorer)
-        return {**daemon_answer(daemon, tunnel, self._version), **connection, **history}
+        return {**daemon_answer(daemon, tunnel, self._way.version), **connection, **history}
 
     def daemon(self) -> dict[str, Any] | None:
         """How its clients reach the daemon; None without a way to it. Changes nothing."""
-        daemon, tunnel = self._daemon, self._tunnel
-        if daemon is None or tunnel is None or not self.is_up():
+        daemon, tunnel = self._way.daemon, self._way.tunnel
+        if daemon is None or tunnel is None or not self._way.is_up():
             return None
-        return client_answer(daemon, tunnel, self._version, is_still=self._watcher.is_still())
+        return client_answer(daemon, tunnel, self._way.version, is_still=self._watcher.is_still())
 
     def look(self, directories: list[str | None], since: int | None) -> dict[str, Any] | None:
         """What the daemon itself says of these directories, and has; None without a way to it. Changes nothing."""
-        tunnel = self._tunnel
-        if tunnel is None or not self.is_up():
+        tunnel = self._way.tunnel
+        if tunnel is None or not self._way.is_up():
             return None
-        client = self.open_client(LOOK_SECONDS)
+        client = self._way.open_client(LOOK_SECONDS)
         client.is_still = self._watcher.is_still()
         return look_answer(client, directories, since)
-
-    def drop(self) -> None:
-        """Let go of tunnel and handler; the daemon goes on."""
-        handler, self._handler = self._handler, None
-        tunnel, self._tunnel = self._tunnel, None
-        self._daemon = None
-        self._directories.clear()
-        if tunnel is not None:
-            tunnel.close()
-        if handler is not None:
-            handler.disconnect()
 
     def close(self) -> None:
         """End it all, also while a client is being served."""
         self._closed = True
         self._watcher.end()
-        self.drop()
+        self._way.drop()
         self._restorer.end()
-        self.drop()  # of what an attempt that was under way has opened since
+        self._way.drop()  # of what an attempt that was under way has opened since
         self._watcher.join()
