@@ -30,7 +30,7 @@ from ocattach.sessions.record import Session
 from ocattach.sessions.rows import Wanted
 from ocattach.survey.entry import Entry
 from ocattach.survey.stored import stored_session
-from ocattach.survey.subject import nobody
+from ocattach.survey.subject import Nobody
 from ocattach.survey.ways import Ways
 from ocattach.transports import open_handler
 from ocattach.transports.base import Ask, TransportHandler
@@ -178,7 +178,7 @@ def ask_each(
         try:
             reach_within = dial_timeout or timeout
             with open_client(
-                specs[0], environ=environ, ask=nobody, timeout=reach_within, ways=ways
+                specs[0], environ=environ, ask=Nobody(specs[0]), timeout=reach_within, ways=ways
             ) as client:
                 answers.put(Told(specs, answer=question(client, specs)))
         except OcattachError as error:
@@ -230,7 +230,7 @@ def open_client(
     def make() -> TransportHandler:
         # Its directory may be gone by now, which is of no matter here.
         handler = open_handler(replace(spec, workdir=None), ask=ask, timeout=timeout)
-        handler.remembers = ask is not nobody
+        handler.remembers = not isinstance(ask, Nobody)
         return handler
 
     with make() as handler, ways.shared(handler, make) if ways else nullcontext():

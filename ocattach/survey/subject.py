@@ -10,6 +10,7 @@ from ocattach.errors import NotTrustedError, OcattachError, PersonNeededError
 from ocattach.link.files import link_files
 from ocattach.link.questions import look_through_link
 from ocattach.link.restorer import State as LinkState
+from ocattach.link.starts import command_name
 from ocattach.sessions.environment import origin_for
 from ocattach.survey.finding import Finding, State, found_error, state_of
 from ocattach.survey.stored import stored_catalogue
@@ -29,12 +30,18 @@ Tell = Callable[[str | None, Finding], None]
 NO_DAEMON = "No daemon runs there"
 
 
-def nobody(question: Question) -> str:
-    """In the place of a person: a survey asks none."""
-    first, *_ = question.text.strip(" :\n").splitlines()
-    raise PersonNeededError(
-        f"Only a person can answer: {first}", hint="Connect once from a terminal: ocattach NAME"
-    )
+class Nobody:
+    """In the place of a person: who only looks around asks none."""
+
+    def __init__(self, spec: ConnectionSpec) -> None:
+        self._name = command_name(spec)
+
+    def __call__(self, question: Question) -> str:
+        """Raise PersonNeededError, with the command by which a person is asked."""
+        first, *_ = question.text.strip(" :\n").splitlines()
+        raise PersonNeededError(
+            f"Only a person can answer: {first}", hint=f"Connect once from a terminal: ocattach {self._name}"
+        )
 
 
 @dataclass(frozen=True, slots=True)
@@ -173,7 +180,7 @@ class Subject:
             self._kept = handler
 
     def _open(self, timeout: float) -> TransportHandler:
-        handler = open_handler(self._spec, ask=nobody, timeout=timeout)
+        handler = open_handler(self._spec, ask=Nobody(self._spec), timeout=timeout)
         handler.remembers = False
         return handler
 

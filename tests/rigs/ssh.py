@@ -24,6 +24,9 @@ from tests.rigs.opencode import opencode_bin
 from tests.rigs.waiting import wait_until
 
 SSHD = "/usr/sbin/sshd"  # sshd wants to be called by its absolute path
+
+GREETING_SECONDS = 5.0
+"""How long sshd may take to greet on a busy machine."""
 NEEDED = (*PROGRAMS, SSHD, "ssh", "ssh-keygen", "openssl")
 
 
@@ -120,7 +123,12 @@ class SSHMachines:
 
     def wait_until_ready(self, name: str) -> None:
         """Return when a machine's sshd greets who calls."""
-        wait_until(lambda: self._greets(name), f"sshd on {name}")
+        try:
+            # Not at every moment: each call costs a busy machine a process, and sshd refuses when ten are waiting.
+            wait_until(lambda: self._greets(name), f"sshd on {name}", interval=0.1)
+        except TimeoutError as error:
+            error.add_note(self.log(name).read_text(errors="replace")[-2000:])
+            raise
 
     def stop(self) -> None:
         """End the machines and all that runs on them. Stopping twice is harmless."""
@@ -232,7 +240,7 @@ class SSHMachines:
         machine = self._machines[name]
         machine.sshd.check()
         try:
-            with socket.create_connection((machine.address, 22), 1) as connection:
+            with socket.create_connection((machine.address, 22), GREETING_SECONDS) as connection:
                 return connection.recv(4) == b"SSH-"
         except OSError:
             return False

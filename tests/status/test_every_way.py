@@ -45,6 +45,7 @@ def test_a_daemon_is_told_from_none_and_none_is_started(environment: Environment
     before = told(laptop)
     assert before["state"] == ("locked" if needs_person(environment) else "stopped")
     assert before["reason"]
+    assert not needs_person(environment) or before["hint"].endswith("ocattach frontend")
     assert not environment.processes()
     assert not laptop.links()
 

@@ -103,6 +103,7 @@ def test_a_host_behind_a_cut_cable_is_unreachable_with_what_was_known_of_it(
     desk: Desk, ssh_machines: SSHMachines
 ) -> None:
     machine = ssh_machines["main"]
+    machine.reset()
     desk.variables["PATH"] = f"{ssh_machines.bin}:{desk.variables['PATH']}"
     desk.save("staging", {"transport": "ssh", "host": "main"})
     assert desk.ask().states["staging"]["state"] == "stopped"

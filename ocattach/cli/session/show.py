@@ -26,7 +26,7 @@ from ocattach.sessions.examination import Examination, examine
 from ocattach.sessions.messages import Message
 from ocattach.sessions.record import Session, Tokens
 from ocattach.survey.find import Place
-from ocattach.survey.subject import nobody
+from ocattach.survey.subject import Nobody
 from ocattach.transports import open_handler
 
 PROXY_SECONDS = 10.0
@@ -91,7 +91,7 @@ def proxies(place: Place) -> Mapping[str, str]:
     """The proxies of the daemon, where that can be learnt without asking a person."""
     spec = replace(place.spec, workdir=None)
     try:
-        with open_handler(spec, ask=nobody, timeout=PROXY_SECONDS) as handler:
+        with open_handler(spec, ask=Nobody(spec), timeout=PROXY_SECONDS) as handler:
             handler.remembers = False
             return handler.daemon_proxies()
     except OcattachError:  # the session is told all the same
