@@ -173,8 +173,8 @@ def say_more(gathered: Gathered) -> None:
         say("No sessions")
     say_notes(gathered)
     if gathered.more:
-        least = "" if gathered.is_exact else "at least "
-        say(f"{least}{gathered.more} more: ocattach session list -n 0".capitalize())
+        least = "" if gathered.is_exact else "At least "
+        say(f"{least}{gathered.more} more; all with -n 0")
 
 
 def say_notes(gathered: Gathered) -> None:
