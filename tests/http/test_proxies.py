@@ -70,7 +70,8 @@ def test_through_a_proxy_tls_reaches_to_the_server_itself(
         with open_url("https://oc.example/base", **keys) as handler:
             handler.check_available()
 
-    assert [head.splitlines()[0] for head in proxy.heads] == ["CONNECT oc.example:443 HTTP/1.0"]
+    (head,) = proxy.heads
+    assert head.startswith("CONNECT oc.example:443 HTTP/1.")  # .0, or .1 from Python 3.12 on
     assert server.heads[0].startswith("GET /base/global/health")
     assert "Authorization: Basic" in server.heads[0]
 

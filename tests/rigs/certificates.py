@@ -9,6 +9,13 @@ DAYS = "2"
 KEY = ("-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:prime256v1", "-nodes")
 
 
+MAY_SIGN = ("-addext", "keyUsage=critical,keyCertSign,cRLSign")
+"""What an authority's certificate says of its key; Python from 3.13 on wants to read it (VERIFY_X509_STRICT)."""
+
+KEY_IDENTIFIERS = "subjectKeyIdentifier=hash\nauthorityKeyIdentifier=keyid\n"
+"""The same of those that it signs: lines of their extensions."""
+
+
 class Authority:
     """Signs certificates; `folder` holds its ca.pem and its key."""
 
@@ -29,7 +36,7 @@ class Authority:
             "-out",
             self.certificate,
         )
-        run("openssl", "req", *KEY, *issue)
+        run("openssl", "req", *KEY, *issue, *MAY_SIGN)
 
     def sign(self, folder: Path, name: str, *, usage: str, addresses: str = "") -> Path:
         """A folder with ca.pem, cert.pem and key.pem, as DOCKER_CERT_PATH wants it.
@@ -39,7 +46,8 @@ class Authority:
         folder.mkdir(parents=True, exist_ok=True)
         request, extensions = folder / "request.pem", folder / "extensions"
         extensions.write_text(
-            f"extendedKeyUsage = {usage}\n" + (f"subjectAltName = {addresses}\n" if addresses else "")
+            f"{KEY_IDENTIFIERS}extendedKeyUsage = {usage}\n"
+            + (f"subjectAltName = {addresses}\n" if addresses else "")
         )
         run("openssl", "req", *KEY, "-subj", f"/CN={name}", "-keyout", folder / "key.pem", "-out", request)
         signed_by = ("-CA", self.certificate, "-CAkey", self._key, "-CAcreateserial")

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Self
 
 from tests.rigs.availability import need
+from tests.rigs.certificates import KEY_IDENTIFIERS, MAY_SIGN
 from tests.rigs.namespaces import run
 from tests.rigs.waiting import wait_until
 
@@ -66,7 +67,7 @@ class Authority:
         self.file, self._key = directory / "ca.pem", directory / "ca.key"
         new_key = ("-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:prime256v1", "-nodes")
         self._request = ("openssl", "req", *new_key, "-subj", "/CN=A gateway")
-        run(*self._request, "-x509", "-days", "2", "-keyout", self._key, "-out", self.file)
+        run(*self._request, "-x509", "-days", "2", *MAY_SIGN, "-keyout", self._key, "-out", self.file)
 
     def certificate(
         self, name: str, *, names: str = "IP:127.0.0.1,DNS:localhost", days: int = 2
@@ -74,7 +75,7 @@ class Authority:
         """A certificate for these names; one for -1 days has expired."""
         file, key, request = (self._directory / f"{name}.{kind}" for kind in ("pem", "key", "csr"))
         extensions = self._directory / f"{name}.ext"
-        extensions.write_text(f"subjectAltName={names}\n")
+        extensions.write_text(f"{KEY_IDENTIFIERS}subjectAltName={names}\n")
         run(*self._request, "-keyout", key, "-out", request)
         signing = ("-CA", self.file, "-CAkey", self._key, "-CAcreateserial", "-days", str(days))
         run("openssl", "x509", "-req", "-in", request, *signing, "-extfile", extensions, "-out", file)

@@ -3,6 +3,7 @@
 from dataclasses import dataclass
 from pathlib import Path
 
+from tests.rigs.certificates import KEY_IDENTIFIERS, MAY_SIGN
 from tests.rigs.namespaces import run
 
 DAYS = "2"
@@ -26,7 +27,18 @@ class Authority:
         self.certificate = folder / "ca.crt"
         self._key = _new_key(folder / "ca.key")
         subject = ("-subj", "/CN=ocattach-test", "-days", DAYS)
-        run("openssl", "req", "-x509", "-new", "-key", self._key, *subject, "-out", self.certificate)
+        run(
+            "openssl",
+            "req",
+            "-x509",
+            "-new",
+            "-key",
+            self._key,
+            *subject,
+            *MAY_SIGN,
+            "-out",
+            self.certificate,
+        )
 
     def client(self, name: str, *groups: str) -> Identity:
         """A certificate by which a client is this user of these groups."""
@@ -47,7 +59,7 @@ class Authority:
         file = self._folder / name.replace(":", "-")
         request, extensions, certificate = (Path(f"{file}.{end}") for end in ("csr", "ext", "crt"))
         key = _new_key(Path(f"{file}.key"))
-        extensions.write_text(f"extendedKeyUsage={usage}\n")
+        extensions.write_text(f"{KEY_IDENTIFIERS}extendedKeyUsage={usage}\n")
         run("openssl", "req", "-new", "-key", key, "-subj", subject, "-out", request)
         authority = ("-CA", self.certificate, "-CAkey", self._key, "-CAcreateserial", "-days", DAYS)
         signing = ("-req", "-in", request, "-extfile", extensions, "-out", certificate)
