@@ -4,6 +4,7 @@ import re
 import sqlite3
 import time
 from collections.abc import Sequence
+from contextlib import closing
 from typing import Any
 
 import pytest
@@ -144,7 +145,11 @@ def test_the_first_ones_are_all_there_also_where_others_have_come_or_gone_unhear
 
 def take_away(environment: Environment, sessions: Sequence[str]) -> None:
     """Delete sessions as another program does that shares the database: no event tells of it."""
-    with sqlite3.connect(environment.home / ".local/share/opencode/opencode.db", timeout=30) as connection:
+    with closing(
+        sqlite3.connect(
+            environment.home / ".local/share/opencode/opencode.db", timeout=30, isolation_level=None
+        )
+    ) as connection:
         connection.executemany("DELETE FROM session WHERE id = ?", [(session,) for session in sessions])
 
 

@@ -3,6 +3,7 @@
 import json
 import sqlite3
 from collections.abc import Mapping
+from contextlib import closing
 from pathlib import Path
 from typing import Any
 from urllib.parse import quote
@@ -50,7 +51,7 @@ def outputs(parts: list[dict[str, Any]]) -> list[str]:
 
 def remembered(laptop: Laptop) -> set[str]:
     """The ids in the index."""
-    with sqlite3.connect(laptop.state / "sessions.db") as connection:
+    with closing(sqlite3.connect(laptop.state / "sessions.db", isolation_level=None)) as connection:
         return {identifier for (identifier,) in connection.execute("SELECT id FROM sessions")}
 
 

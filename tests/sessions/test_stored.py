@@ -2,6 +2,7 @@
 
 import sqlite3
 import subprocess
+from contextlib import closing
 from pathlib import Path
 from typing import Any
 
@@ -89,7 +90,7 @@ def test_a_session_is_found_by_its_id_before_it_was_ever_listed(
     environment: Environment, laptop: Laptop
 ) -> None:
     plain(environment, "hello")
-    with sqlite3.connect(database(environment)) as connection:
+    with closing(sqlite3.connect(database(environment), isolation_level=None)) as connection:
         ((session,),) = connection.execute("SELECT id FROM session").fetchall()
 
     shown = laptop.run("session", "show", session)
@@ -106,7 +107,7 @@ def test_a_file_of_another_version_is_as_good_as_none(
     file = database(environment)
     file.parent.mkdir(parents=True, exist_ok=True)
     if content.startswith("CREATE"):
-        with sqlite3.connect(file) as connection:
+        with closing(sqlite3.connect(file, isolation_level=None)) as connection:
             connection.execute(content)
     else:
         file.write_text(content)
@@ -123,7 +124,7 @@ def test_columns_that_an_older_version_has_not_count_as_not_told(
     session = make(daemon, environment.workdir, title="as it was")
     laptop.run("--stop", "frontend")
     laptop.run("--disconnect", "--all")
-    with sqlite3.connect(database(environment)) as connection:
+    with closing(sqlite3.connect(database(environment), isolation_level=None)) as connection:
         for column in ("metadata", "cost", "tokens_input", "model"):
             connection.execute(f"ALTER TABLE session DROP COLUMN {column}")
 
