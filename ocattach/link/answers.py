@@ -1,6 +1,6 @@
 """What a link says of its daemon and of the connection to it."""
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from typing import TYPE_CHECKING, Any
 
 from ocattach.daemon.probe import FoundDaemon
@@ -34,9 +34,11 @@ def account_answer(daemon: FoundDaemon) -> dict[str, str]:
     return {"username": daemon.username, "password": daemon.password}
 
 
-def client_answer(daemon: FoundDaemon, tunnel: "Tunnel", version: str, *, is_still: bool) -> dict[str, Any]:
+def client_answer(
+    daemon: FoundDaemon, tunnel: "Tunnel", version: str, still: Collection[str]
+) -> dict[str, Any]:
     """What a client needs, in the words of `questions.LinkedDaemon`."""
-    return {"url": tunnel.url, "version": version, "is_still": is_still, **account_answer(daemon)}
+    return {"url": tunnel.url, "version": version, "still": list(still), **account_answer(daemon)}
 
 
 def look_answer(client: DaemonClient, directories: Sequence[str | None], since: int | None) -> dict[str, Any]:

@@ -258,7 +258,7 @@ class Environment:
         daemon, tunnel = self._way.daemon, self._way.tunnel
         if daemon is None or tunnel is None or not self._way.is_up():
             return None
-        return client_answer(daemon, tunnel, self._way.version, is_still=self._watcher.is_still())
+        return client_answer(daemon, tunnel, self._way.version, self._watcher.still())
 
     def look(self, directories: list[str | None], since: int | None) -> dict[str, Any] | None:
         """What the daemon itself says of these directories, and has; None without a way to it. Changes nothing."""
@@ -266,7 +266,7 @@ class Environment:
         if tunnel is None or not self._way.is_up():
             return None
         client = self._way.open_client(LOOK_SECONDS)
-        client.is_still = self._watcher.is_still()
+        client.still = self._watcher.still()
         return look_answer(client, directories, since)
 
     def close(self) -> None:

@@ -18,8 +18,8 @@ class LinkedDaemon:
     version: str = ""
     """As the link has last heard it."""
 
-    is_still: bool = False
-    """Whether the link knows that all sessions do nothing."""
+    still: Sequence[str] = ()
+    """The directories in which the link knows that no session does anything."""
 
 
 def link_status(key: str, environ: Mapping[str, str]) -> Message | None:

@@ -1,10 +1,11 @@
-"""Whether a daemon's sessions all do nothing: known from its events, so that not everybody who asks has to ask it."""
+"""Where a daemon's sessions do nothing: known from its events, so that not everybody who asks has to ask it."""
 
 import threading
 import time
 from collections.abc import Callable
 
 from ocattach.opencode.api import DaemonClient
+from ocattach.opencode.catalogue import DIRECTORIES
 from ocattach.opencode.events import CONNECTED, Event
 from ocattach.opencode.look import look
 
@@ -16,8 +17,9 @@ PAUSE_SECONDS = 10.0
 
 
 class Stillness:
-    """Known once a look has found nothing at work, until anything is told that could be the beginning of work.
+    """The directories in which a look has found nothing at work, until anything is told that could be work's beginning.
 
+    Of the others nothing is known: what waits or hangs there since before the look tells of itself by no event.
     Events can be missing (see `opencode.events`), but not all of a run: each session that works is told again and again
     as updated. For any thread.
     """
@@ -25,21 +27,21 @@ class Stillness:
     def __init__(self, open_client: Callable[[], DaemonClient]) -> None:
         self._open_client = open_client
         self._lock = threading.Lock()
-        self._is_known = False
+        self._directories: frozenset[str] = frozenset()
         self._listens = False
         self._told = 0
         """How often something was told that may be the beginning of work."""
         self._look_at = 0.0
 
     @property
-    def is_known(self) -> bool:
-        """Whether all do nothing; otherwise the daemon has to be asked."""
-        return self._is_known
+    def directories(self) -> frozenset[str]:
+        """Where nothing is done, as OpenCode has their paths; of all others the daemon has to be asked."""
+        return self._directories
 
     @property
     def is_due(self) -> bool:
         """Whether a look may tell more than is known."""
-        return self._listens and not self._is_known and time.monotonic() >= self._look_at
+        return self._listens and not self._directories and time.monotonic() >= self._look_at
 
     def hear(self, event: Event) -> None:
         """Something was told about a session, or listening has just begun."""
@@ -57,14 +59,19 @@ class Stillness:
 
     def _doubt(self) -> None:
         with self._lock:
-            self._is_known = False
+            self._directories = frozenset()
             self._told += 1
 
     def look(self) -> None:
         """Ask the daemon. Raises OcattachError."""
         self._look_at = time.monotonic() + PAUSE_SECONDS
         before = self._told
-        looked = look(self._open_client(), [])
-        is_still = all(sessions is not None and not sessions for _, sessions in looked.doing)
+        looked = look(self._open_client(), [], more=DIRECTORIES)
+        found = frozenset(
+            directory
+            for directory, sessions in looked.doing
+            if directory and sessions is not None and not sessions
+        )
         with self._lock:
-            self._is_known = is_still and self._told == before
+            if self._told == before:
+                self._directories = found

@@ -31,7 +31,7 @@ CREATED, UPDATED, DELETED = "session.created", "session.updated", "session.delet
 KINDS = frozenset({CONNECTED, CREATED, UPDATED, DELETED, STATUS})
 
 STILL = "still?"
-"""In the place of an event: somebody wants to know whether all do nothing."""
+"""In the place of an event: somebody wants to know where nothing is done."""
 
 REQUEST_SECONDS = 10.0
 """How long a daemon may take for an answer: nobody waits for it."""
@@ -140,12 +140,12 @@ class Watcher:
         if self._marking is not None:
             self._marking.expect()
 
-    def is_still(self) -> bool:
-        """Whether all sessions are known to do nothing; if not, it is found out for who asks next. Never blocks."""
+    def still(self) -> frozenset[str]:
+        """Where sessions are known to do nothing; if nowhere, it is found out for who asks next. Never blocks."""
         if self._stillness.is_due:
             with suppress(queue.Full):
                 self._told.put_nowait(Told(STILL, None, has_origin=False))
-        return self._stillness.is_known
+        return self._stillness.directories
 
     def end(self) -> None:
         """Tell the threads to end."""

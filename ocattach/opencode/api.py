@@ -54,8 +54,8 @@ class DaemonClient:
         self._timeout = timeout
         self.known_version = ""
         """The daemon's version, where somebody knows it who is to be believed; empty where it has to be asked."""
-        self.is_still = False
-        """Whether somebody knows, who is to be believed, that no session does anything."""
+        self.still: frozenset[str] = frozenset()
+        """The directories in which no session does anything, as somebody knows who is to be believed."""
         self._headers = {"Accept": "application/json"}
         if password:
             self._headers["Authorization"] = basic_authorization(username, password)

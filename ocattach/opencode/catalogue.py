@@ -80,13 +80,9 @@ def read_activities(
 ) -> None:
     """Ask what is done in these directories, and in those of the latest sessions, not in too many.
 
-    Nobody is asked who is known to be still.
+    Nobody is asked about a directory in which nothing is known to be done.
     """
     if is_second(catalogue.version):
-        return
-    if client.is_still:
-        theirs = (session.get("directory") for session in catalogue.sessions)
-        catalogue.doing = {directory: {} for directory in (*directories, *theirs)}
         return
     oldest = (time.time() - RECENT_SECONDS) * 1000
     wanted = {absolute(client, directory): directory for directory in directories}
@@ -97,4 +93,4 @@ def read_activities(
         if isinstance(directory, str):
             wanted.setdefault(directory, directory)
     for path, directory in wanted.items():
-        catalogue.doing[directory] = activities(client, path)
+        catalogue.doing[directory] = {} if path in client.still else activities(client, path)

@@ -58,10 +58,12 @@ def stored_pages(file: Path, choice: Choice, *, limit: int = PAGE) -> Iterator[P
         select = f"SELECT {', '.join(columns)} FROM session WHERE time_updated >= ?"  # noqa: S608 - names of ours
         rows = connection.execute(f"{select} ORDER BY time_updated DESC", [choice.since or 0])
         fetched = rows.fetchmany(limit)
-        while fetched:
+        is_last = False
+        while not is_last:
             following = rows.fetchmany(limit)
+            is_last = not following
             found = [content_of(dict(zip(columns, row, strict=True))) for row in fetched]
-            yield Page([each for each in found if choice.takes(each)], is_last=not following)
+            yield Page([each for each in found if choice.takes(each)], is_last=is_last)
             fetched = following
 
 

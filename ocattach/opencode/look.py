@@ -77,8 +77,16 @@ def slim(session: Content) -> Content:
     return {**kept, "metadata": {"origin": origin}} if isinstance(origin, str) else kept
 
 
-def look(client: DaemonClient, directories: Sequence[str | None], *, since: int | None = None) -> Looked:
+def look(
+    client: DaemonClient,
+    directories: Sequence[str | None],
+    *,
+    since: int | None = None,
+    more: int = MORE_DIRECTORIES,
+) -> Looked:
     """A daemon's version, what is worked on in these directories, and its latest sessions: `since` a stamp, or any.
+
+    `more` is in how many other directories it is asked what is worked on.
 
     Raises what `DaemonClient.version` raises.
     """
@@ -88,7 +96,7 @@ def look(client: DaemonClient, directories: Sequence[str | None], *, since: int 
     if not is_second(version):  # what it answers about sessions could not be tried
         choice = Choice(since=since)
         read_catalogue(client, choice, catalogue, enough=lambda _: True, page=SESSIONS)
-        read_activities(client, catalogue, directories, at_most=len(directories) + MORE_DIRECTORIES)
+        read_activities(client, catalogue, directories, at_most=len(directories) + more)
     named = [(directory, catalogue.doing.pop(directory, None)) for directory in directories]
     doing = [*named, *catalogue.doing.items()]
     return Looked(version, doing, catalogue.sessions, catalogue.is_whole, began, since)

@@ -223,7 +223,7 @@ def open_client(
         linked = daemon_of_link(spec.link_key(environ), environ, timeout=min(timeout, GRACE_SECONDS))
     if linked is not None:
         client = client_at(linked.url, linked.username, linked.password)
-        client.known_version, client.is_still = linked.version, linked.is_still
+        client.known_version, client.still = linked.version, frozenset(linked.still)
         yield client
         return
 

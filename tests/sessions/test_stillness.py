@@ -1,15 +1,17 @@
 """Who lists sessions need not ask a daemon what they do whose link knows that they do nothing, and never wrongly."""
 
 import time
+from collections.abc import Sequence
 
 import pytest
 
 from ocattach.link import stillness
 from ocattach.link.questions import daemon_of_link
+from ocattach.opencode.catalogue import DIRECTORIES
 from tests.environments import Environment
 from tests.main_job.laptop import Laptop
 from tests.rigs.waiting import wait_until
-from tests.sessions.catalogue import make
+from tests.sessions.catalogue import listed, make
 from tests.sessions.test_every_way import activity
 from tests.sessions.test_watcher import World, machine_with_daemon, world
 
@@ -32,33 +34,35 @@ def test_a_link_knows_it_of_a_daemon_that_does_nothing_and_doubts_it_while_somet
     world: World, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(stillness, "PAUSE_SECONDS", 0.1)
+    world.make(metadata={"origin": "elsewhere"})
     link = world.link()
-    wait_until(link.watcher.is_still, "it to be known")
+    wait_until(link.watcher.still, "it to be known")
     begin(world, "!slow 3")
     wait_until(lambda: works(world), "work to begin")
 
     seen = 0
     while works(world):
-        is_still = link.watcher.is_still()
+        is_still = world.workdir in link.watcher.still()
         seen += works(world)  # before and after
         assert not (is_still and works(world))
     assert seen > 3
-    wait_until(link.watcher.is_still, "it to be known again")
+    wait_until(link.watcher.still, "it to be known again")
 
 
 def test_nothing_is_known_while_nobody_listens(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(stillness, "PAUSE_SECONDS", 0.1)
+    world.make(metadata={"origin": "elsewhere"})
     link = world.link()
-    wait_until(link.watcher.is_still, "it to be known")
+    wait_until(link.watcher.still, "it to be known")
 
     with link.gap():
-        wait_until(lambda: not link.watcher.is_still(), "the loss to be noticed")
+        wait_until(lambda: not link.watcher.still(), "the loss to be noticed")
         begin(world, "!slow 3")
     until = time.monotonic() + 2
     while time.monotonic() < until:
-        is_still = link.watcher.is_still()
+        is_still = world.workdir in link.watcher.still()
         assert not (is_still and works(world))
-    wait_until(link.watcher.is_still, "it to be known again")
+    wait_until(link.watcher.still, "it to be known again")
 
 
 @pytest.mark.parametrize("environment", ["local"], indirect=True)
@@ -69,7 +73,7 @@ def test_what_begins_after_that_is_listed_as_busy(environment: Environment, lapt
 
     def is_still() -> bool:
         linked = daemon_of_link(key, laptop.variables, timeout=5)
-        return linked is not None and linked.is_still
+        return linked is not None and environment.workdir in linked.still
 
     wait_until(is_still, "the link to know it", timeout=30)
     assert activity(laptop, session) == "idle"
@@ -80,3 +84,31 @@ def test_what_begins_after_that_is_listed_as_busy(environment: Environment, lapt
     wait_until(lambda: session in daemon.request("GET", where)[1], "work to begin")
 
     assert activity(laptop, session) == "busy"
+
+
+@pytest.mark.parametrize("environment", ["local"], indirect=True)
+def test_what_hangs_since_before_the_link_where_nobody_looked_is_not_said_to_do_nothing(
+    environment: Environment, laptop: Laptop
+) -> None:
+    daemon = laptop.connect()
+    directories = [f"{environment.workdir}/{number}" for number in range(DIRECTORIES + 1)]
+    hanging = make(daemon, directories[0])
+    body = {"parts": [{"type": "text", "text": "!hang"}]}
+    daemon.request("POST", f"/session/{hanging}/prompt_async", body)
+    where = f"/session/status?directory={directories[0]}"
+    wait_until(lambda: hanging in daemon.request("GET", where)[1], "work to begin")
+    wait_until(lambda: environment.model.requests, "the model to be asked")
+    latest = [make(daemon, directory) for directory in directories[1:]][-1]
+    laptop.run("--disconnect", "frontend")
+
+    again = laptop.connect()
+    key = environment.spec().settled(laptop.variables).link_key(laptop.variables)
+
+    def still() -> Sequence[str]:
+        linked = daemon_of_link(key, laptop.variables, timeout=5)
+        return linked.still if linked else ()
+
+    wait_until(lambda: directories[-1] in still(), "the link to know something", timeout=30)
+    found = {session["id"]: session["state"] for session in listed(laptop)["sessions"]}
+    assert (found[latest], found[hanging]) == ("idle", None)
+    again.request("POST", f"/session/{hanging}/abort")

@@ -86,6 +86,19 @@ def test_what_a_plain_opencode_has_made_is_listed_as_a_daemon_would_tell_it(
     assert not environment.processes()
 
 
+def test_what_is_gone_from_there_is_forgotten_also_where_it_was_all_there_was(
+    environment: Environment, laptop: Laptop
+) -> None:
+    plain(environment, "hello")
+    assert len(listed(laptop)["sessions"]) == 1
+    with closing(sqlite3.connect(database(environment), isolation_level=None)) as connection:
+        connection.execute("DELETE FROM session")
+
+    assert listed(laptop, "-n", "1")["sessions"] == []
+    assert listed(laptop, "--offline")["sessions"] == []
+    assert told_of(laptop, "frontend")["sessions"]["count"] == 0
+
+
 def test_a_session_is_found_by_its_id_before_it_was_ever_listed(
     environment: Environment, laptop: Laptop
 ) -> None:
