@@ -16,7 +16,7 @@ from benchmarks.figures import Figure, Goal, take_turns
 from benchmarks.places import NAME, Place, Places
 from tests.rigs.waiting import wait_until
 
-WARM_PATH = "import ocattach.cli.main, ocattach.cli.attach"
+WARM_PATH = "import ocattach.cli.main, ocattach.cli.commands.attach"
 GOAL = Goal("value", 0)
 
 SDKS = {"docker", "requests", "urllib3", "paramiko", "cryptography", "kubernetes", "rich", "yaml", "asyncio"}

@@ -21,9 +21,9 @@ from typing import Any, cast
 from benchmarks.cold import timed
 from benchmarks.figures import Figure, Goal, take_turns
 from benchmarks.places import OCATTACH, Place, Places
-from ocattach.sessions.index import Index
+from ocattach.sessions.index.rows import Wanted
+from ocattach.sessions.index.store import Index
 from ocattach.sessions.record import Session, Tokens
-from ocattach.sessions.rows import Wanted
 from tests.main_job.laptop import Daemon
 from tests.rigs.docker import DockerEngine
 from tests.sessions.catalogue import PROGRAM, copying

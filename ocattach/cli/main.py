@@ -158,11 +158,11 @@ def action(options: Options, ctx: click.Context) -> Callable[[Options], None]:
         first, second = (name.strip("_") for name in asked[:2])
         raise UsageError(f"--{first} and --{second} cannot be asked for at once")
     if asked:
-        from ocattach.cli import connections  # noqa: PLC0415
+        from ocattach.cli.commands import connections  # noqa: PLC0415
 
         chosen: Callable[[Options], None] = getattr(connections, asked[0])
         return chosen
-    from ocattach.cli.attach import attach  # noqa: PLC0415
+    from ocattach.cli.commands.attach import attach  # noqa: PLC0415
 
     if options.target is not None:
         return attach
@@ -181,7 +181,7 @@ def picked_name(options: Options) -> str | None:
         )
     if not (has_terminal() and (options.print_url or sys.stdout.isatty())):
         return None
-    from ocattach.cli.picker import pick  # noqa: PLC0415
+    from ocattach.cli.commands.picker import pick  # noqa: PLC0415
 
     return pick()
 
@@ -234,8 +234,8 @@ def report_defect(
     """Say that this is our fault, and keep the details in a file: a traceback helps nobody on a terminal."""
     import traceback  # noqa: PLC0415 - only when all else has failed
 
-    from ocattach.config.files import write_text  # noqa: PLC0415
-    from ocattach.config.paths import state_directory  # noqa: PLC0415
+    from ocattach.config.files.paths import state_directory  # noqa: PLC0415
+    from ocattach.config.files.safe import write_text  # noqa: PLC0415
 
     file = state_directory(os.environ) / "defect.log"
     write_text(file, "".join(traceback.format_exception(kind, error, trace)))
@@ -250,7 +250,7 @@ def main(arguments: Sequence[str] | None = None) -> NoReturn:
     ours = arguments[:split]
     sys.excepthook = partial(report_defect, ours)
     if COMPLETION in os.environ:
-        from ocattach.cli.completion import answer  # noqa: PLC0415 - when somebody presses Tab
+        from ocattach.cli.commands.completion import answer  # noqa: PLC0415 - when somebody presses Tab
 
         answer(os.environ[COMPLETION], command, COMMANDS, load)
     name = ours[0] if ours and ours[0] in COMMANDS else None
@@ -274,7 +274,7 @@ def main(arguments: Sequence[str] | None = None) -> NoReturn:
 
 def load(name: str) -> click.Command:
     """One of the other commands, imported only now."""
-    chosen: click.Command = getattr(import_module(f"ocattach.cli.{name}"), name)
+    chosen: click.Command = getattr(import_module(f"ocattach.cli.commands.{name}"), name)
     return chosen
 
 

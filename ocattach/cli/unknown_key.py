@@ -7,7 +7,7 @@ from pathlib import Path
 from ocattach.cli.terminal import say
 from ocattach.config.project import OUR_FILES, has_unknown_key
 from ocattach.errors import OpencodeNotFoundError, UsageError
-from ocattach.opencode.launch import find_client, packaged_version
+from ocattach.opencode.tui.launch import find_client, packaged_version
 from ocattach.opencode.versions import UNKNOWN_KEYS_SINCE, refuses_unknown_keys
 
 

@@ -4,7 +4,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
-from ocattach.config.entry import Entry
+from ocattach.config.files.entry import Entry
 from ocattach.config.project import file_definitions, project_definitions
 from ocattach.config.spec import ConnectionSpec
 from ocattach.config.trust import Approval, TrustLedger, digest

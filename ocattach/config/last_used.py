@@ -3,7 +3,7 @@
 from contextlib import suppress
 from pathlib import Path
 
-from ocattach.config.files import private_directory
+from ocattach.config.files.safe import private_directory
 from ocattach.config.names import is_name
 
 

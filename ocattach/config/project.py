@@ -8,11 +8,11 @@ import re
 from collections.abc import Iterator
 from pathlib import Path
 
-from ocattach.config import jsonc
-from ocattach.config.entry import Entry, as_table, refuse_unknown_keys, shown, table
-from ocattach.config.files import Problem, read_text, read_with_status
+from ocattach.config.files import jsonc
+from ocattach.config.files.entry import Entry, as_table, refuse_unknown_keys, shown, table
+from ocattach.config.files.ownership import check_ownership
+from ocattach.config.files.safe import Problem, read_text, read_with_status
 from ocattach.config.names import check_name
-from ocattach.config.ownership import check_ownership
 from ocattach.config.spec import ConnectionSpec, Source, canonical
 from ocattach.errors import ConfigurationError, UsageError
 

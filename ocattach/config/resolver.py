@@ -7,13 +7,13 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from ocattach.config.files import Problem
+from ocattach.config.files.paths import config_directory, state_directory
+from ocattach.config.files.safe import Problem
 from ocattach.config.names import is_name
-from ocattach.config.paths import config_directory, state_directory
 from ocattach.config.saved import SavedConnections
 from ocattach.config.spec import ConnectionSpec
 from ocattach.config.suggestion import closest
-from ocattach.config.uri import is_uri, parse_uri
+from ocattach.config.targets.uri import is_uri, parse_uri
 from ocattach.errors import ConnectionNotFoundError, UsageError
 
 LOCAL = "local"

@@ -9,11 +9,11 @@ from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
 
-from ocattach.config.files import Problem, flush_directory, locked, not_written, read_text, write_text
+from ocattach.config.files.safe import Problem, flush_directory, locked, not_written, read_text, write_text
+from ocattach.config.files.yaml_text import read_mapping, write_mapping
 from ocattach.config.names import check_name
 from ocattach.config.spec import ConnectionSpec, Source
 from ocattach.config.suggestion import closest
-from ocattach.config.yaml_text import read_mapping, write_mapping
 from ocattach.errors import ConfigurationError, ConnectionNotFoundError, UsageError
 
 EXTENSION = ".yaml"
@@ -118,7 +118,7 @@ class SavedConnections:
 
     def _merged(self, path: Path, text: str) -> str:
         """The text with what a person has added to the file that it replaces."""
-        from ocattach.config.yaml_merge import merge_mapping  # noqa: PLC0415 - only where one is replaced
+        from ocattach.config.files.yaml_merge import merge_mapping  # noqa: PLC0415 - only where one is replaced
 
         try:
             former = read_text(path)

@@ -4,9 +4,9 @@ import math
 from dataclasses import dataclass, fields
 from pathlib import Path
 
-from ocattach.config.entry import Entry, refuse_unknown_keys, wrong_type
-from ocattach.config.files import read_text
-from ocattach.config.yaml_text import read_mapping
+from ocattach.config.files.entry import Entry, refuse_unknown_keys, wrong_type
+from ocattach.config.files.safe import read_text
+from ocattach.config.files.yaml_text import read_mapping
 from ocattach.errors import ConfigurationError, UsageError
 
 FILE = "config.yaml"

@@ -10,7 +10,7 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Literal, Self
 
-from ocattach.config.entry import (
+from ocattach.config.files.entry import (
     Entry,
     as_table,
     number,
@@ -21,10 +21,16 @@ from ocattach.config.entry import (
     text_pairs,
     texts,
 )
-from ocattach.config.rules import check_port, check_printable, check_text, check_variable, check_workdir
 from ocattach.config.suggestion import closest
-from ocattach.config.targets import target_class, transports
 from ocattach.config.targets.base import Target
+from ocattach.config.targets.registry import target_class, transports
+from ocattach.config.targets.rules import (
+    check_port,
+    check_printable,
+    check_text,
+    check_variable,
+    check_workdir,
+)
 from ocattach.errors import UsageError
 
 COMMON_KEYS = (

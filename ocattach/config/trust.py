@@ -14,9 +14,9 @@ from dataclasses import dataclass
 from hashlib import sha256
 from pathlib import Path
 
-from ocattach.config.entry import Entry, as_table, number, table, text
-from ocattach.config.files import locked, read_with_status, write_text
-from ocattach.config.ownership import reason
+from ocattach.config.files.entry import Entry, as_table, number, table, text
+from ocattach.config.files.ownership import reason
+from ocattach.config.files.safe import locked, read_with_status, write_text
 from ocattach.config.spec import ConnectionSpec
 from ocattach.errors import ConfigurationError, UsageError
 

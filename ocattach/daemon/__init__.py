@@ -7,7 +7,7 @@ from ocattach.daemon.lifecycle import DaemonStatus, StartRequest, start_daemon, 
 from ocattach.daemon.logs import DAEMON, Logs, read_logs
 from ocattach.daemon.probe import Probe, ProbeRequest, probe
 from ocattach.daemon.proxies import read_proxies
-from ocattach.daemon.report import RunCommand
+from ocattach.daemon.script import RunCommand
 
 __all__ = [
     "DAEMON",

@@ -4,7 +4,7 @@ from dataclasses import dataclass
 
 from ocattach.daemon.failures import ended_at_once
 from ocattach.daemon.probe import FoundDaemon, daemons
-from ocattach.daemon.report import Report, RunCommand, parse_report, script_argv, script_input
+from ocattach.daemon.script import Report, RunCommand, parse_report, script_argv, script_input
 from ocattach.errors import (
     DaemonStartError,
     OcattachError,

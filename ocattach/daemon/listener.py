@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass
 
-from ocattach.daemon.report import RunCommand, parse_report, script_argv, script_input
+from ocattach.daemon.script import RunCommand, parse_report, script_argv, script_input
 
 
 @dataclass(frozen=True, slots=True)

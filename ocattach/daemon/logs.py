@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
-from ocattach.daemon.report import RunCommand, parse_report, script_argv, script_input
+from ocattach.daemon.script import RunCommand, parse_report, script_argv, script_input
 
 DAEMON, OPENCODE = "daemon", "opencode"
 SOURCES = (DAEMON, OPENCODE)

@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from ocattach.daemon.places import Place, parse_place
-from ocattach.daemon.report import Report, RunCommand, parse_report, script_argv, script_input
+from ocattach.daemon.script import Report, RunCommand, parse_report, script_argv, script_input
 from ocattach.errors import ConnectionLostError
 
 NUMBER = re.compile(r"[0-9]{1,9}")

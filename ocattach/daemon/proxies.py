@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping
 
-from ocattach.daemon.report import RunCommand, parse_report, script_argv, script_input
+from ocattach.daemon.script import RunCommand, parse_report, script_argv, script_input
 
 
 def read_proxies(run: RunCommand, *, pid: int, timeout: float) -> Mapping[str, str]:

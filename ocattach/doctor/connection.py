@@ -8,7 +8,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING, Self
 
-from ocattach.config.paths import state_directory
+from ocattach.config.files.paths import state_directory
 from ocattach.config.resolver import resolve
 from ocattach.config.spec import ConnectionSpec
 from ocattach.config.trust import TrustLedger, may_be_used
@@ -20,7 +20,7 @@ from ocattach.errors import (
     NotTrustedError,
     ShellNotFoundError,
 )
-from ocattach.link.questions import link_status
+from ocattach.link.client.queries import link_status
 from ocattach.opencode.api import DaemonClient
 from ocattach.opencode.endpoint import Endpoint
 from ocattach.opencode.versions import Tui, answered_version, check_tui, is_second, shortcomings

@@ -9,22 +9,22 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from ocattach import __version__
-from ocattach.config.docker_config import read_context
-from ocattach.config.paths import config_directory, runtime_directory, state_directory
+from ocattach.config.files.paths import config_directory, runtime_directory, state_directory
 from ocattach.config.project import project_definitions
 from ocattach.config.resolver import Listing, list_connections
 from ocattach.config.settings import load_settings
 from ocattach.config.spec import ConnectionSpec
 from ocattach.config.targets.container import DockerTarget
+from ocattach.config.targets.docker_config import read_context
 from ocattach.config.targets.kubernetes import kubeconfig_files
 from ocattach.config.trust import TrustLedger, may_be_used
 from ocattach.doctor.ladder import Ladder, Remark
 from ocattach.errors import ConfigurationError
+from ocattach.link.client.queries import link_status
 from ocattach.link.files import link_keys
-from ocattach.link.questions import link_status
 
 if TYPE_CHECKING:
-    from ocattach.config.files import Problem
+    from ocattach.config.files.safe import Problem
 
 WRITABLE = stat.S_IWGRP | stat.S_IWOTH
 

@@ -8,6 +8,6 @@ if __name__ == "__main__":
     if os.fork():
         os._exit(0)
 
-    from ocattach.link.process import run
+    from ocattach.link.server.process import run
 
     sys.exit(run(sys.argv[1], os.environ))

@@ -4,7 +4,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from ocattach.config.paths import runtime_directory, state_directory
+from ocattach.config.files.paths import runtime_directory, state_directory
 
 
 @dataclass(frozen=True, slots=True)

@@ -9,7 +9,6 @@ from ocattach.errors import OcattachError
 from ocattach.opencode.activity import absolute
 from ocattach.opencode.api import DaemonClient
 from ocattach.opencode.catalogue import RECENT_SECONDS, Catalogue, read_catalogue
-from ocattach.opencode.look import AGAIN_SECONDS
 from ocattach.opencode.sessions import (
     PERMISSION_ID,
     SESSION_ID,
@@ -20,6 +19,7 @@ from ocattach.opencode.sessions import (
     check_status,
     updated,
 )
+from ocattach.opencode.snapshot import AGAIN_SECONDS
 
 DIRECTORIES = 32
 """Those of the latest sessions that are asked about: for each the daemon keeps much in memory from then on."""

@@ -4,8 +4,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from ocattach.config.files import Problem
-from ocattach.config.paths import state_directory
+from ocattach.config.files.paths import state_directory
+from ocattach.config.files.safe import Problem
 from ocattach.config.resolver import LOCAL, list_connections, this_machine
 from ocattach.config.spec import ConnectionSpec
 from ocattach.config.trust import TrustLedger, may_be_used

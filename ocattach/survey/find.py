@@ -9,9 +9,9 @@ from contextlib import contextmanager, nullcontext, suppress
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Generic, TypeVar
 
-from ocattach.config.paths import state_directory
+from ocattach.config.files.paths import state_directory
 from ocattach.config.spec import ConnectionSpec
-from ocattach.config.uri import parse_uri
+from ocattach.config.targets.uri import parse_uri
 from ocattach.errors import (
     DaemonNotRunningError,
     OcattachError,
@@ -19,21 +19,21 @@ from ocattach.errors import (
     TimedOutError,
     UsageError,
 )
-from ocattach.link.client import GRACE_SECONDS
-from ocattach.link.questions import daemon_of_link
-from ocattach.link.starts import command_name
+from ocattach.link.client.foreground import GRACE_SECONDS
+from ocattach.link.client.queries import daemon_of_link
+from ocattach.link.server.daemon_starter import command_name
 from ocattach.sessions.environment import environment_id, origin_for
-from ocattach.sessions.file import IndexUnusableError
-from ocattach.sessions.index import Asked, Index
+from ocattach.sessions.index.file import IndexUnusableError
+from ocattach.sessions.index.rows import Wanted
+from ocattach.sessions.index.store import Asked, Index
 from ocattach.sessions.names import index_file
 from ocattach.sessions.record import Session
-from ocattach.sessions.rows import Wanted
 from ocattach.survey.entry import Entry
+from ocattach.survey.probe import Nobody
 from ocattach.survey.stored import stored_session
-from ocattach.survey.subject import Nobody
-from ocattach.survey.ways import Ways
 from ocattach.transports import open_handler
 from ocattach.transports.base import Ask, TransportHandler
+from ocattach.transports.shared import Ways
 
 if TYPE_CHECKING:
     from ocattach.opencode.api import DaemonClient

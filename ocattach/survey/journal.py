@@ -9,11 +9,11 @@ from typing import TYPE_CHECKING
 from ocattach.config.spec import ConnectionSpec
 from ocattach.sessions.environment import environment_id, origin_name
 from ocattach.sessions.names import Names
-from ocattach.survey.finding import Sessions
+from ocattach.survey.environment_status import Sessions
 
 if TYPE_CHECKING:
-    from ocattach.opencode.look import Looked
-    from ocattach.sessions.index import Index
+    from ocattach.opencode.snapshot import Looked
+    from ocattach.sessions.index.store import Index
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,8 +31,8 @@ class Journal:
 
         That is so while they are few: then one look tells also which are gone.
         """
-        from ocattach.opencode.look import SESSIONS  # noqa: PLC0415 - HTTP: for who asks
-        from ocattach.sessions.file import IndexUnusableError  # noqa: PLC0415 - SQLite: for who asks
+        from ocattach.opencode.snapshot import SESSIONS  # noqa: PLC0415 - HTTP: for who asks
+        from ocattach.sessions.index.file import IndexUnusableError  # noqa: PLC0415 - SQLite: for who asks
 
         environment = environment_id(spec, self.environ)
         with suppress(IndexUnusableError), self._open() as index:
@@ -48,9 +48,9 @@ class Journal:
     def learn(self, spec: ConnectionSpec, looked: "Looked") -> None:
         """Write down what was seen of an environment's sessions."""
         from ocattach.opencode.sessions import updated  # noqa: PLC0415 - HTTP: for who asks
-        from ocattach.sessions.file import IndexUnusableError  # noqa: PLC0415 - SQLite: for who asks
+        from ocattach.sessions.index.file import IndexUnusableError  # noqa: PLC0415 - SQLite: for who asks
+        from ocattach.sessions.index.rows import Covered  # noqa: PLC0415
         from ocattach.sessions.record import Session  # noqa: PLC0415
-        from ocattach.sessions.rows import Covered  # noqa: PLC0415
 
         environment = environment_id(spec, self.environ)
         read = (Session.from_api(content, environment=environment) for content in looked.sessions)
@@ -65,8 +65,8 @@ class Journal:
 
     def sessions(self, specs: Sequence[ConnectionSpec]) -> list[Sessions | None]:
         """What is known of each connection's sessions; None of those that have never told any."""
-        from ocattach.sessions.file import IndexUnusableError  # noqa: PLC0415 - SQLite: for who asks
-        from ocattach.sessions.index import Tally  # noqa: PLC0415
+        from ocattach.sessions.index.file import IndexUnusableError  # noqa: PLC0415 - SQLite: for who asks
+        from ocattach.sessions.index.store import Tally  # noqa: PLC0415
 
         with suppress(IndexUnusableError), self._open() as index:
             asked, tallies = index.environments(), index.tallies()
@@ -87,7 +87,7 @@ class Journal:
 
     @contextmanager
     def _open(self) -> Iterator["Index"]:
-        from ocattach.sessions.index import Index  # noqa: PLC0415 - SQLite: for who asks
+        from ocattach.sessions.index.store import Index  # noqa: PLC0415 - SQLite: for who asks
 
         with Index(self.index) as index:
             yield index

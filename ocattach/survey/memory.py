@@ -5,9 +5,9 @@ import time
 from contextlib import suppress
 from pathlib import Path
 
-from ocattach.config.files import read_text, write_text
+from ocattach.config.files.safe import read_text, write_text
 from ocattach.errors import OcattachError
-from ocattach.survey.finding import Known
+from ocattach.survey.environment_status import Known
 
 SCHEMA = 1
 KEPT_SECONDS = 90 * 24 * 3600

@@ -5,9 +5,9 @@ import sys
 from pathlib import Path
 
 BROKEN = """\
-import ocattach.cli.attach, ocattach.cli
+import ocattach.cli, ocattach.cli.commands.attach
 def broken(options): raise RuntimeError("it broke")
-ocattach.cli.attach.resolve_target = broken
+ocattach.cli.commands.attach.resolve_target = broken
 ocattach.cli.main(["local://", "--print-url"])
 """
 

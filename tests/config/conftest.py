@@ -6,12 +6,12 @@ from pathlib import Path
 
 import pytest
 
-from ocattach.config.paths import config_directory, state_directory
+from ocattach.config.files.paths import config_directory, state_directory
 from ocattach.config.resolver import resolve
 from ocattach.config.saved import SavedConnections
 from ocattach.config.spec import ConnectionSpec
+from ocattach.config.targets.uri import parse_uri
 from ocattach.config.trust import TrustLedger
-from ocattach.config.uri import parse_uri
 
 
 @dataclass(frozen=True)

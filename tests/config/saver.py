@@ -11,7 +11,9 @@ from pathlib import Path
 
 import yaml  # noqa: F401 - all that a save imports is imported now, and makes no system call later
 
-from ocattach.config import files, saved, spec, uri, yaml_merge  # noqa: F401
+from ocattach.config import saved, spec
+from ocattach.config.files import safe as files  # noqa: F401
+from ocattach.config.targets import uri  # noqa: F401
 from ocattach.errors import OcattachError
 
 ENTRY = {"transport": "docker", "container": "new", "description": "x" * 5000}

@@ -3,7 +3,7 @@
 from hypothesis import strategies as st
 
 from ocattach.config.spec import ConnectionSpec
-from ocattach.config.targets import (
+from ocattach.config.targets.registry import (
     DockerTarget,
     HTTPTarget,
     KubernetesTarget,

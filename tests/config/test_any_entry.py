@@ -6,12 +6,12 @@ from pathlib import Path
 from hypothesis import given
 from hypothesis import strategies as st
 
+from ocattach.cli.commands.trust import consequences, differences
 from ocattach.cli.terminal import escape
-from ocattach.cli.trust import consequences, differences
 from ocattach.config.project import definition
 from ocattach.config.spec import COMMON_KEYS, ConnectionSpec
-from ocattach.config.targets import target_class, transports
-from ocattach.daemon.report import parse_report
+from ocattach.config.targets.registry import target_class, transports
+from ocattach.daemon.script import parse_report
 from ocattach.errors import ConnectionLostError, UsageError
 from ocattach.execution import CommandResult
 from tests.config.strategies import specs

@@ -6,7 +6,7 @@ from pathlib import Path
 import jsonschema
 import pytest
 
-from ocattach.config import jsonc
+from ocattach.config.files import jsonc
 from ocattach.config.spec import ConnectionSpec
 from tests.config.conftest import Desk
 from tests.rigs.local import LocalMachine

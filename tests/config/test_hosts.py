@@ -2,8 +2,8 @@
 
 import pytest
 
-from ocattach.config.targets import HTTPTarget, SSHTarget
-from ocattach.config.uri import parse_uri
+from ocattach.config.targets.registry import HTTPTarget, SSHTarget
+from ocattach.config.targets.uri import parse_uri
 from ocattach.errors import UsageError
 
 CYRILLIC = "st\u0430ging.example.com"

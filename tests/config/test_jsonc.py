@@ -5,7 +5,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from ocattach.config import jsonc
+from ocattach.config.files import jsonc
 
 values = st.recursive(
     st.none() | st.booleans() | st.integers() | st.text(),

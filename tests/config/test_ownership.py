@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from ocattach.config.files import Problem
+from ocattach.config.files.safe import Problem
 from ocattach.config.project import find_in_project, project_definitions
 from ocattach.errors import ConfigurationError
 from tests.config.conftest import Desk

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 from platformdirs.macos import MacOS
 
-from ocattach.config.paths import (
+from ocattach.config.files.paths import (
     LONGEST_SOCKET_PATH,
     SOCKET_NAME,
     config_directory,

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from ocattach.config.files import LARGEST, Problem
+from ocattach.config.files.safe import LARGEST, Problem
 from ocattach.config.project import find_in_project, project_definitions, project_directories
 from ocattach.config.spec import ConnectionSpec
 from ocattach.errors import ConfigurationError

@@ -5,8 +5,8 @@ from pathlib import Path
 
 import pytest
 
+from ocattach.config.files.paths import state_directory
 from ocattach.config.last_used import record_use
-from ocattach.config.paths import state_directory
 from ocattach.config.resolver import list_connections, remove_connection
 from ocattach.errors import ConfigurationError, ConnectionNotFoundError, InvalidURIError, UsageError
 from tests.config.conftest import Desk
@@ -210,7 +210,7 @@ def test_a_saved_name_is_found_without_slow_imports(desk: Desk) -> None:
 
     slow = {
         "yaml", "json5", "filelock", "platformdirs", "difflib", "importlib.metadata", "tempfile", "asyncio",
-        "ocattach.config.project", "ocattach.config.trust", "ocattach.config.ownership",
-        "ocattach.config.targets.http", "ocattach.config.targets.container",
+        "ocattach.config.project", "ocattach.config.trust", "ocattach.config.files.ownership",
+        "ocattach.config.targets.registry.http", "ocattach.config.targets.registry.container",
     }  # fmt: skip
     assert slow.isdisjoint(run.stdout.split())

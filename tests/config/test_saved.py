@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-from ocattach.config.files import LARGEST, Problem
+from ocattach.config.files.safe import LARGEST, Problem
 from ocattach.config.names import RESERVED
 from ocattach.config.saved import SavedConnections
 from ocattach.config.spec import ConnectionSpec
@@ -218,7 +218,7 @@ def test_what_a_killed_save_left_goes_with_the_next(desk: Desk) -> None:
 def test_while_somebody_else_saves_one_waits_and_then_says_so(
     desk: Desk, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("ocattach.config.files.LOCK_SECONDS", 0.1)
+    monkeypatch.setattr("ocattach.config.files.safe.LOCK_SECONDS", 0.1)
     desk.save("api", "docker://api")
 
     with (desk.saved.directory / ".lock").open("w") as lock:

@@ -9,11 +9,11 @@ import pytest
 from hypothesis import assume, example, given
 from hypothesis import strategies as st
 
-from ocattach.config import jsonc
+from ocattach.config.files import jsonc
 from ocattach.config.names import RESERVED
 from ocattach.config.project import definition
 from ocattach.config.spec import COMMON_KEYS, ConnectionSpec
-from ocattach.config.targets import target_class, transports
+from ocattach.config.targets.registry import target_class, transports
 from ocattach.errors import UsageError
 from tests.config.strategies import specs
 from tests.config.test_example import EXAMPLE

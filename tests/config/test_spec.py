@@ -5,7 +5,7 @@ import pytest
 from hypothesis import given
 
 from ocattach.config.spec import ConnectionSpec, Source
-from ocattach.config.targets import HTTPTarget, KubernetesTarget, SSHTarget
+from ocattach.config.targets.registry import HTTPTarget, KubernetesTarget, SSHTarget
 from ocattach.errors import UsageError
 from tests.config.conftest import spec_of
 from tests.config.strategies import specs

@@ -4,9 +4,9 @@ from typing import ClassVar, Self
 import pytest
 from hypothesis import given
 
-from ocattach.config import targets as targets_module
-from ocattach.config.entry import Entry
-from ocattach.config.targets import (
+from ocattach.config.files.entry import Entry
+from ocattach.config.targets import registry as targets_module
+from ocattach.config.targets.registry import (
     DockerTarget,
     HTTPTarget,
     KubernetesTarget,
@@ -16,8 +16,8 @@ from ocattach.config.targets import (
     target_class,
     transports,
 )
-from ocattach.config.uri import parse_uri
-from ocattach.config.uri_text import URIParts
+from ocattach.config.targets.uri import parse_uri
+from ocattach.config.targets.uri_text import URIParts
 from ocattach.errors import UsageError
 from tests.config.strategies import guarded_daemons, targets
 

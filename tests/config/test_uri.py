@@ -2,7 +2,7 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from ocattach.config.targets import (
+from ocattach.config.targets.registry import (
     DockerTarget,
     HTTPTarget,
     KubernetesTarget,
@@ -11,7 +11,7 @@ from ocattach.config.targets import (
     SSHTarget,
     Target,
 )
-from ocattach.config.uri import ParsedURI, format_uri, is_uri, parse_uri
+from ocattach.config.targets.uri import ParsedURI, format_uri, is_uri, parse_uri
 from ocattach.errors import InvalidURIError
 from tests.config.strategies import targets, workdirs
 

@@ -4,9 +4,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from ocattach.config.files.yaml_merge import merge_mapping
+from ocattach.config.files.yaml_text import read_mapping, write_mapping
 from ocattach.config.spec import ConnectionSpec
-from ocattach.config.yaml_merge import merge_mapping
-from ocattach.config.yaml_text import read_mapping, write_mapping
 from tests.config.strategies import specs
 from tests.config.test_yaml_text import lines
 

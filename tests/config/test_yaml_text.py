@@ -5,8 +5,8 @@ import yaml
 from hypothesis import given
 from hypothesis import strategies as st
 
+from ocattach.config.files.yaml_text import read_mapping, read_plain, write_mapping
 from ocattach.config.spec import ConnectionSpec
-from ocattach.config.yaml_text import read_mapping, read_plain, write_mapping
 from ocattach.errors import ConfigurationError
 from tests.config.strategies import specs
 

@@ -12,7 +12,7 @@ import pytest
 from ocattach import errors
 from ocattach.cli.main import COMMANDS
 from ocattach.cli.session import COMMANDS as SESSION_COMMANDS
-from ocattach.config.files import Problem
+from ocattach.config.files.safe import Problem
 from ocattach.config.project import project_definitions
 from ocattach.config.resolver import resolve
 from ocattach.config.settings import Settings, load_settings

@@ -6,14 +6,14 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from ocattach.cli.terminal import escape
-from ocattach.config.files import Problem
+from ocattach.config.files.safe import Problem
 from ocattach.config.project import OPENCODE_FILES, OUR_FILES, file_definitions
 from ocattach.config.saved import SavedConnections
 from ocattach.config.settings import FILE, load_settings
 from ocattach.config.spec import ConnectionSpec
+from ocattach.config.targets.uri import parse_uri
 from ocattach.config.trust import TrustLedger
-from ocattach.config.uri import parse_uri
-from ocattach.daemon.report import parse_report
+from ocattach.daemon.script import parse_report
 from ocattach.errors import ConfigurationError, ConnectionLostError, InvalidURIError, OcattachError
 from ocattach.execution import CommandResult
 

@@ -11,7 +11,7 @@ import pytest
 from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
-from ocattach.config.rules import check_workdir
+from ocattach.config.targets.rules import check_workdir
 from ocattach.daemon.lifecycle import StartRequest, start_daemon
 from ocattach.daemon.probe import ProbeRequest, probe
 from ocattach.execution import CommandResult

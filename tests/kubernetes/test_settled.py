@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from ocattach.config.targets import KubernetesTarget
+from ocattach.config.targets.registry import KubernetesTarget
 
 POD = KubernetesTarget(pod="api")
 

@@ -5,7 +5,7 @@ from collections.abc import Sequence
 
 import pytest
 
-from ocattach.daemon.report import script_argv, script_input
+from ocattach.daemon.script import script_argv, script_input
 from tests.rigs.availability import need, require
 from tests.rigs.local import LocalMachine
 

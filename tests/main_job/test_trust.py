@@ -295,4 +295,4 @@ def test_a_connection_of_ones_own_loads_nothing_of_all_this(laptop: Laptop, proj
     assert "ocattach.config.saved" in loaded
     assert project.file.exists()
     names = ("trust", "approvals", "ownership", "project", "jsonc")
-    assert loaded.isdisjoint({"ocattach.cli.trust", *(f"ocattach.config.{name}" for name in names)})
+    assert loaded.isdisjoint({"ocattach.cli.commands.trust", *(f"ocattach.config.{name}" for name in names)})

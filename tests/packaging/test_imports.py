@@ -36,18 +36,18 @@ def test_the_command_line_imports_nothing_slow() -> None:
 @pytest.mark.parametrize(
     "room",
     [
-        "ocattach.cli.attach",
+        "ocattach.cli.commands.attach",
         "ocattach.config.resolver",
-        "ocattach.link.client",
+        "ocattach.link.client.foreground",
         "ocattach.cli.status",
-        "ocattach.survey.survey",
+        "ocattach.survey.status",
     ],
 )
 def test_finding_or_asking_a_warm_link_imports_nothing_slow(room: str) -> None:
     assert not imported_by(room) & SLOW
 
 
-@pytest.mark.parametrize("module", ["ocattach.link.direct", "ocattach.transports.http.transport"])
+@pytest.mark.parametrize("module", ["ocattach.link.client.direct", "ocattach.transports.http.transport"])
 def test_a_connection_without_a_link_imports_nothing_slow(module: str) -> None:
     assert not imported_by(module) & SLOW
 

@@ -8,9 +8,9 @@ from pathlib import Path
 
 import pytest
 
-from ocattach.config.podman_config import read_connections
 from ocattach.config.spec import ConnectionSpec
 from ocattach.config.targets.container import PodmanTarget
+from ocattach.config.targets.podman_config import read_connections
 from ocattach.errors import EnvironmentNotFoundError, UsageError
 from ocattach.transports import open_handler
 from tests.environments.environment import ask_nobody

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from ocattach.opencode.api import DaemonClient
-from ocattach.opencode.resync import Resync
+from ocattach.opencode.tui.resumer import Resync
 from ocattach.tunnel.route import DirectRoute
 from ocattach.tunnel.tunnel import Tunnel
 from tests.rigs.directories import short_directory

@@ -5,7 +5,7 @@ from collections.abc import Sequence
 import pytest
 
 from ocattach.config.spec import ConnectionSpec
-from ocattach.config.uri import parse_uri
+from ocattach.config.targets.uri import parse_uri
 from ocattach.sessions.environment import environment_id, origin_for
 
 

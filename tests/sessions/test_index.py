@@ -13,11 +13,11 @@ from pathlib import Path
 
 import pytest
 
-from ocattach.sessions.file import IndexUnusableError
-from ocattach.sessions.index import Index, Tally
+from ocattach.sessions.index.file import IndexUnusableError
+from ocattach.sessions.index.rows import Covered, Wanted
+from ocattach.sessions.index.schema import STEPS, VERSION, migrate, version_of
+from ocattach.sessions.index.store import Index, Tally
 from ocattach.sessions.record import Session
-from ocattach.sessions.rows import Covered, Wanted
-from ocattach.sessions.schema import STEPS, VERSION, migrate, version_of
 from tests.sessions.writer import AT_ONCE, sessions
 
 WRITERS, KILLS = 10, 15

@@ -8,9 +8,9 @@ from pathlib import Path
 from typing import Any
 
 from ocattach.cli.amounts import ago
-from ocattach.sessions.index import Index
+from ocattach.sessions.index.rows import Covered
+from ocattach.sessions.index.store import Index
 from ocattach.sessions.record import Session
-from ocattach.sessions.rows import Covered
 from tests.status.desk import Desk
 from tests.status.test_states import silent_host
 

@@ -5,8 +5,8 @@ from collections.abc import Sequence
 
 import pytest
 
-from ocattach.link import stillness
-from ocattach.link.questions import daemon_of_link
+from ocattach.link.client.queries import daemon_of_link
+from ocattach.link.sessions import idle as stillness
 from ocattach.opencode.catalogue import DIRECTORIES
 from tests.environments import Environment
 from tests.main_job.laptop import Laptop

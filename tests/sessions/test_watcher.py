@@ -10,10 +10,10 @@ from urllib.parse import quote
 import pytest
 
 from ocattach.config.spec import ConnectionSpec
-from ocattach.config.uri import parse_uri
-from ocattach.link import marking
-from ocattach.link.port import TunnelEndpoint
-from ocattach.link.watcher import Watcher
+from ocattach.config.targets.uri import parse_uri
+from ocattach.link.server.port import TunnelEndpoint
+from ocattach.link.sessions import origins as marking
+from ocattach.link.sessions.listener import Watcher
 from ocattach.opencode.api import DaemonClient
 from ocattach.sessions.record import Session
 from ocattach.tunnel.route import DirectRoute

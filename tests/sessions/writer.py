@@ -4,9 +4,9 @@ import sys
 import time
 from pathlib import Path
 
-from ocattach.sessions.index import Index
+from ocattach.sessions.index.rows import Covered
+from ocattach.sessions.index.store import Index
 from ocattach.sessions.record import Session
-from ocattach.sessions.rows import Covered
 
 AT_ONCE = 20
 
@@ -41,7 +41,7 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    from ocattach.sessions.rows import Wanted
+    from ocattach.sessions.index.rows import Wanted
 
     WANTED = Wanted()
     main()

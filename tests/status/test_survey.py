@@ -24,9 +24,9 @@ from ocattach.errors import (
 )
 from ocattach.link.files import link_files
 from ocattach.survey.entry import Entry
-from ocattach.survey.finding import Finding, State, found_error, state_of
-from ocattach.survey.subject import Subject
-from ocattach.survey.survey import Course, Survey, pause_after
+from ocattach.survey.environment_status import Finding, State, found_error, state_of
+from ocattach.survey.probe import Subject
+from ocattach.survey.status import Course, Survey, pause_after
 from tests.rigs.waiting import wait_until
 
 

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from ocattach.opencode.launch import packaged_version
+from ocattach.opencode.tui.launch import packaged_version
 from tests.main_job.laptop import OCATTACH, Laptop
 from tests.rigs.opencode import opencode_bin
 from tests.rigs.terminal import Terminal

@@ -16,12 +16,12 @@ from ocattach.cli.columns import GAP, cut, lines, width
 from ocattach.cli.command import Command, hush_libraries
 from ocattach.cli.session.options import origin_option
 from ocattach.cli.terminal import escape, say
-from ocattach.config.paths import state_directory
+from ocattach.config.files.paths import state_directory
 from ocattach.sessions.names import index_file
+from ocattach.survey.collect import Gathering
+from ocattach.survey.environment_status import State
 from ocattach.survey.everywhere import everywhere
-from ocattach.survey.finding import State
-from ocattach.survey.gathering import Gathering
-from ocattach.survey.listing import Gathered, Listed, Request, Source
+from ocattach.survey.session_list import Gathered, Listed, Request, Source
 
 EXAMPLES = """
 ocattach session list                      the latest, wherever they are
@@ -200,7 +200,7 @@ def source_words(source: Source) -> Iterable[str]:
 
 def describe(gathered: Gathered, problems: Sequence[Any]) -> dict[str, Any]:
     """The list for scripts."""
-    from ocattach.cli.connections import describe_problem  # noqa: PLC0415
+    from ocattach.cli.commands.connections import describe_problem  # noqa: PLC0415
 
     return {
         "sessions": [describe_session(listed) for listed in gathered.sessions],

@@ -10,10 +10,10 @@ import click
 
 from ocattach.cli.columns import lines
 from ocattach.cli.command import Command, hush_libraries, output_option
+from ocattach.cli.commands.trust import require_trust
 from ocattach.cli.complete import connection_names
 from ocattach.cli.session.place import FIND_SECONDS, describe_session
 from ocattach.cli.terminal import escape, say
-from ocattach.cli.trust import require_trust
 from ocattach.config.resolver import resolve
 from ocattach.config.spec import ConnectionSpec
 from ocattach.errors import DaemonNotRunningError, OcattachError

@@ -7,11 +7,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from ocattach.cli.terminal import Person
-from ocattach.config.paths import state_directory
+from ocattach.config.files.paths import state_directory
 from ocattach.errors import DaemonNotRunningError, SessionNotFoundError
-from ocattach.link.direct import asker
-from ocattach.sessions.file import IndexUnusableError
-from ocattach.sessions.index import Index
+from ocattach.link.client.direct import asker
+from ocattach.sessions.index.file import IndexUnusableError
+from ocattach.sessions.index.store import Index
 from ocattach.sessions.names import Names, index_file
 from ocattach.sessions.record import Session
 from ocattach.survey.everywhere import everywhere
@@ -38,7 +38,7 @@ def client_at(place: Place) -> Iterator["DaemonClient"]:
     Raises DaemonNotRunningError with the command that starts one, and NotTrustedError.
     """
     if place.spec.source.kind == "project":
-        from ocattach.cli.trust import require_trust  # noqa: PLC0415 - the user's own connections need none
+        from ocattach.cli.commands.trust import require_trust  # noqa: PLC0415 - the user's own connections need none
 
         require_trust(place.spec, trust=False, environ=os.environ)
     session = place.session.id

@@ -10,18 +10,18 @@ from typing import Any
 import click
 
 from ocattach.cli.command import Command, advice, output_option
+from ocattach.cli.commands.trust import require_trust
 from ocattach.cli.complete import connection_names
 from ocattach.cli.session.answer import Answer, Unheard
 from ocattach.cli.session.place import place_of
 from ocattach.cli.terminal import Person, say
-from ocattach.cli.trust import require_trust
-from ocattach.config.paths import config_directory
+from ocattach.config.files.paths import config_directory
 from ocattach.config.resolver import resolve
 from ocattach.config.settings import load_settings
 from ocattach.config.spec import ConnectionSpec
 from ocattach.config.suggestion import did_you_mean
 from ocattach.errors import InterruptedByUserError, OcattachError, UsageError, WorkdirNotFoundError
-from ocattach.link.client import AttachRequest, attach
+from ocattach.link.client.foreground import AttachRequest, attach
 from ocattach.opencode.api import DaemonClient
 from ocattach.opencode.prompts import Prompt, PromptClient, new_prompt, of_time
 from ocattach.opencode.sessions import SESSION_ID, SessionClient

@@ -26,7 +26,7 @@ from ocattach.sessions.examination import Examination, examine
 from ocattach.sessions.messages import Message
 from ocattach.sessions.record import Session, Tokens
 from ocattach.survey.find import Place
-from ocattach.survey.subject import Nobody
+from ocattach.survey.probe import Nobody
 from ocattach.transports import open_handler
 
 PROXY_SECONDS = 10.0

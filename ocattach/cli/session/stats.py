@@ -13,13 +13,13 @@ from ocattach.cli.command import Command, hush_libraries, output_option
 from ocattach.cli.session.list import WALK_SECONDS, describe_source, say_notes
 from ocattach.cli.session.options import origin_option
 from ocattach.cli.terminal import escape, say
-from ocattach.config.paths import state_directory
+from ocattach.config.files.paths import state_directory
+from ocattach.sessions.index.rows import Total
 from ocattach.sessions.names import index_file
 from ocattach.sessions.record import Tokens
-from ocattach.sessions.rows import Total
+from ocattach.survey.collect import Gathering
 from ocattach.survey.everywhere import everywhere
-from ocattach.survey.gathering import Gathering
-from ocattach.survey.listing import Request
+from ocattach.survey.session_list import Request
 
 EXAMPLES = """
 ocattach session stats                     everywhere, since the beginning

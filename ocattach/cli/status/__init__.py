@@ -8,22 +8,22 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from ocattach.cli.command import hush_libraries
-from ocattach.cli.connections import describe, describe_problem, say_problems
+from ocattach.cli.commands.connections import describe, describe_problem, say_problems
 from ocattach.cli.options import Options
 from ocattach.cli.terminal import say
-from ocattach.config.paths import state_directory
+from ocattach.config.files.paths import state_directory
 from ocattach.config.resolver import list_connections, resolve
 from ocattach.config.spec import ConnectionSpec
 from ocattach.config.trust import TrustLedger
 from ocattach.errors import UsageError
 from ocattach.sessions.names import Names
 from ocattach.survey.entry import Entry
+from ocattach.survey.environment_status import Finding
 from ocattach.survey.everywhere import everywhere, refusal
-from ocattach.survey.finding import Finding
-from ocattach.survey.survey import Survey
+from ocattach.survey.status import Survey
 
 if TYPE_CHECKING:
-    from ocattach.config.files import Problem
+    from ocattach.config.files.safe import Problem
 
 SECONDS = 5.0
 """How long is waited for an answer, unless --timeout says otherwise."""
@@ -171,7 +171,7 @@ def attach_to(spec: ConnectionSpec, options: Options) -> None:
     """Become the TUI of a connection that was chosen."""
     from dataclasses import replace  # noqa: PLC0415
 
-    from ocattach.cli.attach import attach  # noqa: PLC0415
+    from ocattach.cli.commands.attach import attach  # noqa: PLC0415
 
     target = spec.name or next(text for text in options.targets if as_links_know_text(text) == spec)
     attach(replace(options, targets=(target,), status=False, watch=False, timeout=None))

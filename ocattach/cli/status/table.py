@@ -16,13 +16,13 @@ from rich.text import Text
 from ocattach.cli.amounts import money
 from ocattach.cli.columns import GAP, lines
 from ocattach.cli.terminal import escape
-from ocattach.survey.finding import Finding, State
-from ocattach.survey.survey import Survey
+from ocattach.survey.environment_status import Finding, State
+from ocattach.survey.status import Survey
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from ocattach.survey.finding import Known
+    from ocattach.survey.environment_status import Known
 
 STYLES = {
     State.RUNNING: "green",

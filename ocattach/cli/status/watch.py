@@ -14,8 +14,8 @@ from ocattach.cli.keys import Keyboard
 from ocattach.cli.status.table import Row, rows, table
 from ocattach.cli.terminal import escape, screen_console
 from ocattach.errors import OcattachError
-from ocattach.link.client import end_link, stop_daemon
-from ocattach.survey.survey import Survey
+from ocattach.link.client.foreground import end_link, stop_daemon
+from ocattach.survey.status import Survey
 
 KEY_SECONDS = 0.2
 DRAW_SECONDS = 1.0

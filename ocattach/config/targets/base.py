@@ -5,8 +5,8 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import ClassVar, Self
 
-from ocattach.config.entry import Entry
-from ocattach.config.uri_text import URIParts
+from ocattach.config.files.entry import Entry
+from ocattach.config.targets.uri_text import URIParts
 from ocattach.errors import UsageError
 
 

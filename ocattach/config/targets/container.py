@@ -5,16 +5,16 @@ from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import ClassVar, Self
 
-from ocattach.config.docker_config import (
+from ocattach.config.files.entry import Entry, present, refuse_unknown_keys, table, text
+from ocattach.config.targets.base import Target
+from ocattach.config.targets.docker_config import (
     DEFAULT_CONTEXT,
     DEFAULT_HOST,
     certificate_path,
     current_context,
 )
-from ocattach.config.entry import Entry, present, refuse_unknown_keys, table, text
-from ocattach.config.rules import check_host, check_port, check_text, check_user, check_word
-from ocattach.config.targets.base import Target
-from ocattach.config.uri_text import (
+from ocattach.config.targets.rules import check_host, check_port, check_text, check_user, check_word
+from ocattach.config.targets.uri_text import (
     URIParts,
     decode,
     format_place,
@@ -187,7 +187,7 @@ class PodmanTarget(ContainerTarget):
         """Which service is meant, by the rules of `podman --remote`; none named: this account's own podman."""
         if self.host is not None or self.context is not None:
             return self
-        from ocattach.config.podman_config import named_service  # noqa: PLC0415 - for podman alone
+        from ocattach.config.targets.podman_config import named_service  # noqa: PLC0415 - for podman alone
 
         host, context = named_service(environ)
         try:

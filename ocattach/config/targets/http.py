@@ -5,10 +5,10 @@ import re
 from dataclasses import dataclass, field
 from typing import ClassVar, Self
 
-from ocattach.config.entry import Entry, flag, present, text, text_pairs, texts
-from ocattach.config.rules import check_host, check_printable, check_variable
+from ocattach.config.files.entry import Entry, flag, present, text, text_pairs, texts
 from ocattach.config.targets.base import Target
-from ocattach.config.uri_text import (
+from ocattach.config.targets.rules import check_host, check_printable, check_variable
+from ocattach.config.targets.uri_text import (
     URIParts,
     encode,
     format_authority,

@@ -6,13 +6,13 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import ClassVar, Self
 
-from ocattach.config.entry import Entry, present, text
-from ocattach.config.files import read_text
-from ocattach.config.rules import check_text, check_word
+from ocattach.config.files.entry import Entry, present, text
+from ocattach.config.files.safe import read_text
+from ocattach.config.files.yaml_text import read_mapping
 from ocattach.config.suggestion import did_you_mean
 from ocattach.config.targets.base import Target
-from ocattach.config.uri_text import URIParts, decode, encode, format_place, format_query, split_place
-from ocattach.config.yaml_text import read_mapping
+from ocattach.config.targets.rules import check_text, check_word
+from ocattach.config.targets.uri_text import URIParts, decode, encode, format_place, format_query, split_place
 from ocattach.errors import OcattachError, UsageError
 
 KINDS = ("pod", "deployment", "statefulset", "selector")

@@ -5,9 +5,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import ClassVar, Self
 
-from ocattach.config.entry import Entry
+from ocattach.config.files.entry import Entry
 from ocattach.config.targets.base import Target
-from ocattach.config.uri_text import SAFE_IN_PATH, URIParts, decode, encode
+from ocattach.config.targets.uri_text import SAFE_IN_PATH, URIParts, decode, encode
 from ocattach.errors import UsageError
 
 

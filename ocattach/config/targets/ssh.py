@@ -5,10 +5,10 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import ClassVar, Self
 
-from ocattach.config.entry import Entry, number, present, text
-from ocattach.config.rules import check_host, check_port, check_text, check_user
+from ocattach.config.files.entry import Entry, number, present, text
 from ocattach.config.targets.base import Target
-from ocattach.config.uri_text import (
+from ocattach.config.targets.rules import check_host, check_port, check_text, check_user
+from ocattach.config.targets.uri_text import (
     SAFE_IN_PATH,
     URIParts,
     decode,

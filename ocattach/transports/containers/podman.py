@@ -4,10 +4,10 @@ import os
 import shutil
 from pathlib import Path
 
-from ocattach.config.paths import runtime_directory
-from ocattach.config.podman_config import read_connections
+from ocattach.config.files.paths import runtime_directory
 from ocattach.config.spec import ConnectionSpec
 from ocattach.config.targets.container import PodmanTarget
+from ocattach.config.targets.podman_config import read_connections
 from ocattach.errors import EnvironmentNotFoundError, UnreachableError
 from ocattach.transports.base import Ask
 from ocattach.transports.containers.engine import EngineAddress

@@ -20,7 +20,7 @@ from kubernetes.client import ApiClient, ApiException
 from kubernetes.client.rest import should_bypass_proxies
 from kubernetes.stream.ws_client import create_websocket, get_websocket_url
 
-from ocattach.config.paths import runtime_directory
+from ocattach.config.files.paths import runtime_directory
 from ocattach.config.targets.kubernetes import KubernetesTarget
 from ocattach.errors import (
     AuthenticationError,

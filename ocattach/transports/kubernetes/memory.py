@@ -5,8 +5,8 @@ import os
 from contextlib import suppress
 from pathlib import Path
 
-from ocattach.config.files import read_text, write_text
-from ocattach.config.paths import state_directory
+from ocattach.config.files.paths import state_directory
+from ocattach.config.files.safe import read_text, write_text
 from ocattach.errors import OcattachError
 from ocattach.transports.kubernetes.pods import LastPod
 

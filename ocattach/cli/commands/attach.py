@@ -1,0 +1,144 @@
+"""Connecting: from a name to a TUI, or to a URL."""
+
+import os
+import shlex
+import sys
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import click
+
+from ocattach.cli.options import Options
+from ocattach.cli.terminal import Person, say
+from ocattach.cli.tui_program import TuiProgram
+from ocattach.config.files.paths import config_directory, state_directory
+from ocattach.config.last_used import record_use
+from ocattach.config.resolver import resolve
+from ocattach.config.settings import load_settings
+from ocattach.config.spec import ConnectionSpec
+from ocattach.errors import UsageError
+from ocattach.link.client.foreground import Attachment, AttachRequest
+from ocattach.link.client.foreground import attach as attach_link
+from ocattach.link.files import link_files
+from ocattach.opencode.tui.launch import tui_environ, unresolved
+from ocattach.opencode.versions import Tui, check_tui, shortcomings, tui_argv
+
+ANSWER_SECONDS = 10.0
+"""How long a daemon that is ready may take to answer: a small machine is busy with its start for a while."""
+
+
+def attach(options: Options) -> None:
+    """Connect to NAME or URI and open the TUI, or print the URL."""
+    spec = resolve_target(options)
+    person = Person(quiet=options.quiet)
+    client = None if options.print_url else terminal_client(options)
+    person.heading(f"Connecting to {spec.title()}")
+    timeout = options.timeout or load_settings(config_directory(os.environ)).connect_timeout_seconds
+    request = AttachRequest(spec, start=not options.no_start, timeout=timeout)
+    attachment = attach_link(request, person, os.environ)
+    if spec.name:
+        record_use(spec.name, state_directory(os.environ))
+    if options.verbose:
+        pid = f", pid {attachment.pid}" if attachment.pid else ""
+        say(f"Daemon: OpenCode {attachment.version}, port {attachment.port}{pid} there")
+        for lack in shortcomings(attachment.version):
+            say(f"OpenCode {attachment.version} there: {lack}")
+        log = f"log {link_files(spec.link_key(os.environ), os.environ).log}"
+        for event in attachment.history:
+            say(f"Link: {event_line(event)}")
+        say(f"Link: {attachment.url}, {log}" if spec.target.needs_link else f"No link: {attachment.url}")
+    if client is None:
+        print_attachment(options, spec, attachment)
+    else:
+        if spec.source.kind == "project" and spec.source.path:
+            from ocattach.cli.unknown_key import warn_of_refused_files  # noqa: PLC0415 - as for trust
+
+            warn_of_refused_files([spec.source.path], client.version)
+        open_tui(client, options, attachment)
+
+
+def event_line(event: Mapping[str, Any]) -> str:
+    """An event of a link's history, with its time of day here."""
+    from datetime import datetime  # noqa: PLC0415 - only where somebody wants to know
+
+    when = datetime.fromtimestamp(event["time"]).astimezone()
+    return f"{when:%H:%M:%S} {event['event']}"
+
+
+def resolve_target(options: Options) -> ConnectionSpec:
+    """The connection that was named, with what was typed, once the user trusts it."""
+    spec = options.applied_to(resolve(options.target or "", cwd=Path.cwd(), environ=os.environ))
+    if spec.source.kind == "project":
+        from ocattach.cli.commands.trust import require_trust  # noqa: PLC0415 - the user's own connections need none
+
+        require_trust(spec, trust=options.trust, environ=os.environ)
+    return spec.settled(os.environ).with_default_workdir(Path.cwd())
+
+
+def terminal_client(options: Options) -> TuiProgram:
+    """The opencode program for the TUI. Raises before anything is started where there is none, or no terminal."""
+    if not (sys.stdin.isatty() and sys.stdout.isatty()):
+        raise UsageError(
+            "The TUI needs a terminal",
+            hint=f"Without one: ocattach {shlex.quote(options.target or 'NAME')} --print-url",
+        )
+    return TuiProgram(os.environ)
+
+
+def open_tui(client: TuiProgram, options: Options, attachment: Attachment) -> None:
+    """Become the TUI. Raises OpencodeIncompatibleError where it could not show what is there."""
+    username, directory = attachment.username, attachment.workdir
+    tui = Tui(
+        url=attachment.url,
+        directory=unresolved(directory) if directory and not attachment.shares_files else directory,
+        session=options.session,
+        continue_last=options.continue_,
+        fork=options.fork,
+        more=options.tui_arguments,
+    )
+
+    def content_type(path: str) -> str:
+        from ocattach.opencode.api import DaemonClient  # noqa: PLC0415 - only for daemons of some age
+        from ocattach.opencode.endpoint import Endpoint  # noqa: PLC0415
+
+        place = Endpoint(attachment.url, ca_file=attachment.ca_file)
+        password, seconds = attachment.password, ANSWER_SECONDS
+        daemon = DaemonClient(place, username=username, password=password, timeout=seconds)
+        return daemon.request("GET", path).content_type
+
+    check_tui(client.version, attachment.version, tui, username=username, content_type=content_type)
+    argv = tui_argv(client.path, client.version, tui)
+    environ = tui_environ(
+        os.environ,
+        client.version,
+        username=username,
+        password=attachment.password,
+        ca_file=attachment.ca_file,
+    )
+    sys.stdout.flush()
+    sys.stderr.flush()
+    client.become(argv, environ)
+
+
+def print_attachment(options: Options, spec: ConnectionSpec, attachment: Attachment) -> None:
+    """Print how to reach the daemon, for a program that does."""
+    if options.output != "json":
+        click.echo(attachment.url)
+        return
+    from ocattach.cli.main import print_json  # noqa: PLC0415
+
+    print_json(
+        {
+            "name": spec.name,
+            "uri": spec.display(),
+            "url": attachment.url,
+            "username": attachment.username,
+            "password": attachment.password,
+            "workdir": attachment.workdir,
+            "version": attachment.version,
+            "route": attachment.route,
+            "daemon": {"port": attachment.port, "pid": attachment.pid, "started": attachment.started},
+            **({"ca_file": attachment.ca_file} if attachment.ca_file else {}),
+        }
+    )

@@ -1,0 +1,149 @@
+"""`ocattach doctor`: from what is typed to a daemon's answer, rung by rung."""
+
+import os
+import shutil
+import sys
+import textwrap
+import time
+from functools import partial
+from pathlib import Path
+from typing import NoReturn
+
+import click
+
+from ocattach.cli.command import Command, output_option
+from ocattach.cli.complete import connection_names
+from ocattach.cli.terminal import Person, escape, say
+from ocattach.cli.tui_program import TuiProgram
+from ocattach.doctor.connection import Examination
+from ocattach.doctor.ladder import Ladder, Rung, Status
+from ocattach.doctor.machine import Machine
+from ocattach.link.client.direct import asker
+from ocattach.transports.base import Ask, Question
+
+EXAMPLES = """
+ocattach doctor                this machine: programs, files, links
+ocattach doctor frontend       the whole way to its daemon, each step timed
+ocattach doctor frontend -o json | jq -r '.rungs[] | select(.error) | .error.hint'
+"""
+
+MARKS = {Status.OK: "✓", Status.WARNING: "!", Status.FAILED: "✗", Status.SKIPPED: "-"}
+COLOURS = {Status.OK: "green", Status.WARNING: "yellow", Status.FAILED: "red", Status.SKIPPED: None}
+NAME_WIDTH, TIME_WIDTH, WORD_WIDTH = 14, 8, 30
+INDENT = " " * (NAME_WIDTH + TIME_WIDTH + 5)
+
+
+@click.command(
+    cls=Command,
+    help="Find what is wrong with a connection, or with this machine. Starts no daemon, and changes nothing.",
+    examples=EXAMPLES,
+)
+@click.argument("target", required=False, metavar="[NAME|URI]", shell_complete=connection_names)
+@click.option(
+    "--timeout",
+    type=click.FloatRange(min=1),
+    default=10,
+    metavar="SECONDS",
+    help="For each step; default 10.",
+)
+@output_option
+def doctor(target: str | None, timeout: float, output: str) -> None:
+    """Climb the ladder, and exit as its first failure would."""
+    screen = Screen(quiet=output == "json")
+    ladder = Ladder(began=screen.began, done=screen.done)
+    examined = None
+    if target is None:
+        Machine(ladder, cwd=Path.cwd(), environ=os.environ, tui=tui_program).climb()
+    else:
+        with Examination(
+            ladder,
+            target,
+            cwd=Path.cwd(),
+            environ=os.environ,
+            ask=patient(ladder, screen),
+            timeout=timeout,
+            tui=tui_program,
+        ) as examination:
+            examination.climb()
+            examined = examination.spec
+    error = ladder.error
+    if output == "json":
+        from ocattach.cli.main import print_json  # noqa: PLC0415
+
+        print_json(
+            {
+                "name": examined and examined.name,
+                "uri": examined and examined.display(),
+                "rungs": [rung.to_json() for rung in ladder.rungs],
+                "error": error and {"code": error.code, "message": error.message, "hint": error.hint},
+            }
+        )
+    elif target is None:
+        say("Each connection is examined by: ocattach doctor NAME")
+    leave(error.exit_code if error else 0)
+
+
+def leave(exit_code: int) -> NoReturn:
+    """End with this code, everything having been said."""
+    raise SystemExit(exit_code)
+
+
+def tui_program() -> tuple[str, str]:
+    """Path and version of the program that shows the TUI."""
+    program = TuiProgram(os.environ)
+    return program.path, program.version
+
+
+def patient(ladder: Ladder, screen: "Screen") -> Ask:
+    """The person at the terminal, whose time does not count."""
+    ask_person = asker(Person())
+
+    def ask(question: Question) -> str:
+        began = time.monotonic()
+        screen.clear()
+        try:
+            return ask_person(question)
+        finally:
+            ladder.waited(time.monotonic() - began)
+
+    return ask
+
+
+class Screen:
+    """The rungs as people read them; on a terminal also the one that is being tried."""
+
+    def __init__(self, *, quiet: bool) -> None:
+        self._quiet = quiet
+        self._is_live = not quiet and sys.stdout.isatty()
+
+    def began(self, name: str) -> None:
+        """Say what is being tried, on the line of its result."""
+        if self._is_live:
+            click.echo(f"… {name}", nl=False)
+
+    def clear(self) -> None:
+        """Make room where something else has to stand."""
+        if self._is_live:
+            click.echo("\r\x1b[K", nl=False)
+
+    def _wrapped(self, text: str) -> list[str]:
+        """The lines of a text, on a terminal of no more than its width; what is to be pasted is never broken."""
+        if not self._is_live:
+            return text.splitlines()
+        width = max(WORD_WIDTH, shutil.get_terminal_size().columns - len(INDENT))
+        wrap = partial(textwrap.wrap, width=width, break_long_words=False, break_on_hyphens=False)
+        return [part for line in text.splitlines() for part in wrap(line) or [""]]
+
+    def done(self, rung: Rung) -> None:
+        """Show a result: mark, name, time, what was found; below it what to do."""
+        if self._quiet:
+            return
+        self.clear()
+        wanted = COLOURS[rung.status] if self._is_live and "NO_COLOR" not in os.environ else None
+        mark = click.style(MARKS[rung.status], fg=wanted) if wanted else MARKS[rung.status]
+        took = "" if rung.seconds is None else f"{rung.seconds * 1000:.0f} ms"
+        found = f"\n{INDENT}".join(self._wrapped(escape(rung.found)))
+        click.echo(f"{mark} {rung.name:<{NAME_WIDTH}} {took:>{TIME_WIDTH}}  {found}")
+        if rung.error and rung.error.hint:
+            hint = escape(rung.error.hint).replace("\n", f"\n{INDENT}")
+            click.echo(f"{INDENT}→ {hint}" if not wanted else f"{INDENT}{click.style('→', fg='cyan')} {hint}")

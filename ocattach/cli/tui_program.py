@@ -1,0 +1,55 @@
+"""The opencode program here, and which version it is: known without waiting wherever that can be."""
+
+import json
+import os
+from collections.abc import Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from ocattach.config.files.paths import state_directory
+from ocattach.config.files.safe import read_text, write_text
+from ocattach.errors import ConfigurationError
+from ocattach.opencode.tui.launch import ask_version, find_client, packaged_version, told_version
+
+if TYPE_CHECKING:
+    import subprocess
+
+
+class TuiProgram:
+    """The program that shows the TUI.
+
+    Its version is what the npm package around it says, else what it said itself when it was last asked; it is asked
+    again once its file has changed. That takes most of a second, and begins here, not when the answer is needed.
+    """
+
+    def __init__(self, environ: Mapping[str, str]) -> None:
+        self.path = find_client(environ)
+        self._memory = state_directory(environ) / "client.json"
+        real = Path(self.path).resolve()
+        status = real.stat()
+        self._identity = [str(real), status.st_size, status.st_mtime_ns]
+        self._version = packaged_version(real) or self._remembered()
+        self._asked: subprocess.Popen[bytes] | None = None
+        if self._version is None:
+            self._asked = ask_version(self.path)
+
+    @property
+    def version(self) -> str:
+        """The version, or "unknown"."""
+        if self._asked is not None:
+            self._version, self._asked = told_version(self._asked), None
+            if self._version is not None:
+                write_text(self._memory, json.dumps({"file": self._identity, "version": self._version}))
+        return self._version or "unknown"
+
+    def _remembered(self) -> str | None:
+        try:
+            memory = json.loads(read_text(self._memory) or "{}")
+        except (ValueError, ConfigurationError):
+            return None
+        known = isinstance(memory, dict) and memory.get("file") == self._identity
+        return str(memory["version"]) if known else None
+
+    def become(self, argv: list[str], environ: Mapping[str, str]) -> None:
+        """Take this process's place: none of ours stays in the terminal."""
+        os.execve(self.path, argv, dict(environ))  # noqa: S606

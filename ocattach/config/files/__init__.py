@@ -1,0 +1,1 @@
+"""Reading and writing files: directories, ownership, and the formats that are read."""

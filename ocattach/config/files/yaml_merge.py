@@ -1,0 +1,109 @@
+"""Changing a YAML file that a person has edited: comments, order and spelling stay where the meaning does."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+from ocattach.config.files.entry import Entry
+from ocattach.config.files.yaml_text import read_mapping, write_mapping
+from ocattach.errors import ConfigurationError
+
+MISSING = object()
+
+
+@dataclass(frozen=True, slots=True)
+class Member:
+    """A key of a file, with its lines."""
+
+    key: str
+    value_lines: list[str]
+    """From the key to the end of its value."""
+
+    following: list[str]
+    """Comments and empty lines up to the next key."""
+
+
+def merge_mapping(former: str, text: str, path: Path) -> str:
+    """The former text with the keys and values of another instead, and every comment of it.
+
+    What cannot be merged, such as a damaged file, keeps the lines that are comments, in front of the new text.
+    """
+    mapping = read_mapping(text, path)
+    try:
+        merged = merge_lines(former, read_mapping(former, path), mapping)
+        if read_mapping(merged, path) == mapping:
+            return merged
+    except ConfigurationError:
+        pass
+    comments = [line for line in former.splitlines() if line.lstrip().startswith("#") and line.isprintable()]
+    return "".join(f"{line}\n" for line in comments) + text
+
+
+def merge_lines(former: str, known: Entry, mapping: Mapping[str, object]) -> str:
+    """The same, from a text whose meaning is known; to be checked by reading the outcome."""
+    head, members = split_members(former)
+    lines = head
+    kept = set()
+    for member in members:
+        value = mapping.get(member.key, MISSING)
+        if value is not MISSING:
+            kept.add(member.key)
+            same = known.get(member.key, MISSING) == value
+            lines += member.value_lines if same else with_value(member, value)
+        else:
+            lines += [line for line in member.value_lines[1:] if line.lstrip().startswith("#")]
+            lines += [comment] if (comment := comment_of(member)) else []
+        lines += member.following
+    added = {key: value for key, value in mapping.items() if key not in kept}
+    text = "".join(f"{line}\n" for line in lines)
+    return text + (write_mapping(added) if added else "")
+
+
+def with_value(member: Member, value: object) -> list[str]:
+    """The lines of a key with another value, and the comments that stood within the former one."""
+    first, *more = write_mapping({member.key: value}).splitlines()
+    comment = comment_of(member)
+    inner = [line for line in member.value_lines[1:] if line.lstrip().startswith("#")]
+    return [f"{first}  {comment}" if comment else first, *more, *inner]
+
+
+def comment_of(member: Member) -> str:
+    """The comment at the end of a key's first line; empty where there is none."""
+    import yaml  # noqa: PLC0415 - slow to import
+
+    line = member.value_lines[0]
+    places = [place for place in range(1, len(line)) if line[place] == "#" and line[place - 1] in " \t"]
+    for place in places:  # the first of them that is not within a text
+        try:
+            if yaml.safe_load(line[:place]) == yaml.safe_load(line):
+                return line[place:]
+        except yaml.YAMLError:
+            continue
+    return ""
+
+
+def split_members(text: str) -> tuple[list[str], list[Member]]:
+    """The lines before the first key, and the keys in order."""
+    import yaml  # noqa: PLC0415 - slow to import
+
+    lines = text.splitlines()
+    loader = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
+    try:
+        node = yaml.compose(text, Loader=loader)
+    except yaml.YAMLError as error:
+        raise ConfigurationError(f"The keys of the file cannot be told apart: {error}") from error
+    if node is None:
+        return lines, []
+    starts = [(str(key.value), key.start_mark.line) for key, _ in node.value]
+    ends = [line for _, line in starts[1:]] + [len(lines)]
+    members = []
+    for (key, start), end in zip(starts, ends, strict=True):
+        block = lines[start:end]
+        last = next((at for at in range(len(block), 0, -1) if not is_comment(block[at - 1])), 1)
+        members.append(Member(key, block[:last], block[last:]))
+    return lines[: starts[0][1]], members
+
+
+def is_comment(line: str) -> bool:
+    """Whether a line says nothing to a program."""
+    return not line.strip() or line.lstrip().startswith("#")

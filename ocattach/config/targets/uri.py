@@ -1,0 +1,39 @@
+"""URIs of environments, as they are typed and shown: docker://frontend-app:/app."""
+
+from dataclasses import dataclass
+
+from ocattach.config.targets.base import Target
+from ocattach.config.targets.registry import URI_SCHEMES, target_class
+from ocattach.config.targets.rules import check_workdir
+from ocattach.config.targets.uri_text import split_uri
+from ocattach.errors import InvalidURIError, UsageError
+
+
+@dataclass(frozen=True, slots=True)
+class ParsedURI:
+    """What a URI says: where, and in which directory."""
+
+    target: Target
+    workdir: str | None = None
+
+
+def is_uri(text: str) -> bool:
+    """Whether an argument is meant as a URI rather than as a name."""
+    return "://" in text
+
+
+def parse_uri(text: str) -> ParsedURI:
+    """What a URI means; raises InvalidURIError and nothing else."""
+    try:
+        parts = split_uri(text)
+        target, workdir = target_class(URI_SCHEMES.get(parts.scheme, parts.scheme)).from_uri(parts)
+        if workdir is not None:
+            check_workdir(workdir)
+    except UsageError as error:
+        raise InvalidURIError(error.message, hint=error.hint) from error
+    return ParsedURI(target, workdir)
+
+
+def format_uri(target: Target, workdir: str | None = None) -> str:
+    """The inverse of `parse_uri`. Headers and password commands of an HTTP target have no place in a URI."""
+    return target.uri(workdir)

@@ -1,0 +1,1 @@
+"""The foreground's side of a link: finding, starting and querying it."""

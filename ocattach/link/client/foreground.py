@@ -1,0 +1,269 @@
+"""The foreground's side of a link: find it, start it, ask it."""
+
+import socket
+import sys
+import time
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any, Protocol
+
+from ocattach.config.files.safe import private_directory
+from ocattach.config.spec import ConnectionSpec
+from ocattach.errors import ConnectionLostError, OcattachError, TimedOutError
+from ocattach.link.files import LinkFiles, link_files, link_keys
+from ocattach.link.messages import PROTOCOL, Channel, HungUpError, Message
+
+GRACE_SECONDS = 5
+"""How much longer than the link's own deadline the foreground waits for its word."""
+
+PAUSE_SECONDS = 0.02
+START_SECONDS = 15
+TRIES = 3
+"""How often a link may end instead of answering before something must be wrong with it."""
+
+END_SECONDS = 10
+
+
+class Foreground(Protocol):
+    """The person at the terminal, as the link sees them."""
+
+    def step(self, text: str) -> None:
+        """Show a step that was taken."""
+
+    def notice(self, text: str) -> None:
+        """Show what happened when nobody was there."""
+
+    def answer(self, text: str, *, secret: bool, confirm: bool) -> str | None:
+        """The answer to a question; None where nobody can be asked."""
+
+
+@dataclass(frozen=True, slots=True)
+class Attachment:
+    """A daemon that can be used, by the URL of its link."""
+
+    url: str
+    username: str
+    password: str
+    workdir: str | None
+    version: str
+    route: str
+    port: int
+    """The daemon's port in its environment."""
+
+    pid: int | None
+    """None where only the daemon's URL is known."""
+
+    started: bool
+    shares_files: bool
+    ca_file: str | None = None
+    """Certificates that clients of the URL need besides the system's."""
+
+    history: tuple[Mapping[str, Any], ...] = ()
+    """What became of the link's connection: events, each with its `time` in seconds since the epoch."""
+
+    def __repr__(self) -> str:
+        return f"Attachment(url={self.url!r}, workdir={self.workdir!r}, version={self.version!r}, route={self.route!r})"
+
+
+@dataclass(frozen=True, slots=True)
+class AttachRequest:
+    """What the foreground wants of a link."""
+
+    spec: ConnectionSpec
+    start: bool = True
+    """Whether a daemon may be started."""
+
+    timeout: float = 60
+    """Seconds, for the whole way to a daemon that answers."""
+
+
+def attach(request: AttachRequest, foreground: Foreground, environ: Mapping[str, str]) -> Attachment:
+    """Get a ready daemon: through the environment's link, which is started when there is none, or by its own URL."""
+    if not request.spec.target.needs_link:
+        return attach_directly(request, foreground)
+    message = {"do": "attach", "start": request.start}
+    answer = ask(request.spec, message, foreground, environ, timeout=request.timeout)
+    return Attachment(**answer["attached"])
+
+
+def attach_directly(request: AttachRequest, foreground: Foreground) -> Attachment:
+    """The daemon at a URL that leads there without our help."""
+    from ocattach.link.client.direct import reach  # noqa: PLC0415 - HTTP: what has a link needs none of it
+
+    daemon = reach(request.spec, foreground, timeout=request.timeout)
+    return Attachment(
+        url=daemon.url,
+        username=daemon.username,
+        password=daemon.password,
+        workdir=daemon.workdir,
+        version=daemon.version,
+        route="direct",
+        port=daemon.port,
+        pid=None,
+        started=False,
+        shares_files=False,
+        ca_file=daemon.ca_file,
+    )
+
+
+def stop_daemon(
+    spec: ConnectionSpec, foreground: Foreground, environ: Mapping[str, str], *, force: bool, timeout: float
+) -> int | None:
+    """End the daemon of an environment, and its link; the daemon's pid, None when none ran."""
+    if not spec.target.needs_link:
+        from ocattach.link.client import direct  # noqa: PLC0415 - as above
+
+        return direct.stop_daemon(spec, foreground, force=force, timeout=timeout)
+    answer = ask(spec, {"do": "stop", "force": force}, foreground, environ, timeout=timeout)
+    await_end(link_files(spec.link_key(environ), environ))
+    stopped: int | None = answer["stopped"]
+    return stopped
+
+
+def ask(
+    spec: ConnectionSpec,
+    message: Message,
+    foreground: Foreground,
+    environ: Mapping[str, str],
+    *,
+    timeout: float,
+) -> Message:
+    """The answer of the environment's link, which is started when there is none."""
+    message = {**message, "protocol": PROTOCOL, "spec": spec.to_json(), "timeout": timeout}
+    deadline = time.monotonic() + timeout + GRACE_SECONDS
+    files = link_files(spec.link_key(environ), environ)
+    hung_up = 0
+    while time.monotonic() < deadline and hung_up < TRIES:
+        channel = connect(files) or start_link(spec, files, environ)
+        if channel is None:
+            time.sleep(PAUSE_SECONDS)
+            continue
+        try:
+            return converse(channel, message, foreground, deadline)
+        except HungUpError:
+            # It was just ending, or of another version: the next one is ours.
+            hung_up += 1
+        finally:
+            channel.close()
+    if hung_up:
+        raise ConnectionLostError(
+            f"The link to {spec.display()} ended without an answer", hint=f"See its log: tail {files.log}"
+        )
+    raise TimedOutError(
+        f"The link to {spec.display()} did not come up in {timeout:.0f} s",
+        hint=f"See its log: tail {files.log}",
+    )
+
+
+def connect(files: LinkFiles) -> Channel | None:
+    """A connection to the link, None when none listens."""
+    connection = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
+    connection.settimeout(GRACE_SECONDS)
+    try:
+        connection.connect(str(files.socket))
+    except OSError:
+        connection.close()
+        return None
+    return Channel(connection)
+
+
+def start_link(spec: ConnectionSpec, files: LinkFiles, environ: Mapping[str, str]) -> Channel | None:
+    """Start a link process; None when another was faster, or one is just ending."""
+    import subprocess  # noqa: PLC0415 - only where there is no link yet
+
+    private_directory(files.log.parent)
+    with subprocess.Popen(
+        [sys.executable, "-P", "-m", "ocattach.link", spec.link_key(environ)],
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.DEVNULL,
+        start_new_session=True,
+        cwd="/",
+        env=dict(environ),
+    ) as process:
+        # The link leaves this process as soon as it can; what it prints says whether it listens.
+        word = read_word(process.stdout, timeout=START_SECONDS)
+    if word == "ready":
+        return connect(files)
+    if word != "taken":
+        raise OcattachError(
+            f"The link process could not start ({word or 'no answer'})", hint=f"See its log: tail {files.log}"
+        )
+    return None
+
+
+def read_word(pipe: Any, *, timeout: float) -> str:
+    """The first line that a process prints, without waiting for its end; empty when none comes."""
+    import select  # noqa: PLC0415
+
+    ready, _, _ = select.select([pipe], [], [], timeout)
+    return pipe.readline().decode().strip() if ready else ""
+
+
+def converse(channel: Channel, message: Message, foreground: Foreground, deadline: float) -> Message:
+    """Send a request, show its steps and answer its questions, until it is answered.
+
+    Raises the error that the link reports, and HungUpError when the link ends instead of answering.
+    """
+    channel.send(message)
+    while True:
+        try:
+            answer = channel.receive(timeout=max(0.1, deadline - time.monotonic()))
+        except TimeoutError as error:
+            raise TimedOutError(
+                "The link did not answer in time",
+                hint="End it, and connect again: ocattach --disconnect --all",
+            ) from error
+        if "step" in answer:
+            foreground.step(answer["step"])
+        elif "notice" in answer:
+            foreground.notice(answer["notice"])
+        elif "ask" in answer:
+            asked = time.monotonic()
+            channel.send({"answer": foreground.answer(**answer["ask"])})
+            deadline += time.monotonic() - asked
+        elif "error" in answer:
+            raise OcattachError.from_json(answer["error"])
+        else:
+            return answer
+
+
+def end_link(key: str, environ: Mapping[str, str]) -> bool:
+    """End a link and wait until it is gone; False when there was none."""
+    files = link_files(key, environ)
+    channel = connect(files)
+    if channel is None:
+        return False
+    try:
+        channel.send({"do": "end", "protocol": PROTOCOL})
+        while True:
+            channel.receive(timeout=END_SECONDS)
+    except HungUpError:
+        await_end(files)
+        return True
+    except TimeoutError as error:
+        raise not_ended(files) from error
+    finally:
+        channel.close()
+
+
+def await_end(files: LinkFiles) -> None:
+    """Wait until the link's process is gone, which holds its lock to the last."""
+    from filelock import FileLock, Timeout  # noqa: PLC0415 - only for who ends links
+
+    lock = FileLock(files.lock, timeout=END_SECONDS, mode=0o600)
+    try:
+        with lock.acquire(poll_interval=PAUSE_SECONDS):
+            return
+    except Timeout as error:
+        raise not_ended(files) from error
+
+
+def not_ended(files: LinkFiles) -> TimedOutError:
+    """The error for a link that goes on."""
+    return TimedOutError(f"The link did not end in {END_SECONDS} s", hint=f"See its log: tail {files.log}")
+
+
+def end_all_links(environ: Mapping[str, str]) -> int:
+    """End every link of this account; how many there were."""
+    return sum(end_link(key, environ) for key in link_keys(environ))

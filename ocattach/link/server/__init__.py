@@ -1,0 +1,1 @@
+"""The link process: it holds the connection to one daemon, and restores it."""

@@ -1,0 +1,102 @@
+"""The way from a link to its daemon: handler, local port and daemon, and what is known of them."""
+
+import time
+from typing import TYPE_CHECKING
+
+from ocattach.config.spec import ConnectionSpec
+from ocattach.errors import ConnectionLostError, TimedOutError
+from ocattach.link.server.port import open_client
+from ocattach.opencode.api import TRY_SECONDS, DaemonClient
+from ocattach.transports.base import TransportHandler
+
+if TYPE_CHECKING:
+    from ocattach.daemon.probe import FoundDaemon
+    from ocattach.tunnel.tunnel import Tunnel
+
+
+class Way:
+    """Its parts come one after the other; once there, the local port stays until `drop`.
+
+    One thread at a time changes it. Any may ask how it stands.
+    """
+
+    def __init__(self) -> None:
+        self.handler: TransportHandler | None = None
+        self.tunnel: Tunnel | None = None
+        """The local port, and where that leads."""
+
+        self.daemon: FoundDaemon | None = None
+        self.version = ""
+        """The daemon's, as it was last heard."""
+
+        self.directories: dict[str | None, str | None] = {}
+        """The working directories that were seen to be ready, and their absolute paths there."""
+
+        self.lost_at = 0.0
+        """When it was lost the last time, by the monotonic clock."""
+
+        self.stands = False
+        """Whether only the daemon is gone: a host that asks for a password need not be logged in to again."""
+
+    @property
+    def idle_seconds(self) -> float | None:
+        """How long no client has been connected; None while there is no port."""
+        tunnel = self.tunnel
+        return None if tunnel is None else tunnel.idle_seconds
+
+    def is_lost(self) -> bool:
+        """Whether there was a way to the daemon and is none."""
+        tunnel = self.tunnel
+        return tunnel is not None and tunnel.lost is not None
+
+    def is_up(self) -> bool:
+        """Whether there is a way to the daemon."""
+        return self.tunnel is not None and not self.is_lost()
+
+    def open_client(self, timeout: float = TRY_SECONDS, *, is_sign: bool = True) -> DaemonClient:
+        """Requests to the daemon as it is now; `is_sign` as in `port.open_client`. Raises ConnectionLostError."""
+        daemon, tunnel = self.daemon, self.tunnel
+        if daemon is None or tunnel is None:
+            raise ConnectionLostError("There is no connection to the daemon")
+        return open_client(tunnel, daemon, timeout, is_sign=is_sign)
+
+    def make_ready(self, handler: TransportHandler, spec: ConnectionSpec, *, timeout: float) -> str | None:
+        """See that the daemon answers for the connection's directory, whose absolute path there is given."""
+        client = self.open_client()
+        if spec.workdir in self.directories:
+            self.version = client.await_version(timeout=timeout, has_hope=self.is_up)
+            return self.directories[spec.workdir]
+        directory = handler.workdir
+        try:
+            self.version = client.await_ready(directory, timeout=timeout, has_hope=self.is_up)
+        except TimedOutError as error:
+            if self.tunnel is None or self.tunnel.lost is None:
+                raise
+            raise ConnectionLostError(f"The connection was lost: {self.tunnel.lost}") from error
+        self.directories[spec.workdir] = directory
+        return directory
+
+    def notice_loss(self) -> None:
+        """It is gone."""
+        self.lost_at = time.monotonic()
+        self.stands = self.tunnel is not None and self.tunnel.port_closed
+
+    def let_go(self, reason: str) -> None:
+        """Part with what is left of it, and keep the local port."""
+        if self.tunnel is not None:
+            if not self.is_lost():
+                self.lost_at = time.monotonic()
+            self.tunnel.give_up(reason)
+        if self.handler is not None:
+            self.handler.disconnect()
+
+    def drop(self) -> None:
+        """Let go of tunnel and handler; the daemon goes on."""
+        handler, self.handler = self.handler, None
+        tunnel, self.tunnel = self.tunnel, None
+        self.daemon = None
+        self.directories.clear()
+        if tunnel is not None:
+            tunnel.close()
+        if handler is not None:
+            handler.disconnect()

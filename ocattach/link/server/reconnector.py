@@ -1,0 +1,163 @@
+"""Brings a lost connection back, without a person: again and again, at first at once, then less and less often."""
+
+import random
+import threading
+import time
+from collections.abc import Callable, Iterator
+from enum import StrEnum
+
+from ocattach.errors import AuthenticationError, CrashLoopError, OcattachError, PersonNeededError
+from ocattach.link.server.history import History
+from ocattach.transports.base import Question
+
+FIRST_PAUSE = 0.1
+GROWTH = 2.0
+LONGEST_PAUSE = 1.0
+"""Seconds between two tries while somebody may be waiting for a far side that comes back any moment."""
+
+PATIENCE = 300.0
+"""Seconds after which a far side is not expected back any moment."""
+
+LONG_PAUSE = 10.0
+"""Seconds between two tries from then on; who begins to wait is tried for at once."""
+
+QUIET_SECONDS = 60.0
+"""How long nobody may have used the link before no more is tried, until somebody does."""
+
+REFUSALS = 3
+"""How often credentials may be refused before no more is tried: hosts ban those who go on (fail2ban, 5 by default)."""
+
+JOIN_SECONDS = 5
+
+
+class State(StrEnum):
+    """What a link makes of its connection; the words are those of `--status`."""
+
+    CONNECTED = "connected"
+    RESTORING = "restoring"
+    LOCKED = "locked"
+    """Credentials are needed that only a person can give."""
+
+    FAILED = "failed"
+    """The daemon does not live."""
+
+
+def pauses() -> Iterator[float]:
+    """Seconds to wait before each further try: growing, and never quite the same for two links at once."""
+    began = time.monotonic()
+    pause = FIRST_PAUSE
+    while True:
+        longest = LONGEST_PAUSE if time.monotonic() - began < PATIENCE else LONG_PAUSE
+        yield min(pause, longest) * random.uniform(0.5, 1.0)  # noqa: S311 - spreads those who wait
+        pause = min(pause * GROWTH, LONG_PAUSE)
+
+
+class Unattended:
+    """In the place of a person, when there is none."""
+
+    def __init__(self, history: History, command: str) -> None:
+        """`command` is what a person has to type to be asked."""
+        self._history, self._command = history, command
+
+    def ask(self, question: Question) -> str:
+        """Nobody answers."""
+        raise PersonNeededError(
+            f"Connecting again needs an answer: {question.text.strip(' :')}",
+            hint=f"In a terminal: {self._command}",
+        )
+
+    def step(self, text: str) -> None:
+        """Remember the step."""
+        self._history.note(text)
+
+    def notice(self, text: str) -> None:
+        """Keep it for the next person."""
+        self._history.tell(text)
+
+
+class Restorer:
+    """A thread that restores a link's connection whenever that is lost and somebody wants it.
+
+    `restore` tries once, `is_lost` and `is_wanted` say whether there is a need to, and `give_up` is told the error
+    after which only a person can help.
+    """
+
+    def __init__(
+        self,
+        restore: Callable[[], None],
+        *,
+        is_lost: Callable[[], bool],
+        is_wanted: Callable[[], bool],
+        give_up: Callable[[OcattachError], None],
+        history: History,
+    ) -> None:
+        self._restore = restore
+        self._is_lost, self._is_wanted, self._give_up = is_lost, is_wanted, give_up
+        self._history = history
+        self._wake = threading.Event()
+        self._ending = threading.Event()
+        self._error: OcattachError | None = None
+        self._thread = threading.Thread(target=self._run, name="ocattach-restorer", daemon=True)
+        self._thread.start()
+
+    @property
+    def state(self) -> State:
+        """How things stand."""
+        if not self._is_lost():
+            return State.CONNECTED
+        match self._error:
+            case CrashLoopError():
+                return State.FAILED
+            case AuthenticationError():
+                return State.LOCKED
+            case _:
+                return State.RESTORING
+
+    @property
+    def error(self) -> OcattachError | None:
+        """Why nothing more is tried; None while there is hope."""
+        return self._error
+
+    def hurry(self) -> None:
+        """There is something to do, or somebody waits: look at once. Never blocks."""
+        self._wake.set()
+
+    def forget_error(self) -> None:
+        """A person has seen to it."""
+        self._error = None
+
+    def end(self) -> None:
+        """End the thread, which whoever calls this has made able to end by ending what it may be waiting for."""
+        self._ending.set()
+        self._wake.set()
+        if threading.current_thread() is not self._thread:
+            self._thread.join(JOIN_SECONDS)
+
+    def _run(self) -> None:
+        while not self._ending.is_set():
+            self._wake.wait()
+            self._wake.clear()
+            if self._has_work():
+                self._keep_trying()
+
+    def _has_work(self) -> bool:
+        return not self._ending.is_set() and self._error is None and self._is_lost() and self._is_wanted()
+
+    def _keep_trying(self) -> None:
+        refusals = 0
+        for pause in pauses():
+            try:
+                self._restore()
+            except OcattachError as error:
+                self._history.note(f"not restored: {error.message}")
+                refusals = refusals + 1 if isinstance(error, AuthenticationError) else 0
+                if isinstance(error, PersonNeededError | CrashLoopError) or refusals == REFUSALS:
+                    self._error = error
+                    self._give_up(error)
+            if not self._has_work():
+                return
+            # Nobody is spared this pause: whoever waits wakes us at every try.
+            self._ending.wait(min(pause, LONGEST_PAUSE))
+            if pause > LONGEST_PAUSE:
+                self._wake.wait(pause - LONGEST_PAUSE)
+            self._wake.clear()

@@ -1,0 +1,279 @@
+"""One environment, as its link holds it: handler, daemon and tunnel, brought up once and used by many."""
+
+import time
+from typing import TYPE_CHECKING, Any
+
+from ocattach.config.spec import ConnectionSpec
+from ocattach.errors import ConnectionLostError, OcattachError, TimedOutError, UnreachableError
+from ocattach.link.server.answers import (
+    account_answer,
+    client_answer,
+    connected,
+    connection_answer,
+    daemon_answer,
+    look_answer,
+)
+from ocattach.link.server.connection import Way
+from ocattach.link.server.daemon_starter import Client, Starts, command_name
+from ocattach.link.server.deadline_lock import Turn
+from ocattach.link.server.history import History
+from ocattach.link.server.port import open_port
+from ocattach.link.server.reconnector import QUIET_SECONDS, Restorer, Unattended
+from ocattach.link.sessions.listener import Watcher
+from ocattach.opencode.snapshot import LOOK_SECONDS
+from ocattach.transports import open_handler
+from ocattach.transports.command import import_tunnel
+
+if TYPE_CHECKING:
+    from ocattach.tunnel.tunnel import Tunnel
+
+Attached = dict[str, Any]
+
+DIAL_SECONDS = 15.0
+"""How long a lost environment may take to be reached in one try, before the next."""
+
+START_SECONDS = 60.0
+"""How long everything else may take in such a try, the start of a daemon on a busy machine included."""
+
+ENOUGH = 0.75
+"""Of the time that somebody gives, what has to be left to connect a second time."""
+
+REUSE_SECONDS = 10.0
+"""How long a daemon that was there may take to answer before everything is looked at anew, at its clients' cost."""
+
+
+class Environment:
+    """Brought up on the first `attach`; the next ones find it as it is, and dial nothing.
+
+    Its local port stays open from then on. When the way to the daemon is lost, it is restored by the same steps.
+    """
+
+    def __init__(self, *, held_seconds: float, dead_after: float) -> None:
+        self.history = History()
+        self._held_seconds, self._dead_after = held_seconds, dead_after
+        self._turn = Turn()
+        self._spec: ConnectionSpec | None = None
+        self._may_start = False
+        self._way = Way()
+        self._summary = ""
+        self._starts = Starts()
+        self._closed = False
+        self._restorer = Restorer(
+            self.restore,
+            is_lost=self._way.is_lost,
+            is_wanted=self.is_wanted,
+            give_up=self.give_up,
+            history=self.history,
+        )
+        self._watcher = Watcher(self._way)
+
+    @property
+    def idle_seconds(self) -> float | None:
+        """How long no client has been connected; None while the environment is not up."""
+        return self._way.idle_seconds
+
+    def is_wanted(self) -> bool:
+        """Whether anybody has used the local port lately."""
+        idle = self._way.idle_seconds
+        return idle is not None and idle < QUIET_SECONDS
+
+    def attach(self, spec: ConnectionSpec, client: Client, *, start: bool, timeout: float) -> Attached:
+        """A ready daemon for the connection, started when there is none and `start` allows it."""
+        with self._turn.taken(timeout) as left:
+            self._spec, self._may_start = spec, start or self._may_start
+            for event in self.history.take_news():
+                client.notice(event)
+            if self._way.tunnel is not None:
+                attached = self.reuse(spec, client, left)
+                if attached is not None:
+                    return attached
+                client.step("The connection was lost; connecting again")
+            self._starts.forgive()
+            started = self.connect_twice(spec, client, start=start, timeout=left)
+            self._restorer.forget_error()
+            return self.attached(spec, started=started)
+
+    def reuse(self, spec: ConnectionSpec, client: Client, timeout: float) -> Attached | None:
+        """The environment as it stands; None when it no longer answers."""
+        handler, tunnel, daemon = self._way.handler, self._way.tunnel, self._way.daemon
+        if handler is None or tunnel is None or daemon is None or tunnel.lost:
+            return None
+        try:
+            if spec.workdir not in self._way.directories:
+                handler.spec, handler.ask, handler.timeout = spec, client.ask, timeout
+                handler.check_daemon_running()
+            self._watcher.know(spec, self._way.make_ready(handler, spec, timeout=min(timeout, REUSE_SECONDS)))
+        except (ConnectionLostError, TimedOutError, UnreachableError) as error:
+            self.history.note(f"the daemon no longer answers: {error}")
+            return None
+        client.step(f"Daemon already running on port {daemon.port} ({self._way.version})")
+        client.step(connected(tunnel))
+        return self.attached(spec, started=False)
+
+    def restore(self) -> None:
+        """Bring a lost connection back, unless somebody has done so. Raises what stands in the way."""
+        with self._turn.taken(DIAL_SECONDS):
+            spec, tunnel = self._spec, self._way.tunnel
+            if spec is None or tunnel is None or not self._way.is_lost() or self._closed:
+                return
+            unattended, before = Unattended(self.history, f"ocattach {command_name(spec)}"), self._summary
+            started = self.connect(
+                spec, unattended, start=self._may_start, timeout=START_SECONDS, reach_within=DIAL_SECONDS
+            )
+            gap = time.monotonic() - self._way.lost_at
+            held = f"; {tunnel.released} held meanwhile" if tunnel.released else ""
+            self.history.note(f"restored after {gap:.1f} s{held}")
+            again = (
+                f"; the daemon had ended, and was started again on port {tunnel.remote_port}"
+                if started
+                else ""
+            )
+            if again or self._summary != before:
+                self.history.tell(f"The connection was lost and restored: {self._summary}{again}")
+
+    def connect_twice(self, spec: ConnectionSpec, client: Client, *, start: bool, timeout: float) -> bool:
+        """As `connect`, and once more where the way was lost at once; whether a daemon was started on it."""
+        began = time.monotonic()
+        try:
+            return self.connect(spec, client, start=start, timeout=timeout)
+        except ConnectionLostError as error:
+            left = timeout - (time.monotonic() - began)
+            if left < timeout * ENOUGH:
+                raise
+            client.step(f"Connecting again: {error}")
+            return self.connect(spec, client, start=start, timeout=left)
+
+    def connect(
+        self,
+        spec: ConnectionSpec,
+        client: Client,
+        *,
+        start: bool,
+        timeout: float,
+        reach_within: float | None = None,
+    ) -> bool:
+        """The whole way: environment, daemon, route, readiness; whether a daemon was started on it.
+
+        The first time it opens the local port, afterwards it leads that one there again. The environment itself
+        may be given less time than all that follows, with `reach_within`.
+        """
+        handler, tunnel = self._way.handler, self._way.tunnel
+        if handler is None:
+            handler = self._way.handler = open_handler(spec, ask=client.ask, timeout=timeout)
+            import_tunnel()
+        elif not self._way.stands:
+            self._way.let_go("connecting again")
+        stood, self._way.stands = self._way.stands, False
+        handler.spec, handler.ask, handler.timeout = spec, client.ask, reach_within or timeout
+        try:
+            self._summary = handler.check_available().summary
+            client.step(self._summary)
+            handler.timeout = timeout
+            daemon, started = self._starts.find_or_start(
+                handler, client, start=start, environment_stood=stood
+            )
+            self._way.daemon = daemon
+            port = tunnel or self.open_port(spec)
+            port.hold()
+            self._way.tunnel = handler.connect(daemon.port, tunnel=port)
+            self._way.directories.clear()
+            self._watcher.know(spec, self._way.make_ready(handler, spec, timeout=timeout))
+            self._watcher.resume(self._way.version)
+            port.release()
+        except BaseException:
+            if tunnel is None:
+                self._way.drop()
+            else:
+                self._way.let_go("the environment cannot be used")
+                self._restorer.hurry()
+            raise
+        if not started:
+            client.step(f"Daemon already running on port {daemon.port} ({self._way.version})")
+        client.step(connected(self._way.tunnel))
+        self.history.note(f"connected through {self._way.tunnel.route_name} to port {daemon.port}")
+        return started
+
+    def open_port(self, spec: ConnectionSpec) -> "Tunnel":
+        """The local port, which leads nowhere yet."""
+        from ocattach.tunnel.limits import Events, Limits  # noqa: PLC0415 - see `import_tunnel`
+
+        events = Events(on_lost=self.notice_loss, on_held=self._restorer.hurry)
+        limits = Limits(held_seconds=self._held_seconds, dead_after=self._dead_after)
+        self._way.tunnel = open_port(spec, self._way.open_client, limits, events, self._watcher.expect)
+        return self._way.tunnel
+
+    def notice_loss(self, reason: str) -> None:
+        """The way is gone; called in the tunnel's thread."""
+        self._way.notice_loss()
+        self.history.note(f"lost: {reason}")
+        self._restorer.hurry()
+
+    def give_up(self, error: OcattachError) -> None:
+        """No more is tried without a person: whoever waits is told why."""
+        self.history.tell(f"Given up: {error.message}")
+        if self._way.tunnel is not None:
+            self._way.tunnel.refuse(f"{error.message}. Run ocattach again to connect")
+
+    def check(self) -> None:
+        """Find out soon whether the far side is still there; what was put off is tried now."""
+        self.history.note("the clock has jumped: looking whether the connection still stands")
+        if self._way.tunnel is not None:
+            self._way.tunnel.check()
+        self._restorer.hurry()
+
+    def attached(self, spec: ConnectionSpec, *, started: bool) -> Attached:
+        """What the foreground needs to use the daemon."""
+        daemon, tunnel, handler = self._way.daemon, self._way.tunnel, self._way.handler
+        if daemon is None or tunnel is None or handler is None:
+            raise ConnectionLostError("There is no connection to the daemon")
+        return {
+            **daemon_answer(daemon, tunnel, self._way.version),
+            **account_answer(daemon),
+            "workdir": self._way.directories.get(spec.workdir),
+            "started": started,
+            "shares_files": handler.shares_files,
+            "history": self.history.to_json(),
+        }
+
+    def stop_daemon(self, spec: ConnectionSpec, client: Client, *, force: bool, timeout: float) -> int | None:
+        """End the environment's daemon; its pid, None when none ran."""
+        with self._turn.taken(timeout) as left:
+            if self._way.handler is None:
+                self._way.handler = open_handler(spec, ask=client.ask, timeout=left)
+            self._way.handler.ask = client.ask
+            self._way.handler.check_available()
+            return self._way.handler.stop_daemon(force=force)
+
+    def status(self) -> dict[str, Any]:
+        """How things stand, for `--status`; waits for nobody."""
+        history = {"history": self.history.to_json()}
+        daemon, tunnel = self._way.daemon, self._way.tunnel
+        if daemon is None or tunnel is None:
+            return {"state": None, **history}
+        connection = connection_answer(tunnel, self._restorer)
+        return {**daemon_answer(daemon, tunnel, self._way.version), **connection, **history}
+
+    def daemon(self) -> dict[str, Any] | None:
+        """How its clients reach the daemon; None without a way to it. Changes nothing."""
+        daemon, tunnel = self._way.daemon, self._way.tunnel
+        if daemon is None or tunnel is None or not self._way.is_up():
+            return None
+        return client_answer(daemon, tunnel, self._way.version, self._watcher.still())
+
+    def look(self, directories: list[str | None], since: int | None) -> dict[str, Any] | None:
+        """What the daemon itself says of these directories, and has; None without a way to it. Changes nothing."""
+        tunnel = self._way.tunnel
+        if tunnel is None or not self._way.is_up():
+            return None
+        client = self._way.open_client(LOOK_SECONDS)
+        client.still = self._watcher.still()
+        return look_answer(client, directories, since)
+
+    def close(self) -> None:
+        """End it all, also while a client is being served."""
+        self._closed = True
+        self._watcher.end()
+        self._way.drop()
+        self._restorer.end()
+        self._way.drop()  # of what an attempt that was under way has opened since
+        self._watcher.join()

@@ -1,0 +1,263 @@
+"""The index: what each environment had when it was last asked, in one SQLite file, for when it cannot be asked.
+
+It holds titles and numbers, never what was said in a session, and can be made again from the environments: a file that
+is damaged is put aside. Any number of processes use it at once, and each may end at any moment.
+"""
+
+import sqlite3
+from collections.abc import Callable, Iterable, Sequence
+from contextlib import closing
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Self, TypeVar
+
+from ocattach.sessions.index.file import is_damage, open_file, replace_file, transaction, unusable
+from ocattach.sessions.index.rows import (
+    JOINED,
+    NOT_ARCHIVED,
+    PUT,
+    SELECT,
+    SUMMED,
+    Covered,
+    Known,
+    Total,
+    Wanted,
+    from_row,
+    to_row,
+    to_total,
+)
+from ocattach.sessions.record import Session
+
+T = TypeVar("T")
+
+
+@dataclass(frozen=True, slots=True)
+class Asked:
+    """An environment that was asked for its sessions."""
+
+    id: str
+    uri: str = ""
+    """How people call it; no name, since names change."""
+
+    asked: float = 0.0
+    """When it last answered, in seconds since the epoch."""
+
+    walked: float | None = None
+    """When it last told all of its sessions, to the end; None for never."""
+
+
+@dataclass(frozen=True, slots=True)
+class Tally:
+    """How many sessions there are of an origin, and what they have cost."""
+
+    roots: int = 0
+    sessions: int = 0
+    """Children included."""
+
+    cost: float = 0.0
+
+    def __add__(self, other: "Tally") -> "Tally":
+        return Tally(self.roots + other.roots, self.sessions + other.sessions, self.cost + other.cost)
+
+
+class Index:
+    """The file, opened. For one thread; close it, or use `with`."""
+
+    def __init__(self, path: Path) -> None:
+        """Open it, and make it where there is none. Raises IndexUnusableError."""
+        self.path = path
+        self.put_aside: Path | None = None
+        """Where a damaged file is now."""
+        self._connection = self._open()
+
+    @property
+    def notice(self) -> str | None:
+        """What has to be told of the file, once it was used."""
+        if self.put_aside is None:
+            return None
+        return f"The index was damaged, and is made anew from what the environments tell: {self.put_aside}"
+
+    def put(
+        self,
+        sessions: Iterable[Session],
+        environment: str,
+        asked: float,
+        *,
+        uri: str = "",
+        covered: Covered | None = None,
+    ) -> None:
+        """Remember what an environment has told at some time, and with `covered` forget what is gone from it."""
+        rows = [each for each in sessions if each.environment == environment]
+        walked = asked if covered is not None and covered.above == 0 else None
+
+        def write(connection: sqlite3.Connection) -> None:
+            with transaction(connection):
+                number = number_of(connection, Asked(environment, uri, asked, walked))
+                connection.executemany(PUT, [to_row(each, number, asked) for each in rows])
+                if covered is not None:
+                    forget_gone(connection, number, {each.id for each in rows}, covered)
+
+        self._do(write)
+
+    def forget(self, sessions: Sequence[str]) -> None:
+        """Sessions are gone, and their children with them."""
+        gone = [(session, session) for session in sessions]
+
+        def write(connection: sqlite3.Connection) -> None:
+            with transaction(connection):
+                connection.executemany("DELETE FROM sessions WHERE id = ? OR root = 0 AND parent = ?", gone)
+
+        self._do(write)
+
+    def find(self, session: str) -> list[Known]:
+        """What is known of a session, in every environment that had it, the last told first."""
+        return self._do(
+            lambda connection: [
+                from_row(row)
+                for row in connection.execute(
+                    f"{SELECT} WHERE sessions.id = ? ORDER BY seen DESC", (session,)
+                )
+            ]
+        )
+
+    def latest(
+        self, wanted: Wanted, *, limit: int | None, keep: Callable[[Session], bool] = lambda _: True
+    ) -> list[Known]:
+        """The sessions that were updated last, each once, the latest first; all without a limit.
+
+        Of those that are wanted `keep` may refuse some.
+        """
+        terms, values = wanted.conditions()
+
+        def read(connection: sqlite3.Connection) -> list[Known]:
+            found: list[Known] = []
+            for root in (1, 0) if wanted.children else (1,):
+                where = " AND ".join(["root = ?", *terms])
+                query = f"{SELECT} WHERE {where} ORDER BY updated DESC"
+                seen: set[str] = set()
+                with closing(connection.execute(query, (root, *values))) as rows:
+                    for row in rows:
+                        known = from_row(row)
+                        if known.session.id not in seen and keep(known.session):
+                            seen.add(known.session.id)
+                            found.append(known)
+                        if limit is not None and len(seen) >= limit:
+                            break
+            found.sort(key=lambda known: known.session.updated, reverse=True)
+            return found[:limit]
+
+        return self._do(read)
+
+    def count(self, wanted: Wanted) -> int:
+        """How many there are of these."""
+        terms, values = wanted.conditions()
+        if wanted.search or wanted.since is not None:
+            terms += [] if wanted.children else ["root = 1"]
+            query = f"SELECT count(*) FROM {JOINED}"  # noqa: S608
+        else:  # by what was added up; the archive is counted, too, which few sessions are in
+            terms = [term for term in terms if term != NOT_ARCHIVED]
+            what = "sessions" if wanted.children else "roots"
+            query = f"SELECT coalesce(sum({what}), 0) FROM tallies JOIN environments ON environment = number"  # noqa: S608
+        query += f" WHERE {' AND '.join(terms)}" if terms else ""
+        return self._do(lambda connection: int(connection.execute(query, values).fetchone()[0]))
+
+    def tallies(self) -> dict[tuple[str, str], Tally]:
+        """What was added up, by environment and origin."""
+        query = (
+            "SELECT id, origin, roots, sessions, cost FROM tallies "
+            "JOIN environments ON environment = number WHERE sessions > 0"
+        )
+        return self._do(
+            lambda connection: {
+                (environment, origin): Tally(roots, sessions, max(0.0, round(cost, 9)))
+                for environment, origin, roots, sessions, cost in connection.execute(query)
+            }
+        )
+
+    def totals(self, wanted: Wanted) -> list[Total]:
+        """Tokens and cost by origin and model, the dearest first; a session in two environments counts once."""
+        terms, values = wanted.conditions()
+        where = f" WHERE {' AND '.join(terms)}" if terms else ""
+        query = (
+            "SELECT origin, provider, model, count(*), sum(root), sum(cost), sum(input), sum(output), "  # noqa: S608
+            "sum(reasoning), sum(cache_read), sum(cache_write) FROM "
+            f"(SELECT {SUMMED} FROM {JOINED}{where} GROUP BY sessions.id) "
+            "GROUP BY origin, provider, model ORDER BY 6 DESC, 4 DESC, 1"
+        )
+        return self._do(lambda connection: [to_total(row) for row in connection.execute(query, values)])
+
+    def newest(self, environment: str) -> int | None:
+        """When a session of an environment was last updated, in milliseconds since the epoch; None without any."""
+        query = "SELECT max(updated) FROM sessions JOIN environments ON environment = number WHERE environments.id = ?"
+        return self._do(lambda connection: connection.execute(query, (environment,)).fetchone()[0])  # type: ignore[no-any-return]
+
+    def environments(self) -> dict[str, Asked]:
+        """Every environment that has ever told anything, by its id."""
+        return self._do(
+            lambda connection: {
+                row[0]: Asked(*row)
+                for row in connection.execute("SELECT id, uri, asked, walked FROM environments")
+            }
+        )
+
+    def close(self) -> None:
+        """Let go of the file. Closing twice is harmless."""
+        self._connection.close()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    def _do(self, what: Callable[[sqlite3.Connection], T]) -> T:
+        """Use the file; one that turns out to be damaged is put aside, and a new one is used."""
+        try:
+            return what(self._connection)
+        except sqlite3.DatabaseError as error:
+            if not is_damage(error):
+                raise unusable(self.path, error) from error
+        self._connection.close()
+        self.put_aside = replace_file(self.path) or self.put_aside
+        self._connection = self._open()
+        try:
+            return what(self._connection)
+        except sqlite3.DatabaseError as error:
+            raise unusable(self.path, error) from error
+
+    def _open(self) -> sqlite3.Connection:
+        try:
+            return open_file(self.path)
+        except sqlite3.DatabaseError:
+            self.put_aside = replace_file(self.path) or self.put_aside
+        try:
+            return open_file(self.path)
+        except sqlite3.DatabaseError as error:
+            raise unusable(self.path, error) from error
+
+
+def number_of(connection: sqlite3.Connection, environment: Asked) -> int:
+    """The row of an environment, with what is new about it."""
+    connection.execute(
+        "INSERT INTO environments (id, uri, asked, walked) VALUES (?, ?, ?, ?) ON CONFLICT (id) DO UPDATE SET "
+        "uri = coalesce(nullif(excluded.uri, ''), uri), asked = max(asked, excluded.asked), "
+        "walked = coalesce(excluded.walked, walked)",
+        (environment.id, environment.uri, environment.asked, environment.walked),
+    )
+    (number,) = connection.execute(
+        "SELECT number FROM environments WHERE id = ?", (environment.id,)
+    ).fetchone()
+    return int(number)
+
+
+def forget_gone(connection: sqlite3.Connection, number: int, told: set[str], covered: Covered) -> None:
+    """Delete what would have been told, were it still there."""
+    only = "" if covered.children else "AND root = 1 "
+    only += "" if covered.archived else f"AND {NOT_ARCHIVED}"
+    known = connection.execute(
+        f"SELECT id FROM sessions WHERE environment = ? AND updated > ? AND seen < ? {only}",  # noqa: S608
+        (number, covered.above, covered.began),
+    )
+    gone = [(number, identifier) for (identifier,) in known if identifier not in told]
+    connection.executemany("DELETE FROM sessions WHERE environment = ? AND id = ?", gone)
+    connection.executemany("DELETE FROM sessions WHERE environment = ? AND root = 0 AND parent = ?", gone)
