@@ -26,6 +26,11 @@ def ago(stamp: float, now: float | None = None) -> str:
     return f"{count} {unit}{'s' if count != 1 and unit != 'min' else ''} ago"
 
 
+def age(stamp: float | None) -> str:
+    """As `ago`; "never" for None."""
+    return "never" if stamp is None else ago(stamp)
+
+
 def money(dollars: float) -> str:
     """A cost; empty where there is none."""
     if not dollars:

@@ -1,6 +1,5 @@
 """The `ocattach` command: parses, dispatches, and turns every error into a message and an exit code."""
 
-import json
 import os
 import re
 import sys
@@ -17,6 +16,7 @@ from ocattach import __version__
 from ocattach.cli.command import Command, advice, output_option
 from ocattach.cli.complete import connection_names, saved_names
 from ocattach.cli.options import Options
+from ocattach.cli.output import print_json
 from ocattach.cli.schema import print_schema
 from ocattach.cli.terminal import Person, has_terminal
 from ocattach.errors import (
@@ -30,8 +30,6 @@ from ocattach.errors import (
 COMPLETION = "_OCATTACH_COMPLETE"
 """Set by the scripts of `ocattach completion`, when somebody presses Tab."""
 
-SCHEMA = 1
-"""Version of every JSON shape we print."""
 
 EXAMPLES = """
 ocattach --save frontend docker://frontend-app --workdir /app
@@ -57,7 +55,10 @@ COMMANDS = {
     "session": "List, show and continue the sessions of all environments.",
     "trust": "Approve the connections that a project defines, or take that back.",
 }
-"""Commands besides the main one, each the function of its name in the module of its name; a group is one too."""
+"""Commands besides the main one, each the function of its name in the module of its name."""
+
+GROUPS = {"session"}
+"""Those with commands of their own, each in a package of its name."""
 
 
 class MainCommand(Command):
@@ -186,11 +187,6 @@ def picked_name(options: Options) -> str | None:
     return pick()
 
 
-def print_json(document: dict[str, Any]) -> None:
-    """Print the one JSON document of this run."""
-    click.echo(json.dumps({"schema": SCHEMA, **document}, indent=2))
-
-
 def fail(error: OcattachError, arguments: Sequence[str], program: str) -> NoReturn:
     """Report an error as asked for, and exit with its code. Where it names no next step, there is always one."""
     if not error.hint:
@@ -273,8 +269,9 @@ def main(arguments: Sequence[str] | None = None) -> NoReturn:
 
 
 def load(name: str) -> click.Command:
-    """One of the other commands, imported only now."""
-    chosen: click.Command = getattr(import_module(f"ocattach.cli.commands.{name}"), name)
+    """Import one of COMMANDS when it is run; called for completion and for the manual page, too."""
+    package = "ocattach.cli" if name in GROUPS else "ocattach.cli.commands"
+    chosen: click.Command = getattr(import_module(f"{package}.{name}"), name)
     return chosen
 
 

@@ -9,34 +9,34 @@ from ocattach.config.spec import ConnectionSpec
 class Options:
     """The options of the main command; each field is named after its option."""
 
-    targets: tuple[str, ...]
-    save: str | None
-    list_: bool
-    status: bool
-    watch: bool
-    remove: str | None
-    disconnect: bool
-    stop: bool
-    all_: bool
-    workdir: str | None
-    session: str | None
-    continue_: bool
-    fork: bool
-    print_url: bool
-    no_start: bool
-    trust: bool
-    force: bool
-    namespace: str | None
-    context: str | None
-    container: str | None
-    user: str | None
-    identity: str | None
-    port: int | None
-    timeout: float | None
-    output: str
-    verbose: bool
-    quiet: bool
-    tui_arguments: tuple[str, ...]
+    targets: tuple[str, ...] = ()
+    save: str | None = None
+    list_: bool = False
+    status: bool = False
+    watch: bool = False
+    remove: str | None = None
+    disconnect: bool = False
+    stop: bool = False
+    all_: bool = False
+    workdir: str | None = None
+    session: str | None = None
+    continue_: bool = False
+    fork: bool = False
+    print_url: bool = False
+    no_start: bool = False
+    trust: bool = False
+    force: bool = False
+    namespace: str | None = None
+    context: str | None = None
+    container: str | None = None
+    user: str | None = None
+    identity: str | None = None
+    port: int | None = None
+    timeout: float | None = None
+    output: str = "table"
+    verbose: bool = False
+    quiet: bool = False
+    tui_arguments: tuple[str, ...] = ()
 
     @property
     def target(self) -> str | None:

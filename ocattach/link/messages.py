@@ -1,8 +1,8 @@
-"""What the foreground and the link say to each other: one JSON object a line, over a private unix socket."""
+"""The messages between the foreground and a link: one JSON object per line, over a private Unix socket."""
 
 import json
 import socket
-from typing import Any
+from typing import Any, Protocol
 
 PROTOCOL = 3
 """Raised whenever a link could misunderstand a foreground of another version, or the reverse."""
@@ -14,6 +14,19 @@ Message = dict[str, Any]
 
 class HungUpError(Exception):
     """The other side closed the connection."""
+
+
+class Foreground(Protocol):
+    """The terminal at which a person waits for a link: progress, notices and questions are shown there."""
+
+    def step(self, text: str) -> None:
+        """Show a completed step."""
+
+    def notice(self, text: str) -> None:
+        """Show what happened since the last attach."""
+
+    def answer(self, text: str, *, secret: bool, confirm: bool) -> str | None:
+        """Ask the person a question and return the answer; None without a terminal."""
 
 
 class Channel:

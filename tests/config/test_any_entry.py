@@ -6,7 +6,7 @@ from pathlib import Path
 from hypothesis import given
 from hypothesis import strategies as st
 
-from ocattach.cli.commands.trust import consequences, differences
+from ocattach.cli.approval import consequences, differences
 from ocattach.cli.terminal import escape
 from ocattach.config.project import definition
 from ocattach.config.spec import COMMON_KEYS, ConnectionSpec

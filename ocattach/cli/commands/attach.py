@@ -4,17 +4,17 @@ import os
 import shlex
 import sys
 from collections.abc import Mapping
-from pathlib import Path
 from typing import Any
 
 import click
 
 from ocattach.cli.options import Options
+from ocattach.cli.output import print_json
+from ocattach.cli.target import resolve_target
 from ocattach.cli.terminal import Person, say
 from ocattach.cli.tui_program import TuiProgram
 from ocattach.config.files.paths import config_directory, state_directory
 from ocattach.config.last_used import record_use
-from ocattach.config.resolver import resolve
 from ocattach.config.settings import load_settings
 from ocattach.config.spec import ConnectionSpec
 from ocattach.errors import UsageError
@@ -64,16 +64,6 @@ def event_line(event: Mapping[str, Any]) -> str:
 
     when = datetime.fromtimestamp(event["time"]).astimezone()
     return f"{when:%H:%M:%S} {event['event']}"
-
-
-def resolve_target(options: Options) -> ConnectionSpec:
-    """The connection that was named, with what was typed, once the user trusts it."""
-    spec = options.applied_to(resolve(options.target or "", cwd=Path.cwd(), environ=os.environ))
-    if spec.source.kind == "project":
-        from ocattach.cli.commands.trust import require_trust  # noqa: PLC0415 - the user's own connections need none
-
-        require_trust(spec, trust=options.trust, environ=os.environ)
-    return spec.settled(os.environ).with_default_workdir(Path.cwd())
 
 
 def terminal_client(options: Options) -> TuiProgram:
@@ -126,8 +116,6 @@ def print_attachment(options: Options, spec: ConnectionSpec, attachment: Attachm
     if options.output != "json":
         click.echo(attachment.url)
         return
-    from ocattach.cli.main import print_json  # noqa: PLC0415
-
     print_json(
         {
             "name": spec.name,

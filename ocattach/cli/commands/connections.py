@@ -1,25 +1,30 @@
 """Saved connections and live links: save, list, remove, disconnect, stop."""
 
 import os
-import time
-from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
-from ocattach.cli.commands.attach import resolve_target
+from ocattach.cli.amounts import age
 from ocattach.cli.options import Options
+from ocattach.cli.output import (
+    describe,
+    describe_listed,
+    describe_problem,
+    print_json,
+    report,
+    say_problems,
+    source,
+)
+from ocattach.cli.target import resolve_target
 from ocattach.cli.terminal import Person, say
 from ocattach.cli.unknown_key import warn_of_refused_files
 from ocattach.config.files.paths import config_directory
-from ocattach.config.files.safe import Problem
-from ocattach.config.resolver import ListedConnection, Listing, list_connections, remove_connection
+from ocattach.config.resolver import Listing, list_connections, remove_connection
 from ocattach.config.saved import SavedConnections
 from ocattach.config.spec import ConnectionSpec
 from ocattach.config.targets.uri import is_uri, parse_uri
 from ocattach.errors import UsageError
 from ocattach.link.client.foreground import end_all_links, end_link, stop_daemon
-
-MINUTE, HOUR, DAY = 60, 3600, 86400
 
 
 def save(options: Options) -> None:
@@ -32,22 +37,20 @@ def save(options: Options) -> None:
     spec = options.applied_to(ConnectionSpec(target=parsed.target, workdir=parsed.workdir))
     spec = spec.settled(os.environ)
     saved = SavedConnections(config_directory(os.environ)).save(options.save or "", spec, force=options.force)
-    report(options, f"Saved {saved.name} ({saved.display()})", {"saved": describe(saved)})
+    say_done(options, f"Saved {saved.name} ({saved.display()})", {"saved": describe(saved)})
 
 
 def remove(options: Options) -> None:
     """Remove a saved connection."""
     name = options.remove or ""
     remove_connection(name, cwd=Path.cwd(), environ=os.environ)
-    report(options, f"Removed {name}", {"removed": name})
+    say_done(options, f"Removed {name}", {"removed": name})
 
 
 def list_(options: Options) -> None:
     """Show every connection that can be named here."""
     listing = list_connections(cwd=Path.cwd(), environ=os.environ)
     if options.output == "json":
-        from ocattach.cli.main import print_json  # noqa: PLC0415
-
         print_json(
             {
                 "connections": [describe_listed(listed) for listed in listing.connections],
@@ -66,14 +69,6 @@ def list_(options: Options) -> None:
     say_problems(listing.problems)
 
 
-def say_problems(problems: Iterable[Problem]) -> None:
-    """Tell people which files could not be read."""
-    for problem in problems:
-        say(f"ocattach: {problem.error.message}", colour="yellow")
-        if problem.error.hint:
-            say(f"  {problem.error.hint}")
-
-
 def print_listing(listing: Listing) -> None:
     """The connections as a table."""
     from ocattach.cli.tables import file_name, print_table  # noqa: PLC0415 - tables only
@@ -89,56 +84,15 @@ def print_listing(listing: Listing) -> None:
     print_table(("Name", "Target", "Source", "Last used"), rows, foldable={"Target", "Source"})
 
 
-def source(spec: ConnectionSpec, file: str = "") -> str:
-    """Where a connection was defined, as people read it; the file by another name, if given."""
-    return "user" if spec.source.kind == "user" else f"{spec.source.kind}: {file or spec.source.path}"
-
-
-def age(then: float | None) -> str:
-    """How long ago something was."""
-    if then is None:
-        return "never"
-    seconds = max(0, time.time() - then)
-    for size, unit in ((DAY, "d"), (HOUR, "h"), (MINUTE, "min")):
-        if seconds >= size:
-            return f"{seconds // size:.0f} {unit} ago"
-    return "just now"
-
-
-def describe(spec: ConnectionSpec) -> dict[str, Any]:
-    """A connection for scripts."""
-    path = None if spec.source.path is None else str(spec.source.path)
-    return {
-        "name": spec.name,
-        "uri": spec.display(),
-        "workdir": spec.workdir,
-        "source": {"kind": spec.source.kind, "path": path},
-    }
-
-
-def describe_listed(listed: ListedConnection) -> dict[str, Any]:
-    """A listed connection for scripts."""
-    return {
-        **describe(listed.spec),
-        "hides": [describe(hidden) for hidden in listed.hides],
-        "last_used": listed.last_used,
-    }
-
-
-def describe_problem(problem: Problem) -> dict[str, Any]:
-    """A file that could not be read, for scripts."""
-    return {"name": problem.name, "message": problem.error.message, "hint": problem.error.hint}
-
-
 def disconnect(options: Options) -> None:
     """End a link, or all of them."""
     if options.all_:
         count = end_all_links(os.environ)
-        report(options, f"Ended {count} link{'' if count == 1 else 's'}", {"disconnected": count})
+        say_done(options, f"Ended {count} link{'' if count == 1 else 's'}", {"disconnected": count})
         return
     spec = named(options, "--disconnect")
     ended = end_link(spec.link_key(os.environ), os.environ)
-    report(
+    say_done(
         options,
         f"Disconnected {options.target}" if ended else f"{options.target} was not connected",
         {"disconnected": int(ended)},
@@ -155,7 +109,7 @@ def stop(options: Options) -> None:
         if pid
         else f"No daemon runs in {options.target}"
     )
-    report(options, text, {"stopped": pid})
+    say_done(options, text, {"stopped": pid})
 
 
 def named(options: Options, option: str) -> ConnectionSpec:
@@ -165,11 +119,6 @@ def named(options: Options, option: str) -> ConnectionSpec:
     return resolve_target(options)
 
 
-def report(options: Options, text: str, document: dict[str, Any]) -> None:
-    """Say what was done, to people or to a script."""
-    if options.output == "json":
-        from ocattach.cli.main import print_json  # noqa: PLC0415
-
-        print_json(document)
-    elif not options.quiet:
-        say(text)
+def say_done(options: Options, text: str, document: dict[str, Any]) -> None:
+    """Report what was done, as the options ask for it."""
+    report(text, document, output=options.output, quiet=options.quiet)

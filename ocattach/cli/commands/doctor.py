@@ -13,6 +13,7 @@ import click
 
 from ocattach.cli.command import Command, output_option
 from ocattach.cli.complete import connection_names
+from ocattach.cli.output import print_json
 from ocattach.cli.terminal import Person, escape, say
 from ocattach.cli.tui_program import TuiProgram
 from ocattach.doctor.connection import Examination
@@ -68,8 +69,6 @@ def doctor(target: str | None, timeout: float, output: str) -> None:
             examined = examination.spec
     error = ladder.error
     if output == "json":
-        from ocattach.cli.main import print_json  # noqa: PLC0415
-
         print_json(
             {
                 "name": examined and examined.name,

@@ -10,8 +10,8 @@ from typing import Any
 import click
 
 from ocattach.cli.command import Command, output_option
-from ocattach.cli.commands.connections import describe, source
 from ocattach.cli.complete import connection_names
+from ocattach.cli.output import describe, print_json, source
 from ocattach.cli.terminal import escape
 from ocattach.config.files.paths import state_directory
 from ocattach.config.resolver import list_connections, resolve
@@ -48,8 +48,6 @@ def explain(target: str, output: str) -> None:
     handler = open_handler(settled, ask=ask_nobody, timeout=1)
     explanation = Explanation(spec, settled, handler.plan(), shares_files=handler.shares_files)
     if output == "json":
-        from ocattach.cli.main import print_json  # noqa: PLC0415
-
         print_json(explanation.to_json())
         return
     for label, text in explanation.lines():

@@ -11,9 +11,10 @@ from typing import IO, Any
 
 import click
 
+from ocattach.cli.approval import require_trust
 from ocattach.cli.command import Command, advice, output_option
-from ocattach.cli.commands.trust import require_trust
 from ocattach.cli.complete import connection_names
+from ocattach.cli.output import print_json
 from ocattach.cli.terminal import Person, escape, say
 from ocattach.config.resolver import resolve
 from ocattach.config.spec import ConnectionSpec
@@ -159,8 +160,6 @@ def print_logs(name: str, found: Found, *, follow: bool) -> None:
 
 def print_document(spec: ConnectionSpec, found: Found) -> None:
     """Print the logs for scripts."""
-    from ocattach.cli.main import print_json  # noqa: PLC0415
-
     there: Mapping[str, Any] = {
         source: {"file": file, "lines": found.lines.get(source, [])} for source, file in found.files.items()
     }

@@ -10,8 +10,9 @@ from rich.live import Live
 from rich.table import Table
 from rich.text import Text
 
-from ocattach.cli.commands.connections import age, source
+from ocattach.cli.amounts import age
 from ocattach.cli.keys import Keyboard
+from ocattach.cli.output import source
 from ocattach.cli.terminal import escape, screen_console
 from ocattach.config.resolver import ListedConnection, list_connections
 from ocattach.errors import InterruptedByUserError

@@ -4,6 +4,7 @@ import click
 
 from ocattach.cli.command import Command, output_option
 from ocattach.cli.complete import session_ids
+from ocattach.cli.output import print_json
 from ocattach.cli.session.place import client_at, describe, place_of
 from ocattach.cli.terminal import say
 
@@ -32,8 +33,6 @@ def command(session: str, *, output: str) -> None:
         was_at_work = session in daemon.statuses(directory if isinstance(directory, str) else None)
         daemon.abort(session)
     if output == "json":
-        from ocattach.cli.main import print_json  # noqa: PLC0415 - it imports all commands
-
         print_json({"session": describe(place), "aborted": was_at_work})
     elif was_at_work:
         say(f"Broken off: {session}")

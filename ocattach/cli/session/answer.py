@@ -5,6 +5,7 @@ from typing import Any, NoReturn
 
 import click
 
+from ocattach.cli.output import print_json
 from ocattach.cli.session.describe import describe_tokens, spoken
 from ocattach.cli.session.place import describe
 from ocattach.cli.terminal import say
@@ -133,8 +134,6 @@ class Answer(Unheard):
         raise SystemExit(error.exit_code)
 
     def _print(self, told: dict[str, Any]) -> None:
-        from ocattach.cli.main import print_json  # noqa: PLC0415 - it imports all commands
-
         where = describe(Place(self._spec, self._session))
         print_json({"session": where, **told})
 

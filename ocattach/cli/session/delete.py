@@ -4,6 +4,7 @@ import click
 
 from ocattach.cli.command import Command, output_option
 from ocattach.cli.complete import session_ids
+from ocattach.cli.output import print_json
 from ocattach.cli.session.place import client_at, describe, forget, place_of
 from ocattach.cli.terminal import escape, has_terminal, say
 from ocattach.errors import UsageError
@@ -40,8 +41,6 @@ def command(session: str, *, yes: bool, output: str) -> None:
         daemon.delete(session)
     forget(session)
     if output == "json":
-        from ocattach.cli.main import print_json  # noqa: PLC0415 - it imports all commands
-
         print_json({"deleted": describe(place)})
     else:
         say(f"Deleted {session}")

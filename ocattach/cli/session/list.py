@@ -14,6 +14,7 @@ import click
 from ocattach.cli.amounts import ago, moment, money
 from ocattach.cli.columns import GAP, cut, lines, width
 from ocattach.cli.command import Command, hush_libraries
+from ocattach.cli.output import describe_problem, print_json
 from ocattach.cli.session.options import origin_option
 from ocattach.cli.terminal import escape, say
 from ocattach.config.files.paths import state_directory
@@ -110,8 +111,6 @@ def command(
     )
     gathered = gathering.gather()
     if output == "json":
-        from ocattach.cli.main import print_json  # noqa: PLC0415
-
         print_json(describe(gathered, places.problems))
         return
     if output == "jsonl":
@@ -200,8 +199,6 @@ def source_words(source: Source) -> Iterable[str]:
 
 def describe(gathered: Gathered, problems: Sequence[Any]) -> dict[str, Any]:
     """The list for scripts."""
-    from ocattach.cli.commands.connections import describe_problem  # noqa: PLC0415
-
     return {
         "sessions": [describe_session(listed) for listed in gathered.sessions],
         "more": gathered.more,

@@ -2,8 +2,10 @@
 
 import click
 
-from ocattach.cli.command import Command, output_option
+from ocattach.cli.command import Command, advice, output_option
+from ocattach.cli.commands.attach import attach
 from ocattach.cli.complete import session_ids
+from ocattach.cli.options import Options
 from ocattach.cli.session.place import place_of
 
 EXAMPLES = """
@@ -24,14 +26,17 @@ ocattach session open ses_0123 --print-url for a program that continues it
 )
 @output_option
 def command(session: str, *, print_url: bool, trust: bool, output: str) -> None:
-    """Go the whole way of `ocattach NAME -s ID`, in the session's own directory."""
-    from ocattach.cli.main import command as attach  # noqa: PLC0415 - it imports all commands
-
+    """Attach as `ocattach NAME -s ID` does, in the session's own directory."""
     place = place_of(session)
     is_defined = place.spec.source.kind != "typed"
     target = place.spec.name if is_defined and place.spec.name else place.spec.target.uri()
-    arguments = [target, "--session", session, "--output", output]
-    arguments += ["--workdir", place.session.directory] if place.session.directory else []
-    arguments += ["--print-url"] if print_url else []
-    arguments += ["--trust"] if trust else []
-    attach.main(arguments, prog_name="ocattach", standalone_mode=False, obj=[])
+    options = Options(
+        targets=(target,),
+        session=session,
+        workdir=place.session.directory or None,
+        print_url=print_url,
+        trust=trust,
+        output=output,
+    )
+    with advice(target):
+        attach(options)

@@ -8,10 +8,11 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from ocattach.cli.approval import require_trust
 from ocattach.cli.columns import lines
 from ocattach.cli.command import Command, hush_libraries, output_option
-from ocattach.cli.commands.trust import require_trust
 from ocattach.cli.complete import connection_names
+from ocattach.cli.output import print_json
 from ocattach.cli.session.place import FIND_SECONDS, describe_session
 from ocattach.cli.terminal import escape, say
 from ocattach.config.resolver import resolve
@@ -76,8 +77,6 @@ def command(name: str | None, *, output: str) -> None:
     if name is not None and silent:
         raise silent[0].error
     if output == "json":
-        from ocattach.cli.main import print_json  # noqa: PLC0415 - it imports all commands
-
         unasked = [{"name": each.name, "error": each.error.to_json()} for each in silent]
         print_json({"permissions": [describe(each) for each in asked], "unasked": unasked})
         return

@@ -6,6 +6,7 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from ocattach.cli.approval import require_trust
 from ocattach.cli.terminal import Person
 from ocattach.config.files.paths import state_directory
 from ocattach.errors import DaemonNotRunningError, SessionNotFoundError
@@ -38,8 +39,6 @@ def client_at(place: Place) -> Iterator["DaemonClient"]:
     Raises DaemonNotRunningError with the command that starts one, and NotTrustedError.
     """
     if place.spec.source.kind == "project":
-        from ocattach.cli.commands.trust import require_trust  # noqa: PLC0415 - the user's own connections need none
-
         require_trust(place.spec, trust=False, environ=os.environ)
     session = place.session.id
     try:

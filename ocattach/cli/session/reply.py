@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, cast
 import click
 
 from ocattach.cli.command import Command, output_option
+from ocattach.cli.output import print_json
 from ocattach.cli.session.place import FIND_SECONDS
 from ocattach.cli.terminal import say
 from ocattach.errors import UsageError
@@ -48,8 +49,6 @@ def command(permission: str, reply: str, *, output: str) -> None:
         )
     answered = answer_anywhere(permission, cast("Reply", reply))
     if output == "json":
-        from ocattach.cli.main import print_json  # noqa: PLC0415 - it imports all commands
-
         print_json({"permission": permission, "session": answered.session, "reply": reply})
     else:
         say(f"Answered {reply}: {answered.wanted}, for {answered.session}")

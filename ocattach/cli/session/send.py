@@ -9,8 +9,8 @@ from typing import Any
 
 import click
 
+from ocattach.cli.approval import require_trust
 from ocattach.cli.command import Command, advice, output_option
-from ocattach.cli.commands.trust import require_trust
 from ocattach.cli.complete import connection_names
 from ocattach.cli.session.answer import Answer, Unheard
 from ocattach.cli.session.place import place_of

@@ -9,6 +9,7 @@ import click
 from ocattach.cli.amounts import ago
 from ocattach.cli.command import Command, output_option
 from ocattach.cli.complete import session_ids
+from ocattach.cli.output import print_json
 from ocattach.cli.session.describe import describe_message, message_lines, spoken
 from ocattach.cli.session.place import client_at, describe, place_of
 from ocattach.cli.terminal import escape, say
@@ -65,8 +66,6 @@ def command(session: str, *, messages: int, output: str) -> None:
     """Find it, ask for all, and print what is known."""
     shown = look(place_of(session))
     if output == "json":
-        from ocattach.cli.main import print_json  # noqa: PLC0415 - it imports all commands
-
         print_json(describe_shown(shown, messages))
     else:
         print_shown(shown, messages)

@@ -10,6 +10,7 @@ import click
 from ocattach.cli.amounts import moment, money
 from ocattach.cli.columns import lines
 from ocattach.cli.command import Command, hush_libraries, output_option
+from ocattach.cli.output import print_json
 from ocattach.cli.session.list import WALK_SECONDS, describe_source, say_notes
 from ocattach.cli.session.options import origin_option
 from ocattach.cli.terminal import escape, say
@@ -66,8 +67,6 @@ def command(
     gathered = gathering.gather()
     totals = gathering.totals()
     if output == "json":
-        from ocattach.cli.main import print_json  # noqa: PLC0415
-
         print_json(
             {
                 "stats": [asdict(total) for total in totals],

@@ -8,8 +8,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from ocattach.cli.command import hush_libraries
-from ocattach.cli.commands.connections import describe, describe_problem, say_problems
 from ocattach.cli.options import Options
+from ocattach.cli.output import describe, describe_problem, print_json, say_problems
 from ocattach.cli.terminal import say
 from ocattach.config.files.paths import state_directory
 from ocattach.config.resolver import list_connections, resolve
@@ -131,8 +131,6 @@ def print_document(
     timeout: float,
 ) -> None:
     """Print what was found out for scripts."""
-    from ocattach.cli.main import print_json  # noqa: PLC0415
-
     pairs = zip(entries, findings, strict=True)
     print_json(
         {

@@ -8,7 +8,7 @@ from ocattach.transports.base import Ask, DirectDaemon, Question
 
 if TYPE_CHECKING:
     from ocattach.config.spec import ConnectionSpec
-    from ocattach.link.client.foreground import Foreground
+    from ocattach.link.messages import Foreground
 
 
 def reach(spec: "ConnectionSpec", foreground: "Foreground", *, timeout: float) -> DirectDaemon:

@@ -5,13 +5,13 @@ import sys
 import time
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any, Protocol
+from typing import Any
 
 from ocattach.config.files.safe import private_directory
 from ocattach.config.spec import ConnectionSpec
 from ocattach.errors import ConnectionLostError, OcattachError, TimedOutError
 from ocattach.link.files import LinkFiles, link_files, link_keys
-from ocattach.link.messages import PROTOCOL, Channel, HungUpError, Message
+from ocattach.link.messages import PROTOCOL, Channel, Foreground, HungUpError, Message
 
 GRACE_SECONDS = 5
 """How much longer than the link's own deadline the foreground waits for its word."""
@@ -22,19 +22,6 @@ TRIES = 3
 """How often a link may end instead of answering before something must be wrong with it."""
 
 END_SECONDS = 10
-
-
-class Foreground(Protocol):
-    """The person at the terminal, as the link sees them."""
-
-    def step(self, text: str) -> None:
-        """Show a step that was taken."""
-
-    def notice(self, text: str) -> None:
-        """Show what happened when nobody was there."""
-
-    def answer(self, text: str, *, secret: bool, confirm: bool) -> str | None:
-        """The answer to a question; None where nobody can be asked."""
 
 
 @dataclass(frozen=True, slots=True)
