@@ -53,8 +53,8 @@ def output_option(function: Decorated) -> Decorated:
     return option(function)
 
 
-def hush_libraries() -> None:
-    """Keep off the terminal what libraries log of dead hosts: our own words tell it."""
+def silence_libraries() -> None:
+    """Keep log records of libraries off the terminal; called once, before a command that may dial runs."""
     import logging  # noqa: PLC0415 - not before something is dialled
 
     logging.getLogger().addHandler(logging.NullHandler())

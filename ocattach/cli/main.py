@@ -13,7 +13,7 @@ from typing import Any, NoReturn
 import click
 
 from ocattach import __version__
-from ocattach.cli.command import Command, advice, output_option
+from ocattach.cli.command import Command, advice, output_option, silence_libraries
 from ocattach.cli.complete import connection_names, saved_names
 from ocattach.cli.options import Options
 from ocattach.cli.output import print_json
@@ -255,6 +255,7 @@ def main(arguments: Sequence[str] | None = None) -> NoReturn:
         if name is None:
             command.main(ours, prog_name=program, standalone_mode=False, obj=arguments[split + 1 :])
         else:
+            silence_libraries()
             load(name).main(arguments[1:], prog_name=program, standalone_mode=False)
     except OcattachError as error:
         fail(error, ours, program)

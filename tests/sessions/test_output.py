@@ -63,6 +63,12 @@ def test_a_table_has_the_first_fifty_and_says_how_to_see_the_others(desk: Desk) 
     assert len(json.loads(late.stdout)["sessions"]) == 10
 
 
+def test_a_list_without_sessions_on_a_terminal_names_the_command_that_makes_one(desk: Desk) -> None:
+    with desk.terminal("session", "list", "--offline") as opened:
+        opened.wait_for("ocattach session send NAME")
+        assert opened.wait_for_exit() == 0
+
+
 def test_nothing_that_an_environment_says_drives_the_terminal_or_makes_a_row(desk: Desk) -> None:
     hostile = "\x1b]0;pwned\x07\nses_0 x\u202e\x9b2J"
     remember(

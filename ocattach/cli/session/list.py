@@ -13,7 +13,7 @@ import click
 
 from ocattach.cli.amounts import ago, moment, money
 from ocattach.cli.columns import GAP, cut, lines, width
-from ocattach.cli.command import Command, hush_libraries
+from ocattach.cli.command import Command
 from ocattach.cli.output import describe_problem, print_json
 from ocattach.cli.session.options import origin_option
 from ocattach.cli.terminal import escape, say
@@ -87,8 +87,6 @@ def command(
     output: str,
 ) -> None:
     """Gather and print."""
-    if not offline:
-        hush_libraries()
     if limit is None and output == "table":
         limit = FIRST
     request = Request(
@@ -142,7 +140,7 @@ def print_table(sessions: Sequence[Listed]) -> None:
     rows = [cells(listed) for listed in sessions]
     if columns is not None:
         widths = [
-            max(len(title), *(width(row[title]) for row in rows)) for title in titles if title != "Title"
+            max([len(title), *(width(row[title]) for row in rows)]) for title in titles if title != "Title"
         ]
         room = max(SHORTEST_TITLE, columns - sum(widths) - GAP * len(widths))
         for row in rows:
@@ -169,7 +167,7 @@ def cells(listed: Listed) -> dict[str, str]:
 def say_more(gathered: Gathered) -> None:
     """Say what is not in the list, and why."""
     if not gathered.sessions:
-        say("No sessions")
+        say('No sessions found. To start one: ocattach session send NAME "PROMPT"')
     say_notes(gathered)
     if gathered.more:
         least = "" if gathered.is_exact else "At least "

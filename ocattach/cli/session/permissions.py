@@ -10,7 +10,7 @@ import click
 
 from ocattach.cli.approval import require_trust
 from ocattach.cli.columns import lines
-from ocattach.cli.command import Command, hush_libraries, output_option
+from ocattach.cli.command import Command, output_option
 from ocattach.cli.complete import connection_names
 from ocattach.cli.output import print_json
 from ocattach.cli.session.place import FIND_SECONDS, describe_session
@@ -66,7 +66,6 @@ class Silent:
 @output_option
 def command(name: str | None, *, output: str) -> None:
     """Ask and print; nothing is started."""
-    hush_libraries()
     entries = entries_of(name)
     asked, silent = [], []
     for told in ask(entries):

@@ -9,7 +9,7 @@ import click
 
 from ocattach.cli.amounts import moment, money
 from ocattach.cli.columns import lines
-from ocattach.cli.command import Command, hush_libraries, output_option
+from ocattach.cli.command import Command, output_option
 from ocattach.cli.output import print_json
 from ocattach.cli.session.list import WALK_SECONDS, describe_source, say_notes
 from ocattach.cli.session.options import origin_option
@@ -47,8 +47,6 @@ def command(
     origins: tuple[str, ...], *, since: str | None, offline: bool, timeout: float | None, output: str
 ) -> None:
     """Gather all, and print what it comes to."""
-    if not offline:
-        hush_libraries()
     request = Request(
         origins=origins,
         children=True,
@@ -81,7 +79,7 @@ def command(
         rows += [cells(sum_up(totals))] if len(totals) > 1 else []
         click.echo("\n".join(lines(rows)))
     else:
-        say("No sessions")
+        say('No sessions found. To start one: ocattach session send NAME "PROMPT"')
     say_notes(gathered)
 
 

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from ocattach.cli.command import hush_libraries
+from ocattach.cli.command import silence_libraries
 from ocattach.cli.options import Options
 from ocattach.cli.output import describe, describe_problem, print_json, say_problems
 from ocattach.cli.terminal import say
@@ -35,7 +35,7 @@ def status(options: Options) -> None:
     """Show how connections stand; nothing is started, and nobody is asked a question."""
     if options.watch:
         check_watch(options)
-    hush_libraries()
+    silence_libraries()
     specs, problems = asked_about(options)
     if not specs and not problems:
         no_connections(options)
