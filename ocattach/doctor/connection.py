@@ -20,9 +20,9 @@ from ocattach.errors import (
     NotTrustedError,
     ShellNotFoundError,
 )
+from ocattach.link.client.access import client_at
 from ocattach.link.client.queries import link_status
 from ocattach.opencode.api import DaemonClient
-from ocattach.opencode.endpoint import Endpoint
 from ocattach.opencode.versions import Tui, answered_version, check_tui, is_second, shortcomings
 from ocattach.transports import open_handler
 from ocattach.transports.base import Ask, TransportHandler
@@ -194,13 +194,12 @@ class Examination:
         username, password = self._credentials
         if not spec.target.needs_link:
             direct = handler.direct()
-            place = Endpoint(direct.url, ca_file=direct.ca_file)
-            self._client = DaemonClient(
-                place, username=direct.username, password=direct.password, timeout=self._timeout
+            self._client = client_at(
+                direct.url, direct.username, direct.password, ca_file=direct.ca_file, timeout=self._timeout
             )
             return f"direct: {direct.url}"
         tunnel = handler.connect(self._port)
-        self._client = DaemonClient(tunnel.url, username=username, password=password, timeout=self._timeout)
+        self._client = client_at(tunnel.url, username, password, timeout=self._timeout)
         return tunnel.route_name
 
     def health(self) -> str:

@@ -21,7 +21,7 @@ from ocattach.survey.session_list import Gathered, Listed, Request, Source, each
 
 if TYPE_CHECKING:
     from ocattach.opencode.catalogue import Catalogue
-    from ocattach.survey.find import Told
+    from ocattach.survey.fanout import Told
 
 
 class Gathering:

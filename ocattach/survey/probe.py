@@ -6,16 +6,16 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 from ocattach.config.spec import ConnectionSpec
-from ocattach.errors import NotTrustedError, OcattachError, PersonNeededError
+from ocattach.errors import NotTrustedError, OcattachError
+from ocattach.link.client.access import Nobody, client_at
 from ocattach.link.client.queries import look_through_link
 from ocattach.link.files import link_files
-from ocattach.link.server.daemon_starter import command_name
 from ocattach.link.server.reconnector import State as LinkState
 from ocattach.sessions.environment import origin_for
 from ocattach.survey.environment_status import Finding, State, found_error, state_of
 from ocattach.survey.stored import stored_catalogue
 from ocattach.transports import open_handler
-from ocattach.transports.base import Question, TransportHandler
+from ocattach.transports.base import TransportHandler
 from ocattach.transports.shared import Ways
 
 if TYPE_CHECKING:
@@ -28,20 +28,6 @@ Tell = Callable[[str | None, Finding], None]
 """Takes what was found out for the connections with a working directory; the last word counts."""
 
 NO_DAEMON = "No daemon runs there"
-
-
-class Nobody:
-    """In the place of a person: who only looks around asks none."""
-
-    def __init__(self, spec: ConnectionSpec) -> None:
-        self._name = command_name(spec)
-
-    def __call__(self, question: Question) -> str:
-        """Raise PersonNeededError, with the command by which a person is asked."""
-        first, *_ = question.text.strip(" :\n").splitlines()
-        raise PersonNeededError(
-            f"Only a person can answer: {first}", hint=f"Connect once from a terminal: ocattach {self._name}"
-        )
 
 
 @dataclass(frozen=True, slots=True)
@@ -185,15 +171,12 @@ class Subject:
         return handler
 
     def _ask_daemon(self, handler: TransportHandler, tell: Tell) -> None:
-        from ocattach.opencode.api import DaemonClient  # noqa: PLC0415 - HTTP: for who dials
-        from ocattach.opencode.endpoint import Endpoint  # noqa: PLC0415
         from ocattach.opencode.snapshot import LOOK_SECONDS  # noqa: PLC0415
 
         if not self._spec.target.needs_link:
             direct = handler.direct()
-            place = Endpoint(direct.url, ca_file=direct.ca_file)
-            client = DaemonClient(
-                place, username=direct.username, password=direct.password, timeout=LOOK_SECONDS
+            client = client_at(
+                direct.url, direct.username, direct.password, ca_file=direct.ca_file, timeout=LOOK_SECONDS
             )
             self._ask_client(client, direct.port, tell)
             return
@@ -205,9 +188,7 @@ class Subject:
             return
         self._tell_all(tell, self._alive(daemon.port))
         with handler.connect(daemon.port) as tunnel:
-            client = DaemonClient(
-                tunnel.url, username=daemon.username, password=daemon.password, timeout=LOOK_SECONDS
-            )
+            client = client_at(tunnel.url, daemon.username, daemon.password, timeout=LOOK_SECONDS)
             self._ask_client(client, daemon.port, tell)
 
     def _learn_stored(self) -> None:

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from ocattach.opencode.api import DaemonClient
     from ocattach.opencode.catalogue import Catalogue
     from ocattach.opencode.sessions import Choice, Content
-    from ocattach.survey.find import Told
+    from ocattach.survey.fanout import Told
 
 DIAL_SECONDS = 5.0
 """How long an environment may take to be reached; what it tells then may take longer."""
@@ -56,7 +56,7 @@ class Asking:
 
     def ask(self, among: Collection[str] | None = None) -> "list[Told[Catalogue]]":
         """Ask all environments side by side, or those of these ids."""
-        from ocattach.survey.find import ask_each  # noqa: PLC0415 - links and transports: for who asks
+        from ocattach.survey.fanout import ask_each  # noqa: PLC0415 - links and transports: for who asks
 
         wanted = among or self._names.environments_of(self._request.origins)
         entries = [

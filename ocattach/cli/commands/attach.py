@@ -24,9 +24,6 @@ from ocattach.link.files import link_files
 from ocattach.opencode.tui.launch import tui_environ, unresolved
 from ocattach.opencode.versions import Tui, check_tui, shortcomings, tui_argv
 
-ANSWER_SECONDS = 10.0
-"""How long a daemon that is ready may take to answer: a small machine is busy with its start for a while."""
-
 
 def attach(options: Options) -> None:
     """Connect to NAME or URI and open the TUI, or print the URL."""
@@ -89,12 +86,9 @@ def open_tui(client: TuiProgram, options: Options, attachment: Attachment) -> No
     )
 
     def content_type(path: str) -> str:
-        from ocattach.opencode.api import DaemonClient  # noqa: PLC0415 - only for daemons of some age
-        from ocattach.opencode.endpoint import Endpoint  # noqa: PLC0415
+        from ocattach.link.client.access import client_at  # noqa: PLC0415 - only for daemons of some age
 
-        place = Endpoint(attachment.url, ca_file=attachment.ca_file)
-        password, seconds = attachment.password, ANSWER_SECONDS
-        daemon = DaemonClient(place, username=username, password=password, timeout=seconds)
+        daemon = client_at(attachment.url, username, attachment.password, ca_file=attachment.ca_file)
         return daemon.request("GET", path).content_type
 
     check_tui(client.version, attachment.version, tui, username=username, content_type=content_type)

@@ -23,7 +23,7 @@ from ocattach.sessions.names import Names
 from ocattach.sessions.record import Session
 from ocattach.survey.entry import Entry
 from ocattach.survey.everywhere import everywhere
-from ocattach.survey.find import ask_each
+from ocattach.survey.fanout import ask_each
 
 if TYPE_CHECKING:
     from ocattach.opencode.api import DaemonClient

@@ -10,13 +10,14 @@ from ocattach.cli.approval import require_trust
 from ocattach.cli.terminal import Person
 from ocattach.config.files.paths import state_directory
 from ocattach.errors import DaemonNotRunningError, SessionNotFoundError
+from ocattach.link.client.access import open_client
 from ocattach.link.client.direct import asker
 from ocattach.sessions.index.file import IndexUnusableError
 from ocattach.sessions.index.store import Index
 from ocattach.sessions.names import Names, index_file
 from ocattach.sessions.record import Session
 from ocattach.survey.everywhere import everywhere
-from ocattach.survey.find import Place, find, open_client
+from ocattach.survey.find import Place, find
 
 if TYPE_CHECKING:
     from ocattach.opencode.api import DaemonClient

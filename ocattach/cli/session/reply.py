@@ -12,7 +12,8 @@ from ocattach.cli.session.place import FIND_SECONDS
 from ocattach.cli.terminal import say
 from ocattach.errors import UsageError
 from ocattach.survey.everywhere import everywhere
-from ocattach.survey.find import ask_each, not_found
+from ocattach.survey.fanout import ask_each
+from ocattach.survey.find import not_found
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

@@ -21,6 +21,7 @@ from ocattach.config.settings import load_settings
 from ocattach.config.spec import ConnectionSpec
 from ocattach.config.suggestion import did_you_mean
 from ocattach.errors import InterruptedByUserError, OcattachError, UsageError, WorkdirNotFoundError
+from ocattach.link.client.access import client_at
 from ocattach.link.client.foreground import AttachRequest, attach
 from ocattach.opencode.api import DaemonClient
 from ocattach.opencode.prompts import Prompt, PromptClient, new_prompt, of_time
@@ -29,7 +30,6 @@ from ocattach.sessions.environment import environment_id, origin_name
 from ocattach.sessions.origin import origin_metadata
 from ocattach.sessions.record import Session
 from ocattach.sessions.run import Run, Teller, Way, deliver
-from ocattach.survey.find import client_at
 
 WAIT_SECONDS = 3600.0
 """How long --wait waits for the end of an answer."""

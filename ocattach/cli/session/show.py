@@ -20,6 +20,7 @@ from ocattach.errors import (
     TimedOutError,
     UnreachableError,
 )
+from ocattach.link.client.access import Nobody
 from ocattach.opencode.activity import Activity
 from ocattach.opencode.sessions import SessionClient
 from ocattach.sessions.diagnosis import clock, times
@@ -27,7 +28,6 @@ from ocattach.sessions.examination import Examination, examine
 from ocattach.sessions.messages import Message
 from ocattach.sessions.record import Session, Tokens
 from ocattach.survey.find import Place
-from ocattach.survey.probe import Nobody
 from ocattach.transports import open_handler
 
 PROXY_SECONDS = 10.0
