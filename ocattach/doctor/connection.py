@@ -115,7 +115,8 @@ class Examination:
             return "none at present"
         if status["state"] != "connected":
             again = f"ocattach --disconnect {shlex.quote(self._argument)}"
-            raise Remark(f"{status['state']}: {status['reason']} (end it: {again})")
+            reason = f": {status['reason']}" if status["reason"] else ""
+            raise Remark(f"{status['state']}{reason} (end it: {again})")
         return f"connected, {count(status['clients'], 'client')}, at {status['url']}"
 
     def reach(self) -> None:

@@ -10,7 +10,7 @@ from ocattach.errors import NotTrustedError, OcattachError
 from ocattach.link.client.access import Nobody, client_at
 from ocattach.link.client.queries import look_through_link
 from ocattach.link.files import link_files
-from ocattach.link.server.reconnector import State as LinkState
+from ocattach.link.server.state import LinkState
 from ocattach.sessions.environment import origin_for
 from ocattach.survey.environment_status import Finding, State, found_error, state_of
 from ocattach.survey.stored import stored_catalogue
@@ -135,7 +135,7 @@ class Subject:
                     self._tell_alive(tell, finding, read_look(look))
             case LinkState.LOCKED:
                 self._tell_all(tell, replace(finding, state=State.LOCKED, reason=self._link["reason"]))
-            case LinkState.FAILED:
+            case LinkState.STOPPED:
                 self._tell_all(tell, replace(finding, state=State.STOPPED, reason=self._link["reason"]))
             case _:
                 return False

@@ -35,7 +35,7 @@ def following(laptop: Laptop, workdir: Path) -> Iterator[Terminal]:
             command, directory=workdir, environment=laptop.variables, cwd=laptop.cwd, width=300
         ) as terminal,
     ):
-        terminal.wait_for(re.compile(r"^link +\| .*connected through", re.MULTILINE))
+        terminal.wait_for(re.compile(r"^link +\| .*connected: through", re.MULTILINE))
         yield terminal
 
 
@@ -82,11 +82,11 @@ def test_a_stopped_environment_leaves_the_links_log_and_the_reason(
     scripts = laptop.run("logs", "frontend", "-o", "json")
 
     assert people.exit_code == scripts.exit_code == 6
-    assert "connected through relay" in people.stdout
+    assert "connected: through relay" in people.stdout
     assert "docker start frontend-app" in people.stderr
     assert scripts.document["error"]["code"] == "not-running"
     assert scripts.document["daemon"] is None
-    assert any("connected through relay" in line for line in scripts.document["link"]["lines"])
+    assert any("connected: through relay" in line for line in scripts.document["link"]["lines"])
 
 
 @on_local

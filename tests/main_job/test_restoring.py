@@ -156,7 +156,7 @@ def test_a_daemon_that_does_not_live_is_given_up_with_the_end_of_its_log(
     assert code == http.client.SERVICE_UNAVAILABLE
     assert "has ended 3 times within 30 s of its start; its log ends:" in answer["data"]["message"]
     assert "opencode server listening" in answer["data"]["message"]
-    assert link["state"] == "failed"
+    assert link["state"] == "stopped"
     assert not serving(environment)
     assert laptop.connect().document["daemon"]["started"]
     assert daemon.request("GET", HEALTH)[0] == http.client.OK
@@ -226,7 +226,7 @@ OTHER_VERSION = """\
 import os, sys
 from ocattach.link import messages
 messages.PROTOCOL = 99
-from ocattach.link import process
+from ocattach.link.server import process
 process.REQUEST_SECONDS = 60
 sys.exit(process.run(sys.argv[1], os.environ))
 """

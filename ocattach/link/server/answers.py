@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING, Any
 
 from ocattach.daemon.probe import FoundDaemon
 from ocattach.errors import OcattachError
-from ocattach.link.server.reconnector import Restorer
+from ocattach.link.server.state import StateMachine
 from ocattach.opencode.api import DaemonClient
 from ocattach.opencode.snapshot import look
 
@@ -49,11 +49,12 @@ def look_answer(client: DaemonClient, directories: Sequence[str | None], since: 
         return {"error": error.to_json()}
 
 
-def connection_answer(tunnel: "Tunnel", restorer: Restorer) -> dict[str, Any]:
+def connection_answer(tunnel: "Tunnel", connection: StateMachine) -> dict[str, Any]:
     """How the connection stands and who uses it; `round_trip` is in seconds."""
+    state, reason = connection.snapshot()
     return {
-        "state": restorer.state.value,
-        "reason": restorer.error.message if restorer.error else tunnel.lost,
+        "state": state.value,
+        "reason": reason,
         "clients": tunnel.active_connections,
         "held": tunnel.held,
         "round_trip": tunnel.round_trip,

@@ -1,11 +1,11 @@
 """The way from a link to its daemon: handler, local port and daemon, and what is known of them."""
 
-import time
 from typing import TYPE_CHECKING
 
 from ocattach.config.spec import ConnectionSpec
 from ocattach.errors import ConnectionLostError, TimedOutError
 from ocattach.link.server.port import open_client
+from ocattach.link.server.state import LinkState, StateMachine
 from ocattach.opencode.api import TRY_SECONDS, DaemonClient
 from ocattach.transports.base import TransportHandler
 
@@ -20,7 +20,8 @@ class Way:
     One thread at a time changes it. Any may ask how it stands.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, connection: StateMachine) -> None:
+        self._connection = connection
         self.handler: TransportHandler | None = None
         self.tunnel: Tunnel | None = None
         """The local port, and where that leads."""
@@ -32,9 +33,6 @@ class Way:
         self.directories: dict[str | None, str | None] = {}
         """The working directories that were seen to be ready, and their absolute paths there."""
 
-        self.lost_at = 0.0
-        """When it was lost the last time, by the monotonic clock."""
-
         self.stands = False
         """Whether only the daemon is gone: a host that asks for a password need not be logged in to again."""
 
@@ -44,14 +42,13 @@ class Way:
         tunnel = self.tunnel
         return None if tunnel is None else tunnel.idle_seconds
 
-    def is_lost(self) -> bool:
-        """Whether there was a way to the daemon and is none."""
-        tunnel = self.tunnel
-        return tunnel is not None and tunnel.lost is not None
-
     def is_up(self) -> bool:
         """Whether there is a way to the daemon."""
-        return self.tunnel is not None and not self.is_lost()
+        return self.tunnel is not None and self._connection.state is LinkState.CONNECTED
+
+    def has_hope(self) -> bool:
+        """Whether the way that is being established, or is used, may still lead to the daemon."""
+        return self.tunnel is not None and self._connection.state is not LinkState.LOST
 
     def open_client(self, timeout: float = TRY_SECONDS, *, is_sign: bool = True) -> DaemonClient:
         """Requests to the daemon as it is now; `is_sign` as in `port.open_client`. Raises ConnectionLostError."""
@@ -64,28 +61,25 @@ class Way:
         """See that the daemon answers for the connection's directory, whose absolute path there is given."""
         client = self.open_client()
         if spec.workdir in self.directories:
-            self.version = client.await_version(timeout=timeout, has_hope=self.is_up)
+            self.version = client.await_version(timeout=timeout, has_hope=self.has_hope)
             return self.directories[spec.workdir]
         directory = handler.workdir
         try:
-            self.version = client.await_ready(directory, timeout=timeout, has_hope=self.is_up)
+            self.version = client.await_ready(directory, timeout=timeout, has_hope=self.has_hope)
         except TimedOutError as error:
-            if self.tunnel is None or self.tunnel.lost is None:
+            if self.tunnel is None or self._connection.state is not LinkState.LOST:
                 raise
-            raise ConnectionLostError(f"The connection was lost: {self.tunnel.lost}") from error
+            raise ConnectionLostError(f"The connection was lost: {self._connection.reason}") from error
         self.directories[spec.workdir] = directory
         return directory
 
     def notice_loss(self) -> None:
-        """It is gone."""
-        self.lost_at = time.monotonic()
+        """It is gone; keep what of it can be used again."""
         self.stands = self.tunnel is not None and self.tunnel.port_closed
 
     def let_go(self, reason: str) -> None:
         """Part with what is left of it, and keep the local port."""
         if self.tunnel is not None:
-            if not self.is_lost():
-                self.lost_at = time.monotonic()
             self.tunnel.give_up(reason)
         if self.handler is not None:
             self.handler.disconnect()

@@ -29,6 +29,10 @@ class History:
     def tell(self, event: str) -> None:
         """Something happened that whoever connects next should hear of."""
         self.note(event)
+        self.announce(event)
+
+    def announce(self, event: str) -> None:
+        """Tell whoever connects next about something that is in the log already."""
         with self._lock:
             self._news = [*self._news, event][-KEPT:]
 

@@ -1,17 +1,18 @@
 """Brings a lost connection back, without a person: again and again, at first at once, then less and less often."""
 
-import random
 import threading
 import time
 from collections.abc import Callable, Iterator
-from enum import StrEnum
 
+from ocattach.backoff import Backoff
 from ocattach.errors import AuthenticationError, CrashLoopError, OcattachError, PersonNeededError
 from ocattach.link.server.history import History
+from ocattach.link.server.state import LinkState, StateMachine
 from ocattach.transports.base import Question
 
 FIRST_PAUSE = 0.1
 GROWTH = 2.0
+JITTER = 0.5
 LONGEST_PAUSE = 1.0
 """Seconds between two tries while somebody may be waiting for a far side that comes back any moment."""
 
@@ -30,26 +31,13 @@ REFUSALS = 3
 JOIN_SECONDS = 5
 
 
-class State(StrEnum):
-    """What a link makes of its connection; the words are those of `--status`."""
-
-    CONNECTED = "connected"
-    RESTORING = "restoring"
-    LOCKED = "locked"
-    """Credentials are needed that only a person can give."""
-
-    FAILED = "failed"
-    """The daemon does not live."""
-
-
 def pauses() -> Iterator[float]:
-    """Seconds to wait before each further try: growing, and never quite the same for two links at once."""
+    """Seconds to wait before each further try."""
     began = time.monotonic()
-    pause = FIRST_PAUSE
+    soon = Backoff(first=FIRST_PAUSE, longest=LONGEST_PAUSE, growth=GROWTH, jitter=JITTER)
+    late = Backoff(first=LONG_PAUSE, longest=LONG_PAUSE, jitter=JITTER)
     while True:
-        longest = LONGEST_PAUSE if time.monotonic() - began < PATIENCE else LONG_PAUSE
-        yield min(pause, longest) * random.uniform(0.5, 1.0)  # noqa: S311 - spreads those who wait
-        pause = min(pause * GROWTH, LONG_PAUSE)
+        yield next(soon if time.monotonic() - began < PATIENCE else late)
 
 
 class Unattended:
@@ -78,53 +66,28 @@ class Unattended:
 class Restorer:
     """A thread that restores a link's connection whenever that is lost and somebody wants it.
 
-    `restore` tries once, `is_lost` and `is_wanted` say whether there is a need to, and `give_up` is told the error
-    after which only a person can help.
+    `restore` tries once, `is_wanted` says whether anybody uses the link, and `give_up` is called with the error after
+    which only a person can help.
     """
 
     def __init__(
         self,
         restore: Callable[[], None],
         *,
-        is_lost: Callable[[], bool],
+        connection: StateMachine,
         is_wanted: Callable[[], bool],
         give_up: Callable[[OcattachError], None],
-        history: History,
     ) -> None:
         self._restore = restore
-        self._is_lost, self._is_wanted, self._give_up = is_lost, is_wanted, give_up
-        self._history = history
+        self._connection, self._is_wanted, self._give_up = connection, is_wanted, give_up
         self._wake = threading.Event()
         self._ending = threading.Event()
-        self._error: OcattachError | None = None
         self._thread = threading.Thread(target=self._run, name="ocattach-restorer", daemon=True)
         self._thread.start()
-
-    @property
-    def state(self) -> State:
-        """How things stand."""
-        if not self._is_lost():
-            return State.CONNECTED
-        match self._error:
-            case CrashLoopError():
-                return State.FAILED
-            case AuthenticationError():
-                return State.LOCKED
-            case _:
-                return State.RESTORING
-
-    @property
-    def error(self) -> OcattachError | None:
-        """Why nothing more is tried; None while there is hope."""
-        return self._error
 
     def hurry(self) -> None:
         """There is something to do, or somebody waits: look at once. Never blocks."""
         self._wake.set()
-
-    def forget_error(self) -> None:
-        """A person has seen to it."""
-        self._error = None
 
     def end(self) -> None:
         """End the thread, which whoever calls this has made able to end by ending what it may be waiting for."""
@@ -141,7 +104,8 @@ class Restorer:
                 self._keep_trying()
 
     def _has_work(self) -> bool:
-        return not self._ending.is_set() and self._error is None and self._is_lost() and self._is_wanted()
+        is_lost = self._connection.state is LinkState.LOST and self._connection.error is None
+        return is_lost and self._is_wanted() and not self._ending.is_set()
 
     def _keep_trying(self) -> None:
         refusals = 0
@@ -149,10 +113,8 @@ class Restorer:
             try:
                 self._restore()
             except OcattachError as error:
-                self._history.note(f"not restored: {error.message}")
                 refusals = refusals + 1 if isinstance(error, AuthenticationError) else 0
-                if isinstance(error, PersonNeededError | CrashLoopError) or refusals == REFUSALS:
-                    self._error = error
+                if isinstance(error, PersonNeededError | CrashLoopError) or refusals >= REFUSALS:
                     self._give_up(error)
             if not self._has_work():
                 return

@@ -19,6 +19,7 @@ from ocattach.link.server.deadline_lock import Turn
 from ocattach.link.server.history import History
 from ocattach.link.server.port import open_port
 from ocattach.link.server.reconnector import QUIET_SECONDS, Restorer, Unattended
+from ocattach.link.server.state import LinkState, StateMachine
 from ocattach.link.sessions.listener import Watcher
 from ocattach.opencode.snapshot import LOOK_SECONDS
 from ocattach.transports import open_handler
@@ -54,16 +55,16 @@ class Environment:
         self._turn = Turn()
         self._spec: ConnectionSpec | None = None
         self._may_start = False
-        self._way = Way()
+        self._connection = StateMachine(self.history)
+        self._way = Way(self._connection)
         self._summary = ""
         self._starts = Starts()
         self._closed = False
         self._restorer = Restorer(
             self.restore,
-            is_lost=self._way.is_lost,
+            connection=self._connection,
             is_wanted=self.is_wanted,
             give_up=self.give_up,
-            history=self.history,
         )
         self._watcher = Watcher(self._way)
 
@@ -90,13 +91,12 @@ class Environment:
                 client.step("The connection was lost; connecting again")
             self._starts.forgive()
             started = self.connect_twice(spec, client, start=start, timeout=left)
-            self._restorer.forget_error()
             return self.attached(spec, started=started)
 
     def reuse(self, spec: ConnectionSpec, client: Client, timeout: float) -> Attached | None:
         """The environment as it stands; None when it no longer answers."""
         handler, tunnel, daemon = self._way.handler, self._way.tunnel, self._way.daemon
-        if handler is None or tunnel is None or daemon is None or tunnel.lost:
+        if handler is None or tunnel is None or daemon is None or not self._way.is_up():
             return None
         try:
             if spec.workdir not in self._way.directories:
@@ -104,7 +104,7 @@ class Environment:
                 handler.check_daemon_running()
             self._watcher.know(spec, self._way.make_ready(handler, spec, timeout=min(timeout, REUSE_SECONDS)))
         except (ConnectionLostError, TimedOutError, UnreachableError) as error:
-            self.history.note(f"the daemon no longer answers: {error}")
+            self._connection.lose(f"the daemon no longer answers: {error}")
             return None
         client.step(f"Daemon already running on port {daemon.port} ({self._way.version})")
         client.step(connected(tunnel))
@@ -114,13 +114,14 @@ class Environment:
         """Bring a lost connection back, unless somebody has done so. Raises what stands in the way."""
         with self._turn.taken(DIAL_SECONDS):
             spec, tunnel = self._spec, self._way.tunnel
-            if spec is None or tunnel is None or not self._way.is_lost() or self._closed:
+            is_lost = tunnel is not None and self._connection.state is LinkState.LOST
+            if spec is None or tunnel is None or not is_lost or self._closed:
                 return
             unattended, before = Unattended(self.history, f"ocattach {command_name(spec)}"), self._summary
             started = self.connect(
                 spec, unattended, start=self._may_start, timeout=START_SECONDS, reach_within=DIAL_SECONDS
             )
-            gap = time.monotonic() - self._way.lost_at
+            gap = time.monotonic() - self._connection.lost_at
             held = f"; {tunnel.released} held meanwhile" if tunnel.released else ""
             self.history.note(f"restored after {gap:.1f} s{held}")
             again = (
@@ -165,6 +166,7 @@ class Environment:
             self._way.let_go("connecting again")
         stood, self._way.stands = self._way.stands, False
         handler.spec, handler.ask, handler.timeout = spec, client.ask, reach_within or timeout
+        self._connection.begin()
         try:
             self._summary = handler.check_available().summary
             client.step(self._summary)
@@ -176,22 +178,43 @@ class Environment:
             port = tunnel or self.open_port(spec)
             port.hold()
             self._way.tunnel = handler.connect(daemon.port, tunnel=port)
+            self.notice_route(self._way.tunnel)
             self._way.directories.clear()
             self._watcher.know(spec, self._way.make_ready(handler, spec, timeout=timeout))
+            self.finish(daemon.port, self._way.tunnel)
             self._watcher.resume(self._way.version)
             port.release()
-        except BaseException:
-            if tunnel is None:
-                self._way.drop()
-            else:
-                self._way.let_go("the environment cannot be used")
-                self._restorer.hurry()
+        except BaseException as error:
+            self.fail(error, is_first=tunnel is None)
             raise
         if not started:
             client.step(f"Daemon already running on port {daemon.port} ({self._way.version})")
         client.step(connected(self._way.tunnel))
-        self.history.note(f"connected through {self._way.tunnel.route_name} to port {daemon.port}")
         return started
+
+    def notice_route(self, tunnel: "Tunnel") -> None:
+        """The port uses a new route. A loss that was reported before may have been that of the former one."""
+        self._connection.begin()
+        if tunnel.lost is not None:
+            self._connection.lose(tunnel.lost)
+
+    def finish(self, port: int, tunnel: "Tunnel") -> None:
+        """The daemon has answered. Raises ConnectionLostError if the connection was lost since."""
+        if not self._connection.move(
+            LinkState.CONNECTED, reason=f"through {tunnel.route_name} to port {port}"
+        ):
+            raise ConnectionLostError(f"The connection was lost: {self._connection.reason}")
+
+    def fail(self, error: BaseException, *, is_first: bool) -> None:
+        """An attempt to connect has failed."""
+        if is_first:
+            self._way.drop()
+            self._connection.move(LinkState.STARTING)
+            return
+        self._way.let_go("the environment cannot be used")
+        self._connection.lose(error.message if isinstance(error, OcattachError) else str(error))
+        self._connection.restore_given_up()
+        self._restorer.hurry()
 
     def open_port(self, spec: ConnectionSpec) -> "Tunnel":
         """The local port, which leads nowhere yet."""
@@ -205,12 +228,14 @@ class Environment:
     def notice_loss(self, reason: str) -> None:
         """The way is gone; called in the tunnel's thread."""
         self._way.notice_loss()
-        self.history.note(f"lost: {reason}")
+        self._connection.lose(reason)
         self._restorer.hurry()
 
     def give_up(self, error: OcattachError) -> None:
         """No more is tried without a person: whoever waits is told why."""
-        self.history.tell(f"Given up: {error.message}")
+        if not self._connection.give_up(error):
+            return
+        self.history.announce(f"Given up: {error.message}")
         if self._way.tunnel is not None:
             self._way.tunnel.refuse(f"{error.message}. Run ocattach again to connect")
 
@@ -250,7 +275,7 @@ class Environment:
         daemon, tunnel = self._way.daemon, self._way.tunnel
         if daemon is None or tunnel is None:
             return {"state": None, **history}
-        connection = connection_answer(tunnel, self._restorer)
+        connection = connection_answer(tunnel, self._connection)
         return {**daemon_answer(daemon, tunnel, self._way.version), **connection, **history}
 
     def daemon(self) -> dict[str, Any] | None:

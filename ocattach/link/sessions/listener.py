@@ -8,11 +8,12 @@ import os
 import queue
 import threading
 import time
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from contextlib import ExitStack, suppress
 from dataclasses import dataclass
 from typing import Protocol
 
+from ocattach.backoff import Backoff
 from ocattach.config.files.paths import state_directory
 from ocattach.config.spec import ConnectionSpec
 from ocattach.errors import OcattachError
@@ -164,12 +165,12 @@ class Watcher:
         return self._way.open_client(REQUEST_SECONDS, is_sign=False)
 
     def _listen(self, marking: Marking) -> None:
-        tries = pauses()
+        tries = Backoff(first=FIRST_PAUSE, longest=LONGEST_PAUSE)
         while not self._ended.is_set():
             if not (self._listens and self._way.is_up()):
                 self._wake.wait()
                 self._wake.clear()
-                tries = pauses()
+                tries.reset()
                 continue
             self._wake.clear()
             began = time.monotonic()
@@ -184,7 +185,7 @@ class Watcher:
                 log.debug("not listening: %s", error)
             self._stillness.hear_no_more()
             if time.monotonic() - began > SILENCE_SECONDS:
-                tries = pauses()
+                tries.reset()
             self._wake.wait(next(tries))
 
     def _hear(self, event: Event, marking: Marking) -> bool:
@@ -272,11 +273,3 @@ class Watcher:
             self._memory.forget(gone)
         except OcattachError as error:
             log.info("what sessions there are is not remembered: %s", error)
-
-
-def pauses() -> Iterator[float]:
-    """Seconds between tries, growing."""
-    pause = FIRST_PAUSE
-    while True:
-        yield pause
-        pause = min(2 * pause, LONGEST_PAUSE)

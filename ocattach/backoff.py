@@ -1,0 +1,28 @@
+"""Pauses between tries."""
+
+import random
+
+
+class Backoff:
+    """An endless iterator of the seconds to wait before each further try.
+
+    Each pause is `growth` times the one before, up to `longest`. `jitter` is the share of a pause, from 0 to 1, that
+    is left out at random, so that many clients do not try at the same moment.
+    """
+
+    def __init__(self, *, first: float, longest: float, growth: float = 2.0, jitter: float = 0.0) -> None:
+        self._first, self._longest = first, longest
+        self._growth, self._jitter = growth, jitter
+        self._next = first
+
+    def __iter__(self) -> "Backoff":
+        return self
+
+    def __next__(self) -> float:
+        pause = min(self._next, self._longest)
+        self._next = min(pause * self._growth, self._longest)
+        return pause * random.uniform(1.0 - self._jitter, 1.0)  # noqa: S311 - not for cryptography
+
+    def reset(self) -> None:
+        """Begin again with the first pause."""
+        self._next = self._first
