@@ -41,7 +41,7 @@ REMEDIES = {
 
 
 @dataclass(frozen=True, slots=True)
-class Place:
+class UnusableBinary:
     """A place that was looked at, and has no opencode that can be used."""
 
     reason: str
@@ -73,16 +73,16 @@ class Place:
         return "ld-musl" in self.detail
 
 
-def parse_place(line: str) -> Place | None:
+def parse_place(line: str) -> UnusableBinary | None:
     """A place from its line: reason, detail, path; None when it is none."""
     match line.split(":", 2):
         case [reason, detail, path]:
-            return Place(reason, detail, path)
+            return UnusableBinary(reason, detail, path)
         case _:
             return None
 
 
-def not_found(places: Sequence[Place], *, system: str, environment: str) -> OpencodeNotFoundError:
+def not_found(places: Sequence[UnusableBinary], *, system: str, environment: str) -> OpencodeNotFoundError:
     """The error for an environment in which none of the places will do; one that cannot run is told as that."""
     machine = system.rpartition(" ")[2]
     groups = groupby(places, key=lambda place: place.explain(machine))

@@ -4,7 +4,7 @@ import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from ocattach.daemon.places import Place, parse_place
+from ocattach.daemon.places import UnusableBinary, parse_place
 from ocattach.daemon.script import Report, RunCommand, parse_report, script_argv, script_input
 from ocattach.errors import ConnectionLostError
 
@@ -68,7 +68,7 @@ class Probe:
     opencode: str | None
     """Path of the program; None when none of the places in `tried` has one that can be used."""
 
-    tried: tuple[Place, ...]
+    tried: tuple[UnusableBinary, ...]
     path: str | None
     """The login shell's PATH, when that had to be asked: what a daemon there is to be started with."""
 

@@ -30,7 +30,7 @@ LONGEST = 1000
 
 
 @dataclass(frozen=True, slots=True)
-class Looked:
+class DaemonSnapshot:
     """What was seen."""
 
     version: str
@@ -77,13 +77,13 @@ def slim(session: Content) -> Content:
     return {**kept, "metadata": {"origin": origin}} if isinstance(origin, str) else kept
 
 
-def look(
+def snapshot(
     client: DaemonClient,
     directories: Sequence[str | None],
     *,
     since: int | None = None,
     more: int = MORE_DIRECTORIES,
-) -> Looked:
+) -> DaemonSnapshot:
     """A daemon's version, what is worked on in these directories, and its latest sessions: `since` a stamp, or any.
 
     `more` is in how many other directories it is asked what is worked on.
@@ -99,4 +99,4 @@ def look(
         read_activities(client, catalogue, directories, at_most=len(directories) + more)
     named = [(directory, catalogue.doing.pop(directory, None)) for directory in directories]
     doing = [*named, *catalogue.doing.items()]
-    return Looked(version, doing, catalogue.sessions, catalogue.is_whole, began, since)
+    return DaemonSnapshot(version, doing, catalogue.sessions, catalogue.is_whole, began, since)

@@ -51,7 +51,7 @@ PAGE = 60
 LOST = (ConnectionLostError, TimedOutError, UnreachableError)
 
 
-class Teller(Protocol):
+class RunObserver(Protocol):
     """Who is told what happens meanwhile."""
 
     def said(self, text: str) -> None:
@@ -70,11 +70,11 @@ class Teller(Protocol):
         """It can again."""
 
 
-class Way:
+class RetryingClient:
     """Requests to a daemon that may be lost, and is found again by the same way in."""
 
     def __init__(
-        self, client: DaemonClient, again: Callable[[], DaemonClient], teller: Teller, *, deadline: float
+        self, client: DaemonClient, again: Callable[[], DaemonClient], teller: RunObserver, *, deadline: float
     ) -> None:
         """`again` gives requests to it anew; what it raises but for a way that is lost ends the asking."""
         self.client = client
@@ -111,7 +111,7 @@ class Way:
         time.sleep(min(AGAIN_SECONDS, left))
 
 
-def deliver(way: Way, session: str, prompt: Prompt) -> None:
+def deliver(way: RetryingClient, session: str, prompt: Prompt) -> None:
     """Hand over a prompt once: where nobody knows whether it has arrived it is looked for before it is sent again."""
     may_be_there = False
 
@@ -129,7 +129,7 @@ def deliver(way: Way, session: str, prompt: Prompt) -> None:
 class Run:
     """A prompt that has been sent, until the model has said all."""
 
-    def __init__(self, way: Way, session: Session, prompt: Prompt, teller: Teller) -> None:
+    def __init__(self, way: RetryingClient, session: Session, prompt: Prompt, teller: RunObserver) -> None:
         self._way = way
         self._session = session
         self._prompt = prompt

@@ -16,15 +16,15 @@ from ocattach.sessions.names import Names
 from ocattach.sessions.record import Session
 from ocattach.survey.environment_status import State, state_of
 from ocattach.survey.everywhere import Everywhere
-from ocattach.survey.query import Asking
+from ocattach.survey.query import SessionQuery
 from ocattach.survey.session_list import Gathered, Listed, Request, Source, each_once
 
 if TYPE_CHECKING:
     from ocattach.opencode.catalogue import Catalogue
-    from ocattach.survey.fanout import Told
+    from ocattach.survey.fanout import QueryResult
 
 
-class Gathering:
+class SessionCollector:
     """One time of asking all environments, and the index."""
 
     def __init__(
@@ -33,7 +33,7 @@ class Gathering:
         self._places, self._request = places, request
         self._names = Names(places.specs, environ)
         self._index_file, self._environ = index, environ
-        self._asking = Asking(places, request, self._names, environ=environ, timeout=timeout)
+        self._asking = SessionQuery(places, request, self._names, environ=environ, timeout=timeout)
         self._notes: list[str] = []
 
     def gather(self) -> Gathered:
@@ -57,7 +57,7 @@ class Gathering:
         with Index(self._index_file) as index:
             return index.totals(self._wanted(None))
 
-    def _ask(self) -> "list[Told[Catalogue]]":
+    def _ask(self) -> "list[QueryResult[Catalogue]]":
         """Ask all, and only for what can be in the list: nothing older than what the index has in its last place.
 
         Whatever has come since then stands before that one.
@@ -80,13 +80,15 @@ class Gathering:
         limit = self._request.limit
         return limit is not None and self._asking.is_narrow and len(gathered.sessions) < limit
 
-    def _ask_for_more(self, told: "Sequence[Told[Catalogue]]", gathered: Gathered) -> "list[Told[Catalogue]]":
+    def _ask_for_more(
+        self, told: "Sequence[QueryResult[Catalogue]]", gathered: Gathered
+    ) -> "list[QueryResult[Catalogue]]":
         self._asking.widen()
         answered = {source.id for source in gathered.sources if source.has_told and source.error is None}
         others = [each for each in told if environment_id(each.specs[0], self._environ) not in answered]
         return [*self._asking.ask(answered), *others] if answered else list(told)
 
-    def _merge(self, told: "Sequence[Told[Catalogue]]", index: Index | None) -> Gathered:
+    def _merge(self, told: "Sequence[QueryResult[Catalogue]]", index: Index | None) -> Gathered:
         known = index.environments() if index else {}
         live: list[Listed] = []
         sources: list[Source] = []
@@ -104,7 +106,7 @@ class Gathering:
         return self._put_together(live, sources, index)
 
     def _source(
-        self, told: "Told[Catalogue]", environment: str, known: Mapping[str, Asked]
+        self, told: "QueryResult[Catalogue]", environment: str, known: Mapping[str, Asked]
     ) -> "tuple[Source, Catalogue | None]":
         """How an environment was asked, and what it has told; None where it has told nothing."""
         error, catalogue = told.error, self._asking.told(environment)

@@ -110,7 +110,7 @@ Doing = Mapping["Activity", int]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Finding:
+class EnvironmentStatus:
     """How one environment stands, and since when that is known."""
 
     state: State
@@ -162,6 +162,8 @@ def state_of(error: OcattachError) -> State:
 
 def found_error(
     error: OcattachError, *, through: Source | None = None, link: Mapping[str, Any] | None = None
-) -> Finding:
+) -> EnvironmentStatus:
     """The finding that an error is."""
-    return Finding(state=state_of(error), reason=error.message, hint=error.hint, through=through, link=link)
+    return EnvironmentStatus(
+        state=state_of(error), reason=error.message, hint=error.hint, through=through, link=link
+    )

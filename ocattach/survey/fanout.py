@@ -13,7 +13,7 @@ from ocattach.errors import OcattachError, TimedOutError
 from ocattach.link.client.access import Nobody, open_client
 from ocattach.sessions.environment import environment_id
 from ocattach.survey.entry import Entry
-from ocattach.transports.shared import Ways
+from ocattach.transports.shared import SharedConnections
 
 if TYPE_CHECKING:
     from ocattach.opencode.api import DaemonClient
@@ -22,7 +22,7 @@ T = TypeVar("T")
 
 
 @dataclass(frozen=True, slots=True)
-class Told(Generic[T]):
+class QueryResult(Generic[T]):
     """What one environment answered, or why it did not."""
 
     specs: tuple[ConnectionSpec, ...]
@@ -39,7 +39,7 @@ def ask_each(
     environ: Mapping[str, str],
     timeout: float,
     dial_timeout: float | None = None,
-) -> Iterator[Told[T]]:
+) -> Iterator[QueryResult[T]]:
     """Put a question to the daemon of every environment, side by side; what each says, as it comes.
 
     Nobody is waited for longer than so many seconds, and who may not be asked is not. To be reached an environment may
@@ -48,7 +48,7 @@ def ask_each(
     groups: dict[str, list[Entry]] = {}
     for entry in entries:
         groups.setdefault(environment_id(entry.spec, environ), []).append(entry)
-    ways, answers = Ways(), queue.SimpleQueue[Told[T]]()
+    ways, answers = SharedConnections(), queue.SimpleQueue[QueryResult[T]]()
 
     def run(specs: tuple[ConnectionSpec, ...]) -> None:
         try:
@@ -56,9 +56,9 @@ def ask_each(
             with open_client(
                 specs[0], environ=environ, ask=Nobody(specs[0]), timeout=reach_within, ways=ways
             ) as client:
-                answers.put(Told(specs, answer=question(client, specs)))
+                answers.put(QueryResult(specs, answer=question(client, specs)))
         except OcattachError as error:
-            answers.put(Told(specs, error=error))
+            answers.put(QueryResult(specs, error=error))
 
     waiting = set()
     for group in groups.values():
@@ -67,7 +67,7 @@ def ask_each(
             waiting.add(specs)
             threading.Thread(target=run, args=(specs,), name="ocattach-ask", daemon=True).start()
         else:
-            yield Told(tuple(entry.spec for entry in group), error=group[0].refusal)
+            yield QueryResult(tuple(entry.spec for entry in group), error=group[0].refusal)
     deadline = time.monotonic() + timeout
     with suppress(queue.Empty):
         while waiting:
@@ -75,6 +75,6 @@ def ask_each(
             waiting.remove(told.specs)
             yield told
     for specs in waiting:
-        yield Told(specs, error=TimedOutError(f"No answer within {timeout:g} s"))
+        yield QueryResult(specs, error=TimedOutError(f"No answer within {timeout:g} s"))
     if not waiting:  # otherwise the end of the process closes them: a dead host would have to be waited for
         ways.close()

@@ -12,7 +12,7 @@ from ocattach.sessions.names import Names
 from ocattach.survey.environment_status import Sessions
 
 if TYPE_CHECKING:
-    from ocattach.opencode.snapshot import Looked
+    from ocattach.opencode.snapshot import DaemonSnapshot
     from ocattach.sessions.index.store import Index
 
 
@@ -45,7 +45,7 @@ class Journal:
             return index.newest(environment) if told > SESSIONS else None
         return None
 
-    def learn(self, spec: ConnectionSpec, looked: "Looked") -> None:
+    def learn(self, spec: ConnectionSpec, looked: "DaemonSnapshot") -> None:
         """Write down what was seen of an environment's sessions."""
         from ocattach.opencode.sessions import updated  # noqa: PLC0415 - HTTP: for who asks
         from ocattach.sessions.index.file import IndexUnusableError  # noqa: PLC0415 - SQLite: for who asks

@@ -12,26 +12,26 @@ from ocattach.link.client.queries import look_through_link
 from ocattach.link.files import link_files
 from ocattach.link.server.state import LinkState
 from ocattach.sessions.environment import origin_for
-from ocattach.survey.environment_status import Finding, State, found_error, state_of
+from ocattach.survey.environment_status import EnvironmentStatus, State, found_error, state_of
 from ocattach.survey.stored import stored_catalogue
 from ocattach.transports import open_handler
 from ocattach.transports.base import TransportHandler
-from ocattach.transports.shared import Ways
+from ocattach.transports.shared import SharedConnections
 
 if TYPE_CHECKING:
     from ocattach.opencode.activity import Activity
     from ocattach.opencode.api import DaemonClient
-    from ocattach.opencode.snapshot import Looked
+    from ocattach.opencode.snapshot import DaemonSnapshot
     from ocattach.survey.journal import Journal
 
-Tell = Callable[[str | None, Finding], None]
+Tell = Callable[[str | None, EnvironmentStatus], None]
 """Takes what was found out for the connections with a working directory; the last word counts."""
 
 NO_DAEMON = "No daemon runs there"
 
 
 @dataclass(frozen=True, slots=True)
-class SubjectKey:
+class ProbeKey:
     """What makes two connections one subject: they differ by name and directory alone."""
 
     identity: str
@@ -41,7 +41,7 @@ class SubjectKey:
     """Why nobody may be asked about it; empty where it is trusted."""
 
 
-class Subject:
+class EnvironmentProbe:
     """An environment. `ask` is for one thread at a time."""
 
     def __init__(
@@ -63,7 +63,7 @@ class Subject:
         self._kept: TransportHandler | None = None
         """A handler that shares its way with nobody, and knows by now what it had to find out."""
 
-    def ask(self, ways: Ways, tell: Tell, *, timeout: float) -> None:
+    def ask(self, ways: SharedConnections, tell: Tell, *, timeout: float) -> None:
         """Find out how the environment stands, through its link where that is up, else by asking it."""
         try:
             if self._ask_link(tell, timeout=timeout):
@@ -87,11 +87,11 @@ class Subject:
         if kept is not None:
             kept.disconnect()
 
-    def _tell_all(self, tell: Tell, finding: Finding) -> None:
+    def _tell_all(self, tell: Tell, finding: EnvironmentStatus) -> None:
         for workdir in self._workdirs:
             tell(workdir, finding)
 
-    def _tell_alive(self, tell: Tell, finding: Finding, looked: "Looked") -> None:
+    def _tell_alive(self, tell: Tell, finding: EnvironmentStatus, looked: "DaemonSnapshot") -> None:
         finding = replace(finding, version=looked.version)
         if self._journal is not None:
             self._journal.learn(self._spec, looked)
@@ -125,14 +125,14 @@ class Subject:
         if self._link is None:
             return False
         finding = self._linked(self._link)
-        look = answer.get("look")
+        seen = answer.get("look")
         match self._link["state"]:
-            case LinkState.CONNECTED if look:
-                if "error" in look:
-                    error = OcattachError.from_json(look["error"])
+            case LinkState.CONNECTED if seen:
+                if "error" in seen:
+                    error = OcattachError.from_json(seen["error"])
                     self._tell_all(tell, replace(finding, state=State.UNREACHABLE, reason=error.message))
                 else:
-                    self._tell_alive(tell, finding, read_look(look))
+                    self._tell_alive(tell, finding, read_look(seen))
             case LinkState.LOCKED:
                 self._tell_all(tell, replace(finding, state=State.LOCKED, reason=self._link["reason"]))
             case LinkState.STOPPED:
@@ -144,12 +144,12 @@ class Subject:
     def _since(self) -> int | None:
         return self._journal.since(self._spec) if self._journal is not None and not self._refusal else None
 
-    def _linked(self, link: Mapping[str, Any]) -> Finding:
-        return Finding(
+    def _linked(self, link: Mapping[str, Any]) -> EnvironmentStatus:
+        return EnvironmentStatus(
             state=State.RUNNING, port=link["port"], version=link["version"], link=link, through="link"
         )
 
-    def _ask_environment(self, ways: Ways, tell: Tell, *, timeout: float) -> None:
+    def _ask_environment(self, ways: SharedConnections, tell: Tell, *, timeout: float) -> None:
         handler = self._kept or self._open(timeout)
         handler.timeout = timeout
         try:
@@ -183,7 +183,9 @@ class Subject:
         daemon = handler.check_daemon_running().daemon
         if daemon is None:
             self._learn_stored()
-            stopped = Finding(state=State.STOPPED, reason=NO_DAEMON, link=self._link, through="environment")
+            stopped = EnvironmentStatus(
+                state=State.STOPPED, reason=NO_DAEMON, link=self._link, through="environment"
+            )
             self._tell_all(tell, stopped)
             return
         self._tell_all(tell, self._alive(daemon.port))
@@ -193,23 +195,23 @@ class Subject:
 
     def _learn_stored(self) -> None:
         from ocattach.opencode.sessions import Choice  # noqa: PLC0415
-        from ocattach.opencode.snapshot import SESSIONS, Looked  # noqa: PLC0415 - as above
+        from ocattach.opencode.snapshot import SESSIONS, DaemonSnapshot  # noqa: PLC0415 - as above
 
         since = self._since()
         choice = Choice(since=since)
         stored = stored_catalogue(self._spec, self._environ, choice, enough=lambda _: True, page=SESSIONS)
         if self._journal is not None and stored is not None:
-            looked = Looked("", (), stored.sessions, stored.is_whole, stored.began, since)
+            looked = DaemonSnapshot("", (), stored.sessions, stored.is_whole, stored.began, since)
             self._journal.learn(self._spec, looked)
 
-    def _alive(self, port: int) -> Finding:
-        return Finding(state=State.RUNNING, port=port, link=self._link, through="environment")
+    def _alive(self, port: int) -> EnvironmentStatus:
+        return EnvironmentStatus(state=State.RUNNING, port=port, link=self._link, through="environment")
 
     def _ask_client(self, client: "DaemonClient", port: int, tell: Tell) -> None:
-        from ocattach.opencode.snapshot import look  # noqa: PLC0415 - as above
+        from ocattach.opencode.snapshot import snapshot  # noqa: PLC0415 - as above
 
         try:
-            looked = look(client, self._workdirs, since=self._since())
+            looked = snapshot(client, self._workdirs, since=self._since())
         except OcattachError as error:
             state = state_of(error)
             failed = replace(self._alive(port), state=state, reason=error.message, hint=error.hint)
@@ -218,8 +220,8 @@ class Subject:
             self._tell_alive(tell, self._alive(port), looked)
 
 
-def read_look(record: dict[str, Any]) -> "Looked":
+def read_look(record: dict[str, Any]) -> "DaemonSnapshot":
     """What a link has seen."""
-    from ocattach.opencode.snapshot import Looked  # noqa: PLC0415 - HTTP: for who asks
+    from ocattach.opencode.snapshot import DaemonSnapshot  # noqa: PLC0415 - HTTP: for who asks
 
-    return Looked.from_json(record)
+    return DaemonSnapshot.from_json(record)

@@ -15,13 +15,13 @@ if TYPE_CHECKING:
     from ocattach.opencode.api import DaemonClient
     from ocattach.opencode.catalogue import Catalogue
     from ocattach.opencode.sessions import Choice, Content
-    from ocattach.survey.fanout import Told
+    from ocattach.survey.fanout import QueryResult
 
 DIAL_SECONDS = 5.0
 """How long an environment may take to be reached; what it tells then may take longer."""
 
 
-class Asking:
+class SessionQuery:
     """What is asked of every environment, and what each has told."""
 
     def __init__(
@@ -54,7 +54,7 @@ class Asking:
         """From now on ask for all that is wanted."""
         self.since = self._request.since
 
-    def ask(self, among: Collection[str] | None = None) -> "list[Told[Catalogue]]":
+    def ask(self, among: Collection[str] | None = None) -> "list[QueryResult[Catalogue]]":
         """Ask all environments side by side, or those of these ids."""
         from ocattach.survey.fanout import ask_each  # noqa: PLC0415 - links and transports: for who asks
 

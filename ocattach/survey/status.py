@@ -10,11 +10,11 @@ from typing import Self
 from ocattach.config.files.paths import state_directory
 from ocattach.sessions.names import Names, index_file
 from ocattach.survey.entry import Entry
-from ocattach.survey.environment_status import KNOWN, Finding, Known, State
+from ocattach.survey.environment_status import KNOWN, EnvironmentStatus, Known, State
 from ocattach.survey.journal import Journal
 from ocattach.survey.memory import Memory
-from ocattach.survey.probe import Subject, SubjectKey
-from ocattach.transports.shared import Ways
+from ocattach.survey.probe import EnvironmentProbe, ProbeKey
+from ocattach.transports.shared import SharedConnections
 
 SHORTEST_PAUSE, LONGEST_PAUSE = 3.0, 60.0
 """Seconds after which an environment is asked again, for who goes on looking."""
@@ -31,10 +31,10 @@ LATE = "Its daemon has not told its version in time"
 
 
 @dataclass(slots=True)
-class Course:
+class ProbeState:
     """How the asking about one subject goes; guarded by the survey's lock."""
 
-    subject: Subject
+    subject: EnvironmentProbe
     began: float = 0.0
     ended: float = 0.0
     is_asking: bool = False
@@ -42,10 +42,10 @@ class Course:
     has_answered: bool = False
     """Whether all that was asked is answered, this time."""
 
-    early: dict[str | None, Finding] = field(default_factory=dict)
+    early: dict[str | None, EnvironmentStatus] = field(default_factory=dict)
     """What is known for each directory while more is being asked: that a daemon runs, and where."""
 
-    findings: dict[str | None, Finding] = field(default_factory=dict)
+    findings: dict[str | None, EnvironmentStatus] = field(default_factory=dict)
     """The last of each directory."""
 
 
@@ -74,20 +74,20 @@ class Survey:
         self.timeout = timeout
         self._environ = environ
         self._memory = Memory(state_directory(environ))
-        self._ways = Ways()
+        self._ways = SharedConnections()
         self._changed = threading.Condition()
         self._changes = 0
         self._closed = False
         self._keys = [subject_key(entry, environ) for entry in self.entries]
         self._courses = self._make_courses()
 
-    def _make_courses(self) -> dict[SubjectKey, Course]:
-        members: dict[SubjectKey, list[Entry]] = {}
+    def _make_courses(self) -> dict[ProbeKey, ProbeState]:
+        members: dict[ProbeKey, list[Entry]] = {}
         for key, entry in zip(self._keys, self.entries, strict=True):
             members.setdefault(key, []).append(entry)
         return {
-            key: Course(
-                Subject(
+            key: ProbeState(
+                EnvironmentProbe(
                     alike[0].spec,
                     [entry.spec.workdir for entry in alike],
                     environ=self._environ,
@@ -116,7 +116,7 @@ class Survey:
         for key in due:
             self._begin(key, self._courses[key])
 
-    def _begin(self, key: SubjectKey, course: Course) -> None:
+    def _begin(self, key: ProbeKey, course: ProbeState) -> None:
         with self._changed:
             if course.is_asking or self._closed:  # what has not answered yet is not asked once more
                 return
@@ -125,8 +125,8 @@ class Survey:
             course.early.clear()
         threading.Thread(target=self._run, args=(key, course), name="ocattach-survey", daemon=True).start()
 
-    def _run(self, key: SubjectKey, course: Course) -> None:
-        def tell(workdir: str | None, finding: Finding) -> None:
+    def _run(self, key: ProbeKey, course: ProbeState) -> None:
+        def tell(workdir: str | None, finding: EnvironmentStatus) -> None:
             with self._changed:
                 if finding.state is State.RUNNING and finding.version is None:
                     course.early[workdir] = finding
@@ -145,7 +145,7 @@ class Survey:
             if closed:
                 course.subject.close()
 
-    def _end(self, key: SubjectKey, course: Course) -> None:
+    def _end(self, key: ProbeKey, course: ProbeState) -> None:
         course.is_asking, course.ended = False, time.monotonic()
         states = {finding.state for finding in course.findings.values()}
         course.failures = 0 if states <= KNOWN else course.failures + 1
@@ -171,7 +171,7 @@ class Survey:
             before = self._changes
             return self._changed.wait_for(lambda: self._changes != before, timeout)
 
-    def findings(self) -> list[Finding | None]:
+    def findings(self) -> list[EnvironmentStatus | None]:
         """What is known about each connection by now; None where nothing is, and somebody is being waited for."""
         with self._changed:
             found = [
@@ -183,7 +183,7 @@ class Survey:
             for finding, sessions in zip(found, self._sessions, strict=True)
         ]
 
-    def _finding(self, key: SubjectKey, course: Course, workdir: str | None) -> Finding | None:
+    def _finding(self, key: ProbeKey, course: ProbeState, workdir: str | None) -> EnvironmentStatus | None:
         finding, early = course.findings.get(workdir), course.early.get(workdir)
         is_overdue = course.is_asking and time.monotonic() - course.began >= self.timeout
         if is_overdue and not course.has_answered:
@@ -194,8 +194,8 @@ class Survey:
             return finding
         return replace(finding, last_known=self._memory.recall(memory_key(key, workdir)))
 
-    def _silence(self, course: Course, before: Finding | None) -> Finding:
-        return Finding(
+    def _silence(self, course: ProbeState, before: EnvironmentStatus | None) -> EnvironmentStatus:
+        return EnvironmentStatus(
             state=State.UNREACHABLE,
             reason=f"No answer within {self.timeout:g} s",
             link=before.link if before else None,
@@ -228,21 +228,21 @@ class Survey:
         self.close()
 
 
-def subject_key(entry: Entry, environ: Mapping[str, str]) -> SubjectKey:
+def subject_key(entry: Entry, environ: Mapping[str, str]) -> ProbeKey:
     """Which subject a connection belongs to."""
     spec = entry.spec
     refusal = entry.refusal.message if entry.refusal else ""
-    return SubjectKey(spec.identity(environ), spec.env, spec.unset_env, refusal)
+    return ProbeKey(spec.identity(environ), spec.env, spec.unset_env, refusal)
 
 
-def memory_key(key: SubjectKey, workdir: str | None) -> str:
+def memory_key(key: ProbeKey, workdir: str | None) -> str:
     """Under what a finding is remembered: nothing that could be secret."""
     from hashlib import sha256  # noqa: PLC0415 - for who surveys
 
     return sha256(repr((key.identity, key.env, workdir)).encode()).hexdigest()[:16]
 
 
-def pause_after(course: Course) -> float:
+def pause_after(course: ProbeState) -> float:
     """Seconds to wait before an environment is asked again; soon where a link can tell that could not before."""
     findings = course.findings.values()
     if any(finding.state is State.LOCKED and finding.through != "link" for finding in findings):

@@ -103,7 +103,7 @@ class TransportHandler(ABC):
         """How the environment would be reached: no engine, network or program is touched to say so."""
         return Plan(way=f"the transport {self.scheme}", runs_commands=False)
 
-    def way_key(self) -> str | None:
+    def connection_key(self) -> str | None:
         """What leads there and may lead to other environments too (an engine, a host, a cluster); None: nothing does.
 
         Two handlers with the same key can share one connection, and no one else may. Files may be read and programs
@@ -111,13 +111,13 @@ class TransportHandler(ABC):
         """
         return None
 
-    def open_way(self) -> None:  # noqa: B027 - most have none
-        """Reach what `way_key` names and be let in, without a word about the environment behind it.
+    def open_connection(self) -> None:  # noqa: B027 - most have none
+        """Reach what `connection_key` names and be let in, without a word about the environment behind it.
 
         Raises what `check_available` raises where it is the engine, host or cluster that cannot be used.
         """
 
-    def go_with(self, other: Self) -> None:
+    def share(self, other: Self) -> None:
         """Use the way that `other`, of the same key, has opened; it stays the other's, and is not closed here.
 
         Several threads may then use the way at once, each by a handler of its own.

@@ -206,7 +206,7 @@ class CommandTransport(TransportHandler):
         for open_route in routes:
             try:
                 if tunnel is not None:
-                    tunnel.lead_to(open_route(), remote_port, remote_host=host, timeout=RELAY_SECONDS)
+                    tunnel.switch_route(open_route(), remote_port, remote_host=host, timeout=RELAY_SECONDS)
                     return tunnel
                 opened = Tunnel(open_route(), remote_port, remote_host=host, timeout=RELAY_SECONDS)
             except (ConnectionLostError, TimedOutError) as error:

@@ -16,7 +16,7 @@ STALE_SECONDS = 2.0
 """How long a way that could not be opened is not tried again: whoever waited for it is told the same."""
 
 
-class Way:
+class SharedConnection:
     """One engine, host or cluster."""
 
     def __init__(self) -> None:
@@ -33,8 +33,8 @@ class Way:
                 raise copy.copy(self._error)
             self._leader = self._leader or make_leader()
             try:
-                self._leader.open_way()  # which costs nothing while it stands
-                handler.go_with(self._leader)
+                self._leader.open_connection()  # which costs nothing while it stands
+                handler.share(self._leader)
             except OcattachError as error:
                 self._error, self._failed_at = error, time.monotonic()
                 self.close()
@@ -48,11 +48,11 @@ class Way:
             leader.disconnect()
 
 
-class Ways:
+class SharedConnections:
     """All ways of one survey. Several threads may use it."""
 
     def __init__(self) -> None:
-        self._ways: dict[str, Way] = {}
+        self._ways: dict[str, SharedConnection] = {}
         self._lock = threading.Lock()
 
     @contextmanager
@@ -63,12 +63,12 @@ class Ways:
 
         Not too many use one at once. `make_leader` makes a handler that is to own the way.
         """
-        key = handler.way_key()
+        key = handler.connection_key()
         if key is None:
             yield False
             return
         with self._lock:
-            way = self._ways.setdefault(key, Way())
+            way = self._ways.setdefault(key, SharedConnection())
         with way.slots:
             way.take_along(handler, make_leader)
             yield True

@@ -13,8 +13,8 @@ from http import HTTPStatus
 
 from ocattach.errors import LINK_ERROR, ConnectionLostError
 from ocattach.tunnel.blocking import in_thread
-from ocattach.tunnel.event_stream import EventStream, Keeper, chunk
-from ocattach.tunnel.splice import End
+from ocattach.tunnel.event_stream import EventStream, StreamResumer, chunk
+from ocattach.tunnel.splice import SpliceEndpoint
 
 REQUEST = re.compile(rb"[A-Z]{3,7} /")
 """How a request of HTTP/1 begins."""
@@ -46,7 +46,7 @@ def refusal(status: HTTPStatus, reason: str) -> bytes:
     return head.encode() + body
 
 
-class Client(End):
+class Client(SpliceEndpoint):
     """A local client; it is not read before it has been spliced.
 
     When what it is spliced to goes away in the middle of an answer it is reset, as that server would have reset it.
@@ -58,9 +58,9 @@ class Client(End):
     def __init__(
         self,
         on_connected: Callable[["Client"], None],
-        on_closed: Callable[[End], None],
+        on_closed: Callable[[SpliceEndpoint], None],
         on_interrupted: Callable[["Client"], None],
-        keeper: Keeper | None,
+        keeper: StreamResumer | None,
     ) -> None:
         super().__init__(on_closed=on_closed)
         self._on_connected = on_connected

@@ -30,7 +30,7 @@ CHUNK_END = b"\r\n"
 EVENT_END = b"\n\n"
 
 
-class Keeper(Protocol):
+class StreamResumer(Protocol):
     """Who knows which requests ask for events that a client cannot do without, and how to make up for lost ones."""
 
     def keeps(self, request: bytes) -> bool:

@@ -15,10 +15,10 @@ from typing import Any
 
 from ocattach.errors import ConnectionLostError, OcattachError, PortClosedError, TimedOutError
 from ocattach.tunnel.client import Client
-from ocattach.tunnel.event_stream import Keeper
+from ocattach.tunnel.event_stream import StreamResumer
 from ocattach.tunnel.limits import Events, Limits
 from ocattach.tunnel.route import Route, close_route
-from ocattach.tunnel.splice import End
+from ocattach.tunnel.splice import SpliceEndpoint
 from ocattach.tunnel.target import Target, is_gone
 
 BACKLOG = 256
@@ -42,7 +42,7 @@ class Listener:
     Lives in one event loop; what is public and no method may be read from any thread.
     """
 
-    def __init__(self, limits: Limits, events: Events, keeper: Keeper | None) -> None:
+    def __init__(self, limits: Limits, events: Events, keeper: StreamResumer | None) -> None:
         self.target: Target | None = None
         self.lost: str | None = None
         self.port_closed = False
@@ -58,8 +58,8 @@ class Listener:
         self._refusing: str | None = None
         self._is_holding = False
         self._server: asyncio.Server | None = None
-        self._clients: dict[End, asyncio.Task[None]] = {}
-        self._own: set[End] = set()
+        self._clients: dict[SpliceEndpoint, asyncio.Task[None]] = {}
+        self._own: set[SpliceEndpoint] = set()
         self._spliced: set[Client] = set()
         self._kept: set[Client] = set()
         self._switches: set[asyncio.Task[None]] = set()
@@ -87,10 +87,10 @@ class Listener:
         port: int = listening.getsockname()[1]
         return port
 
-    def admit(self, connection: socket.socket, is_sign: bool) -> None:
+    def admit(self, connection: socket.socket, counts_as_loss: bool) -> None:
         """Serve a connection of this program's own: it is never held, and no stream of it is kept."""
         loop = asyncio.get_running_loop()
-        admit = partial(self._admit, is_own=True, is_sign=is_sign)
+        admit = partial(self._admit, is_own=True, counts_as_loss=counts_as_loss)
         self._run(
             loop.connect_accepted_socket(lambda: Client(admit, self._dismiss, self._keep, None), connection)
         )
@@ -105,7 +105,7 @@ class Listener:
         self.released = self.held
         self._changed.set()
 
-    async def lead_to(self, target: Target, *, within: float) -> None:
+    async def switch_route(self, target: Target, *, within: float) -> None:
         """Start the target's route and use it from now on; one that does not start is closed and changes nothing."""
         switch = asyncio.get_running_loop().create_task(self._switch(target, within))
         self._switches.add(switch)
@@ -183,13 +183,13 @@ class Listener:
         self._background.add(running)
         running.add_done_callback(self._background.discard)
 
-    def _admit(self, client: Client, *, is_own: bool = False, is_sign: bool = True) -> None:
+    def _admit(self, client: Client, *, is_own: bool = False, counts_as_loss: bool = True) -> None:
         if self._closed:  # it was accepted just before the port was closed
             client.reset()
             return
         if is_own:
             self._own.add(client)
-        serving = self._serve(client, is_own=is_own, is_sign=is_sign)
+        serving = self._serve(client, is_own=is_own, counts_as_loss=counts_as_loss)
         self._clients[client] = asyncio.get_running_loop().create_task(serving)
 
     def _keep(self, client: Client) -> None:
@@ -199,7 +199,7 @@ class Listener:
         self._spliced.discard(client)
         self._clients[client] = asyncio.get_running_loop().create_task(self._go_on(client))
 
-    def _dismiss(self, client: End) -> None:
+    def _dismiss(self, client: SpliceEndpoint) -> None:
         self._spliced.discard(client)
         serving = self._clients.pop(client, None)
         if serving is not None:
@@ -210,11 +210,11 @@ class Listener:
         if not self._clients:
             self._vacant.set()
 
-    async def _serve(self, client: Client, *, is_own: bool, is_sign: bool) -> None:
+    async def _serve(self, client: Client, *, is_own: bool, counts_as_loss: bool) -> None:
         seconds = self._limits.held_seconds
         try:
             async with asyncio.timeout(seconds):
-                await self._connect(client, is_own=is_own, is_sign=is_sign)
+                await self._connect(client, is_own=is_own, counts_as_loss=counts_as_loss)
         except TimeoutError:
             reason = self.lost or "it did not answer"
             client.refuse(
@@ -263,14 +263,14 @@ class Listener:
                 await asyncio.wait_for(self._changed.wait(), pause)
             pause = min(2 * pause, LONGEST_PAUSE_SECONDS)
 
-    async def _connect(self, client: Client, *, is_own: bool, is_sign: bool = True) -> None:
+    async def _connect(self, client: Client, *, is_own: bool, counts_as_loss: bool = True) -> None:
         while True:
             target = self._target_now(is_own=is_own) or await self._await_target()
             try:
                 await target.route.dial(client, target.host, target.port)
             except (OcattachError, OSError) as error:
                 # Nothing of what the client sent was read: another route, or the next daemon, can have it.
-                if is_sign and target.has_answered and is_gone(error) and target is self.target:
+                if counts_as_loss and target.has_answered and is_gone(error) and target is self.target:
                     self.port_closed = isinstance(error, PortClosedError | ConnectionRefusedError)
                     self._part_with(target, str(error))
                     self._events.on_lost(str(error))

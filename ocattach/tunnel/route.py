@@ -12,7 +12,7 @@ from ocattach.errors import ConnectionLostError, PortClosedError
 from ocattach.execution import Stream
 from ocattach.tunnel.blocking import in_thread
 from ocattach.tunnel.multiplexer import Multiplexer
-from ocattach.tunnel.splice import End
+from ocattach.tunnel.splice import SpliceEndpoint
 
 CLOSE_SECONDS = 5.0
 
@@ -56,7 +56,7 @@ class Route(ABC):
         """Be ready to dial within so many seconds, or raise an OcattachError."""
 
     @abstractmethod
-    async def dial(self, client: End, host: str, port: int) -> None:
+    async def dial(self, client: SpliceEndpoint, host: str, port: int) -> None:
         """Connect to a port of the environment and join it with `client`, which is not read yet.
 
         `host` is the address within the environment, where the route leaves a choice.
@@ -96,10 +96,10 @@ class RelayRoute(Route):
         self.lost = self._multiplexer.lost
         await self._multiplexer.start(within=within)
 
-    async def dial(self, client: End, host: str, port: int) -> None:
+    async def dial(self, client: SpliceEndpoint, host: str, port: int) -> None:
         if self._multiplexer is None:
             raise ConnectionLostError("The relay was not started.")
-        far = End()
+        far = SpliceEndpoint()
         far.join(client)
         try:
             await self._multiplexer.open(far, host, port)
@@ -141,7 +141,7 @@ class DialRoute(Route):
         self._dial = dial
         self._await_end = await_end
         self._ping = ping
-        self._streams: dict[End, Stream] = {}
+        self._streams: dict[SpliceEndpoint, Stream] = {}
         self._closings: set[asyncio.Task[None]] = set()
         self._watches: list[asyncio.Task[None]] = []
         self._checks = asyncio.Event()
@@ -156,7 +156,7 @@ class DialRoute(Route):
         if self._ping is not None:
             self._watches.append(loop.create_task(self._keep_pinging(self._ping)))
 
-    async def dial(self, client: End, host: str, port: int) -> None:  # noqa: ARG002  (it is `dial` that knows)
+    async def dial(self, client: SpliceEndpoint, host: str, port: int) -> None:  # noqa: ARG002  (it is `dial` that knows)
         if self.lost.done():
             raise ConnectionLostError(self.lost.result())
         try:
@@ -165,7 +165,7 @@ class DialRoute(Route):
             self._lose(str(error))
             raise
         decode = partial(self._hear, stream.decode)
-        far = End(decode=decode, is_whole=stream.is_whole, on_closed=self._release)
+        far = SpliceEndpoint(decode=decode, is_whole=stream.is_whole, on_closed=self._release)
         self._streams[far] = stream
         try:
             await _connect(far, client, sock=stream.socket.dup())
@@ -233,7 +233,7 @@ class DialRoute(Route):
             if watch is not this:
                 watch.cancel()
 
-    def _release(self, far: End) -> None:
+    def _release(self, far: SpliceEndpoint) -> None:
         stream = self._streams.pop(far, None)
         if stream is not None:
             closing = asyncio.get_running_loop().create_task(in_thread(stream.close))
@@ -256,9 +256,9 @@ class DirectRoute(Route):
     async def start(self, *, within: float) -> None:  # noqa: ARG002  (nothing is waited for)
         self.lost = asyncio.get_running_loop().create_future()
 
-    async def dial(self, client: End, host: str, port: int) -> None:  # noqa: ARG002  (it has its own host)
+    async def dial(self, client: SpliceEndpoint, host: str, port: int) -> None:  # noqa: ARG002  (it has its own host)
         try:
-            transport = await _connect(End(), client, host=self._host, port=port)
+            transport = await _connect(SpliceEndpoint(), client, host=self._host, port=port)
         except ConnectionRefusedError as error:
             raise PortClosedError(f"Nothing listens on port {port} of {self._host}") from error
         end_when_silent(transport.get_extra_info("socket"), self.dead_after)
@@ -267,7 +267,7 @@ class DirectRoute(Route):
         return
 
 
-async def _connect(far: End, client: End, **address: Any) -> asyncio.Transport:
+async def _connect(far: SpliceEndpoint, client: SpliceEndpoint, **address: Any) -> asyncio.Transport:
     far.join(client)
     transport, _ = await asyncio.get_running_loop().create_connection(lambda: far, **address)
     return transport

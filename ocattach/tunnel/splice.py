@@ -29,7 +29,7 @@ class _ReadBuffer(threading.local):
 _read_buffer = _ReadBuffer()
 
 
-class End(asyncio.Protocol, asyncio.BufferedProtocol):
+class SpliceEndpoint(asyncio.Protocol, asyncio.BufferedProtocol):
     """One end of a splice, on a socket or on a channel.
 
     `decode` is applied to each piece that is read. `is_whole` says, at the end of what could be read, whether the
@@ -41,9 +41,9 @@ class End(asyncio.Protocol, asyncio.BufferedProtocol):
         *,
         decode: Callable[[bytes], bytes] | None = None,
         is_whole: Callable[[], bool] | None = None,
-        on_closed: Callable[["End"], None] | None = None,
+        on_closed: Callable[["SpliceEndpoint"], None] | None = None,
     ) -> None:
-        self.other: End | None = None
+        self.other: SpliceEndpoint | None = None
         self.closed = False
         self._decode = decode
         self._is_whole = is_whole
@@ -53,7 +53,7 @@ class End(asyncio.Protocol, asyncio.BufferedProtocol):
         self._write_ended = False
         self._blocked = False
 
-    def join(self, other: "End") -> None:
+    def join(self, other: "SpliceEndpoint") -> None:
         """Splice the two. The ends must not have been read from yet."""
         self.other = other
         other.other = self

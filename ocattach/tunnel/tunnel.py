@@ -11,7 +11,7 @@ from types import TracebackType
 from typing import Self
 
 from ocattach.errors import ConnectionLostError
-from ocattach.tunnel.event_stream import Keeper
+from ocattach.tunnel.event_stream import StreamResumer
 from ocattach.tunnel.limits import Events, Limits
 from ocattach.tunnel.listener import Listener
 from ocattach.tunnel.route import Route
@@ -27,7 +27,7 @@ class Tunnel:
 
     The local port stays open until `close`, whatever becomes of the route. When the route is lost, its clients are
     told (`client.Client`), and so is `events.on_lost`. New clients are then held unread, as far as `limits` allow,
-    until `lead_to` brings another route; who is held for too long gets an HTTP error. The streams of events that
+    until `switch_route` brings another route; who is held for too long gets an HTTP error. The streams of events that
     `keeper` names go on over the next route as if nothing had been, with what they have missed told by it.
     """
 
@@ -40,7 +40,7 @@ class Tunnel:
         timeout: float = 10,
         limits: Limits | None = None,
         events: Events | None = None,
-        keeper: Keeper | None = None,
+        keeper: StreamResumer | None = None,
     ) -> None:
         self._target = None if route is None else Target(route, remote_port, remote_host)
         self._listener = Listener(limits or Limits(), events or Events(), keeper)
@@ -137,7 +137,7 @@ class Tunnel:
         """Let the clients that are held have the route."""
         self._tell(self._listener.release)
 
-    def connect(self, *, is_sign: bool = True) -> socket.socket:
+    def connect(self, *, counts_as_loss: bool = True) -> socket.socket:
         """A connection of this program's own to where the tunnel leads; it is refused instead of held.
 
         That it cannot be had is a sign that the route is lost, unless nobody is to draw that conclusion.
@@ -147,14 +147,14 @@ class Tunnel:
             raise ConnectionRefusedError("the tunnel is closed")
         ours, theirs = socket.socketpair()
         theirs.setblocking(False)
-        self._tell(self._listener.admit, theirs, is_sign)
+        self._tell(self._listener.admit, theirs, counts_as_loss)
         return ours
 
     def _tell(self, what: Callable[..., object], *arguments: object) -> None:
         with contextlib.suppress(RuntimeError):  # the loop has ended already
             self._loop.call_soon_threadsafe(what, *arguments)
 
-    def lead_to(
+    def switch_route(
         self, route: Route, remote_port: int, *, remote_host: str = "127.0.0.1", timeout: float = 10
     ) -> None:
         """Go on with another route on the same local port; clients of the former one lose it, held ones are served.
@@ -165,7 +165,9 @@ class Tunnel:
         if self._closed:
             asyncio.run(route.close())
             raise ConnectionLostError("The tunnel is closed.")
-        switch = asyncio.run_coroutine_threadsafe(self._listener.lead_to(target, within=timeout), self._loop)
+        switch = asyncio.run_coroutine_threadsafe(
+            self._listener.switch_route(target, within=timeout), self._loop
+        )
         try:
             switch.result()
         except concurrent.futures.CancelledError as error:
@@ -203,7 +205,7 @@ class Tunnel:
     async def _serve(self, target: Target | None, within: float) -> None:
         try:
             if target is not None:
-                await self._listener.lead_to(target, within=within)
+                await self._listener.switch_route(target, within=within)
             self._listening.set_result(await self._listener.listen())
             await asyncio.Event().wait()
         finally:

@@ -18,18 +18,18 @@ def test_the_same_connection_has_the_same_way_and_sharing_it_outlives_the_guest(
     environment: Environment,
 ) -> None:
     with environment.handler() as owner, environment.handler(daemon_port=4123) as guest:
-        assert owner.way_key() == guest.way_key()
-        if owner.way_key() is None:
+        assert owner.connection_key() == guest.connection_key()
+        if owner.connection_key() is None:
             with pytest.raises(TypeError):
-                guest.go_with(owner)
+                guest.share(owner)
             return
         is_ssh = environment.entry["transport"] == "ssh"  # of a container, commands are counted
         before = environment.connections()
-        owner.open_way()
+        owner.open_connection()
         if is_ssh:
             wait_until(lambda: environment.connections() > before, "sshd to write down the log-in")
         connected = environment.connections()
-        guest.go_with(owner)
+        guest.share(owner)
         assert guest.run(["echo", "through it"], timeout=20).stdout == b"through it\n"
         if is_ssh:
             assert environment.connections() == connected
@@ -41,13 +41,13 @@ def test_the_same_connection_has_the_same_way_and_sharing_it_outlives_the_guest(
 def test_several_threads_may_use_one_way_at_once(environment: Environment) -> None:
     said: list[bytes] = []
     with environment.handler() as owner:
-        if owner.way_key() is None:  # see above
+        if owner.connection_key() is None:  # see above
             return
-        owner.open_way()
+        owner.open_connection()
 
         def greet(number: int) -> None:
             with environment.handler() as guest:
-                guest.go_with(owner)
+                guest.share(owner)
                 said.append(guest.run(["echo", str(number)], timeout=20).stdout)
 
         threads = [threading.Thread(target=greet, args=(number,)) for number in range(6)]

@@ -6,7 +6,7 @@ from hypothesis import strategies as st
 
 from ocattach.errors import ConnectionLostError
 from ocattach.opencode.endpoint import Endpoint
-from ocattach.transports.http.requests import MAX_HEAD, Passage, Requests
+from ocattach.transports.http.requests import MAX_HEAD, HeaderInjector, Requests
 
 ENDPOINT = Endpoint("https://gw.example:8443/base", headers=(("X-Key", "k"), ("x-team", "a")), environ={})
 LOCAL = b"Authorization: Basic b3BlbmNvZGU6bG9jYWw="
@@ -15,7 +15,7 @@ REAL = b"Authorization: Basic b3BlbmNvZGU6cmVhbA=="
 
 def requests() -> Requests:
     """A connection of one client."""
-    return Requests(Passage(ENDPOINT, username="opencode", password="real", local_password="local"))
+    return Requests(HeaderInjector(ENDPOINT, username="opencode", password="real", local_password="local"))
 
 
 def sent(head: bytes, body: bytes = b"") -> bytes:

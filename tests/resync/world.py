@@ -92,7 +92,7 @@ class Line:
         self._tunnel.give_up("It was cut.")
         wait_until(lambda: self._tunnel.lost, "the tunnel to lead nowhere")
         yield
-        self._tunnel.lead_to(DirectRoute("127.0.0.1"), self._world.daemon.port)
+        self._tunnel.switch_route(DirectRoute("127.0.0.1"), self._world.daemon.port)
 
     def _client(self) -> DaemonClient:
         return DaemonClient(self._tunnel.url, password=self._world.daemon.password, timeout=10)

@@ -12,7 +12,7 @@ import pytest
 
 from ocattach.opencode.api import DaemonClient
 from ocattach.opencode.prompts import PromptClient, identifier, new_prompt, of_time, time_of
-from ocattach.sessions.run import Way, deliver
+from ocattach.sessions.run import RetryingClient, deliver
 from ocattach.sessions.transcript import Transcript
 from tests.model.server import asked_for
 from tests.rigs.http_proxy import splice
@@ -72,7 +72,11 @@ def test_a_prompt_whose_receipt_was_lost_is_there_once(here: Workshop) -> None:
     prompt = new_prompt("sent how often?", [], time=of_time(session.created))
     with forgetful_gateway(here.daemon.port, "prompt_async", times=2) as gateway:
         client = DaemonClient(gateway.url, password=here.daemon.password, timeout=20)
-        deliver(Way(client, lambda: client, listener, deadline=time.monotonic() + 60), session.id, prompt)
+        deliver(
+            RetryingClient(client, lambda: client, listener, deadline=time.monotonic() + 60),
+            session.id,
+            prompt,
+        )
         sent = [head for head in gateway.heads if "prompt_async" in head.split("\r\n")[0]]
     seen = here.rests(session)
 

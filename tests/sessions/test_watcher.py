@@ -13,7 +13,7 @@ from ocattach.config.spec import ConnectionSpec
 from ocattach.config.targets.uri import parse_uri
 from ocattach.link.server.port import TunnelEndpoint
 from ocattach.link.sessions import origins as marking
-from ocattach.link.sessions.listener import Watcher
+from ocattach.link.sessions.listener import SessionEventListener
 from ocattach.opencode.api import DaemonClient
 from ocattach.sessions.record import Session
 from ocattach.tunnel.route import DirectRoute
@@ -58,7 +58,7 @@ class Link:
         self.daemon = daemon
         self.notebook = Notebook()
         self.tunnel = Tunnel(DirectRoute("127.0.0.1"), daemon.port)
-        self.watcher = Watcher(self, lambda: self.notebook)
+        self.watcher = SessionEventListener(self, lambda: self.notebook)
         for name, directory in connections:
             target = parse_uri("docker://app").target
             self.watcher.know(ConnectionSpec(target=target, name=name or None), directory)
@@ -67,9 +67,9 @@ class Link:
     def is_up(self) -> bool:
         return self.tunnel.lost is None
 
-    def open_client(self, timeout: float, *, is_sign: bool) -> DaemonClient:
-        assert not is_sign
-        place = TunnelEndpoint(self.tunnel, is_sign=is_sign)
+    def open_client(self, timeout: float, *, counts_as_loss: bool) -> DaemonClient:
+        assert not counts_as_loss
+        place = TunnelEndpoint(self.tunnel, counts_as_loss=counts_as_loss)
         return DaemonClient(place, password=self.daemon.password, timeout=timeout)
 
     @contextmanager
@@ -77,7 +77,7 @@ class Link:
         """The way is lost, and comes back."""
         self.tunnel.give_up("It was cut.")
         yield
-        self.tunnel.lead_to(DirectRoute("127.0.0.1"), self.daemon.port)
+        self.tunnel.switch_route(DirectRoute("127.0.0.1"), self.daemon.port)
         self.watcher.resume(VERSION)
 
     def close(self) -> None:
@@ -226,7 +226,7 @@ def test_of_two_links_that_writes_whose_client_has_made_the_session(
 
 def all_settled(*links: Link) -> bool:
     """Whether no link has anything to mark any more."""
-    return all(link.watcher._marking is not None and link.watcher._marking.next_at is None for link in links)
+    return all(link.watcher._tagger is not None and link.watcher._tagger.next_at is None for link in links)
 
 
 def test_where_sessions_keep_no_metadata_nothing_is_written_and_all_is_remembered(world: World) -> None:

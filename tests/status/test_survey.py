@@ -24,9 +24,9 @@ from ocattach.errors import (
 )
 from ocattach.link.files import link_files
 from ocattach.survey.entry import Entry
-from ocattach.survey.environment_status import Finding, State, found_error, state_of
-from ocattach.survey.probe import Subject
-from ocattach.survey.status import Course, Survey, pause_after
+from ocattach.survey.environment_status import EnvironmentStatus, State, found_error, state_of
+from ocattach.survey.probe import EnvironmentProbe
+from ocattach.survey.status import ProbeState, Survey, pause_after
 from tests.rigs.waiting import wait_until
 
 
@@ -88,10 +88,12 @@ def test_every_error_is_a_state(error: type[OcattachError], state: State) -> Non
     assert state_of(error("x")) is state
 
 
-def course(finding: Finding, environ: dict[str, str], *, took: float, failures: int = 0) -> Course:
+def course(
+    finding: EnvironmentStatus, environ: dict[str, str], *, took: float, failures: int = 0
+) -> ProbeState:
     """The course of asking about something, as it ended."""
-    subject = Subject(spec_of_nothing(), [None], environ=environ, refusal=None)
-    return Course(subject, began=100.0, ended=100.0 + took, failures=failures, findings={None: finding})
+    subject = EnvironmentProbe(spec_of_nothing(), [None], environ=environ, refusal=None)
+    return ProbeState(subject, began=100.0, ended=100.0 + took, failures=failures, findings={None: finding})
 
 
 def spec_of_nothing() -> ConnectionSpec:
@@ -99,7 +101,7 @@ def spec_of_nothing() -> ConnectionSpec:
 
 
 def test_what_fails_or_costs_much_is_asked_less_and_less_often(environ: dict[str, str]) -> None:
-    fine, dead = Finding(state=State.RUNNING), Finding(state=State.UNREACHABLE)
+    fine, dead = EnvironmentStatus(state=State.RUNNING), EnvironmentStatus(state=State.UNREACHABLE)
 
     assert pause_after(course(fine, environ, took=0.01)) == 3
     assert pause_after(course(fine, environ, took=0.5)) == 10
@@ -112,8 +114,8 @@ def test_what_fails_or_costs_much_is_asked_less_and_less_often(environ: dict[str
 def test_a_link_that_has_come_up_is_asked_soon_however_long_the_environment_took(
     environ: dict[str, str],
 ) -> None:
-    asked_itself = Finding(state=State.RUNNING, through="environment")
-    told_by_link = Finding(state=State.RUNNING, through="link")
+    asked_itself = EnvironmentStatus(state=State.RUNNING, through="environment")
+    told_by_link = EnvironmentStatus(state=State.RUNNING, through="link")
     assert pause_after(course(asked_itself, environ, took=1)) == 20
 
     files = link_files(spec_of_nothing().link_key(environ), environ)

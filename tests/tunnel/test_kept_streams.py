@@ -92,7 +92,7 @@ def test_a_kept_stream_goes_on_over_the_next_route_with_what_it_missed_told_firs
 
     for _ in range(3):
         tunnel.give_up("It was cut.")
-        tunnel.lead_to(make_route(), port)
+        tunnel.switch_route(make_route(), port)
 
         assert servers.receive(client, len(chunk(MISSED) + LIVE)) == chunk(MISSED) + LIVE
 
@@ -129,7 +129,7 @@ def test_who_holds_a_kept_stream_is_told_when_it_takes_long_and_when_it_is_over(
     tunnel.refuse("A person is needed")
     needed = chunk(b"data: A person is needed\n\n")
     assert servers.receive(client, len(needed)) == needed
-    tunnel.lead_to(make_route(), port)
+    tunnel.switch_route(make_route(), port)
 
     back = chunk(b"data: The connection is back\n\n" + MISSED) + LIVE
     assert servers.receive(client, len(back)) == back
@@ -149,7 +149,7 @@ def test_events_that_come_while_the_missed_ones_are_gathered_come_after_them(
     servers.receive(client, len(HEAD + LIVE))
     keeper.may_mend.clear()
     tunnel.give_up("It was cut.")
-    tunnel.lead_to(make_route(), port)
+    tunnel.switch_route(make_route(), port)
     wait_until(lambda: keeper.mended, "the missed events to be asked for")
     server.connections[-1].sendall(LIVE)
 
@@ -191,7 +191,7 @@ def test_a_stream_waits_until_the_server_has_one_for_it_again(
     servers.receive(client, len(HEAD + LIVE))
     server.later = REFUSAL
     tunnel.give_up("It was cut.")
-    tunnel.lead_to(make_route(), port)
+    tunnel.switch_route(make_route(), port)
     wait_until(lambda: len(server.requests) > 2, "a second attempt")
 
     server.later = HEAD + LIVE
@@ -215,7 +215,7 @@ def test_a_stream_that_was_asked_for_and_not_answered_is_asked_for_again(
     wait_until(lambda: server.requests, "the request to arrive")
 
     tunnel.give_up("It was cut.")
-    tunnel.lead_to(make_route(), port)
+    tunnel.switch_route(make_route(), port)
 
     assert servers.receive(client, len(REFUSAL)) == REFUSAL
     assert not keeper.mended
@@ -279,11 +279,11 @@ def test_a_connection_that_is_lost_while_missed_events_are_gathered_is_followed_
     servers.receive(client, len(HEAD + LIVE))
     keeper.may_mend.clear()
     tunnel.give_up("It was cut.")
-    tunnel.lead_to(make_route(), port)
+    tunnel.switch_route(make_route(), port)
     wait_until(lambda: keeper.mended, "the missed events to be asked for")
 
     tunnel.give_up("It was cut again.")
-    tunnel.lead_to(make_route(), port)
+    tunnel.switch_route(make_route(), port)
     keeper.may_mend.set()
 
     assert servers.receive(client, len(chunk(MISSED) + LIVE)) == chunk(MISSED) + LIVE
@@ -350,6 +350,6 @@ def test_a_stream_can_be_asked_for_on_a_connection_that_has_carried_other_reques
         assert servers.receive(client, len(answers[request])) == answers[request]
 
     tunnel.give_up("It was cut.")
-    tunnel.lead_to(make_route(), port)
+    tunnel.switch_route(make_route(), port)
 
     assert servers.receive(client, len(chunk(MISSED) + LIVE)) == chunk(MISSED) + LIVE

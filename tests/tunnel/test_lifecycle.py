@@ -180,6 +180,6 @@ def test_who_speaks_at_once_is_heard_also_where_asyncio_forgets_that_it_was_paus
     client.sendall(b"hello")
     wait_until(lambda: tunnel.held, "it to be held")
 
-    tunnel.lead_to(DirectRoute("127.0.0.1"), echo_port)
+    tunnel.switch_route(DirectRoute("127.0.0.1"), echo_port)
 
     assert servers.receive(client, 5) == b"hello"

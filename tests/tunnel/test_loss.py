@@ -85,7 +85,7 @@ def test_clients_of_a_lost_route_are_held_and_served_by_the_next(
     for client in held:
         client.sendall(b"typed meanwhile")
 
-    tunnel.lead_to(make_route(), echo_port)
+    tunnel.switch_route(make_route(), echo_port)
 
     for client in held:
         assert servers.receive(client, 15) == b"typed meanwhile"
@@ -102,7 +102,7 @@ def test_a_client_that_came_before_the_loss_was_noticed_is_served_by_the_next_ro
     client.sendall(b"typed meanwhile")
     wait_until(lambda: tunnel.lost, "the silence to be noticed")
 
-    tunnel.lead_to(relay_route(), echo_port)
+    tunnel.switch_route(relay_route(), echo_port)
 
     assert servers.receive(client, 15) == b"typed meanwhile"
 
@@ -114,7 +114,7 @@ def test_another_route_resets_the_clients_of_the_former(
     former = connect(tunnel)
     assert_echoes(former)
 
-    tunnel.lead_to(make_route(), echo_port)
+    tunnel.switch_route(make_route(), echo_port)
 
     with pytest.raises(ConnectionResetError):
         former.recv(1)
@@ -131,7 +131,7 @@ def test_another_route_that_does_not_start_changes_nothing(
     failing = shell_stream("exit 3")
 
     with pytest.raises(ConnectionLostError):
-        tunnel.lead_to(RelayRoute(failing), 1)
+        tunnel.switch_route(RelayRoute(failing), 1)
 
     assert failing.process.returncode == 3
     assert_echoes(client)
@@ -144,7 +144,7 @@ def test_close_ends_a_switch_that_is_under_way(echo_port: int) -> None:
 
     def switch() -> None:
         try:
-            tunnel.lead_to(RelayRoute(slow), echo_port, timeout=60)
+            tunnel.switch_route(RelayRoute(slow), echo_port, timeout=60)
         except ConnectionLostError as error:
             errors.append(error)
 
@@ -164,7 +164,7 @@ def test_a_closed_tunnel_refuses_a_route_and_closes_it(echo_port: int) -> None:
     stream = ProcessStream(python_relay())
 
     with pytest.raises(ConnectionLostError, match="closed"):
-        tunnel.lead_to(RelayRoute(stream), echo_port)
+        tunnel.switch_route(RelayRoute(stream), echo_port)
 
     assert stream.process.poll() is not None
 
@@ -270,7 +270,7 @@ def test_a_server_that_is_gone_loses_the_route_and_its_clients_wait_for_the_next
     client.sendall(b"typed meanwhile")
     wait_until(lambda: told, "the loss to be noticed")
 
-    tunnel.lead_to(make_route(), echo_port)
+    tunnel.switch_route(make_route(), echo_port)
 
     assert servers.receive(client, 15) == b"typed meanwhile"
     assert tunnel.released == 1
@@ -289,7 +289,7 @@ def test_a_tunnel_that_refuses_says_why_at_once_until_there_is_a_route(
     with connect(tunnel) as late:
         late.sendall(REQUEST)
         answers.append(servers.receive_all(late))
-    tunnel.lead_to(relay_route(), echo_port)
+    tunnel.switch_route(relay_route(), echo_port)
 
     assert all(b" 503 " in answer and b"A person is needed" in answer for answer in answers)
     assert_echoes(connect(tunnel))
@@ -306,7 +306,7 @@ def test_what_is_not_ready_is_reached_by_us_alone_until_the_others_are_released(
 
     with tunnel.connect() as ours:
         assert_echoes(ours)
-    tunnel.lead_to(make_route(), echo_port)
+    tunnel.switch_route(make_route(), echo_port)
     with tunnel.connect() as ours:
         assert_echoes(ours)
     assert tunnel.held == 1
@@ -404,7 +404,7 @@ def test_a_dial_that_finds_the_way_gone_loses_the_route(
     client.sendall(b"typed meanwhile")
     reason = wait_until(lambda: tunnel.lost, "the loss to be noticed")
 
-    tunnel.lead_to(DialRoute("ssh", SocketStream), echo_port)
+    tunnel.switch_route(DialRoute("ssh", SocketStream), echo_port)
 
     assert reason == "The SSH connection is gone."
     assert servers.receive(client, 15) == b"typed meanwhile"

@@ -23,7 +23,7 @@ FAILED = {"never-arrived", "no-output"}
 """What is no answer, although nobody called it an error."""
 
 
-class Unheard:
+class NoticeReporter:
     """Tells of the way alone: nobody waits for the answer."""
 
     def __init__(self, *, quiet: bool) -> None:
@@ -51,7 +51,7 @@ class Unheard:
             say(f"! {text}", colour="yellow")
 
 
-class Answer(Unheard):
+class Answer(NoticeReporter):
     """The answer to one prompt: its words on stdout, all else on stderr, or one document at the end."""
 
     def __init__(self, session: Session, spec: ConnectionSpec, *, output: str, quiet: bool) -> None:

@@ -19,7 +19,7 @@ from ocattach.cli.session.options import origin_option
 from ocattach.cli.terminal import escape, say
 from ocattach.config.files.paths import state_directory
 from ocattach.sessions.names import index_file
-from ocattach.survey.collect import Gathering
+from ocattach.survey.collect import SessionCollector
 from ocattach.survey.environment_status import State
 from ocattach.survey.everywhere import everywhere
 from ocattach.survey.session_list import Gathered, Listed, Request, Source
@@ -100,7 +100,7 @@ def command(
         activity=output != "table" or is_wide(terminal_columns()),
     )
     places = everywhere(cwd=Path.cwd(), environ=os.environ)
-    gathering = Gathering(
+    gathering = SessionCollector(
         places,
         request,
         index=index_file(state_directory(os.environ)),

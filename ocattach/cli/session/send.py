@@ -12,7 +12,7 @@ import click
 from ocattach.cli.approval import require_trust
 from ocattach.cli.command import Command, advice, output_option
 from ocattach.cli.complete import connection_names
-from ocattach.cli.session.answer import Answer, Unheard
+from ocattach.cli.session.answer import Answer, NoticeReporter
 from ocattach.cli.session.place import place_of
 from ocattach.cli.terminal import Person, say
 from ocattach.config.files.paths import config_directory
@@ -29,7 +29,7 @@ from ocattach.opencode.sessions import SESSION_ID, SessionClient
 from ocattach.sessions.environment import environment_id, origin_name
 from ocattach.sessions.origin import origin_metadata
 from ocattach.sessions.record import Session
-from ocattach.sessions.run import Run, Teller, Way, deliver
+from ocattach.sessions.run import RetryingClient, Run, RunObserver, deliver
 
 WAIT_SECONDS = 3600.0
 """How long --wait waits for the end of an answer."""
@@ -176,10 +176,10 @@ def sent(
 ) -> None:
     """Send the prompt, and follow it if that is wanted. Whatever happens, the session is named."""
     answer = Answer(session, destination.spec, output=asked.output, quiet=asked.quiet)
-    teller: Teller = answer if asked.is_waited_for else Unheard(quiet=asked.quiet)
+    teller: RunObserver = answer if asked.is_waited_for else NoticeReporter(quiet=asked.quiet)
     if not asked.is_waited_for:
         deadline = min(deadline, time.monotonic() + destination.timeout)
-    way = Way(client, lambda: destination.open()[0], teller, deadline=deadline)
+    way = RetryingClient(client, lambda: destination.open()[0], teller, deadline=deadline)
     prompt = way.ask(lambda daemon: prompt_after(daemon, session, asked))
     try:
         deliver(way, session.id, prompt)

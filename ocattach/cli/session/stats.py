@@ -18,7 +18,7 @@ from ocattach.config.files.paths import state_directory
 from ocattach.sessions.index.rows import Total
 from ocattach.sessions.names import index_file
 from ocattach.sessions.record import Tokens
-from ocattach.survey.collect import Gathering
+from ocattach.survey.collect import SessionCollector
 from ocattach.survey.everywhere import everywhere
 from ocattach.survey.session_list import Request
 
@@ -55,7 +55,7 @@ def command(
         activity=False,
         lists=False,
     )
-    gathering = Gathering(
+    gathering = SessionCollector(
         everywhere(cwd=Path.cwd(), environ=os.environ),
         request,
         index=index_file(state_directory(os.environ)),

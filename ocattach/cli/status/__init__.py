@@ -18,7 +18,7 @@ from ocattach.config.trust import TrustLedger
 from ocattach.errors import UsageError
 from ocattach.sessions.names import Names
 from ocattach.survey.entry import Entry
-from ocattach.survey.environment_status import Finding
+from ocattach.survey.environment_status import EnvironmentStatus
 from ocattach.survey.everywhere import everywhere, refusal
 from ocattach.survey.status import Survey
 
@@ -124,7 +124,7 @@ def await_all(survey: Survey) -> None:
 
 def print_document(
     entries: Sequence[Entry],
-    findings: Sequence[Finding | None],
+    findings: Sequence[EnvironmentStatus | None],
     problems: Sequence["Problem"],
     *,
     took: float,
@@ -146,7 +146,7 @@ def print_document(
     )
 
 
-def describe_finding(finding: Finding) -> dict[str, Any]:
+def describe_finding(finding: EnvironmentStatus) -> dict[str, Any]:
     """A finding for scripts; `asked` is in seconds since the epoch, `age` in seconds."""
     known = finding.last_known
     return {

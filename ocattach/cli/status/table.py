@@ -16,7 +16,7 @@ from rich.text import Text
 from ocattach.cli.amounts import money
 from ocattach.cli.columns import GAP, lines
 from ocattach.cli.terminal import escape
-from ocattach.survey.environment_status import Finding, State
+from ocattach.survey.environment_status import EnvironmentStatus, State
 from ocattach.survey.status import Survey
 
 if TYPE_CHECKING:
@@ -78,7 +78,7 @@ def rows(survey: Survey) -> list[Row]:
     return [row(entry.spec.name or "", entry.spec.display(), finding) for entry, finding in found]
 
 
-def row(name: str, target: str, finding: Finding | None) -> Row:
+def row(name: str, target: str, finding: EnvironmentStatus | None) -> Row:
     """One connection; nothing in it can drive the terminal."""
     name, target = escape(name or target), escape(target)
     if finding is None:
@@ -99,7 +99,7 @@ def row(name: str, target: str, finding: Finding | None) -> Row:
     )
 
 
-def session_words(finding: Finding) -> str:
+def session_words(finding: EnvironmentStatus) -> str:
     """How many sessions there are, and what those do that do something."""
     words = []
     if finding.sessions is not None:
@@ -118,7 +118,7 @@ def link_words(link: "Mapping[str, Any] | None") -> str:
     return f"{link['state']}{clients}{held}"
 
 
-def known_words(finding: Finding) -> str:
+def known_words(finding: EnvironmentStatus) -> str:
     """How old the knowledge is, and that it came through the link."""
     if finding.state is State.UNTRUSTED:
         return "not asked"
@@ -127,7 +127,7 @@ def known_words(finding: Finding) -> str:
     return f"{words}, link" if finding.through == "link" else words
 
 
-def reason(finding: Finding) -> str:
+def reason(finding: EnvironmentStatus) -> str:
     """Why it is not running, with what was known before."""
     said = finding.reason.strip().splitlines() or [""]
     words = escape(said[0])

@@ -12,7 +12,7 @@ from ocattach.link.client.queries import daemon_of_link
 from ocattach.link.server.daemon_starter import command_name
 from ocattach.transports import open_handler
 from ocattach.transports.base import Ask, Question, TransportHandler
-from ocattach.transports.shared import Ways
+from ocattach.transports.shared import SharedConnections
 
 if TYPE_CHECKING:
     from ocattach.opencode.api import DaemonClient
@@ -43,7 +43,7 @@ def open_client(
     environ: Mapping[str, str],
     ask: Ask,
     timeout: float,
-    ways: Ways | None = None,
+    ways: SharedConnections | None = None,
 ) -> Iterator["DaemonClient"]:
     """Requests to the daemon of an environment: through its link where that is up, else by a dial of their own.
 

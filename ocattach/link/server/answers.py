@@ -7,7 +7,7 @@ from ocattach.daemon.probe import FoundDaemon
 from ocattach.errors import OcattachError
 from ocattach.link.server.state import StateMachine
 from ocattach.opencode.api import DaemonClient
-from ocattach.opencode.snapshot import look
+from ocattach.opencode.snapshot import snapshot
 
 if TYPE_CHECKING:
     from ocattach.tunnel.tunnel import Tunnel
@@ -44,7 +44,7 @@ def client_answer(
 def look_answer(client: DaemonClient, directories: Sequence[str | None], since: int | None) -> dict[str, Any]:
     """What the daemon says it is doing and has, as `Looked.to_json`; or the `error`."""
     try:
-        return look(client, directories, since=since).to_json()
+        return snapshot(client, directories, since=since).to_json()
     except OcattachError as error:
         return {"error": error.to_json()}
 

@@ -14,14 +14,14 @@ if TYPE_CHECKING:
     from ocattach.tunnel.tunnel import Tunnel
 
 
-class Way:
+class DaemonConnection:
     """Its parts come one after the other; once there, the local port stays until `drop`.
 
     One thread at a time changes it. Any may ask how it stands.
     """
 
-    def __init__(self, connection: StateMachine) -> None:
-        self._connection = connection
+    def __init__(self, state: StateMachine) -> None:
+        self._state = state
         self.handler: TransportHandler | None = None
         self.tunnel: Tunnel | None = None
         """The local port, and where that leads."""
@@ -44,18 +44,21 @@ class Way:
 
     def is_up(self) -> bool:
         """Whether there is a way to the daemon."""
-        return self.tunnel is not None and self._connection.state is LinkState.CONNECTED
+        return self.tunnel is not None and self._state.state is LinkState.CONNECTED
 
     def has_hope(self) -> bool:
         """Whether the way that is being established, or is used, may still lead to the daemon."""
-        return self.tunnel is not None and self._connection.state is not LinkState.LOST
+        return self.tunnel is not None and self._state.state is not LinkState.LOST
 
-    def open_client(self, timeout: float = TRY_SECONDS, *, is_sign: bool = True) -> DaemonClient:
-        """Requests to the daemon as it is now; `is_sign` as in `port.open_client`. Raises ConnectionLostError."""
+    def open_client(self, timeout: float = TRY_SECONDS, *, counts_as_loss: bool = True) -> DaemonClient:
+        """Requests to the daemon as it is now; `counts_as_loss` as in `port.open_client`.
+
+        Raises ConnectionLostError.
+        """
         daemon, tunnel = self.daemon, self.tunnel
         if daemon is None or tunnel is None:
             raise ConnectionLostError("There is no connection to the daemon")
-        return open_client(tunnel, daemon, timeout, is_sign=is_sign)
+        return open_client(tunnel, daemon, timeout, counts_as_loss=counts_as_loss)
 
     def make_ready(self, handler: TransportHandler, spec: ConnectionSpec, *, timeout: float) -> str | None:
         """See that the daemon answers for the connection's directory, whose absolute path there is given."""
@@ -67,9 +70,9 @@ class Way:
         try:
             self.version = client.await_ready(directory, timeout=timeout, has_hope=self.has_hope)
         except TimedOutError as error:
-            if self.tunnel is None or self._connection.state is not LinkState.LOST:
+            if self.tunnel is None or self._state.state is not LinkState.LOST:
                 raise
-            raise ConnectionLostError(f"The connection was lost: {self._connection.reason}") from error
+            raise ConnectionLostError(f"The connection was lost: {self._state.reason}") from error
         self.directories[spec.workdir] = directory
         return directory
 
@@ -77,7 +80,7 @@ class Way:
         """It is gone; keep what of it can be used again."""
         self.stands = self.tunnel is not None and self.tunnel.port_closed
 
-    def let_go(self, reason: str) -> None:
+    def release_route(self, reason: str) -> None:
         """Part with what is left of it, and keep the local port."""
         if self.tunnel is not None:
             self.tunnel.give_up(reason)

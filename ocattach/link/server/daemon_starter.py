@@ -36,14 +36,14 @@ class Client(Protocol):
         """Tell it about something that happened when nobody was there."""
 
 
-class Starts:
+class CrashLoopGuard:
     """Finds or starts the daemon, and counts the starts that came to nothing."""
 
     def __init__(self) -> None:
         self._started: float | None = None
         self._failures = 0
 
-    def forgive(self) -> None:
+    def reset(self) -> None:
         """Somebody wants it to be tried again, whatever has happened."""
         self._failures = 0
 

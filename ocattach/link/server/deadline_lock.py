@@ -8,7 +8,7 @@ from contextlib import contextmanager
 from ocattach.errors import TimedOutError
 
 
-class Turn:
+class DeadlineLock:
     """A lock that is waited for with a deadline."""
 
     def __init__(self) -> None:

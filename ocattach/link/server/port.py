@@ -37,24 +37,24 @@ def open_port(
 class TunnelEndpoint(Endpoint):
     """Where a tunnel leads, without its local port: it can be looked at before anybody else is let through."""
 
-    def __init__(self, tunnel: "Tunnel", *, is_sign: bool) -> None:
+    def __init__(self, tunnel: "Tunnel", *, counts_as_loss: bool) -> None:
         super().__init__(tunnel.url)
         self._tunnel = tunnel
-        self._is_sign = is_sign
+        self._is_sign = counts_as_loss
 
     def open_socket(self, timeout: float) -> socket.socket:
         """A connection through the tunnel."""
-        opened = self._tunnel.connect(is_sign=self._is_sign)
+        opened = self._tunnel.connect(counts_as_loss=self._is_sign)
         opened.settimeout(timeout)
         return opened
 
 
 def open_client(
-    tunnel: "Tunnel", daemon: FoundDaemon, timeout: float, *, is_sign: bool = True
+    tunnel: "Tunnel", daemon: FoundDaemon, timeout: float, *, counts_as_loss: bool = True
 ) -> DaemonClient:
     """Requests to the daemon that a tunnel leads to, each with at most `timeout` seconds.
 
     That one cannot be made is a sign for the tunnel that its way is lost, unless nobody is to draw that conclusion.
     """
-    endpoint = TunnelEndpoint(tunnel, is_sign=is_sign)
+    endpoint = TunnelEndpoint(tunnel, counts_as_loss=counts_as_loss)
     return DaemonClient(endpoint, username=daemon.username, password=daemon.password, timeout=timeout)

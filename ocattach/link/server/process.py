@@ -34,7 +34,7 @@ JOIN_SECONDS = 5
 BACKLOG = 64
 
 
-class Visitor:
+class ForegroundConnection:
     """A foreground on the other end of a channel."""
 
     def __init__(self, channel: Channel) -> None:
@@ -156,7 +156,7 @@ class Link:
                 self.end()
                 self._gone.wait(JOIN_SECONDS)  # the connection's closing is the answer
                 return
-            answer = self._answer(request, Visitor(channel))
+            answer = self._answer(request, ForegroundConnection(channel))
             channel.send(answer)
         except (HungUpError, TimeoutError):
             logger.info("a foreground went away")
@@ -172,7 +172,7 @@ class Link:
             return status
         return {**status, "look": self._environment.look(directories, request.get("since"))}
 
-    def _answer(self, request: Message, visitor: Visitor) -> Message:
+    def _answer(self, request: Message, visitor: ForegroundConnection) -> Message:
         try:
             spec = ConnectionSpec.from_json(request["spec"])
             timeout = float(request["timeout"])

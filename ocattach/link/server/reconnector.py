@@ -63,7 +63,7 @@ class Unattended:
         self._history.tell(text)
 
 
-class Restorer:
+class Reconnector:
     """A thread that restores a link's connection whenever that is lost and somebody wants it.
 
     `restore` tries once, `is_wanted` says whether anybody uses the link, and `give_up` is called with the error after
@@ -74,18 +74,18 @@ class Restorer:
         self,
         restore: Callable[[], None],
         *,
-        connection: StateMachine,
+        state: StateMachine,
         is_wanted: Callable[[], bool],
         give_up: Callable[[OcattachError], None],
     ) -> None:
         self._restore = restore
-        self._connection, self._is_wanted, self._give_up = connection, is_wanted, give_up
+        self._state, self._is_wanted, self._give_up = state, is_wanted, give_up
         self._wake = threading.Event()
         self._ending = threading.Event()
-        self._thread = threading.Thread(target=self._run, name="ocattach-restorer", daemon=True)
+        self._thread = threading.Thread(target=self._run, name="ocattach-reconnector", daemon=True)
         self._thread.start()
 
-    def hurry(self) -> None:
+    def retry_now(self) -> None:
         """There is something to do, or somebody waits: look at once. Never blocks."""
         self._wake.set()
 
@@ -104,7 +104,7 @@ class Restorer:
                 self._keep_trying()
 
     def _has_work(self) -> bool:
-        is_lost = self._connection.state is LinkState.LOST and self._connection.error is None
+        is_lost = self._state.state is LinkState.LOST and self._state.error is None
         return is_lost and self._is_wanted() and not self._ending.is_set()
 
     def _keep_trying(self) -> None:

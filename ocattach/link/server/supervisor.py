@@ -13,14 +13,14 @@ from ocattach.link.server.answers import (
     daemon_answer,
     look_answer,
 )
-from ocattach.link.server.connection import Way
-from ocattach.link.server.daemon_starter import Client, Starts, command_name
-from ocattach.link.server.deadline_lock import Turn
+from ocattach.link.server.connection import DaemonConnection
+from ocattach.link.server.daemon_starter import Client, CrashLoopGuard, command_name
+from ocattach.link.server.deadline_lock import DeadlineLock
 from ocattach.link.server.history import History
 from ocattach.link.server.port import open_port
-from ocattach.link.server.reconnector import QUIET_SECONDS, Restorer, Unattended
+from ocattach.link.server.reconnector import QUIET_SECONDS, Reconnector, Unattended
 from ocattach.link.server.state import LinkState, StateMachine
-from ocattach.link.sessions.listener import Watcher
+from ocattach.link.sessions.listener import SessionEventListener
 from ocattach.opencode.snapshot import LOOK_SECONDS
 from ocattach.transports import open_handler
 from ocattach.transports.command import import_tunnel
@@ -52,76 +52,78 @@ class Environment:
     def __init__(self, *, held_seconds: float, dead_after: float) -> None:
         self.history = History()
         self._held_seconds, self._dead_after = held_seconds, dead_after
-        self._turn = Turn()
+        self._lock = DeadlineLock()
         self._spec: ConnectionSpec | None = None
         self._may_start = False
-        self._connection = StateMachine(self.history)
-        self._way = Way(self._connection)
+        self._state = StateMachine(self.history)
+        self._connection = DaemonConnection(self._state)
         self._summary = ""
-        self._starts = Starts()
+        self._crash_guard = CrashLoopGuard()
         self._closed = False
-        self._restorer = Restorer(
+        self._reconnector = Reconnector(
             self.restore,
-            connection=self._connection,
+            state=self._state,
             is_wanted=self.is_wanted,
             give_up=self.give_up,
         )
-        self._watcher = Watcher(self._way)
+        self._listener = SessionEventListener(self._connection)
 
     @property
     def idle_seconds(self) -> float | None:
         """How long no client has been connected; None while the environment is not up."""
-        return self._way.idle_seconds
+        return self._connection.idle_seconds
 
     def is_wanted(self) -> bool:
         """Whether anybody has used the local port lately."""
-        idle = self._way.idle_seconds
+        idle = self._connection.idle_seconds
         return idle is not None and idle < QUIET_SECONDS
 
     def attach(self, spec: ConnectionSpec, client: Client, *, start: bool, timeout: float) -> Attached:
         """A ready daemon for the connection, started when there is none and `start` allows it."""
-        with self._turn.taken(timeout) as left:
+        with self._lock.taken(timeout) as left:
             self._spec, self._may_start = spec, start or self._may_start
             for event in self.history.take_news():
                 client.notice(event)
-            if self._way.tunnel is not None:
+            if self._connection.tunnel is not None:
                 attached = self.reuse(spec, client, left)
                 if attached is not None:
                     return attached
                 client.step("The connection was lost; connecting again")
-            self._starts.forgive()
+            self._crash_guard.reset()
             started = self.connect_twice(spec, client, start=start, timeout=left)
             return self.attached(spec, started=started)
 
     def reuse(self, spec: ConnectionSpec, client: Client, timeout: float) -> Attached | None:
         """The environment as it stands; None when it no longer answers."""
-        handler, tunnel, daemon = self._way.handler, self._way.tunnel, self._way.daemon
-        if handler is None or tunnel is None or daemon is None or not self._way.is_up():
+        handler, tunnel, daemon = self._connection.handler, self._connection.tunnel, self._connection.daemon
+        if handler is None or tunnel is None or daemon is None or not self._connection.is_up():
             return None
         try:
-            if spec.workdir not in self._way.directories:
+            if spec.workdir not in self._connection.directories:
                 handler.spec, handler.ask, handler.timeout = spec, client.ask, timeout
                 handler.check_daemon_running()
-            self._watcher.know(spec, self._way.make_ready(handler, spec, timeout=min(timeout, REUSE_SECONDS)))
+            self._listener.know(
+                spec, self._connection.make_ready(handler, spec, timeout=min(timeout, REUSE_SECONDS))
+            )
         except (ConnectionLostError, TimedOutError, UnreachableError) as error:
-            self._connection.lose(f"the daemon no longer answers: {error}")
+            self._state.lose(f"the daemon no longer answers: {error}")
             return None
-        client.step(f"Daemon already running on port {daemon.port} ({self._way.version})")
+        client.step(f"Daemon already running on port {daemon.port} ({self._connection.version})")
         client.step(connected(tunnel))
         return self.attached(spec, started=False)
 
     def restore(self) -> None:
         """Bring a lost connection back, unless somebody has done so. Raises what stands in the way."""
-        with self._turn.taken(DIAL_SECONDS):
-            spec, tunnel = self._spec, self._way.tunnel
-            is_lost = tunnel is not None and self._connection.state is LinkState.LOST
+        with self._lock.taken(DIAL_SECONDS):
+            spec, tunnel = self._spec, self._connection.tunnel
+            is_lost = tunnel is not None and self._state.state is LinkState.LOST
             if spec is None or tunnel is None or not is_lost or self._closed:
                 return
             unattended, before = Unattended(self.history, f"ocattach {command_name(spec)}"), self._summary
             started = self.connect(
                 spec, unattended, start=self._may_start, timeout=START_SECONDS, reach_within=DIAL_SECONDS
             )
-            gap = time.monotonic() - self._connection.lost_at
+            gap = time.monotonic() - self._state.lost_at
             held = f"; {tunnel.released} held meanwhile" if tunnel.released else ""
             self.history.note(f"restored after {gap:.1f} s{held}")
             again = (
@@ -158,103 +160,103 @@ class Environment:
         The first time it opens the local port, afterwards it leads that one there again. The environment itself
         may be given less time than all that follows, with `reach_within`.
         """
-        handler, tunnel = self._way.handler, self._way.tunnel
+        handler, tunnel = self._connection.handler, self._connection.tunnel
         if handler is None:
-            handler = self._way.handler = open_handler(spec, ask=client.ask, timeout=timeout)
+            handler = self._connection.handler = open_handler(spec, ask=client.ask, timeout=timeout)
             import_tunnel()
-        elif not self._way.stands:
-            self._way.let_go("connecting again")
-        stood, self._way.stands = self._way.stands, False
+        elif not self._connection.stands:
+            self._connection.release_route("connecting again")
+        stood, self._connection.stands = self._connection.stands, False
         handler.spec, handler.ask, handler.timeout = spec, client.ask, reach_within or timeout
-        self._connection.begin()
+        self._state.begin()
         try:
             self._summary = handler.check_available().summary
             client.step(self._summary)
             handler.timeout = timeout
-            daemon, started = self._starts.find_or_start(
+            daemon, started = self._crash_guard.find_or_start(
                 handler, client, start=start, environment_stood=stood
             )
-            self._way.daemon = daemon
+            self._connection.daemon = daemon
             port = tunnel or self.open_port(spec)
             port.hold()
-            self._way.tunnel = handler.connect(daemon.port, tunnel=port)
-            self.notice_route(self._way.tunnel)
-            self._way.directories.clear()
-            self._watcher.know(spec, self._way.make_ready(handler, spec, timeout=timeout))
-            self.finish(daemon.port, self._way.tunnel)
-            self._watcher.resume(self._way.version)
+            self._connection.tunnel = handler.connect(daemon.port, tunnel=port)
+            self.notice_route(self._connection.tunnel)
+            self._connection.directories.clear()
+            self._listener.know(spec, self._connection.make_ready(handler, spec, timeout=timeout))
+            self.finish(daemon.port, self._connection.tunnel)
+            self._listener.resume(self._connection.version)
             port.release()
         except BaseException as error:
             self.fail(error, is_first=tunnel is None)
             raise
         if not started:
-            client.step(f"Daemon already running on port {daemon.port} ({self._way.version})")
-        client.step(connected(self._way.tunnel))
+            client.step(f"Daemon already running on port {daemon.port} ({self._connection.version})")
+        client.step(connected(self._connection.tunnel))
         return started
 
     def notice_route(self, tunnel: "Tunnel") -> None:
         """The port uses a new route. A loss that was reported before may have been that of the former one."""
-        self._connection.begin()
+        self._state.begin()
         if tunnel.lost is not None:
-            self._connection.lose(tunnel.lost)
+            self._state.lose(tunnel.lost)
 
     def finish(self, port: int, tunnel: "Tunnel") -> None:
         """The daemon has answered. Raises ConnectionLostError if the connection was lost since."""
-        if not self._connection.move(
-            LinkState.CONNECTED, reason=f"through {tunnel.route_name} to port {port}"
-        ):
-            raise ConnectionLostError(f"The connection was lost: {self._connection.reason}")
+        if not self._state.move(LinkState.CONNECTED, reason=f"through {tunnel.route_name} to port {port}"):
+            raise ConnectionLostError(f"The connection was lost: {self._state.reason}")
 
     def fail(self, error: BaseException, *, is_first: bool) -> None:
         """An attempt to connect has failed."""
         if is_first:
-            self._way.drop()
-            self._connection.move(LinkState.STARTING)
+            self._connection.drop()
+            self._state.move(LinkState.STARTING)
             return
-        self._way.let_go("the environment cannot be used")
-        self._connection.lose(error.message if isinstance(error, OcattachError) else str(error))
-        self._connection.restore_given_up()
-        self._restorer.hurry()
+        self._connection.release_route("the environment cannot be used")
+        self._state.lose(error.message if isinstance(error, OcattachError) else str(error))
+        self._state.restore_given_up()
+        self._reconnector.retry_now()
 
     def open_port(self, spec: ConnectionSpec) -> "Tunnel":
         """The local port, which leads nowhere yet."""
         from ocattach.tunnel.limits import Events, Limits  # noqa: PLC0415 - see `import_tunnel`
 
-        events = Events(on_lost=self.notice_loss, on_held=self._restorer.hurry)
+        events = Events(on_lost=self.notice_loss, on_held=self._reconnector.retry_now)
         limits = Limits(held_seconds=self._held_seconds, dead_after=self._dead_after)
-        self._way.tunnel = open_port(spec, self._way.open_client, limits, events, self._watcher.expect)
-        return self._way.tunnel
+        self._connection.tunnel = open_port(
+            spec, self._connection.open_client, limits, events, self._listener.expect
+        )
+        return self._connection.tunnel
 
     def notice_loss(self, reason: str) -> None:
         """The way is gone; called in the tunnel's thread."""
-        self._way.notice_loss()
-        self._connection.lose(reason)
-        self._restorer.hurry()
+        self._connection.notice_loss()
+        self._state.lose(reason)
+        self._reconnector.retry_now()
 
     def give_up(self, error: OcattachError) -> None:
         """No more is tried without a person: whoever waits is told why."""
-        if not self._connection.give_up(error):
+        if not self._state.give_up(error):
             return
         self.history.announce(f"Given up: {error.message}")
-        if self._way.tunnel is not None:
-            self._way.tunnel.refuse(f"{error.message}. Run ocattach again to connect")
+        if self._connection.tunnel is not None:
+            self._connection.tunnel.refuse(f"{error.message}. Run ocattach again to connect")
 
     def check(self) -> None:
         """Find out soon whether the far side is still there; what was put off is tried now."""
         self.history.note("the clock has jumped: looking whether the connection still stands")
-        if self._way.tunnel is not None:
-            self._way.tunnel.check()
-        self._restorer.hurry()
+        if self._connection.tunnel is not None:
+            self._connection.tunnel.check()
+        self._reconnector.retry_now()
 
     def attached(self, spec: ConnectionSpec, *, started: bool) -> Attached:
         """What the foreground needs to use the daemon."""
-        daemon, tunnel, handler = self._way.daemon, self._way.tunnel, self._way.handler
+        daemon, tunnel, handler = self._connection.daemon, self._connection.tunnel, self._connection.handler
         if daemon is None or tunnel is None or handler is None:
             raise ConnectionLostError("There is no connection to the daemon")
         return {
-            **daemon_answer(daemon, tunnel, self._way.version),
+            **daemon_answer(daemon, tunnel, self._connection.version),
             **account_answer(daemon),
-            "workdir": self._way.directories.get(spec.workdir),
+            "workdir": self._connection.directories.get(spec.workdir),
             "started": started,
             "shares_files": handler.shares_files,
             "history": self.history.to_json(),
@@ -262,43 +264,43 @@ class Environment:
 
     def stop_daemon(self, spec: ConnectionSpec, client: Client, *, force: bool, timeout: float) -> int | None:
         """End the environment's daemon; its pid, None when none ran."""
-        with self._turn.taken(timeout) as left:
-            if self._way.handler is None:
-                self._way.handler = open_handler(spec, ask=client.ask, timeout=left)
-            self._way.handler.ask = client.ask
-            self._way.handler.check_available()
-            return self._way.handler.stop_daemon(force=force)
+        with self._lock.taken(timeout) as left:
+            if self._connection.handler is None:
+                self._connection.handler = open_handler(spec, ask=client.ask, timeout=left)
+            self._connection.handler.ask = client.ask
+            self._connection.handler.check_available()
+            return self._connection.handler.stop_daemon(force=force)
 
     def status(self) -> dict[str, Any]:
         """How things stand, for `--status`; waits for nobody."""
         history = {"history": self.history.to_json()}
-        daemon, tunnel = self._way.daemon, self._way.tunnel
+        daemon, tunnel = self._connection.daemon, self._connection.tunnel
         if daemon is None or tunnel is None:
             return {"state": None, **history}
-        connection = connection_answer(tunnel, self._connection)
-        return {**daemon_answer(daemon, tunnel, self._way.version), **connection, **history}
+        connection = connection_answer(tunnel, self._state)
+        return {**daemon_answer(daemon, tunnel, self._connection.version), **connection, **history}
 
     def daemon(self) -> dict[str, Any] | None:
         """How its clients reach the daemon; None without a way to it. Changes nothing."""
-        daemon, tunnel = self._way.daemon, self._way.tunnel
-        if daemon is None or tunnel is None or not self._way.is_up():
+        daemon, tunnel = self._connection.daemon, self._connection.tunnel
+        if daemon is None or tunnel is None or not self._connection.is_up():
             return None
-        return client_answer(daemon, tunnel, self._way.version, self._watcher.still())
+        return client_answer(daemon, tunnel, self._connection.version, self._listener.still())
 
     def look(self, directories: list[str | None], since: int | None) -> dict[str, Any] | None:
         """What the daemon itself says of these directories, and has; None without a way to it. Changes nothing."""
-        tunnel = self._way.tunnel
-        if tunnel is None or not self._way.is_up():
+        tunnel = self._connection.tunnel
+        if tunnel is None or not self._connection.is_up():
             return None
-        client = self._way.open_client(LOOK_SECONDS)
-        client.still = self._watcher.still()
+        client = self._connection.open_client(LOOK_SECONDS)
+        client.still = self._listener.still()
         return look_answer(client, directories, since)
 
     def close(self) -> None:
         """End it all, also while a client is being served."""
         self._closed = True
-        self._watcher.end()
-        self._way.drop()
-        self._restorer.end()
-        self._way.drop()  # of what an attempt that was under way has opened since
-        self._watcher.join()
+        self._listener.end()
+        self._connection.drop()
+        self._reconnector.end()
+        self._connection.drop()  # of what an attempt that was under way has opened since
+        self._listener.join()

@@ -7,7 +7,7 @@ from collections.abc import Callable
 from ocattach.opencode.api import DaemonClient
 from ocattach.opencode.catalogue import DIRECTORIES
 from ocattach.opencode.events import CONNECTED, Event
-from ocattach.opencode.snapshot import look
+from ocattach.opencode.snapshot import snapshot
 
 STATUS = "session.status"
 """Told with {"sessionID", "status": {"type"}} as a session begins to work, tries again, and is idle (1.18.33)."""
@@ -16,7 +16,7 @@ PAUSE_SECONDS = 10.0
 """How long after a look none is made: daemons at work are not to be asked twice by whoever goes on listing."""
 
 
-class Stillness:
+class IdleDirectories:
     """The directories in which a look has found nothing at work, until anything is told that could be work's beginning.
 
     Of the others nothing is known: what waits or hangs there since before the look tells of itself by no event.
@@ -62,11 +62,11 @@ class Stillness:
             self._directories = frozenset()
             self._told += 1
 
-    def look(self) -> None:
+    def snapshot(self) -> None:
         """Ask the daemon. Raises OcattachError."""
         self._look_at = time.monotonic() + PAUSE_SECONDS
         before = self._told
-        looked = look(self._open_client(), [], more=DIRECTORIES)
+        looked = snapshot(self._open_client(), [], more=DIRECTORIES)
         found = frozenset(
             directory
             for directory, sessions in looked.doing

@@ -17,9 +17,9 @@ from ocattach.backoff import Backoff
 from ocattach.config.files.paths import state_directory
 from ocattach.config.spec import ConnectionSpec
 from ocattach.errors import OcattachError
-from ocattach.link.sessions.idle import STATUS, Stillness
+from ocattach.link.sessions.idle import STATUS, IdleDirectories
 from ocattach.link.sessions.names import UsedNames
-from ocattach.link.sessions.origins import Marking
+from ocattach.link.sessions.origins import OriginTagger
 from ocattach.opencode.api import DaemonClient
 from ocattach.opencode.events import CONNECTED, SILENCE_SECONDS, Event, read_events
 from ocattach.opencode.versions import is_second, keeps_metadata
@@ -52,14 +52,14 @@ JOIN_SECONDS = 5
 log = logging.getLogger(__name__)
 
 
-class Way(Protocol):
+class Connection(Protocol):
     """The link's way to its daemon."""
 
     def is_up(self) -> bool:
         """Whether there is one."""
 
-    def open_client(self, timeout: float, *, is_sign: bool) -> DaemonClient:
-        """Requests over it; `is_sign`: whether one that cannot be made tells that the way is lost."""
+    def open_client(self, timeout: float, *, counts_as_loss: bool) -> DaemonClient:
+        """Requests over it; `counts_as_loss`: whether one that cannot be made tells that the way is lost."""
 
 
 class Memory(Protocol):
@@ -76,7 +76,7 @@ class Memory(Protocol):
 
 
 @dataclass(frozen=True, slots=True)
-class Told:
+class SessionNotice:
     """What the daemon has told; `session` is None where it only says that it is being listened to."""
 
     kind: str
@@ -91,22 +91,22 @@ def open_index() -> Memory:
     return Index(index_file(state_directory(os.environ)))
 
 
-class Watcher:
+class SessionEventListener:
     """A thread that listens, and one that acts on what was heard: they begin with the first `resume`.
 
     `end` ends both once the way is closed.
     """
 
-    def __init__(self, way: Way, open_memory: Callable[[], Memory] = open_index) -> None:
-        self._way = way
+    def __init__(self, connection: Connection, open_memory: Callable[[], Memory] = open_index) -> None:
+        self._connection = connection
         self._open_memory = open_memory
         self._memory: Memory | None = None
         self._names = UsedNames()
         self._environment = ""
-        self._marking: Marking | None = None
-        self._stillness = Stillness(self._open_client)
+        self._tagger: OriginTagger | None = None
+        self._idle = IdleDirectories(self._open_client)
         self._listens = False
-        self._told: queue.Queue[Told | None] = queue.Queue(BACKLOG)
+        self._told: queue.Queue[SessionNotice | None] = queue.Queue(BACKLOG)
         self._looks: list[float] = []
         """When to look through the sessions."""
         self._unwritten: dict[str, Session] = {}
@@ -124,29 +124,29 @@ class Watcher:
     def resume(self, version: str) -> None:
         """There is a way to the daemon, which is of this version. Never blocks."""
         self._listens = not is_second(version)
-        if self._marking is None:
-            self._marking = Marking(self._environment, self._names, self._open_client)
-            self._start(self._marking)
-        self._marking.keeps_metadata = keeps_metadata(version)
+        if self._tagger is None:
+            self._tagger = OriginTagger(self._environment, self._names, self._open_client)
+            self._start(self._tagger)
+        self._tagger.keeps_metadata = keeps_metadata(version)
         self._wake.set()
 
-    def _start(self, marking: Marking) -> None:
+    def _start(self, tagger: OriginTagger) -> None:
         for name, work in (("listener", self._listen), ("marker", self._act)):
-            thread = threading.Thread(target=work, args=(marking,), name=f"ocattach-{name}", daemon=True)
+            thread = threading.Thread(target=work, args=(tagger,), name=f"ocattach-{name}", daemon=True)
             self._threads.append(thread)
             thread.start()
 
     def expect(self) -> None:
         """A client of this link asks for a new session. Never blocks."""
-        if self._marking is not None:
-            self._marking.expect()
+        if self._tagger is not None:
+            self._tagger.expect()
 
     def still(self) -> frozenset[str]:
         """Where sessions are known to do nothing; if nowhere, it is found out for who asks next. Never blocks."""
-        if self._stillness.is_due:
+        if self._idle.is_due:
             with suppress(queue.Full):
-                self._told.put_nowait(Told(STILL, None, has_origin=False))
-        return self._stillness.directories
+                self._told.put_nowait(SessionNotice(STILL, None, has_origin=False))
+        return self._idle.directories
 
     def end(self) -> None:
         """Tell the threads to end."""
@@ -162,12 +162,12 @@ class Watcher:
 
     def _open_client(self) -> DaemonClient:
         # A lost way is noticed when somebody uses it: who only listens shall not have the daemon started again.
-        return self._way.open_client(REQUEST_SECONDS, is_sign=False)
+        return self._connection.open_client(REQUEST_SECONDS, counts_as_loss=False)
 
-    def _listen(self, marking: Marking) -> None:
+    def _listen(self, tagger: OriginTagger) -> None:
         tries = Backoff(first=FIRST_PAUSE, longest=LONGEST_PAUSE)
         while not self._ended.is_set():
-            if not (self._listens and self._way.is_up()):
+            if not (self._listens and self._connection.is_up()):
                 self._wake.wait()
                 self._wake.clear()
                 tries.reset()
@@ -178,41 +178,41 @@ class Watcher:
                 read_events(
                     self._open_client(),
                     KINDS,
-                    lambda event: self._hear(event, marking),
+                    lambda event: self._hear(event, tagger),
                     silence=SILENCE_SECONDS,
                 )
             except OcattachError as error:
                 log.debug("not listening: %s", error)
-            self._stillness.hear_no_more()
+            self._idle.hear_no_more()
             if time.monotonic() - began > SILENCE_SECONDS:
                 tries.reset()
             self._wake.wait(next(tries))
 
-    def _hear(self, event: Event, marking: Marking) -> bool:
+    def _hear(self, event: Event, tagger: OriginTagger) -> bool:
         """Hand on what the daemon tells; whether to go on listening."""
-        self._stillness.hear(event)
+        self._idle.hear(event)
         if event.kind == CONNECTED:
-            marking.hear(event)
+            tagger.hear(event)
         info = event.properties.get("info")
-        session = marking.read(info)
+        session = tagger.read(info)
         if event.kind == CONNECTED or session is not None:
-            self._pass_on(Told(event.kind, session, isinstance(info, dict) and has_origin(info)))
+            self._pass_on(SessionNotice(event.kind, session, isinstance(info, dict) and has_origin(info)))
         return not self._ended.is_set()
 
-    def _pass_on(self, told: Told) -> None:
+    def _pass_on(self, told: SessionNotice) -> None:
         while not self._ended.is_set():
             with suppress(queue.Full):
                 self._told.put(told, timeout=1)
                 return
 
-    def _act(self, marking: Marking) -> None:
+    def _act(self, tagger: OriginTagger) -> None:
         with ExitStack() as opened:
             while not self._ended.is_set():
                 with suppress(queue.Empty):
-                    if told := self._told.get(timeout=self._patience(marking.next_at)):
-                        self._take(told, marking)
-                self._look_through_due(marking)
-                for session in marking.mark_due(is_up=self._way.is_up()):
+                    if told := self._told.get(timeout=self._patience(tagger.next_at)):
+                        self._take(told, tagger)
+                self._look_through_due(tagger)
+                for session in tagger.mark_due(is_up=self._connection.is_up()):
                     self._unwritten[session.id] = session
                 self._write_due(opened)
 
@@ -222,7 +222,7 @@ class Watcher:
         times = [at for at in (mark_at, *self._looks[:1], write_at) if at is not None]
         return max(0.0, min(times) - time.monotonic()) if times else None
 
-    def _take(self, told: Told, marking: Marking) -> None:
+    def _take(self, told: SessionNotice, tagger: OriginTagger) -> None:
         session = told.session
         if told.kind == STILL:
             self._look_whether_still()
@@ -234,28 +234,28 @@ class Watcher:
             self._gone.add(session.id)
         else:
             self._unwritten[session.id] = session
-            if told.kind == CREATED or marking.is_new(session):
+            if told.kind == CREATED or tagger.is_new(session):
                 # Not every session is heard of by the event of its creation: see SETTLED_SECONDS.
-                marking.see_new(session, has_origin=told.has_origin)
+                tagger.see_new(session, has_origin=told.has_origin)
 
     def _look_whether_still(self) -> None:
-        if not self._stillness.is_due:  # others have asked meanwhile
+        if not self._idle.is_due:  # others have asked meanwhile
             return
         try:
-            self._stillness.look()
+            self._idle.snapshot()
         except OcattachError as error:
             log.info("it was not found out what sessions do: %s", error)
 
-    def _look_through_due(self, marking: Marking) -> None:
+    def _look_through_due(self, tagger: OriginTagger) -> None:
         if not self._looks or self._looks[0] > time.monotonic():
             return
         self._looks.pop(0)
         try:
-            for session in marking.look_through():
+            for session in tagger.look_through():
                 self._unwritten[session.id] = session
         except OcattachError as error:
             log.info("the sessions could not be looked through: %s", error)
-            if self._way.is_up():
+            if self._connection.is_up():
                 self._looks.append(time.monotonic() + LONGEST_PAUSE)
 
     def _write_due(self, opened: ExitStack) -> None:

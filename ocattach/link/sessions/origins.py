@@ -36,7 +36,7 @@ MARGIN_MS = 60_000
 log = logging.getLogger(__name__)
 
 
-class Marking:
+class OriginTagger:
     """Sees sessions come, and marks them. For one thread, but for `expect`."""
 
     def __init__(self, environment: str, names: UsedNames, open_client: Callable[[], DaemonClient]) -> None:

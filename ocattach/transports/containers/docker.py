@@ -17,7 +17,7 @@ class DockerTransport(ContainerTransport):
     program = "docker"
     target_class = DockerTarget
 
-    def way_key(self) -> str:
+    def connection_key(self) -> str:
         return repr((self.scheme, self.engine_address()))
 
     def engine_address(self) -> EngineAddress:

@@ -122,14 +122,14 @@ class ContainerTransport(CommandTransport):
             )
         return self._engine
 
-    def way_key(self) -> str:
+    def connection_key(self) -> str:
         target = self.target.settled(os.environ)
         return repr((self.scheme, target.host, target.context, target.cert_path))
 
-    def open_way(self) -> None:
+    def open_connection(self) -> None:
         _ = self.client
 
-    def go_with(self, other: Self) -> None:
+    def share(self, other: Self) -> None:
         self._engine, self._is_guest = other.engine, True
 
     def ask_now(self, question: Question) -> str:

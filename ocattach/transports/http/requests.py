@@ -60,7 +60,7 @@ def parse_head(data: bytes) -> Head:
     return Head(request[1], request[2], request[3], headers)
 
 
-class Passage:
+class HeaderInjector:
     """What is changed in a request so that it is one to the URL of a connection.
 
     The password of the local port stays here; who does not know it gets neither the real one nor the headers,

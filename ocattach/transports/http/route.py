@@ -6,10 +6,10 @@ import socket
 from typing import cast
 
 from ocattach.errors import ConnectionLostError
-from ocattach.transports.http.requests import Passage, Requests
+from ocattach.transports.http.requests import HeaderInjector, Requests
 from ocattach.tunnel.blocking import in_thread
 from ocattach.tunnel.route import Route, end_when_silent
-from ocattach.tunnel.splice import READ_SIZE, End
+from ocattach.tunnel.splice import READ_SIZE, SpliceEndpoint
 
 DIAL_SECONDS = 10
 
@@ -24,13 +24,13 @@ class GatewayRoute(Route):
 
     name = "gateway"
 
-    def __init__(self, passage: Passage) -> None:
+    def __init__(self, passage: HeaderInjector) -> None:
         self._passage = passage
 
     async def start(self, *, within: float) -> None:  # noqa: ARG002  (nothing is waited for)
         self.lost = asyncio.get_running_loop().create_future()
 
-    async def dial(self, client: End, host: str, port: int) -> None:  # noqa: ARG002  (the URL has them)
+    async def dial(self, client: SpliceEndpoint, host: str, port: int) -> None:  # noqa: ARG002  (the URL has them)
         endpoint = self._passage.endpoint
         opened = await in_thread(lambda: endpoint.open_socket(DIAL_SECONDS), discard=socket.socket.close)
         end_when_silent(opened, self.dead_after)
@@ -54,7 +54,7 @@ class GatewayRoute(Route):
         return
 
 
-class GatewayEnd(End):
+class GatewayEnd(SpliceEndpoint):
     """The end at the gateway: what is written to it are a client's requests."""
 
     def __init__(self, requests: Requests) -> None:

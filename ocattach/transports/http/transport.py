@@ -139,14 +139,14 @@ class HTTPTransport(TransportHandler):
         )
 
     def connect(self, remote_port: int, *, tunnel: "Tunnel | None" = None) -> "Tunnel":
-        from ocattach.transports.http.requests import Passage  # noqa: PLC0415 - links only
+        from ocattach.transports.http.requests import HeaderInjector  # noqa: PLC0415 - links only
         from ocattach.transports.http.route import GatewayRoute  # noqa: PLC0415 - asyncio
         from ocattach.tunnel.tunnel import Tunnel  # noqa: PLC0415 - asyncio
 
         if remote_port != self._endpoint.port:
             raise UnreachableError(f"{self.url} leads to port {self._endpoint.port} alone, not {remote_port}")
         real = self._password.text if self._password else ""
-        passage = Passage(
+        passage = HeaderInjector(
             self._endpoint,
             username=self._username,
             password=real,
@@ -154,7 +154,7 @@ class HTTPTransport(TransportHandler):
         )
         route = GatewayRoute(passage)
         if tunnel is not None:
-            tunnel.lead_to(route, remote_port)
+            tunnel.switch_route(route, remote_port)
             return tunnel
         opened = Tunnel(route, remote_port)
         self._tunnels.append(opened)

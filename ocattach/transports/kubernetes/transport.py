@@ -97,13 +97,13 @@ class KubernetesTransport(CommandTransport):
             self._cluster = Cluster(self._target, timeout=self.timeout)
         return self._cluster
 
-    def way_key(self) -> str:
+    def connection_key(self) -> str:
         return repr((self.scheme, self._target.context))
 
-    def open_way(self) -> None:
+    def open_connection(self) -> None:
         self.cluster.get("/version")  # which the least of accounts may read (RBAC: system:public-info-viewer)
 
-    def go_with(self, other: Self) -> None:
+    def share(self, other: Self) -> None:
         self._cluster, self._is_guest = other.cluster.in_namespace(self._target.namespace), True
 
     @property

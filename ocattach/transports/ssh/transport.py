@@ -89,14 +89,14 @@ class SSHTransport(CommandTransport):
             connection.close()
         self._is_guest = False
 
-    def way_key(self) -> str:
+    def connection_key(self) -> str:
         # Under which name the user knows a host makes no other host of it.
         return repr((self.scheme, *(replace(hop, alias="") for hop in way_to(self._target))))
 
-    def open_way(self) -> None:
+    def open_connection(self) -> None:
         _ = self.connection
 
-    def go_with(self, other: Self) -> None:
+    def share(self, other: Self) -> None:
         self._connection, self._is_guest = other.connection, True
 
     def check_available(self) -> Availability:
