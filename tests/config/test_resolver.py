@@ -211,6 +211,6 @@ def test_a_saved_name_is_found_without_slow_imports(desk: Desk) -> None:
     slow = {
         "yaml", "json5", "filelock", "platformdirs", "difflib", "importlib.metadata", "tempfile", "asyncio",
         "ocattach.config.project", "ocattach.config.trust", "ocattach.config.files.ownership",
-        "ocattach.config.targets.registry.http", "ocattach.config.targets.registry.container",
+        "ocattach.config.targets.http", "ocattach.config.targets.container",
     }  # fmt: skip
     assert slow.isdisjoint(run.stdout.split())

@@ -294,5 +294,5 @@ def test_a_connection_of_ones_own_loads_nothing_of_all_this(laptop: Laptop, proj
     loaded = {line.rpartition("|")[2].strip() for line in ran.stderr.splitlines() if "|" in line}
     assert "ocattach.config.saved" in loaded
     assert project.file.exists()
-    names = ("trust", "approvals", "ownership", "project", "jsonc")
-    assert loaded.isdisjoint({"ocattach.cli.commands.trust", *(f"ocattach.config.{name}" for name in names)})
+    names = ("trust", "approvals", "files.ownership", "project", "files.jsonc")
+    assert loaded.isdisjoint({"ocattach.cli.approval", *(f"ocattach.config.{name}" for name in names)})
