@@ -33,6 +33,9 @@ class Target(ABC):
     options: ClassVar[Mapping[str, str]] = {}
     """Which options of the command line it knows, and the key that each sets."""
 
+    is_this_machine: ClassVar[bool] = False
+    """Whether the environment is the machine that ocattach runs on, with the user's own files."""
+
     runs_commands: ClassVar[bool] = True
     """Whether commands can be run there, so that a daemon is started."""
 
