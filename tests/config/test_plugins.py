@@ -17,7 +17,7 @@ from ocattach.transports.base import TransportHandler
 
 class MachineTarget(Target):
     scheme = "vm"
-    keys = ("machine",)
+    keys = {"machine": {"description": "Name of the machine.", "type": "string"}}
 
     def __init__(self, machine):
         self.machine = machine
