@@ -1,17 +1,14 @@
 """`ocattach --schema`: what editors need to complete and check the files of a project."""
 
-from pathlib import Path
+import json
 
 import click
-
-from ocattach import config
-
-SCHEMA_FILE = "project.schema.json"
 
 
 def print_schema(ctx: click.Context, _parameter: click.Parameter, wanted: bool) -> None:
     """Print the JSON Schema, and do nothing else."""
     if wanted:
-        text = Path(config.__file__).with_name(SCHEMA_FILE).read_text(encoding="utf-8")
-        click.echo(text, nl=False)
+        from ocattach.config.schema import project_schema  # noqa: PLC0415 - imports every target
+
+        click.echo(json.dumps(project_schema(), indent=2))
         ctx.exit()

@@ -12,10 +12,12 @@ RESERVED = frozenset(
 LONGEST = 100
 """With an extension, still a file name everywhere."""
 
+PATTERN = rf"[A-Za-z0-9_][A-Za-z0-9_.-]{{0,{LONGEST - 1}}}"
+
 
 def is_name(text: str) -> bool:
     """Whether a connection may have this name, reserved or not."""
-    return len(text) <= LONGEST and re.fullmatch(r"[A-Za-z0-9_][A-Za-z0-9_.-]*", text) is not None
+    return re.fullmatch(PATTERN, text) is not None
 
 
 def check_name(text: str) -> None:

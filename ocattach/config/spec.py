@@ -22,7 +22,9 @@ from ocattach.config.files.entry import (
     texts,
 )
 from ocattach.config.suggestion import closest
+from ocattach.config.targets import key_types
 from ocattach.config.targets.base import Target
+from ocattach.config.targets.key_types import Schema
 from ocattach.config.targets.registry import target_class, transports
 from ocattach.config.targets.rules import (
     check_port,
@@ -33,22 +35,44 @@ from ocattach.config.targets.rules import (
 )
 from ocattach.errors import UsageError
 
-COMMON_KEYS = (
-    "transport",
-    "workdir",
-    "daemon_port",
-    "port",
-    "opencode",
-    "env",
-    "unset_env",
-    "forward_env",
-    "description",
-)
-"""The keys of every transport. `port` is the daemon's too, unless the transport has one itself (ssh)."""
-
 OUR_VARIABLES = ("OPENCODE_SERVER_PASSWORD", "OPENCODE_SERVER_USERNAME")
 OUR_PREFIX = "OCATTACH_"
 """What the daemon is given by us, or an ocattach in there would heed, and so cannot be given by an entry."""
+
+FREE_VARIABLE = f"^(?!{OUR_PREFIX}|({'|'.join(OUR_VARIABLES)})$){key_types.VARIABLE}$"
+
+COMMON_KEYS: Mapping[str, Schema] = {
+    "transport": {"description": "How the environment is reached."},
+    "workdir": key_types.string(
+        "Directory in the environment that the agent works in: absolute, or from the home directory there.",
+        f"^(~|(~/|/){key_types.PRINTABLE}*)$",
+        "/app",
+        "~/src",
+    ),
+    "daemon_port": key_types.port("Port that the daemon must have; without it any will do."),
+    "port": key_types.port("The daemon's port; the same as daemon_port."),
+    "opencode": key_types.text(
+        "Path of the opencode program in the environment, where it is not on the PATH or in its usual places.",
+        "/opt/opencode/bin/opencode",
+    ),
+    "env": key_types.table(
+        "Variables for a daemon that is started. No secrets: this file is shared.",
+        FREE_VARIABLE,
+        {"type": ["string", "integer"]},
+    ),
+    "unset_env": key_types.array(
+        "Names of variables that a daemon is started without, such as those of a proxy.",
+        f"^{key_types.VARIABLE}$",
+    ),
+    "forward_env": key_types.array(
+        "Names of variables of each user's own machine that a daemon is started with, such as a provider's "
+        "API key. Their values never stand in a file.",
+        FREE_VARIABLE,
+        ["ANTHROPIC_API_KEY"],
+    ),
+    "description": key_types.string("What this is, for people.", f"^{key_types.PRINTABLE}*$"),
+}
+"""The keys of every transport, with their JSON Schema. `port` may be the transport's own instead (ssh)."""
 
 LINK_KEY_LENGTH = 16
 

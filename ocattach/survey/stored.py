@@ -17,7 +17,7 @@ def stored_file(spec: ConnectionSpec, environ: Mapping[str, str]) -> Path | None
     """OpenCode's database, where an environment is this machine; None where it is not, and where there is none."""
     from ocattach.opencode.database import database_file  # noqa: PLC0415 - SQLite: for who finds no daemon
 
-    if spec.target.scheme != "local":
+    if not spec.target.is_this_machine:
         return None
     theirs = {name: value for name, value in environ.items() if name not in spec.unset_env}
     file = database_file({**theirs, **dict(spec.env)})

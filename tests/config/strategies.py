@@ -3,15 +3,12 @@
 from hypothesis import strategies as st
 
 from ocattach.config.spec import ConnectionSpec
-from ocattach.config.targets.registry import (
-    DockerTarget,
-    HTTPTarget,
-    KubernetesTarget,
-    LocalTarget,
-    PodmanTarget,
-    SSHTarget,
-    Target,
-)
+from ocattach.config.targets.base import Target
+from ocattach.config.targets.container import DockerTarget, PodmanTarget
+from ocattach.config.targets.http import HTTPTarget
+from ocattach.config.targets.kubernetes import KubernetesTarget
+from ocattach.config.targets.local import LocalTarget
+from ocattach.config.targets.ssh import SSHTarget
 
 printable = st.text(min_size=1, max_size=20).filter(str.isprintable)
 words = st.from_regex(r"[A-Za-z0-9_][A-Za-z0-9_.-]{0,20}", fullmatch=True)

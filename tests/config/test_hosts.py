@@ -2,7 +2,8 @@
 
 import pytest
 
-from ocattach.config.targets.registry import HTTPTarget, SSHTarget
+from ocattach.config.targets.http import HTTPTarget
+from ocattach.config.targets.ssh import SSHTarget
 from ocattach.config.targets.uri import parse_uri
 from ocattach.errors import UsageError
 

@@ -12,14 +12,14 @@ from hypothesis import strategies as st
 from ocattach.config.files import jsonc
 from ocattach.config.names import RESERVED
 from ocattach.config.project import definition
+from ocattach.config.schema import project_schema
 from ocattach.config.spec import COMMON_KEYS, ConnectionSpec
 from ocattach.config.targets.registry import target_class, transports
 from ocattach.errors import UsageError
 from tests.config.strategies import specs
 from tests.config.test_example import EXAMPLE
 
-CHECKOUT = Path(__file__).parents[2]
-SCHEMA = json.loads((CHECKOUT / "ocattach/config/project.schema.json").read_text())
+SCHEMA: dict[str, Any] = json.loads(json.dumps(project_schema()))
 PARTS = SCHEMA["definitions"]
 
 validator = jsonschema.Draft7Validator(SCHEMA)
@@ -65,7 +65,14 @@ def test_each_transport_has_its_keys_but_those_that_are_the_users_own(transport:
 @pytest.mark.parametrize("transport", transports())
 def test_each_key_is_explained(transport: str) -> None:
     for key, part in PARTS[transport]["properties"].items():
-        assert key == "transport" or part["description"].endswith((".", "1000:1000."))
+        assert key == "transport" or part["description"].endswith(".")
+
+
+@pytest.mark.parametrize("transport", transports())
+def test_a_key_that_only_the_user_may_set_is_declared_like_the_others(transport: str) -> None:
+    for key, part in {**COMMON_KEYS, **target_class(transport).keys}.items():
+        jsonschema.Draft7Validator.check_schema(part)
+        assert str(part["description"]).endswith("."), key
 
 
 def test_commands_are_no_names() -> None:

@@ -5,7 +5,9 @@ import pytest
 from hypothesis import given
 
 from ocattach.config.spec import ConnectionSpec, Source
-from ocattach.config.targets.registry import HTTPTarget, KubernetesTarget, SSHTarget
+from ocattach.config.targets.http import HTTPTarget
+from ocattach.config.targets.kubernetes import KubernetesTarget
+from ocattach.config.targets.ssh import SSHTarget
 from ocattach.errors import UsageError
 from tests.config.conftest import spec_of
 from tests.config.strategies import specs

@@ -1,24 +1,17 @@
 from pathlib import Path
-from typing import ClassVar, Self
 
 import pytest
 from hypothesis import given
 
-from ocattach.config.files.entry import Entry
-from ocattach.config.targets import registry as targets_module
-from ocattach.config.targets.registry import (
-    DockerTarget,
-    HTTPTarget,
-    KubernetesTarget,
-    LocalTarget,
-    SSHTarget,
-    Target,
-    target_class,
-    transports,
-)
-from ocattach.config.targets.uri import parse_uri
-from ocattach.config.targets.uri_text import URIParts
+from ocattach.config.targets.base import Target
+from ocattach.config.targets.container import DockerTarget
+from ocattach.config.targets.http import HTTPTarget
+from ocattach.config.targets.kubernetes import KubernetesTarget
+from ocattach.config.targets.local import LocalTarget
+from ocattach.config.targets.registry import target_class, transports
+from ocattach.config.targets.ssh import SSHTarget
 from ocattach.errors import UsageError
+from ocattach.transports import handler_class
 from tests.config.strategies import guarded_daemons, targets
 
 
@@ -111,15 +104,9 @@ def test_only_local_knows_a_directory_by_itself() -> None:
 
 
 @pytest.mark.parametrize("scheme", transports())
-def test_each_transport_has_its_class(scheme: str) -> None:
+def test_each_transport_has_its_classes(scheme: str) -> None:
     assert target_class(scheme).scheme == scheme
-
-
-def test_every_class_can_be_imported_from_the_package() -> None:
-    for name in targets_module.__all__:
-        assert getattr(targets_module, name).__name__ == name
-    with pytest.raises(AttributeError):
-        targets_module.DokerTarget  # type: ignore[attr-defined]  # noqa: B018
+    assert handler_class(scheme).scheme == scheme
 
 
 def test_an_unknown_transport_is_refused_with_the_closest() -> None:
@@ -135,68 +122,6 @@ def test_an_unlike_transport_is_refused_with_all_there_are() -> None:
 
     for scheme in transports():
         assert scheme in raised.value.hint
-
-
-class MachineTarget(Target):
-    """A target as another package would bring it."""
-
-    scheme: ClassVar[str] = "vm"
-    keys: ClassVar[tuple[str, ...]] = ("machine",)
-
-    def __init__(self, machine: str) -> None:
-        self.machine = machine
-
-    @classmethod
-    def from_entry(cls, entry: Entry) -> Self:
-        return cls(str(entry["machine"]))
-
-    def to_entry(self) -> dict[str, object]:
-        return {"machine": self.machine}
-
-    @classmethod
-    def from_uri(cls, parts: URIParts) -> tuple[Self, str | None]:
-        return cls(parts.body), None
-
-    def uri(self, workdir: str | None = None) -> str:
-        return f"vm://{self.machine}{workdir or ''}"
-
-
-class MachineTransport:
-    target = MachineTarget
-
-
-class BareTransport:
-    """Forgot to say what its target is."""
-
-
-def install_plugin(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, value: str) -> None:
-    """Put on the path what an installed distribution leaves there."""
-    metadata = tmp_path / "vm_plugin-1.0.dist-info"
-    metadata.mkdir()
-    (metadata / "METADATA").write_text("Metadata-Version: 2.1\nName: vm-plugin\nVersion: 1.0\n")
-    (metadata / "entry_points.txt").write_text(f"[ocattach.transports]\nvm = {value}\n")
-    monkeypatch.syspath_prepend(tmp_path)
-
-
-def test_another_package_can_bring_a_transport(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    install_plugin(tmp_path, monkeypatch, f"{__name__}:MachineTransport")
-
-    target = parse_uri("vm://build-7").target
-
-    assert isinstance(target, MachineTarget)
-    assert target.machine == "build-7"
-
-
-@pytest.mark.parametrize("value", ["no_such_module:X", f"{__name__}:BareTransport", f"{__name__}:Missing"])
-def test_a_broken_transport_of_another_package_is_named(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, value: str
-) -> None:
-    install_plugin(tmp_path, monkeypatch, value)
-
-    with pytest.raises(UsageError) as raised:
-        parse_uri("vm://build-7")
-
-    assert value in raised.value.message
 
 
 @pytest.mark.parametrize(

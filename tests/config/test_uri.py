@@ -2,15 +2,12 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from ocattach.config.targets.registry import (
-    DockerTarget,
-    HTTPTarget,
-    KubernetesTarget,
-    LocalTarget,
-    PodmanTarget,
-    SSHTarget,
-    Target,
-)
+from ocattach.config.targets.base import Target
+from ocattach.config.targets.container import DockerTarget, PodmanTarget
+from ocattach.config.targets.http import HTTPTarget
+from ocattach.config.targets.kubernetes import KubernetesTarget
+from ocattach.config.targets.local import LocalTarget
+from ocattach.config.targets.ssh import SSHTarget
 from ocattach.config.targets.uri import ParsedURI, format_uri, is_uri, parse_uri
 from ocattach.errors import InvalidURIError
 from tests.config.strategies import targets, workdirs

@@ -7,8 +7,8 @@ from contextlib import suppress
 import psutil
 import pytest
 
+from ocattach.config.targets.registry import SCHEMES
 from ocattach.errors import TimedOutError, TooMuchOutputError
-from ocattach.transports import HANDLERS
 from tests.environments import ENVIRONMENTS, Environment
 
 MEGABYTE = 1024 * 1024
@@ -25,7 +25,7 @@ def environment(shared_environment: Environment) -> Iterator[Environment]:
 
 
 def test_every_transport_is_under_contract() -> None:
-    assert set(HANDLERS) <= {name.partition("-")[0] for name in ENVIRONMENTS}
+    assert set(SCHEMES) <= {name.partition("-")[0] for name in ENVIRONMENTS}
 
 
 def test_exit_code_stdout_and_stderr_come_apart(environment: Environment) -> None:

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from ocattach.config.targets.registry import KubernetesTarget
+from ocattach.config.targets.kubernetes import KubernetesTarget
 
 POD = KubernetesTarget(pod="api")
 

@@ -6,7 +6,7 @@ import sys
 
 import pytest
 
-from ocattach.transports import HANDLERS
+from ocattach.config.targets.registry import SCHEMES
 
 SDKS = {"docker", "kubernetes", "paramiko"}
 SLOW = {*SDKS, "asyncio", "rich", "yaml"}
@@ -54,6 +54,6 @@ def test_a_connection_without_a_link_imports_nothing_slow(module: str) -> None:
 
 @pytest.mark.parametrize("scheme", sorted(OWN_SDK))
 def test_a_transport_imports_no_sdk_but_its_own(scheme: str) -> None:
-    module, _, _ = HANDLERS[scheme].partition(":")
+    module, _, _ = SCHEMES[scheme].handler.partition(":")
 
     assert imported_by(module) & SDKS == OWN_SDK[scheme]

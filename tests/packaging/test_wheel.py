@@ -34,7 +34,6 @@ def test_the_wheel_has_the_whole_package_and_nothing_else(wheel: Path) -> None:
 @pytest.mark.parametrize(
     "name",
     [
-        "config/project.schema.json",
         "daemon/environment.sh",
         "daemon/lookup.sh",
         "daemon/probe.sh",

@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import ClassVar, Self
 
 from ocattach.config.files.entry import Entry
+from ocattach.config.targets.key_types import Schema
 from ocattach.config.targets.uri_text import URIParts
 from ocattach.errors import UsageError
 
@@ -21,8 +22,14 @@ class Target(ABC):
     scheme: ClassVar[str]
     """The `transport` in files, and the scheme of its URIs."""
 
-    keys: ClassVar[tuple[str, ...]] = ()
-    """The keys of its entries, besides those that all transports have."""
+    label: ClassVar[str] = ""
+    """What it is, as the title of its part of the JSON Schema: "A Docker container"."""
+
+    keys: ClassVar[Mapping[str, Schema]] = {}
+    """The keys of its entries, besides those that all transports have, each with the JSON Schema of its values."""
+
+    key_rules: ClassVar[Schema] = {}
+    """What its entries need besides, as JSON Schema: keys that are required, or exclude each other."""
 
     user_only_keys: ClassVar[frozenset[str]] = frozenset()
     """Keys that a project's file, which others write, may not set."""
@@ -32,6 +39,9 @@ class Target(ABC):
 
     options: ClassVar[Mapping[str, str]] = {}
     """Which options of the command line it knows, and the key that each sets."""
+
+    is_this_machine: ClassVar[bool] = False
+    """Whether the environment is the machine that ocattach runs on, with the user's own files."""
 
     runs_commands: ClassVar[bool] = True
     """Whether commands can be run there, so that a daemon is started."""

@@ -6,6 +6,7 @@ from dataclasses import dataclass, replace
 from typing import ClassVar, Self
 
 from ocattach.config.files.entry import Entry, present, refuse_unknown_keys, table, text
+from ocattach.config.targets import key_types
 from ocattach.config.targets.base import Target
 from ocattach.config.targets.docker_config import (
     DEFAULT_CONTEXT,
@@ -13,6 +14,7 @@ from ocattach.config.targets.docker_config import (
     certificate_path,
     current_context,
 )
+from ocattach.config.targets.key_types import Schema
 from ocattach.config.targets.rules import check_host, check_port, check_text, check_user, check_word
 from ocattach.config.targets.uri_text import (
     URIParts,
@@ -29,7 +31,39 @@ COMPOSE = "compose"
 
 ENGINE_KEYS = ("host", "context", "cert_path")
 ENGINE_SCHEMES = ("tcp", "http", "https", "ssh")
+ENGINE = f"^(unix:///.*|({'|'.join(ENGINE_SCHEMES)})://[^-/].*)$"
 TLS_SCHEMES = ("tcp://", "https://")
+
+
+def container_keys(engine: str) -> Mapping[str, Schema]:
+    """The keys of a container's entries, described for one engine."""
+    return {
+        "container": key_types.word("Name or id of the container."),
+        COMPOSE: key_types.record(
+            "A service of a compose project, instead of a container's name.",
+            {
+                "project": key_types.word("Name of the project."),
+                "service": key_types.word("Name of the service."),
+            },
+        ),
+        "user": key_types.word(
+            "Account in the container: a name, a number, or USER:GROUP.", "root", "1000:1000", also=":@+"
+        ),
+        "host": key_types.string(
+            f"Address of the {engine}, where it is not the user's own.",
+            ENGINE,
+            "unix:///run/docker.sock",
+            "ssh://me@build.example.com",
+        ),
+        "context": key_types.word(
+            f"Name under which the user's own configuration knows the {engine}.", also="+"
+        ),
+        "cert_path": key_types.string(
+            "Directory on this machine with ca.pem, cert.pem and key.pem.",
+            f"^(~/|/){key_types.PRINTABLE}*$",
+            "~/.docker/certs",
+        ),
+    }
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,7 +88,10 @@ class ContainerTarget(Target):
     cert_path: str | None = None
     """Folder on this machine with ca.pem, cert.pem and key.pem, which makes tcp:// speak TLS."""
 
-    keys: ClassVar[tuple[str, ...]] = ("container", COMPOSE, "user", "host", "context", "cert_path")
+    key_rules: ClassVar[Schema] = {
+        **key_types.exactly_one("container", COMPOSE),
+        **key_types.not_together("host", "context"),
+    }
     user_only_keys: ClassVar[frozenset[str]] = frozenset({"cert_path"})
     options: ClassVar[Mapping[str, str]] = {"user": "user", "context": "context"}
 
@@ -143,6 +180,8 @@ class DockerTarget(ContainerTarget):
 
     __slots__ = ()
     scheme = "docker"
+    label = "A Docker container"
+    keys = container_keys("Docker engine")
 
     def settled(self, environ: Mapping[str, str]) -> Self:
         """Which engine is meant, by the rules of the docker command line.
@@ -182,6 +221,8 @@ class PodmanTarget(ContainerTarget):
 
     __slots__ = ()
     scheme = "podman"
+    label = "A Podman container"
+    keys = container_keys("Podman service")
 
     def settled(self, environ: Mapping[str, str]) -> Self:
         """Which service is meant, by the rules of `podman --remote`; none named: this account's own podman."""

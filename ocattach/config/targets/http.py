@@ -2,11 +2,14 @@
 # ruff: noqa: D102 - an override has the docstring of what it overrides
 
 import re
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import ClassVar, Self
 
 from ocattach.config.files.entry import Entry, flag, present, text, text_pairs, texts
+from ocattach.config.targets import key_types
 from ocattach.config.targets.base import Target
+from ocattach.config.targets.key_types import Schema
 from ocattach.config.targets.rules import check_host, check_printable, check_variable
 from ocattach.config.targets.uri_text import (
     URIParts,
@@ -49,15 +52,41 @@ class HTTPTarget(Target):
     """Whether password and headers may go over http:// to another machine, where all on the way can read them."""
 
     scheme: ClassVar[str] = "http"
-    keys: ClassVar[tuple[str, ...]] = (
-        "url",
-        "username",
-        "headers",
-        "password_env",
-        "password_command",
-        "ca_file",
-        "allow_plain_password",
-    )
+    label: ClassVar[str] = "A daemon at a URL"
+    keys: ClassVar[Mapping[str, Schema]] = {
+        "url": key_types.string(
+            "Where the daemon is. Its user is username; a password is never in a file.",
+            r"^[Hh][Tt][Tt][Pp][Ss]?://[^@/?#\s]+(/[^?#\s]*)?$",
+            "https://opencode.example.com",
+        ),
+        "username": key_types.string(
+            "User to log in as; without it, opencode.", f"^(?!.*:){key_types.PRINTABLE}+$"
+        ),
+        "headers": key_types.table(
+            "Headers of every request, for a proxy in front of the daemon.",
+            f"^{HEADER_NAME}$",
+            {"type": "string"},
+        ),
+        "password_env": key_types.string(
+            "Name of the variable of each user's own machine that holds the password.",
+            f"^{key_types.VARIABLE}$",
+        ),
+        "password_command": key_types.array(
+            "Program and arguments, run on this machine without a shell, that print the password.",
+            f"^{key_types.PRINTABLE}*$",
+            ["pass", "show", "opencode"],
+        ),
+        "ca_file": key_types.string(
+            "Certificates in PEM form that are trusted besides the system's.",
+            f"^(~/|/){key_types.PRINTABLE}*$",
+            "~/ca.pem",
+        ),
+        "allow_plain_password": {
+            "description": "Whether the password and headers may be sent over http:// to another machine.",
+            "type": "boolean",
+        },
+    }
+    key_rules: ClassVar[Schema] = key_types.required("url")
     user_only_keys: ClassVar[frozenset[str]] = frozenset(
         {"headers", "password_command", "ca_file", "allow_plain_password"}
     )

@@ -10,13 +10,30 @@ from ocattach.config.files.entry import Entry, present, text
 from ocattach.config.files.safe import read_text
 from ocattach.config.files.yaml_text import read_mapping
 from ocattach.config.suggestion import did_you_mean
+from ocattach.config.targets import key_types
 from ocattach.config.targets.base import Target
+from ocattach.config.targets.key_types import Schema
 from ocattach.config.targets.rules import check_text, check_word
 from ocattach.config.targets.uri_text import URIParts, decode, encode, format_place, format_query, split_place
 from ocattach.errors import OcattachError, UsageError
 
-KINDS = ("pod", "deployment", "statefulset", "selector")
-QUERY_KEYS = ("namespace", "context", "container")
+KINDS: Mapping[str, Schema] = {
+    "pod": key_types.word("Name of a pod."),
+    "deployment": key_types.word("Name of a deployment; one of its pods is taken."),
+    "statefulset": key_types.word("Name of a stateful set; one of its pods is taken."),
+    "selector": key_types.text(
+        "Labels of pods, as kubectl --selector takes them.", "app.kubernetes.io/name=web"
+    ),
+}
+"""The keys of which an entry has exactly one."""
+
+QUERY_KEYS: Mapping[str, Schema] = {
+    "namespace": key_types.word("Namespace of the pod."),
+    "context": key_types.word("Context of each user's own kubeconfig.", also=":@/+="),
+    "container": key_types.word("Container of the pod, where it has several."),
+}
+"""The keys that stand after `?` in a URI."""
+
 SAFE_IN_SELECTOR = "=,/!()"
 DEFAULT_NAMESPACE = "default"
 
@@ -49,7 +66,9 @@ class KubernetesTarget(Target):
     surroundings: ClassVar[tuple[str, ...]] = ("KUBECONFIG",)
     """Contexts of two files may have the same name: k3s calls each of its own "default"."""
 
-    keys: ClassVar[tuple[str, ...]] = (*KINDS, *QUERY_KEYS)
+    label: ClassVar[str] = "A pod of a Kubernetes cluster"
+    keys: ClassVar[Mapping[str, Schema]] = {**KINDS, **QUERY_KEYS}
+    key_rules: ClassVar[Schema] = key_types.exactly_one(*KINDS)
     options: ClassVar[Mapping[str, str]] = {key: key for key in QUERY_KEYS}
 
     def __post_init__(self) -> None:

@@ -16,6 +16,8 @@ class LocalTarget(Target):
     """The machine we run on, as the user who runs us."""
 
     scheme: ClassVar[str] = "local"
+    label: ClassVar[str] = "The machine of whoever uses it"
+    is_this_machine: ClassVar[bool] = True
     surroundings: ClassVar[tuple[str, ...]] = ("HOME", "XDG_DATA_HOME")
     user_only_keys: ClassVar[frozenset[str]] = frozenset({"opencode", "env"})
     """Here these would decide which program runs on the user's own machine."""

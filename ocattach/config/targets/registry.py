@@ -1,39 +1,53 @@
-"""Which environment is meant, one class per scheme; only the module of the scheme at hand is imported."""
+"""The table of schemes, and the loader for the classes that it names."""
 
+from dataclasses import dataclass
+from functools import reduce
 from importlib import import_module
-from typing import TYPE_CHECKING
+from typing import Any
 
 from ocattach.config.suggestion import did_you_mean
 from ocattach.config.targets.base import Target
 from ocattach.errors import UsageError
 
-if TYPE_CHECKING:
-    from ocattach.config.targets.container import DockerTarget, PodmanTarget
-    from ocattach.config.targets.http import HTTPTarget
-    from ocattach.config.targets.kubernetes import KubernetesTarget
-    from ocattach.config.targets.local import LocalTarget
-    from ocattach.config.targets.ssh import SSHTarget
 
-__all__ = [
-    "DockerTarget",
-    "HTTPTarget",
-    "KubernetesTarget",
-    "LocalTarget",
-    "PodmanTarget",
-    "SSHTarget",
-    "Target",
-    "target_class",
-    "transports",
-]
+@dataclass(frozen=True, slots=True)
+class Scheme:
+    """Where the two classes of a transport are, each as "module:Class"; nothing is imported to say so."""
 
-TARGETS = {
-    "docker": ("container", "DockerTarget"),
-    "http": ("http", "HTTPTarget"),
-    "k8s": ("kubernetes", "KubernetesTarget"),
-    "local": ("local", "LocalTarget"),
-    "podman": ("container", "PodmanTarget"),
-    "ssh": ("ssh", "SSHTarget"),
+    target: str
+    """The subclass of `Target`."""
+
+    handler: str
+    """The subclass of `TransportHandler`."""
+
+
+SCHEMES = {
+    "docker": Scheme(
+        target="ocattach.config.targets.container:DockerTarget",
+        handler="ocattach.transports.containers.docker:DockerTransport",
+    ),
+    "podman": Scheme(
+        target="ocattach.config.targets.container:PodmanTarget",
+        handler="ocattach.transports.containers.podman:PodmanTransport",
+    ),
+    "ssh": Scheme(
+        target="ocattach.config.targets.ssh:SSHTarget",
+        handler="ocattach.transports.ssh.transport:SSHTransport",
+    ),
+    "k8s": Scheme(
+        target="ocattach.config.targets.kubernetes:KubernetesTarget",
+        handler="ocattach.transports.kubernetes.transport:KubernetesTransport",
+    ),
+    "http": Scheme(
+        target="ocattach.config.targets.http:HTTPTarget",
+        handler="ocattach.transports.http.transport:HTTPTransport",
+    ),
+    "local": Scheme(
+        target="ocattach.config.targets.local:LocalTarget",
+        handler="ocattach.transports.local:LocalTransport",
+    ),
 }
+"""The transports that come with ocattach."""
 
 URI_SCHEMES = {"https": "http"}
 """Schemes of URIs that are not the name of their transport."""
@@ -41,54 +55,58 @@ URI_SCHEMES = {"https": "http"}
 ENTRY_POINT_GROUP = "ocattach.transports"
 
 
+def transports() -> tuple[str, ...]:
+    """The transports that come with ocattach."""
+    return tuple(SCHEMES)
+
+
 def target_class(scheme: str) -> type[Target]:
-    """The class for a transport: ours, or that of a transport which another package registers.
+    """The target class of a transport.
 
-    Raises UsageError for a transport that nobody has, naming the closest.
+    Raises UsageError for an unknown transport, and for one of another package that cannot be used.
     """
-    if scheme in TARGETS:
-        return built_in(*TARGETS[scheme])
-    return registered_target_class(scheme)
-
-
-def built_in(module: str, name: str) -> type[Target]:
-    """A class of ours."""
-    found: type[Target] = getattr(import_module(f"ocattach.config.targets.{module}"), name)
+    found: type[Target] = load_class(scheme, find_scheme(scheme).target, Target)
     return found
 
 
-def registered_target_class(scheme: str) -> type[Target]:
-    """The `target` of a TransportHandler that another package registers as an entry point."""
+def find_scheme(scheme: str) -> Scheme:
+    """The row of a transport: one of ours, or one that another package registers as an entry point.
+
+    An entry point leads to a `TransportHandler` with its `Target` class as the attribute `target`.
+    Raises UsageError for an unknown transport, with the closest known one as the hint.
+    """
+    if scheme in SCHEMES:
+        return SCHEMES[scheme]
     from importlib.metadata import entry_points  # noqa: PLC0415 - slow, and rarely needed
 
     registered = entry_points(group=ENTRY_POINT_GROUP)
     if scheme not in registered.names:
-        known = sorted({*TARGETS, *URI_SCHEMES, *registered.names})
+        known = sorted({*SCHEMES, *URI_SCHEMES, *registered.names})
         raise UsageError(f"There is no transport {scheme!r}", hint=did_you_mean(scheme, known))
-    entry_point = registered[scheme]
+    handler = registered[scheme].value.partition("[")[0].strip()
+    return Scheme(target=f"{handler}.target", handler=handler)
+
+
+def load_class(scheme: str, location: str, base: type) -> Any:
+    """The subclass of `base` at a location of the table; another package's may fail to load, with a UsageError."""
     try:
-        found = entry_point.load().target
+        found = resolve(location)
     except (ImportError, AttributeError) as error:
-        raise UsageError(
-            f"The transport {scheme!r} of {entry_point.value} cannot be used: {error}"
-        ) from error
-    if not (isinstance(found, type) and issubclass(found, Target)):
-        raise UsageError(
-            f"The transport {scheme!r} of {entry_point.value} has a target that is no Target class"
-        )
+        if scheme in SCHEMES:
+            raise
+        raise unusable(scheme, str(error)) from error
+    if not (isinstance(found, type) and issubclass(found, base)):
+        raise unusable(scheme, f"{location} is not a subclass of {base.__name__}")
     return found
 
 
-def transports() -> tuple[str, ...]:
-    """The transports that come with ocattach."""
-    return tuple(TARGETS)
+def resolve(location: str) -> object:
+    """The object at "module:name.name"."""
+    module, _, names = location.partition(":")
+    return reduce(getattr, names.split("."), import_module(module))
 
 
-if not TYPE_CHECKING:
-
-    def __getattr__(name: str) -> type[Target]:
-        """Import one of our classes when it is first asked for."""
-        for module, class_name in TARGETS.values():
-            if class_name == name:
-                return built_in(module, name)
-        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+def unusable(scheme: str, reason: str) -> UsageError:
+    """The error for a transport of another package, naming its entry point."""
+    entry_point = find_scheme(scheme).handler
+    return UsageError(f"Cannot load the transport {scheme!r} from the entry point {entry_point}: {reason}")

@@ -6,7 +6,9 @@ from dataclasses import dataclass
 from typing import ClassVar, Self
 
 from ocattach.config.files.entry import Entry, number, present, text
+from ocattach.config.targets import key_types
 from ocattach.config.targets.base import Target
+from ocattach.config.targets.key_types import Schema
 from ocattach.config.targets.rules import check_host, check_port, check_text, check_user
 from ocattach.config.targets.uri_text import (
     SAFE_IN_PATH,
@@ -18,6 +20,8 @@ from ocattach.config.targets.uri_text import (
     split_authority,
 )
 from ocattach.errors import UsageError
+
+HOST = "^([A-Za-z0-9_][A-Za-z0-9_.-]*|[0-9A-Fa-f:.]*:[0-9A-Fa-f:.]*(%[A-Za-z0-9_][A-Za-z0-9_.-]*)?)$"
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,7 +41,23 @@ class SSHTarget(Target):
     """Hosts to go through, as in ssh's ProxyJump: `user@host:port`, several with commas."""
 
     scheme: ClassVar[str] = "ssh"
-    keys: ClassVar[tuple[str, ...]] = ("host", "user", "port", "identity_file", "jump")
+    label: ClassVar[str] = "A host, by ssh"
+    keys: ClassVar[Mapping[str, Schema]] = {
+        "host": key_types.string(
+            "Name or address of the host, or an alias of ~/.ssh/config.", HOST, "staging.example.com"
+        ),
+        "user": key_types.word("Account on the host.", also=":@+"),
+        "port": key_types.port("Port of the ssh server; the daemon's is daemon_port."),
+        "identity_file": key_types.text(
+            "Private key on this machine; may begin with ~/.", "~/.ssh/id_ed25519"
+        ),
+        "jump": key_types.string(
+            "Hosts to go through, as in ssh's ProxyJump: USER@HOST:PORT, several with commas.",
+            r"^[A-Za-z0-9_.:@+,%\[\]-]+$",
+            "bastion.example.com",
+        ),
+    }
+    key_rules: ClassVar[Schema] = key_types.required("host")
     user_only_keys: ClassVar[frozenset[str]] = frozenset({"identity_file"})
     options: ClassVar[Mapping[str, str]] = {"user": "user", "identity": "identity_file", "port": "port"}
 

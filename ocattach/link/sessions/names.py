@@ -59,7 +59,7 @@ def others(used: ConnectionSpec, environ: Mapping[str, str]) -> Iterable[Connect
         for spec in SavedConnections(config_directory(environ)).all()
         if isinstance(spec, ConnectionSpec) and type(spec.target) is type(used.target)
     ]
-    if type(this_machine().target) is type(used.target) and all(spec.name != LOCAL for spec in saved):
+    if used.target.is_this_machine and all(spec.name != LOCAL for spec in saved):
         saved.append(this_machine())
     for spec in saved:
         with suppress(OcattachError):  # it can be used for nothing, and so for no session

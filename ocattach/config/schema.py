@@ -1,0 +1,68 @@
+"""The JSON Schema of a project's connections, made from what the targets declare."""
+
+from ocattach.config.names import PATTERN, RESERVED
+from ocattach.config.spec import COMMON_KEYS
+from ocattach.config.targets.base import Target
+from ocattach.config.targets.key_types import Schema
+from ocattach.config.targets.registry import target_class, transports
+
+
+def project_schema() -> Schema:
+    """The schema of opencode.json, as far as it concerns ocattach, and of .opencode/ocattach.json."""
+    environments = {"$ref": "#/definitions/environments"}
+    return {
+        "$schema": "http://json-schema.org/draft-07/schema#",
+        "title": "Connections of ocattach in opencode.json or .opencode/ocattach.json",
+        "description": "Other keys of opencode.json are OpenCode's, and are not looked at here.",
+        "allowComments": True,
+        "allowTrailingCommas": True,
+        "type": "object",
+        "properties": {
+            "$schema": {"type": "string"},
+            "environments": environments,
+            "experimental": {"type": "object", "properties": {"environments": environments}},
+        },
+        "definitions": {
+            "environments": environments_schema(),
+            "environment": environment_schema(),
+            **{transport: entry_schema(target_class(transport)) for transport in transports()},
+        },
+    }
+
+
+def environments_schema() -> Schema:
+    """The schema of all connections by their names."""
+    return {
+        "description": "Connections that ocattach NAME opens, by their names.",
+        "type": "object",
+        "propertyNames": {"pattern": f"^{PATTERN}$", "not": {"enum": sorted(RESERVED)}},
+        "additionalProperties": {"$ref": "#/definitions/environment"},
+    }
+
+
+def environment_schema() -> Schema:
+    """The schema of one connection, which depends on its transport."""
+    return {
+        "type": "object",
+        "required": ["transport"],
+        "properties": {"transport": {**COMMON_KEYS["transport"], "enum": list(transports())}},
+        "allOf": [
+            {
+                "if": {"properties": {"transport": {"const": transport}}, "required": ["transport"]},
+                "then": {"$ref": f"#/definitions/{transport}"},
+            }
+            for transport in transports()
+        ],
+    }
+
+
+def entry_schema(kind: type[Target]) -> Schema:
+    """The schema of one transport's entries, without the keys that only the user may set."""
+    keys = {"transport": {"const": kind.scheme}, **kind.keys}
+    keys.update({key: schema for key, schema in COMMON_KEYS.items() if key not in keys})
+    return {
+        "title": kind.label,
+        "properties": {key: schema for key, schema in keys.items() if key not in kind.user_only_keys},
+        "additionalProperties": False,
+        **kind.key_rules,
+    }
