@@ -89,6 +89,9 @@ class Listener:
 
     def admit(self, connection: socket.socket, is_sign: bool) -> None:
         """Serve a connection of this program's own: it is never held, and no stream of it is kept."""
+        if self._closed:  # nobody would wait for it
+            connection.close()
+            return
         loop = asyncio.get_running_loop()
         admit = partial(self._admit, is_own=True, is_sign=is_sign)
         self._run(
