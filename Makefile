@@ -12,7 +12,7 @@ WORKERS ?= 4
 export PATH := $(PATH):$(CURDIR)/.tools/bin
 
 .DEFAULT_GOAL := help
-.PHONY: help demo venv test-tools test check format man pictures bench faults clean distclean
+.PHONY: help demo venv test-tools test test-quick check format man pictures bench faults clean distclean
 
 help: ## Show this list
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/  make \1\t\2/p' Makefile | expand -t 20
@@ -29,6 +29,9 @@ test-tools: ## Install what the tests run against: engines, sshd, tmux, OpenCode
 test: test-tools ## Run all tests (PYTEST_ARGS="-k relay" for some); what is absent is skipped, with the reason
 	@$(MAKE) --no-print-directory $(VENV)/.development
 	$(BIN)/python -m pytest -n $(WORKERS) $(PYTEST_ARGS)
+
+test-quick: $(VENV)/.development ## Run the tests that need nothing besides .venv: no root, no engine, no OpenCode
+	$(BIN)/python -m pytest -n $(WORKERS) -m quick $(PYTEST_ARGS)
 
 check: $(VENV)/.development ## Lint, format, types, layers
 	$(BIN)/ruff check

@@ -13,6 +13,7 @@ import pytest
 from tests.distribution import pytest_xdist_make_scheduler  # noqa: F401  a hook
 from tests.environments import ENVIRONMENTS, VARIANTS, Environment, starts_daemons
 from tests.environments.environment import Make
+from tests.quick import mark_quick
 from tests.rigs import opencode
 from tests.rigs.availability import Unavailable, require
 from tests.rigs.directories import short_directory
@@ -134,6 +135,11 @@ def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
     fixture = next((name for name in FURNISHED if name in metafunc.fixturenames), None)
     if fixture and fixture not in named:
         metafunc.parametrize(fixture, names, indirect=True)
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Mark the tests of `make test-quick`."""
+    mark_quick(items)
 
 
 def names_of(mark: pytest.Mark) -> list[str]:

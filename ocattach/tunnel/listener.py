@@ -89,6 +89,9 @@ class Listener:
 
     def admit(self, connection: socket.socket, counts_as_loss: bool) -> None:
         """Serve a connection of this program's own: it is never held, and no stream of it is kept."""
+        if self._closed:  # nobody would wait for it
+            connection.close()
+            return
         loop = asyncio.get_running_loop()
         admit = partial(self._admit, is_own=True, counts_as_loss=counts_as_loss)
         self._run(

@@ -50,6 +50,8 @@ class Tunnel:
         self._thread = threading.Thread(target=self._run, name="ocattach-tunnel", daemon=True)
         self._closing = threading.Lock()
         self._closed = False
+        self._unadmitted: set[socket.socket] = set()
+        """Sockets on their way to the loop: they are closed when it has ended before they arrive."""
         self._thread.start()
         try:
             self._port = self._listening.result()
@@ -147,8 +149,18 @@ class Tunnel:
             raise ConnectionRefusedError("the tunnel is closed")
         ours, theirs = socket.socketpair()
         theirs.setblocking(False)
-        self._tell(self._listener.admit, theirs, counts_as_loss)
+        self._unadmitted.add(theirs)
+        try:
+            self._loop.call_soon_threadsafe(self._admit, theirs, counts_as_loss)
+        except RuntimeError:  # the loop has ended already
+            ours.close()
+            theirs.close()
+            raise ConnectionRefusedError("the tunnel is closed") from None
         return ours
+
+    def _admit(self, connection: socket.socket, counts_as_loss: bool) -> None:
+        self._unadmitted.discard(connection)
+        self._listener.admit(connection, counts_as_loss)
 
     def _tell(self, what: Callable[..., object], *arguments: object) -> None:
         with contextlib.suppress(RuntimeError):  # the loop has ended already
@@ -200,7 +212,9 @@ class Tunnel:
                 raise
             self._listening.set_exception(error)
         finally:
-            self._loop.close()
+            self._loop.close()  # from now on `connect` closes what it made
+            for connection in list(self._unadmitted):
+                connection.close()
 
     async def _serve(self, target: Target | None, within: float) -> None:
         try:

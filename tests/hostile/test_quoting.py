@@ -18,6 +18,8 @@ from ocattach.execution import CommandResult
 from ocattach.transports.ssh.command import shell_command
 from tests.rigs.waiting import wait_until
 
+pytestmark = pytest.mark.needs_programs  # the login shells that there are
+
 SHELLS = [name for name in ("sh", "bash", "dash", "zsh", "mksh", "fish", "tcsh") if shutil.which(name)]
 FAKE = """#!/bin/sh
 # Stands for opencode: what it was given, and then the line that a daemon prints.

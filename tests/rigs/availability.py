@@ -2,12 +2,17 @@
 
 import os
 import shutil
+import struct
 from collections.abc import Iterator
 from contextlib import contextmanager
+from pathlib import Path
 
 import pytest
 
 REQUIRED_VARIABLE = "OCATTACH_TEST_REQUIRE"
+ELF_HEADER_BYTES = 64
+PT_INTERP = 3
+"""The kind of a program header that names the loader (elf(5))."""
 
 
 class Unavailable(Exception):  # noqa: N818  it is a fact about this machine, not an error of the rig
@@ -21,6 +26,25 @@ def need(*programs: str, root: bool = False) -> None:
     missing = [program for program in programs if shutil.which(program) is None]
     if missing:
         raise Unavailable(f"not installed: {', '.join(missing)}")
+
+
+def need_static(program: Path, package: str) -> None:
+    """Raise Unavailable unless the program is there and runs in an image without any library."""
+    if not program.exists():
+        raise Unavailable(f"there is no {program}: install the package {package}")
+    if not is_static(program):
+        raise Unavailable(f"{program} is not statically linked: install the package {package}")
+
+
+def is_static(program: Path) -> bool:
+    """Whether it is an ELF file for 64 bits, little-endian, that names no loader."""
+    content = program.read_bytes()
+    if content[:6] != b"\x7fELF\x02\x01" or len(content) < ELF_HEADER_BYTES:
+        return False
+    (first,) = struct.unpack_from("<Q", content, 32)
+    size, count = struct.unpack_from("<HH", content, 54)
+    kinds = [struct.unpack_from("<I", content, first + number * size)[0] for number in range(count)]
+    return PT_INTERP not in kinds
 
 
 def is_required(name: str) -> bool:

@@ -12,7 +12,7 @@ import docker
 import docker.errors
 
 from tests.rigs import cgroups, images
-from tests.rigs.availability import need
+from tests.rigs.availability import need, need_static
 from tests.rigs.container import ContainerRig
 from tests.rigs.daemons import Daemon
 from tests.rigs.namespaces import PROGRAMS, Confined, init_program
@@ -39,6 +39,7 @@ class ContainerEngine(ABC):
     def __init__(self, directory: Path, *, apart: bool = False) -> None:
         """Keep everything below this directory, whose path has to be short."""
         need(*PROGRAMS, self.program, *self.needed, "runc", "busybox", "ldd", root=True)
+        need_static(images.BUSYBOX, "busybox-static")
         init_program()
         self.directory = directory
         self.log = directory / "engine.log"

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any, Self
 
 from tests.rigs import cgroups, images, kubernetes_control, kubernetes_node, links
-from tests.rigs.availability import need
+from tests.rigs.availability import need, need_static
 from tests.rigs.daemons import Daemon
 from tests.rigs.kubernetes_api import PORT, Api
 from tests.rigs.kubernetes_certificates import Authority
@@ -62,6 +62,7 @@ class KubernetesCluster(Cluster):
     def __init__(self, directory: Path) -> None:
         """Keep everything below this directory, whose path has to be short."""
         need(*NEEDED, root=True)
+        need_static(images.BUSYBOX, "busybox-static")
         init_program()
         programs()
         super().__init__(directory, directory / "kubeconfig")
