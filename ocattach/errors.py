@@ -6,6 +6,7 @@ Text that came from an environment may stand in a message: whoever prints it esc
 """
 
 from collections.abc import Mapping
+from typing import ClassVar
 
 LINK_ERROR = "LinkError"
 """What a link calls the errors that it answers in the daemon's place, as OpenCode's own have names."""
@@ -31,6 +32,15 @@ class OcattachError(Exception):
     exit_code = 1
     """What the process exits with, from the list in the README."""
 
+    classes: ClassVar[dict[str, type["OcattachError"]]] = {}
+    """The registry: each class that has a code of its own, by that code."""
+
+    def __init_subclass__(cls) -> None:
+        """Register the class. Raises TypeError if another class has the same code."""
+        super().__init_subclass__()
+        if "code" in vars(cls) and OcattachError.classes.setdefault(cls.code, cls) is not cls:
+            raise TypeError(f"{cls.__name__} has the code of another error: {cls.code}")
+
     def __init__(self, message: str, *, hint: str = "") -> None:
         self.message = shortened(message)
         super().__init__(self.message)
@@ -47,8 +57,9 @@ class OcattachError(Exception):
 
     @staticmethod
     def from_json(record: Mapping[str, str | int]) -> "OcattachError":
-        """An error that another process of ours reported."""
-        error = OcattachError(str(record["message"]), hint=str(record["hint"]))
+        """Return an error that another ocattach process reported, as an instance of the class that has its code."""
+        kind = OcattachError.classes.get(str(record["code"]), OcattachError)
+        error = kind(str(record["message"]), hint=str(record["hint"]))
         error.code = str(record["code"])
         error.exit_code = int(record["exit_code"])
         return error

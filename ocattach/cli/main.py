@@ -198,7 +198,7 @@ def fail(error: OcattachError, arguments: Sequence[str], program: str) -> NoRetu
 def show(error: OcattachError, arguments: Sequence[str]) -> None:
     """Report an error to people or to a script."""
     if wants_json(arguments):
-        print_json({"error": {"code": error.code, "message": error.message, "hint": error.hint}})
+        print_json({"error": error.to_json()})
     elif isinstance(error, InterruptedByUserError):
         click.echo(err=True)  # they know; what comes next stands on a line of its own
     else:

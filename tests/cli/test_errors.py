@@ -189,3 +189,24 @@ def test_help_opens_with_what_it_is_for_and_examples(command: str, variables: Ma
     assert examples <= 3
     assert lines[examples + 1].lstrip().startswith(("ocattach", "eval"))
     assert examples < next(number for number, line in enumerate(lines) if line.startswith("Usage:"))
+
+
+@pytest.mark.parametrize("kind", CLASSES)
+def test_an_error_keeps_its_class_across_processes(kind: type[errors.OcattachError]) -> None:
+    record = json.loads(json.dumps(kind("it broke", hint="mend it").to_json()))
+
+    error = errors.OcattachError.from_json(record)
+
+    assert type(error) is kind
+    assert error.to_json() == record
+
+
+def test_an_error_of_a_later_version_keeps_its_code() -> None:
+    record: dict[str, str | int] = {"code": "unheard-of", "message": "it broke", "hint": "", "exit_code": 9}
+
+    assert errors.OcattachError.from_json(record).to_json() == record
+
+
+def test_two_errors_cannot_have_one_code() -> None:
+    with pytest.raises(TypeError, match="unreachable"):
+        type("OtherError", (errors.OcattachError,), {"code": "unreachable"})

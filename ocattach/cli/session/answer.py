@@ -116,7 +116,7 @@ class Answer(NoticeReporter):
                 hint=f"See: ocattach session show {self._session.id}",
             )
         if self._is_json:
-            self._print({**describe_turn(turn), "error": describe_error(error)})
+            self._print({**describe_turn(turn), "error": error and error.to_json()})
             if error is not None:
                 raise SystemExit(error.exit_code)
         elif error is not None:
@@ -130,7 +130,7 @@ class Answer(NoticeReporter):
         self._end_line()
         if not self._is_json:
             raise error
-        self._print({"prompt": prompt.id, "error": describe_error(error)})
+        self._print({"prompt": prompt.id, "error": error.to_json()})
         raise SystemExit(error.exit_code)
 
     def _print(self, told: dict[str, Any]) -> None:
@@ -151,8 +151,3 @@ def describe_turn(turn: Turn) -> dict[str, Any]:
         "tokens": describe_tokens(turn.tokens),
         "cost": turn.cost,
     }
-
-
-def describe_error(error: OcattachError | None) -> dict[str, Any] | None:
-    """An error for scripts, as every command prints it."""
-    return None if error is None else {"code": error.code, "message": error.message, "hint": error.hint}

@@ -223,7 +223,5 @@ def describe_source(source: Source) -> dict[str, Any]:
         "state": source.state,
         "asked": source.asked,
         "whole": source.is_whole,
-        "error": None
-        if error is None
-        else {"code": error.code, "message": error.message, "hint": error.hint},
+        "error": error and error.to_json(),
     }

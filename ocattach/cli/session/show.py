@@ -169,8 +169,7 @@ def describe_shown(shown: Shown, messages: int) -> dict[str, Any]:
     record.pop("is_native")
     about = {"session": {**record, **describe(shown.place)}, "live": seen is not None}
     if seen is None:
-        reason = error and {"code": error.code, "message": error.message, "hint": error.hint}
-        return {**about, "reason": reason}
+        return {**about, "reason": error and error.to_json()}
     situation = seen.situation
     return {
         **about,
