@@ -90,7 +90,7 @@ class Terminal:
         self._tmux("resize-window", "-x", str(width), "-y", str(height))
 
     def wait_for(
-        self, awaited: str | re.Pattern[str] | Callable[[str], object], *, timeout: float = 20
+        self, awaited: str | re.Pattern[str] | Callable[[str], object], *, timeout: float = 60
     ) -> str:
         """The first screen that shows the text, matches the pattern or satisfies the predicate."""
         deadline = time.monotonic() + timeout
@@ -110,7 +110,7 @@ class Terminal:
         """
         return int(self._status.read_text()) if self._status.exists() else None
 
-    def wait_for_exit(self, *, timeout: float = 20) -> int:
+    def wait_for_exit(self, *, timeout: float = 60) -> int:
         """The exit code, once there is one."""
         deadline = time.monotonic() + timeout
         while (code := self.exit_code) is None:

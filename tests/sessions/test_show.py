@@ -1,13 +1,13 @@
 """`ocattach session show`: all that is known of a session, by its id alone."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 
 import pytest
 
 from tests.environments import Environment
 from tests.main_job.conftest import laptop as laptop_of_its_own
 from tests.main_job.conftest import new_laptop
-from tests.main_job.laptop import Daemon, Laptop
+from tests.main_job.laptop import Daemon, Laptop, Ran
 from tests.rigs.waiting import wait_until
 from tests.sessions.workshop import ASK_FOR_BASH
 
@@ -101,14 +101,20 @@ def test_what_waits_for_a_person_is_told_with_the_command_that_answers_it(
 
 @local
 def test_a_request_that_is_made_again_is_told_with_its_time(shared_laptop: Laptop, daemon: Daemon) -> None:
+    def once(shown: Callable[[Ran], object], *options: str) -> Ran:
+        """What is shown between two attempts: during one, the session is merely busy."""
+
+        def look() -> Ran | None:
+            ran = shared_laptop.run("session", "show", session, *options)
+            return ran if shown(ran) else None
+
+        return wait_until(look, f"the retry of {session} to be shown", interval=0.2)
+
     session = make(daemon, "!error 500")
-    found(shared_laptop, session, "retrying")
-    ran = shared_laptop.run("session", "show", session)
-    told = shared_laptop.run("session", "show", session, "-o", "json").document
+    once(lambda ran: "retrying: attempt " in ran.stdout)
+    told = once(lambda ran: ran.document["retry"], "-o", "json").document
     daemon.request("POST", f"/session/{session}/abort")
 
-    assert ran.exit_code == 0
-    assert "retrying: attempt " in ran.stdout
     assert (told["state"], told["retry"]["message"]) == ("retrying", "scripted error 500")
     assert told["retry"]["attempt"] >= 1
     assert told["retry"]["next"] > told["session"]["created"]

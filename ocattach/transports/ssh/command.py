@@ -18,6 +18,13 @@ if TYPE_CHECKING:
 START_OF_OUTPUT = b"ocattach:output\n"
 """Printed before a command runs: what stands before it came from the login shell's start-up files."""
 
+NO_INPUT = " </dev/null"
+"""Ends the input of a command without a message on its channel.
+
+paramiko (5.1, `Channel.shutdown`) may send that message after it has confirmed the end of a command that is already
+over, and sshd ends the connection, with everything on it, for a message to a channel that it no longer has.
+"""
+
 PLAIN = set(f"{string.ascii_letters}{string.digits} ./:=_-,@+")
 SIGNALLED = 255
 DIAGNOSIS = 4096
@@ -99,6 +106,8 @@ class CommandExchange:
         ]
 
     def _feed(self) -> None:
+        if not self._stdin:
+            return
         try:
             self._channel.sendall(self._stdin)
             self._channel.shutdown_write()

@@ -11,7 +11,7 @@ from ocattach.errors import ConnectionLostError
 from ocattach.execution import CommandResult, Stream
 from ocattach.transports.base import Ask, Availability, Plan
 from ocattach.transports.command import CommandTransport
-from ocattach.transports.ssh.command import ChannelStream, CommandExchange, shell_command
+from ocattach.transports.ssh.command import NO_INPUT, ChannelStream, CommandExchange, shell_command
 from ocattach.transports.ssh.config import way_to
 from ocattach.transports.ssh.connection import (
     ForwardingProhibitedError,
@@ -103,9 +103,9 @@ class SSHTransport(CommandTransport):
         config = self.connection.config
         return Availability(f"Logged in to {config.hostname} as {config.user}")
 
-    def open_command(self, argv: Sequence[str]) -> "Channel":
+    def open_command(self, argv: Sequence[str], *, has_input: bool = True) -> "Channel":
         """A channel on which the command runs."""
-        command = shell_command(argv)
+        command = shell_command(argv) + ("" if has_input else NO_INPUT)
         connection = self.connection
         if not self._is_full:
             try:
@@ -120,7 +120,7 @@ class SSHTransport(CommandTransport):
         return open_soon(self._second, command)
 
     def run(self, argv: Sequence[str], *, stdin: bytes = b"", timeout: float) -> CommandResult:
-        channel = self.open_command(argv)
+        channel = self.open_command(argv, has_input=bool(stdin))
         with channel:
             return CommandExchange(channel, stdin, timeout).result(self.place)
 
