@@ -13,6 +13,7 @@ import pytest
 from tests.distribution import pytest_xdist_make_scheduler  # noqa: F401  a hook
 from tests.environments import ENVIRONMENTS, VARIANTS, Environment, starts_daemons
 from tests.environments.environment import Make
+from tests.outside.environment import netns_environment
 from tests.quick import mark_quick
 from tests.rigs import opencode
 from tests.rigs.availability import Unavailable, require
@@ -118,7 +119,12 @@ FURNISHED = ("shared_environment", "environment")
 """The fixtures that are one environment after the other; a module that shares its own asks for it by the first."""
 
 
-TRANSPORTS = ("docker", "http", "k8s", "local", "podman", "ssh")
+TRANSPORTS = ("docker", "http", "k8s", "local", "netns", "podman", "ssh")
+
+OUTSIDE = {"netns": netns_environment}
+"""Environments of transports in other packages, on which the contract is tested."""
+
+EVERYWHERE = {**ENVIRONMENTS, **OUTSIDE}
 
 
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
@@ -128,7 +134,8 @@ def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
     """
     named = {name for mark in metafunc.definition.iter_markers("parametrize") for name in names_of(mark)}
     every = metafunc.definition.get_closest_marker("every_way_in")
-    names = [name for name, make in sorted(ENVIRONMENTS.items()) if every or is_complete(name, make)]
+    known = EVERYWHERE if metafunc.module.__name__.startswith("tests.contract") else ENVIRONMENTS
+    names = [name for name, make in sorted(known.items()) if every or is_complete(name, make)]
     if few := metafunc.definition.get_closest_marker("one_of_each"):
         wanted = {*TRANSPORTS, *few.kwargs.get("also", ())} - {*few.kwargs.get("without", ())}
         names = [name for name in names if name in wanted]
@@ -173,7 +180,7 @@ def shared_environment(request: pytest.FixtureRequest) -> Iterator[Environment]:
 @contextmanager
 def in_front_of(request: pytest.FixtureRequest) -> Iterator[Environment]:
     """The environment that was asked for, with the variables of a laptop that may use it."""
-    with ENVIRONMENTS[request.param](request) as environment, pytest.MonkeyPatch.context() as patch:
+    with EVERYWHERE[request.param](request) as environment, pytest.MonkeyPatch.context() as patch:
         for name, value in environment.variables.items():
             patch.setenv(name, value)
         yield environment
