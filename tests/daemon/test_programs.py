@@ -11,8 +11,8 @@ from ocattach.config.spec import ConnectionSpec
 from ocattach.errors import DaemonStartError, OpencodeIncompatibleError, OpencodeNotFoundError
 from ocattach.transports import open_handler
 from ocattach.transports.command import CommandTransport
+from tests.daemon.conftest import MakeBox
 from tests.environments.environment import ask_nobody
-from tests.lookup.conftest import MakeBox
 from tests.rigs.availability import need, require
 from tests.rigs.images import OPENCODE_PATH
 from tests.rigs.local import LocalMachine
