@@ -8,6 +8,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+import hypothesis
 import pytest
 
 from tests.distribution import pytest_xdist_make_scheduler  # noqa: F401  a hook
@@ -28,6 +29,14 @@ from tests.rigs.ssh import SSHMachines
 
 if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:  # in the background of a script; programs inherit it
     signal.signal(signal.SIGINT, signal.default_int_handler)
+
+for _profile, _examples in (("whole", 100), ("quick", 25)):  # the latter for make test-quick
+    hypothesis.settings.register_profile(
+        _profile,
+        max_examples=_examples,
+        suppress_health_check=[hypothesis.HealthCheck.too_slow],  # it measures how busy the machine is
+    )
+hypothesis.settings.load_profile("whole")
 
 
 @pytest.fixture(scope="session", autouse=True)
