@@ -31,7 +31,7 @@ test: test-tools ## Run all tests (PYTEST_ARGS="-k relay" for some); what is abs
 	$(BIN)/python -m pytest -n $(WORKERS) $(PYTEST_ARGS)
 
 test-quick: $(VENV)/.development ## Run the tests that need nothing besides .venv: no root, no engine, no OpenCode
-	$(BIN)/python -m pytest -n $(WORKERS) -m quick $(PYTEST_ARGS)
+	$(BIN)/python -m pytest -n $(WORKERS) -m quick --hypothesis-profile=quick $(PYTEST_ARGS)
 
 check: $(VENV)/.development ## Lint, format, types, layers
 	$(BIN)/ruff check
@@ -66,10 +66,10 @@ clean: ## Remove caches and build products
 distclean: clean ## Remove .venv and .tools, too
 	rm -rf $(VENV) .tools
 
-$(VENV)/.runtime: pyproject.toml scripts/make-venv
+$(VENV)/.runtime: pyproject.toml uv.lock scripts/make-venv
 	@PYTHON="$(PYTHON)" scripts/make-venv $(VENV)
 	@touch $@
 
-$(VENV)/.development: pyproject.toml scripts/make-venv
+$(VENV)/.development: pyproject.toml uv.lock scripts/make-venv
 	@PYTHON="$(PYTHON)" scripts/make-venv $(VENV) dev
 	@touch $@ $(VENV)/.runtime

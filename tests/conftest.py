@@ -8,11 +8,13 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+import hypothesis
 import pytest
 
 from tests.distribution import pytest_xdist_make_scheduler  # noqa: F401  a hook
 from tests.environments import ENVIRONMENTS, VARIANTS, Environment, starts_daemons
 from tests.environments.environment import Make
+from tests.outside.environment import netns_environment
 from tests.quick import mark_quick
 from tests.rigs import opencode
 from tests.rigs.availability import Unavailable, require
@@ -27,6 +29,14 @@ from tests.rigs.ssh import SSHMachines
 
 if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:  # in the background of a script; programs inherit it
     signal.signal(signal.SIGINT, signal.default_int_handler)
+
+for _profile, _examples in (("whole", 100), ("quick", 25)):  # the latter for make test-quick
+    hypothesis.settings.register_profile(
+        _profile,
+        max_examples=_examples,
+        suppress_health_check=[hypothesis.HealthCheck.too_slow],  # it measures how busy the machine is
+    )
+hypothesis.settings.load_profile("whole")
 
 
 @pytest.fixture(scope="session", autouse=True)
@@ -118,7 +128,12 @@ FURNISHED = ("shared_environment", "environment")
 """The fixtures that are one environment after the other; a module that shares its own asks for it by the first."""
 
 
-TRANSPORTS = ("docker", "http", "k8s", "local", "podman", "ssh")
+TRANSPORTS = ("docker", "http", "k8s", "local", "netns", "podman", "ssh")
+
+OUTSIDE = {"netns": netns_environment}
+"""Environments of transports in other packages, on which the contract is tested."""
+
+EVERYWHERE = {**ENVIRONMENTS, **OUTSIDE}
 
 
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
@@ -128,7 +143,8 @@ def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
     """
     named = {name for mark in metafunc.definition.iter_markers("parametrize") for name in names_of(mark)}
     every = metafunc.definition.get_closest_marker("every_way_in")
-    names = [name for name, make in sorted(ENVIRONMENTS.items()) if every or is_complete(name, make)]
+    known = EVERYWHERE if metafunc.module.__name__.startswith("tests.contract") else ENVIRONMENTS
+    names = [name for name, make in sorted(known.items()) if every or is_complete(name, make)]
     if few := metafunc.definition.get_closest_marker("one_of_each"):
         wanted = {*TRANSPORTS, *few.kwargs.get("also", ())} - {*few.kwargs.get("without", ())}
         names = [name for name in names if name in wanted]
@@ -173,7 +189,7 @@ def shared_environment(request: pytest.FixtureRequest) -> Iterator[Environment]:
 @contextmanager
 def in_front_of(request: pytest.FixtureRequest) -> Iterator[Environment]:
     """The environment that was asked for, with the variables of a laptop that may use it."""
-    with ENVIRONMENTS[request.param](request) as environment, pytest.MonkeyPatch.context() as patch:
+    with EVERYWHERE[request.param](request) as environment, pytest.MonkeyPatch.context() as patch:
         for name, value in environment.variables.items():
             patch.setenv(name, value)
         yield environment

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from tests.rigs.directories import short_directory
-from tests.status.desk import Desk
+from tests.survey.desk import Desk
 
 SHARED: dict[str, dict[str, Any]] = {
     "api": {"transport": "docker", "compose": {"project": "shop", "service": "api"}, "workdir": "/srv/app"},

@@ -5,10 +5,11 @@ from pathlib import Path
 
 import pytest
 
-from ocattach.config.targets.registry import target_class
+from ocattach.config.targets.registry import ENTRY_POINT_GROUP, target_class
 from ocattach.config.targets.uri import parse_uri
 from ocattach.errors import UsageError
 from ocattach.transports import handler_class
+from tests.rigs.distributions import write_metadata
 
 TARGET = """
 from ocattach.config.targets.base import Target
@@ -60,14 +61,14 @@ class Plugin:
     """A distribution on sys.path that registers the scheme "vm"."""
 
     def __init__(self, site: Path) -> None:
-        self._metadata = site / "vm_plugin-1.0.dist-info"
-        self._metadata.mkdir()
-        (self._metadata / "METADATA").write_text("Metadata-Version: 2.1\nName: vm-plugin\nVersion: 1.0\n")
+        self._site = site
         (site / "vm_plugin.py").write_text(TARGET)
         (site / "vm_without_sdk.py").write_text("import sdk_that_is_not_installed\n")
+        (site / "vm_broken.py").write_text("raise RuntimeError('no licence')\n")
+        (site / "vm_with_syntax_error.py").write_text("def\n")
 
     def register(self, value: str) -> None:
-        (self._metadata / "entry_points.txt").write_text(f"[ocattach.transports]\nvm = {value}\n")
+        write_metadata(self._site, "vm-plugin", ENTRY_POINT_GROUP, {"vm": value})
 
 
 @pytest.fixture
@@ -90,6 +91,8 @@ def test_another_package_can_bring_a_transport(plugin: Plugin) -> None:
         ("no_such_module:X", "No module named 'no_such_module'"),
         ("vm_without_sdk:X", "No module named 'sdk_that_is_not_installed'"),
         ("vm_plugin:Missing", "no attribute 'Missing'"),
+        ("vm_broken:X", "RuntimeError('no licence')"),
+        ("vm_with_syntax_error:X", "SyntaxError("),
     ],
 )
 def test_an_entry_point_that_leads_nowhere_is_a_usage_error(plugin: Plugin, value: str, reason: str) -> None:

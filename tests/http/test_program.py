@@ -15,7 +15,7 @@ from tests.environments import Environment
 from tests.environments.http import PASSWORD_VARIABLE
 from tests.main_job.conftest import new_laptop
 from tests.main_job.laptop import Laptop
-from tests.main_job.test_restoring import status as link_status
+from tests.main_job.test_reconnecting import status as link_status
 from tests.main_job.test_terminal import READY, TUI_SECONDS, leave, terminal
 from tests.rigs.http_gateway import KEY, Authority, Gateway
 from tests.rigs.processes import ArgumentRecorder

@@ -12,7 +12,7 @@ from tests.main_job.test_failures import SOON
 from tests.main_job.test_terminal import terminal
 
 pytestmark = pytest.mark.one_of_each(also=["https", "podman-rootless", "ssh-password", "ssh-relay"])
-"""Docker's variants, a jump host and a gateway's key are other ways in: see tests/contract/test_every_way.py."""
+"""Docker's variants, a jump host and a gateway's key are other ways in: see tests/contract/test_every_connection.py."""
 
 
 @pytest.fixture(scope="module")

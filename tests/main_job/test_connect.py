@@ -19,7 +19,7 @@ PROXIES = ("HTTP_PROXY", "http_proxy", "HTTPS_PROXY", "https_proxy", "ALL_PROXY"
 NO_PROXIES_THERE = dict.fromkeys(PROXIES, "http://127.0.0.1:9")
 
 pytestmark = pytest.mark.one_of_each(also=["https", "podman-rootless", "ssh-relay"], without=["podman"])
-"""Docker's variants, a jump host and a gateway's key are other ways in: see tests/contract/test_every_way.py."""
+"""Docker's variants, a jump host and a gateway's key are other ways in: see tests/contract/test_every_connection.py."""
 
 
 @pytest.fixture(scope="module")

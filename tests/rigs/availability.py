@@ -1,8 +1,10 @@
 """What a rig needs, and what happens to a test when it is not there: a skip, or in CI a failure."""
 
+import functools
 import os
 import shutil
 import struct
+import subprocess
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -19,13 +21,47 @@ class Unavailable(Exception):  # noqa: N818  it is a fact about this machine, no
     """This machine cannot have the rig, and why."""
 
 
+PACKAGES = {
+    "docker-init": "docker.io",
+    "dockerd": "docker.io",
+    "ip": "iproute2",
+    "ldd": "libc-bin",
+    "mkfs.ext4": "e2fsprogs",
+    "mount": "mount",
+    "newuidmap": "uidmap",
+    "nft": "nftables",
+    "nsenter": "util-linux",
+    "setpriv": "util-linux",
+    "ssh": "openssh-client",
+    "ssh-keygen": "openssh-client",
+    "sshd": "openssh-server",
+    "unshare": "util-linux",
+}
+"""Packages of Debian whose name is not that of the program."""
+
+
 def need(*programs: str, root: bool = False) -> None:
-    """Raise Unavailable unless every program is on PATH, and where asked we are root."""
+    """Raise Unavailable unless every program is on PATH, and where asked we are root and may make namespaces."""
     if root and os.geteuid() != 0:
         raise Unavailable("needs root, for namespaces and mounts")
     missing = [program for program in programs if shutil.which(program) is None]
     if missing:
-        raise Unavailable(f"not installed: {', '.join(missing)}")
+        packages = sorted({PACKAGES.get(Path(program).name, Path(program).name) for program in missing})
+        raise Unavailable(
+            f"not installed: {', '.join(missing)}; on Debian: apt-get install {' '.join(packages)}"
+        )
+    if root and (refusal := refused_namespaces()):
+        raise Unavailable(f"root may not make namespaces here ({refusal}): a container has to be privileged")
+
+
+@functools.cache
+def refused_namespaces() -> str:
+    """What unshare(1) prints where this root may not make namespaces and mount in them; else nothing."""
+    argv = ["unshare", "--mount", "--pid", "--net", "--fork", "mount", "-t", "tmpfs", "tmpfs", "/mnt"]
+    try:
+        return subprocess.run(argv, capture_output=True, text=True, check=False).stderr.strip()
+    except OSError as error:
+        return str(error)
 
 
 def need_static(program: Path, package: str) -> None:

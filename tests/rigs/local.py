@@ -8,6 +8,7 @@ from pathlib import Path
 
 from tests.rigs.availability import Unavailable
 from tests.rigs.model import ScriptedModel
+from tests.rigs.namespaces import Network
 from tests.rigs.opencode import CONFIG_PATH, ENVIRONMENT, opencode_bin, opencode_config
 
 FOREIGN = ("OPENCODE", "OCATTACH", "XDG_", "DOCKER", "KUBE", "SSH_", "TMUX")
@@ -26,8 +27,8 @@ class LocalMachine:
 
 
 @contextmanager
-def local_machine(directory: Path) -> Iterator[LocalMachine]:
-    """Furnish a home below the directory, whose path has to be short."""
+def local_machine(directory: Path, *, network: Network | None = None) -> Iterator[LocalMachine]:
+    """Furnish a home below the directory, whose path has to be short; the model listens in the network."""
     home, workdir, programs = (directory / name for name in ("home", "work", "bin"))
     for folder in (home, workdir, programs, (home / CONFIG_PATH).parent):
         folder.mkdir(parents=True, exist_ok=True)
@@ -35,7 +36,7 @@ def local_machine(directory: Path) -> Iterator[LocalMachine]:
         (programs / "opencode").symlink_to(opencode_bin())
     except LookupError as reason:
         raise Unavailable(str(reason)) from None
-    with ScriptedModel() as model:
+    with ScriptedModel(network=network) as model:
         (home / CONFIG_PATH).write_text(opencode_config(model.port))
         yield LocalMachine(home, workdir, user_environment(home, programs), model)
 

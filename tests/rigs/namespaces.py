@@ -10,7 +10,8 @@ import select
 import socket
 import subprocess
 import threading
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from shutil import which
@@ -187,6 +188,21 @@ class Confined:
         if not pids and self.has_ended():
             raise RuntimeError(f"ended at once: {self.report()}")
         return int(pids[0]) if pids else None
+
+
+@contextmanager
+def named_network(name: str, log: Path) -> Iterator[Network]:
+    """A network under a name of ip-netns(8): a symbolic link, which leads nowhere once the test run has ended."""
+    need(*PROGRAMS, root=True)
+    confined = Confined(["sleep", "infinity"], log=log)
+    link = Path("/run/netns", name)
+    try:
+        link.parent.mkdir(exist_ok=True)
+        link.symlink_to(confined.network.namespace)
+        yield confined.network
+    finally:
+        link.unlink(missing_ok=True)
+        confined.kill()
 
 
 _UNSHARE = (

@@ -1,6 +1,6 @@
 """Laptops and desks."""
 
 from tests.main_job.conftest import laptop, new_laptop
-from tests.status.conftest import desk
+from tests.survey.conftest import desk
 
 __all__ = ["desk", "laptop", "new_laptop"]

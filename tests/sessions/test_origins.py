@@ -16,8 +16,8 @@ from tests.rigs.docker import DockerEngine
 from tests.rigs.machine import WORKDIR, Machine
 from tests.rigs.ssh import SSHMachines
 from tests.sessions.catalogue import make
-from tests.status.desk import Desk
-from tests.status.test_states import container
+from tests.survey.desk import Desk
+from tests.survey.test_states import container
 
 TITLES = {
     "staging": "Fix API rate limiting",

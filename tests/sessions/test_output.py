@@ -11,8 +11,8 @@ from ocattach.cli.amounts import ago
 from ocattach.sessions.index.rows import Covered
 from ocattach.sessions.index.store import Index
 from ocattach.sessions.record import Session
-from tests.status.desk import Desk
-from tests.status.test_states import silent_host
+from tests.survey.desk import Desk
+from tests.survey.test_states import silent_host
 
 DAY = 24 * 3600
 

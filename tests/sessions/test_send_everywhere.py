@@ -8,7 +8,7 @@ import pytest
 from tests.environments import Environment
 from tests.main_job.conftest import laptop
 from tests.main_job.laptop import Laptop
-from tests.main_job.test_restoring import end_sessions
+from tests.main_job.test_reconnecting import end_sessions
 from tests.model.server import asked_for
 from tests.sessions.printing import rest_of
 

@@ -11,7 +11,7 @@ import pytest
 from tests.environments import Environment
 from tests.main_job.laptop import Daemon, Laptop
 from tests.sessions.catalogue import listed, make
-from tests.sessions.test_every_way import told_of
+from tests.sessions.test_every_transport import told_of
 
 pytestmark = pytest.mark.parametrize("environment", ["local"], indirect=True)
 

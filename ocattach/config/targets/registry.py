@@ -91,10 +91,11 @@ def load_class(scheme: str, location: str, base: type) -> Any:
     """The subclass of `base` at a location of the table; another package's may fail to load, with a UsageError."""
     try:
         found = resolve(location)
-    except (ImportError, AttributeError) as error:
+    except Exception as error:
         if scheme in SCHEMES:
             raise
-        raise unusable(scheme, str(error)) from error
+        reason = str(error) if isinstance(error, ImportError | AttributeError) else repr(error)
+        raise unusable(scheme, reason) from error
     if not (isinstance(found, type) and issubclass(found, base)):
         raise unusable(scheme, f"{location} is not a subclass of {base.__name__}")
     return found

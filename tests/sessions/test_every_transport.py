@@ -13,7 +13,7 @@ from tests.environments import Environment
 from tests.main_job.laptop import Laptop
 from tests.rigs.waiting import wait_until
 from tests.sessions.catalogue import ids, listed, make, multiply
-from tests.status.test_every_way import told
+from tests.survey.test_every_transport import told
 
 HOSTILE = "\x1b]0;pwned\x07a title\nses_forged  local  another row\x9b2J"
 COPIES, ALIKE = 2500, 1700

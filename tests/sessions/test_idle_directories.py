@@ -12,8 +12,8 @@ from tests.environments import Environment
 from tests.main_job.laptop import Laptop
 from tests.rigs.waiting import wait_until
 from tests.sessions.catalogue import listed, make
-from tests.sessions.test_every_way import activity
-from tests.sessions.test_watcher import World, machine_with_daemon, world
+from tests.sessions.test_event_listener import World, machine_with_daemon, world
+from tests.sessions.test_every_transport import activity
 
 __all__ = ["machine_with_daemon", "world"]
 

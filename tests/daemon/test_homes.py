@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from ocattach.errors import DaemonStartError
-from tests.lookup.conftest import MakeBox
+from tests.daemon.conftest import MakeBox
 
 NOBODY = "12345"
 """A user that no database knows, as pods on OpenShift run."""

@@ -4,7 +4,7 @@ import json
 import re
 
 from ocattach.opencode.api import DaemonClient
-from tests.resync.world import ASK_FIRST, World
+from tests.opencode.world import ASK_FIRST, World
 from tests.tunnel.servers import free_port
 
 QUESTION = {

@@ -7,8 +7,8 @@ from typing import Any
 
 from tests.rigs.docker import DockerEngine
 from tests.rigs.ssh import SSHMachines
-from tests.status.desk import Desk
-from tests.status.test_states import container, silent_host
+from tests.survey.desk import Desk
+from tests.survey.test_states import container, silent_host
 
 CONTAINERS, DIRECTORIES, DEAD = 8, 10, 20
 TIMEOUT = 5.0

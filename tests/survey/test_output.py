@@ -6,8 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from tests.status.desk import Desk
-from tests.status.test_states import silent_host
+from tests.survey.desk import Desk
+from tests.survey.test_states import silent_host
 
 TITLES = ["Name", "State", "Version", "Port", "Sessions", "Link", "Known", "Cost", "Target", "Reason"]
 

@@ -10,7 +10,7 @@ from pathlib import Path
 from tests.rigs.docker import DockerEngine
 from tests.rigs.ssh import SSHMachines
 from tests.rigs.waiting import wait_until
-from tests.status.desk import Desk
+from tests.survey.desk import Desk
 
 
 @contextmanager

@@ -3,6 +3,7 @@
 import shlex
 import shutil
 import subprocess
+from collections.abc import Mapping
 from pathlib import Path
 
 import pytest
@@ -11,8 +12,8 @@ from ocattach.config.spec import ConnectionSpec
 from ocattach.errors import DaemonStartError, OpencodeIncompatibleError, OpencodeNotFoundError
 from ocattach.transports import open_handler
 from ocattach.transports.command import CommandTransport
+from tests.daemon.conftest import MakeBox
 from tests.environments.environment import ask_nobody
-from tests.lookup.conftest import MakeBox
 from tests.rigs.availability import need, require
 from tests.rigs.images import OPENCODE_PATH
 from tests.rigs.local import LocalMachine
@@ -89,21 +90,23 @@ def test_the_library_that_a_program_lacks_is_told(box: MakeBox, musl_build: Path
     ("content", "reason"),
     [
         (
-            beginning(machine=b"\xb7", loader=b"/lib/ld-linux-aarch64.so.1\0\0"),
+            {"machine": b"\xb7", "loader": b"/lib/ld-linux-aarch64.so.1\0\0"},
             "another kind of processor (/lib/ld-linux-aarch64.so.1) than this x86_64",
         ),
-        (beginning(magic=b"\xcf\xfa\xed\xfe"), "another operating system"),
-        (beginning(magic=b"MZ\x90\0"), "another operating system"),
+        ({"magic": b"\xcf\xfa\xed\xfe"}, "another operating system"),
+        ({"magic": b"MZ\x90\0"}, "another operating system"),
         (b"#!/usr/bin/env node\n", "a script for node, which is not there"),
         (b"#!/opt/none/node\n", "a script for /opt/none/node, which is not there"),
         (b"", "an empty file"),
     ],
     ids=["arm64", "macos", "windows", "env-script", "script", "empty"],
 )
-def test_a_program_that_cannot_run_is_told_with_the_reason(box: MakeBox, content: bytes, reason: str) -> None:
+def test_a_program_that_cannot_run_is_told_with_the_reason(
+    box: MakeBox, content: bytes | Mapping[str, bytes], reason: str
+) -> None:
     with box("bare") as app:
         app.write("/usr/bin/env", b"#!/bin/sh\n")
-        app.write("/usr/bin/opencode", content)
+        app.write("/usr/bin/opencode", content if isinstance(content, bytes) else beginning(**content))
         with pytest.raises(OpencodeIncompatibleError) as failure:
             app.start()
 

@@ -8,8 +8,8 @@ import pytest
 
 from ocattach.daemon import Probe
 from ocattach.errors import OpencodeNotFoundError
+from tests.daemon.conftest import MakeBox
 from tests.environments import Environment
-from tests.lookup.conftest import MakeBox
 from tests.rigs.availability import need, require
 from tests.rigs.directories import write_owned
 from tests.rigs.machine import HOME as TESTER

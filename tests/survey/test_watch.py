@@ -14,7 +14,7 @@ from tests.main_job.laptop import Laptop
 from tests.main_job.test_terminal import READY, TUI_SECONDS, terminal
 from tests.rigs.terminal import Terminal
 from tests.rigs.waiting import wait_until
-from tests.status.desk import Desk
+from tests.survey.desk import Desk
 
 ENTRIES = {name: {"transport": "local", "workdir": f"/{name}"} for name in ("alpha", "beta", "gamma")}
 AROUND = [

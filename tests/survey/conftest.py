@@ -6,7 +6,7 @@ import pytest
 
 from tests.main_job.conftest import laptop, new_laptop
 from tests.rigs.directories import short_directory
-from tests.status.desk import Desk
+from tests.survey.desk import Desk
 
 __all__ = ["desk", "laptop", "new_laptop"]
 

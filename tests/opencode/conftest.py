@@ -5,7 +5,7 @@ from contextlib import ExitStack
 
 import pytest
 
-from tests.resync.world import World
+from tests.opencode.world import World
 from tests.rigs.availability import require
 from tests.rigs.directories import short_directory
 from tests.rigs.local import local_machine

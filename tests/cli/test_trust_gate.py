@@ -1,0 +1,162 @@
+"""No command uses a project's definition that its user has not approved: it connects to nothing, and runs nothing."""
+
+import os
+import subprocess
+import sys
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import pytest
+
+from ocattach.cli.main import COMMANDS, GROUPS, command, main
+from ocattach.cli.session import COMMANDS as SESSION_COMMANDS
+from ocattach.errors import NotTrustedError
+from tests.cli.onlooker import Onlooker
+
+NAME = "{name}"
+SESSION = "ses_6b8a2f0d1ffeZ9xQ2vW7yTnK4r"
+REFUSED = NotTrustedError.exit_code
+
+WITH_NAME: Mapping[str, Sequence[tuple[str, ...]]] = {
+    "": [(NAME, "--print-url"), (NAME, "--no-start", "--print-url"), (NAME, "--session", SESSION), (NAME,)],
+    "--disconnect": [(NAME, "--disconnect")],
+    "--stop": [(NAME, "--stop"), (NAME, "--stop", "--force")],
+    "doctor": [("doctor", NAME)],
+    "logs": [("logs", NAME), ("logs", NAME, "-f")],
+    "session permissions": [("session", "permissions", NAME)],
+    "session send": [("session", "send", NAME, "hello"), ("session", "send", NAME, "hello", "--wait")],
+}
+"""Commands that use the connection NAME: each is refused."""
+
+WITHOUT_USE: Mapping[str, Sequence[tuple[str, ...]]] = {
+    "--save": [("--save", "mine", NAME), ("--save", "mine", "docker://other")],
+    "--list": [("--list",)],
+    "--status": [("--status",), ("--status", NAME), ("--status", "-o", "json")],
+    "--remove": [("--remove", NAME)],
+    "--disconnect": [("--disconnect", "--all")],
+    "--schema": [("--schema",)],
+    "--version": [("--version",)],
+    "--help": [("--help",)],
+    "": [()],
+    "completion": [("completion", "bash")],
+    "doctor": [("doctor",)],
+    "explain": [("explain", NAME)],
+    "trust": [("trust",), ("trust", "--list", NAME), ("trust", "--revoke", NAME)],
+    "session list": [("session", "list"), ("session", "list", "--origin", NAME)],
+    "session show": [("session", "show", SESSION)],
+    "session open": [("session", "open", SESSION)],
+    "session send": [("session", "send", SESSION, "hello")],
+    "session abort": [("session", "abort", SESSION)],
+    "session permissions": [("session", "permissions")],
+    "session reply": [("session", "reply", "per_6b8a2f0d1ffeZ9xQ2vW7yTnK4r", "once")],
+    "session export": [("session", "export", SESSION)],
+    "session delete": [("session", "delete", SESSION, "--yes")],
+    "session stats": [("session", "stats"), ("session", "stats", "--origin", NAME)],
+}
+"""Commands that ask no environment, or all that may be asked."""
+
+MODIFIERS = {
+    *("all_", "container", "context", "continue_", "force", "fork", "identity", "namespace", "no_start"),
+    *("output", "port", "print_url", "quiet", "session", "timeout", "trust", "user", "verbose", "watch"),
+    *("targets", "workdir"),
+}
+"""What only changes how another option or the main command does its work. `--trust` approves; --watch is below."""
+
+FORMS = [
+    (form, refused)
+    for table, refused in ((WITH_NAME, True), (WITHOUT_USE, False))
+    for forms in table.values()
+    for form in forms
+]
+
+
+@pytest.fixture
+def project(onlooker: Onlooker, monkeypatch: pytest.MonkeyPatch) -> Mapping[str, Mapping[str, Any]]:
+    """One definition for each transport that can be recorded, none of them approved; we are in the project."""
+    entries = {
+        "team-docker": {"transport": "docker", "container": "app"},
+        "team-http": {"transport": "http", "url": f"http://127.0.0.1:{onlooker.port}"},
+        "team-k8s": {"transport": "k8s", "pod": "app"},
+        "team-podman": {"transport": "podman", "container": "app"},
+        "team-ssh": {"transport": "ssh", "host": "127.0.0.1", "port": onlooker.port},
+    }
+    onlooker.define_all(entries)
+    for name in os.environ:
+        monkeypatch.delenv(name)
+    for name, value in onlooker.variables.items():
+        monkeypatch.setenv(name, value)
+    monkeypatch.setenv("XDG_RUNTIME_DIR", str(onlooker.directory / "run"))
+    monkeypatch.chdir(onlooker.directory / "project")
+    monkeypatch.setattr(sys, "excepthook", sys.__excepthook__)
+    return entries
+
+
+def run(*arguments: str) -> int:
+    """The exit code of a command in this process."""
+    with pytest.raises(SystemExit) as ended:
+        main(arguments)
+    return int(ended.value.code or 0)
+
+
+def test_every_command_and_option_is_in_the_tables() -> None:
+    options = {
+        f"--{str(parameter.name).strip('_')}"
+        for parameter in command.params
+        if parameter.name not in MODIFIERS
+    }
+    commands = {*COMMANDS} - GROUPS | {f"session {name}" for name in SESSION_COMMANDS}
+
+    assert GROUPS == {"session"}
+    assert {*WITH_NAME, *WITHOUT_USE} - {"", "--help"} == {*options, *commands}
+
+
+@pytest.mark.parametrize(("form", "refused"), FORMS, ids=[" ".join(form) or "nothing" for form, _ in FORMS])
+def test_no_command_uses_what_is_not_approved(
+    onlooker: Onlooker, project: Mapping[str, Any], form: tuple[str, ...], refused: bool
+) -> None:
+    names = project if NAME in form else ["no name"]
+    for name in names:
+        code = run(*(word.format(name=name) for word in form))
+
+        assert onlooker.connections() == 0, name
+        assert onlooker.programs() <= {"sh", "opencode"}, "those of this machine, which is no project's"
+        assert (code == REFUSED) == refused
+        assert not list(onlooker.directory.rglob("trust.json"))
+
+
+@pytest.mark.usefixtures("project")
+def test_status_that_goes_on_does_not_either(onlooker: Onlooker) -> None:
+    argv = [sys.executable, "-m", "ocattach", "--status", "--watch", "-o", "json"]
+    with subprocess.Popen(
+        argv, stdout=subprocess.PIPE, env=onlooker.variables, cwd=onlooker.directory / "project"
+    ) as process:
+        assert process.stdout
+        first = process.stdout.readline()
+        process.terminate()
+
+    assert first
+    assert onlooker.connections() == 0
+
+
+@pytest.mark.usefixtures("project")
+@pytest.mark.parametrize("words", ["ocattach ", "ocattach team", "ocattach session show ", "ocattach logs "])
+def test_completion_does_not_either(onlooker: Onlooker, monkeypatch: pytest.MonkeyPatch, words: str) -> None:
+    monkeypatch.setenv("_OCATTACH_COMPLETE", "bash_complete")
+    monkeypatch.setenv("COMP_WORDS", words)
+    monkeypatch.setenv("COMP_CWORD", str(len(words.split()) - (not words.endswith(" "))))
+
+    assert run() == 0
+    onlooker.assert_untouched()
+
+
+@pytest.mark.parametrize("transport", ["docker", "http", "k8s", "podman", "ssh"])
+def test_what_is_approved_is_used_by_the_same_commands(
+    onlooker: Onlooker, project: Mapping[str, Any], transport: str
+) -> None:
+    assert f"team-{transport}" in project
+    run("trust", f"team-{transport}")
+    assert not onlooker.connections()
+
+    run("--status", f"team-{transport}", "--timeout", "1")
+
+    assert onlooker.connections() or onlooker.programs() & {"ssh", "plugin"}
