@@ -2,10 +2,11 @@
 
 import json
 import re
-from pathlib import Path
 
 import pytest
 
+from ocattach.sessions.index.store import Index
+from ocattach.sessions.names import index_file
 from tests.status.desk import Desk
 from tests.status.test_states import silent_host
 
@@ -116,10 +117,12 @@ def test_no_colour_where_it_is_not_wanted(desk: Desk) -> None:
         assert "\x1b[31m" not in opened._tmux("capture-pane", "-p", "-e")
 
 
-def test_the_memory_of_a_survey_holds_no_secret(desk: Desk) -> None:
+def test_the_stored_statuses_hold_no_secret(desk: Desk) -> None:
     desk.save("here", {"transport": "local", "env": {"TOKEN": "hunter2"}})
     desk.ask()
 
-    kept = Path(desk.state, "last-known.json")
-    assert kept.stat().st_mode & 0o77 == 0
-    assert "hunter2" not in kept.read_text()
+    with Index(index_file(desk.state)) as index:
+        (status,) = index.statuses().values()
+    assert status.state == "stopped"
+    assert index.path.stat().st_mode & 0o77 == 0
+    assert b"hunter2" not in index.path.read_bytes()

@@ -20,7 +20,7 @@ from ocattach.cli.terminal import escape, say
 from ocattach.config.files.paths import state_directory
 from ocattach.sessions.names import index_file
 from ocattach.survey.collect import SessionCollector
-from ocattach.survey.environment_status import State
+from ocattach.survey.environment_status import EnvironmentState
 from ocattach.survey.everywhere import everywhere
 from ocattach.survey.session_list import Gathered, Listed, Request, Source
 
@@ -185,10 +185,10 @@ def say_notes(gathered: Gathered) -> None:
 
 def source_words(source: Source) -> Iterable[str]:
     """What is to be said of an environment that has not told all."""
-    if source.error is None or (source.state is State.STOPPED and source.asked is None):
+    if source.error is None or (source.state is EnvironmentState.STOPPED and source.asked is None):
         return
     reason = source.error.message.strip().splitlines()[0]
-    if source.has_told:
+    if source.has_answered:
         yield f"! {source.name} has not told all: {reason}"
         return
     known = "nothing is known of its sessions" if source.asked is None else f"as of {ago(source.asked)}"

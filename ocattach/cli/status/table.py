@@ -16,22 +16,22 @@ from rich.text import Text
 from ocattach.cli.amounts import money
 from ocattach.cli.columns import GAP, lines
 from ocattach.cli.terminal import escape
-from ocattach.survey.environment_status import EnvironmentStatus, State
+from ocattach.survey.environment_status import EnvironmentState, EnvironmentStatus
 from ocattach.survey.status import Survey
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from ocattach.survey.environment_status import Known
+    from ocattach.sessions.index.rows import LastStatus
 
 STYLES = {
-    State.RUNNING: "green",
-    State.BUSY: "bold cyan",
-    State.STOPPED: "dim",
-    State.UNAVAILABLE: "yellow",
-    State.UNREACHABLE: "red",
-    State.UNTRUSTED: "magenta",
-    State.LOCKED: "magenta",
+    EnvironmentState.RUNNING: "green",
+    EnvironmentState.BUSY: "bold cyan",
+    EnvironmentState.STOPPED: "dim",
+    EnvironmentState.UNAVAILABLE: "yellow",
+    EnvironmentState.UNREACHABLE: "red",
+    EnvironmentState.UNTRUSTED: "magenta",
+    EnvironmentState.LOCKED: "magenta",
 }
 TITLES = ("Name", "State", "Version", "Port", "Sessions", "Link", "Known", "Cost", "Target", "Reason")
 WIDE_TITLES = {"Cost", "Target"}
@@ -74,7 +74,7 @@ class Row:
 
 def rows(survey: Survey) -> list[Row]:
     """Every connection by what is known about it now."""
-    found = zip(survey.entries, survey.findings(), strict=True)
+    found = zip(survey.entries, survey.statuses(), strict=True)
     return [row(entry.spec.name or "", entry.spec.display(), finding) for entry, finding in found]
 
 
@@ -120,7 +120,7 @@ def link_words(link: "Mapping[str, Any] | None") -> str:
 
 def known_words(finding: EnvironmentStatus) -> str:
     """How old the knowledge is, and that it came through the link."""
-    if finding.state is State.UNTRUSTED:
+    if finding.state is EnvironmentState.UNTRUSTED:
         return "not asked"
     age = time.time() - finding.asked
     words = "now" if age < FRESH_SECONDS else f"{duration(age)} ago"
@@ -134,7 +134,7 @@ def reason(finding: EnvironmentStatus) -> str:
     return f"{words} ({was(finding.last_known)})" if finding.last_known else words
 
 
-def was(known: "Known") -> str:
+def was(known: "LastStatus") -> str:
     """What was known before."""
     version = f" {known.version}" if known.version else ""
     return escape(f"{known.state}{version} {duration(time.time() - known.asked)} ago")
