@@ -58,6 +58,6 @@ def refusal(spec: ConnectionSpec, ledger: TrustLedger, environ: Mapping[str, str
     except ConfigurationError as error:
         return NotTrustedError(error.message, hint=error.hint)
     return NotTrustedError(
-        f"Defined by {spec.source.path}, which is not approved",
+        f"Defined by {spec.source.path}, which you have not approved",
         hint=f"Review and approve it: ocattach {spec.name}",
     )
