@@ -19,7 +19,7 @@ from ocattach.survey.environment_status import EnvironmentState, state_of
 from ocattach.survey.everywhere import AllConnections
 from ocattach.survey.fanout import QueryResult
 from ocattach.survey.query import SessionQuery
-from ocattach.survey.session_list import Gathered, Listed, Request, Source, each_once
+from ocattach.survey.session_list import ListedSession, Request, SessionList, SessionSource, each_once
 
 Results = Sequence[QueryResult[Catalogue]]
 
@@ -42,7 +42,7 @@ class SessionCollector:
         self._query = SessionQuery(connections, request, self._names, environ=environ, timeout=timeout)
         self._notes: list[str] = []
 
-    def gather(self) -> Gathered:
+    def gather(self) -> SessionList:
         """Query the environments, store their answers in the index, and return the list."""
         results = [] if self._request.offline else self._ask()
         try:
@@ -79,21 +79,21 @@ class SessionCollector:
         if index.notice:
             self._notes.append(index.notice)
 
-    def _is_short(self, gathered: Gathered) -> bool:
+    def _is_short(self, gathered: SessionList) -> bool:
         """Whether sessions are missing because a narrow query replaced some that have been deleted since."""
         limit = self._request.limit
         return limit is not None and self._query.is_narrow and len(gathered.sessions) < limit
 
-    def _ask_for_more(self, results: Results, gathered: Gathered) -> Results:
+    def _ask_for_more(self, results: Results, gathered: SessionList) -> Results:
         self._query.widen()
         answered = {source.id for source in gathered.sources if source.has_answered and source.error is None}
         others = [each for each in results if environment_id(each.specs[0], self._environ) not in answered]
         return [*self._query.ask(answered), *others] if answered else results
 
-    def _merge(self, results: Results, index: Index | None) -> Gathered:
+    def _merge(self, results: Results, index: Index | None) -> SessionList:
         known = index.environments() if index else {}
-        live: list[Listed] = []
-        sources: list[Source] = []
+        live: list[ListedSession] = []
+        sources: list[SessionSource] = []
         for each in results:
             environment = environment_id(each.specs[0], self._environ)
             source, catalogue = self._source(each, environment, known)
@@ -109,7 +109,7 @@ class SessionCollector:
 
     def _source(
         self, result: QueryResult[Catalogue], environment: str, known: Mapping[str, Asked]
-    ) -> tuple[Source, Catalogue | None]:
+    ) -> tuple[SessionSource, Catalogue | None]:
         """Return the outcome of an environment's query, and its sessions; None if it listed none."""
         error, catalogue, specs = result.error, self._query.answer(environment), result.specs
         if isinstance(error, DaemonNotRunningError):
@@ -123,9 +123,11 @@ class SessionCollector:
             is_busy = any(catalogue.doing.values())
             state = EnvironmentState.BUSY if is_busy else EnvironmentState.RUNNING
         if catalogue is None:
-            return Source(environment, specs, state, error, last_asked(known, environment)), None
+            return SessionSource(environment, specs, state, error, last_asked(known, environment)), None
         whole = catalogue.is_whole and error is None and not self._query.is_narrow
-        source = Source(environment, specs, state, error, catalogue.began, is_whole=whole, has_answered=True)
+        source = SessionSource(
+            environment, specs, state, error, catalogue.began, is_whole=whole, has_answered=True
+        )
         return source, catalogue
 
     def _store(
@@ -152,7 +154,7 @@ class SessionCollector:
             covered=None if request.search else covered,
         )
 
-    def _listed(self, sessions: Sequence[Session], catalogue: Catalogue) -> list[Listed]:
+    def _listed(self, sessions: Sequence[Session], catalogue: Catalogue) -> list[ListedSession]:
         oldest = (catalogue.began - RECENT_SECONDS) * 1000
         doing = dict(catalogue.doing)
         activities = {name: what for each in doing.values() if each for name, what in each.items()}
@@ -160,10 +162,12 @@ class SessionCollector:
         for session in filter(self._query.is_wanted, sessions):
             idle = doing.get(session.directory) is not None or session.updated < oldest
             activity = activities.get(session.id, Activity.IDLE if idle else None)
-            listed.append(Listed(session, catalogue.began, is_live=True, activity=activity))
+            listed.append(ListedSession(session, catalogue.began, is_live=True, activity=activity))
         return listed
 
-    def _put_together(self, live: Sequence[Listed], sources: list[Source], index: Index | None) -> Gathered:
+    def _put_together(
+        self, live: Sequence[ListedSession], sources: list[SessionSource], index: Index | None
+    ) -> SessionList:
         limit = self._request.limit
         counted, others = 0, []
         if index is not None:
@@ -177,18 +181,18 @@ class SessionCollector:
             sources += self._unasked(sources, known)
         sessions = each_once([*live, *others])
         if limit is None:
-            return Gathered(sessions, sources)
+            return SessionList(sessions, sources)
         exact = index is not None and all(source.is_whole for source in sources if source.has_answered)
         more = max(counted, len(sessions)) - min(limit, len(sessions))
-        return Gathered(sessions[:limit], sources, more, exact)
+        return SessionList(sessions[:limit], sources, more, exact)
 
-    def _others(self, index: Index, absent: Sequence[str] | None) -> list[Listed]:
+    def _others(self, index: Index, absent: Sequence[str] | None) -> list[ListedSession]:
         """Return the sessions that the index has of environments that did not answer in full; None stands for all."""
         wanted = replace(self._wanted(absent), renamed=self._names.environments_of(self._request.origins))
         found = index.latest(wanted, limit=self._request.limit, keep=self._query.is_wanted)
         return [self._from_index(each) for each in found]
 
-    def _unasked(self, sources: Sequence[Source], known: Mapping[str, Asked]) -> list[Source]:
+    def _unasked(self, sources: Sequence[SessionSource], known: Mapping[str, Asked]) -> list[SessionSource]:
         """Return the environments of connections that were not queried."""
         asked = {source.id for source in sources}
         found = []
@@ -199,14 +203,14 @@ class SessionCollector:
         for environment, specs in groups.items():
             if environment in asked or (wanted and environment not in wanted):
                 continue
-            found.append(Source(environment, tuple(specs), None, asked=last_asked(known, environment)))
+            found.append(SessionSource(environment, tuple(specs), None, asked=last_asked(known, environment)))
         return found
 
-    def _from_index(self, known: Known) -> Listed:
+    def _from_index(self, known: Known) -> ListedSession:
         session = known.session
         if not session.is_native and session.origin not in self._names.all:
             session = self._names.named(session)
-        return Listed(session, known.seen, is_live=False)
+        return ListedSession(session, known.seen, is_live=False)
 
     def _wanted(self, environments: Sequence[str] | None) -> Wanted:
         request, names = self._request, self._names

@@ -26,7 +26,7 @@ SUGGESTED, SEARCHED = 3, 2000
 
 
 @dataclass(frozen=True, slots=True)
-class Place:
+class FoundSession:
     """A session, and the connection that leads to it."""
 
     spec: ConnectionSpec
@@ -37,7 +37,7 @@ class Place:
 
 def find(
     session: str, entries: Sequence[SurveyedConnection], *, environ: Mapping[str, str], timeout: float
-) -> Place:
+) -> FoundSession:
     """Return where a session is, from the index or else by querying all environments.
 
     Raises SessionNotFoundError, which names the environments that did not answer, and UsageError for an invalid id.
@@ -48,7 +48,7 @@ def find(
 
 def query_environments(
     session: str, entries: Sequence[SurveyedConnection], *, environ: Mapping[str, str], timeout: float
-) -> Place:
+) -> FoundSession:
     """Return where a session is, by querying all environments. Raises SessionNotFoundError."""
 
     def question(client: DaemonClient, specs: Sequence[ConnectionSpec]) -> Session | None:
@@ -65,7 +65,7 @@ def query_environments(
             content = stored_session(session, result.specs[0], environ)
             found = Session.from_api(content, environment=environment_id(result.specs[0], environ))
         if found is not None:
-            return Place(leading_to(result.specs, found.directory), found)
+            return FoundSession(leading_to(result.specs, found.directory), found)
         if result.error is not None:
             silent += [name for spec in result.specs if (name := spec.name)]
     raise not_found(session, silent, similar(session, environ))
@@ -73,7 +73,7 @@ def query_environments(
 
 def find_in_index(
     session: str, entries: Sequence[SurveyedConnection], environ: Mapping[str, str]
-) -> Place | None:
+) -> FoundSession | None:
     """Return where the index has a session; None if it has not, or if no connection leads there any more."""
     with suppress(IndexUnusableError), Index(index_file(state_directory(environ))) as index:
         for known in index.find(session):
@@ -82,7 +82,7 @@ def find_in_index(
             if not specs and (asked := index.environments().get(environment)):
                 specs = by_uri(asked, environ)
             if specs:
-                return Place(leading_to(specs, known.session.directory), known.session)
+                return FoundSession(leading_to(specs, known.session.directory), known.session)
     return None
 
 

@@ -44,7 +44,7 @@ class Request:
 
 
 @dataclass(frozen=True, slots=True)
-class Listed:
+class ListedSession:
     """A session in the list."""
 
     session: Session
@@ -59,7 +59,7 @@ class Listed:
 
 
 @dataclass(frozen=True, slots=True)
-class Source:
+class SessionSource:
     """An environment, and the outcome of its query."""
 
     id: str
@@ -84,11 +84,11 @@ class Source:
 
 
 @dataclass(frozen=True, slots=True)
-class Gathered:
+class SessionList:
     """The list."""
 
-    sessions: list[Listed]
-    sources: list[Source]
+    sessions: list[ListedSession]
+    sources: list[SessionSource]
     more: int = 0
     """How many sessions were left out because of the limit, at least."""
 
@@ -99,9 +99,9 @@ class Gathered:
     """Problems with the index, to be printed."""
 
 
-def each_once(listed: Sequence[Listed]) -> list[Listed]:
+def each_once(listed: Sequence[ListedSession]) -> list[ListedSession]:
     """Return the sessions, latest first, without duplicates: two ids can mean the same environment."""
-    chosen: dict[str, Listed] = {}
+    chosen: dict[str, ListedSession] = {}
     for each in sorted(listed, key=lambda each: (not each.is_live, not each.session.is_native)):
         chosen.setdefault(each.session.id, each)
     return sorted(chosen.values(), key=lambda each: each.session.updated, reverse=True)

@@ -116,7 +116,7 @@ def test_a_host_behind_a_cut_cable_is_unreachable_with_what_was_known_of_it(
 
     assert state["state"] == "unreachable"
     assert state["last_known"]["state"] == "stopped"
-    assert re.search(r"\(stopped \d+ \w+ ago\)", line)
+    assert re.search(r"\(last seen stopped, \d+ \w+ ago\)", line)
 
 
 def test_a_damaged_connection_does_not_hide_the_others(desk: Desk) -> None:

@@ -43,7 +43,7 @@ LONGEST = 40
 
 SHORTEST_REASON = 20
 
-ASKING = "asking…"
+ASKING = "checking…"
 UNITS = ((24 * 3600, "d"), (3600, "h"), (60, "min"), (1, "s"))
 FRESH_SECONDS = 10
 """What is younger than this is called "now": it was asked by this very command."""
@@ -100,7 +100,7 @@ def row(name: str, target: str, finding: EnvironmentStatus | None) -> Row:
 
 
 def session_words(finding: EnvironmentStatus) -> str:
-    """How many sessions there are, and what those do that do something."""
+    """Return the number of sessions, and how many of them are busy or waiting."""
     words = []
     if finding.sessions is not None:
         count = finding.sessions.count
@@ -110,7 +110,7 @@ def session_words(finding: EnvironmentStatus) -> str:
 
 
 def link_words(link: "Mapping[str, Any] | None") -> str:
-    """How a link stands, in a word or two."""
+    """Return the state of a link, and its clients."""
     if link is None:
         return ""
     clients = f", {link['clients']} client{'s' if link['clients'] != 1 else ''}" if link["clients"] else ""
@@ -119,25 +119,25 @@ def link_words(link: "Mapping[str, Any] | None") -> str:
 
 
 def known_words(finding: EnvironmentStatus) -> str:
-    """How old the knowledge is, and that it came through the link."""
+    """Return the age of a status, and whether it came from the link."""
     if finding.state is EnvironmentState.UNTRUSTED:
-        return "not asked"
+        return "not checked"
     age = time.time() - finding.asked
     words = "now" if age < FRESH_SECONDS else f"{duration(age)} ago"
     return f"{words}, link" if finding.through == "link" else words
 
 
 def reason(finding: EnvironmentStatus) -> str:
-    """Why it is not running, with what was known before."""
-    said = finding.reason.strip().splitlines() or [""]
-    words = escape(said[0])
+    """Return why it is not running, and the last known status."""
+    text = finding.reason.strip().splitlines() or [""]
+    words = escape(text[0])
     return f"{words} ({was(finding.last_known)})" if finding.last_known else words
 
 
 def was(known: "LastStatus") -> str:
-    """What was known before."""
+    """Return the last known status."""
     version = f" {known.version}" if known.version else ""
-    return escape(f"{known.state}{version} {duration(time.time() - known.asked)} ago")
+    return escape(f"last seen {known.state}{version}, {duration(time.time() - known.asked)} ago")
 
 
 def duration(seconds: float) -> str:
