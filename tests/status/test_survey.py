@@ -2,6 +2,7 @@
 
 import os
 import socket
+import threading
 from collections.abc import Iterator
 from contextlib import ExitStack
 from pathlib import Path
@@ -26,6 +27,7 @@ from ocattach.link.files import link_files
 from ocattach.sessions.names import Names
 from ocattach.survey.environment_status import EnvironmentState, EnvironmentStatus, state_of, status_of
 from ocattach.survey.everywhere import SurveyedConnection
+from ocattach.survey.fanout import FanOut
 from ocattach.survey.journal import Journal
 from ocattach.survey.probe import EnvironmentProbe
 from ocattach.survey.status import ProbeState, Survey, pause_after
@@ -178,3 +180,19 @@ def test_names_with_different_credentials_are_asked_each_for_itself(
 
         wait_until(two, "two questions")
         assert sum(seen) == 2
+
+
+def test_a_query_that_ends_after_the_fan_out_is_closed_cleans_up() -> None:
+    fanout, go_on, cleaned_up = FanOut[str](60), threading.Event(), threading.Event()
+
+    def query() -> None:
+        go_on.wait()
+
+    assert fanout.start("host", query, clean_up=cleaned_up.set)
+    assert not fanout.start("host", query)
+    fanout.close()
+    assert not cleaned_up.is_set()
+    go_on.set()
+
+    assert cleaned_up.wait(10)
+    assert not fanout.start("host", query)
