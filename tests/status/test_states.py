@@ -80,7 +80,7 @@ def test_a_definition_that_is_not_approved_is_not_dialled(desk: Desk, docker_eng
     state = desk.ask().states["web"]
 
     assert state["state"] == "untrusted"
-    assert "opencode.json defines it" in state["reason"]
+    assert "opencode.json, which you have not approved" in state["reason"]
     assert state["through"] is None
     assert docker_engine.calls()[calls:] == []
 
