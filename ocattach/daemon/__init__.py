@@ -1,6 +1,6 @@
-"""The `opencode serve` process in an environment: found, started and stopped, the same way everywhere.
+"""Finds, starts and stops `opencode serve` in an environment, with POSIX shell scripts that run there.
 
-Three POSIX shell scripts do the work in one round trip each, because a slow link costs round trips.
+Each script needs one round trip, since round trips take long on slow connections.
 """
 
 from ocattach.daemon.lifecycle import DaemonStatus, StartRequest, start_daemon, stop_daemon

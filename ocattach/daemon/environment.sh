@@ -1,10 +1,10 @@
 # Functions that probe.sh, start.sh and stop.sh share. POSIX sh; works with dash, busybox and bash.
-# Every answer is a line "ocattach:KEY=VALUE"; everything else on stdout is somebody else's and is skipped.
+# Every answer is a line "ocattach:KEY=VALUE"; other lines on stdout come from other programs and are ignored.
 
 say() { printf 'ocattach:%s=%s\n' "$1" "$2"; }
 
-# Standard input holds what must not be on a command line: "export NAME=VALUE", "unset NAME", "password VALUE"; then "end".
-# Input that stops before "end" came over a connection that broke: nothing may be done with half of it.
+# Standard input has what must not be on a command line: "export NAME=VALUE", "unset NAME", "password VALUE"; then "end".
+# Input without "end" is incomplete, because the connection was lost; the script exits without using it.
 read_input() {
     complete=no
     password=
@@ -19,12 +19,12 @@ read_input() {
     [ "$complete" = yes ] || { say error input-incomplete; exit 1; }
     [ -n "${HOME:-}" ] || { account; HOME=${account_home:-/}; }
     export HOME
-    # By host: a home directory may be shared by several, and a pid means something on one of them only.
+    # By host: several hosts may share a home directory, and a pid is valid on one of them only.
     state=${XDG_STATE_HOME:-$HOME/.local/state}/ocattach/$(uname -n)
     log=$state/daemon.log
 }
 
-# What the user database says of this account; where nobody is at home there, as in many pods, both are empty.
+# From the user database; both are empty for an account without an entry, as in many pods.
 account() { # sets $account_home $account_shell
     account_id=$(id -u)
     entry=$(getent passwd "$account_id" 2>/dev/null || grep "^[^:]*:[^:]*:$account_id:" /etc/passwd 2>/dev/null)
@@ -41,8 +41,8 @@ expand() { # DIRECTORY: sets $expanded, with ~ as this account's home
     esac
 }
 
-# When a process started, as an opaque word: together with the pid it names one process for ever.
-start_time() { # PID: sets $started_at; fails when there is no such process, or only its remains
+# The start time of a process, as an opaque word: with the pid it identifies the process.
+start_time() { # PID: sets $started_at; fails if there is no such process, or a zombie
     started_at=
     if [ -r "/proc/$1/stat" ]; then
         read -r stat_line <"/proc/$1/stat" 2>/dev/null || return 1
@@ -56,14 +56,14 @@ start_time() { # PID: sets $started_at; fails when there is no such process, or 
     [ -n "$started_at" ]
 }
 
-arguments() { # PID: its command line, an argument a line
+arguments() { # PID: prints its command line, one argument per line
     if [ -d /proc/self ]; then tr '\0' '\n' <"/proc/$1/cmdline"; else ps -p "$1" -o command= | tr ' ' '\n'; fi 2>/dev/null
 }
 
 is_serve() { # PID: whether its command line is an `opencode serve`
     arguments "$1" | {
         program= serve= count=0
-        # Only the first few: the argument of a shell may be a long script, such as this one, and read is slow.
+        # Only the first arguments: one may be a long script, such as this one, and read is slow.
         while [ "$count" -lt 20 ] && IFS= read -r argument; do
             count=$((count + 1))
             case "${argument##*/}" in opencode | opencode.exe | .opencode) program=yes ;; esac
@@ -73,7 +73,7 @@ is_serve() { # PID: whether its command line is an `opencode serve`
     }
 }
 
-# The daemon that an ocattach started under this account, if it is still that very process.
+# The daemon that ocattach started for this account, if that process still runs.
 recorded_daemon() { # sets $d_pid $d_start $d_port $d_password
     d_pid= d_start= d_port= d_password=
     [ -r "$state/daemon" ] || return 1
@@ -88,7 +88,7 @@ recorded_daemon() { # sets $d_pid $d_start $d_port $d_password
     [ -n "$d_pid" ] && [ -n "$d_port" ] && start_time "$d_pid" && [ "$started_at" = "$d_start" ] && is_serve "$d_pid"
 }
 
-open_sockets() { # PID: the inodes of its sockets, each between two spaces
+open_sockets() { # PID: prints the inodes of its sockets, each between two spaces
     ls -l "/proc/$1/fd" 2>/dev/null | sed -n 's/.*socket:\[\([0-9]*\)\].*/ \1 /p' | tr -d '\n'
 }
 
@@ -102,13 +102,13 @@ children() { # PID
     fi
 }
 
-# Asked again and again: while OpenCode (1.18.33) installs packages in the background, one TERM is swallowed.
-# What npm installs up to 1.14 is a node script that waits for the real daemon, and would leave it behind.
-end_process() { # PID SECONDS: fails when the process goes on, even killed
+# TERM is sent repeatedly: OpenCode (1.18.33) ignores one while it installs packages in the background.
+# Up to 1.14, npm installs a node script that waits for the real daemon and would not stop it.
+end_process() { # PID SECONDS: fails if the process survives KILL
     for child in $(children "$1"); do
         if is_serve "$child"; then end_process "$child" "$2"; fi
     done
-    attempts=$(($2 * 40)) # of pause, and what is around it
+    attempts=$(($2 * 40)) # pauses, each about 25 ms
     while start_time "$1"; do
         case $attempts in
             0) return 1 ;;

@@ -1,10 +1,10 @@
-"""Starting and ending the daemon of an environment."""
+"""Starts and stops the daemon of an environment."""
 
 from dataclasses import dataclass
 
-from ocattach.daemon.failures import ended_at_once
 from ocattach.daemon.probe import FoundDaemon, daemons
 from ocattach.daemon.script import Report, RunCommand, parse_report, script_argv, script_input
+from ocattach.daemon.unusable import ended_at_once
 from ocattach.errors import (
     DaemonStartError,
     OcattachError,
@@ -14,21 +14,21 @@ from ocattach.errors import (
 
 STOP_SECONDS = 5
 ANSWER_SECONDS = 5
-"""How much longer than its script a command may take before the connection counts as stuck."""
+"""How much longer than its script a command may take before it times out."""
 
 
 @dataclass(frozen=True, slots=True)
 class DaemonStatus:
-    """Whether a daemon runs, and what is needed to use it."""
+    """Whether a daemon runs, and how to connect to it."""
 
     running: bool
     daemon: FoundDaemon | None = None
     started: bool = False
-    """True when the call that returned this started the daemon."""
+    """Whether the call that returned this started the daemon."""
 
     @property
     def port(self) -> int | None:
-        """The daemon's port in its environment."""
+        """The daemon's port in the environment."""
         return self.daemon.port if self.daemon else None
 
 
@@ -42,7 +42,7 @@ class StartRequest:
     password: str
     workdir: str | None = None
     port: int | None = None
-    """None: 4096 if it is free there, else any (opencode's own rule for `--port 0`)."""
+    """None for 4096 if it is free, else any (opencode's rule for `--port 0`)."""
 
     env: tuple[tuple[str, str], ...] = ()
     unset_env: tuple[str, ...] = ()
@@ -52,10 +52,10 @@ class StartRequest:
 
 
 def start_daemon(run: RunCommand, request: StartRequest, *, timeout: float) -> DaemonStatus:
-    """Start `opencode serve` and return once it answers requests; when another client was faster, with its daemon.
+    """Start `opencode serve` and wait until it listens. If another client started one meanwhile, return that.
 
-    Raises DaemonStartError with the end of the daemon's log, WorkdirNotFoundError,
-    or TimedOutError after `timeout` seconds.
+    Raises DaemonStartError with the end of the daemon's log, WorkdirNotFoundError, or TimedOutError after `timeout`
+    seconds.
     """
     result = run(
         script_argv(
@@ -77,43 +77,41 @@ def start_daemon(run: RunCommand, request: StartRequest, *, timeout: float) -> D
 
 
 def start_error(report: Report, request: StartRequest, timeout: float) -> OcattachError:
-    """Why there is no daemon, from what start.sh answered."""
+    """Return the error for an answer of start.sh without a daemon."""
     log = "\n".join(report.all("log"))
+    ending = f"; its log ends:\n{log}" if log else ""
     match report.first("error"):
         case "no-workdir":
             return WorkdirNotFoundError(
                 f"The working directory {request.workdir} cannot be entered in the environment",
-                hint="Name another with --workdir",
+                hint="Choose another directory with --workdir",
             )
         case "home-unwritable" | "state-unwritable":
             home = report.first("home") or "/"
             return home_error(home, place="the environment", home=home)
         case "daemon-silent" | "start-locked":
             return TimedOutError(
-                f"opencode serve did not listen within {timeout:.0f} s"
-                + (f"; its log ends:\n{log}" if log else ""),
-                hint="Give it longer with --timeout",
+                f"opencode serve did not listen within {timeout:.0f} s{ending}",
+                hint="Wait longer with --timeout",
             )
         case "daemon-exited" if request.port and "ServeError" in log:
             return DaemonStartError(
-                f"opencode serve cannot listen on port {request.port} in the environment: it is taken",
-                hint="Choose another port for the daemon in the connection, or none",
+                f"opencode serve cannot listen on port {request.port} in the environment: the port is in use",
+                hint="Set another `port` in the connection, or remove it",
             )
         case "daemon-exited":
             return ended_at_once(request.opencode, exit_code=report.first("exit_code"), log=log)
         case reason:
             return DaemonStartError(
-                f"opencode serve could not be started ({reason or 'no reason given'})"
-                + (f"; its log ends:\n{log}" if log else "")
+                f"opencode serve could not be started ({reason or 'no reason reported'}){ending}"
             )
 
 
 def home_error(directory: str, *, place: str, home: str) -> DaemonStartError:
-    """OpenCode keeps its database below HOME and exits when it cannot (EACCES, mkdir)."""
-    told = f"{directory} in {place} is not writable for this account, whose HOME is {home}"
+    """Return the error for a home in which OpenCode cannot make its database; it exits then (EACCES, mkdir)."""
     return DaemonStartError(
-        f"OpenCode cannot keep its data: {told}",
-        hint='Connect as another user, or give it a home in the connection: "env": {"HOME": "/tmp/opencode-home"}',
+        f"OpenCode cannot store its data: {directory} in {place} is not writable for this user, whose HOME is {home}",
+        hint='Connect as another user, or set another HOME in the connection: "env": {"HOME": "/tmp/opencode-home"}',
     )
 
 
@@ -124,10 +122,10 @@ def stop_daemon(
     env: tuple[tuple[str, str], ...] = (),
     unset_env: tuple[str, ...] = (),
 ) -> int | None:
-    """End the daemon that an ocattach started, or `foreign_pid` where none is recorded.
+    """Stop the daemon that ocattach started, or the process `foreign_pid` if none is recorded.
 
-    It is recorded below the HOME that it was started with, which `env` may have set.
-    The pid that ended, None without one.
+    The record is below the HOME that the daemon was started with, which `env` may set.
+    Return the pid of the stopped daemon; None if none ran. Raises TimedOutError.
     """
     result = run(
         script_argv("stop.sh", str(foreign_pid or ""), str(STOP_SECONDS)),
@@ -137,7 +135,7 @@ def stop_daemon(
     report = parse_report(result, script="stop")
     if "error" in report:
         raise TimedOutError(
-            f"The daemon did not end within {STOP_SECONDS} s", hint="Try again; it may have been busy"
+            f"The daemon did not stop within {STOP_SECONDS} s", hint="It may be busy; try again"
         )
     stopped = report.first("stopped")
     return int(stopped) if stopped else None

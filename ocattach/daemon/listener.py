@@ -1,4 +1,4 @@
-"""A daemon's own word for the socket on which it listens."""
+"""Finds the sockets on which a daemon listens."""
 
 from dataclasses import dataclass
 
@@ -6,21 +6,21 @@ from ocattach.daemon.script import RunCommand, parse_report, script_argv, script
 
 
 @dataclass(frozen=True, slots=True)
-class Listener:
+class ListeningSockets:
     """The listening sockets of one process on one port."""
 
     kernel: str
-    """The boot id of the kernel that it runs on; empty where that cannot be read."""
+    """The boot id of the kernel it runs on; empty if that cannot be read."""
 
     inodes: frozenset[int]
-    """No two sockets of a kernel have one in common while they live."""
+    """The inodes of the sockets, each unique in the kernel while its socket exists."""
 
 
-def find_listener(run: RunCommand, *, pid: int, port: int, timeout: float) -> Listener:
-    """Ask the environment for the sockets that are open in that process and listen on that port."""
+def find_listener(run: RunCommand, *, pid: int, port: int, timeout: float) -> ListeningSockets:
+    """Return the sockets of a process in the environment that listen on a port."""
     result = run(script_argv("listener.sh", str(pid), str(port)), stdin=script_input(), timeout=timeout)
     report = parse_report(result, script="listener")
-    return Listener(
+    return ListeningSockets(
         kernel=report.first("kernel") or "",
         inodes=frozenset(int(inode) for inode in report.all("inode") if inode.isdigit()),
     )

@@ -1,4 +1,4 @@
-# The sockets on which a daemon listens, as its kernel knows them.
+# Reports the sockets on which a daemon listens.
 # Arguments: PID, port.
 
 read_input

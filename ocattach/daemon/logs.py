@@ -1,4 +1,4 @@
-"""Reading the logs of an environment's daemon, from where one was on."""
+"""Reads the logs of an environment's daemon, starting after the lines that were read before."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -7,27 +7,27 @@ from ocattach.daemon.script import RunCommand, parse_report, script_argv, script
 
 DAEMON, OPENCODE = "daemon", "opencode"
 SOURCES = (DAEMON, OPENCODE)
-"""What the daemon that an ocattach started has printed, and what OpenCode itself has written down."""
+"""The output of a daemon that ocattach started, and the log that OpenCode writes itself."""
 
 AT_ONCE = 100
-"""Lines of a log in one answer, which is of limited size."""
+"""Lines of each log in one answer, whose size is limited."""
 
 
 @dataclass(frozen=True, slots=True)
 class Logs:
-    """What came since the last time."""
+    """The new lines of each log."""
 
     lines: Mapping[str, tuple[str, ...]]
     """By source."""
 
     files: Mapping[str, str]
-    """Their paths in the environment; a source without a log is not there."""
+    """By source, their paths in the environment, for the logs that exist."""
 
-    places: Mapping[str, str] = field(default_factory=dict)
-    """Where reading is to go on."""
+    positions: Mapping[str, str] = field(default_factory=dict)
+    """By source, where to continue reading."""
 
     has_more: bool = False
-    """Whether there were more lines than an answer takes."""
+    """Whether there are more lines than one answer can have."""
 
 
 def read_logs(
@@ -39,18 +39,18 @@ def read_logs(
     unset_env: tuple[str, ...] = (),
     timeout: float,
 ) -> Logs:
-    """The last lines of each log, or those that came `after` what was read before."""
-    places = after.places if after else {}
+    """Return the `last` lines of each log, or the lines `after` an earlier answer."""
+    positions = after.positions if after else {}
     result = run(
-        script_argv("logs.sh", str(last), str(AT_ONCE), *(places.get(source, "") for source in SOURCES)),
+        script_argv("logs.sh", str(last), str(AT_ONCE), *(positions.get(source, "") for source in SOURCES)),
         stdin=script_input(env=env, unset=unset_env),
         timeout=timeout,
     )
     report = parse_report(result, script="logs")
-    there = [source for source in SOURCES if f"{source}_file" in report]
+    found = [source for source in SOURCES if f"{source}_file" in report]
     return Logs(
-        lines={source: tuple(report.all(source)) for source in there},
-        files={source: report.first(f"{source}_file") or "" for source in there},
-        places={**places, **{source: report.first(f"{source}_place") or "" for source in there}},
+        lines={source: tuple(report.all(source)) for source in found},
+        files={source: report.first(f"{source}_file") or "" for source in found},
+        positions={**positions, **{source: report.first(f"{source}_place") or "" for source in found}},
         has_more="more" in report,
     )

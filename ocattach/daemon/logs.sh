@@ -1,19 +1,19 @@
-# What logs have come to since a reader was here: of the daemon that an ocattach started, and OpenCode's own.
-# Arguments: how many of the last lines for who has read none, how many at most; then for each of the two logs the
-# place that was reached, BEGINNING:LINES, or "".
+# Reports new lines of two logs: the output of the daemon that ocattach started, and OpenCode's own log.
+# Arguments: number of last lines for a first read, largest number of lines; then for each log the
+# position that was reached, BEGINNING:LINES, or "".
 
-own_log() { # sets $own to OpenCode's, the newest: opencode.log, before that one for each start, named by its time
+own_log() { # sets $own to OpenCode's newest log: opencode.log; older versions have one per start, named by its time
     own=
     for file in "${XDG_DATA_HOME:-$HOME/.local/share}"/opencode/log/*.log; do
         case "$file" in */dev.log) ;; *) [ ! -r "$file" ] || own=$file ;; esac
     done
 }
 
-# Whole lines only: the rest of one that is just being written comes next time.
+# Whole lines only: an incomplete last line is reported by the next read.
 new_lines() { # KEY FILE PLACE
     [ -r "$2" ] || return 0
     total=$(($(wc -l <"$2")))
-    # A log that was begun anew may be in the same file; its first line has a time. Not cksum, which busybox may lack.
+    # A new log may replace the old one in the same file; its first line has a time. Busybox may lack cksum.
     beginning=$(head -n 1 "$2" | tr -cd 0-9 | cut -b 1-40)
     case "$3" in
         "") seen=$((total - last)) ;;

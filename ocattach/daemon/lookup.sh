@@ -1,14 +1,14 @@
-# Where opencode is, and why a file of that name will not do. Used by probe.sh, after environment.sh.
-# A place that has none that can be used is a line "tried=REASON:DETAIL:PLACE"; places.py has the words for the reasons.
+# Functions that find the opencode program, for probe.sh. Need environment.sh.
+# Each path without a usable program is reported as "tried=REASON:DETAIL:PATH"; unusable.py has the reasons.
 
-ask_seconds=5 # for programs of the environment's own that may hang: the login shell, npm
+ask_seconds=5 # deadline for programs that may hang: the login shell, npm
 
-tried() { # REASON DETAIL-OR-EMPTY PLACE
+tried() { # REASON DETAIL-OR-EMPTY PATH
     say tried "$1:$2:$3"
 }
 
-# Only what is cheap is looked at: the file's mode and its first bytes. Running it would take most of a second.
-usable() { # FILE: whether it can run here; if not, sets $reason and $detail
+# Checks the file's mode and its first bytes only. Running it would take most of a second.
+usable() { # FILE: succeeds if it can run here, else sets $reason and $detail
     reason=absent detail=
     if [ ! -e "$1" ]; then
         [ -L "$1" ] && reason=dangling
@@ -27,7 +27,7 @@ usable() { # FILE: whether it can run here; if not, sets $reason and $detail
 }
 
 # The kernel reports a missing loader as "not found", as if the program itself were missing.
-usable_elf() { # with the file's beginning in $head
+usable_elf() { # expects the file's beginning in $head
     set -f
     for detail in $head; do
         case "$detail" in /*/ld*.so*) break ;; esac
@@ -46,9 +46,9 @@ usable_elf() { # with the file's beginning in $head
     [ -z "$detail" ] || [ -e "$detail" ] || { reason=libc; return 1; }
 }
 
-usable_script() { # with the script's beginning in $head
+usable_script() { # expects the script's beginning in $head
     set -f
-    # shellcheck disable=SC2086 # its words
+    # shellcheck disable=SC2086 # split into words
     set -- ${head#"#!"}
     set +f
     [ -e "$1" ] || { reason=interpreter detail=$1; return 1; }
@@ -65,7 +65,7 @@ usable_other() { # FILE: a program of macOS or Windows, or text that the shell r
     esac
 }
 
-consider() { # FILE: says "opencode" and succeeds if it can be used, else why not
+consider() { # FILE: reports "opencode" and succeeds if it can be used, else reports why not
     if usable "$1"; then
         say opencode "$1"
         return 0
@@ -86,11 +86,11 @@ package_of() { # FILE: sets $detail to the folder of the package that its progra
     detail=$(cd -P "${detail%/*}/.." && pwd)
 }
 
-# npm puts a stub in the program's place when it may not run the package's script; what that script
-# would have copied there lies in a package of its own, below the stub's (npm install -g) or beside it.
-beside_stub() { # with the stub's package in $detail
+# If npm may not run the package's script, the program is a stub; the program that the script would have
+# copied is in another package, below the stub's (npm install -g) or beside it.
+beside_stub() { # expects the stub's package in $detail
     for modules in "$detail/node_modules" "${detail%/*}"; do
-        # The usual build for x64 needs AVX2; for what it runs on without, there is the baseline build.
+        # The default build for x64 needs AVX2; the baseline build does not.
         for found in "$modules"/opencode-*4/bin/opencode "$modules"/opencode-*4-musl/bin/opencode \
             "$modules"/opencode-*-baseline*/bin/opencode; do
             case "$found" in
@@ -106,12 +106,12 @@ beside_stub() { # with the stub's package in $detail
     return 1
 }
 
-search_path() { # NAME: in the folders of $PATH, which is that of NAME
+search_path() { # NAME: searches the folders of $PATH; NAME is its origin, for the report
     name=$1
     old_ifs=$IFS
     IFS=:
     set -f
-    # shellcheck disable=SC2086 # its parts
+    # shellcheck disable=SC2086 # split at colons
     set -- $PATH
     set +f
     IFS=$old_ifs
@@ -125,12 +125,12 @@ search_path() { # NAME: in the folders of $PATH, which is that of NAME
     return 1
 }
 
-search_folder() { # FOLDER: unless it was looked at with the PATH
+search_folder() { # FOLDER: unless it is in $PATH, which was searched before
     case ":$PATH:" in *":$1:"*) return 1 ;; esac
     consider "$1/opencode"
 }
 
-npm_prefix() { # sets $prefix to npm's global one as it is configured, without asking npm
+npm_prefix() { # sets $prefix to npm's configured global prefix, without running npm
     prefix=${NPM_CONFIG_PREFIX:-${npm_config_prefix:-}}
     if [ -z "$prefix" ] && [ -r "$HOME/.npmrc" ]; then
         while IFS=' =' read -r key value; do
@@ -143,7 +143,7 @@ npm_prefix() { # sets $prefix to npm's global one as it is configured, without a
     esac
 }
 
-search_installed() { # where OpenCode's own installer, Bun and npm put it
+search_installed() { # where OpenCode's installer, Bun and npm install it
     npm_prefix
     for folder in "$HOME/.opencode/bin" "$HOME/.local/bin" "$HOME/bin" "$HOME/.bun/bin" ${prefix:+"$prefix/bin"} \
         "$HOME/.npm-global/bin" "${PNPM_HOME:-$HOME/.local/share/pnpm}" /usr/local/bin /opt/homebrew/bin; do
@@ -152,13 +152,13 @@ search_installed() { # where OpenCode's own installer, Bun and npm put it
     return 1
 }
 
-# Its output comes through our pipe, which whatever it leaves behind may hold open: so all of it is killed.
-within_deadline() { # COMMAND...: prints what it prints, with nothing to read; "ocattach-late" when it was cut off
+# Background processes of the command may keep the pipe open, so the whole group is killed.
+within_deadline() { # COMMAND...: runs it with empty input and prints its output; "ocattach-late" if the deadline passed
     session=
     if command -v setsid >/dev/null; then session=setsid; else set -m; fi
     $session "$@" </dev/null 2>/dev/null &
     asked=$!
-    attempts=$((ask_seconds * 40)) # of pause, and what is around it
+    attempts=$((ask_seconds * 40)) # pauses, each about 25 ms
     while start_time "$asked"; do
         attempts=$((attempts - 1))
         [ "$attempts" -gt 0 ] || { printf '\nocattach-late\n'; break; }
@@ -167,9 +167,9 @@ within_deadline() { # COMMAND...: prints what it prints, with nothing to read; "
     kill -KILL "-$asked" 2>/dev/null || kill -KILL "$asked" 2>/dev/null
 }
 
-# Interactive, since that is where many set their PATH: nvm and others write to .bashrc, which returns early otherwise.
-# The question has to mean the same to sh, csh and fish. Their profiles may print anything before the answer.
-login_path() { # sets $answer to the PATH of the account's login shell, empty without one
+# Interactive, since .bashrc, which nvm and others use to set PATH, often returns early otherwise.
+# The command must work in sh, csh and fish. Their profiles may print anything before its output.
+login_path() { # sets $answer to the PATH of the login shell; empty without one
     shell=${SHELL:-}
     [ -n "$shell" ] || { account; shell=$account_shell; }
     answer=
@@ -177,7 +177,7 @@ login_path() { # sets $answer to the PATH of the account's login shell, empty wi
     # shellcheck disable=SC2016 # expanded there
     question='sh -c '\''echo; echo "ocattach-path=$PATH"'\'
     case "${shell##*/}" in
-        csh | tcsh) set -- -c "if ( -r ~/.login ) source ~/.login; $question" ;; # -l goes with no other option
+        csh | tcsh) set -- -c "if ( -r ~/.login ) source ~/.login; $question" ;; # -l cannot be combined with other options
         *) set -- -l -i -c "$question" ;;
     esac
     answer=$(within_deadline "$shell" "$@" | sed -n 's/^.*ocattach-path=//p; /^ocattach-late$/p' | sed -n 1p)
@@ -198,7 +198,7 @@ search_login_path() {
     return 1
 }
 
-search_npm() { # after search_login_path: npm itself may be known to the login shell alone
+search_npm() { # after search_login_path: only the login shell's PATH may have npm
     command -v npm >/dev/null || { tried absent "" "npm prefix -g (no npm)"; return 1; }
     answer=$(within_deadline npm prefix -g | sed -n '/^\//p; /^ocattach-late$/p' | sed -n '$p')
     case "$answer" in
@@ -209,7 +209,7 @@ search_npm() { # after search_login_path: npm itself may be known to the login s
     return 1
 }
 
-search_node_versions() { # of version managers, for when the login shell does not tell
+search_node_versions() { # of version managers, if the login shell does not print its PATH
     for folder in "${NVM_DIR:-$HOME/.nvm}"/versions/node/*/bin "$HOME"/.local/share/fnm/node-versions/*/installation/bin \
         "$HOME"/.volta/bin "$HOME"/.asdf/installs/nodejs/*/bin "$HOME"/.local/share/mise/installs/node/*/bin; do
         search_folder "$folder" && return 0
@@ -217,7 +217,7 @@ search_node_versions() { # of version managers, for when the login shell does no
     return 1
 }
 
-find_quickly() { # PATH-OR-EMPTY: without running any program of the environment
+find_quickly() { # PATH-OR-EMPTY: runs no program of the environment
     if [ -n "$1" ]; then
         expand "$1"
         consider "$expanded"

@@ -1,11 +1,11 @@
-"""One look at an environment: its OpenCode, its working directory, the daemons that run there."""
+"""Finds the OpenCode, the working directory and the daemons of an environment."""
 
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from ocattach.daemon.places import UnusableBinary, parse_place
 from ocattach.daemon.script import Report, RunCommand, parse_report, script_argv, script_input
+from ocattach.daemon.unusable import UnusableBinary, parse_unusable
 from ocattach.errors import ConnectionLostError
 
 NUMBER = re.compile(r"[0-9]{1,9}")
@@ -17,11 +17,11 @@ IPV6_LOOPBACK = "00000000000000000000000001000000"
 
 @dataclass(frozen=True, slots=True)
 class ProbeRequest:
-    """What a connection says about the environment that is to be looked at."""
+    """The settings of a connection that a probe needs."""
 
     workdir: str | None = None
     opencode: str | None = None
-    """Path of the program there; None: where it is usually found."""
+    """Path of the program in the environment; None searches for it."""
 
     port: int | None = None
     """The port the daemon must have; None for any."""
@@ -35,16 +35,16 @@ class FoundDaemon:
     """An `opencode serve` of this account that listens in the environment."""
 
     pid: int
-    """0 where only the daemon's URL is known."""
+    """0 if only the daemon's URL is known."""
 
     port: int
     host: str
-    """Address to dial inside the environment: 127.0.0.1, ::1, or the one address it listens on."""
+    """Address to connect to inside the environment: 127.0.0.1, ::1, or the only address it listens on."""
 
     username: str
     password: str
     recorded: bool
-    """Started by an ocattach, which recorded it; False: found by its process."""
+    """True if ocattach started and recorded it; False if it was found among the processes."""
 
     def __repr__(self) -> str:
         return f"FoundDaemon(pid={self.pid}, port={self.port}, host={self.host!r}, recorded={self.recorded})"
@@ -52,25 +52,25 @@ class FoundDaemon:
 
 @dataclass(frozen=True, slots=True)
 class Probe:
-    """What an environment answered."""
+    """The result of a probe."""
 
     system: str
     """Kernel name and machine, as `uname -sm` prints them."""
 
     home: str
     unwritable: str | None
-    """A directory that would have to be writable for OpenCode to keep its data, and is not."""
+    """A directory that OpenCode needs to write to and cannot; None if there is none."""
 
     user_id: str
     workdir: str | None
-    """The request's working directory, absolute; None when it does not exist or none was asked for."""
+    """The request's working directory, absolute; None if it does not exist, or was not given."""
 
     opencode: str | None
-    """Path of the program; None when none of the places in `tried` has one that can be used."""
+    """Path of the program; None if none of the paths in `tried` can be used."""
 
     tried: tuple[UnusableBinary, ...]
     path: str | None
-    """The login shell's PATH, when that had to be asked: what a daemon there is to be started with."""
+    """The login shell's PATH, if the program was found with it: a daemon is started with this PATH."""
 
     node: str | None
     python3: str | None
@@ -78,17 +78,17 @@ class Probe:
 
     @property
     def login_environment(self) -> tuple[tuple[str, str], ...]:
-        """What a daemon has to be given besides the connection's own variables."""
+        """Variables for a daemon, besides those of the connection."""
         return (("PATH", self.path),) if self.path else ()
 
     def daemon(self, port: int | None) -> FoundDaemon | None:
-        """The daemon to use: the recorded one first, else one that listens on loopback; on `port` if that is given."""
+        """Return the daemon to use, a recorded one if possible; one on `port` if that is given."""
         fitting = [daemon for daemon in self.daemons if port in (None, daemon.port)]
         return min(fitting, key=lambda daemon: (not daemon.recorded, daemon.pid), default=None)
 
 
 def probe(run: RunCommand, request: ProbeRequest, *, timeout: float) -> Probe:
-    """Look at an environment, in one round trip of at most `timeout` seconds."""
+    """Probe an environment, in one round trip of at most `timeout` seconds. Raises ConnectionLostError."""
     result = run(
         script_argv("probe.sh", request.workdir or "", request.opencode or "", str(request.port or "")),
         stdin=script_input(env=request.env, unset=request.unset_env),
@@ -96,7 +96,7 @@ def probe(run: RunCommand, request: ProbeRequest, *, timeout: float) -> Probe:
     )
     report = parse_report(result, script="probe")
     if "end" not in report:
-        raise ConnectionLostError("The environment stopped answering in the middle of our probe")
+        raise ConnectionLostError("The connection was lost while the environment was probed")
     return Probe(
         system=report.first("system") or "unknown",
         home=report.first("home") or "/",
@@ -104,7 +104,7 @@ def probe(run: RunCommand, request: ProbeRequest, *, timeout: float) -> Probe:
         user_id=report.first("user") or "",
         workdir=plain(report.first("workdir")),
         opencode=report.first("opencode"),
-        tried=tuple(place for line in report.all("tried") if (place := parse_place(line))),
+        tried=tuple(unusable for line in report.all("tried") if (unusable := parse_unusable(line))),
         path=report.first("path"),
         node=report.first("node"),
         python3=report.first("python3"),
@@ -113,13 +113,13 @@ def probe(run: RunCommand, request: ProbeRequest, *, timeout: float) -> Probe:
 
 
 def daemons(report: Report) -> tuple[FoundDaemon, ...]:
-    """The daemons in a script's answer; lines that are none are left out."""
+    """Return the daemons in a script's answer. Malformed lines are ignored."""
     found = (parse_daemon(line.split(" ")) for line in report.all("daemon"))
     return tuple(daemon for daemon in found if daemon is not None)
 
 
 def parse_daemon(fields: Sequence[str]) -> FoundDaemon | None:
-    """A daemon from its line: origin, pid, port, address as /proc/net/tcp writes it, username, password."""
+    """Parse a line: origin, pid, port, address as in /proc/net/tcp, username, password."""
     match fields:
         case [origin, pid, port, address, username, password] if NUMBER.fullmatch(pid) and is_port(port):
             return FoundDaemon(
@@ -135,17 +135,17 @@ def parse_daemon(fields: Sequence[str]) -> FoundDaemon | None:
 
 
 def plain(path: str | None) -> str | None:
-    """The path, unless it has control characters: it is shown by programs that would obey them."""
+    """Return the path; None if it has control characters, which other programs would pass to the terminal."""
     return None if path is None or CONTROL.search(path) else path
 
 
 def is_port(text: str) -> bool:
-    """Whether a word is the number of a port."""
+    """Whether a text is a valid port number."""
     return NUMBER.fullmatch(text) is not None and 0 < int(text) <= LAST_PORT
 
 
 def dial_address(hexadecimal: str) -> str:
-    """Where to reach a socket, by its address as /proc/net/tcp writes it: in the host's byte order."""
+    """Return the address to connect to, from one as in /proc/net/tcp, in the host's byte order."""
     if hexadecimal == IPV6_LOOPBACK:
         return "::1"
     if hexadecimal in WILDCARDS or len(hexadecimal) != len("0100007F"):

@@ -1,12 +1,12 @@
-# All that has to be known about an environment before a daemon is used or started there, in one answer.
+# Reports everything that is needed to use or start a daemon in an environment.
 # Arguments: WORKDIR or "", path of opencode or "", port the daemon must have or "".
 
-variable_of() { # PID NAME: the value in that process's environment
+variable_of() { # PID NAME: prints a variable of that process
     tr '\0' '\n' <"/proc/$1/environ" 2>/dev/null | sed -n "s/^$2=//p" | sed -n 1p
 }
 
-# A process of this account that shares our network and file system: what listens there is reachable from here,
-# and its sessions are those this account would see. A daemon of another HOME has other sessions.
+# PID: succeeds for a process of this account in the same network and mount namespaces, so that its port is reachable.
+# A daemon with another HOME has other sessions and does not count.
 is_ours() { # PID
     [ -O "/proc/$1/environ" ] || return 1
     for space in net mnt; do
@@ -15,7 +15,7 @@ is_ours() { # PID
     [ "$(variable_of "$1" HOME)" = "$HOME" ] && [ "$(variable_of "$1" XDG_DATA_HOME)" = "${XDG_DATA_HOME:-}" ]
 }
 
-# The service of OpenCode 2 keeps its password in a file of its own.
+# The service of OpenCode 2 keeps its password in a file.
 password_of() { # PID
     password=$(variable_of "$1" OPENCODE_SERVER_PASSWORD)
     [ -z "$password" ] || { echo "$password"; return; }
@@ -24,7 +24,7 @@ password_of() { # PID
     done
 }
 
-listening_sockets() { # PID: says the daemon for each TCP socket it listens on
+listening_sockets() { # PID: reports a daemon for each TCP socket it listens on
     inodes=$(open_sockets "$1")
     [ -n "$inodes" ] || return
     for table in "/proc/$1/net/tcp" "/proc/$1/net/tcp6"; do
@@ -48,7 +48,7 @@ hand_started_daemons() {
     done
 }
 
-fits() { # PORT: whether a daemon there is one that can be used
+fits() { # PORT: succeeds if a daemon on it can be used
     [ "${wanted_port:-$1}" = "$1" ]
 }
 
@@ -57,8 +57,8 @@ say_program_of() { # PID
     case "${program##*/}" in opencode | opencode.exe | .opencode) usable "$program" && say opencode "$program" ;; esac
 }
 
-# OpenCode (1.18.33) makes its four directories and ends where it cannot; a configuration it need not write to.
-find_unwritable() { # says the directory that would have to be writable
+# OpenCode (1.18.33) makes four directories and exits if it cannot; an existing configuration may be read-only.
+find_unwritable() { # reports the directory that is not writable
     share=${XDG_DATA_HOME:-$HOME/.local/share} configuration=${XDG_CONFIG_HOME:-$HOME/.config}/opencode
     [ ! -d "$configuration" ] || configuration=
     for folder in "$share/opencode" "${state%/*}" "${state%/*/*}/opencode" "${XDG_CACHE_HOME:-$HOME/.cache}/opencode" \
@@ -98,9 +98,9 @@ if recorded_daemon; then
     say_daemon recorded "$d_pid" "$d_port" 0100007F opencode "$d_password"
     if fits "$d_port"; then daemon_pid=$d_pid; fi
 fi
-# The look at all processes is slow where there are many, and needless once there is a daemon that will do.
+# Searching all processes is slow, and not needed if the recorded daemon can be used.
 if [ -d /proc/self ] && [ -z "$daemon_pid" ]; then hand_started_daemons; fi
-# Slowest is to ask the login shell, and only who has to start a daemon needs it: one that runs has a program.
+# Running the login shell is slowest, and only needed to start a daemon: a running one shows its program.
 if [ -z "$opencode_found$2" ]; then
     if [ -n "$daemon_pid" ]; then say_program_of "$daemon_pid"; else find_slowly; fi
 fi

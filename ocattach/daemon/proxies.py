@@ -1,4 +1,4 @@
-"""The proxies that a daemon sends its requests through: the first thing to look at when no model answers."""
+"""Reads the proxy variables of a daemon, for diagnoses of models that do not answer."""
 
 from collections.abc import Mapping
 
@@ -6,7 +6,7 @@ from ocattach.daemon.script import RunCommand, parse_report, script_argv, script
 
 
 def read_proxies(run: RunCommand, *, pid: int, timeout: float) -> Mapping[str, str]:
-    """The proxy variables of a daemon as they are, with what may be secret in them; empty where nobody can tell."""
+    """Return the proxy variables of a daemon, which may contain secrets; empty if they cannot be read."""
     result = run(script_argv("proxies.sh", str(pid)), stdin=script_input(), timeout=timeout)
     report = parse_report(result, script="proxies")
     pairs = (line.partition("=") for line in report.all("variable"))

@@ -1,4 +1,4 @@
-# The proxies that a daemon was started with; no other variable of it leaves its environment.
+# Reports the proxy variables that a daemon was started with, and no others.
 # Arguments: PID.
 
 read_input

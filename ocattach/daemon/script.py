@@ -1,4 +1,4 @@
-"""How our shell scripts are given their input and how their answers are read."""
+"""Makes the commands and input of the shell scripts, and parses their answers."""
 
 import re
 from collections.abc import Iterable, Mapping, Sequence
@@ -10,24 +10,24 @@ from ocattach.execution import CommandResult
 
 MARK = b"ocattach:"
 MAX_ANSWER = 256 * 1024
-"""Bytes of a script's output that are looked at: an environment cannot make us hold more."""
+"""Bytes of a script's output that are parsed, whatever an environment sends."""
 
 NEEDED = {"probe.sh": ("environment.sh", "lookup.sh")}
-"""Scripts whose functions stand in other files than environment.sh alone."""
+"""The files whose functions a script uses; environment.sh if it is not listed."""
 
 VARIABLE_NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
 
 
 class RunCommand(Protocol):
-    """Runs a command in an environment to its end: the one thing this room needs of a transport."""
+    """Runs a command in an environment; all that this room needs of a transport."""
 
     def __call__(self, argv: Sequence[str], *, stdin: bytes = b"", timeout: float) -> CommandResult:
-        """Run `argv`, fed with `stdin`, for at most `timeout` seconds."""
+        """Run `argv` with `stdin` as its input, for at most `timeout` seconds."""
         ...
 
 
 class Report:
-    """What a script answered: keys with all their values, in order."""
+    """The answer of a script: keys with lists of values."""
 
     def __init__(self, values: Mapping[str, list[str]]) -> None:
         self._values = values
@@ -36,16 +36,16 @@ class Report:
         return key in self._values
 
     def all(self, key: str) -> list[str]:
-        """Every value of a key."""
+        """Return all values of a key, in order."""
         return self._values.get(key, [])
 
     def first(self, key: str) -> str | None:
-        """The first value of a key, None without one."""
+        """Return the first value of a key; None without one."""
         return next(iter(self.all(key)), None)
 
 
 def script_argv(name: str, *arguments: str) -> list[str]:
-    """The command that runs one of our scripts; its secrets go to standard input instead."""
+    """Return the command that runs a script. Secrets do not belong in its arguments, but in `script_input`."""
     folder = Path(__file__).parent
     text = "".join((folder / part).read_text() for part in (*NEEDED.get(name, ("environment.sh",)), name))
     return ["sh", "-c", text, "ocattach", *arguments]
@@ -54,24 +54,24 @@ def script_argv(name: str, *arguments: str) -> list[str]:
 def script_input(
     *, env: Iterable[tuple[str, str]] = (), unset: Iterable[str] = (), password: str = ""
 ) -> bytes:
-    """What `read_input` of environment.sh reads. Raises UsageError for what cannot be handed over on one line."""
+    """Return the input for `read_input` of environment.sh. Raises UsageError for invalid variables."""
     lines = [f"unset {name}" for name in unset]
     lines += [f"export {name}={value}" for name, value in env]
     for name in [*unset, *(name for name, _ in env)]:
         if not VARIABLE_NAME.fullmatch(name):
-            raise UsageError(f"{name!r} cannot be the name of an environment variable")
+            raise UsageError(f"{name!r} is not a valid name of an environment variable")
     for name, value in env:
         if "\n" in value or "\0" in value:
-            raise UsageError(f"The value of {name} has a line break and cannot be handed to a daemon")
+            raise UsageError(f"The value of {name} contains a line break, which is not supported")
     if password:
         lines.append(f"password {password}")
     return "".join(f"{line}\n" for line in [*lines, "end"]).encode()
 
 
 def parse_report(result: CommandResult, *, script: str) -> Report:
-    """A script's answer, with all that shells and their start-up files printed around it left out.
+    """Parse the output of a script. Lines that shells and their start-up files printed are ignored.
 
-    Raises ConnectionLostError when there is no answer of the script in the output.
+    Raises ConnectionLostError if the output has no answer of the script.
     """
     values: dict[str, list[str]] = {}
     for line in result.stdout[:MAX_ANSWER].splitlines():
@@ -79,9 +79,9 @@ def parse_report(result: CommandResult, *, script: str) -> Report:
             key, _, value = line[len(MARK) :].decode(errors="replace").partition("=")
             values.setdefault(key, []).append(value.replace("\0", "\N{REPLACEMENT CHARACTER}"))
     if script not in values:
-        said = (result.stderr or result.stdout)[-500:].decode(errors="replace").strip()
+        output = (result.stderr or result.stdout)[-500:].decode(errors="replace").strip()
         raise ConnectionLostError(
-            f"The environment did not run our {script} script (exit code {result.exit_code})"
-            + (f": {said}" if said else "")
+            f"The {script} script did not run in the environment (exit code {result.exit_code})"
+            + (f": {output}" if output else "")
         )
     return Report(values)

@@ -1,8 +1,8 @@
-# Start `opencode serve` and wait until it listens; answers with the daemon, or with why there is none.
+# Start `opencode serve` and wait until it listens; reports the daemon, or why there is none.
 # Arguments: WORKDIR or "", path of opencode, port (0: any), seconds to wait.
 
-# Two clients that start at once must end up with one daemon. A lock of the kernel's ends with its holder;
-# where flock is missing (macOS), a hard link is made by one and checked against the holder's start time by the others.
+# Two clients that start at the same time must get the same daemon. flock is released when its holder exits;
+# without flock (macOS), one makes a hard link, and the others check that its holder still runs.
 take_lock() { # SECONDS
     if command -v flock >/dev/null; then
         exec 9>"$state/lock" && flock 9
@@ -12,7 +12,7 @@ take_lock() { # SECONDS
     echo "$$ $started_at" >"$state/lock.$$"
     trap 'rm -f "$state/lock.$$" "$state/lock.held"' EXIT
     trap 'exit 1' HUP INT TERM PIPE
-    attempts=$(($1 * 40)) # of pause, and what is around it
+    attempts=$(($1 * 40)) # pauses, each about 25 ms
     until ln "$state/lock.$$" "$state/lock.held" 2>/dev/null; do
         read -r holder since <"$state/lock.held" 2>/dev/null || continue
         start_time "$holder" && [ "$started_at" = "$since" ] || rm -f "$state/lock.held"
@@ -25,7 +25,7 @@ take_lock() { # SECONDS
     done
 }
 
-say_log() { # without our own line; its beginning too: a loader names what is missing first, and then all that follows from it
+say_log() { # without the line of `launch`; with its beginning, since loaders report the cause first, then all its consequences
     if [ "$(wc -l <"$log")" -le 21 ]; then
         sed 1d "$log"
     else
@@ -41,21 +41,21 @@ fail() { # REASON
     exit 1
 }
 
-exited() { # the daemon that we launched did
+exited() { # the daemon that was launched has exited
     wait "$daemon_pid"
     say exit_code $?
     fail daemon-exited
 }
 
-launch() { # OPENCODE PORT: sets $daemon_pid. Deaf to hang-ups and in a session of its own: it outlives us and any terminal
+launch() { # OPENCODE PORT: sets $daemon_pid. Ignores HUP and has its own session, so that it outlives this script
     OPENCODE_SERVER_PASSWORD=$password
-    OPENCODE_PASSWORD=$password # OpenCode 2 calls it that
+    OPENCODE_PASSWORD=$password # the name in OpenCode 2
     export OPENCODE_SERVER_PASSWORD OPENCODE_PASSWORD
     unset OPENCODE_SERVER_USERNAME
     session=
     command -v setsid >/dev/null && session=setsid
-    # Here and not by the redirection below, which happens some time after it. No two logs begin alike: who reads
-    # from where they were on has to see that this one is new.
+    # Here, since the redirection below happens later. The line is different in each log, so that readers that
+    # continue from a position recognise a new log.
     echo "ocattach: started at $(date -u +%Y-%m-%dT%H:%M:%SZ) by process $$" >"$log"
     ( # not nohup, which busybox may lack
         trap '' HUP
@@ -65,9 +65,9 @@ launch() { # OPENCODE PORT: sets $daemon_pid. Deaf to hang-ups and in a session 
     daemon_pid=$!
 }
 
-# The line comes once requests are answered; the port accepts, and swallows, some earlier.
+# The daemon prints the line once it answers requests; earlier ones are accepted and never answered.
 await_listening() { # SECONDS: sets $port
-    attempts=$(($1 * 40)) # of pause, and what is around it
+    attempts=$(($1 * 40)) # pauses, each about 25 ms
     while :; do
         while IFS= read -r line; do
             case "$line" in
@@ -90,7 +90,7 @@ record() {
         mv "$state/daemon.new" "$state/daemon" || { end_process "$daemon_pid" 2; fail state-unwritable; }
 }
 
-account_umask=$(umask) # for what the agent writes; what we keep is private
+account_umask=$(umask) # for the daemon; the files of this script are private
 umask 077
 read_input
 say start 1
@@ -105,7 +105,7 @@ if recorded_daemon; then
     say_daemon recorded "$d_pid" "$d_port" 0100007F opencode "$d_password"
     exit 0
 fi
-# Clients of the daemon that was here, on whatever machine, are let in by the one that takes its place.
+# The new daemon has the password of the last one, so that clients of that, on any machine, can use it.
 password=${d_password:-$password}
 expand "$2"
 launch "$expanded" "$3"

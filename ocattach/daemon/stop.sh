@@ -1,4 +1,4 @@
-# End the recorded daemon and wait until it is gone. Arguments: pid to end though it is not recorded or "", seconds to wait.
+# Stops the recorded daemon and waits until it has exited. Arguments: pid to stop if none is recorded or "", seconds to wait.
 
 read_input
 say stop 1

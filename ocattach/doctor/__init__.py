@@ -1,4 +1,4 @@
-"""Finding what is wrong: a ladder of steps from this machine to a daemon that answers, each timed.
+"""Checks a connection, or this machine, step by step; each step is timed.
 
-Nothing is started, accepted or written down on the way.
+Starts no daemon, accepts no host key, and stores nothing.
 """

@@ -1,4 +1,4 @@
-"""The ladder of one connection: from its definition to an answer of the daemon."""
+"""The steps that check one connection, from its definition to requests to the daemon."""
 
 import shlex
 import statistics
@@ -12,8 +12,8 @@ from ocattach.config.files.paths import state_directory
 from ocattach.config.resolver import resolve
 from ocattach.config.spec import ConnectionSpec
 from ocattach.config.trust import TrustLedger, may_be_used
-from ocattach.daemon.failures import ended_at_once
-from ocattach.doctor.ladder import Ladder, Remark
+from ocattach.daemon.unusable import ended_at_once
+from ocattach.doctor.ladder import Ladder, StepWarning
 from ocattach.errors import (
     AuthenticationError,
     DaemonNotRunningError,
@@ -23,7 +23,15 @@ from ocattach.errors import (
 from ocattach.link.client.access import client_at
 from ocattach.link.client.queries import link_status
 from ocattach.opencode.api import DaemonClient
-from ocattach.opencode.versions import Tui, answered_version, check_tui, is_second, shortcomings
+from ocattach.opencode.events import CONNECTED
+from ocattach.opencode.versions import (
+    Tui,
+    check_tui,
+    is_second,
+    printed_version,
+    shortcomings,
+    version_argv,
+)
 from ocattach.transports import open_handler
 from ocattach.transports.base import Ask, TransportHandler
 from ocattach.transports.command import CommandTransport
@@ -33,12 +41,12 @@ if TYPE_CHECKING:
 
 ROUND_TRIPS = 5
 SESSIONS = 100
-CONNECTED = "server.connected"
-"""The first event of every stream (1.18.33)."""
+NO_PROGRAM = 127
+"""The exit code for a command that was not found."""
 
 
-class Examination:
-    """What is known of a connection so far; each method is a rung, and says what it found."""
+class ConnectionCheck:
+    """The check of one connection. Each step is a method that returns what it found. Close it, or use `with`."""
 
     def __init__(
         self,
@@ -51,7 +59,7 @@ class Examination:
         timeout: float,
         tui: Callable[[], tuple[str, str]],
     ) -> None:
-        """`tui` tells path and version of the program here that shows the TUI; `timeout` is for each rung."""
+        """`tui` returns path and version of the `opencode` program on this machine; `timeout` is for each step."""
         self.ladder = ladder
         self.spec: ConnectionSpec | None = None
         self._argument = argument
@@ -61,17 +69,17 @@ class Examination:
         self._handler: TransportHandler | None = None
         self._probe: Probe | None = None
         self._port = 0
-        self._credentials = ("opencode", "")
+        self._credentials = ("", "")
         self._client: DaemonClient | None = None
         self._version = ""
 
-    def climb(self) -> None:
-        """Try every rung, as far as what it rests on holds."""
+    def run(self) -> None:
+        """Run all steps, except those that depend on one that failed."""
         step = self.ladder.step
-        logs = f"See its log: ocattach logs {shlex.quote(self._argument)}"
-        step("configuration", self.configuration, hint="Correct it, and look again: ocattach --list")
+        logs = f"Show the logs: ocattach logs {shlex.quote(self._argument)}"
+        step("configuration", self.configuration, hint="Fix the definition, then check it: ocattach --list")
         step("link", self.link, after=["configuration"])
-        self.reach()
+        self.reach_environment()
         if self._runs_commands():
             step("shell", self.shell, after=["authentication"])
             step("opencode", self.opencode, after=["shell"], hint=logs)
@@ -85,42 +93,42 @@ class Examination:
         )
         step("route", self.route, after=["daemon"], hint=logs)
         step("health", self.health, after=["route"], hint=logs)
-        for name, look in (
+        for name, check in (
             ("sessions", self.sessions),
             ("events", self.events),
             ("round trip", self.round_trip),
         ):
-            step(name, look, after=["health"], hint=logs)
+            step(name, check, after=["health"], hint=logs)
         step("tui", self.tui)
 
     def configuration(self) -> str:
-        """What is meant, where that is defined, and whether it may be used."""
+        """Resolve the name or URI, and check that the definition is trusted."""
         spec = resolve(self._argument, cwd=self._cwd, environ=self._environ)
         if not may_be_used(spec, TrustLedger(state_directory(self._environ)), self._environ):
             raise NotTrustedError(
                 f"{spec.name} is defined by {spec.source.path}, which you have not approved",
-                hint=f"Look at it, and approve it: ocattach trust {spec.name}",
+                hint=f"Review and approve it: ocattach trust {spec.name}",
             )
         self.spec = spec.settled(self._environ).with_default_workdir(self._cwd)
         place = {"typed": "as typed", "user": f"saved in {spec.source.path}"}
         return f"{self.spec.display()}, {place.get(spec.source.kind, f'defined by {spec.source.path}')}"
 
     def link(self) -> str:
-        """The link as it stands: what follows goes its own way, and disturbs nobody who uses it."""
+        """Report the state of the link. The next steps do not use it, but connect on their own."""
         spec = self._known_spec()
         if not spec.target.needs_link:
-            return "none is needed: clients use the URL as it is"
+            return "not needed: clients connect to the URL directly"
         status = link_status(spec.link_key(self._environ), self._environ)
         if status is None or status["state"] is None:
-            return "none at present"
+            return "not running"
         if status["state"] != "connected":
-            again = f"ocattach --disconnect {shlex.quote(self._argument)}"
+            end = f"ocattach --disconnect {shlex.quote(self._argument)}"
             reason = f": {status['reason']}" if status["reason"] else ""
-            raise Remark(f"{status['state']}{reason} (end it: {again})")
+            raise StepWarning(f"{status['state']}{reason} (to end the link: {end})")
         return f"connected, {count(status['clients'], 'client')}, at {status['url']}"
 
-    def reach(self) -> None:
-        """Two rungs that are one step for a transport: there is no way to be let in without having been there."""
+    def reach_environment(self) -> None:
+        """Run two steps that are one call of the transport: a host that refuses the credentials was reached."""
         refused: list[AuthenticationError] = []
 
         def environment() -> str:
@@ -139,34 +147,34 @@ class Examination:
         self.ladder.step("authentication", authentication, after=["environment"])
 
     def shell(self) -> str:
-        """A command, there and back."""
+        """Run a command in the environment."""
         handler = self._commands()
         ran = handler.run(["sh", "-c", "uname -sm; id -un 2>/dev/null || id -u"], timeout=self._timeout)
-        if ran.exit_code == 127:  # noqa: PLR2004 - what a shell says of a program that is not there
+        if ran.exit_code == NO_PROGRAM:
             raise ShellNotFoundError(
-                f"There is no shell (sh) in {handler.place}",
-                hint="ocattach needs one there, as OpenCode's tools do",
+                f"{handler.place} has no shell (sh)",
+                hint="Install one there: ocattach and OpenCode's tools need it",
             )
         system, _, user = ran.stdout.decode(errors="replace").strip().partition("\n")
-        return f"{system}, as {user}" if user else system or f"sh ended with exit code {ran.exit_code}"
+        return f"{system}, as {user}" if user else system or f"sh exited with code {ran.exit_code}"
 
     def opencode(self) -> str:
-        """The program there, asked for its version: whether it can run shows only then."""
+        """Run the `opencode` program in the environment to get its version."""
         handler = self._commands()
         self._probe = found = handler.probe()
         program = handler.check_opencode(found)
-        ran = handler.run([program, "--version"], timeout=self._timeout)
-        said = (ran.stdout + ran.stderr).decode(errors="replace").strip()
-        version = answered_version({"version": ran.stdout.decode(errors="replace").strip()})
+        ran = handler.run(version_argv(program), timeout=self._timeout)
+        output = (ran.stdout + ran.stderr).decode(errors="replace").strip()
+        version = printed_version(ran.stdout)
         if ran.exit_code != 0 or version is None:
-            raise ended_at_once(program, exit_code=str(ran.exit_code), log=said)
+            raise ended_at_once(program, exit_code=str(ran.exit_code), log=output)
         lacks = shortcomings(version)
         if lacks:
-            raise Remark(f"{version} at {program}: {'; '.join(lacks)}")
+            raise StepWarning(f"{version} at {program}: {'; '.join(lacks)}")
         return f"{version} at {program}"
 
     def directory(self) -> str:
-        """The working directory."""
+        """Check the working directory."""
         found = self._probe
         if found is None:
             raise AssertionError("opencode")
@@ -174,7 +182,7 @@ class Examination:
         return str(found.workdir)
 
     def daemon(self) -> str:
-        """The daemon that `ocattach NAME` would use."""
+        """Find the daemon that `ocattach NAME` would use."""
         handler = self._open()
         spec = self._known_spec()
         status = handler.check_daemon_running()
@@ -182,15 +190,17 @@ class Examination:
         if daemon is None:
             unstartable = any(rung.name == "opencode" and rung.error for rung in self.ladder.rungs)
             start = f"Start one: ocattach {shlex.quote(self._argument)}"
-            hint = "None can be started before there is an opencode, as above" if unstartable else start
+            hint = (
+                "Fix the opencode step first: no daemon can be started without it" if unstartable else start
+            )
             raise DaemonNotRunningError(f"No daemon runs in {spec.display()}", hint=hint)
         self._port = daemon.port
         self._credentials = (daemon.username, daemon.password)
-        who = "recorded by ocattach" if daemon.recorded else "started by hand"
-        return f"port {daemon.port}, pid {daemon.pid}, {who}" if daemon.pid else f"port {daemon.port}"
+        starter = "started by ocattach" if daemon.recorded else "not started by ocattach"
+        return f"port {daemon.port}, pid {daemon.pid}, {starter}" if daemon.pid else f"port {daemon.port}"
 
     def route(self) -> str:
-        """The way to the daemon's port."""
+        """Connect to the daemon's port."""
         handler, spec = self._open(), self._known_spec()
         username, password = self._credentials
         if not spec.target.needs_link:
@@ -204,57 +214,58 @@ class Examination:
         return tunnel.route_name
 
     def health(self) -> str:
-        """The daemon's word for its health, with its password."""
+        """Request the daemon's health, with its password."""
         self._version = self._requests().version()
         return f"OpenCode {self._version}"
 
     def sessions(self) -> str:
-        """A request that only a daemon with a sound configuration answers: health is well without one (1.18.33)."""
+        """Request sessions. Unlike health, that fails if the configuration is invalid (1.18.33)."""
         if is_second(self._version):
-            raise Remark("what the requests of OpenCode 2 look like could not be tried")
-        directory = self._open().workdir
-        found = len(self._requests().sessions(directory, limit=SESSIONS))
-        more = " or more" if found == SESSIONS else ""
-        return f"{count(found, 'session')}{more} in {directory or 'its own directory'}"
+            raise StepWarning("not checked: ocattach has not been tested with the session API of OpenCode 2")
+        workdir = self._open().workdir
+        found = len(self._requests().sessions(workdir, limit=SESSIONS))
+        least = "at least " if found == SESSIONS else ""
+        where = workdir or "the daemon's own directory"
+        return f"{least}{count(found, 'session')} in {where}"
 
     def events(self) -> str:
-        """The first event of the stream that keeps the TUI up to date."""
+        """Open the event stream that the TUI uses."""
         if is_second(self._version):
-            raise Remark("what the events of OpenCode 2 look like could not be tried")
+            raise StepWarning("not checked: ocattach has not been tested with the events of OpenCode 2")
         first = self._requests().first_event(self._open().workdir)
         if first != CONNECTED:
-            raise Remark(f"the first event is {first}, not {CONNECTED}")
+            raise StepWarning(f"the first event is {first}, expected {CONNECTED}")
         return first
 
     def round_trip(self) -> str:
-        """Requests, one after the other, each on a connection of its own."""
+        """Measure requests, one after the other, each on a new connection."""
         times = []
         for _ in range(ROUND_TRIPS):
             began = time.monotonic()
             self._requests().version()
             times.append((time.monotonic() - began) * 1000)
-        return f"median {statistics.median(times):.1f} ms of {ROUND_TRIPS} (slowest {max(times):.1f} ms)"
+        return f"median {statistics.median(times):.1f} ms of {ROUND_TRIPS} requests (slowest {max(times):.1f} ms)"
 
     def tui(self) -> str:
-        """The program here that shows the TUI, and whether it can show this daemon."""
-        path, version = self._tui()
+        """Check the `opencode` program on this machine, and whether its version works with the daemon's."""
+        program, version = self._tui()
         client = self._client
         if client is not None and self._version:
             tui = Tui(url="")
             username = self._credentials[0]
 
-            def content_type(asked: str) -> str:
-                return client.request("GET", asked).content_type
+            def content_type(path: str) -> str:
+                return client.request("GET", path).content_type
 
             check_tui(version, self._version, tui, username=username, content_type=content_type)
-        return f"{version} at {path}"
+        return f"{version} at {program}"
 
     def _runs_commands(self) -> bool:
-        """Whether there is a shell to look for, as far as is known."""
+        """Whether the transport can run commands; True while that is not known."""
         return self._handler is None or isinstance(self._handler, CommandTransport)
 
     def _needed_for_daemon(self) -> list[str]:
-        """The shell, unless commands are forbidden rather than impossible: a known port may be reached all the same."""
+        """Return the shell step, unless running commands is forbidden: a known port may still be reachable."""
         shell = next((rung for rung in self.ladder.rungs if rung.name == "shell"), None)
         return [] if shell is not None and isinstance(shell.error, AuthenticationError) else ["shell"]
 
@@ -264,7 +275,7 @@ class Examination:
         return self.spec
 
     def _open(self) -> TransportHandler:
-        """The way into the environment, opened once."""
+        """Return the handler, which is made on the first call."""
         if self._handler is None:
             self._handler = open_handler(self._known_spec(), ask=self._ask, timeout=self._timeout)
             self._handler.remembers = False
@@ -292,5 +303,5 @@ class Examination:
 
 
 def count(number: int, thing: str) -> str:
-    """A number of things."""
+    """Return "1 session" or "2 sessions"."""
     return f"{number} {thing}" if number == 1 else f"{number} {thing}s"

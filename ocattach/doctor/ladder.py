@@ -1,4 +1,4 @@
-"""A ladder: steps that rest on one another, each tried once, timed, and told."""
+"""Runs steps that depend on one another, and reports the result and time of each."""
 
 import time
 from collections.abc import Callable, Sequence
@@ -10,49 +10,49 @@ from ocattach.errors import OcattachError
 
 
 class Status(StrEnum):
-    """What became of a rung."""
+    """The result of a step."""
 
     OK = "ok"
     WARNING = "warning"
-    """Something that does not keep anything from working, and may explain what somebody wonders about."""
+    """A problem that does not affect the steps that depend on this one."""
 
     FAILED = "failed"
     SKIPPED = "skipped"
-    """What it rests on has failed, or it means nothing here."""
+    """A step that it depends on has failed or was skipped."""
 
 
 @dataclass(frozen=True, slots=True)
 class Rung:
-    """One step, once it was tried."""
+    """The result of one step, in the JSON output a "rung"."""
 
     name: str
     status: Status
     found: str
-    """What was seen; for a skipped one why it was."""
+    """What was found; why a skipped step was skipped."""
 
     seconds: float | None = None
-    """How long it took, without the time of a person who was asked something; None where nothing was done."""
+    """How long it took, without the time for which the user was asked; None if nothing was run."""
 
     error: OcattachError | None = None
 
     def to_json(self) -> dict[str, Any]:
-        """The rung for scripts."""
+        """Return the item of `rungs` in the JSON output."""
         error = self.error
         return {
             "rung": self.name,
             "status": self.status.value,
             "seconds": None if self.seconds is None else round(self.seconds, 4),
             "found": self.found,
-            "error": error and {"code": error.code, "message": error.message, "hint": error.hint},
+            "error": error and error.to_json(),
         }
 
 
-class Remark(Exception):  # noqa: N818 - it is no error
-    """Raised by a step that found something to be warned of, while what rests on it can go on."""
+class StepWarning(Exception):  # noqa: N818 - not an error
+    """Raised by a step to end with a warning; the steps that depend on it are still run."""
 
 
 class Ladder:
-    """The rungs that were tried so far. Each is shown when it is begun, and again when it is done."""
+    """The results so far. `began` is called before each step, `done` with its result."""
 
     def __init__(self, *, began: Callable[[str], None], done: Callable[[Rung], None]) -> None:
         self.rungs: list[Rung] = []
@@ -60,45 +60,40 @@ class Ladder:
         self._done = done
         self._waited = 0.0
 
-    def step(self, name: str, look: Callable[[], str], *, after: Sequence[str] = (), hint: str = "") -> None:
-        """Try a step: `look` says what it found, and raises an OcattachError or a Remark.
+    def step(self, name: str, check: Callable[[], str], *, after: Sequence[str] = (), hint: str = "") -> None:
+        """Run a step. `check` returns what it found, or raises StepWarning or OcattachError.
 
-        It is skipped where one that it rests on has failed. An error that names no next step is given `hint`.
+        The step is skipped if one of the steps in `after` failed or was skipped. `hint` is for errors without one.
         """
-        missing = next((rung for rung in self.rungs if rung.name in after and not holds(rung)), None)
+        missing = next((rung for rung in self.rungs if rung.name in after and not passed(rung)), None)
         if missing is not None:
-            because = (
-                missing.found if missing.status is Status.SKIPPED else f"not tried: it needs {missing.name}"
-            )
+            is_skipped = missing.status is Status.SKIPPED
+            because = missing.found if is_skipped else f"skipped, because {missing.name} failed"
             self._add(Rung(name, Status.SKIPPED, because))
             return
         self._began(name)
         began, self._waited = time.monotonic(), 0.0
         status, error = Status.OK, None
         try:
-            found = look()
-        except Remark as remark:
-            status, found = Status.WARNING, str(remark)
+            found = check()
+        except StepWarning as warning:
+            status, found = Status.WARNING, str(warning)
         except OcattachError as failure:
             status, found, error = Status.FAILED, failure.message, failure
             failure.hint = failure.hint or hint
         self._add(Rung(name, status, found, time.monotonic() - began - self._waited, error))
 
     def note(self, name: str, found: str, *, status: Status = Status.OK) -> None:
-        """Add what is known without a step of its own."""
+        """Add a result that needs no step."""
         self._add(Rung(name, status, found))
 
     def waited(self, seconds: float) -> None:
-        """Leave a person's time out of the step that asked."""
+        """Subtract the time for which the user was asked from that of the current step."""
         self._waited += seconds
-
-    def stands(self, name: str) -> bool:
-        """Whether a step was tried and held."""
-        return any(rung.name == name and holds(rung) for rung in self.rungs)
 
     @property
     def error(self) -> OcattachError | None:
-        """Why the first rung that failed did; None when all is well."""
+        """The error of the first step that failed; None if none did."""
         return next((rung.error for rung in self.rungs if rung.error is not None), None)
 
     def _add(self, rung: Rung) -> None:
@@ -106,6 +101,6 @@ class Ladder:
         self._done(rung)
 
 
-def holds(rung: Rung) -> bool:
-    """Whether what rests on a rung can be tried."""
+def passed(rung: Rung) -> bool:
+    """Whether the steps that depend on a step can be run."""
     return rung.status in {Status.OK, Status.WARNING}

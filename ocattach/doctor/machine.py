@@ -1,47 +1,46 @@
-"""The ladder of this machine: what connections of every kind need here."""
+"""The steps that check this machine. Nothing is dialled: no engine, host or cluster is contacted."""
 
 import os
 import platform
 import shutil
 import stat
 from collections.abc import Callable, Mapping
+from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import cast
 
 from ocattach import __version__
 from ocattach.config.files.paths import config_directory, runtime_directory, state_directory
 from ocattach.config.project import project_definitions
-from ocattach.config.resolver import Listing, list_connections
+from ocattach.config.resolver import list_connections
 from ocattach.config.settings import load_settings
 from ocattach.config.spec import ConnectionSpec
 from ocattach.config.targets.container import DockerTarget
 from ocattach.config.targets.docker_config import read_context
 from ocattach.config.targets.kubernetes import kubeconfig_files
+from ocattach.config.targets.registry import SCHEMES, resolve
 from ocattach.config.trust import TrustLedger, may_be_used
-from ocattach.doctor.ladder import Ladder, Remark
+from ocattach.doctor.ladder import Ladder, StepWarning
 from ocattach.errors import ConfigurationError
 from ocattach.link.client.queries import link_status
 from ocattach.link.files import link_keys
 
-if TYPE_CHECKING:
-    from ocattach.config.files.safe import Problem
-
-WRITABLE = stat.S_IWGRP | stat.S_IWOTH
+WRITABLE_BY_OTHERS = stat.S_IWGRP | stat.S_IWOTH
 
 
-class Machine:
-    """Our own machine, seen from a directory; each method is a rung. No engine is asked, nothing is dialled."""
+class MachineCheck:
+    """The check of this machine. Each step is a method, or a function below, that returns what it found."""
 
     def __init__(
         self, ladder: Ladder, *, cwd: Path, environ: Mapping[str, str], tui: Callable[[], tuple[str, str]]
     ) -> None:
-        """`tui` tells path and version of the program here that shows the TUI."""
+        """`tui` returns path and version of the `opencode` program on this machine."""
         self._ladder = ladder
         self._cwd, self._environ = cwd, environ
         self._tui = tui
 
-    def climb(self) -> None:
-        """Try every rung; none rests on another."""
+    def run(self) -> None:
+        """Run all steps; none depends on another."""
         step = self._ladder.step
         self._ladder.note(
             "ocattach", f"{__version__}, Python {platform.python_version()}, {platform.system()}"
@@ -52,127 +51,131 @@ class Machine:
         step("project", self.project)
         step("state", self.state)
         step("links", self.links)
-        for name in ("docker", "podman", "ssh", "kubernetes"):
-            step(name, getattr(self, name))
+        for location in (scheme.check for scheme in SCHEMES.values() if scheme.check):
+            check = cast("Callable[[Mapping[str, str]], str]", resolve(location))
+            step(location.partition(":")[2], partial(check, self._environ))
 
     def tui(self) -> str:
-        """The program that shows the TUI."""
+        """Find the program that shows the TUI."""
         path, version = self._tui()
         return f"{version} at {path}"
 
     def settings(self) -> str:
-        """The user's settings, and who else could change them."""
+        """Read the settings, and check that other users cannot change them."""
         directory = config_directory(self._environ)
         load_settings(directory)
         refuse_writable(directory)
         return str(directory)
 
     def connections(self) -> str:
-        """The user's own connections."""
-        own = [each.spec for each in self._listing().connections if each.spec.source.kind == "user"]
+        """Read the saved connections."""
+        listed = list_connections(cwd=self._cwd, environ=self._environ).connections
         self._raise_first_problem(own=True)
-        return f"{len(own)} saved"
+        return f"{sum(each.spec.source.kind == 'user' for each in listed)} saved"
 
     def project(self) -> str:
-        """What the project here defines."""
+        """Read the connections that projects define, and check which are trusted."""
         self._raise_first_problem(own=False)
         found = [each for each in project_definitions(self._cwd) if isinstance(each, ConnectionSpec)]
         if not found:
-            return "none is defined from here upwards"
+            return "no connections defined in this directory or its parents"
         ledger = TrustLedger(state_directory(self._environ))
         new = sorted({spec.name or "" for spec in found if not may_be_used(spec, ledger, self._environ)})
         files = ", ".join(sorted({str(spec.source.path) for spec in found}))
         if new:
-            raise Remark(f"not approved yet: {', '.join(new)} ({files}); approve: ocattach trust {new[0]}")
-        return f"{len(found)} in {files}"
+            approve = f"ocattach trust {new[0]}"
+            raise StepWarning(f"not approved: {', '.join(new)} ({files}); review and approve: {approve}")
+        return f"{len(found)} defined in {files}"
 
     def state(self) -> str:
-        """Where approvals and logs are kept."""
+        """Check the directory of the trust ledger, the index and the logs."""
         directory = state_directory(self._environ)
         refuse_writable(directory)
         if directory.exists() and not os.access(directory, os.W_OK):
             raise ConfigurationError(
-                f"{directory} cannot be written by this account", hint=f"Look at it: ls -ld {directory}"
+                f"{directory} is not writable by this user", hint=f"Check its permissions: ls -ld {directory}"
             )
         return str(directory)
 
     def links(self) -> str:
-        """The links of this account, and what killed ones have left."""
+        """Count the links of this user, and the sockets of links that have crashed."""
         directory = runtime_directory(self._environ)
         keys = list(link_keys(self._environ))
-        alive = [key for key in keys if link_status(key, self._environ) is not None]
-        if len(alive) < len(keys):
-            raise Remark(
-                f"{len(alive)} alive, {len(keys) - len(alive)} ended without a word or of another version, in "
-                f"{directory}; all are ended by: ocattach --disconnect --all"
+        running = sum(link_status(key, self._environ) is not None for key in keys)
+        if running < len(keys):
+            raise StepWarning(
+                f"{running} running, {len(keys) - running} not answering (crashed, or of another version), "
+                f"in {directory}; end all: ocattach --disconnect --all"
             )
-        return f"{len(alive)} alive, in {directory}"
-
-    def docker(self) -> str:
-        """The engine that a docker:// without one would be for."""
-        target = DockerTarget(container="any").settled(self._environ)
-        context = read_context(target.context, self._environ) if target.context else None
-        host = context.host if context else target.host or ""
-        path = Path(host.removeprefix("unix://"))
-        if host.startswith("unix://") and not path.exists():
-            raise Remark(f"no engine at {host}; where it should be there: systemctl start docker")
-        if host.startswith("unix://") and not os.access(path, os.W_OK):
-            raise Remark(f"{host} is closed to this account; see: ls -l {path}")
-        return f"{host} (context {target.context})" if target.context else host
-
-    def podman(self) -> str:
-        """The program, which can be its own service."""
-        return found_program(
-            "podman", "needed for podman:// without CONTAINER_HOST or a connection of podman's"
-        )
-
-    def ssh(self) -> str:
-        """OpenSSH, which reads the user's configuration best."""
-        return found_program("ssh", "without it ~/.ssh/config is read by ocattach, and Match exec refused")
-
-    def kubernetes(self) -> str:
-        """The kubeconfig."""
-        files = [str(file) for file in kubeconfig_files(self._environ)]
-        there = [file for file in files if Path(file).is_file()]
-        if not there:
-            raise Remark(f"no kubeconfig at {', '.join(files)}; k8s:// needs one")
-        return ", ".join(there)
-
-    def _listing(self) -> Listing:
-        return list_connections(cwd=self._cwd, environ=self._environ)
+        return f"{running} running, in {directory}"
 
     def _raise_first_problem(self, *, own: bool) -> None:
-        """Fail with the first definition that cannot be used, be it the user's or the project's."""
+        """Raise ConfigurationError for the first definition that is invalid, either of the user or of projects."""
         directory = config_directory(self._environ)
-        problems: list[Problem] = [
-            problem for problem in self._listing().problems if problem.path.is_relative_to(directory) == own
+        problems = [
+            problem
+            for problem in list_connections(cwd=self._cwd, environ=self._environ).problems
+            if problem.path.is_relative_to(directory) == own
         ]
         if problems:
             error = problems[0].error
             more = f" (and {len(problems) - 1} more: ocattach --list)" if len(problems) > 1 else ""
             raise ConfigurationError(
-                f"{error.message}{more}", hint=error.hint or "Correct it, and look again: ocattach --list"
+                f"{error.message}{more}",
+                hint=error.hint or "Fix the definition, then check it: ocattach --list",
             )
 
 
+def docker(environ: Mapping[str, str]) -> str:
+    """Find the engine that docker:// uses by default."""
+    target = DockerTarget(container="any").settled(environ)
+    context = read_context(target.context, environ) if target.context else None
+    host = context.host if context else target.host or ""
+    path = Path(host.removeprefix("unix://"))
+    if host.startswith("unix://") and not path.exists():
+        raise StepWarning(f"no engine at {host}; if Docker is installed, start it: systemctl start docker")
+    if host.startswith("unix://") and not os.access(path, os.W_OK):
+        raise StepWarning(f"no permission to use {host}; check: ls -l {path}")
+    return f"{host} (context {target.context})" if target.context else host
+
+
+def podman(_: Mapping[str, str]) -> str:
+    """Find the podman program, which can start its own service."""
+    return find_program("podman", "podman:// needs it unless CONTAINER_HOST or a podman connection is set")
+
+
+def ssh(_: Mapping[str, str]) -> str:
+    """Find the OpenSSH client."""
+    return find_program("ssh", "without it, ocattach reads ~/.ssh/config itself and rejects Match exec")
+
+
+def kubernetes(environ: Mapping[str, str]) -> str:
+    """Find the kubeconfig files."""
+    files = [str(file) for file in kubeconfig_files(environ)]
+    found = [file for file in files if Path(file).is_file()]
+    if not found:
+        raise StepWarning(f"no kubeconfig at {', '.join(files)}; k8s:// needs one")
+    return ", ".join(found)
+
+
 def refuse_writable(directory: Path) -> None:
-    """Raise ConfigurationError for a directory of ours that somebody else could write to."""
+    """Raise ConfigurationError if another user can write to a directory."""
     if not directory.exists():
         return
     found = directory.stat()
     if found.st_uid not in (os.getuid(), 0):
         raise ConfigurationError(
-            f"{directory} belongs to another user", hint=f"Look at it: ls -ld {directory}"
+            f"{directory} belongs to another user", hint=f"Check its owner: ls -ld {directory}"
         )
-    if found.st_mode & WRITABLE:
+    if found.st_mode & WRITABLE_BY_OTHERS:
         raise ConfigurationError(
-            f"{directory} can be written by other users", hint=f"Close it: chmod go-w {directory}"
+            f"{directory} is writable by other users", hint=f"Restrict it: chmod go-w {directory}"
         )
 
 
-def found_program(name: str, otherwise: str) -> str:
-    """Where a program is; a remark where it is not."""
+def find_program(name: str, consequence: str) -> str:
+    """Return the path of a program; raise StepWarning if it is not on PATH."""
     path = shutil.which(name)
     if path is None:
-        raise Remark(f"no {name} on PATH: {otherwise}")
+        raise StepWarning(f"{name} is not on PATH; {consequence}")
     return path

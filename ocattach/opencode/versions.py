@@ -89,6 +89,16 @@ def answered_version(content: Any) -> str | None:
     return version if isinstance(version, str) and VERSION_TEXT.fullmatch(version) else None
 
 
+def version_argv(program: str) -> list[str]:
+    """Return the command that prints the version of an `opencode` program."""
+    return [program, "--version"]
+
+
+def printed_version(output: bytes) -> str | None:
+    """Return the version in the output of `version_argv`; None if that is anything else."""
+    return answered_version({"version": output.decode(errors="replace").strip()})
+
+
 def check_server(text: str) -> str:
     """A daemon's version, when it may be used. Raises OpencodeIncompatibleError for one with a known hole."""
     version = parse_version(text)

@@ -1,1 +1,1 @@
-"""How many environments stand, found out side by side and within one deadline; nothing is started by it."""
+"""Queries many environments side by side within one deadline: their status and their sessions. Starts no daemon."""

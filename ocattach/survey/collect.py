@@ -1,142 +1,147 @@
-"""The sessions of all environments: of those that answer as they are now, of the others as the index has them."""
+"""Lists the sessions of all environments: current ones of those that answer, the rest from the index."""
 
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 from ocattach.config.spec import ConnectionSpec
 from ocattach.errors import DaemonNotRunningError, TimedOutError
+from ocattach.opencode.activity import Activity
+from ocattach.opencode.catalogue import RECENT_SECONDS, Catalogue
 from ocattach.sessions.environment import environment_id
 from ocattach.sessions.index.file import IndexUnusableError
 from ocattach.sessions.index.rows import Covered, Known, Total, Wanted
 from ocattach.sessions.index.store import Asked, Index
 from ocattach.sessions.names import Names
 from ocattach.sessions.record import Session
-from ocattach.survey.environment_status import State, state_of
-from ocattach.survey.everywhere import Everywhere
+from ocattach.survey.environment_status import EnvironmentState, state_of
+from ocattach.survey.everywhere import AllConnections
+from ocattach.survey.fanout import QueryResult
 from ocattach.survey.query import SessionQuery
-from ocattach.survey.session_list import Gathered, Listed, Request, Source, each_once
+from ocattach.survey.session_list import ListedSession, Request, SessionList, SessionSource, each_once
 
-if TYPE_CHECKING:
-    from ocattach.opencode.catalogue import Catalogue
-    from ocattach.survey.fanout import QueryResult
+Results = Sequence[QueryResult[Catalogue]]
 
 
 class SessionCollector:
-    """One time of asking all environments, and the index."""
+    """Answers one request from all environments and the index."""
 
     def __init__(
-        self, places: Everywhere, request: Request, *, index: Path, environ: Mapping[str, str], timeout: float
+        self,
+        connections: AllConnections,
+        request: Request,
+        *,
+        index: Path,
+        environ: Mapping[str, str],
+        timeout: float,
     ) -> None:
-        self._places, self._request = places, request
-        self._names = Names(places.specs, environ)
+        self._connections, self._request = connections, request
+        self._names = Names(connections.specs, environ)
         self._index_file, self._environ = index, environ
-        self._asking = SessionQuery(places, request, self._names, environ=environ, timeout=timeout)
+        self._query = SessionQuery(connections, request, self._names, environ=environ, timeout=timeout)
         self._notes: list[str] = []
 
-    def gather(self) -> Gathered:
-        """Ask, remember what was told, and put the list together."""
-        told = [] if self._request.offline else self._ask()
+    def gather(self) -> SessionList:
+        """Query the environments, store their answers in the index, and return the list."""
+        results = [] if self._request.offline else self._ask()
         try:
             with Index(self._index_file) as index:
-                gathered = self._merge(told, index)
+                gathered = self._merge(results, index)
                 if self._is_short(gathered):
-                    gathered = self._merge(self._ask_for_more(told, gathered), index)
-                self._take_notice(index)
+                    gathered = self._merge(self._ask_for_more(results, gathered), index)
+                self._add_notice(index)
         except IndexUnusableError as error:
             self._notes.append(
-                f"{error.message}. {error.hint}".rstrip(". ") + "; stopped environments are missing"
+                f"{error.message}. {error.hint}".rstrip(". ")
+                + "; sessions of environments that did not answer are missing"
             )
-            gathered = self._merge(told, None)
+            gathered = self._merge(results, None)
         return replace(gathered, notes=self._notes)
 
     def totals(self) -> list[Total]:
-        """What was added up of all that is known, once it was gathered. Raises IndexUnusableError."""
+        """Return tokens and cost from the index, after `gather` has updated it. Raises IndexUnusableError."""
         with Index(self._index_file) as index:
             return index.totals(self._wanted(None))
 
-    def _ask(self) -> "list[QueryResult[Catalogue]]":
-        """Ask all, and only for what can be in the list: nothing older than what the index has in its last place.
-
-        Whatever has come since then stands before that one.
-        """
+    def _ask(self) -> Results:
+        """Query all environments for what can be in the list: nothing older than the index has in its last place."""
         limit = self._request.limit
         if limit is not None:
             with suppress(IndexUnusableError), Index(self._index_file) as index:
                 known = index.latest(self._wanted(None), limit=limit)
                 if len(known) == limit:
-                    self._asking.narrow(known[-1].session.updated)
-                self._take_notice(index)
-        return self._asking.ask()
+                    self._query.since = known[-1].session.updated
+                self._add_notice(index)
+        return self._query.ask()
 
-    def _take_notice(self, index: Index) -> None:
+    def _add_notice(self, index: Index) -> None:
         if index.notice:
             self._notes.append(index.notice)
 
-    def _is_short(self, gathered: Gathered) -> bool:
-        """Whether some are missing because they were not asked for: what the index had in their places is gone."""
+    def _is_short(self, gathered: SessionList) -> bool:
+        """Whether sessions are missing because a narrow query replaced some that have been deleted since."""
         limit = self._request.limit
-        return limit is not None and self._asking.is_narrow and len(gathered.sessions) < limit
+        return limit is not None and self._query.is_narrow and len(gathered.sessions) < limit
 
-    def _ask_for_more(
-        self, told: "Sequence[QueryResult[Catalogue]]", gathered: Gathered
-    ) -> "list[QueryResult[Catalogue]]":
-        self._asking.widen()
-        answered = {source.id for source in gathered.sources if source.has_told and source.error is None}
-        others = [each for each in told if environment_id(each.specs[0], self._environ) not in answered]
-        return [*self._asking.ask(answered), *others] if answered else list(told)
+    def _ask_for_more(self, results: Results, gathered: SessionList) -> Results:
+        self._query.widen()
+        answered = {source.id for source in gathered.sources if source.has_answered and source.error is None}
+        others = [each for each in results if environment_id(each.specs[0], self._environ) not in answered]
+        return [*self._query.ask(answered), *others] if answered else results
 
-    def _merge(self, told: "Sequence[QueryResult[Catalogue]]", index: Index | None) -> Gathered:
+    def _merge(self, results: Results, index: Index | None) -> SessionList:
         known = index.environments() if index else {}
-        live: list[Listed] = []
-        sources: list[Source] = []
-        for each in told:
+        live: list[ListedSession] = []
+        sources: list[SessionSource] = []
+        for each in results:
             environment = environment_id(each.specs[0], self._environ)
             source, catalogue = self._source(each, environment, known)
             sources.append(source)
             if catalogue is None:
                 continue
-            contents = list(catalogue.sessions)  # the thread that asks may still be at it
-            sessions = self._asking.read(environment, contents)
+            contents = list(catalogue.sessions)  # the thread of an overdue query may still add to it
+            sessions = self._query.read(environment, contents)
             if index is not None:
-                self._remember(index, environment, each.specs[0], sessions, catalogue)
+                self._store(index, environment, each.specs[0], sessions, catalogue)
             live += self._listed(sessions, catalogue)
         return self._put_together(live, sources, index)
 
     def _source(
-        self, told: "QueryResult[Catalogue]", environment: str, known: Mapping[str, Asked]
-    ) -> "tuple[Source, Catalogue | None]":
-        """How an environment was asked, and what it has told; None where it has told nothing."""
-        error, catalogue = told.error, self._asking.told(environment)
+        self, result: QueryResult[Catalogue], environment: str, known: Mapping[str, Asked]
+    ) -> tuple[SessionSource, Catalogue | None]:
+        """Return the outcome of an environment's query, and its sessions; None if it listed none."""
+        error, catalogue, specs = result.error, self._query.answer(environment), result.specs
         if isinstance(error, DaemonNotRunningError):
-            catalogue = self._asking.stored(told.specs[0], environment)
-            state, error = State.STOPPED, error if catalogue is None else None
+            catalogue = self._query.stored(specs[0], environment)
+            state, error = EnvironmentState.STOPPED, error if catalogue is None else None
         elif error is not None and not isinstance(error, TimedOutError):
             state, catalogue = state_of(error), None
         elif catalogue is None:
-            state = State.UNAVAILABLE if error is None else state_of(error)
+            state = EnvironmentState.UNAVAILABLE if error is None else state_of(error)
         else:
-            state = State.BUSY if any(catalogue.doing.values()) else State.RUNNING
+            is_busy = any(catalogue.doing.values())
+            state = EnvironmentState.BUSY if is_busy else EnvironmentState.RUNNING
         if catalogue is None:
-            return Source(environment, told.specs, state, error, last_asked(known, environment)), None
-        whole = catalogue.is_whole and error is None and not self._asking.is_narrow
-        source = Source(environment, told.specs, state, error, catalogue.began, is_whole=whole, has_told=True)
+            return SessionSource(environment, specs, state, error, last_asked(known, environment)), None
+        whole = catalogue.is_whole and error is None and not self._query.is_narrow
+        source = SessionSource(
+            environment, specs, state, error, catalogue.began, is_whole=whole, has_answered=True
+        )
         return source, catalogue
 
-    def _remember(
+    def _store(
         self,
         index: Index,
         environment: str,
         spec: ConnectionSpec,
         sessions: Sequence[Session],
-        catalogue: "Catalogue",
+        catalogue: Catalogue,
     ) -> None:
         request = self._request
         edge = min((session.updated for session in sessions), default=int(catalogue.began * 1000))
         covered = Covered(
-            above=max(0 if catalogue.is_whole else edge, (self._asking.since or 0) - 1, 0),
+            above=max(0 if catalogue.is_whole else edge, (self._query.since or 0) - 1, 0),
             children=request.children,
             archived=request.children,
             began=catalogue.began,
@@ -149,62 +154,63 @@ class SessionCollector:
             covered=None if request.search else covered,
         )
 
-    def _listed(self, sessions: Sequence[Session], catalogue: "Catalogue") -> list[Listed]:
-        from ocattach.opencode.activity import Activity  # noqa: PLC0415 - HTTP: for who asks
-        from ocattach.opencode.catalogue import RECENT_SECONDS  # noqa: PLC0415
-
+    def _listed(self, sessions: Sequence[Session], catalogue: Catalogue) -> list[ListedSession]:
         oldest = (catalogue.began - RECENT_SECONDS) * 1000
         doing = dict(catalogue.doing)
-        told = {name: what for each in doing.values() if each for name, what in each.items()}
+        activities = {name: what for each in doing.values() if each for name, what in each.items()}
         listed = []
-        for session in filter(self._asking.is_wanted, sessions):
+        for session in filter(self._query.is_wanted, sessions):
             idle = doing.get(session.directory) is not None or session.updated < oldest
-            activity = told.get(session.id, Activity.IDLE if idle else None)
-            listed.append(Listed(session, catalogue.began, is_live=True, activity=activity))
+            activity = activities.get(session.id, Activity.IDLE if idle else None)
+            listed.append(ListedSession(session, catalogue.began, is_live=True, activity=activity))
         return listed
 
-    def _put_together(self, live: Sequence[Listed], sources: list[Source], index: Index | None) -> Gathered:
+    def _put_together(
+        self, live: Sequence[ListedSession], sources: list[SessionSource], index: Index | None
+    ) -> SessionList:
         limit = self._request.limit
         counted, others = 0, []
         if index is not None:
-            told = {source.id for source in sources if source.has_told and not source.error}
+            answered = {source.id for source in sources if source.has_answered and not source.error}
             known = index.environments()
-            absent = [environment for environment in known if environment not in told] if told else None
+            absent = (
+                [environment for environment in known if environment not in answered] if answered else None
+            )
             others = self._others(index, absent) if self._request.lists else []
             counted = index.count(self._wanted(None))
             sources += self._unasked(sources, known)
         sessions = each_once([*live, *others])
         if limit is None:
-            return Gathered(sessions, sources)
-        exact = index is not None and all(source.is_whole for source in sources if source.has_told)
+            return SessionList(sessions, sources)
+        exact = index is not None and all(source.is_whole for source in sources if source.has_answered)
         more = max(counted, len(sessions)) - min(limit, len(sessions))
-        return Gathered(sessions[:limit], sources, more, exact)
+        return SessionList(sessions[:limit], sources, more, exact)
 
-    def _others(self, index: Index, absent: Sequence[str] | None) -> list[Listed]:
-        """What those had who have not told all."""
+    def _others(self, index: Index, absent: Sequence[str] | None) -> list[ListedSession]:
+        """Return the sessions that the index has of environments that did not answer in full; None stands for all."""
         wanted = replace(self._wanted(absent), renamed=self._names.environments_of(self._request.origins))
-        found = index.latest(wanted, limit=self._request.limit, keep=self._asking.is_wanted)
-        return [self._remembered(each) for each in found]
+        found = index.latest(wanted, limit=self._request.limit, keep=self._query.is_wanted)
+        return [self._from_index(each) for each in found]
 
-    def _unasked(self, sources: Sequence[Source], known: Mapping[str, Asked]) -> list[Source]:
-        """The environments of which nobody was asked, and that the index knows by a connection."""
+    def _unasked(self, sources: Sequence[SessionSource], known: Mapping[str, Asked]) -> list[SessionSource]:
+        """Return the environments of connections that were not queried."""
         asked = {source.id for source in sources}
         found = []
         groups: dict[str, list[ConnectionSpec]] = {}
-        for spec in self._places.specs:
+        for spec in self._connections.specs:
             groups.setdefault(environment_id(spec, self._environ), []).append(spec)
         wanted = self._names.environments_of(self._request.origins)
         for environment, specs in groups.items():
             if environment in asked or (wanted and environment not in wanted):
                 continue
-            found.append(Source(environment, tuple(specs), None, asked=last_asked(known, environment)))
+            found.append(SessionSource(environment, tuple(specs), None, asked=last_asked(known, environment)))
         return found
 
-    def _remembered(self, known: Known) -> Listed:
+    def _from_index(self, known: Known) -> ListedSession:
         session = known.session
         if not session.is_native and session.origin not in self._names.all:
             session = self._names.named(session)
-        return Listed(session, known.seen, is_live=False)
+        return ListedSession(session, known.seen, is_live=False)
 
     def _wanted(self, environments: Sequence[str] | None) -> Wanted:
         request, names = self._request, self._names
@@ -226,6 +232,6 @@ class SessionCollector:
 
 
 def last_asked(known: Mapping[str, Asked], environment: str) -> float | None:
-    """When an environment last told its sessions; None for never."""
+    """Return when an environment last listed its sessions; None for never."""
     before = known.get(environment)
     return before.asked if before else None

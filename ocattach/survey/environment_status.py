@@ -1,10 +1,10 @@
-"""What was found out about an environment."""
+"""The status of an environment, as `ocattach --status` shows it."""
 
 import time
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
-from typing import TYPE_CHECKING, Any, Literal
+from typing import Any, Literal
 
 from ocattach.errors import (
     AuthenticationError,
@@ -16,87 +16,60 @@ from ocattach.errors import (
     TimedOutError,
     UnreachableError,
 )
+from ocattach.opencode.activity import Activity
+from ocattach.sessions.index.rows import LastStatus
 
-if TYPE_CHECKING:
-    from ocattach.opencode.activity import Activity
 
-
-class State(StrEnum):
-    """How an environment stands; the words are those of `--status`."""
+class EnvironmentState(StrEnum):
+    """The states of `ocattach --status`."""
 
     RUNNING = "running"
-    """Its daemon runs and answers."""
+    """The daemon runs and answers."""
 
     BUSY = "busy"
-    """The same, and works on a session in the connection's directory."""
+    """The same, and it works on a session in the connection's directory."""
 
     STOPPED = "stopped"
-    """The environment can be used, and no daemon runs in it."""
+    """The environment can be used, but no daemon runs in it."""
 
     UNAVAILABLE = "unavailable"
-    """Its engine or host answers, and it cannot be used: missing, ended, paused, without a shell."""
+    """The engine or host answers, but the environment cannot be used: missing, stopped, paused, without a shell."""
 
     UNREACHABLE = "unreachable"
     """The engine, the host or the daemon does not answer."""
 
     UNTRUSTED = "untrusted"
-    """A project's definition that the user has not approved: nobody was asked."""
+    """Defined by a project and not approved by the user; the environment was not queried."""
 
     LOCKED = "locked"
-    """Credentials are needed that only a person can give, or those there are were refused."""
+    """Credentials were refused, or have to be entered by the user."""
 
 
-ALIVE = frozenset({State.RUNNING, State.BUSY})
-KNOWN = ALIVE | {State.STOPPED}
-"""States that are worth remembering: they say what is there, and not that nothing could be learnt."""
+ANSWERED = {EnvironmentState.RUNNING, EnvironmentState.BUSY, EnvironmentState.STOPPED}
+"""The states that show what is in the environment, so that they are stored."""
 
-Source = Literal["link", "environment"]
-"""Who was asked: the link that is there already, or the environment itself."""
-
-
-@dataclass(frozen=True, slots=True)
-class Known:
-    """What was known about an environment at some time before."""
-
-    state: State
-    asked: float
-    port: int | None = None
-    version: str | None = None
-
-    def to_json(self) -> dict[str, Any]:
-        """The inverse of `from_json`."""
-        return {"state": self.state, "asked": self.asked, "port": self.port, "version": self.version}
-
-    @classmethod
-    def from_json(cls, record: Mapping[str, Any]) -> "Known":
-        """What a file has; raises KeyError, TypeError or ValueError for anything else."""
-        port, version = record["port"], record["version"]
-        return cls(
-            State(record["state"]),
-            float(record["asked"]),
-            None if port is None else int(port),
-            None if version is None else str(version),
-        )
+AnsweredBy = Literal["link", "environment"]
+"""Whether a status comes from the link's process or from a connection of this process."""
 
 
 @dataclass(frozen=True, slots=True)
-class Sessions:
-    """The sessions of a connection."""
+class SessionCount:
+    """The number of a connection's sessions, and their cost."""
 
     count: int
-    """Children of others are not counted."""
+    """Without child sessions."""
 
     cost: float
-    """In US dollars, children included."""
+    """In US dollars, with child sessions."""
 
     is_whole: bool
-    """Whether all have been counted: there may be more in an environment that has never told all."""
+    """Whether all have been counted; False if the environment has never listed all."""
 
     asked: float
-    """When the environment was last asked for them, in seconds since the epoch."""
+    """When the environment last listed sessions, in seconds since the epoch."""
 
     def to_json(self) -> dict[str, Any]:
-        """The same for scripts."""
+        """Return the value of `sessions` in the JSON output."""
         return {
             "count": self.count,
             "whole": self.is_whole,
@@ -105,65 +78,61 @@ class Sessions:
         }
 
 
-Doing = Mapping["Activity", int]
-"""How many sessions do what; who is idle is not counted."""
-
-
 @dataclass(frozen=True, slots=True, kw_only=True)
 class EnvironmentStatus:
-    """How one environment stands, and since when that is known."""
+    """The status of one environment, for connections with one working directory."""
 
-    state: State
+    state: EnvironmentState
     port: int | None = None
-    """The daemon's, in its environment."""
+    """The daemon's port in the environment."""
 
     version: str | None = None
     reason: str = ""
-    """Why it is not running, in a sentence."""
+    """Why the daemon does not run or cannot be used, in one sentence."""
 
     hint: str = ""
-    """What to type next."""
+    """The next command."""
 
-    through: Source | None = None
-    """Who said so; None where nobody was asked, or nobody answered."""
+    through: AnsweredBy | None = None
+    """None if nothing was queried, or nothing answered."""
 
     link: Mapping[str, Any] | None = None
-    """How its link stands, in the words of `Environment.status`; None without one."""
+    """The status of its link, as `Environment.status` returns it; None without a link."""
 
     asked: float = field(default_factory=time.time)
-    """When this was true, in seconds since the epoch."""
+    """When the answer arrived, in seconds since the epoch."""
 
-    doing: Doing | None = None
-    """What its sessions are doing; None where the daemon was not asked, or does not tell."""
+    doing: Mapping[Activity, int] | None = None
+    """Number of sessions by activity, without idle ones; None if the daemon was not asked, or does not report it."""
 
-    sessions: Sessions | None = None
-    """What it has, or had when it was last asked; None where that is not known."""
+    sessions: SessionCount | None = None
+    """From the index; None if the environment has never listed sessions."""
 
-    last_known: Known | None = None
-    """What was known before, where nothing could be learnt now."""
+    last_known: LastStatus | None = None
+    """The stored status, if the environment does not answer now."""
 
 
-def state_of(error: OcattachError) -> State:
-    """What an error says about the environment that was asked."""
+def state_of(error: OcattachError) -> EnvironmentState:
+    """Return the state that an error shows the environment to be in."""
     match error:
         case NotTrustedError():
-            return State.UNTRUSTED
+            return EnvironmentState.UNTRUSTED
         case AuthenticationError():
-            return State.LOCKED
+            return EnvironmentState.LOCKED
         case DaemonNotRunningError():
-            return State.STOPPED
+            return EnvironmentState.STOPPED
         case EnvironmentNotFoundError() | EnvironmentNotRunningError():
-            return State.UNAVAILABLE
+            return EnvironmentState.UNAVAILABLE
         case UnreachableError() | TimedOutError():
-            return State.UNREACHABLE
+            return EnvironmentState.UNREACHABLE
         case _:
-            return State.UNAVAILABLE
+            return EnvironmentState.UNAVAILABLE
 
 
-def found_error(
-    error: OcattachError, *, through: Source | None = None, link: Mapping[str, Any] | None = None
+def status_of(
+    error: OcattachError, *, through: AnsweredBy | None = None, link: Mapping[str, Any] | None = None
 ) -> EnvironmentStatus:
-    """The finding that an error is."""
+    """Return the status of an environment whose query failed with an error."""
     return EnvironmentStatus(
         state=state_of(error), reason=error.message, hint=error.hint, through=through, link=link
     )

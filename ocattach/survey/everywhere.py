@@ -1,4 +1,4 @@
-"""All connections that there are, as places where sessions can be: `local` is always among them."""
+"""All connections that can be named from a directory, and whether each may be queried."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -10,43 +10,54 @@ from ocattach.config.resolver import LOCAL, list_connections, this_machine
 from ocattach.config.spec import ConnectionSpec
 from ocattach.config.trust import TrustLedger, may_be_used
 from ocattach.errors import ConfigurationError, NotTrustedError
-from ocattach.survey.entry import Entry
 
 
 @dataclass(frozen=True, slots=True)
-class Everywhere:
+class SurveyedConnection:
+    """A connection whose environment is to be queried."""
+
+    spec: ConnectionSpec
+    """Settled, as links use it."""
+
+    refusal: NotTrustedError | None = None
+    """Why its environment must not be queried."""
+
+
+@dataclass(frozen=True, slots=True)
+class AllConnections:
     """The connections, and the files that could not be read."""
 
-    entries: tuple[Entry, ...]
+    entries: tuple[SurveyedConnection, ...]
     problems: Sequence[Problem]
 
     @property
     def specs(self) -> list[ConnectionSpec]:
-        """The connections alone."""
+        """The connections without their refusals."""
         return [entry.spec for entry in self.entries]
 
 
-def everywhere(*, cwd: Path, environ: Mapping[str, str]) -> Everywhere:
-    """Every connection that can be named from a directory, and this machine. Each is settled, as links know it.
+def everywhere(*, cwd: Path, environ: Mapping[str, str]) -> AllConnections:
+    """Return every connection that can be named from a directory, settled; `local` is always among them.
 
-    It is not given the directory: where sessions came from does not depend on where one is.
+    No default working directory is set: which sessions a connection has does not depend on the current directory.
     """
     listing = list_connections(cwd=cwd, environ=environ)
     specs = [listed.spec.settled(environ) for listed in listing.connections]
     if all(spec.name != LOCAL for spec in specs):
         specs.append(this_machine())
     ledger = TrustLedger(state_directory(environ))
-    return Everywhere(tuple(Entry(spec, refusal(spec, ledger, environ)) for spec in specs), listing.problems)
+    entries = tuple(SurveyedConnection(spec, refusal(spec, ledger, environ)) for spec in specs)
+    return AllConnections(entries, listing.problems)
 
 
 def refusal(spec: ConnectionSpec, ledger: TrustLedger, environ: Mapping[str, str]) -> NotTrustedError | None:
-    """Why a connection may not be used before the user has looked at it; None where it may."""
+    """Return why a connection may not be used before the user approves it; None if it may."""
     try:
         if may_be_used(spec, ledger, environ):
             return None
     except ConfigurationError as error:
         return NotTrustedError(error.message, hint=error.hint)
     return NotTrustedError(
-        f"{spec.source.path} defines it, which you have not approved",
-        hint=f"Look at it and approve it: ocattach {spec.name}",
+        f"Defined by {spec.source.path}, which you have not approved",
+        hint=f"Review and approve it: ocattach {spec.name}",
     )

@@ -1,24 +1,95 @@
-"""Asks the daemons of many environments side by side, each within the same deadline."""
+"""Queries many environments side by side, each in a thread of its own, within one deadline."""
 
 import queue
 import threading
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Hashable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Generic, TypeVar
+from functools import partial
+from typing import Generic, TypeVar
 
 from ocattach.config.spec import ConnectionSpec
 from ocattach.errors import OcattachError, TimedOutError
 from ocattach.link.client.access import Nobody, open_client
+from ocattach.opencode.api import DaemonClient
 from ocattach.sessions.environment import environment_id
-from ocattach.survey.entry import Entry
+from ocattach.survey.everywhere import SurveyedConnection
 from ocattach.transports.shared import SharedConnections
 
-if TYPE_CHECKING:
-    from ocattach.opencode.api import DaemonClient
-
 T = TypeVar("T")
+K = TypeVar("K", bound=Hashable)
+
+CLOSE_SECONDS = 1.0
+"""How long queries that have answered may take to close their connections."""
+
+
+def nothing() -> None:
+    """Clean nothing up."""
+
+
+class FanOut(Generic[K]):
+    """The running queries, at most one for each key, and the connections that they share.
+
+    The thread of an overdue query goes on in the background: a dial to a dead host cannot be interrupted.
+    """
+
+    def __init__(self, timeout: float) -> None:
+        """`timeout` is in seconds, for each query from its start."""
+        self.timeout = timeout
+        self.connections = SharedConnections()
+        self.changed = threading.Condition()
+        """Notified after each query; callers may guard their results with it."""
+        self.is_closed = False
+        self._began: dict[K, float] = {}
+
+    def start(self, key: K, query: Callable[[], None], *, clean_up: Callable[[], None] = nothing) -> bool:
+        """Run a query in a thread, unless the last one with this key is still running; return whether it was started.
+
+        `clean_up` is called in that thread if the query ends after `close`.
+        """
+        with self.changed:
+            if self.is_closed or key in self._began:
+                return False
+            self._began[key] = time.monotonic()
+        run = partial(self._run, key, query, clean_up)
+        threading.Thread(target=run, name="ocattach-query", daemon=True).start()
+        return True
+
+    def _run(self, key: K, query: Callable[[], None], clean_up: Callable[[], None]) -> None:
+        try:
+            query()
+        finally:
+            with self.changed:
+                del self._began[key]
+                self.changed.notify_all()
+                is_closed = self.is_closed
+            if is_closed:
+                clean_up()
+
+    def elapsed(self, key: K) -> float | None:
+        """Return for how many seconds a query has been running; None if it is not."""
+        with self.changed:
+            began = self._began.get(key)
+        return None if began is None else time.monotonic() - began
+
+    @property
+    def is_done(self) -> bool:
+        """Whether each query has ended or is overdue."""
+        with self.changed:
+            now = time.monotonic()
+            return all(now - began >= self.timeout for began in self._began.values())
+
+    def close(self, *, wait: float = 0.0) -> None:
+        """Accept no more queries, and close the shared connections if all queries end within `wait` seconds.
+
+        Otherwise the end of the process closes them: closing the connection to a dead host could block.
+        """
+        with self.changed:
+            self.is_closed = True
+            is_idle = self.changed.wait_for(lambda: not self._began, wait)
+        if is_idle:
+            self.connections.close()
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,48 +104,51 @@ class QueryResult(Generic[T]):
 
 
 def ask_each(
-    entries: Sequence[Entry],
-    question: Callable[["DaemonClient", Sequence[ConnectionSpec]], T],
+    entries: Sequence[SurveyedConnection],
+    question: Callable[[DaemonClient, Sequence[ConnectionSpec]], T],
     *,
     environ: Mapping[str, str],
     timeout: float,
     dial_timeout: float | None = None,
 ) -> Iterator[QueryResult[T]]:
-    """Put a question to the daemon of every environment, side by side; what each says, as it comes.
+    """Call `question` with a client of each environment's daemon, and yield the results as they arrive.
 
-    Nobody is waited for longer than so many seconds, and who may not be asked is not. To be reached an environment may
-    be given less time than for all that it says.
+    Environments that are not trusted yield their refusal. Those that have not answered after `timeout` seconds yield a
+    TimedOutError. `dial_timeout`, by default the same, limits the time to connect.
     """
-    groups: dict[str, list[Entry]] = {}
+    groups: dict[str, list[SurveyedConnection]] = {}
     for entry in entries:
         groups.setdefault(environment_id(entry.spec, environ), []).append(entry)
-    ways, answers = SharedConnections(), queue.SimpleQueue[QueryResult[T]]()
+    fanout = FanOut[tuple[ConnectionSpec, ...]](timeout)
+    results = queue.SimpleQueue[QueryResult[T]]()
 
-    def run(specs: tuple[ConnectionSpec, ...]) -> None:
+    def query(specs: tuple[ConnectionSpec, ...]) -> None:
         try:
-            reach_within = dial_timeout or timeout
             with open_client(
-                specs[0], environ=environ, ask=Nobody(specs[0]), timeout=reach_within, ways=ways
+                specs[0],
+                environ=environ,
+                ask=Nobody(specs[0]),
+                timeout=dial_timeout or timeout,
+                ways=fanout.connections,
             ) as client:
-                answers.put(QueryResult(specs, answer=question(client, specs)))
+                results.put(QueryResult(specs, answer=question(client, specs)))
         except OcattachError as error:
-            answers.put(QueryResult(specs, error=error))
+            results.put(QueryResult(specs, error=error))
 
     waiting = set()
     for group in groups.values():
         specs = tuple(entry.spec for entry in group if entry.refusal is None)
         if specs:
             waiting.add(specs)
-            threading.Thread(target=run, args=(specs,), name="ocattach-ask", daemon=True).start()
+            fanout.start(specs, partial(query, specs))
         else:
             yield QueryResult(tuple(entry.spec for entry in group), error=group[0].refusal)
     deadline = time.monotonic() + timeout
     with suppress(queue.Empty):
         while waiting:
-            told = answers.get(timeout=max(0.0, deadline - time.monotonic()))
-            waiting.remove(told.specs)
-            yield told
+            result = results.get(timeout=max(0.0, deadline - time.monotonic()))
+            waiting.remove(result.specs)
+            yield result
     for specs in waiting:
         yield QueryResult(specs, error=TimedOutError(f"No answer within {timeout:g} s"))
-    if not waiting:  # otherwise the end of the process closes them: a dead host would have to be waited for
-        ways.close()
+    fanout.close(wait=0.0 if waiting else CLOSE_SECONDS)

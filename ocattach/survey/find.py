@@ -1,84 +1,80 @@
-"""Find the environment that a session is in; starts nothing."""
+"""Finds the environment that has a session. Starts no daemon."""
 
 import shlex
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
 
 from ocattach.config.files.paths import state_directory
 from ocattach.config.spec import ConnectionSpec
 from ocattach.config.targets.uri import parse_uri
-from ocattach.errors import (
-    DaemonNotRunningError,
-    SessionNotFoundError,
-    UsageError,
-)
+from ocattach.errors import DaemonNotRunningError, SessionNotFoundError, UsageError
+from ocattach.opencode.api import DaemonClient
+from ocattach.opencode.sessions import SessionClient, checked
 from ocattach.sessions.environment import environment_id, origin_for
 from ocattach.sessions.index.file import IndexUnusableError
 from ocattach.sessions.index.rows import Wanted
 from ocattach.sessions.index.store import Asked, Index
 from ocattach.sessions.names import index_file
 from ocattach.sessions.record import Session
-from ocattach.survey.entry import Entry
+from ocattach.survey.everywhere import SurveyedConnection
 from ocattach.survey.fanout import ask_each
 from ocattach.survey.stored import stored_session
 
-if TYPE_CHECKING:
-    from ocattach.opencode.api import DaemonClient
-
-
-SHOWN, LOOKED_AT = 3, 2000
-"""Sessions that are named because their ids are alike, and those that are looked at for it, the latest first."""
+SUGGESTED, SEARCHED = 3, 2000
+"""How many ids are suggested for one that is cut off, and how many of the latest sessions are searched for them."""
 
 
 @dataclass(frozen=True, slots=True)
-class Place:
+class FoundSession:
     """A session, and the connection that leads to it."""
 
     spec: ConnectionSpec
-    """As links know it: settled, with its own directory."""
+    """Settled, with its own working directory."""
 
     session: Session
 
 
-def find(session: str, entries: Sequence[Entry], *, environ: Mapping[str, str], timeout: float) -> Place:
-    """The environment that has a session: the one that the index knows, else as `locate`."""
-    from ocattach.opencode.sessions import checked  # noqa: PLC0415 - HTTP: for who dials
+def find(
+    session: str, entries: Sequence[SurveyedConnection], *, environ: Mapping[str, str], timeout: float
+) -> FoundSession:
+    """Return where a session is, from the index or else by querying all environments.
 
-    known = remembered(checked(session), entries, environ)
-    return known or locate(session, entries, environ=environ, timeout=timeout)
-
-
-def locate(session: str, entries: Sequence[Entry], *, environ: Mapping[str, str], timeout: float) -> Place:
-    """The environment that has a session, of those that the entries lead to.
-
-    Raises SessionNotFoundError, which names the environments that could not be asked.
+    Raises SessionNotFoundError, which names the environments that did not answer, and UsageError for an invalid id.
     """
-    from ocattach.opencode.sessions import SessionClient  # noqa: PLC0415 - HTTP: for who dials
+    known = find_in_index(checked(session), entries, environ)
+    return known or query_environments(session, entries, environ=environ, timeout=timeout)
 
-    def question(client: "DaemonClient", specs: Sequence[ConnectionSpec]) -> Session | None:
+
+def query_environments(
+    session: str, entries: Sequence[SurveyedConnection], *, environ: Mapping[str, str], timeout: float
+) -> FoundSession:
+    """Return where a session is, by querying all environments. Raises SessionNotFoundError."""
+
+    def question(client: DaemonClient, specs: Sequence[ConnectionSpec]) -> Session | None:
         try:
             content = SessionClient(client).get(session)
         except SessionNotFoundError:
             return None
         return Session.from_api(content, environment=environment_id(specs[0], environ))
 
-    unasked: list[str] = []
-    for told in ask_each(entries, question, environ=environ, timeout=timeout):
-        found = told.answer
-        if isinstance(told.error, DaemonNotRunningError):
-            content = stored_session(session, told.specs[0], environ)
-            found = Session.from_api(content, environment=environment_id(told.specs[0], environ))
+    silent: list[str] = []
+    for result in ask_each(entries, question, environ=environ, timeout=timeout):
+        found = result.answer
+        if isinstance(result.error, DaemonNotRunningError):
+            content = stored_session(session, result.specs[0], environ)
+            found = Session.from_api(content, environment=environment_id(result.specs[0], environ))
         if found is not None:
-            return Place(leading_to(told.specs, found.directory), found)
-        if told.error is not None:
-            unasked += [name for spec in told.specs if (name := spec.name)]
-    raise not_found(session, unasked, similar(session, environ))
+            return FoundSession(leading_to(result.specs, found.directory), found)
+        if result.error is not None:
+            silent += [name for spec in result.specs if (name := spec.name)]
+    raise not_found(session, silent, similar(session, environ))
 
 
-def remembered(session: str, entries: Sequence[Entry], environ: Mapping[str, str]) -> Place | None:
-    """Where the index has a session; None where it does not, and where nothing leads there any more."""
+def find_in_index(
+    session: str, entries: Sequence[SurveyedConnection], environ: Mapping[str, str]
+) -> FoundSession | None:
+    """Return where the index has a session; None if it has not, or if no connection leads there any more."""
     with suppress(IndexUnusableError), Index(index_file(state_directory(environ))) as index:
         for known in index.find(session):
             environment = known.session.environment
@@ -86,12 +82,12 @@ def remembered(session: str, entries: Sequence[Entry], environ: Mapping[str, str
             if not specs and (asked := index.environments().get(environment)):
                 specs = by_uri(asked, environ)
             if specs:
-                return Place(leading_to(specs, known.session.directory), known.session)
+                return FoundSession(leading_to(specs, known.session.directory), known.session)
     return None
 
 
 def by_uri(asked: Asked, environ: Mapping[str, str]) -> list[ConnectionSpec]:
-    """An environment that has no name, by the URI under which it was used; none where that is another one by now."""
+    """Return a connection made from the stored URI of an environment; empty if that now means another one."""
     try:
         spec = ConnectionSpec(target=parse_uri(asked.uri).target).settled(environ)
     except UsageError:
@@ -100,31 +96,31 @@ def by_uri(asked: Asked, environ: Mapping[str, str]) -> list[ConnectionSpec]:
 
 
 def similar(session: str, environ: Mapping[str, str]) -> list[str]:
-    """The sessions in the index whose id begins so: what was copied may have been cut off."""
+    """Return ids in the index that begin with this text, which may be an id that was cut off."""
     with suppress(IndexUnusableError), Index(index_file(state_directory(environ))) as index:
-        known = index.latest(Wanted(children=True), limit=LOOKED_AT)
-        return [each.session.id for each in known if each.session.id.startswith(session)][:SHOWN]
+        known = index.latest(Wanted(children=True), limit=SEARCHED)
+        return [each.session.id for each in known if each.session.id.startswith(session)][:SUGGESTED]
     return []
 
 
 def leading_to(specs: Sequence[ConnectionSpec], directory: str) -> ConnectionSpec:
-    """Of the connections to one environment, the one whose workdir holds a directory."""
+    """Return the connection, of several to one environment, whose working directory contains a directory."""
     origin = origin_for(directory, specs)
     return next((spec for spec in specs if spec.name == origin), specs[0])
 
 
-def not_found(thing: str, unasked: Sequence[str], similar: Sequence[str] = ()) -> SessionNotFoundError:
-    """The error for what no environment has that could be asked."""
+def not_found(thing: str, silent: Sequence[str], similar: Sequence[str] = ()) -> SessionNotFoundError:
+    """Return the error for a session or permission that was not found; `silent` connections did not answer."""
     if similar:
         return SessionNotFoundError(
-            f"No environment has {thing}", hint=f"Did you mean {' or '.join(similar)}?"
+            f"{thing} was not found in any environment", hint=f"Did you mean {' or '.join(similar)}?"
         )
-    if not unasked:
+    if not silent:
         return SessionNotFoundError(
-            f"No environment has {thing}", hint="What there is: ocattach session list"
+            f"{thing} was not found in any environment", hint="List all sessions: ocattach session list"
         )
-    names = " ".join(shlex.quote(name) for name in unasked)
+    names = " ".join(shlex.quote(name) for name in silent)
     return SessionNotFoundError(
-        f"No environment that answers has {thing}; not asked could be {', '.join(unasked)}",
-        hint=f"See how they stand: ocattach --status {names}",
+        f"{thing} was not found in any environment that answered; no answer from {', '.join(silent)}",
+        hint=f"Show their state: ocattach --status {names}",
     )

@@ -1,4 +1,4 @@
-"""One environment that a survey asks about, for all connections that lead to it."""
+"""The query of one environment's status, for all connections that lead to it."""
 
 from collections import Counter
 from collections.abc import Callable, Iterable, Mapping
@@ -11,8 +11,12 @@ from ocattach.link.client.access import Nobody, client_at
 from ocattach.link.client.queries import look_through_link
 from ocattach.link.files import link_files
 from ocattach.link.server.state import LinkState
+from ocattach.opencode.api import DaemonClient
+from ocattach.opencode.sessions import Choice
+from ocattach.opencode.snapshot import LOOK_SECONDS, SESSIONS, DaemonSnapshot, snapshot
 from ocattach.sessions.environment import origin_for
-from ocattach.survey.environment_status import EnvironmentStatus, State, found_error, state_of
+from ocattach.survey.environment_status import EnvironmentState, EnvironmentStatus, status_of
+from ocattach.survey.journal import Journal
 from ocattach.survey.stored import stored_catalogue
 from ocattach.transports import open_handler
 from ocattach.transports.base import TransportHandler
@@ -20,29 +24,26 @@ from ocattach.transports.shared import SharedConnections
 
 if TYPE_CHECKING:
     from ocattach.opencode.activity import Activity
-    from ocattach.opencode.api import DaemonClient
-    from ocattach.opencode.snapshot import DaemonSnapshot
-    from ocattach.survey.journal import Journal
 
-Tell = Callable[[str | None, EnvironmentStatus], None]
-"""Takes what was found out for the connections with a working directory; the last word counts."""
+Report = Callable[[str | None, EnvironmentStatus], None]
+"""Takes the status for the connections with a working directory; the last call counts."""
 
-NO_DAEMON = "No daemon runs there"
+NO_DAEMON = "No daemon is running"
 
 
 @dataclass(frozen=True, slots=True)
 class ProbeKey:
-    """What makes two connections one subject: they differ by name and directory alone."""
+    """What two connections have in common if one probe serves both: all but the name and the directory."""
 
     identity: str
     env: tuple[tuple[str, str], ...]
     unset_env: tuple[str, ...]
     refusal: str
-    """Why nobody may be asked about it; empty where it is trusted."""
+    """Why the environment must not be queried; empty if it may."""
 
 
 class EnvironmentProbe:
-    """An environment. `ask` is for one thread at a time."""
+    """The probe of an environment. One thread at a time may call `ask`."""
 
     def __init__(
         self,
@@ -51,111 +52,106 @@ class EnvironmentProbe:
         *,
         environ: Mapping[str, str],
         refusal: NotTrustedError | None,
-        journal: "Journal | None" = None,
+        journal: Journal,
     ) -> None:
-        """With a journal, what is seen of sessions is written down there."""
-        self._spec = replace(spec, workdir=None)  # they differ; the daemon is the same
+        """`workdirs` are those of all connections that the probe serves; sessions are stored in the journal."""
+        self._spec = replace(spec, workdir=None)
         self._workdirs = tuple(dict.fromkeys(workdirs))
         self._environ = environ
         self._refusal = refusal
         self._journal = journal
         self._link: Mapping[str, Any] | None = None
         self._kept: TransportHandler | None = None
-        """A handler that shares its way with nobody, and knows by now what it had to find out."""
+        """The handler of the last query if it shares no connection; using it again saves a dial."""
 
-    def ask(self, ways: SharedConnections, tell: Tell, *, timeout: float) -> None:
-        """Find out how the environment stands, through its link where that is up, else by asking it."""
+    def ask(self, connections: SharedConnections, report: Report, *, timeout: float) -> None:
+        """Query the environment through its link if that is connected, else with a connection of this process."""
         try:
-            if self._ask_link(tell, timeout=timeout):
+            if self._ask_link(report, timeout=timeout):
                 return
-            self._ask_environment(ways, tell, timeout=timeout)
+            self._ask_environment(connections, report, timeout=timeout)
         except OcattachError as error:
-            found = found_error(error, link=self._link, through="environment")
-            self._tell_all(
-                tell, found if found.state is not State.UNREACHABLE else replace(found, through=None)
-            )
+            status = status_of(error, link=self._link, through="environment")
+            is_silent = status.state is EnvironmentState.UNREACHABLE
+            self._report_all(report, replace(status, through=None) if is_silent else status)
 
     def has_link(self) -> bool:
-        """Whether a link seems to be there; asks nobody."""
+        """Whether the environment's link has a socket; does not connect to it."""
         if not self._spec.target.needs_link:
             return False
         return link_files(self._spec.link_key(self._environ), self._environ).socket.exists()
 
     def close(self) -> None:
-        """Let go of what is kept between two questions."""
+        """Close the handler that is kept between two queries."""
         kept, self._kept = self._kept, None
         if kept is not None:
             kept.disconnect()
 
-    def _tell_all(self, tell: Tell, finding: EnvironmentStatus) -> None:
+    def _report_all(self, report: Report, status: EnvironmentStatus) -> None:
         for workdir in self._workdirs:
-            tell(workdir, finding)
+            report(workdir, status)
 
-    def _tell_alive(self, tell: Tell, finding: EnvironmentStatus, looked: "DaemonSnapshot") -> None:
-        finding = replace(finding, version=looked.version)
-        if self._journal is not None:
-            self._journal.learn(self._spec, looked)
-        doing: dict[str | None, Counter[Activity] | None] = {}
-        for directory, sessions in looked.doing:
-            workdir = directory if directory in self._workdirs else self._holder(directory)
+    def _report_daemon(self, report: Report, status: EnvironmentStatus, seen: DaemonSnapshot) -> None:
+        self._journal.store(self._spec, seen)
+        doing: dict[str | None, Counter[Activity]] = {}
+        for directory, sessions in seen.doing:
+            workdir = directory if directory in self._workdirs else self._workdir_of(directory)
             if sessions is not None:
                 doing[workdir] = (doing.get(workdir) or Counter()) + Counter(sessions.values())
         for workdir in self._workdirs:
-            state = State.BUSY if doing.get(workdir) else State.RUNNING
-            tell(workdir, replace(finding, state=state, doing=doing.get(workdir)))
+            state = EnvironmentState.BUSY if doing.get(workdir) else EnvironmentState.RUNNING
+            report(workdir, replace(status, state=state, version=seen.version, doing=doing.get(workdir)))
 
-    def _holder(self, directory: str | None) -> str | None:
-        """The working directory that another directory belongs to."""
+    def _workdir_of(self, directory: str | None) -> str | None:
+        """Return the working directory that contains another directory."""
         numbered = [replace(self._spec, name=str(n), workdir=each) for n, each in enumerate(self._workdirs)]
         return self._workdirs[int(origin_for(directory or "", numbered))]
 
-    def _ask_link(self, tell: Tell, *, timeout: float) -> bool:
-        """Whether that was enough to know."""
-        self._link = None
+    def _ask_link(self, report: Report, *, timeout: float) -> bool:
+        """Query the link; return whether its answer is sufficient."""
+        self._link, seen = None, None
         if self._spec.target.needs_link:
-            workdirs = None if self._refusal else self._workdirs
-            key = self._spec.link_key(self._environ)
-            since = self._since()
-            answer = look_through_link(key, self._environ, workdirs, timeout=timeout, since=since)
-            status = answer.get("status")
+            key, workdirs = self._spec.link_key(self._environ), None if self._refusal else self._workdirs
+            answer = look_through_link(key, self._environ, workdirs, timeout=timeout, since=self._since())
+            status, seen = answer.get("status"), answer.get("look")
             self._link = status if status and status["state"] else None
         if self._refusal is not None:
-            self._tell_all(tell, found_error(self._refusal, link=self._link))
+            self._report_all(report, status_of(self._refusal, link=self._link))
             return True
-        if self._link is None:
-            return False
-        finding = self._linked(self._link)
-        seen = answer.get("look")
-        match self._link["state"]:
+        return self._link is not None and self._report_link(report, self._link, seen)
+
+    def _report_link(self, report: Report, link: Mapping[str, Any], seen: dict[str, Any] | None) -> bool:
+        status = EnvironmentStatus(
+            state=EnvironmentState.RUNNING,
+            port=link["port"],
+            version=link["version"],
+            link=link,
+            through="link",
+        )
+        match link["state"]:
+            case LinkState.CONNECTED if seen and "error" in seen:
+                reason = OcattachError.from_json(seen["error"]).message
+                self._report_all(report, replace(status, state=EnvironmentState.UNREACHABLE, reason=reason))
             case LinkState.CONNECTED if seen:
-                if "error" in seen:
-                    error = OcattachError.from_json(seen["error"])
-                    self._tell_all(tell, replace(finding, state=State.UNREACHABLE, reason=error.message))
-                else:
-                    self._tell_alive(tell, finding, read_look(seen))
-            case LinkState.LOCKED:
-                self._tell_all(tell, replace(finding, state=State.LOCKED, reason=self._link["reason"]))
-            case LinkState.STOPPED:
-                self._tell_all(tell, replace(finding, state=State.STOPPED, reason=self._link["reason"]))
+                self._report_daemon(report, status, DaemonSnapshot.from_json(seen))
+            case LinkState.LOCKED | LinkState.STOPPED as state:
+                self._report_all(
+                    report, replace(status, state=EnvironmentState(state), reason=link["reason"])
+                )
             case _:
                 return False
         return True
 
     def _since(self) -> int | None:
-        return self._journal.since(self._spec) if self._journal is not None and not self._refusal else None
+        return None if self._refusal else self._journal.since(self._spec)
 
-    def _linked(self, link: Mapping[str, Any]) -> EnvironmentStatus:
-        return EnvironmentStatus(
-            state=State.RUNNING, port=link["port"], version=link["version"], link=link, through="link"
-        )
-
-    def _ask_environment(self, ways: SharedConnections, tell: Tell, *, timeout: float) -> None:
+    def _ask_environment(self, connections: SharedConnections, report: Report, *, timeout: float) -> None:
         handler = self._kept or self._open(timeout)
         handler.timeout = timeout
         try:
-            with ways.shared(handler, lambda: self._open(timeout)) as is_shared:
+            with connections.shared(handler, lambda: self._open(timeout)) as is_shared:
                 handler.check_available()
-                self._ask_daemon(handler, tell)
+                self._ask_daemon(handler, report)
         except BaseException:
             self._kept = None
             handler.disconnect()
@@ -170,58 +166,45 @@ class EnvironmentProbe:
         handler.remembers = False
         return handler
 
-    def _ask_daemon(self, handler: TransportHandler, tell: Tell) -> None:
-        from ocattach.opencode.snapshot import LOOK_SECONDS  # noqa: PLC0415
-
+    def _ask_daemon(self, handler: TransportHandler, report: Report) -> None:
         if not self._spec.target.needs_link:
             direct = handler.direct()
             client = client_at(
                 direct.url, direct.username, direct.password, ca_file=direct.ca_file, timeout=LOOK_SECONDS
             )
-            self._ask_client(client, direct.port, tell)
+            self._ask_client(client, direct.port, report)
             return
         daemon = handler.check_daemon_running().daemon
         if daemon is None:
-            self._learn_stored()
-            stopped = EnvironmentStatus(
-                state=State.STOPPED, reason=NO_DAEMON, link=self._link, through="environment"
-            )
-            self._tell_all(tell, stopped)
+            self._store_saved_sessions()
+            stopped = replace(self._running(None), state=EnvironmentState.STOPPED, reason=NO_DAEMON)
+            self._report_all(report, stopped)
             return
-        self._tell_all(tell, self._alive(daemon.port))
+        self._report_all(report, self._running(daemon.port))
         with handler.connect(daemon.port) as tunnel:
             client = client_at(tunnel.url, daemon.username, daemon.password, timeout=LOOK_SECONDS)
-            self._ask_client(client, daemon.port, tell)
+            self._ask_client(client, daemon.port, report)
 
-    def _learn_stored(self) -> None:
-        from ocattach.opencode.sessions import Choice  # noqa: PLC0415
-        from ocattach.opencode.snapshot import SESSIONS, DaemonSnapshot  # noqa: PLC0415 - as above
-
+    def _store_saved_sessions(self) -> None:
+        """Store the sessions that OpenCode's database on this machine has."""
         since = self._since()
-        choice = Choice(since=since)
-        stored = stored_catalogue(self._spec, self._environ, choice, enough=lambda _: True, page=SESSIONS)
-        if self._journal is not None and stored is not None:
-            looked = DaemonSnapshot("", (), stored.sessions, stored.is_whole, stored.began, since)
-            self._journal.learn(self._spec, looked)
+        stored = stored_catalogue(
+            self._spec, self._environ, Choice(since=since), enough=lambda _: True, page=SESSIONS
+        )
+        if stored is not None:
+            seen = DaemonSnapshot("", (), stored.sessions, stored.is_whole, stored.began, since)
+            self._journal.store(self._spec, seen)
 
-    def _alive(self, port: int) -> EnvironmentStatus:
-        return EnvironmentStatus(state=State.RUNNING, port=port, link=self._link, through="environment")
+    def _running(self, port: int | None) -> EnvironmentStatus:
+        return EnvironmentStatus(
+            state=EnvironmentState.RUNNING, port=port, link=self._link, through="environment"
+        )
 
-    def _ask_client(self, client: "DaemonClient", port: int, tell: Tell) -> None:
-        from ocattach.opencode.snapshot import snapshot  # noqa: PLC0415 - as above
-
+    def _ask_client(self, client: DaemonClient, port: int, report: Report) -> None:
         try:
-            looked = snapshot(client, self._workdirs, since=self._since())
+            seen = snapshot(client, self._workdirs, since=self._since())
         except OcattachError as error:
-            state = state_of(error)
-            failed = replace(self._alive(port), state=state, reason=error.message, hint=error.hint)
-            self._tell_all(tell, failed)
+            failed = status_of(error, through="environment", link=self._link)
+            self._report_all(report, replace(failed, port=port))
         else:
-            self._tell_alive(tell, self._alive(port), looked)
-
-
-def read_look(record: dict[str, Any]) -> "DaemonSnapshot":
-    """What a link has seen."""
-    from ocattach.opencode.snapshot import DaemonSnapshot  # noqa: PLC0415 - HTTP: for who asks
-
-    return DaemonSnapshot.from_json(record)
+            self._report_daemon(report, self._running(port), seen)

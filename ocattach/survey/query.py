@@ -1,67 +1,63 @@
-"""One time of asking environments for the sessions that are wanted of them."""
+"""The query for the sessions of all environments."""
 
 import time
 from collections.abc import Callable, Collection, Mapping, Sequence
-from typing import TYPE_CHECKING
 
 from ocattach.config.spec import ConnectionSpec
+from ocattach.opencode.api import DaemonClient
+from ocattach.opencode.catalogue import Catalogue, read_activities, read_catalogue
+from ocattach.opencode.sessions import PAGE, Choice, Content
+from ocattach.opencode.snapshot import AGAIN_SECONDS
 from ocattach.sessions.environment import environment_id
 from ocattach.sessions.names import Names
 from ocattach.sessions.record import Session
-from ocattach.survey.everywhere import Everywhere
+from ocattach.survey.everywhere import AllConnections
+from ocattach.survey.fanout import QueryResult, ask_each
 from ocattach.survey.session_list import Request
-
-if TYPE_CHECKING:
-    from ocattach.opencode.api import DaemonClient
-    from ocattach.opencode.catalogue import Catalogue
-    from ocattach.opencode.sessions import Choice, Content
-    from ocattach.survey.fanout import QueryResult
+from ocattach.survey.stored import stored_catalogue
 
 DIAL_SECONDS = 5.0
-"""How long an environment may take to be reached; what it tells then may take longer."""
+"""How long it may take to connect to an environment; listing its sessions may take longer."""
 
 
 class SessionQuery:
-    """What is asked of every environment, and what each has told."""
+    """What is requested of each environment, and the answers so far."""
 
     def __init__(
         self,
-        places: Everywhere,
+        connections: AllConnections,
         request: Request,
         names: Names,
         *,
         environ: Mapping[str, str],
         timeout: float,
     ) -> None:
-        self._places, self._request, self._names = places, request, names
+        self._connections, self._request, self._names = connections, request, names
         self._environ, self._timeout = environ, timeout
         self._catalogues: dict[str, Catalogue] = {}
-        """What each environment has told so far, by its id: written by the threads that ask."""
+        """By environment; filled by the threads of the query."""
 
         self.since = request.since
-        """Sessions that were updated before that, in milliseconds since the epoch, are not asked for."""
+        """Sessions updated before this time are not requested, in milliseconds since the epoch.
+
+        May be later than the `since` of the request, where the index has the other sessions.
+        """
 
     @property
     def is_narrow(self) -> bool:
-        """Whether less is asked for than is wanted."""
+        """Whether fewer sessions are requested of environments than of this process."""
         return self.since != self._request.since
 
-    def narrow(self, since: int) -> None:
-        """From now on ask only for what was updated since then."""
-        self.since = since
-
     def widen(self) -> None:
-        """From now on ask for all that is wanted."""
+        """Request all sessions from now on."""
         self.since = self._request.since
 
-    def ask(self, among: Collection[str] | None = None) -> "list[QueryResult[Catalogue]]":
-        """Ask all environments side by side, or those of these ids."""
-        from ocattach.survey.fanout import ask_each  # noqa: PLC0415 - links and transports: for who asks
-
+    def ask(self, among: Collection[str] | None = None) -> list[QueryResult[Catalogue]]:
+        """Query all environments, or those with these ids."""
         wanted = among or self._names.environments_of(self._request.origins)
         entries = [
             entry
-            for entry in self._places.entries
+            for entry in self._connections.entries
             if not wanted or environment_id(entry.spec, self._environ) in wanted
         ]
         return list(
@@ -74,24 +70,22 @@ class SessionQuery:
             )
         )
 
-    def told(self, environment: str) -> "Catalogue | None":
-        """What an environment has told by now; the thread that asks may still be at it."""
+    def answer(self, environment: str) -> Catalogue | None:
+        """Return what an environment has answered so far; an overdue query may still add to it."""
         return self._catalogues.get(environment)
 
-    def stored(self, spec: ConnectionSpec, environment: str) -> "Catalogue | None":
-        """What an environment has in which no daemon runs; None where only a daemon could tell."""
-        from ocattach.survey.stored import stored_catalogue  # noqa: PLC0415 - for who asks
-
+    def stored(self, spec: ConnectionSpec, environment: str) -> Catalogue | None:
+        """Return the sessions of an environment in which no daemon runs; None if only a daemon can list them."""
         enough = self._enough(environment)
         return stored_catalogue(spec, self._environ, self._choice(), enough=enough, page=self._page)
 
-    def read(self, environment: str, contents: "Sequence[Content]") -> list[Session]:
-        """What was told, as sessions with their origins."""
+    def read(self, environment: str, contents: Sequence[Content]) -> list[Session]:
+        """Return sessions from OpenCode's answer, with their origins."""
         read = (Session.from_api(content, environment=environment) for content in contents)
         return [self._names.named(session) for session in read if session is not None]
 
     def is_wanted(self, session: Session) -> bool:
-        """Whether a session is of the origins that are wanted."""
+        """Whether a session has one of the requested origins."""
         origins = self._request.origins
         if not origins:
             return True
@@ -99,23 +93,17 @@ class SessionQuery:
             return session.environment in self._names.environments_of(origins)
         return self._names.matches(session, origins)
 
-    def _question(self, client: "DaemonClient", specs: Sequence[ConnectionSpec]) -> "Catalogue":
-        from ocattach.opencode.catalogue import Catalogue, read_activities, read_catalogue  # noqa: PLC0415 - HTTP
-        from ocattach.opencode.snapshot import AGAIN_SECONDS  # noqa: PLC0415 - for who asks
-
+    def _question(self, client: DaemonClient, specs: Sequence[ConnectionSpec]) -> Catalogue:
         began = time.time()
         version = client.known_version or client.await_version(timeout=AGAIN_SECONDS)
-        catalogue = Catalogue(version, began)
         environment = environment_id(specs[0], self._environ)
-        self._catalogues[environment] = catalogue
+        catalogue = self._catalogues[environment] = Catalogue(version, began)
         read_catalogue(client, self._choice(), catalogue, enough=self._enough(environment), page=self._page)
         if self._request.activity:
             read_activities(client, catalogue, ())
         return catalogue
 
-    def _choice(self) -> "Choice":
-        from ocattach.opencode.sessions import Choice  # noqa: PLC0415 - HTTP: for who asks
-
+    def _choice(self) -> Choice:
         request = self._request
         return Choice(
             roots=not request.children,
@@ -126,18 +114,16 @@ class SessionQuery:
 
     @property
     def _page(self) -> int:
-        """Sessions of one request."""
-        from ocattach.opencode.sessions import PAGE  # noqa: PLC0415 - HTTP: for who asks
-
+        """Number of sessions in one request."""
         limit = self._request.limit
         return PAGE if limit is None or self._filters else max(1, min(PAGE, limit))
 
     @property
     def _filters(self) -> bool:
-        """Whether some of what an environment tells is left out."""
+        """Whether some sessions that an environment lists are not wanted."""
         return bool(self._request.origins) and not self._request.all_directories
 
-    def _enough(self, environment: str) -> "Callable[[list[Content]], bool]":
+    def _enough(self, environment: str) -> Callable[[list[Content]], bool]:
         limit = self._request.limit
         if limit is None:
             return lambda _: False

@@ -1,108 +1,107 @@
-"""Which sessions are wanted of all environments, and the list that comes of it."""
+"""The request for a list of sessions, and the list."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING
 
 from ocattach.config.spec import ConnectionSpec
 from ocattach.errors import OcattachError
+from ocattach.opencode.activity import Activity
 from ocattach.sessions.environment import origin_name
 from ocattach.sessions.record import Session
-from ocattach.survey.environment_status import State
-
-if TYPE_CHECKING:
-    from ocattach.opencode.activity import Activity
+from ocattach.survey.environment_status import EnvironmentState
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Request:
-    """Which sessions are wanted."""
+    """Which sessions are requested."""
 
     origins: tuple[str, ...] = ()
-    """Of these alone; all without any."""
+    """Only those of these origins; empty for all."""
 
     all_directories: bool = False
-    """All of the environments in which these origins are, whatever they say of themselves."""
+    """All sessions of the environments that have these origins, whatever their own origin."""
 
     children: bool = False
-    """Also those that other sessions have made, and those in the archive."""
+    """Include child sessions and archived sessions."""
 
     search: str = ""
+    """Part of the title."""
+
     since: int | None = None
-    """Updated at or after, in milliseconds since the epoch."""
+    """Updated at or after this time, in milliseconds since the epoch."""
 
     limit: int | None = None
-    """At most so many, the latest; None for all."""
+    """The largest number of sessions, latest first; None for all."""
 
     offline: bool = False
-    """Nobody is asked."""
+    """Use the index only."""
 
     activity: bool = True
-    """Whether it is asked what they are doing."""
+    """Query what the sessions are doing."""
 
     lists: bool = True
-    """Whether there is to be a list, rather than only an index that is up to date."""
+    """Return a list; False only updates the index."""
 
 
 @dataclass(frozen=True, slots=True)
-class Listed:
+class ListedSession:
     """A session in the list."""
 
     session: Session
     asked: float
-    """When it was true, in seconds since the epoch."""
+    """When its environment listed it, in seconds since the epoch."""
 
     is_live: bool
-    """Whether its environment has told it just now."""
+    """Whether that was in this query; False for sessions from the index."""
 
-    activity: "Activity | None" = None
-    """What it is doing; None where nobody has said so."""
+    activity: Activity | None = None
+    """None if it is not known."""
 
 
 @dataclass(frozen=True, slots=True)
-class Source:
-    """An environment, and how it was asked."""
+class SessionSource:
+    """An environment, and the outcome of its query."""
 
     id: str
     specs: tuple[ConnectionSpec, ...]
-    state: State | None
-    """None where nobody was asked."""
+    state: EnvironmentState | None
+    """None if it was not queried."""
 
     error: OcattachError | None = None
     asked: float | None = None
-    """When it last told its sessions, in seconds since the epoch; None for never."""
+    """When it last listed its sessions, in seconds since the epoch; None for never."""
 
     is_whole: bool = False
-    """Whether it has told all that were wanted of it."""
+    """Whether it listed all requested sessions."""
 
-    has_told: bool = False
-    """Whether sessions are known from it just now, be it not all."""
+    has_answered: bool = False
+    """Whether it listed at least some sessions in this query."""
 
     @property
     def name(self) -> str:
-        """What it is called to people: by all names that lead there."""
+        """The names of all connections that lead to it."""
         return ", ".join(dict.fromkeys(origin_name(spec) for spec in self.specs))
 
 
 @dataclass(frozen=True, slots=True)
-class Gathered:
+class SessionList:
     """The list."""
 
-    sessions: list[Listed]
-    sources: list[Source]
+    sessions: list[ListedSession]
+    sources: list[SessionSource]
     more: int = 0
-    """How many others there are, at the least."""
+    """How many sessions were left out because of the limit, at least."""
 
     is_exact: bool = True
-    """Whether that is their number."""
+    """Whether `more` is the exact number."""
 
     notes: list[str] = field(default_factory=list)
-    """What happened to the index; it has to be said."""
+    """Problems with the index, to be printed."""
 
 
-def each_once(listed: Sequence[Listed]) -> list[Listed]:
-    """The sessions, the latest first, each once: two environments can turn out to be one."""
-    chosen: dict[str, Listed] = {}
+def each_once(listed: Sequence[ListedSession]) -> list[ListedSession]:
+    """Return the sessions, latest first, without duplicates: two ids can mean the same environment."""
+    chosen: dict[str, ListedSession] = {}
     for each in sorted(listed, key=lambda each: (not each.is_live, not each.session.is_native)):
         chosen.setdefault(each.session.id, each)
     return sorted(chosen.values(), key=lambda each: each.session.updated, reverse=True)

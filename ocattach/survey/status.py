@@ -1,88 +1,87 @@
-"""Many environments asked side by side: whoever wants to know waits as long as they like, and for nobody."""
+"""The status of many environments, queried side by side and again where it is watched."""
 
-import threading
 import time
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from functools import partial
+from hashlib import sha256
 from types import TracebackType
 from typing import Self
 
 from ocattach.config.files.paths import state_directory
+from ocattach.sessions.index.rows import LastStatus
 from ocattach.sessions.names import Names, index_file
-from ocattach.survey.entry import Entry
-from ocattach.survey.environment_status import KNOWN, EnvironmentStatus, Known, State
+from ocattach.survey.environment_status import ANSWERED, EnvironmentState, EnvironmentStatus
+from ocattach.survey.everywhere import SurveyedConnection
+from ocattach.survey.fanout import FanOut
 from ocattach.survey.journal import Journal
-from ocattach.survey.memory import Memory
 from ocattach.survey.probe import EnvironmentProbe, ProbeKey
-from ocattach.transports.shared import SharedConnections
 
 SHORTEST_PAUSE, LONGEST_PAUSE = 3.0, 60.0
-"""Seconds after which an environment is asked again, for who goes on looking."""
+"""Seconds between two queries of an environment that is watched."""
 
 LOAD = 20
-"""How much longer the pause is than the question took: looking may cost what is looked at a twentieth of its time."""
+"""The pause is this many times as long as the query took, so that watching takes a twentieth of the time."""
 
 REFUSED_PAUSE = 300.0
-"""The pause after credentials were refused or missing: hosts ban those who go on trying (fail2ban)."""
+"""The pause after credentials were refused: hosts ban clients that keep trying (fail2ban)."""
 
+PROBE_SHARE = 0.9
+"""The part of the timeout that a probe gets, so that its own error arrives before the deadline."""
 
-HASTE = 0.9
-LATE = "Its daemon has not told its version in time"
+NO_VERSION = "The daemon did not report its version in time"
 
 
 @dataclass(slots=True)
 class ProbeState:
-    """How the asking about one subject goes; guarded by the survey's lock."""
+    """The progress of a probe; guarded by `FanOut.changed`."""
 
-    subject: EnvironmentProbe
+    probe: EnvironmentProbe
     began: float = 0.0
     ended: float = 0.0
-    is_asking: bool = False
     failures: int = 0
     has_answered: bool = False
-    """Whether all that was asked is answered, this time."""
+    """Whether the running query has reported everything it was asked for."""
 
     early: dict[str | None, EnvironmentStatus] = field(default_factory=dict)
-    """What is known for each directory while more is being asked: that a daemon runs, and where."""
+    """By directory, what the running query has reported so far: that a daemon runs, and its port."""
 
-    findings: dict[str | None, EnvironmentStatus] = field(default_factory=dict)
-    """The last of each directory."""
+    statuses: dict[str | None, EnvironmentStatus] = field(default_factory=dict)
+    """By directory, the last complete status."""
 
 
 class Survey:
-    """The connections, and what is known about each. Close it, or use `with`.
+    """Connections and the statuses of their environments. Close it, or use `with`.
 
-    Nothing is dialled before `ask`. An environment to which several connections lead is asked once.
+    Nothing is queried before `ask`. An environment to which several connections lead is queried once.
     """
 
     def __init__(
         self,
-        entries: Sequence[Entry],
+        entries: Sequence[SurveyedConnection],
         *,
         environ: Mapping[str, str],
         timeout: float,
         names: Names | None = None,
     ) -> None:
-        """`names` are all connections that there are, where these are not all: sessions are counted by them."""
+        """`names` are those of all connections, by which sessions are counted; by default those of `entries`."""
         self.entries = tuple(entries)
-        self._specs = [entry.spec for entry in self.entries]
-        self._journal = Journal(
-            index_file(state_directory(environ)), names or Names(self._specs, environ), environ
-        )
-        self._sessions = self._journal.sessions(self._specs)
-        """What is known of each entry's; replaced as a whole."""
         self.timeout = timeout
-        self._environ = environ
-        self._memory = Memory(state_directory(environ))
-        self._ways = SharedConnections()
-        self._changed = threading.Condition()
+        specs = [entry.spec for entry in self.entries]
+        self._journal = Journal(index_file(state_directory(environ)), names or Names(specs, environ), environ)
+        self._sessions = self._journal.sessions(specs)
+        """By entry; replaced as a whole."""
+        self._known = self._journal.statuses()
+        self._new: dict[str, LastStatus] = {}
+        """Statuses that `close` stores."""
+        self._fanout = FanOut[ProbeKey](timeout)
+        self._changed = self._fanout.changed
         self._changes = 0
-        self._closed = False
-        self._keys = [subject_key(entry, environ) for entry in self.entries]
-        self._courses = self._make_courses()
+        self._keys = [probe_key(entry, environ) for entry in self.entries]
+        self._probes = self._make_probes(environ)
 
-    def _make_courses(self) -> dict[ProbeKey, ProbeState]:
-        members: dict[ProbeKey, list[Entry]] = {}
+    def _make_probes(self, environ: Mapping[str, str]) -> dict[ProbeKey, ProbeState]:
+        members: dict[ProbeKey, list[SurveyedConnection]] = {}
         for key, entry in zip(self._keys, self.entries, strict=True):
             members.setdefault(key, []).append(entry)
         return {
@@ -90,7 +89,7 @@ class Survey:
                 EnvironmentProbe(
                     alike[0].spec,
                     [entry.spec.workdir for entry in alike],
-                    environ=self._environ,
+                    environ=environ,
                     refusal=alike[0].refusal,
                     journal=self._journal,
                 )
@@ -99,125 +98,110 @@ class Survey:
         }
 
     def ask(self, which: Iterable[int] | None = None) -> None:
-        """Begin to ask about all connections, or about those of these numbers. Returns at once."""
-        keys = self._courses if which is None else {self._keys[number] for number in which}
-        for key in keys:
-            self._begin(key, self._courses[key])
+        """Start to query all environments, or those of the entries with these numbers. Return at once."""
+        keys = self._keys if which is None else [self._keys[number] for number in which]
+        for key in dict.fromkeys(keys):
+            self._start(key)
 
     def ask_due(self) -> None:
-        """Begin to ask again where it is time to: rarely where it costs much or fails."""
+        """Start to query the environments whose pause is over."""
         now = time.monotonic()
         with self._changed:
-            due = [
-                key
-                for key, course in self._courses.items()
-                if not course.is_asking and now - course.ended >= pause_after(course)
-            ]
+            due = [key for key, state in self._probes.items() if now - state.ended >= pause_after(state)]
         for key in due:
-            self._begin(key, self._courses[key])
+            self._start(key)
 
-    def _begin(self, key: ProbeKey, course: ProbeState) -> None:
-        with self._changed:
-            if course.is_asking or self._closed:  # what has not answered yet is not asked once more
-                return
-            course.is_asking, course.began = True, time.monotonic()
-            course.has_answered = False
-            course.early.clear()
-        threading.Thread(target=self._run, args=(key, course), name="ocattach-survey", daemon=True).start()
+    def _start(self, key: ProbeKey) -> None:
+        state = self._probes[key]
+        self._fanout.start(key, partial(self._query, key, state), clean_up=state.probe.close)
 
-    def _run(self, key: ProbeKey, course: ProbeState) -> None:
-        def tell(workdir: str | None, finding: EnvironmentStatus) -> None:
+    def _query(self, key: ProbeKey, state: ProbeState) -> None:
+        def report(workdir: str | None, status: EnvironmentStatus) -> None:
             with self._changed:
-                if finding.state is State.RUNNING and finding.version is None:
-                    course.early[workdir] = finding
+                if status.state is EnvironmentState.RUNNING and status.version is None:
+                    state.early[workdir] = status
                 else:
-                    course.findings[workdir] = finding
-                    course.has_answered = True
+                    state.statuses[workdir] = status
+                    state.has_answered = True
 
+        with self._changed:
+            state.began, state.has_answered = time.monotonic(), False
+            state.early.clear()
         try:
-            # A little less than is waited for: who knows more than that there was no answer shall say so.
-            course.subject.ask(self._ways, tell, timeout=max(1.0, HASTE * self.timeout))
-            self._sessions = self._journal.sessions(self._specs)
+            state.probe.ask(self._fanout.connections, report, timeout=max(1.0, PROBE_SHARE * self.timeout))
+            self._sessions = self._journal.sessions([entry.spec for entry in self.entries])
         finally:
             with self._changed:
-                self._end(key, course)
-                closed = self._closed
-            if closed:
-                course.subject.close()
+                self._end(key, state)
 
-    def _end(self, key: ProbeKey, course: ProbeState) -> None:
-        course.is_asking, course.ended = False, time.monotonic()
-        states = {finding.state for finding in course.findings.values()}
-        course.failures = 0 if states <= KNOWN else course.failures + 1
-        for workdir, finding in course.findings.items():
-            if finding.version is not None or finding.state is State.STOPPED:
-                known = Known(finding.state, finding.asked, finding.port, finding.version)
-                self._memory.learn(memory_key(key, workdir), known)
+    def _end(self, key: ProbeKey, state: ProbeState) -> None:
+        state.ended = time.monotonic()
+        is_answered = all(status.state in ANSWERED for status in state.statuses.values())
+        state.failures = 0 if is_answered else state.failures + 1
+        for workdir, status in state.statuses.items():
+            if status.version is not None or status.state is EnvironmentState.STOPPED:
+                known = LastStatus(status.state, status.asked, status.port, status.version)
+                self._new[status_key(key, workdir)] = known
+        self._known |= self._new
         self._changes += 1
-        self._changed.notify_all()
 
     @property
     def is_done(self) -> bool:
-        """Whether nobody is being waited for any more: each has answered, or has had its time."""
-        now = time.monotonic()
-        with self._changed:
-            return not any(
-                course.is_asking and now - course.began < self.timeout for course in self._courses.values()
-            )
+        """Whether each environment has answered or is overdue."""
+        return self._fanout.is_done
 
     def await_change(self, timeout: float) -> bool:
-        """Wait until there is something new, at most so many seconds; whether there is."""
+        """Wait at most `timeout` seconds for a query to end; return whether one did."""
         with self._changed:
             before = self._changes
             return self._changed.wait_for(lambda: self._changes != before, timeout)
 
-    def findings(self) -> list[EnvironmentStatus | None]:
-        """What is known about each connection by now; None where nothing is, and somebody is being waited for."""
+    def statuses(self) -> list[EnvironmentStatus | None]:
+        """Return the current status of each entry; None while its first query runs."""
         with self._changed:
             found = [
-                self._finding(key, self._courses[key], entry.spec.workdir)
+                self._status(key, self._probes[key], entry.spec.workdir)
                 for key, entry in zip(self._keys, self.entries, strict=True)
             ]
         return [
-            finding and replace(finding, sessions=sessions)
-            for finding, sessions in zip(found, self._sessions, strict=True)
+            status and replace(status, sessions=sessions)
+            for status, sessions in zip(found, self._sessions, strict=True)
         ]
 
-    def _finding(self, key: ProbeKey, course: ProbeState, workdir: str | None) -> EnvironmentStatus | None:
-        finding, early = course.findings.get(workdir), course.early.get(workdir)
-        is_overdue = course.is_asking and time.monotonic() - course.began >= self.timeout
-        if is_overdue and not course.has_answered:
-            finding = replace(early, reason=LATE) if early else self._silence(course, finding)
-        elif finding is None:
-            finding = early
-        if finding is None or finding.state in KNOWN:
-            return finding
-        return replace(finding, last_known=self._memory.recall(memory_key(key, workdir)))
+    def _status(self, key: ProbeKey, state: ProbeState, workdir: str | None) -> EnvironmentStatus | None:
+        status, early = state.statuses.get(workdir), state.early.get(workdir)
+        elapsed = self._fanout.elapsed(key)
+        if elapsed is not None and elapsed >= self.timeout and not state.has_answered:
+            status = replace(early, reason=NO_VERSION) if early else self._overdue(elapsed, status)
+        elif status is None:
+            status = early
+        if status is None or status.state in ANSWERED:
+            return status
+        return replace(status, last_known=self._known.get(status_key(key, workdir)))
 
-    def _silence(self, course: ProbeState, before: EnvironmentStatus | None) -> EnvironmentStatus:
+    def _overdue(self, elapsed: float, before: EnvironmentStatus | None) -> EnvironmentStatus:
         return EnvironmentStatus(
-            state=State.UNREACHABLE,
+            state=EnvironmentState.UNREACHABLE,
             reason=f"No answer within {self.timeout:g} s",
             link=before.link if before else None,
-            asked=time.time() - (time.monotonic() - course.began),
+            asked=time.time() - elapsed,
         )
 
     @property
     def notices(self) -> Sequence[str]:
-        """What has to be told besides."""
+        """What else to report to the user."""
         return self._journal.notices
 
     def close(self) -> None:
-        """Remember what was learnt, and let go of all that nobody is just using. Waits for nothing."""
+        """Store the statuses, and close all connections that no query uses. Does not wait for queries."""
+        self._fanout.close()
         with self._changed:
-            self._closed = True
-            idle = [course.subject for course in self._courses.values() if not course.is_asking]
-            is_quiet = len(idle) == len(self._courses)
-        self._memory.save()
-        for subject in idle:
-            subject.close()
-        if is_quiet:  # otherwise the end of the process closes them: a dead host would have to be waited for
-            self._ways.close()
+            new, self._new = self._new, {}
+            idle = [state.probe for key, state in self._probes.items() if self._fanout.elapsed(key) is None]
+        if new:
+            self._journal.store_statuses(new)
+        for probe in idle:
+            probe.close()
 
     def __enter__(self) -> Self:
         return self
@@ -228,27 +212,25 @@ class Survey:
         self.close()
 
 
-def subject_key(entry: Entry, environ: Mapping[str, str]) -> ProbeKey:
-    """Which subject a connection belongs to."""
+def probe_key(entry: SurveyedConnection, environ: Mapping[str, str]) -> ProbeKey:
+    """Return the key of the probe that serves a connection."""
     spec = entry.spec
     refusal = entry.refusal.message if entry.refusal else ""
     return ProbeKey(spec.identity(environ), spec.env, spec.unset_env, refusal)
 
 
-def memory_key(key: ProbeKey, workdir: str | None) -> str:
-    """Under what a finding is remembered: nothing that could be secret."""
-    from hashlib import sha256  # noqa: PLC0415 - for who surveys
-
+def status_key(key: ProbeKey, workdir: str | None) -> str:
+    """Return the key under which a status is stored. It is a hash, since variables may be secret."""
     return sha256(repr((key.identity, key.env, workdir)).encode()).hexdigest()[:16]
 
 
-def pause_after(course: ProbeState) -> float:
-    """Seconds to wait before an environment is asked again; soon where a link can tell that could not before."""
-    findings = course.findings.values()
-    if any(finding.state is State.LOCKED and finding.through != "link" for finding in findings):
+def pause_after(state: ProbeState) -> float:
+    """Return the seconds from the end of a query to the next; few once a link has been started."""
+    statuses = state.statuses.values()
+    if any(status.state is EnvironmentState.LOCKED and status.through != "link" for status in statuses):
         return REFUSED_PAUSE
-    if course.failures:  # what took long was waiting
-        return min(SHORTEST_PAUSE * (1 << min(course.failures, 8)), LONGEST_PAUSE)
-    if course.subject.has_link() and any(finding.through != "link" for finding in findings):
+    if state.failures:  # the query took long because it waited
+        return min(SHORTEST_PAUSE * (1 << min(state.failures, 8)), LONGEST_PAUSE)
+    if state.probe.has_link() and any(status.through != "link" for status in statuses):
         return SHORTEST_PAUSE
-    return min(max(SHORTEST_PAUSE, LOAD * (course.ended - course.began)), LONGEST_PAUSE)
+    return min(max(SHORTEST_PAUSE, LOAD * (state.ended - state.began)), LONGEST_PAUSE)

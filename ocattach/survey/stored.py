@@ -1,60 +1,52 @@
-"""What this machine has while no daemon runs on it: a plain `opencode` needs none, and keeps sessions in a file."""
+"""The sessions in OpenCode's database on this machine, for environments in which no daemon runs."""
 
 import sqlite3
 import time
 from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 from ocattach.config.spec import ConnectionSpec
-
-if TYPE_CHECKING:
-    from ocattach.opencode.catalogue import Catalogue
-    from ocattach.opencode.sessions import Choice, Content
+from ocattach.opencode.catalogue import Catalogue, fill
+from ocattach.opencode.database import database_file, stored_pages
+from ocattach.opencode.sessions import PAGE, Choice, Content
 
 
 def stored_file(spec: ConnectionSpec, environ: Mapping[str, str]) -> Path | None:
-    """OpenCode's database, where an environment is this machine; None where it is not, and where there is none."""
-    from ocattach.opencode.database import database_file  # noqa: PLC0415 - SQLite: for who finds no daemon
-
+    """Return the path of OpenCode's database; None if the environment is not this machine, or has none."""
     if not spec.target.is_this_machine:
         return None
-    theirs = {name: value for name, value in environ.items() if name not in spec.unset_env}
-    file = database_file({**theirs, **dict(spec.env)})
+    inherited = {name: value for name, value in environ.items() if name not in spec.unset_env}
+    file = database_file({**inherited, **dict(spec.env)})
     return file if file is not None and file.is_file() else None
 
 
 def stored_catalogue(
     spec: ConnectionSpec,
     environ: Mapping[str, str],
-    choice: "Choice",
+    choice: Choice,
     *,
-    enough: "Callable[[list[Content]], bool]",
+    enough: Callable[[list[Content]], bool],
     page: int,
-) -> "Catalogue | None":
-    """The sessions of an environment in which no daemon runs; None where only a daemon could tell them.
+) -> Catalogue | None:
+    """Return the sessions of an environment in which no daemon runs; None if only a daemon can list them.
 
-    What they do is not in it: OpenCode keeps that in memory.
+    Their activities are not included: OpenCode keeps those in memory.
     """
-    from ocattach.opencode.catalogue import Catalogue, fill  # noqa: PLC0415 - HTTP: for who asks
-    from ocattach.opencode.database import stored_pages  # noqa: PLC0415 - SQLite: as above
-
     file = stored_file(spec, environ)
     if file is None:
         return None
     catalogue = Catalogue("", time.time())
     try:
         fill(catalogue, stored_pages(file, choice, limit=page), enough)
-    except sqlite3.Error:  # of a version that keeps them otherwise
+    except sqlite3.Error:  # a version with other tables
         return None
     return catalogue
 
 
-def stored_session(session: str, spec: ConnectionSpec, environ: Mapping[str, str]) -> "Content | None":
-    """One session of an environment in which no daemon runs; None where it is not there, or only a daemon can tell."""
-    from ocattach.opencode.sessions import PAGE, Choice  # noqa: PLC0415 - HTTP: for who asks
+def stored_session(session: str, spec: ConnectionSpec, environ: Mapping[str, str]) -> Content | None:
+    """Return one session of an environment in which no daemon runs; None if it is not in the database."""
 
-    def among(contents: "list[Content]") -> "Content | None":
+    def among(contents: list[Content]) -> Content | None:
         return next((each for each in contents if each.get("id") == session), None)
 
     catalogue = stored_catalogue(

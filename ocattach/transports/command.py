@@ -24,7 +24,7 @@ from ocattach.daemon import (
     stop_daemon,
 )
 from ocattach.daemon.lifecycle import home_error
-from ocattach.daemon.places import not_found
+from ocattach.daemon.unusable import not_found
 from ocattach.errors import (
     ConnectionLostError,
     OcattachError,

@@ -38,7 +38,7 @@ def test_a_program_for_glibc_where_there_is_none_is_told_with_the_package_for_mu
     ):
         app.start()
 
-    assert "made for glibc, whose loader /lib64/ld-linux-x86-64.so.2 is not there" in failure.value.message
+    assert "built for glibc, whose loader /lib64/ld-linux-x86-64.so.2 does not exist" in failure.value.message
     assert "opencode-linux-x64-musl" in failure.value.hint
     assert "apk add libstdc++ libgcc" in failure.value.hint
 
@@ -52,8 +52,8 @@ def test_a_program_for_musl_where_there_is_none_is_told_with_the_usual_package(
     ):
         app.start()
 
-    assert "made for musl, whose loader /lib/ld-musl-x86_64.so.1 is not there" in failure.value.message
-    assert "Install opencode-linux-x64 there" in failure.value.hint
+    assert "built for musl, whose loader /lib/ld-musl-x86_64.so.1 does not exist" in failure.value.message
+    assert "Install opencode-linux-x64 in the environment" in failure.value.hint
 
 
 def test_a_program_for_musl_runs_where_there_is_musl_alone(box: MakeBox, musl_build: Path) -> None:
@@ -82,7 +82,7 @@ def test_the_library_that_a_program_lacks_is_told(box: MakeBox, musl_build: Path
     with box("bare", mount=files) as app, pytest.raises(OpencodeIncompatibleError) as failure:
         app.start()
 
-    assert "lacks the library libstdc++.so.6" in failure.value.message
+    assert "needs the library libstdc++.so.6" in failure.value.message
     assert "apk add libstdc++ libgcc" in failure.value.hint
 
 
@@ -91,13 +91,13 @@ def test_the_library_that_a_program_lacks_is_told(box: MakeBox, musl_build: Path
     [
         (
             {"machine": b"\xb7", "loader": b"/lib/ld-linux-aarch64.so.1\0\0"},
-            "another kind of processor (/lib/ld-linux-aarch64.so.1) than this x86_64",
+            "another processor (/lib/ld-linux-aarch64.so.1) than x86_64",
         ),
         ({"magic": b"\xcf\xfa\xed\xfe"}, "another operating system"),
         ({"magic": b"MZ\x90\0"}, "another operating system"),
-        (b"#!/usr/bin/env node\n", "a script for node, which is not there"),
-        (b"#!/opt/none/node\n", "a script for /opt/none/node, which is not there"),
-        (b"", "an empty file"),
+        (b"#!/usr/bin/env node\n", "script for node, which does not exist"),
+        (b"#!/opt/none/node\n", "script for /opt/none/node, which does not exist"),
+        (b"", "empty file"),
     ],
     ids=["arm64", "macos", "windows", "env-script", "script", "empty"],
 )
@@ -127,7 +127,7 @@ def test_a_program_that_may_not_be_run_is_told_with_the_command_that_allows_it(b
 def test_a_link_that_leads_nowhere_is_told(box: MakeBox) -> None:
     with box("bare") as app:
         app.link("/usr/bin/opencode", "/opt/gone/opencode")
-        with pytest.raises(OpencodeIncompatibleError, match="a link that leads nowhere: /usr/bin/opencode"):
+        with pytest.raises(OpencodeIncompatibleError, match="broken symbolic link: /usr/bin/opencode"):
             app.start()
 
 
@@ -204,7 +204,7 @@ def test_a_processor_that_lacks_what_a_program_needs_is_told(box: MakeBox) -> No
         with pytest.raises(OpencodeIncompatibleError) as failure:
             app.start()
 
-    assert "not made for this processor" in failure.value.message
+    assert "does not support this processor" in failure.value.message
     assert "opencode-linux-x64-baseline" in failure.value.hint
 
 
@@ -224,7 +224,7 @@ def test_a_path_in_the_connection_is_the_only_one_that_counts(box: MakeBox) -> N
         with pytest.raises(OpencodeNotFoundError) as failure:
             app.start(opencode="~/tools/none")
 
-    assert failure.value.message.endswith("not there: /root/tools/none")
+    assert failure.value.message.endswith("does not exist: /root/tools/none")
 
 
 def test_a_daemon_that_runs_lends_its_program_where_none_is_found(box: MakeBox) -> None:

@@ -112,7 +112,7 @@ def test_an_environment_without_opencode_is_told_by_that_rung(
     assert failed(ran) == ["opencode", "daemon"]
     assert "npm install" in ran.document["error"]["hint"]
     (daemon,) = [rung for rung in ran.document["rungs"] if rung["rung"] == "daemon"]
-    assert daemon["error"]["hint"] == "None can be started before there is an opencode, as above"
+    assert daemon["error"]["hint"] == "Fix the opencode step first: no daemon can be started without it"
 
 
 @on_local

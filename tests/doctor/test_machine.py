@@ -91,7 +91,7 @@ def test_a_directory_of_ours_that_others_can_write_is_told_with_the_command_that
 
     assert code == 2
     failed = [rung for rung in rungs.values() if rung["status"] == "failed"]
-    assert [rung["error"]["hint"] for rung in failed] == [f"Close it: chmod go-w {home / name}"]
+    assert [rung["error"]["hint"] for rung in failed] == [f"Restrict it: chmod go-w {home / name}"]
 
 
 def test_a_runtime_directory_that_is_open_to_others_is_told(home: Path) -> None:
@@ -134,4 +134,4 @@ def test_links_that_were_killed_are_told(home: Path) -> None:
     code, rungs = doctor(home)
 
     assert code == 0
-    assert rungs["links"]["found"].startswith("0 alive, 1 ended without a word")
+    assert rungs["links"]["found"].startswith("0 running, 1 not answering")

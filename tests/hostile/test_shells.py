@@ -15,11 +15,11 @@ EXPECTED = {
     "floods stdout": (1, "printed more than 8 MiB"),
     "floods stderr": (1, "printed more than 8 MiB"),
     "never returns": (8, "did not end"),
-    "ends at once": (6, "did not run our probe"),
-    "drives the terminal": (6, "did not run our probe"),
+    "ends at once": (6, "probe script did not run"),
+    "drives the terminal": (6, "probe script did not run"),
     "drives the terminal by its report": (1, "no directory /tmp"),
     "names a directory that drives the terminal": (1, "no directory /tmp"),
-    "reports megabytes": (6, "stopped answering in the middle"),
+    "reports megabytes": (6, "lost while the environment was probed"),
     "reports a daemon of no sense": (1, "no directory /tmp"),
 }
 

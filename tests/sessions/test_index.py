@@ -14,7 +14,7 @@ from pathlib import Path
 import pytest
 
 from ocattach.sessions.index.file import IndexUnusableError
-from ocattach.sessions.index.rows import Covered, Wanted
+from ocattach.sessions.index.rows import Covered, LastStatus, Wanted
 from ocattach.sessions.index.schema import STEPS, VERSION, migrate, version_of
 from ocattach.sessions.index.store import Index, Tally
 from ocattach.sessions.record import Session
@@ -178,6 +178,17 @@ def test_a_step_that_fails_leaves_an_older_one_as_it_was(workdir: Path) -> None:
     assert content(file) == before
     with Index(file) as index:
         assert len(index.latest(Wanted(), limit=None)) == 3
+
+
+def test_the_last_status_of_a_connection_is_kept_for_three_months(workdir: Path) -> None:
+    now, old = time.time(), time.time() - 91 * 24 * 3600
+    with Index(workdir / "state/sessions.db") as index:
+        index.put_statuses({"a": LastStatus("running", now - 1, 4096, "1.18.33")})
+        index.put_statuses(
+            {"a": LastStatus("stopped", now, None, None), "b": LastStatus("running", old, 1, "2")}
+        )
+
+        assert index.statuses() == {"a": LastStatus("stopped", now, None, None)}
 
 
 def test_what_is_gone_from_the_part_that_was_told_is_forgotten_and_nothing_else(workdir: Path) -> None:

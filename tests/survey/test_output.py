@@ -2,10 +2,11 @@
 
 import json
 import re
-from pathlib import Path
 
 import pytest
 
+from ocattach.sessions.index.store import Index
+from ocattach.sessions.names import index_file
 from tests.survey.desk import Desk
 from tests.survey.test_states import silent_host
 
@@ -99,7 +100,7 @@ def test_on_a_terminal_rows_fill_in_as_they_come_and_are_coloured_by_state(desk:
         desk.save("here", {"transport": "local"})
         with desk.terminal("--status", "--timeout", "4") as opened:
             early = opened.wait_for(re.compile(r"here +stopped"))
-            assert re.search(r"dead +asking", early)
+            assert re.search(r"dead +checking", early)
             opened.wait_for(re.compile(r"dead +unreachable"))
             assert opened.wait_for_exit() == 0
             assert opened.screen().count("here ") == 1
@@ -116,10 +117,12 @@ def test_no_colour_where_it_is_not_wanted(desk: Desk) -> None:
         assert "\x1b[31m" not in opened._tmux("capture-pane", "-p", "-e")
 
 
-def test_the_memory_of_a_survey_holds_no_secret(desk: Desk) -> None:
+def test_the_stored_statuses_hold_no_secret(desk: Desk) -> None:
     desk.save("here", {"transport": "local", "env": {"TOKEN": "hunter2"}})
     desk.ask()
 
-    kept = Path(desk.state, "last-known.json")
-    assert kept.stat().st_mode & 0o77 == 0
-    assert "hunter2" not in kept.read_text()
+    with Index(index_file(desk.state)) as index:
+        (status,) = index.statuses().values()
+    assert status.state == "stopped"
+    assert index.path.stat().st_mode & 0o77 == 0
+    assert b"hunter2" not in index.path.read_bytes()

@@ -2,6 +2,7 @@
 
 import os
 import socket
+import threading
 from collections.abc import Iterator
 from contextlib import ExitStack
 from pathlib import Path
@@ -23,8 +24,11 @@ from ocattach.errors import (
     UnreachableError,
 )
 from ocattach.link.files import link_files
-from ocattach.survey.entry import Entry
-from ocattach.survey.environment_status import EnvironmentStatus, State, found_error, state_of
+from ocattach.sessions.names import Names
+from ocattach.survey.environment_status import EnvironmentState, EnvironmentStatus, state_of, status_of
+from ocattach.survey.everywhere import SurveyedConnection
+from ocattach.survey.fanout import FanOut
+from ocattach.survey.journal import Journal
 from ocattach.survey.probe import EnvironmentProbe
 from ocattach.survey.status import ProbeState, Survey, pause_after
 from tests.rigs.waiting import wait_until
@@ -71,20 +75,20 @@ def silent() -> Iterator[Silent]:
 @pytest.mark.parametrize(
     ("error", "state"),
     [
-        (OcattachError, State.UNAVAILABLE),
-        (OpencodeNotFoundError, State.UNAVAILABLE),
-        (EnvironmentNotFoundError, State.UNAVAILABLE),
-        (EnvironmentNotRunningError, State.UNAVAILABLE),
-        (UnreachableError, State.UNREACHABLE),
-        (ConnectionLostError, State.UNREACHABLE),
-        (TimedOutError, State.UNREACHABLE),
-        (DaemonNotRunningError, State.STOPPED),
-        (AuthenticationError, State.LOCKED),
-        (HostKeyError, State.LOCKED),
-        (NotTrustedError, State.UNTRUSTED),
+        (OcattachError, EnvironmentState.UNAVAILABLE),
+        (OpencodeNotFoundError, EnvironmentState.UNAVAILABLE),
+        (EnvironmentNotFoundError, EnvironmentState.UNAVAILABLE),
+        (EnvironmentNotRunningError, EnvironmentState.UNAVAILABLE),
+        (UnreachableError, EnvironmentState.UNREACHABLE),
+        (ConnectionLostError, EnvironmentState.UNREACHABLE),
+        (TimedOutError, EnvironmentState.UNREACHABLE),
+        (DaemonNotRunningError, EnvironmentState.STOPPED),
+        (AuthenticationError, EnvironmentState.LOCKED),
+        (HostKeyError, EnvironmentState.LOCKED),
+        (NotTrustedError, EnvironmentState.UNTRUSTED),
     ],
 )
-def test_every_error_is_a_state(error: type[OcattachError], state: State) -> None:
+def test_every_error_is_a_state(error: type[OcattachError], state: EnvironmentState) -> None:
     assert state_of(error("x")) is state
 
 
@@ -92,8 +96,10 @@ def course(
     finding: EnvironmentStatus, environ: dict[str, str], *, took: float, failures: int = 0
 ) -> ProbeState:
     """The course of asking about something, as it ended."""
-    subject = EnvironmentProbe(spec_of_nothing(), [None], environ=environ, refusal=None)
-    return ProbeState(subject, began=100.0, ended=100.0 + took, failures=failures, findings={None: finding})
+    spec = spec_of_nothing()
+    journal = Journal(Path(environ["OCATTACH_STATE_DIR"], "sessions.db"), Names([spec], environ), environ)
+    probe = EnvironmentProbe(spec, [None], environ=environ, refusal=None, journal=journal)
+    return ProbeState(probe, began=100.0, ended=100.0 + took, failures=failures, statuses={None: finding})
 
 
 def spec_of_nothing() -> ConnectionSpec:
@@ -101,7 +107,8 @@ def spec_of_nothing() -> ConnectionSpec:
 
 
 def test_what_fails_or_costs_much_is_asked_less_and_less_often(environ: dict[str, str]) -> None:
-    fine, dead = EnvironmentStatus(state=State.RUNNING), EnvironmentStatus(state=State.UNREACHABLE)
+    fine = EnvironmentStatus(state=EnvironmentState.RUNNING)
+    dead = EnvironmentStatus(state=EnvironmentState.UNREACHABLE)
 
     assert pause_after(course(fine, environ, took=0.01)) == 3
     assert pause_after(course(fine, environ, took=0.5)) == 10
@@ -114,8 +121,8 @@ def test_what_fails_or_costs_much_is_asked_less_and_less_often(environ: dict[str
 def test_a_link_that_has_come_up_is_asked_soon_however_long_the_environment_took(
     environ: dict[str, str],
 ) -> None:
-    asked_itself = EnvironmentStatus(state=State.RUNNING, through="environment")
-    told_by_link = EnvironmentStatus(state=State.RUNNING, through="link")
+    asked_itself = EnvironmentStatus(state=EnvironmentState.RUNNING, through="environment")
+    told_by_link = EnvironmentStatus(state=EnvironmentState.RUNNING, through="link")
     assert pause_after(course(asked_itself, environ, took=1)) == 20
 
     files = link_files(spec_of_nothing().link_key(environ), environ)
@@ -127,42 +134,42 @@ def test_a_link_that_has_come_up_is_asked_soon_however_long_the_environment_took
 
 
 def test_refused_credentials_are_not_tried_again_soon(environ: dict[str, str]) -> None:
-    refused = found_error(AuthenticationError("no"), through="environment")
-    told_by_link = found_error(AuthenticationError("no"), through="link")
+    refused = status_of(AuthenticationError("no"), through="environment")
+    told_by_link = status_of(AuthenticationError("no"), through="link")
 
     assert pause_after(course(refused, environ, took=0.1, failures=1)) == 300
     assert pause_after(course(told_by_link, environ, took=0.1)) == 3
 
 
 def test_who_has_not_answered_is_not_asked_once_more(environ: dict[str, str], silent: Silent) -> None:
-    with Survey([Entry(silent.spec())], environ=environ, timeout=60) as survey:
+    with Survey([SurveyedConnection(silent.spec())], environ=environ, timeout=60) as survey:
         survey.ask()
         survey.ask()
         wait_until(silent.dials, "the first question")
         survey.ask()
         survey.ask_due()
         assert not survey.is_done
-        assert survey.findings() == [None]
+        assert survey.statuses() == [None]
         assert silent.dials() == 0
 
 
 def test_the_deadline_is_kept_by_who_waits_whatever_the_threads_do(
     environ: dict[str, str], silent: Silent
 ) -> None:
-    with Survey([Entry(silent.spec())], environ=environ, timeout=0.2) as survey:
+    with Survey([SurveyedConnection(silent.spec())], environ=environ, timeout=0.2) as survey:
         survey.ask()
         wait_until(lambda: survey.is_done, "the deadline")
-        (finding,) = survey.findings()
+        (finding,) = survey.statuses()
 
     assert finding is not None
-    assert finding.state is State.UNREACHABLE
+    assert finding.state is EnvironmentState.UNREACHABLE
     assert finding.reason == "No answer within 0.2 s"
 
 
 def test_names_with_different_credentials_are_asked_each_for_itself(
     environ: dict[str, str], silent: Silent
 ) -> None:
-    entries = [Entry(silent.spec(password_env=name)) for name in ("PATH", "HOME", "PATH")]
+    entries = [SurveyedConnection(silent.spec(password_env=name)) for name in ("PATH", "HOME", "PATH")]
     with Survey(entries, environ=environ, timeout=60) as survey:
         survey.ask()
         seen = []
@@ -173,3 +180,19 @@ def test_names_with_different_credentials_are_asked_each_for_itself(
 
         wait_until(two, "two questions")
         assert sum(seen) == 2
+
+
+def test_a_query_that_ends_after_the_fan_out_is_closed_cleans_up() -> None:
+    fanout, go_on, cleaned_up = FanOut[str](60), threading.Event(), threading.Event()
+
+    def query() -> None:
+        go_on.wait()
+
+    assert fanout.start("host", query, clean_up=cleaned_up.set)
+    assert not fanout.start("host", query)
+    fanout.close()
+    assert not cleaned_up.is_set()
+    go_on.set()
+
+    assert cleaned_up.wait(10)
+    assert not fanout.start("host", query)

@@ -16,9 +16,9 @@ from ocattach.cli.complete import connection_names
 from ocattach.cli.output import print_json
 from ocattach.cli.terminal import Person, escape, say
 from ocattach.cli.tui_program import TuiProgram
-from ocattach.doctor.connection import Examination
+from ocattach.doctor.connection import ConnectionCheck
 from ocattach.doctor.ladder import Ladder, Rung, Status
-from ocattach.doctor.machine import Machine
+from ocattach.doctor.machine import MachineCheck
 from ocattach.link.client.direct import asker
 from ocattach.transports.base import Ask, Question
 
@@ -54,9 +54,9 @@ def doctor(target: str | None, timeout: float, output: str) -> None:
     ladder = Ladder(began=screen.began, done=screen.done)
     examined = None
     if target is None:
-        Machine(ladder, cwd=Path.cwd(), environ=os.environ, tui=tui_program).climb()
+        MachineCheck(ladder, cwd=Path.cwd(), environ=os.environ, tui=tui_program).run()
     else:
-        with Examination(
+        with ConnectionCheck(
             ladder,
             target,
             cwd=Path.cwd(),
@@ -65,7 +65,7 @@ def doctor(target: str | None, timeout: float, output: str) -> None:
             timeout=timeout,
             tui=tui_program,
         ) as examination:
-            examination.climb()
+            examination.run()
             examined = examination.spec
     error = ladder.error
     if output == "json":
@@ -74,7 +74,7 @@ def doctor(target: str | None, timeout: float, output: str) -> None:
                 "name": examined and examined.name,
                 "uri": examined and examined.display(),
                 "rungs": [rung.to_json() for rung in ladder.rungs],
-                "error": error and {"code": error.code, "message": error.message, "hint": error.hint},
+                "error": error and error.to_json(),
             }
         )
     elif target is None:

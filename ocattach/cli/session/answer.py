@@ -17,7 +17,7 @@ from ocattach.sessions.diagnosis import Surroundings, clock, diagnose
 from ocattach.sessions.messages import Turn
 from ocattach.sessions.record import Session
 from ocattach.sessions.situation import Situation
-from ocattach.survey.find import Place
+from ocattach.survey.find import FoundSession
 
 FAILED = {"never-arrived", "no-output"}
 """What is no answer, although nobody called it an error."""
@@ -134,7 +134,7 @@ class Answer(NoticeReporter):
         raise SystemExit(error.exit_code)
 
     def _print(self, told: dict[str, Any]) -> None:
-        where = describe(Place(self._spec, self._session))
+        where = describe(FoundSession(self._spec, self._session))
         print_json({"session": where, **told})
 
 

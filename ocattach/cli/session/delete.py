@@ -8,7 +8,7 @@ from ocattach.cli.output import print_json
 from ocattach.cli.session.place import client_at, describe, forget, place_of
 from ocattach.cli.terminal import escape, has_terminal, say
 from ocattach.errors import UsageError
-from ocattach.survey.find import Place
+from ocattach.survey.find import FoundSession
 
 EXAMPLES = """
 ocattach session delete ses_0123          you are asked whether you mean it
@@ -46,7 +46,7 @@ def command(session: str, *, yes: bool, output: str) -> None:
         say(f"Deleted {session}")
 
 
-def confirm(place: Place, title: str) -> None:
+def confirm(place: FoundSession, title: str) -> None:
     """Go on if the person says so."""
     said = f"Delete {place.session.id} ({title}) of {place.session.origin or place.spec.display()} for good?"
     if not click.confirm(escape(said), default=None, err=True):

@@ -20,9 +20,9 @@ from ocattach.cli.terminal import escape, say
 from ocattach.config.files.paths import state_directory
 from ocattach.sessions.names import index_file
 from ocattach.survey.collect import SessionCollector
-from ocattach.survey.environment_status import State
+from ocattach.survey.environment_status import EnvironmentState
 from ocattach.survey.everywhere import everywhere
-from ocattach.survey.session_list import Gathered, Listed, Request, Source
+from ocattach.survey.session_list import ListedSession, Request, SessionList, SessionSource
 
 EXAMPLES = """
 ocattach session list                      the latest, wherever they are
@@ -131,7 +131,7 @@ def is_wide(columns: int | None) -> bool:
     return columns is None or columns >= ROOM
 
 
-def print_table(sessions: Sequence[Listed]) -> None:
+def print_table(sessions: Sequence[ListedSession]) -> None:
     """Print rows: as wide as the terminal is, or as they are where there is none."""
     columns = terminal_columns()
     titles = ["ID", "Origin", "Title", "Updated"]
@@ -149,7 +149,7 @@ def print_table(sessions: Sequence[Listed]) -> None:
         click.echo("\n".join(lines([titles, *([row[title] for title in titles] for row in rows)])))
 
 
-def cells(listed: Listed) -> dict[str, str]:
+def cells(listed: ListedSession) -> dict[str, str]:
     """A row by its titles; nothing in it can drive the terminal, or look like another row."""
     session = listed.session
     texts = {
@@ -164,7 +164,7 @@ def cells(listed: Listed) -> dict[str, str]:
     return {title: escape(text).replace("\n", " ") for title, text in texts.items()}
 
 
-def say_more(gathered: Gathered) -> None:
+def say_more(gathered: SessionList) -> None:
     """Say what is not in the list, and why."""
     if not gathered.sessions:
         say('No sessions found. To start one: ocattach session send NAME "PROMPT"')
@@ -174,7 +174,7 @@ def say_more(gathered: Gathered) -> None:
         say(f"{least}{gathered.more} more; all with -n 0")
 
 
-def say_notes(gathered: Gathered) -> None:
+def say_notes(gathered: SessionList) -> None:
     """Say which environments have not told all, and what became of the index."""
     for source in gathered.sources:
         for text in source_words(source):
@@ -183,19 +183,19 @@ def say_notes(gathered: Gathered) -> None:
         say(f"! {note}", colour="yellow")
 
 
-def source_words(source: Source) -> Iterable[str]:
+def source_words(source: SessionSource) -> Iterable[str]:
     """What is to be said of an environment that has not told all."""
-    if source.error is None or (source.state is State.STOPPED and source.asked is None):
+    if source.error is None or (source.state is EnvironmentState.STOPPED and source.asked is None):
         return
     reason = source.error.message.strip().splitlines()[0]
-    if source.has_told:
+    if source.has_answered:
         yield f"! {source.name} has not told all: {reason}"
         return
     known = "nothing is known of its sessions" if source.asked is None else f"as of {ago(source.asked)}"
     yield f"! {source.name} is {source.state}, {known}: {reason}"
 
 
-def describe(gathered: Gathered, problems: Sequence[Any]) -> dict[str, Any]:
+def describe(gathered: SessionList, problems: Sequence[Any]) -> dict[str, Any]:
     """The list for scripts."""
     return {
         "sessions": [describe_session(listed) for listed in gathered.sessions],
@@ -206,14 +206,14 @@ def describe(gathered: Gathered, problems: Sequence[Any]) -> dict[str, Any]:
     }
 
 
-def describe_session(listed: Listed) -> dict[str, Any]:
+def describe_session(listed: ListedSession) -> dict[str, Any]:
     """A session for scripts; `created`, `updated` and `archived` are OpenCode's milliseconds since the epoch."""
     record = asdict(listed.session)
     record.pop("is_native")
     return {**record, "state": listed.activity, "live": listed.is_live, "asked": listed.asked}
 
 
-def describe_source(source: Source) -> dict[str, Any]:
+def describe_source(source: SessionSource) -> dict[str, Any]:
     """An environment for scripts; `asked` is in seconds since the epoch."""
     error = source.error
     return {

@@ -21,8 +21,7 @@ from ocattach.errors import DaemonNotRunningError, OcattachError
 from ocattach.sessions.environment import environment_id
 from ocattach.sessions.names import Names
 from ocattach.sessions.record import Session
-from ocattach.survey.entry import Entry
-from ocattach.survey.everywhere import everywhere
+from ocattach.survey.everywhere import SurveyedConnection, everywhere
 from ocattach.survey.fanout import ask_each
 
 if TYPE_CHECKING:
@@ -96,16 +95,16 @@ def command(name: str | None, *, output: str) -> None:
             say(f"! {each.name} was not asked: {each.error.message.splitlines()[0]}", colour="yellow")
 
 
-def entries_of(name: str | None) -> tuple[Entry, ...]:
+def entries_of(name: str | None) -> tuple[SurveyedConnection, ...]:
     """All connections, or the one that was named, once the user trusts it."""
     if name is None:
         return everywhere(cwd=Path.cwd(), environ=os.environ).entries
     spec = resolve(name, cwd=Path.cwd(), environ=os.environ)
     require_trust(spec, trust=False, environ=os.environ)
-    return (Entry(spec.settled(os.environ)),)
+    return (SurveyedConnection(spec.settled(os.environ)),)
 
 
-def ask(entries: Sequence[Entry]) -> Iterator[list[Asked] | Silent]:
+def ask(entries: Sequence[SurveyedConnection]) -> Iterator[list[Asked] | Silent]:
     """What waits in each environment, or why that is not known."""
     names = Names([entry.spec for entry in entries], os.environ)
 

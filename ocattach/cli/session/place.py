@@ -17,7 +17,7 @@ from ocattach.sessions.index.store import Index
 from ocattach.sessions.names import Names, index_file
 from ocattach.sessions.record import Session
 from ocattach.survey.everywhere import everywhere
-from ocattach.survey.find import Place, find
+from ocattach.survey.find import FoundSession, find
 
 if TYPE_CHECKING:
     from ocattach.opencode.api import DaemonClient
@@ -26,15 +26,15 @@ FIND_SECONDS = 20.0
 """How long it may take to find who has a session, and then to reach it."""
 
 
-def place_of(session: str) -> Place:
+def place_of(session: str) -> FoundSession:
     """Where a session is. Raises SessionNotFoundError with the next step, UsageError for what is no id."""
     places = everywhere(cwd=Path.cwd(), environ=os.environ)
     place = find(session, places.entries, environ=os.environ, timeout=FIND_SECONDS)
-    return Place(place.spec, Names(places.specs, os.environ).named(place.session))
+    return FoundSession(place.spec, Names(places.specs, os.environ).named(place.session))
 
 
 @contextmanager
-def client_at(place: Place) -> Iterator["DaemonClient"]:
+def client_at(place: FoundSession) -> Iterator["DaemonClient"]:
     """Requests to the daemon of a session's environment; the person is asked where that needs an answer.
 
     Raises DaemonNotRunningError with the command that starts one, and NotTrustedError.
@@ -59,7 +59,7 @@ def forget(session: str) -> None:
         index.forget([session])
 
 
-def describe(place: Place) -> dict[str, Any]:
+def describe(place: FoundSession) -> dict[str, Any]:
     """A session and where it is, for scripts."""
     return {**describe_session(place.session), "name": place.spec.name, "uri": place.spec.display()}
 

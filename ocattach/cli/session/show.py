@@ -27,7 +27,7 @@ from ocattach.sessions.diagnosis import clock, times
 from ocattach.sessions.examination import Examination, examine
 from ocattach.sessions.messages import Message
 from ocattach.sessions.record import Session, Tokens
-from ocattach.survey.find import Place
+from ocattach.survey.find import FoundSession
 from ocattach.transports import open_handler
 
 PROXY_SECONDS = 10.0
@@ -44,7 +44,7 @@ ocattach session show ses_0123 -o json | jq -r '.diagnosis[].code'
 class Shown:
     """A session as far as it is known."""
 
-    place: Place
+    place: FoundSession
     examination: Examination | None
     """None where its environment could not be asked."""
 
@@ -71,7 +71,7 @@ def command(session: str, *, messages: int, output: str) -> None:
         print_shown(shown, messages)
 
 
-def look(place: Place) -> Shown:
+def look(place: FoundSession) -> Shown:
     """Ask the environment that has the session; what is remembered of it where that does not answer."""
     try:
         with client_at(place) as client:
@@ -86,7 +86,7 @@ def look(place: Place) -> Shown:
     return Shown(replace(place, session=named), examination)
 
 
-def proxies(place: Place) -> Mapping[str, str]:
+def proxies(place: FoundSession) -> Mapping[str, str]:
     """The proxies of the daemon, where that can be learnt without asking a person."""
     spec = replace(place.spec, workdir=None)
     try:

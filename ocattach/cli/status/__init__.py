@@ -4,6 +4,7 @@ import os
 import sys
 import time
 from collections.abc import Sequence
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -17,9 +18,8 @@ from ocattach.config.spec import ConnectionSpec
 from ocattach.config.trust import TrustLedger
 from ocattach.errors import UsageError
 from ocattach.sessions.names import Names
-from ocattach.survey.entry import Entry
 from ocattach.survey.environment_status import EnvironmentStatus
-from ocattach.survey.everywhere import everywhere, refusal
+from ocattach.survey.everywhere import SurveyedConnection, everywhere, refusal
 from ocattach.survey.status import Survey
 
 if TYPE_CHECKING:
@@ -41,7 +41,7 @@ def status(options: Options) -> None:
         no_connections(options)
         return
     ledger = TrustLedger(state_directory(os.environ))
-    entries = [Entry(spec, refusal(spec, ledger, os.environ)) for spec in specs]
+    entries = [SurveyedConnection(spec, refusal(spec, ledger, os.environ)) for spec in specs]
     names = Names(everywhere(cwd=Path.cwd(), environ=os.environ).specs, os.environ)
     timeout = options.timeout or SECONDS
     with Survey(entries, environ=os.environ, timeout=timeout, names=names) as survey:
@@ -94,7 +94,7 @@ def look_once(survey: Survey, options: Options, problems: Sequence["Problem"]) -
     if options.output == "json":
         await_all(survey)
         print_document(
-            survey.entries, survey.findings(), problems, took=time.monotonic() - began, timeout=survey.timeout
+            survey.entries, survey.statuses(), problems, took=time.monotonic() - began, timeout=survey.timeout
         )
         say_notices(survey)
         return
@@ -123,7 +123,7 @@ def await_all(survey: Survey) -> None:
 
 
 def print_document(
-    entries: Sequence[Entry],
+    entries: Sequence[SurveyedConnection],
     findings: Sequence[EnvironmentStatus | None],
     problems: Sequence["Problem"],
     *,
@@ -158,7 +158,7 @@ def describe_finding(finding: EnvironmentStatus) -> dict[str, Any]:
         "through": finding.through,
         "asked": finding.asked,
         "age": round(max(0.0, time.time() - finding.asked), 3),
-        "last_known": None if known is None else known.to_json(),
+        "last_known": None if known is None else asdict(known),
         "doing": finding.doing and dict(finding.doing),
         "sessions": finding.sessions and finding.sessions.to_json(),
         "link": finding.link,
@@ -167,8 +167,6 @@ def describe_finding(finding: EnvironmentStatus) -> dict[str, Any]:
 
 def attach_to(spec: ConnectionSpec, options: Options) -> None:
     """Become the TUI of a connection that was chosen."""
-    from dataclasses import replace  # noqa: PLC0415
-
     from ocattach.cli.commands.attach import attach  # noqa: PLC0415
 
     target = spec.name or next(text for text in options.targets if as_links_know_text(text) == spec)

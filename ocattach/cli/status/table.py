@@ -16,22 +16,22 @@ from rich.text import Text
 from ocattach.cli.amounts import money
 from ocattach.cli.columns import GAP, lines
 from ocattach.cli.terminal import escape
-from ocattach.survey.environment_status import EnvironmentStatus, State
+from ocattach.survey.environment_status import EnvironmentState, EnvironmentStatus
 from ocattach.survey.status import Survey
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from ocattach.survey.environment_status import Known
+    from ocattach.sessions.index.rows import LastStatus
 
 STYLES = {
-    State.RUNNING: "green",
-    State.BUSY: "bold cyan",
-    State.STOPPED: "dim",
-    State.UNAVAILABLE: "yellow",
-    State.UNREACHABLE: "red",
-    State.UNTRUSTED: "magenta",
-    State.LOCKED: "magenta",
+    EnvironmentState.RUNNING: "green",
+    EnvironmentState.BUSY: "bold cyan",
+    EnvironmentState.STOPPED: "dim",
+    EnvironmentState.UNAVAILABLE: "yellow",
+    EnvironmentState.UNREACHABLE: "red",
+    EnvironmentState.UNTRUSTED: "magenta",
+    EnvironmentState.LOCKED: "magenta",
 }
 TITLES = ("Name", "State", "Version", "Port", "Sessions", "Link", "Known", "Cost", "Target", "Reason")
 WIDE_TITLES = {"Cost", "Target"}
@@ -43,7 +43,7 @@ LONGEST = 40
 
 SHORTEST_REASON = 20
 
-ASKING = "asking…"
+ASKING = "checking…"
 UNITS = ((24 * 3600, "d"), (3600, "h"), (60, "min"), (1, "s"))
 FRESH_SECONDS = 10
 """What is younger than this is called "now": it was asked by this very command."""
@@ -74,7 +74,7 @@ class Row:
 
 def rows(survey: Survey) -> list[Row]:
     """Every connection by what is known about it now."""
-    found = zip(survey.entries, survey.findings(), strict=True)
+    found = zip(survey.entries, survey.statuses(), strict=True)
     return [row(entry.spec.name or "", entry.spec.display(), finding) for entry, finding in found]
 
 
@@ -100,7 +100,7 @@ def row(name: str, target: str, finding: EnvironmentStatus | None) -> Row:
 
 
 def session_words(finding: EnvironmentStatus) -> str:
-    """How many sessions there are, and what those do that do something."""
+    """Return the number of sessions, and how many of them are busy or waiting."""
     words = []
     if finding.sessions is not None:
         count = finding.sessions.count
@@ -110,7 +110,7 @@ def session_words(finding: EnvironmentStatus) -> str:
 
 
 def link_words(link: "Mapping[str, Any] | None") -> str:
-    """How a link stands, in a word or two."""
+    """Return the state of a link, and its clients."""
     if link is None:
         return ""
     clients = f", {link['clients']} client{'s' if link['clients'] != 1 else ''}" if link["clients"] else ""
@@ -119,25 +119,25 @@ def link_words(link: "Mapping[str, Any] | None") -> str:
 
 
 def known_words(finding: EnvironmentStatus) -> str:
-    """How old the knowledge is, and that it came through the link."""
-    if finding.state is State.UNTRUSTED:
-        return "not asked"
+    """Return the age of a status, and whether it came from the link."""
+    if finding.state is EnvironmentState.UNTRUSTED:
+        return "not checked"
     age = time.time() - finding.asked
     words = "now" if age < FRESH_SECONDS else f"{duration(age)} ago"
     return f"{words}, link" if finding.through == "link" else words
 
 
 def reason(finding: EnvironmentStatus) -> str:
-    """Why it is not running, with what was known before."""
-    said = finding.reason.strip().splitlines() or [""]
-    words = escape(said[0])
+    """Return why it is not running, and the last known status."""
+    text = finding.reason.strip().splitlines() or [""]
+    words = escape(text[0])
     return f"{words} ({was(finding.last_known)})" if finding.last_known else words
 
 
-def was(known: "Known") -> str:
-    """What was known before."""
+def was(known: "LastStatus") -> str:
+    """Return the last known status."""
     version = f" {known.version}" if known.version else ""
-    return escape(f"{known.state}{version} {duration(time.time() - known.asked)} ago")
+    return escape(f"last seen {known.state}{version}, {duration(time.time() - known.asked)} ago")
 
 
 def duration(seconds: float) -> str:

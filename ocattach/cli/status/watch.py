@@ -194,7 +194,7 @@ class Watch:
 
     def _below(self) -> list[Text]:
         chosen = self._rows[self._selected]
-        finding = self._survey.findings()[self._selected]
+        finding = self._survey.statuses()[self._selected]
         hint = escape(finding.hint.splitlines()[0]) if finding and finding.hint else ""
         about = "   ".join(filter(None, (chosen.target, chosen.reason)))
         return [line(about), line(hint, "dim"), line(escape(self._said), "yellow"), line(KEYS, "dim")]

@@ -20,23 +20,30 @@ class Scheme:
     handler: str
     """The subclass of `TransportHandler`."""
 
+    check: str = ""
+    """The step of `ocattach doctor` that checks what its connections need on this machine, as "module:function"."""
+
 
 SCHEMES = {
     "docker": Scheme(
         target="ocattach.config.targets.container:DockerTarget",
         handler="ocattach.transports.containers.docker:DockerTransport",
+        check="ocattach.doctor.machine:docker",
     ),
     "podman": Scheme(
         target="ocattach.config.targets.container:PodmanTarget",
         handler="ocattach.transports.containers.podman:PodmanTransport",
+        check="ocattach.doctor.machine:podman",
     ),
     "ssh": Scheme(
         target="ocattach.config.targets.ssh:SSHTarget",
         handler="ocattach.transports.ssh.transport:SSHTransport",
+        check="ocattach.doctor.machine:ssh",
     ),
     "k8s": Scheme(
         target="ocattach.config.targets.kubernetes:KubernetesTarget",
         handler="ocattach.transports.kubernetes.transport:KubernetesTransport",
+        check="ocattach.doctor.machine:kubernetes",
     ),
     "http": Scheme(
         target="ocattach.config.targets.http:HTTPTarget",

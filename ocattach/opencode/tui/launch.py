@@ -8,7 +8,13 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from ocattach.errors import OpencodeNotFoundError
-from ocattach.opencode.versions import CREDENTIALS, answered_version, credentials
+from ocattach.opencode.versions import (
+    CREDENTIALS,
+    answered_version,
+    credentials,
+    printed_version,
+    version_argv,
+)
 
 if TYPE_CHECKING:
     import subprocess
@@ -53,7 +59,7 @@ def ask_version(program: str) -> "subprocess.Popen[bytes]":
     import subprocess  # noqa: PLC0415 - only for programs whose version nothing else tells
 
     return subprocess.Popen(
-        [program, "--version"],
+        version_argv(program),
         stdin=subprocess.DEVNULL,
         stdout=subprocess.PIPE,
         stderr=subprocess.DEVNULL,
@@ -71,7 +77,7 @@ def told_version(asked: "subprocess.Popen[bytes]") -> str | None:
         except TimeoutExpired:
             asked.kill()
             return None
-    return answered_version({"version": answer.decode(errors="replace").strip()})
+    return printed_version(answer)
 
 
 def unresolved(workdir: str) -> str:

@@ -85,6 +85,7 @@ def check_content(connection: sqlite3.Connection) -> None:
         raise sqlite3.DatabaseError(said)
     connection.execute(f"{SELECT} LIMIT 1")
     connection.execute("SELECT * FROM tallies LIMIT 1")
+    connection.execute("SELECT * FROM statuses LIMIT 1")
 
 
 def is_damage(error: sqlite3.DatabaseError) -> bool:

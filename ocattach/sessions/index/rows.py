@@ -36,6 +36,22 @@ class Known:
 
 
 @dataclass(frozen=True, slots=True)
+class LastStatus:
+    """The status of a connection's environment when it last answered."""
+
+    state: str
+    """One of the states of `ocattach --status`."""
+
+    asked: float
+    """When it answered, in seconds since the epoch."""
+
+    port: int | None
+    """The daemon's port in the environment."""
+
+    version: str | None
+
+
+@dataclass(frozen=True, slots=True)
 class Total:
     """What the sessions of an origin with one model have come to."""
 

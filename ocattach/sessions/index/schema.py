@@ -65,6 +65,15 @@ STEPS = (
             roots = roots + NEW.root, sessions = sessions + 1, cost = cost + NEW.cost;
     END;
     """,
+    """
+    CREATE TABLE statuses (
+        connection TEXT PRIMARY KEY,
+        state TEXT NOT NULL,
+        asked REAL NOT NULL,
+        port INTEGER,
+        version TEXT
+    ) WITHOUT ROWID;
+    """,
 )
 """Each leads from the version that is its number to the next; a step that was published is never changed."""
 

@@ -5,7 +5,8 @@ is damaged is put aside. Any number of processes use it at once, and each may en
 """
 
 import sqlite3
-from collections.abc import Callable, Iterable, Sequence
+import time
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
@@ -20,6 +21,7 @@ from ocattach.sessions.index.rows import (
     SUMMED,
     Covered,
     Known,
+    LastStatus,
     Total,
     Wanted,
     from_row,
@@ -29,6 +31,9 @@ from ocattach.sessions.index.rows import (
 from ocattach.sessions.record import Session
 
 T = TypeVar("T")
+
+STATUS_SECONDS = 90 * 24 * 3600
+"""How long the status of a connection is kept."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -198,6 +203,24 @@ class Index:
                 row[0]: Asked(*row)
                 for row in connection.execute("SELECT id, uri, asked, walked FROM environments")
             }
+        )
+
+    def put_statuses(self, statuses: Mapping[str, LastStatus]) -> None:
+        """Store the statuses of connections, each by a key that the caller chooses."""
+        rows = [(key, each.state, each.asked, each.port, each.version) for key, each in statuses.items()]
+
+        def write(connection: sqlite3.Connection) -> None:
+            with transaction(connection):
+                connection.executemany("INSERT OR REPLACE INTO statuses VALUES (?, ?, ?, ?, ?)", rows)
+                connection.execute("DELETE FROM statuses WHERE asked < ?", (time.time() - STATUS_SECONDS,))
+
+        self._do(write)
+
+    def statuses(self) -> dict[str, LastStatus]:
+        """Return the stored statuses by their keys."""
+        query = "SELECT connection, state, asked, port, version FROM statuses"
+        return self._do(
+            lambda connection: {key: LastStatus(*values) for key, *values in connection.execute(query)}
         )
 
     def close(self) -> None:

@@ -14,7 +14,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from ocattach.daemon.listener import Listener
+from ocattach.daemon.listener import ListeningSockets
 from ocattach.errors import ConnectionLostError, PortClosedError
 from ocattach.execution import Stream
 from ocattach.transports.containers.engine_streams import SocketStream
@@ -145,9 +145,11 @@ def candidates(container: Mapping[str, Any], host: str, port: int) -> Iterator[D
             yield DirectPort((settings["IPAddress"], port), process, port)
 
 
-def find_direct(ports: Iterable[DirectPort], find_listener: Callable[[], Listener]) -> DirectPort | None:
+def find_direct(
+    ports: Iterable[DirectPort], find_listener: Callable[[], ListeningSockets]
+) -> DirectPort | None:
     """The first of several ports that is the daemon's beyond doubt; the environment is asked once, if at all."""
-    listener: Listener | None = None
+    listener: ListeningSockets | None = None
     for port in ports:
         if not port.leads_to_container():
             continue

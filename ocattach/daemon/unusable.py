@@ -1,0 +1,172 @@
+"""Errors for `opencode` programs in an environment that cannot be used, and what to do about them."""
+
+import re
+import shlex
+from collections.abc import Sequence
+from dataclasses import dataclass
+from itertools import groupby
+
+from ocattach.errors import (
+    DaemonStartError,
+    EnvironmentConfigError,
+    OcattachError,
+    OpencodeIncompatibleError,
+    OpencodeNotFoundError,
+)
+
+INSTALL = "npm install -g opencode-ai"
+INSTALL_THERE = f"Install OpenCode in the environment, which selects the right build: {INSTALL}"
+
+REASONS = {
+    "absent": "does not exist",
+    "silent": "does not print its PATH",
+    "same": "has the same PATH",
+    "late": "did not answer within {detail} s",
+    "dangling": "broken symbolic link",
+    "folder": "is a directory",
+    "not-executable": "not executable",
+    "empty": "empty file",
+    "stub": "npm's stub; the package's postinstall script, which installs the program, was not run",
+    "libc": "built for {libc}, whose loader {detail} does not exist",
+    "architecture": "built for another processor ({detail}) than {machine}",
+    "system": "built for another operating system",
+    "interpreter": "script for {detail}, which does not exist",
+}
+"""The reasons that lookup.sh reports."""
+
+NO_PROGRAM = {"absent", "silent", "same", "late"}
+"""The reasons for places without an opencode."""
+
+REMEDIES = {
+    "stub": "Run the postinstall script that npm skipped, in the environment: node {script}",
+    "libc": "Install {package} in the environment; this selects it: {install}",
+    "architecture": INSTALL_THERE,
+    "system": INSTALL_THERE,
+    "not-executable": "Make it executable in the environment: chmod +x {path}",
+    "interpreter": f"Install {{detail}} in the environment, or an OpenCode that does not need it: {INSTALL}",
+}
+
+REJECTED_CONFIG = re.compile(r"Config file at (\S+) is not valid JSON|Configuration is invalid at (\S+)")
+"""What `opencode serve` prints before it exits because of its configuration (1.18.33)."""
+
+BASELINE = (
+    "does not support this processor",
+    "If the processor has no AVX2, install opencode-linux-x64-baseline; npm selects it in the environment",
+)
+STUB = (
+    "is npm's stub; the package's postinstall script, which installs the program, was not run",
+    "Run the script in the environment: npm rebuild -g opencode-ai --ignore-scripts=false",
+)
+UNABLE = (
+    (re.compile(r"postinstall script was not run"), *STUB),
+    (
+        re.compile(r"(?:Error loading shared library|error while loading shared libraries:) (\S+?):"),
+        "needs the library {}",
+        "Install it in the environment; on Alpine: apk add libstdc++ libgcc",
+    ),
+    (
+        re.compile(r"Error relocating|version `GLIBC\S+' not found"),
+        "is built for another C library than the environment has",
+        INSTALL_THERE,
+    ),
+    (
+        re.compile(r"Exec format error|cannot execute binary file"),
+        "is built for another processor or operating system",
+        INSTALL_THERE,
+    ),
+    (re.compile(r"Illegal instruction"), *BASELINE),
+)
+"""What loaders, shells and npm's stub print for a program that cannot run, the problem, and the hint.
+
+Seen with musl 1.2.5, glibc 2.36, dash, busybox and opencode-ai 1.18.33.
+"""
+
+ILLEGAL_INSTRUCTION = str(128 + 4)
+"""The exit code after SIGILL. Bun's default build needs AVX2, its baseline build does not."""
+
+
+@dataclass(frozen=True, slots=True)
+class UnusableBinary:
+    """A path at which lookup.sh found no opencode that can be used."""
+
+    reason: str
+    """A key of REASONS."""
+
+    detail: str
+    """Depends on the reason: the missing loader, or the seconds of a timeout."""
+
+    path: str
+
+    def explain(self, machine: str) -> str:
+        """Return the reason as text."""
+        libc = "musl" if self.is_musl else "glibc"
+        return REASONS.get(self.reason, self.reason).format(detail=self.detail, machine=machine, libc=libc)
+
+    def remedy(self, machine: str) -> str:
+        """Return the hint. `machine` is the environment's processor, as `uname -m` prints it."""
+        return REMEDIES.get(self.reason, f"Reinstall it in the environment: {INSTALL}").format(
+            path=shlex.quote(self.path),
+            detail=self.detail,
+            script=shlex.quote(f"{self.detail}/postinstall.mjs"),
+            package=package(machine, musl=not self.is_musl),
+            install=INSTALL if self.is_musl else f"apk add libstdc++ libgcc && {INSTALL}",
+        )
+
+    @property
+    def is_musl(self) -> bool:
+        """Whether the program is built for musl, judging by its loader."""
+        return "ld-musl" in self.detail
+
+
+def parse_unusable(line: str) -> UnusableBinary | None:
+    """Parse "reason:detail:path"; return None for anything else."""
+    match line.split(":", 2):
+        case [reason, detail, path]:
+            return UnusableBinary(reason, detail, path)
+        case _:
+            return None
+
+
+def not_found(tried: Sequence[UnusableBinary], *, system: str, environment: str) -> OpencodeNotFoundError:
+    """Return the error for an environment without a usable opencode; `system` is the output of `uname -sm`."""
+    machine = system.rpartition(" ")[2]
+    groups = groupby(tried, key=lambda each: each.explain(machine))
+    listing = "".join(f"\n  {reason}: {', '.join(each.path for each in group)}" for reason, group in groups)
+    broken = [each for each in tried if each.reason not in NO_PROGRAM]
+    if not broken:
+        return OpencodeNotFoundError(
+            f"opencode was not found in {environment}; searched, in this order:{listing}",
+            hint=f"Install it there ({INSTALL}), or set its path as `opencode` in the connection",
+        )
+    return OpencodeIncompatibleError(
+        f"The opencode in {environment} cannot run; searched, in this order:{listing}",
+        hint=min(broken, key=lambda each: each.reason not in REMEDIES).remedy(machine),
+    )
+
+
+def package(machine: str, *, musl: bool) -> str:
+    """Return the npm package with OpenCode for Linux; `machine` is a processor as `uname -m` prints it."""
+    names = {"x86_64": "x64", "amd64": "x64", "aarch64": "arm64"}
+    return f"opencode-linux-{names.get(machine, machine)}" + ("-musl" if musl else "")
+
+
+def ended_at_once(program: str, *, exit_code: str | None, log: str) -> OcattachError:
+    """Return the error for an `opencode serve` that exited before it listened; `log` is the end of its output."""
+    if rejected := REJECTED_CONFIG.search(log):
+        return EnvironmentConfigError(
+            f"OpenCode in the environment rejects its configuration {rejected[1] or rejected[2]}:\n{log}",
+            hint="Fix that file in the environment, then connect again",
+        )
+    output = f"; its log ends:\n{log}" if log else ""
+    if exit_code == ILLEGAL_INSTRUCTION:
+        return OpencodeIncompatibleError(
+            f"{program} in the environment {BASELINE[0]}{output}", hint=BASELINE[1]
+        )
+    for pattern, problem, hint in UNABLE:
+        if match := pattern.search(log):
+            problem_text = problem.format(*match.groups())
+            return OpencodeIncompatibleError(
+                f"{program} in the environment {problem_text}{output}", hint=hint
+            )
+    code = f" (exit code {exit_code})" if exit_code else ""
+    return DaemonStartError(f"opencode serve exited at once{code}{output}")
