@@ -72,8 +72,6 @@ class Probe:
     path: str | None
     """The login shell's PATH, when that had to be asked: what a daemon there is to be started with."""
 
-    node: str | None
-    python3: str | None
     daemons: tuple[FoundDaemon, ...]
 
     @property
@@ -106,8 +104,6 @@ def probe(run: RunCommand, request: ProbeRequest, *, timeout: float) -> Probe:
         opencode=report.first("opencode"),
         tried=tuple(place for line in report.all("tried") if (place := parse_place(line))),
         path=report.first("path"),
-        node=report.first("node"),
-        python3=report.first("python3"),
         daemons=daemons(report),
     )
 

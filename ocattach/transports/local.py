@@ -7,15 +7,13 @@ import socket
 import subprocess
 import time
 from collections.abc import Callable, Iterator, Sequence
-from typing import IO, TYPE_CHECKING
+from typing import IO
 
 from ocattach.errors import OcattachError, TimedOutError
 from ocattach.execution import CommandResult, Stream, check_output
 from ocattach.transports.base import Availability, Plan
 from ocattach.transports.command import CommandTransport
-
-if TYPE_CHECKING:
-    from ocattach.tunnel.route import Route
+from ocattach.tunnel.route import DirectRoute, Route
 
 COMMAND_NOT_FOUND = 127
 CANNOT_EXECUTE = 126
@@ -64,10 +62,8 @@ class LocalTransport(CommandTransport):
     def open_stream(self, argv: Sequence[str]) -> Stream:
         return ProcessStream(argv)
 
-    def routes(self, port: int) -> Iterator[Callable[[], "Route"]]:
+    def routes(self, port: int) -> Iterator[Callable[[], Route]]:
         """The only way to a port of this machine."""
-        from ocattach.tunnel.route import DirectRoute  # noqa: PLC0415 - see `import_tunnel`
-
         yield lambda: DirectRoute(self.daemon_host(port))
 
 

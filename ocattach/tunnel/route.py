@@ -6,6 +6,7 @@ import socket
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Coroutine
 from functools import partial
+from pathlib import Path
 from typing import Any
 
 from ocattach.errors import ConnectionLostError, PortClosedError
@@ -73,10 +74,15 @@ class Route(ABC):
         """Give up what the route holds; its connections are reset. Closing twice, or unstarted, is harmless."""
 
 
+def relay_source() -> str:
+    """Return the program at the far end of a `RelayRoute`: JavaScript for Bun."""
+    return Path(__file__).with_name("relay.js").read_text(encoding="utf-8")
+
+
 class RelayRoute(Route):
     """Through a relay program in the environment; all connections share its one stream.
 
-    `stream` leads to a running relay (`sources.relay_source`); the route closes it.
+    `stream` leads to a running relay (`relay_source`); the route closes it.
     """
 
     name = "relay"

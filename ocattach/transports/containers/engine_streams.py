@@ -5,18 +5,17 @@ import threading
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING
 from urllib.parse import SplitResult, unquote, urlsplit
 
 from ocattach.config.spec import ConnectionSpec
 from ocattach.config.targets.ssh import SSHTarget
 from ocattach.errors import ConfigurationError, ConnectionLostError
 from ocattach.execution import Stream
+from ocattach.transports import open_handler
 from ocattach.transports.base import Ask
+from ocattach.transports.command import CommandTransport
+from ocattach.transports.containers.engine_tls import TLSStream, client_context
 from ocattach.transports.tcp import dial_tcp
-
-if TYPE_CHECKING:
-    from ocattach.transports.command import CommandTransport
 
 PLAIN_PORT, TLS_PORT = 2375, 2376
 """Of engines that listen on TCP, as the docker command line assumes (docker/cli: opts/hosts.go)."""
@@ -102,8 +101,6 @@ class TLSDialer(TCPDialer):
         self._verifies = verifies
 
     def dial(self, timeout: float) -> Stream:
-        from ocattach.transports.containers.engine_tls import TLSStream, client_context  # noqa: PLC0415 - ssl is slow to import
-
         try:
             context = client_context(self._cert_path, verifies=self._verifies)
         except OSError as error:
@@ -145,12 +142,15 @@ class SSHDialer(Dialer):
     def dial(self, timeout: float) -> Stream:  # noqa: ARG002 - it has a time of its own for questions
         with self._dialling:
             if self._host is None:
-                from ocattach.transports.ssh.transport import SSHTransport  # noqa: PLC0415 - paramiko is slow to import
-
-                spec = ConnectionSpec(target=self._target)
-                self._host = SSHTransport(spec, ask=self._ask, timeout=self._timeout)
-                self._host.remembers = self._remembers
+                self._host = self._open_host()
             return self._host.open_stream(self._argv)
+
+    def _open_host(self) -> CommandTransport:
+        host = open_handler(ConnectionSpec(target=self._target), ask=self._ask, timeout=self._timeout)
+        if not isinstance(host, CommandTransport):
+            raise TypeError(host)
+        host.remembers = self._remembers
+        return host
 
     def start_output(self, stream: Stream) -> None:
         seen = bytearray()

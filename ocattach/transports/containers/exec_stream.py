@@ -1,5 +1,6 @@
 """The stream of a Docker exec: output comes in frames that say whether it is stdout or stderr."""
 
+import selectors
 import socket
 import time
 from collections.abc import Iterator
@@ -98,8 +99,6 @@ class ExecStream(Stream):
 
 def exchange(connection: socket.socket, stdin: bytes, deadline: float) -> Iterator[bytes]:
     """Send all of stdin and its end while reading what comes, until the other side ends; blocks on neither."""
-    import selectors  # noqa: PLC0415
-
     connection.setblocking(False)
     unsent = memoryview(stdin)
     with selectors.DefaultSelector() as selector:

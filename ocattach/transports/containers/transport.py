@@ -5,11 +5,12 @@ import time
 from abc import abstractmethod
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import closing, contextmanager
-from typing import TYPE_CHECKING, Any, ClassVar, Self
+from typing import Any, ClassVar, Self
 
 from ocattach.config.spec import ConnectionSpec
+from ocattach.config.suggestion import closest
 from ocattach.config.targets.container import ContainerTarget
-from ocattach.daemon import DaemonStatus, Probe
+from ocattach.daemon import Probe
 from ocattach.daemon.listener import find_listener
 from ocattach.errors import (
     AuthenticationError,
@@ -28,10 +29,7 @@ from ocattach.transports.containers.direct import DirectPort, candidates, find_d
 from ocattach.transports.containers.engine import Engine, EngineAddress, EngineClient
 from ocattach.transports.containers.exec_stream import ExecDecoder, ExecStream, exchange
 from ocattach.transports.containers.state import check_running, check_steady
-
-if TYPE_CHECKING:
-    from ocattach.daemon.probe import FoundDaemon
-    from ocattach.tunnel.route import Route
+from ocattach.tunnel.route import DialRoute, Route
 
 NOT_STARTED = (126, 127)
 COMMAND_NOT_FOUND = 127
@@ -75,7 +73,6 @@ class ContainerTransport(CommandTransport):
         """Whether the engine is another handler's."""
 
         self._container: Mapping[str, Any] | None = None
-        self._daemon: FoundDaemon | None = None
         self._replica: Replica | None = None
         self._started_at: str | None = None
 
@@ -165,12 +162,10 @@ class ContainerTransport(CommandTransport):
 
     def not_found(self, explanation: str) -> OcattachError:
         """There is no such container; say which there are that look like it."""
-        from difflib import get_close_matches  # noqa: PLC0415 - only for this error
-
         with self.engine.translated():
             entries = self.client.containers(all=True)
         names = [name.lstrip("/") for entry in entries for name in entry["Names"]]
-        near = get_close_matches(self.target.container or "", names, n=3)
+        near = closest(self.target.container or "", names)
         hint = f"Did you mean {' or '.join(near)}?" if near else f"See what there is: {self.program} ps --all"
         return EnvironmentNotFoundError(f"{self.engine_name} has no {self.place}: {explanation}", hint=hint)
 
@@ -282,19 +277,13 @@ class ContainerTransport(CommandTransport):
         _, stream, early = self.start_exec(argv)
         return ExecStream(stream, early)
 
-    def remembered(self, status: DaemonStatus) -> DaemonStatus:
-        self._daemon = status.daemon  # the way to its port depends on it
-        return super().remembered(status)
-
-    def routes(self, port: int) -> Iterator[Callable[[], "Route"]]:
+    def routes(self, port: int) -> Iterator[Callable[[], Route]]:
         """Straight to the port where that is certain to be the daemon's, else through a relay."""
         direct = self.direct_port(port)
         if direct is not None:
-            from ocattach.tunnel.route import DialRoute  # noqa: PLC0415 - see `import_tunnel`
-
             self.end_early_relay()
             yield lambda: DialRoute("direct", direct.dial)
-        yield from self.relay_routes()
+        yield from super().routes(port)
 
     def direct_port(self, port: int) -> DirectPort | None:
         """The port of this machine that is the daemon's; only an engine on this machine can have one.

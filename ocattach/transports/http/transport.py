@@ -27,6 +27,7 @@ from ocattach.opencode.api import DaemonClient, read_version
 from ocattach.opencode.endpoint import Answer, Endpoint
 from ocattach.transports.base import Ask, Availability, DirectDaemon, Plan, TransportHandler
 from ocattach.transports.http.password import Password, given_password, typed_password
+from ocattach.transports.http.requests import HeaderInjector
 
 if TYPE_CHECKING:
     from ocattach.tunnel.tunnel import Tunnel
@@ -139,25 +140,20 @@ class HTTPTransport(TransportHandler):
         )
 
     def connect(self, remote_port: int, *, tunnel: "Tunnel | None" = None) -> "Tunnel":
-        from ocattach.transports.http.requests import HeaderInjector  # noqa: PLC0415 - links only
-        from ocattach.transports.http.route import GatewayRoute  # noqa: PLC0415 - asyncio
-        from ocattach.tunnel.tunnel import Tunnel  # noqa: PLC0415 - asyncio
+        from ocattach.transports.http.route import gateway_tunnel  # noqa: PLC0415 - asyncio
 
         if remote_port != self._endpoint.port:
             raise UnreachableError(f"{self.url} leads to port {self._endpoint.port} alone, not {remote_port}")
         real = self._password.text if self._password else ""
-        passage = HeaderInjector(
+        injector = HeaderInjector(
             self._endpoint,
             username=self._username,
             password=real,
             local_password=real if self._local_password is None else self._local_password,
         )
-        route = GatewayRoute(passage)
-        if tunnel is not None:
-            tunnel.switch_route(route, remote_port)
-            return tunnel
-        opened = Tunnel(route, remote_port)
-        self._tunnels.append(opened)
+        opened = gateway_tunnel(tunnel, injector, remote_port)
+        if tunnel is None:
+            self._tunnels.append(opened)
         return opened
 
     def disconnect(self) -> None:

@@ -5,7 +5,7 @@ import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import closing
 from os import environ
-from typing import TYPE_CHECKING, Self
+from typing import Self
 
 from ocattach.config.spec import ConnectionSpec
 from ocattach.config.suggestion import closest
@@ -37,10 +37,8 @@ from ocattach.transports.kubernetes.cluster import Cluster, ForbiddenError, NotF
 from ocattach.transports.kubernetes.forward import find_daemon
 from ocattach.transports.kubernetes.memory import last_pod, remember_pod
 from ocattach.transports.kubernetes.pods import Choice, LastPod, Pod, choose, selector_text
-
-if TYPE_CHECKING:
-    from ocattach.tunnel.route import Route
-    from ocattach.tunnel.tunnel import Tunnel
+from ocattach.tunnel.route import DialRoute, Route
+from ocattach.tunnel.tunnel import Tunnel
 
 FED = 'count=$1; shift; head -c "$count" | "$@"'
 """Gives a command so many bytes and then the end of its input, which clusters before 1.30 cannot convey."""
@@ -256,11 +254,11 @@ class KubernetesTransport(CommandTransport):
             self.dial(port).close()
         except ForbiddenError as second:
             raise ForbiddenError(f"{forbidden.message}; {second.message}", hint=forbidden.hint) from second
-        with self.lead(None, port, self.forward_routes()) as tunnel:
+        with self.open_tunnel(None, port, self.forward_routes()) as tunnel:
             daemon = find_daemon(
                 tunnel.url, port, place=self.place, ask=self.ask, password=self._daemon_password
             )
-        return self.remembered(DaemonStatus(running=daemon is not None, daemon=daemon))
+        return self.keep_daemon(DaemonStatus(running=daemon is not None, daemon=daemon))
 
     def dial(self, port: int) -> Stream:
         """A connection to a port of the pod; several threads may dial at once.
@@ -282,22 +280,20 @@ class KubernetesTransport(CommandTransport):
         if now.uid != self.chosen.pod.uid:
             raise ConnectionLostError(f"Pod {now.name} was replaced")
 
-    def forward_routes(self) -> Iterator[Callable[[], "Route"]]:
+    def forward_routes(self) -> Iterator[Callable[[], Route]]:
         """Ports forwarded by the cluster."""
-        from ocattach.tunnel.route import DialRoute  # noqa: PLC0415 - see `import_tunnel`
-
         yield lambda: DialRoute("port-forward", self.dial, ping=self.check_pod)
 
-    def routes(self, port: int) -> Iterator[Callable[[], "Route"]]:
+    def routes(self, port: int) -> Iterator[Callable[[], Route]]:
         """By a relay, or where nothing may be run there by the cluster itself."""
         return super().routes(port) if self._exec_forbidden is None else self.forward_routes()
 
-    def connect(self, remote_port: int, *, tunnel: "Tunnel | None" = None) -> "Tunnel":
-        led = super().connect(remote_port, tunnel=tunnel)
+    def connect(self, remote_port: int, *, tunnel: Tunnel | None = None) -> Tunnel:
+        opened = super().connect(remote_port, tunnel=tunnel)
         pod = self.chosen.pod
         if self.remembers:
             remember_pod(self.spec.link_key(), LastPod(pod.name, pod.uid))
-        return led
+        return opened
 
     def disconnect(self) -> None:
         super().disconnect()
