@@ -145,7 +145,7 @@ class CommandTransport(TransportHandler):
 
     @property
     def origin(self) -> tuple[str, str]:
-        """The variable that gives a daemon, and so its agents' shells, the name of the connection that started it."""
+        """The variable that gives a daemon and its agents' shells the name of the connection that started it."""
         return ORIGIN_VARIABLE, origin_name(self.spec)
 
     def stop_daemon(self, *, force: bool = False) -> int | None:

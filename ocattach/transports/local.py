@@ -1,4 +1,4 @@
-"""The machine we are on, as an environment: the reference for the contract, and the origin called "local"."""
+"""The `local` transport: this machine as an environment."""
 
 import os
 import selectors
@@ -22,7 +22,7 @@ CHUNK = 64 * 1024
 
 
 class LocalTransport(CommandTransport):
-    """Commands run as children of this process; ports are reached as they are."""
+    """Runs commands as child processes and connects to ports directly."""
 
     scheme = "local"
     shares_files = True
@@ -30,7 +30,7 @@ class LocalTransport(CommandTransport):
     place = "this machine"
 
     def plan(self) -> Plan:
-        return Plan("this machine, as this account", routes=("direct: the daemon's port as it is",))
+        return Plan("this machine, as this account", routes=("direct: the daemon's port",))
 
     def check_available(self) -> Availability:
         return Availability("This machine")
@@ -63,12 +63,12 @@ class LocalTransport(CommandTransport):
         return ProcessStream(argv)
 
     def routes(self, port: int) -> Iterator[Callable[[], Route]]:
-        """The only way to a port of this machine."""
+        """Yield the only route: a direct connection."""
         yield lambda: DirectRoute(self.daemon_host(port))
 
 
 class Exchange:
-    """A process's input, output and errors; `Popen.communicate` without its hunger: what is collected is bounded."""
+    """Feeds a process and collects its output, as `Popen.communicate` does, but with a limit on the output."""
 
     def __init__(self, process: subprocess.Popen[bytes], stdin: bytes) -> None:
         self._process = process
@@ -77,9 +77,9 @@ class Exchange:
         self._selector = selectors.DefaultSelector()
 
     def collect(self, deadline: float) -> tuple[bytes, bytes]:
-        """Stdout and stderr, once both have ended and so has the process.
+        """Return stdout and stderr when the process has ended.
 
-        Raises TimeoutError, and TooMuchOutputError as soon as there is too much.
+        Raises TimeoutError, and TooMuchOutputError as soon as the output exceeds the limit.
         """
         with self._selector:
             self._watch(self._process.stdin, selectors.EVENT_WRITE, self._feed)
@@ -107,7 +107,7 @@ class Exchange:
     def _feed(self, pipe: IO[bytes]) -> None:
         try:
             self._unsent = self._unsent[os.write(pipe.fileno(), self._unsent) :]
-        except BrokenPipeError:  # it does not want to know
+        except BrokenPipeError:  # it has closed its input
             self._unsent = memoryview(b"")
         if not self._unsent:
             self._end(pipe)
@@ -125,7 +125,7 @@ class Exchange:
 
 
 def not_started(error: OSError) -> CommandResult:
-    """What a shell would report of a program that could not be started."""
+    """Return the exit code and message of a shell for a program that could not be started."""
     missing = isinstance(error, FileNotFoundError | NotADirectoryError)
     return CommandResult(COMMAND_NOT_FOUND if missing else CANNOT_EXECUTE, b"", str(error).encode())
 
@@ -147,7 +147,7 @@ class ProcessStream(Stream):
                 )
             except OSError as error:
                 ours.close()
-                raise OcattachError(f"{argv[0]} could not be started on this machine: {error}") from error
+                raise OcattachError(f"Cannot start {argv[0]} on this machine: {error}") from error
 
     @property
     def socket(self) -> socket.socket:

@@ -114,7 +114,7 @@ class HTTPTransport(TransportHandler):
         # What `check_available` has seen is believed once.
         seen, self._seen_version = self._seen_version, None
         version = seen or self._version()
-        with self._translated():
+        with self._errors_translated():
             self._check_workdir()
         return DirectDaemon(
             url=self.url,
@@ -187,7 +187,7 @@ class HTTPTransport(TransportHandler):
         """The daemon's version; the password is found on the way."""
         if self._password is None:
             self._password = given_password(self._target, ask=self.ask, timeout=self.timeout)
-        with self._translated():
+        with self._errors_translated():
             answer = self._client().health()
             if answer.status == http.client.UNAUTHORIZED:
                 answer = self._authenticated(answer)
@@ -266,7 +266,7 @@ class HTTPTransport(TransportHandler):
         )
 
     @contextmanager
-    def _translated(self) -> Iterator[None]:
+    def _errors_translated(self) -> Iterator[None]:
         """What happens to requests, in words about the URL."""
         try:
             yield

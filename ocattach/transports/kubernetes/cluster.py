@@ -96,7 +96,7 @@ class Cluster:
     def get(self, path: str, **query: str) -> Mapping[str, Any]:
         """Something the cluster knows."""
         where = f"{self.server}{path}" + (f"?{urlencode(query)}" if query else "")
-        with self._translated():
+        with self._errors_translated():
             answer = self._client.call_api(
                 "GET", where, header_params=self._headers(), _request_timeout=self._timeout
             )
@@ -115,7 +115,7 @@ class Cluster:
     def open_channels(self, path: str, query: Sequence[tuple[str, str]]) -> Channels:
         """A WebSocket to something in a pod."""
         encoded = urlencode(query, errors="surrogateescape")
-        with self._translated():
+        with self._errors_translated():
             opened = create_websocket(
                 self._configuration, get_websocket_url(f"{self.server}{path}?{encoded}"), self._headers()
             )
@@ -126,7 +126,7 @@ class Cluster:
         return {"Accept": "application/json"} | ({token["key"]: token["value"]} if token else {})
 
     @contextmanager
-    def _translated(self) -> Iterator[None]:
+    def _errors_translated(self) -> Iterator[None]:
         """Errors of the SDK, and of what it rests on, as errors of ours; nothing that was sent is in them."""
         try:
             yield

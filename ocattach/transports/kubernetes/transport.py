@@ -62,7 +62,7 @@ class KubernetesTransport(CommandTransport):
             raise TypeError(spec.target)
         self._target = spec.target.settled(environ)
         self._cluster: Cluster | None = None
-        self._is_guest = False
+        self._is_shared = False
         """Whether the connection to the cluster is another handler's."""
 
         self._choice: Choice | None = None
@@ -102,7 +102,7 @@ class KubernetesTransport(CommandTransport):
         self.cluster.get("/version")  # which the least of accounts may read (RBAC: system:public-info-viewer)
 
     def share(self, other: Self) -> None:
-        self._cluster, self._is_guest = other.cluster.in_namespace(self._target.namespace), True
+        self._cluster, self._is_shared = other.cluster.in_namespace(self._target.namespace), True
 
     @property
     def chosen(self) -> Choice:
@@ -298,6 +298,6 @@ class KubernetesTransport(CommandTransport):
     def disconnect(self) -> None:
         super().disconnect()
         cluster, self._cluster = self._cluster, None
-        if cluster is not None and not self._is_guest:
+        if cluster is not None and not self._is_shared:
             cluster.close()
-        self._is_guest = False
+        self._is_shared = False
