@@ -36,7 +36,7 @@ class TLSStream(Stream):
     """
 
     def __init__(self, connection: socket.socket, context: ssl.SSLContext, host: str) -> None:
-        """Shake hands within the connection's timeout. On OSError (or ssl.SSLError) the caller closes the connection."""
+        """Shake hands within the connection's timeout. On OSError the caller closes the connection."""
         self._connection = connection
         self._incoming, self._outgoing = ssl.MemoryBIO(), ssl.MemoryBIO()
         self._session = context.wrap_bio(self._incoming, self._outgoing, server_hostname=host)

@@ -41,17 +41,17 @@ from ocattach.tunnel.route import DialRoute, Route
 from ocattach.tunnel.tunnel import Tunnel
 
 FED = 'count=$1; shift; head -c "$count" | "$@"'
-"""Gives a command so many bytes and then the end of its input, which clusters before 1.30 cannot convey."""
+"""Limits a command's input to a number of bytes, since clusters before 1.30 cannot send its end."""
 
 NOT_FOUND_TEXTS = ("executable file not found", "no such file or directory", "not found in $PATH")
 NOT_EXECUTABLE_TEXT = "permission denied"
-"""How the runtimes (runc, crun) word it; the cluster gives no exit code then."""
+"""Messages of the runtimes (runc, crun); the cluster gives no exit code with them."""
 
 
 class KubernetesTransport(CommandTransport):
-    """A container of a pod; commands run by `exec`, nothing has to be exposed by a service or installed there.
+    """A container of a pod; commands run by `exec`. It needs no service and no software besides OpenCode.
 
-    Where exec is forbidden and forwarding ports is not, a daemon that already runs on a known port is used.
+    If exec is forbidden but port forwarding is allowed, a daemon that already runs on a known port is used.
     """
 
     scheme = "k8s"
@@ -63,7 +63,7 @@ class KubernetesTransport(CommandTransport):
         self._target = spec.target.settled(environ)
         self._cluster: Cluster | None = None
         self._is_shared = False
-        """Whether the connection to the cluster is another handler's."""
+        """Whether the connection belongs to another handler, which closes it."""
 
         self._choice: Choice | None = None
         self._exec_forbidden: ForbiddenError | None = None
@@ -72,16 +72,16 @@ class KubernetesTransport(CommandTransport):
         target = self._target
         settings = {"--context": target.context, "--namespace": target.namespace}
         options = [word for option, value in settings.items() if value for word in (option, value)]
-        # kubectl takes no selector here; which pod it is shows only when the cluster is asked.
+        # kubectl exec takes no selector, and the pod is known only after a query.
         pod = f"{target.kind}/{getattr(target, target.kind)}" if target.kind != "selector" else "POD"
         container = ["--container", target.container] if target.container else []
         port = self.spec.daemon_port
-        forward = f"port-forward to port {port}" if port else "none, since the connection names no port"
+        forward = f"port-forward to port {port}" if port else "none, as the connection names no port"
         return Plan(
             f"the cluster of context {target.context or '(the current one)'}, {target.name} in namespace "
             f"{target.namespace or '(the default)'}",
             command=("kubectl", *options, "exec", "-i", pod, *container, "--"),
-            routes=("relay: one exec that carries all connections", f"where exec is forbidden: {forward}"),
+            routes=("relay: one exec that carries all connections", f"if exec is forbidden: {forward}"),
         )
 
     @property
@@ -99,18 +99,18 @@ class KubernetesTransport(CommandTransport):
         return repr((self.scheme, self._target.context))
 
     def open_connection(self) -> None:
-        self.cluster.get("/version")  # which the least of accounts may read (RBAC: system:public-info-viewer)
+        self.cluster.get("/version")  # all users may read it (RBAC: system:public-info-viewer)
 
     def share(self, other: Self) -> None:
         self._cluster, self._is_shared = other.cluster.in_namespace(self._target.namespace), True
 
     @property
     def chosen(self) -> Choice:
-        """The pod and container in use, looked for on first use."""
+        """The pod and container to use, chosen on first use."""
         if self._choice is None:
             self.check_available()
         if self._choice is None:
-            raise EnvironmentNotFoundError(f"There is no {self._target.name}")
+            raise EnvironmentNotFoundError(f"No {self._target.name}")
         return self._choice
 
     def check_available(self) -> Availability:
@@ -118,13 +118,13 @@ class KubernetesTransport(CommandTransport):
         last = last_pod(self.spec.link_key())
         try:
             self._choice = choose(pods, self._target.container, last)
-        except EnvironmentNotRunningError as trouble:
-            trouble.hint = f"Try: {self.cluster.kubectl(*trouble.hint.split(' '))}"
+        except EnvironmentNotRunningError as error:
+            error.hint = f"Try: {self.cluster.kubectl(*error.hint.split(' '))}"
             raise
         return Availability(self._choice.summary(last, pods))
 
     def pods(self) -> list[Pod]:
-        """The pods that the connection may mean. Raises EnvironmentNotFoundError when there are none."""
+        """Return the pods that match the target. Raises EnvironmentNotFoundError when there are none."""
         target, cluster = self._target, self.cluster
         try:
             if target.pod is not None:
@@ -141,17 +141,17 @@ class KubernetesTransport(CommandTransport):
         return [Pod.from_json(each) for each in found]
 
     def owned_selector(self) -> str:
-        """The selector of the deployment or stateful set."""
+        """Return the selector of the deployment or stateful set."""
         owner = self._target.deployment or self._target.statefulset or ""
         path = self.cluster.path(f"{self._target.kind}s", owner, group="apis/apps/v1")
         return selector_text(self.cluster.get(path)["spec"]["selector"])
 
     def not_found(self, error: NotFoundError) -> EnvironmentNotFoundError:
-        """The cluster has no such thing; say which there are that look like it, or that the namespace is wrong."""
+        """Return the error for a missing target, with similar names or the missing namespace."""
         target, cluster = self._target, self.cluster
         group, kind = ("api/v1", "pods") if target.pod else ("apis/apps/v1", f"{target.kind}s")
         wanted = target.pod or target.deployment or target.statefulset or ""
-        missing = f"There is no {target.name} in namespace {cluster.namespace}"
+        missing = f"No {target.name} in namespace {cluster.namespace}"
         hint = f"Try: {cluster.kubectl('get', kind)}"
         try:
             found = cluster.get(cluster.path(kind, group=group))["items"]
@@ -160,9 +160,9 @@ class KubernetesTransport(CommandTransport):
         except NotFoundError:
             return EnvironmentNotFoundError(
                 f"The cluster has no namespace {cluster.namespace}",
-                hint="Name another with --namespace; see which there are: kubectl get namespaces",
+                hint="Name another with --namespace; list them: kubectl get namespaces",
             )
-        except OcattachError:  # who may not list can still be told what was missing
+        except OcattachError:  # listing may be forbidden
             return EnvironmentNotFoundError(f"{missing} ({error.message})", hint=hint)
         near = closest(wanted, [str(each["metadata"]["name"]) for each in found])
         question = f"Did you mean {' or '.join(near)}? " if near else ""
@@ -178,16 +178,16 @@ class KubernetesTransport(CommandTransport):
                 raise TimedOutError(
                     f"A command in {self.place} did not end within {timeout:.0f} s"
                 ) from error
-        code, said = self.exit_code(output[STATUS])
-        if said and stdin:
+        code, reason = self.exit_code(output[STATUS])
+        if reason and stdin:
             raise UnreachableError(
-                f"There is no shell (sh) in {self.place}, which ocattach needs there: {said}",
-                hint="Use an image with a shell, such as busybox; or another container of the pod: --container",
+                f"No shell (sh) in {self.place}, which ocattach needs: {reason}",
+                hint="Use an image with a shell, or name another container of the pod: --container",
             )
-        return CommandResult(code, output[STDOUT], output[STDERR] or said.encode())
+        return CommandResult(code, output[STDOUT], output[STDERR] or reason.encode())
 
     def exit_code(self, status: bytes) -> tuple[int, str]:
-        """The exit code of a command that ended, or that of a shell for one that was not run, and why it was not."""
+        """Return a command's exit code and '', or a shell's code for a command that did not start and the reason."""
         if not status:
             raise ConnectionLostError(f"The connection to {self.place} ended while a command ran")
         record = json.loads(status)
@@ -207,20 +207,21 @@ class KubernetesTransport(CommandTransport):
         return ChannelStream(self.open_command(argv, stdin=True), COMMAND)
 
     def open_command(self, argv: Sequence[str], *, stdin: bool) -> Channels:
-        """Start a command."""
+        """Start a command in the chosen container."""
         query = [("command", word) for word in argv]
         query += [("container", self.chosen.container), ("stdin", str(stdin).lower())]
         return self.open_channels("exec", [*query, ("stdout", "true"), ("stderr", "true")])
 
     def open_channels(self, what: str, query: Sequence[tuple[str, str]]) -> Channels:
-        """A WebSocket to the pod."""
+        """Open a WebSocket to the pod for `exec` or `portforward`."""
         pod = self.chosen.pod.name
         try:
             return self.cluster.open_channels(self.cluster.path("pods", pod, what), query)
         except NotFoundError as error:
             self._choice = None
             raise EnvironmentNotFoundError(
-                f"Pod {pod} is gone: {error.message}", hint=f"Try: {self.cluster.kubectl('get', 'pods')}"
+                f"Pod {pod} no longer exists: {error.message}",
+                hint=f"Try: {self.cluster.kubectl('get', 'pods')}",
             ) from error
 
     def check_daemon_running(self) -> DaemonStatus:
@@ -237,17 +238,16 @@ class KubernetesTransport(CommandTransport):
         return super().start_daemon()
 
     def forwarded_daemon(self, forbidden: ForbiddenError) -> DaemonStatus:
-        """The daemon on the connection's port, by forwarding that port: the way without exec."""
+        """Find the daemon on the connection's port by port forwarding, without exec."""
         port = self.spec.daemon_port
         if port is None:
             raise ForbiddenError(
                 forbidden.message,
-                hint="If a daemon runs there already, name its port in the connection: port. "
-                + forbidden.hint,
+                hint="If a daemon already runs there, set its port in the connection. " + forbidden.hint,
             )
         if self.spec.workdir and not self.spec.workdir.startswith("/"):
             raise UsageError(
-                f"What {self.spec.workdir} is in {self.place} cannot be found out: {forbidden.message}",
+                f"Cannot resolve {self.spec.workdir} in {self.place}: {forbidden.message}",
                 hint="Name an absolute directory with --workdir",
             )
         try:
@@ -261,9 +261,9 @@ class KubernetesTransport(CommandTransport):
         return self.keep_daemon(DaemonStatus(running=daemon is not None, daemon=daemon))
 
     def dial(self, port: int) -> Stream:
-        """A connection to a port of the pod; several threads may dial at once.
+        """Open a connection to a port of the pod. Thread-safe.
 
-        Raises ConnectionLostError when the pod is gone.
+        Raises ConnectionLostError when the pod no longer exists.
         """
         try:
             channels = self.open_channels("portforward", [("ports", str(port))])
@@ -272,7 +272,7 @@ class KubernetesTransport(CommandTransport):
         return ChannelStream(channels, FORWARDED_PORT)
 
     def check_pod(self) -> None:
-        """See that the cluster answers and the pod is still the one; raises ConnectionLostError."""
+        """Check that the cluster answers and that the pod was not replaced. Raises ConnectionLostError."""
         try:
             now = Pod.from_json(self.cluster.get(self.cluster.path("pods", self.chosen.pod.name)))
         except OcattachError as error:
@@ -281,11 +281,11 @@ class KubernetesTransport(CommandTransport):
             raise ConnectionLostError(f"Pod {now.name} was replaced")
 
     def forward_routes(self) -> Iterator[Callable[[], Route]]:
-        """Ports forwarded by the cluster."""
+        """Yield the route by the cluster's port forwarding."""
         yield lambda: DialRoute("port-forward", self.dial, ping=self.check_pod)
 
     def routes(self, port: int) -> Iterator[Callable[[], Route]]:
-        """By a relay, or where nothing may be run there by the cluster itself."""
+        """Return the relay routes, or port forwarding if exec is forbidden."""
         return super().routes(port) if self._exec_forbidden is None else self.forward_routes()
 
     def connect(self, remote_port: int, *, tunnel: Tunnel | None = None) -> Tunnel:
