@@ -116,7 +116,7 @@ def restarts(container: Container) -> int:
 def test_a_container_without_a_shell(place: Place) -> None:
     with place.engine.container("bare-app", variant="pause") as rig, place.handler(rig.name) as handler:
         handler.check_available()
-        with pytest.raises(ShellNotFoundError, match="no shell") as caught:
+        with pytest.raises(ShellNotFoundError, match="No shell") as caught:
             handler.check_daemon_running()
 
     assert "bare-app" in caught.value.message

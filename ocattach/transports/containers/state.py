@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from typing import Any
 
-from ocattach.errors import EnvironmentNotRunningError
+from ocattach.errors import AuthenticationError, EnvironmentNotRunningError, ShellNotFoundError
 
 STOPPED = ("it exited with code {exit_code}", "{program} start {name}")
 NEVER_STARTED = ("it was created but never started", "{program} start {name}")
@@ -68,4 +68,19 @@ def not_running(container: Mapping[str, Any], status: str, *, program: str) -> E
     }
     return EnvironmentNotRunningError(
         f"Container {name} is not running: {cause.format(**words)}", hint=f"Try: {step.format(**words)}"
+    )
+
+
+def unknown_user(user: str | None, place: str, program: str, name: str) -> AuthenticationError:
+    """Return the error for a user that the container does not have."""
+    return AuthenticationError(
+        f"No user {user} in {place}", hint=f"List the users: {program} exec {name} cat /etc/passwd"
+    )
+
+
+def no_shell(place: str) -> ShellNotFoundError:
+    """Return the error for a container without a shell."""
+    return ShellNotFoundError(
+        f"No shell (sh) in {place}",
+        hint="ocattach and OpenCode's tools need one: use a base image with a shell, or add busybox",
     )

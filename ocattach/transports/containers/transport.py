@@ -13,12 +13,10 @@ from ocattach.config.targets.container import ContainerTarget
 from ocattach.daemon import Probe
 from ocattach.daemon.listener import find_listener
 from ocattach.errors import (
-    AuthenticationError,
     ConnectionLostError,
     EnvironmentNotFoundError,
     EnvironmentNotRunningError,
     OcattachError,
-    ShellNotFoundError,
     TimedOutError,
 )
 from ocattach.execution import CommandResult, Stream, check_output
@@ -28,7 +26,7 @@ from ocattach.transports.containers.compose import PROJECT_LABEL, SERVICE_LABEL,
 from ocattach.transports.containers.direct import DirectPort, candidates, find_direct
 from ocattach.transports.containers.engine import Engine, EngineAddress, EngineClient
 from ocattach.transports.containers.exec_stream import ExecDecoder, ExecStream, exchange
-from ocattach.transports.containers.state import check_running, check_steady
+from ocattach.transports.containers.state import check_running, check_steady, no_shell, unknown_user
 from ocattach.tunnel.route import DialRoute, Route
 
 NOT_STARTED = (126, 127)
@@ -147,7 +145,7 @@ class ContainerTransport(CommandTransport):
     def refused(self, status: int, explanation: str) -> OcattachError | None:
         """Return the error for a refused request, if it concerns the container."""
         if UNKNOWN_USER in explanation:
-            return self.unknown_user()
+            return unknown_user(self.target.user, self.place, self.program, self.container_name())
         if status in REFUSED:
             check_steady(self.container(), since=self._started_at, program=self.program)
             return EnvironmentNotRunningError(
@@ -170,20 +168,6 @@ class ContainerTransport(CommandTransport):
             f"Did you mean {' or '.join(near)}?" if near else f"List the containers: {self.program} ps --all"
         )
         return EnvironmentNotFoundError(f"{self.engine_name} has no {self.place}: {explanation}", hint=hint)
-
-    def unknown_user(self) -> OcattachError:
-        """Return the error for a user that the container does not have."""
-        return AuthenticationError(
-            f"No user {self.target.user} in {self.place}",
-            hint=f"List the users: {self.program} exec {self.container_name()} cat /etc/passwd",
-        )
-
-    def no_shell(self) -> OcattachError:
-        """Return the error for a container without a shell."""
-        return ShellNotFoundError(
-            f"No shell (sh) in {self.place}",
-            hint="ocattach and OpenCode's tools need one: use a base image with a shell, or add busybox",
-        )
 
     def container(self) -> Mapping[str, Any]:
         """Return the container as the engine describes it (`docker inspect`)."""
@@ -251,13 +235,13 @@ class ContainerTransport(CommandTransport):
         """Interpret exit code 126 or 127: the engine reports a failed start in the command's own output."""
         output = result.stdout + result.stderr
         if output.startswith(UNKNOWN_USER.encode()):
-            raise self.unknown_user()
+            raise unknown_user(self.target.user, self.place, self.program, self.container_name())
         if f'exec: "{program}": '.encode() not in output or not any(
             text in output for text in NOT_FOUND_TEXTS
         ):
             return result
         if program == "sh":
-            raise self.no_shell()
+            raise no_shell(self.place)
         return CommandResult(COMMAND_NOT_FOUND, b"", output)
 
     def start_exec(self, argv: Sequence[str]) -> tuple[str, Stream, bytes]:

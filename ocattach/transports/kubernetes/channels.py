@@ -3,6 +3,7 @@
 One thread reads and writes each: an OpenSSL connection must not be used by two threads at once.
 """
 
+import json
 import select
 import socket
 import ssl
@@ -34,6 +35,10 @@ QUIET_SECONDS = 60
 client that has left looks like one that waits."""
 
 JOIN_SECONDS = 5
+NOT_FOUND_TEXTS = ("executable file not found", "no such file or directory", "not found in $PATH")
+NOT_EXECUTABLE_TEXT = "permission denied"
+"""Messages of the runtimes (runc, crun); the cluster gives no exit code with them."""
+
 WOULD_BLOCK = (BlockingIOError, ssl.SSLWantReadError, ssl.SSLWantWriteError)
 
 
@@ -153,6 +158,24 @@ def exchange(channels: Channels, stdin: bytes, deadline: float) -> Output:
         poll = select.poll()
         poll.register(channels, select.POLLIN | (select.POLLOUT if channels.unsent else 0))
         poll.poll(left * 1000)
+
+
+def exit_code(status: bytes, place: str) -> tuple[int, str]:
+    """Return a command's exit code and '', or a shell's code for a command that did not start and the reason."""
+    if not status:
+        raise ConnectionLostError(f"The connection to {place} ended while a command ran")
+    record = json.loads(status)
+    if record.get("status") == "Success":
+        return 0, ""
+    for cause in (record.get("details") or {}).get("causes") or []:
+        if cause.get("reason") == "ExitCode":
+            return int(cause["message"]), ""
+    message = str(record.get("message"))
+    if any(text in message for text in NOT_FOUND_TEXTS):
+        return 127, message
+    if NOT_EXECUTABLE_TEXT in message:
+        return 126, message
+    raise ConnectionLostError(f"The cluster could not run a command in {place}: {message}")
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,6 +1,5 @@
 """Pods of a Kubernetes cluster, through its API server."""
 
-import json
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import closing
@@ -32,6 +31,7 @@ from ocattach.transports.kubernetes.channels import (
     Channels,
     ChannelStream,
     exchange,
+    exit_code,
 )
 from ocattach.transports.kubernetes.cluster import Cluster, ForbiddenError, NotFoundError
 from ocattach.transports.kubernetes.forward import find_daemon
@@ -42,10 +42,6 @@ from ocattach.tunnel.tunnel import Tunnel
 
 FED = 'count=$1; shift; head -c "$count" | "$@"'
 """Limits a command's input to a number of bytes, since clusters before 1.30 cannot send its end."""
-
-NOT_FOUND_TEXTS = ("executable file not found", "no such file or directory", "not found in $PATH")
-NOT_EXECUTABLE_TEXT = "permission denied"
-"""Messages of the runtimes (runc, crun); the cluster gives no exit code with them."""
 
 
 class KubernetesTransport(CommandTransport):
@@ -178,30 +174,13 @@ class KubernetesTransport(CommandTransport):
                 raise TimedOutError(
                     f"A command in {self.place} did not end within {timeout:.0f} s"
                 ) from error
-        code, reason = self.exit_code(output[STATUS])
+        code, reason = exit_code(output[STATUS], self.place)
         if reason and stdin:
             raise UnreachableError(
                 f"No shell (sh) in {self.place}, which ocattach needs: {reason}",
                 hint="Use an image with a shell, or name another container of the pod: --container",
             )
         return CommandResult(code, output[STDOUT], output[STDERR] or reason.encode())
-
-    def exit_code(self, status: bytes) -> tuple[int, str]:
-        """Return a command's exit code and '', or a shell's code for a command that did not start and the reason."""
-        if not status:
-            raise ConnectionLostError(f"The connection to {self.place} ended while a command ran")
-        record = json.loads(status)
-        if record.get("status") == "Success":
-            return 0, ""
-        for cause in (record.get("details") or {}).get("causes") or []:
-            if cause.get("reason") == "ExitCode":
-                return int(cause["message"]), ""
-        message = str(record.get("message"))
-        if any(text in message for text in NOT_FOUND_TEXTS):
-            return 127, message
-        if NOT_EXECUTABLE_TEXT in message:
-            return 126, message
-        raise ConnectionLostError(f"The cluster could not run a command in {self.place}: {message}")
 
     def open_stream(self, argv: Sequence[str]) -> Stream:
         return ChannelStream(self.open_command(argv, stdin=True), COMMAND)
