@@ -72,8 +72,6 @@ class Probe:
     path: str | None
     """The login shell's PATH, if the program was found with it: a daemon is started with this PATH."""
 
-    node: str | None
-    python3: str | None
     daemons: tuple[FoundDaemon, ...]
 
     @property
@@ -106,8 +104,6 @@ def probe(run: RunCommand, request: ProbeRequest, *, timeout: float) -> Probe:
         opencode=report.first("opencode"),
         tried=tuple(unusable for line in report.all("tried") if (unusable := parse_unusable(line))),
         path=report.first("path"),
-        node=report.first("node"),
-        python3=report.first("python3"),
         daemons=daemons(report),
     )
 

@@ -72,12 +72,6 @@ find_unwritable() { # reports the directory that is not writable
     done
 }
 
-say_runtimes() { # node and python3: they can be the relay where OpenCode cannot
-    for runtime in node python3; do
-        found=$(command -v "$runtime" 2>/dev/null) && say "$runtime" "$found"
-    done
-}
-
 read_input
 wanted_port=$3
 system=$(uname -sm)
@@ -104,5 +98,4 @@ if [ -d /proc/self ] && [ -z "$daemon_pid" ]; then hand_started_daemons; fi
 if [ -z "$opencode_found$2" ]; then
     if [ -n "$daemon_pid" ]; then say_program_of "$daemon_pid"; else find_slowly; fi
 fi
-say_runtimes
 say end 1

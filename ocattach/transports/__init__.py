@@ -1,4 +1,4 @@
-"""Transports, one module per kind of environment, imported on first use because their SDKs are slow to import."""
+"""Transports, one module per kind of environment, imported on first use because SDKs are slow to import."""
 
 from ocattach.config.spec import ConnectionSpec
 from ocattach.config.targets.registry import find_scheme, load_class
@@ -6,14 +6,14 @@ from ocattach.transports.base import Ask, TransportHandler
 
 
 def handler_class(scheme: str) -> type[TransportHandler]:
-    """The handler class of a transport.
+    """Return a scheme's handler class.
 
-    Raises UsageError for an unknown transport, and for one of another package that cannot be used.
+    Raises UsageError for an unknown scheme, and for one whose package cannot be loaded.
     """
     found: type[TransportHandler] = load_class(scheme, find_scheme(scheme).handler, TransportHandler)
     return found
 
 
 def open_handler(spec: ConnectionSpec, *, ask: Ask, timeout: float) -> TransportHandler:
-    """The handler for a connection; nothing is dialled yet."""
+    """Return a handler for a connection. Nothing is dialled yet."""
     return handler_class(spec.target.scheme)(spec, ask=ask, timeout=timeout)

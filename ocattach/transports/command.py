@@ -1,13 +1,12 @@
-"""What every transport that can run a command has in common: the daemon, and the relay.
+"""The base class of transports that can run commands: it manages the daemon and opens tunnels.
 
-A scheme supplies `run` and `open_stream`; all else follows from these two.
+A scheme supplies `run`, `open_stream` and `place`.
 """
 
 import secrets
-import threading
+import shlex
 from abc import abstractmethod
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from importlib import import_module
 from typing import TYPE_CHECKING, ClassVar
 
 from ocattach.config.spec import ConnectionSpec
@@ -34,67 +33,59 @@ from ocattach.errors import (
     WorkdirNotFoundError,
 )
 from ocattach.execution import CommandResult, Stream
+from ocattach.opencode.runtime import javascript_argv
 from ocattach.sessions.environment import ORIGIN_VARIABLE, origin_name
 from ocattach.transports.base import Ask, Plan, TransportHandler
-from ocattach.tunnel.sources import relay_source
+from ocattach.tunnel.route import RelayRoute, Route, relay_source
+from ocattach.tunnel.tunnel import Tunnel
 
 if TYPE_CHECKING:
-    from ocattach.tunnel.route import Route
-    from ocattach.tunnel.tunnel import Tunnel
+    from ocattach.daemon.probe import FoundDaemon
 
 PROBE_SECONDS = 20
 RELAY_SECONDS = 10
-AS_BUN = 'export BUN_BE_BUN=1; exec "$0" "$@"'
-
-
-def import_tunnel() -> threading.Thread:
-    """Begin to import the event loop and what rests on it, while the environment is still being looked at."""
-    thread = threading.Thread(
-        target=import_module, args=("ocattach.tunnel.tunnel",), name="ocattach-import", daemon=True
-    )
-    thread.start()
-    return thread
 
 
 class CommandTransport(TransportHandler):
     """An environment in which commands can be run."""
 
     reaches_ports: ClassVar[bool] = False
-    """Whether the scheme has a way of its own to ports, so that a relay is the exception."""
+    """Whether the transport can forward ports itself, so that a relay is rarely needed."""
 
     def __init__(self, spec: ConnectionSpec, *, ask: Ask, timeout: float = 60) -> None:
         super().__init__(spec, ask=ask, timeout=timeout)
         self._probe: Probe | None = None
         self._early_relay: Stream | None = None
+        self._daemon: FoundDaemon | None = None
         self._daemon_password = ""
         self._tunnels: list[Tunnel] = []
 
     def plan(self) -> Plan:
-        return Plan(f"the transport {self.scheme}", routes=("relay",))
+        return Plan(f"the {self.scheme} transport", routes=("relay",))
 
     @abstractmethod
     def run(self, argv: Sequence[str], *, stdin: bytes = b"", timeout: float) -> CommandResult:
-        """Run a command to its end, at most `timeout` seconds; every argument arrives as it is.
+        """Run a command and wait at most `timeout` seconds for it; arguments are passed unchanged.
 
-        A program that does not exist gives exit code 127. Raises TimedOutError, TooMuchOutputError above
-        `execution.MAX_OUTPUT` bytes while they come in, or what `check_available` raises.
+        A program that does not exist gives exit code 127. Raises TimedOutError, TooMuchOutputError as soon as there
+        are more than `execution.MAX_OUTPUT` bytes of output, or what `check_available` raises.
         """
 
     @abstractmethod
     def open_stream(self, argv: Sequence[str]) -> Stream:
-        """Start a command whose stdin and stdout are the stream; closing the stream ends its input."""
+        """Start a command with the stream as its stdin and stdout; closing the stream ends its input."""
 
     @property
     @abstractmethod
     def place(self) -> str:
-        """The environment as it stands in a sentence: "container frontend-app"."""
+        """The environment as error messages name it: "container frontend-app"."""
 
     @property
     def workdir(self) -> str | None:
         return self._probe.workdir if self._probe else self.spec.workdir
 
     def probe(self) -> Probe:
-        """Look at the environment again."""
+        """Query the environment again: its daemons, `opencode` and the working directory."""
         request = ProbeRequest(
             workdir=self.spec.workdir,
             opencode=self.spec.opencode,
@@ -109,26 +100,30 @@ class CommandTransport(TransportHandler):
         found = self.probe()
         self.check_workdir(found)
         daemon = found.daemon(self.spec.daemon_port)
-        return self.remembered(DaemonStatus(running=daemon is not None, daemon=daemon))
+        return self.keep_daemon(DaemonStatus(running=daemon is not None, daemon=daemon))
 
     def check_workdir(self, found: Probe) -> None:
         """Raise WorkdirNotFoundError when the connection's working directory does not exist."""
         if self.spec.workdir and not found.workdir:
             raise WorkdirNotFoundError(
-                f"There is no directory {self.spec.workdir} in {self.place}",
-                hint="Create it there, or name another with --workdir",
+                f"Directory {self.spec.workdir} does not exist in {self.place}",
+                hint="Create it, or name another with --workdir",
             )
 
     def check_opencode(self, found: Probe) -> str:
-        """Path of the program there. Raises why there is none, or why it could not keep its data."""
+        """Return the path of `opencode` there.
+
+        Raises OpencodeNotFoundError, or DaemonStartError when it could not write its data.
+        """
         if found.unwritable:
             raise home_error(found.unwritable, place=self.place, home=found.home)
         if not found.opencode:
             raise self.opencode_not_found(found)
         return found.opencode
 
-    def remembered(self, status: DaemonStatus) -> DaemonStatus:
-        """Keep the daemon's password: one that takes its place gets the same, and its clients never know."""
+    def keep_daemon(self, status: DaemonStatus) -> DaemonStatus:
+        """Remember the daemon that was found, and its password: a daemon started in its place gets the same."""
+        self._daemon = status.daemon
         if status.daemon is not None:
             self._daemon_password = status.daemon.password or self._daemon_password
         return status
@@ -144,13 +139,13 @@ class CommandTransport(TransportHandler):
             unset_env=self.spec.unset_env,
         )
         if not self.reaches_ports and self._early_relay is None:
-            # It comes up while the daemon does, and asks for the port only when it is used.
-            self._early_relay = self.open_stream(self.relay_commands(found)[0])
-        return self.remembered(start_daemon(self.run, request, timeout=self.timeout))
+            # It starts while the daemon does, and needs the port only when it is used.
+            self._early_relay = self.open_stream(self.relay_commands(0)[0])
+        return self.keep_daemon(start_daemon(self.run, request, timeout=self.timeout))
 
     @property
     def origin(self) -> tuple[str, str]:
-        """The variable by which a daemon, and so its agents' shells, know under which name it was started."""
+        """The variable that gives a daemon and its agents' shells the name of the connection that started it."""
         return ORIGIN_VARIABLE, origin_name(self.spec)
 
     def stop_daemon(self, *, force: bool = False) -> int | None:
@@ -159,7 +154,7 @@ class CommandTransport(TransportHandler):
         if foreign and not force:
             raise OcattachError(
                 f"The daemon in {self.place} (pid {foreign.pid}) was not started by ocattach",
-                hint="End it all the same with --stop --force",
+                hint="Stop it anyway with --stop --force",
             )
         return stop_daemon(
             self.run,
@@ -185,22 +180,27 @@ class CommandTransport(TransportHandler):
         return read_proxies(self.run, pid=daemon.pid, timeout=min(PROBE_SECONDS, self.timeout))
 
     def opencode_not_found(self, found: Probe) -> OpencodeNotFoundError:
-        """The error that says where was looked, and why that will not do."""
+        """Return the error that lists the places searched, and why none can be used."""
         return not_found(found.tried, system=found.system, environment=self.place)
 
-    def connect(self, remote_port: int, *, tunnel: "Tunnel | None" = None) -> "Tunnel":
-        return self.lead(tunnel, remote_port, self.routes(remote_port))
+    def connect(self, remote_port: int, *, tunnel: Tunnel | None = None) -> Tunnel:
+        return self.open_tunnel(tunnel, remote_port, self.routes(remote_port))
 
-    def routes(self, port: int) -> Iterator[Callable[[], "Route"]]:  # noqa: ARG002 - schemes have ways of their own
-        """Ways to a port of the environment, the best first."""
-        return self.relay_routes()
+    def routes(self, port: int) -> Iterator[Callable[[], Route]]:
+        """Yield constructors of the routes to a port of the environment, best first."""
+        if self._early_relay is not None:
+            stream, self._early_relay = self._early_relay, None
+            yield lambda: RelayRoute(stream)
+        for argv in self.relay_commands(port):
+            yield lambda argv=argv: RelayRoute(self.open_stream(argv))  # type: ignore[misc]
 
-    def lead(
-        self, tunnel: "Tunnel | None", remote_port: int, routes: Iterator[Callable[[], "Route"]]
-    ) -> "Tunnel":
-        """A tunnel, or the one that is given, over the first of several routes that comes up."""
-        from ocattach.tunnel.tunnel import Tunnel  # noqa: PLC0415 - see `import_tunnel`
+    def open_tunnel(
+        self, tunnel: Tunnel | None, remote_port: int, routes: Iterator[Callable[[], Route]]
+    ) -> Tunnel:
+        """Return a tunnel over the first route that starts: a new one, or `tunnel` switched to that route.
 
+        Raises UnreachableError when no route starts.
+        """
         host = self.daemon_host(remote_port)
         failures: list[str] = []
         for open_route in routes:
@@ -214,42 +214,30 @@ class CommandTransport(TransportHandler):
                 continue
             self._tunnels.append(opened)
             return opened
-        tried = "; ".join(failures) or "it has none of opencode, node and python3"
-        raise UnreachableError(f"No relay could be started in {self.place}: {tried}")
+        reason = "; ".join(dict.fromkeys(failures)) or "opencode was not found there"
+        raise UnreachableError(
+            f"Cannot start a relay in {self.place}: {reason}",
+            hint=f"Check each step: ocattach doctor {shlex.quote(self.spec.name or self.spec.display())}",
+        )
 
     def daemon_host(self, port: int) -> str:
-        """The address inside the environment at which the daemon on a port listens."""
+        """Return the address inside the environment on which the daemon of a port listens."""
         daemons = self._probe.daemons if self._probe else ()
         return next((daemon.host for daemon in daemons if daemon.port == port), "127.0.0.1")
 
-    def relay_routes(self) -> Iterator[Callable[[], "Route"]]:
-        """Ways to open a relay, the best first."""
-        from ocattach.tunnel.route import RelayRoute  # noqa: PLC0415 - see `import_tunnel`
+    def relay_commands(self, port: int) -> list[list[str]]:
+        """Return the commands that start a relay, best first.
 
-        if self._early_relay is not None:
-            stream, self._early_relay = self._early_relay, None
-            yield lambda: RelayRoute(stream)
-        for argv in self.relay_commands(self._probe or self.probe()):
-            yield lambda argv=argv: RelayRoute(self.open_stream(argv))  # type: ignore[misc]
-
-    def relay_commands(self, found: Probe) -> list[list[str]]:
-        """The relay under each runtime that the environment has, the best first.
-
-        OpenCode's own is Bun, which BUN_BE_BUN=1 turns it into; the two flags keep it from reading .env and
-        bunfig.toml of the working directory.
+        The daemon's own executable serves where `opencode` is a script that adds arguments, or was removed or
+        replaced while the daemon ran.
         """
-        commands = []
-        if found.opencode:
-            bun = ["--config=/dev/null", "--no-env-file", "-e", relay_source("relay.js")]
-            commands.append(["sh", "-c", AS_BUN, found.opencode, *bun])
-        if found.node:
-            commands.append([found.node, "-e", relay_source("relay.js")])
-        if found.python3:
-            commands.append([found.python3, "-c", relay_source("relay.py")])
-        return commands
+        found = self._probe or self.probe()
+        daemon = self._daemon or found.daemon(port)
+        programs = [found.opencode, f"/proc/{daemon.pid}/exe" if daemon else None]
+        return [javascript_argv(program, relay_source()) for program in programs if program]
 
     def end_early_relay(self) -> None:
-        """Let go of the relay that came up with the daemon, where nobody needs it."""
+        """Close the relay that was started along with the daemon, if no route uses it."""
         if self._early_relay is not None:
             self._early_relay.close()
             self._early_relay = None

@@ -1,4 +1,4 @@
-"""The machine we are on, as an environment: the reference for the contract, and the origin called "local"."""
+"""The `local` transport: this machine as an environment."""
 
 import os
 import selectors
@@ -7,15 +7,13 @@ import socket
 import subprocess
 import time
 from collections.abc import Callable, Iterator, Sequence
-from typing import IO, TYPE_CHECKING
+from typing import IO
 
 from ocattach.errors import OcattachError, TimedOutError
 from ocattach.execution import CommandResult, Stream, check_output
 from ocattach.transports.base import Availability, Plan
 from ocattach.transports.command import CommandTransport
-
-if TYPE_CHECKING:
-    from ocattach.tunnel.route import Route
+from ocattach.tunnel.route import DirectRoute, Route
 
 COMMAND_NOT_FOUND = 127
 CANNOT_EXECUTE = 126
@@ -24,7 +22,7 @@ CHUNK = 64 * 1024
 
 
 class LocalTransport(CommandTransport):
-    """Commands run as children of this process; ports are reached as they are."""
+    """Runs commands as child processes and connects to ports directly."""
 
     scheme = "local"
     shares_files = True
@@ -32,7 +30,7 @@ class LocalTransport(CommandTransport):
     place = "this machine"
 
     def plan(self) -> Plan:
-        return Plan("this machine, as this account", routes=("direct: the daemon's port as it is",))
+        return Plan("this machine, as this account", routes=("direct: the daemon's port",))
 
     def check_available(self) -> Availability:
         return Availability("This machine")
@@ -64,15 +62,13 @@ class LocalTransport(CommandTransport):
     def open_stream(self, argv: Sequence[str]) -> Stream:
         return ProcessStream(argv)
 
-    def routes(self, port: int) -> Iterator[Callable[[], "Route"]]:
-        """The only way to a port of this machine."""
-        from ocattach.tunnel.route import DirectRoute  # noqa: PLC0415 - see `import_tunnel`
-
+    def routes(self, port: int) -> Iterator[Callable[[], Route]]:
+        """Yield the only route: a direct connection."""
         yield lambda: DirectRoute(self.daemon_host(port))
 
 
 class Exchange:
-    """A process's input, output and errors; `Popen.communicate` without its hunger: what is collected is bounded."""
+    """Feeds a process and collects its output, as `Popen.communicate` does, but with a limit on the output."""
 
     def __init__(self, process: subprocess.Popen[bytes], stdin: bytes) -> None:
         self._process = process
@@ -81,9 +77,9 @@ class Exchange:
         self._selector = selectors.DefaultSelector()
 
     def collect(self, deadline: float) -> tuple[bytes, bytes]:
-        """Stdout and stderr, once both have ended and so has the process.
+        """Return stdout and stderr when the process has ended.
 
-        Raises TimeoutError, and TooMuchOutputError as soon as there is too much.
+        Raises TimeoutError, and TooMuchOutputError as soon as the output exceeds the limit.
         """
         with self._selector:
             self._watch(self._process.stdin, selectors.EVENT_WRITE, self._feed)
@@ -111,7 +107,7 @@ class Exchange:
     def _feed(self, pipe: IO[bytes]) -> None:
         try:
             self._unsent = self._unsent[os.write(pipe.fileno(), self._unsent) :]
-        except BrokenPipeError:  # it does not want to know
+        except BrokenPipeError:  # it has closed its input
             self._unsent = memoryview(b"")
         if not self._unsent:
             self._end(pipe)
@@ -129,7 +125,7 @@ class Exchange:
 
 
 def not_started(error: OSError) -> CommandResult:
-    """What a shell would report of a program that could not be started."""
+    """Return the exit code and message of a shell for a program that could not be started."""
     missing = isinstance(error, FileNotFoundError | NotADirectoryError)
     return CommandResult(COMMAND_NOT_FOUND if missing else CANNOT_EXECUTE, b"", str(error).encode())
 
@@ -151,7 +147,7 @@ class ProcessStream(Stream):
                 )
             except OSError as error:
                 ours.close()
-                raise OcattachError(f"{argv[0]} could not be started on this machine: {error}") from error
+                raise OcattachError(f"Cannot start {argv[0]} on this machine: {error}") from error
 
     @property
     def socket(self) -> socket.socket:

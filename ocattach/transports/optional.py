@@ -1,4 +1,4 @@
-"""Imports without what they import only because it happens to be installed."""
+"""Import SDKs without their optional dependencies."""
 
 import sys
 from collections.abc import Iterator
@@ -7,9 +7,9 @@ from contextlib import contextmanager
 
 @contextmanager
 def without_module(name: str) -> Iterator[None]:
-    """Let imports inside believe that an optional module is not installed.
+    """Make imports in the context behave as if an optional module were not installed.
 
-    SDKs import optional modules on sight, and those can take longer than everything else together.
+    SDKs import optional modules that are installed, which can take longer than all others together.
     """
     hidden = name not in sys.modules
     if hidden:

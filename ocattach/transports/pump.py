@@ -1,6 +1,6 @@
-"""Makes a socket of a connection that is none, with two threads that carry bytes.
+"""A socket for a connection that has none, with two threads that copy bytes.
 
-For SDKs that keep the real socket to themselves: an ssh channel lives inside an encrypted connection.
+For SDKs that do not expose a socket: an ssh channel is part of an encrypted connection.
 """
 
 import socket
@@ -13,10 +13,10 @@ JOIN_SECONDS = 5
 
 
 class Pump:
-    """One end of a socket pair whose other end is carried to and from the real connection.
+    """A socket pair whose inner end is copied to and from the real connection.
 
-    `receive` blocks for the next bytes (b"" at the end) and `send` until all is taken; either raises OSError or
-    EOFError when the connection is gone, which ends the pump. `hang_up` makes both of them return.
+    `receive` blocks for the next bytes (b"" at the end) and `send` until all is sent; both raise OSError or EOFError
+    when the connection is lost, which ends the pump. `hang_up` makes both return. `early` was already received.
     """
 
     def __init__(
@@ -42,7 +42,7 @@ class Pump:
 
     @classmethod
     def over_socket(cls, connection: socket.socket, early: bytes) -> Self:
-        """A pump over a real socket some of whose bytes were already read."""
+        """Return a pump over a real socket; the bytes in `early` were already read from it."""
         connection.setblocking(True)
 
         def hang_up() -> None:
@@ -88,7 +88,7 @@ class Pump:
 
 
 def shut_down(connection: socket.socket, how: int) -> None:
-    """End one or both directions of a socket that may already be gone."""
+    """Shut down one or both directions of a socket, which may be closed already."""
     try:
         connection.shutdown(how)
     except OSError:

@@ -1,4 +1,4 @@
-"""Ways that environments have in common: each engine, host or cluster is dialled once, however many are behind it."""
+"""Connections shared by several environments: each engine, host or cluster is dialled once."""
 
 import copy
 import threading
@@ -10,31 +10,31 @@ from ocattach.errors import OcattachError
 from ocattach.transports.base import TransportHandler
 
 AT_ONCE = 6
-"""How many environments are asked at once over one way: an sshd takes ten sessions on a connection (MaxSessions)."""
+"""Environments queried at once over one connection; sshd allows ten sessions on each (MaxSessions)."""
 
 STALE_SECONDS = 2.0
-"""How long a way that could not be opened is not tried again: whoever waited for it is told the same."""
+"""Seconds in which a failed connection is not tried again; waiting handlers get the same error."""
 
 
 class SharedConnection:
-    """One engine, host or cluster."""
+    """The connection to one engine, host or cluster."""
 
     def __init__(self) -> None:
         self.slots = threading.BoundedSemaphore(AT_ONCE)
         self._opening = threading.Lock()
-        self._leader: TransportHandler | None = None
+        self._owner: TransportHandler | None = None
         self._error: OcattachError | None = None
         self._failed_at = 0.0
 
-    def take_along(self, handler: TransportHandler, make_leader: Callable[[], TransportHandler]) -> None:
-        """Let a handler use the way, which is opened now if it is not. Raises why it could not be."""
+    def share_with(self, handler: TransportHandler, make_owner: Callable[[], TransportHandler]) -> None:
+        """Let a handler use the connection, which is opened first if necessary. Raises as `open_connection` does."""
         with self._opening:
             if self._error is not None and time.monotonic() - self._failed_at < STALE_SECONDS:
                 raise copy.copy(self._error)
-            self._leader = self._leader or make_leader()
+            self._owner = self._owner or make_owner()
             try:
-                self._leader.open_connection()  # which costs nothing while it stands
-                handler.share(self._leader)
+                self._owner.open_connection()  # does nothing while it is open
+                handler.share(self._owner)
             except OcattachError as error:
                 self._error, self._failed_at = error, time.monotonic()
                 self.close()
@@ -42,40 +42,38 @@ class SharedConnection:
             self._error = None
 
     def close(self) -> None:
-        """Let go of it; the next handler opens it anew. Does not wait for who is just opening it."""
-        leader, self._leader = self._leader, None
-        if leader is not None:
-            leader.disconnect()
+        """Close the connection. The next handler opens a new one. Does not wait for a thread that is opening it."""
+        owner, self._owner = self._owner, None
+        if owner is not None:
+            owner.disconnect()
 
 
 class SharedConnections:
-    """All ways of one survey. Several threads may use it."""
+    """All shared connections of one survey. Thread-safe."""
 
     def __init__(self) -> None:
-        self._ways: dict[str, SharedConnection] = {}
+        self._connections: dict[str, SharedConnection] = {}
         self._lock = threading.Lock()
 
     @contextmanager
-    def shared(
-        self, handler: TransportHandler, make_leader: Callable[[], TransportHandler]
-    ) -> Iterator[bool]:
-        """Inside, a handler uses the way that it has in common with others; gives whether there is one.
+    def shared(self, handler: TransportHandler, make_owner: Callable[[], TransportHandler]) -> Iterator[bool]:
+        """Let a handler use the shared connection for its key in the context, and yield whether there is one.
 
-        Not too many use one at once. `make_leader` makes a handler that is to own the way.
+        Waits while too many handlers use the connection. `make_owner` makes the handler that opens and closes it.
         """
         key = handler.connection_key()
         if key is None:
             yield False
             return
         with self._lock:
-            way = self._ways.setdefault(key, SharedConnection())
-        with way.slots:
-            way.take_along(handler, make_leader)
+            connection = self._connections.setdefault(key, SharedConnection())
+        with connection.slots:
+            connection.share_with(handler, make_owner)
             yield True
 
     def close(self) -> None:
-        """Let go of every way."""
+        """Close all connections."""
         with self._lock:
-            ways, self._ways = list(self._ways.values()), {}
-        for way in ways:
-            way.close()
+            connections, self._connections = list(self._connections.values()), {}
+        for connection in connections:
+            connection.close()

@@ -1,20 +1,20 @@
-"""TCP connections that come up soon after their way does."""
+"""TCP connections that succeed soon after the network is back."""
 
 import socket
 import time
 from typing import Any
 
 TRY_SECONDS = 2.5
-"""How long to wait for an answer before asking anew: the kernel asks again after 1, 3, 7 and 15 s (tcp(7))."""
+"""Seconds before a new attempt; the kernel repeats its own after 1, 3, 7 and 15 s (tcp(7))."""
 
 
 def dial_tcp(
     host: str, port: int, timeout: float, *, family: int = socket.AF_UNSPEC, bind_address: str | None = None
 ) -> socket.socket:
-    """A connection to one of a host's addresses, from an address of this machine where that is said.
+    """Connect to one of a host's addresses, from `bind_address` if given.
 
-    Asked anew every few seconds, it is there at most that long after a network that was down.
-    Raises OSError, TimeoutError after so many seconds.
+    A new attempt every `TRY_SECONDS` makes it succeed soon after a network that was down.
+    Raises OSError, and TimeoutError after `timeout` seconds.
     """
     deadline = time.monotonic() + timeout
     while True:
@@ -24,7 +24,7 @@ def dial_tcp(
             try:
                 connection = _connect(kind, address, seconds, bind_address)
             except OSError as error:
-                # One that does not answer may do so yet; one that refuses has spoken.
+                # An address that timed out may still answer; a refusal is final.
                 failure = failure if isinstance(failure, TimeoutError) else error
             else:
                 connection.settimeout(timeout)

@@ -1,5 +1,4 @@
-"""The data plane: a port of this machine that leads to a port in an environment.
+"""The data plane: a local port connected to a port in an environment.
 
-`tunnel.Tunnel` is what others use, over one of the routes in `route`; `sources` has the programs for the far end.
-Nothing is imported here, because the event loop costs more to import than the command line has to spare.
+Other rooms use `tunnel.Tunnel` with one of the routes in `route`. Nothing is imported here: asyncio is slow to import.
 """

@@ -1,6 +1,6 @@
-"""Awaiting calls that block, without the event loop's own thread pool.
+"""Await blocking calls without the event loop's thread pool.
 
-Its threads are waited for when the loop and the interpreter end: one dial into the void would hold up both.
+The loop and the interpreter join the pool's threads when they end: one dial without an answer would delay both.
 """
 
 import asyncio
@@ -13,16 +13,16 @@ T = TypeVar("T")
 
 
 async def in_thread(call: Callable[[], T], *, discard: Callable[[T], object] = lambda _: None) -> T:
-    """What `call` returns or raises, run on a daemon thread of its own.
+    """Run `call` on a separate daemon thread and return its result.
 
-    When nobody awaits it any more, its result is given to `discard`, on a thread too.
+    When the awaiting task is cancelled, `discard` is called with the result, also on a thread.
     """
     future: Future[T] = Future()
 
     def run() -> None:
         try:
             result = call()
-        except BaseException as error:  # noqa: BLE001  (it belongs to whoever awaits)
+        except BaseException as error:  # noqa: BLE001  (raised where it is awaited)
             _set(future.set_exception, error)
             return
         if not _set(future.set_result, result):

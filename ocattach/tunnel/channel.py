@@ -1,7 +1,4 @@
-"""One of the connections that a multiplexer carries, in the shape of an asyncio transport.
-
-So a splice need not know whether its far side is a socket or a channel.
-"""
+"""One connection of a multiplexer, as an asyncio transport, so that a splice can use it like a socket."""
 
 import asyncio
 from collections import deque
@@ -23,8 +20,8 @@ from ocattach.tunnel.frames import (
 class Channel(asyncio.Transport):
     """A connection in the environment.
 
-    What cannot be sent, for want of credit or because the stream takes no more, is kept, and the protocol is told
-    at once to write no more: so no more is kept here than was read in one go on the other side.
+    Data without credit, or for a congested stream, is buffered, and the protocol is paused at once: the buffer
+    never holds more than one read of the other side.
     """
 
     def __init__(
@@ -37,7 +34,7 @@ class Channel(asyncio.Transport):
     ) -> None:
         super().__init__()
         self.opened: asyncio.Future[Exception | None] = asyncio.get_running_loop().create_future()
-        """Done when the environment has connected, or with the reason why it could not."""
+        """Done when the connection is open, or with the reason why it failed."""
         self._stream = stream
         self._protocol = protocol
         self._send = send
@@ -55,31 +52,31 @@ class Channel(asyncio.Transport):
         self._closed = False
 
     def is_closing(self) -> bool:
-        """Whether nothing written now would arrive."""
+        """Whether writing has ended."""
         return self._closed or self._near_ended
 
     def pause_reading(self) -> None:
-        """Grant no more credit; what is under way is delivered all the same."""
+        """Grant no more credit; data already sent is still delivered."""
         self._reading = False
 
     def resume_reading(self) -> None:
-        """Go on granting credit."""
+        """Grant credit again."""
         self._reading = True
         self._grant()
 
     def write(self, data: bytes | bytearray | memoryview) -> None:
-        """Send, or keep what there is no credit for."""
+        """Send data as far as credit allows, and buffer the rest."""
         if data and not self.is_closing():
             self._unsent.append(memoryview(data))
             self._pump()
 
     def write_eof(self) -> None:
-        """End this direction once all is sent; the other goes on."""
+        """End this direction after the buffered data; the other direction stays open."""
         self._near_ended = True
         self._pump()
 
     def close(self) -> None:
-        """The same: the channel is gone when the far end has ended too."""
+        """End this direction; the channel closes when the far end has ended too."""
         self.write_eof()
 
     def abort(self) -> None:
@@ -89,7 +86,7 @@ class Channel(asyncio.Transport):
             self.lose(None)
 
     def receive(self, frame: Frame) -> None:
-        """Act on a frame from the far end. Raises ConnectionLostError for what the protocol forbids."""
+        """Handle a frame from the far end. Raises ConnectionLostError for a violation of the protocol."""
         match frame.type:
             case FrameType.DATA:
                 self._deliver(frame.payload)
@@ -99,7 +96,7 @@ class Channel(asyncio.Transport):
             case FrameType.OPENED if not self.opened.done():
                 self.opened.set_result(None)
                 self._protocol.connection_made(self)
-                self._steer()
+                self._apply_backpressure()
             case FrameType.EOF if not self._far_ended:
                 self._far_ended = True
                 self._protocol.eof_received()
@@ -107,18 +104,18 @@ class Channel(asyncio.Transport):
             case FrameType.RESET:
                 self.lose(ConnectionResetError(frame.reason))
             case _:
-                raise ConnectionLostError(f"The relay sent a frame of type {frame.type.name} out of turn.")
+                raise ConnectionLostError(f"The relay sent a frame of type {frame.type.name} out of order.")
 
     def set_congested(self, *, congested: bool) -> None:
-        """Whether the stream to the relay can take no more for now."""
+        """Set whether the stream to the relay is full."""
         self._congested = congested
         if congested:
-            self._steer()
+            self._apply_backpressure()
         else:
             self._pump()
 
     def lose(self, error: Exception | None) -> None:
-        """The connection is gone, with an error unless it ended both ways or was aborted here."""
+        """Mark the connection as closed; `error` is None if both directions ended or it was aborted here."""
         if self._closed:
             return
         self._closed = True
@@ -132,7 +129,7 @@ class Channel(asyncio.Transport):
     def _deliver(self, payload: bytes) -> None:
         self._allowance -= len(payload)
         if self._allowance < 0 or self._far_ended or not self.opened.done():
-            raise ConnectionLostError("The relay sent data that it was not allowed to send.")
+            raise ConnectionLostError("The relay sent more data than it had credit for.")
         self._protocol.data_received(payload)
         self._consumed += len(payload)
         self._grant()
@@ -157,10 +154,10 @@ class Channel(asyncio.Transport):
             parts.append(encode(Frame(FrameType.EOF, self._stream)))
         if parts:
             self._send(b"".join(parts))
-        self._steer()
+        self._apply_backpressure()
         self._finish()
 
-    def _steer(self) -> None:
+    def _apply_backpressure(self) -> None:
         pause = self._congested or bool(self._unsent)
         if pause == self._protocol_paused or self._closed or not self.opened.done():
             return

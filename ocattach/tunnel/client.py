@@ -1,6 +1,7 @@
-"""The end of a tunnel that a local client is on.
+"""The local client's end of a tunnel.
 
-An HTTP client whose request cannot be answered is told so: a bare reset says neither why nor whether to ask again.
+An HTTP client whose request cannot be answered gets an HTTP error: a reset would give no reason, and not show
+whether the request may be repeated.
 """
 
 import asyncio
@@ -17,19 +18,19 @@ from ocattach.tunnel.event_stream import EventStream, StreamResumer, chunk
 from ocattach.tunnel.splice import SpliceEndpoint
 
 REQUEST = re.compile(rb"[A-Z]{3,7} /")
-"""How a request of HTTP/1 begins."""
+"""The start of an HTTP/1 request."""
 
 UPGRADED = b"HTTP/1.1 101"
-"""What ends the HTTP on a connection (WebSockets)."""
+"""The start of an answer after which a connection no longer carries HTTP (WebSockets)."""
 
-ASKING_SECONDS = 1.0
-"""How long a client that is to be refused may take to send the request that the refusal answers."""
+REQUEST_SECONDS = 1.0
+"""Time for a client that is refused to send its request, which the error then answers."""
 
 LINGER_SECONDS = 1.0
-"""How long a refused client may take to read the refusal before its connection is reset."""
+"""Time for a refused client to read the error before its connection is reset."""
 
 ANSWER_SECONDS = 10.0
-"""How long the environment may take to answer a request for events that is sent again."""
+"""Time for the environment to answer a repeated request for events."""
 
 log = logging.getLogger(__name__)
 
@@ -37,7 +38,7 @@ UNANSWERED = "The connection was lost before OpenCode answered. It may have rece
 
 
 def refusal(status: HTTPStatus, reason: str) -> bytes:
-    """An HTTP answer that gives the reason as OpenCode's own errors do: a name, and data with a message."""
+    """Return an HTTP error in the format of OpenCode's own: a name, and data with a message."""
     body = json.dumps({"name": LINK_ERROR, "data": {"message": reason}}).encode()
     head = (
         f"HTTP/1.1 {status.value} {status.phrase}\r\nContent-Type: application/json\r\n"
@@ -47,12 +48,12 @@ def refusal(status: HTTPStatus, reason: str) -> bytes:
 
 
 class Client(SpliceEndpoint):
-    """A local client; it is not read before it has been spliced.
+    """A local client. Nothing is read from it before it is spliced to a connection.
 
-    When what it is spliced to goes away in the middle of an answer it is reset, as that server would have reset it.
-    When no byte of an answer has come yet, it gets an HTTP error instead: 502, since the request may have arrived.
-    A client whose answer is a stream that `keeper` keeps is not told: `on_interrupted` is called, and `go_on` is to
-    be, once there is another connection.
+    When that connection is lost in the middle of an answer, the client is reset, as the server itself would do.
+    Before the first byte of an answer it gets HTTP error 502 instead, since the request may have arrived.
+    For an answer that `resumer` handles, `on_interrupted` is called, and the owner calls `resume` once there is
+    another connection; the client notices nothing.
     """
 
     def __init__(
@@ -60,14 +61,14 @@ class Client(SpliceEndpoint):
         on_connected: Callable[["Client"], None],
         on_closed: Callable[[SpliceEndpoint], None],
         on_interrupted: Callable[["Client"], None],
-        keeper: StreamResumer | None,
+        resumer: StreamResumer | None,
     ) -> None:
         super().__init__(on_closed=on_closed)
         self._on_connected = on_connected
         self._on_interrupted = on_interrupted
-        self._keeper = keeper
+        self._resumer = resumer
         self._stream: EventStream | None = None
-        self._heard = (0.0, 0.0)
+        self._last_received = (0.0, 0.0)
         self._interrupted = False
         self._answered = asyncio.Event()
         self._waiting = bytearray()
@@ -77,7 +78,7 @@ class Client(SpliceEndpoint):
         self._timer: asyncio.TimerHandle | None = None
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        """Take the transport, and tell that somebody is there."""
+        """Take the transport and report the client."""
         super().connection_made(transport)
         self.pause_reading()
         # asyncio of Python 3.11.2 (Debian 12) begins to read once this has returned, paused or not.
@@ -85,24 +86,24 @@ class Client(SpliceEndpoint):
         self._on_connected(self)
 
     def data_received(self, data: bytes) -> None:
-        """Hand on what the client sent; of a client that is being refused only the first words matter."""
+        """Forward the client's data; of a client that is refused, only the start of its request counts."""
         if self._speaks_http is None:
             self._speaks_http = REQUEST.match(data) is not None
         if not self._refusal:
             self._unanswered = self._speaks_http
             if (
                 self._speaks_http
-                and self._keeper is not None
+                and self._resumer is not None
                 and (self._stream is None or self._stream.is_over)
             ):
-                self._stream = EventStream(data) if self._keeper.keeps(data) else None
-                self._heard = now()
+                self._stream = EventStream(data) if self._resumer.handles(data) else None
+                self._last_received = now()
             super().data_received(data)
         elif not self._write_ended:
             self._answer_refusal()
 
     def write(self, data: bytes) -> None:
-        """Hand the client what came from the environment."""
+        """Send the client data from the environment."""
         if self._unanswered:
             self._unanswered = False
             self._speaks_http = not data.startswith(UPGRADED)
@@ -112,16 +113,16 @@ class Client(SpliceEndpoint):
             self._write_events(self._stream, data)
 
     def end_writing(self) -> None:
-        """The environment has ended its direction; to end without an answer is to lose the request."""
-        if self._unanswered or self._is_kept:
+        """Handle the end of the environment's output, which is a loss if the client waits for an answer."""
+        if self._unanswered or self._can_resume:
             self.lose()
         else:
             super().end_writing()
 
     def lose(self) -> None:
-        """What the client was spliced to is gone."""
-        if self._is_kept:
-            self._part()
+        """Handle the loss of the connection that the client is spliced to."""
+        if self._can_resume:
+            self._detach()
             self._answered.set()
             if not self._interrupted:
                 self._interrupted = True
@@ -132,58 +133,60 @@ class Client(SpliceEndpoint):
             super().lose()
 
     def refuse(self, status: HTTPStatus, reason: str) -> None:
-        """Answer the client's request with an error and end the connection; what is no HTTP is reset."""
+        """Answer the client's request with an error and end the connection; without HTTP, reset it."""
         if self.closed or self._refusal:
             return
         self._refusal = refusal(status, reason)
-        self._part()
+        self._detach()
         if self._unanswered:
             self._answer_refusal()
         else:
-            self._reset_in(ASKING_SECONDS)
+            self._reset_in(REQUEST_SECONDS)
         self.resume_reading()
 
-    def tell(self, message: str) -> None:
-        """Show the client's user a message, where its stream is kept and there is no way to ask for anything else."""
-        if self._is_kept and self._stream is not None and self._keeper is not None:
-            super().write(chunk(self._keeper.tell(self._stream.request, message)))
+    def show_message(self, message: str) -> None:
+        """Show the client's user a message, if the client reads a stream of events that can be resumed."""
+        if self._can_resume and self._stream is not None and self._resumer is not None:
+            super().write(chunk(self._resumer.message_event(self._stream.request, message)))
 
-    async def go_on(self, greeting: str = "") -> None:
-        """Go on with the stream over the connection that there is now, and tell the client what it has missed.
+    async def resume(self, greeting: str = "") -> None:
+        """Resume the stream of events over the present connection, and replay the missed events.
 
-        Its user is shown the greeting first.
-        Raises ConnectionLostError when that connection is lost before all is told; there may be another.
+        The greeting is shown to the user first.
+        Raises ConnectionLostError when that connection is lost before the replay has ended.
         """
-        stream, keeper = self._stream, self._keeper
-        if stream is None or keeper is None:
+        stream, resumer = self._stream, self._resumer
+        if stream is None or resumer is None:
             return
-        silent = max(present - heard for present, heard in zip(now(), self._heard, strict=True))
+        silent = max(present - heard for present, heard in zip(now(), self._last_received, strict=True))
         self._answered.clear()
         self._waiting.clear()
         request = stream.restart()
         if self.other is None:
-            raise ConnectionLostError("The connection was lost at once.")
+            raise ConnectionLostError("The connection was lost immediately.")
         self.other.write(request)
         try:
             async with asyncio.timeout(ANSWER_SECONDS):
                 await self._answered.wait()
         except TimeoutError:
-            self._part()
-        # What comes from now on waits: it may tell of what happened after that which was missed.
-        missed = await in_thread(lambda: keeper.mend(stream.request, silent)) if stream.answers else ()
-        greeted = keeper.tell(stream.request, greeting) if greeting else b""
+            self._detach()
+        # New events wait until the missed ones, which are older, have been replayed.
+        missed = await in_thread(lambda: resumer.replay(stream.request, silent)) if stream.answers else ()
+        greeted = resumer.message_event(stream.request, greeting) if greeting else b""
         if self.other is None:
-            raise ConnectionLostError("The stream of events was not answered, or lost again.")
+            raise ConnectionLostError(
+                "The request for events was not answered, or the connection was lost again."
+            )
         self._interrupted = False
         super().write(chunk(greeted + b"".join(missed)) + self._waiting)
         self._waiting.clear()
         self.other.begin()
 
     @property
-    def _is_kept(self) -> bool:
-        """Whether the client's answer can go on over another connection."""
+    def _can_resume(self) -> bool:
+        """Whether another connection can continue the client's answer."""
         is_there = not self.closed and not self._read_ended
-        return is_there and self._stream is not None and self._stream.can_go_on
+        return is_there and self._stream is not None and self._stream.can_resume
 
     def _write_events(self, stream: EventStream, data: bytes) -> None:
         try:
@@ -192,10 +195,10 @@ class Client(SpliceEndpoint):
             log.debug("A stream of events was interrupted: %s", error)
             self.lose()
             return
-        if piece.events and self._keeper is not None:
-            self._keeper.note(piece.events)
+        if piece.events and self._resumer is not None:
+            self._resumer.observe(piece.events)
         if not self._interrupted:
-            self._heard = now()
+            self._last_received = now()
             super().write(piece.encode())
             return
         super().write(piece.plain)
@@ -205,13 +208,13 @@ class Client(SpliceEndpoint):
             self.other.pause_reading()
 
     def eof_received(self) -> bool:
-        """Hand on the end of input; a client that waits for a stream to go on has no more use for it."""
+        """Forward the end of input; a client whose stream is interrupted is reset."""
         if self._interrupted:
             self.reset()
             return True
         return super().eof_received()
 
-    def _part(self) -> None:
+    def _detach(self) -> None:
         far, self.other = self.other, None
         if far is not None:
             far.other = None
@@ -238,11 +241,11 @@ class Client(SpliceEndpoint):
             self._timer = None
 
     def connection_lost(self, error: Exception | None) -> None:
-        """The client is gone."""
+        """Handle the end of the client's connection."""
         self._forget_timer()
         super().connection_lost(error)
 
 
 def now() -> tuple[float, float]:
-    """The time by two clocks: one that stands still while the machine sleeps, and one that may be set."""
+    """Return the time of two clocks: one that stops while the machine sleeps, and one that users can set."""
     return time.monotonic(), time.time()

@@ -1,9 +1,9 @@
-"""A client's stream of events, which outlives the connections that bring it. Bytes in, bytes out; no I/O.
+"""A client's stream of events across several connections. Bytes in, bytes out; no I/O.
 
-A client that is reset asks again, but some only after a time that grows with each reset, and none asks for what
-happened meanwhile. So the stream is not ended: the same request is sent over the next connection, and the events of
-its answer go on in the answer that the client has. They have to go on where an event begins: the chunks of HTTP's
-transfer coding are taken off, and put on again around whole events.
+A client that is reset repeats its request, some after growing pauses, and none queries the events it has missed.
+Therefore the client's answer stays open: the same request is sent over the next connection, and the new answer's
+events continue the old one. They have to continue at the start of an event, so HTTP's chunks are decoded, and
+encoded again around whole events.
 """
 
 import re
@@ -15,10 +15,10 @@ from ocattach.errors import ConnectionLostError
 
 HEAD_LIMIT = 16 * 1024
 SIZE_LIMIT = 1024
-"""How long a chunk's first line may be."""
+"""The maximum length of a chunk's first line, in bytes."""
 
 EVENT_LIMIT = 1024 * 1024
-"""The longest event that is waited for, in bytes; what is longer is handed on in pieces."""
+"""The longest event that is buffered, in bytes; a longer one is forwarded in pieces."""
 
 PROTOCOL = b"HTTP/1."
 STATUS = (b"HTTP/1.1 200 ", b"HTTP/1.1 200\r\n")
@@ -31,26 +31,26 @@ EVENT_END = b"\n\n"
 
 
 class StreamResumer(Protocol):
-    """Who knows which requests ask for events that a client cannot do without, and how to make up for lost ones."""
+    """Decides which streams of events are resumed after a loss, and replays what was missed."""
 
-    def keeps(self, request: bytes) -> bool:
-        """Whether what a client sent is a whole request for such a stream. Called for whatever clients send."""
+    def handles(self, request: bytes) -> bool:
+        """Return whether this is a complete request for such a stream. Called with everything clients send."""
 
-    def note(self, events: bytes) -> None:
-        """Look at what was handed to a client: whole events, after one that was too long perhaps the rest of it."""
+    def observe(self, events: bytes) -> None:
+        """Inspect events that were sent to a client: whole ones, or the rest of one that was too long."""
 
-    def mend(self, request: bytes, silent: float) -> Sequence[bytes]:
-        """The events that tell a client what it has missed, each with its end; it got nothing for so many seconds.
+    def replay(self, request: bytes, silent: float) -> Sequence[bytes]:
+        """Return the events that a client has missed, each with its end; `silent` is the gap in seconds.
 
-        Called on a thread; has to return within seconds, whatever happens.
+        Called on a separate thread; has to return within seconds.
         """
 
-    def tell(self, request: bytes, message: str) -> bytes:
-        """The event that shows a client's user a message, with its end."""
+    def message_event(self, request: bytes, message: str) -> bytes:
+        """Return the event, with its end, that shows the client's user a message."""
 
 
 class Stage(Enum):
-    """What the next bytes are."""
+    """The part of an answer that the next bytes belong to."""
 
     HEAD = auto()
     EVENTS = auto()
@@ -58,27 +58,24 @@ class Stage(Enum):
 
 
 class Piece(NamedTuple):
-    """What to hand to the client, in this order."""
+    """Data to send to the client, in this order."""
 
     plain: bytes = b""
-    """As it is."""
+    """Sent unchanged."""
 
     events: bytes = b""
-    """In a chunk of their own."""
+    """Sent as one chunk."""
 
     rest: bytes = b""
-    """As it is, after the last event."""
+    """Sent unchanged after the last event."""
 
     def encode(self) -> bytes:
-        """All of it as it travels."""
+        """Return the bytes to send."""
         return self.plain + chunk(self.events) + self.rest
 
 
 class EventStream:
-    """The answers to one request for events, made one.
-
-    What turns out to be another answer is handed on as it is.
-    """
+    """Joins the answers to one request for events into one; any other answer is forwarded unchanged."""
 
     def __init__(self, request: bytes) -> None:
         self.request = request
@@ -90,22 +87,22 @@ class EventStream:
         self._events = bytearray()
 
     @property
-    def can_go_on(self) -> bool:
-        """Whether another connection can bring the rest without a seam."""
+    def can_resume(self) -> bool:
+        """Whether another connection can continue exactly here."""
         return self._between if self._begun else self._stage is Stage.HEAD
 
     @property
     def answers(self) -> bool:
-        """Whether this connection has begun to bring events."""
+        """Whether events have begun on this connection."""
         return self._stage is Stage.EVENTS
 
     @property
     def is_over(self) -> bool:
-        """Whether what comes from now on is something else, and is handed on as it is."""
+        """Whether the rest is not a stream of events, and is forwarded unchanged."""
         return self._stage is Stage.OTHER
 
     def restart(self) -> bytes:
-        """What to send over another connection, to go on there."""
+        """Reset the parser and return the request to send over another connection."""
         self._stage = Stage.HEAD
         self._raw.clear()
         self._events.clear()
@@ -113,9 +110,9 @@ class EventStream:
         return self.request
 
     def receive(self, data: bytes) -> Piece:
-        """What can be handed to the client now.
+        """Parse data and return what can be sent to the client now.
 
-        Raises ConnectionLostError when it cannot go on with what the connection brings.
+        Raises ConnectionLostError when the data cannot continue the stream.
         """
         if self._stage is Stage.OTHER:
             return Piece(data)
@@ -147,14 +144,14 @@ class EventStream:
             self._begun = True
             return head
         if self._begun:
-            raise ConnectionLostError("What answers is no stream of events any more.")
+            raise ConnectionLostError("The new answer is not a stream of events.")
         self._stage = Stage.OTHER
         data = bytes(self._raw)
         self._raw.clear()
         return data
 
     def _take_chunks(self) -> bool:
-        """Move what is in chunks to the events; whether more can come, after the last one's size is taken off."""
+        """Decode chunks into `_events`; return False after the size of the last chunk."""
         while self._raw:
             if self._chunk_left:  # its end included
                 content = min(self._chunk_left - len(CHUNK_END), len(self._raw))
@@ -194,12 +191,12 @@ class EventStream:
 
 
 def chunk(data: bytes) -> bytes:
-    """Data as a chunk of HTTP's transfer coding; nothing for nothing, which would be the last chunk."""
+    """Encode data as an HTTP chunk; no data gives nothing, since an empty chunk would be the last one."""
     return b"%x\r\n%b\r\n" % (len(data), data) if data else b""
 
 
 def chunk_size(line: bytes) -> int:
-    """What a chunk's first line says. Raises ConnectionLostError for anything else."""
+    """Parse the size in a chunk's first line. Raises ConnectionLostError if there is none."""
     digits = line.partition(b";")[0].strip()
     if not CHUNK_SIZE.fullmatch(digits):
         raise ConnectionLostError("The chunks of a stream of events are malformed.")
@@ -207,6 +204,6 @@ def chunk_size(line: bytes) -> int:
 
 
 def is_event_stream(head: bytes) -> bool:
-    """Whether the head of an answer says that events follow, in chunks and not compressed."""
+    """Return whether an answer's head announces events, chunked and not compressed."""
     lower = head.lower()
     return head.startswith(STATUS) and all(field in lower for field in REQUIRED) and FORBIDDEN not in lower

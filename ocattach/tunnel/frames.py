@@ -1,18 +1,18 @@
-"""The wire between the near end of a tunnel and its relay: a banner, then frames. Bytes in, frames out; no I/O.
+"""The wire protocol between a tunnel and its relay: a banner, then frames. Bytes in, frames out; no I/O.
 
 A frame is a header (type u8, stream u32, payload length u32, big endian) and its payload:
 
-    OPEN     near   port u16 and host in UTF-8: connect to it; the stream's number is the near end's choice
-    OPENED   far    empty: it is connected; the near end sends DATA only after this
+    OPEN     near   port u16 and host in UTF-8: connect to it; the near end chooses the stream's number
+    OPENED   far    empty: connected; the near end sends DATA only after this
     DATA     both   1 to 65536 bytes, no more than the receiver's credit allows
-    WINDOW   both   u32: so many bytes were passed on, and as many more may be sent
-    EOF      both   empty: no DATA will follow in this direction; what has ended both ways is forgotten
+    WINDOW   both   u32: bytes passed on, by which the sender's credit grows
+    EOF      both   empty: no DATA follows in this direction; a stream ended both ways is forgotten
     RESET    both   a short reason such as `ECONNREFUSED`: forget the stream, in both directions, at once
     PING     near   up to 64 bytes, stream 0, answered at once by PONG with the same bytes
     PONG     far
 
 Each direction of a stream begins with a credit of 256 KiB.
-Frames for a stream that is not known are ignored: they were under way when it was reset.
+Frames for an unknown stream are ignored: they were sent before it was reset.
 """
 
 import struct
@@ -24,16 +24,16 @@ from ocattach.errors import ConnectionLostError
 PROTOCOL_VERSION = 1
 BANNER_START = b"\0ocattach-relay "
 NOISE_LIMIT = 64 * 1024
-"""How much may come before the banner from a chatty shell, in bytes."""
+"""The maximum output of a shell before the banner, in bytes."""
 
 DATA_LIMIT = 64 * 1024
 """The largest payload of a frame, in bytes."""
 
 INITIAL_CREDIT = 256 * 1024
-"""What either side may send on a new stream before it is granted more, in bytes."""
+"""Bytes that each side may send on a new stream before it is granted more."""
 
 GRANT_SIZE = 64 * 1024
-"""How much must have been passed on before it is granted again, in bytes; every grant costs a frame."""
+"""Bytes passed on before they are granted again; each grant costs a frame."""
 
 _HEADER = struct.Struct(">BII")
 _PORT = struct.Struct(">H")
@@ -42,7 +42,7 @@ _VERSION_LIMIT = 16
 
 
 class FrameType(IntEnum):
-    """What a frame says."""
+    """The types of frames."""
 
     OPEN = 1
     OPENED = 2
@@ -67,7 +67,7 @@ _SIZES = {
 
 
 class Frame(NamedTuple):
-    """One message about one stream."""
+    """A message about one stream."""
 
     type: FrameType
     stream: int
@@ -75,40 +75,40 @@ class Frame(NamedTuple):
 
     @property
     def credit(self) -> int:
-        """What a WINDOW frame grants, in bytes."""
+        """The bytes that a WINDOW frame grants."""
         credit: int = _CREDIT.unpack(self.payload)[0]
         return credit
 
     @property
     def reason(self) -> str:
-        """Why a RESET frame was sent."""
+        """The reason in a RESET frame."""
         return self.payload.decode("ascii", "replace")
 
 
 def header(kind: FrameType, stream: int, size: int) -> bytes:
-    """What stands before a payload of `size` bytes."""
+    """Return the header of a frame with `size` bytes of payload."""
     return _HEADER.pack(kind, stream, size)
 
 
 def encode(frame: Frame) -> bytes:
-    """The frame as it travels; the inverse of `Decoder`."""
+    """Return a frame's bytes; the inverse of `Decoder`."""
     return header(frame.type, frame.stream, len(frame.payload)) + frame.payload
 
 
 def open_frame(stream: int, host: str, port: int) -> Frame:
-    """Ask for a connection to a port of the environment."""
+    """Return a frame that requests a connection to a port in the environment."""
     return Frame(FrameType.OPEN, stream, _PORT.pack(port) + host.encode())
 
 
 def window_frame(stream: int, credit: int) -> Frame:
-    """Grant `credit` more bytes."""
+    """Return a frame that grants `credit` more bytes."""
     return Frame(FrameType.WINDOW, stream, _CREDIT.pack(credit))
 
 
 class Decoder:
-    """Frames out of bytes that arrive in any split.
+    """Decodes frames from bytes split anywhere.
 
-    Holds back at most one incomplete frame, and copies each byte a fixed number of times however small the pieces are.
+    Buffers at most one incomplete frame, and copies each byte a constant number of times however small the pieces.
     """
 
     def __init__(self) -> None:
@@ -117,9 +117,9 @@ class Decoder:
         self._needed = _HEADER.size
 
     def feed(self, data: bytes) -> list[Frame]:
-        """The frames that are complete now.
+        """Return the frames that are complete now.
 
-        Raises ConnectionLostError when the bytes are no frames; nothing can be decoded after that.
+        Raises ConnectionLostError for malformed frames; the decoder cannot be used after that.
         """
         self._pieces.append(data)
         self._size += len(data)
@@ -154,7 +154,7 @@ def _parse_header(block: bytes, position: int) -> tuple[FrameType, int, int]:
 
 
 class BannerFinder:
-    """Skips what a shell prints before the relay's first line, and reads the protocol version there."""
+    """Skips a shell's output before the relay's banner, and reads the protocol version in it."""
 
     def __init__(self) -> None:
         self._seen = bytearray()
@@ -162,13 +162,13 @@ class BannerFinder:
 
     @property
     def noise(self) -> str:
-        """What came and is no banner, as a hint to what ran in the relay's place."""
+        """The output without a banner, which shows what ran instead of the relay."""
         return bytes(self._seen[:1024]).decode("utf-8", "replace").strip()
 
     def feed(self, data: bytes) -> bytes | None:
-        """What follows the banner, once it is complete; None before that.
+        """Return what follows the banner once that is complete, else None.
 
-        Raises ConnectionLostError when there is too much that is no banner, or its version is not ours.
+        Raises ConnectionLostError when there is too much output before the banner, or its version is not ours.
         """
         self._seen += data
         start = self._seen.find(BANNER_START, self._searched)

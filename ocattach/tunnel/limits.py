@@ -1,4 +1,4 @@
-"""What a tunnel may hold, and whom it tells of what becomes of it."""
+"""The limits of a tunnel, and its callbacks."""
 
 from collections.abc import Callable
 from dataclasses import dataclass, field
@@ -6,22 +6,22 @@ from dataclasses import dataclass, field
 
 @dataclass(frozen=True, slots=True)
 class Limits:
-    """How much is held for how long."""
+    """How many clients a tunnel holds without a route, and for how long."""
 
     held_clients: int = 128
     held_seconds: float = 120
-    """How long each client is held before it is refused."""
+    """Seconds after which a held client is refused."""
 
     dead_after: float = 15
-    """Seconds of silence after which the far side counts as gone."""
+    """Seconds of silence after which the route counts as lost."""
 
 
 @dataclass(slots=True)
 class Events:
-    """Whom to tell, in the tunnel's thread: nobody there may block or wait for the tunnel."""
+    """Callbacks, called in the tunnel's thread. They must not block or wait for the tunnel."""
 
     on_lost: Callable[[str], object] = field(default=lambda _reason: None)
-    """The route is gone, for this reason; once for each route."""
+    """Called with the reason when a route is lost, once for each route."""
 
     on_held: Callable[[], object] = field(default=lambda: None)
-    """A client is held."""
+    """Called when a client is held."""

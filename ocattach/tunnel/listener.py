@@ -1,6 +1,6 @@
-"""The local port of a tunnel: takes clients, and joins each with a connection over the route that there is.
+"""The local port of a tunnel: accepts clients and splices each to a connection over the current route.
 
-Without a route clients are held unread: what they sent cannot arrive twice, and does once there is a route again.
+Without a route, clients are held and not read, so that their requests are sent exactly once when a route is back.
 """
 
 import asyncio
@@ -23,15 +23,15 @@ from ocattach.tunnel.target import Target, is_gone
 
 BACKLOG = 256
 PAUSE_SECONDS = 0.5
-"""Between two attempts to go on with a client's stream; doubled each time, unless there is another route."""
+"""Pause before the next attempt to resume a stream; doubled each time, cut short by a new route."""
 
 LONGEST_PAUSE_SECONDS = 10.0
 
-TELL_SECONDS = 3.0
-"""How long a client's stream may be interrupted before its user is told."""
+NOTICE_SECONDS = 3.0
+"""How long a client's stream is interrupted before its user sees a message."""
 
 RECEIVE_BUFFER = 128 * 1024
-"""Bytes that the kernel is asked to keep of a client that is not read; it doubles them (socket(7))."""
+"""The kernel's buffer for a client that is not read, in bytes; the kernel doubles it (socket(7))."""
 
 log = logging.getLogger(__name__)
 
@@ -39,29 +39,29 @@ log = logging.getLogger(__name__)
 class Listener:
     """A port of 127.0.0.1 and its clients.
 
-    Lives in one event loop; what is public and no method may be read from any thread.
+    Belongs to one event loop; public attributes may be read from any thread.
     """
 
-    def __init__(self, limits: Limits, events: Events, keeper: StreamResumer | None) -> None:
+    def __init__(self, limits: Limits, events: Events, resumer: StreamResumer | None) -> None:
         self.target: Target | None = None
         self.lost: str | None = None
         self.port_closed = False
-        """Whether what was lost is the far port alone, and the way to it still stands."""
+        """Whether only the daemon's port was lost, while its route still works."""
         self.last_closed = time.monotonic()
         self.held = 0
-        """How many clients are held."""
+        """The number of clients held."""
         self.released = 0
-        """How many held clients the present route has been given."""
+        """The number of held clients that the current route was given."""
         self._limits = limits
         self._events = events
-        self._keeper = keeper
+        self._resumer = resumer
         self._refusing: str | None = None
         self._is_holding = False
         self._server: asyncio.Server | None = None
         self._clients: dict[SpliceEndpoint, asyncio.Task[None]] = {}
-        self._own: set[SpliceEndpoint] = set()
+        self._internal: set[SpliceEndpoint] = set()
         self._spliced: set[Client] = set()
-        self._kept: set[Client] = set()
+        self._interrupted: set[Client] = set()
         self._switches: set[asyncio.Task[None]] = set()
         self._background: set[asyncio.Task[object]] = set()
         self._changed = asyncio.Event()
@@ -70,17 +70,17 @@ class Listener:
 
     @property
     def client_count(self) -> int:
-        """How many clients are connected, held ones included and those of this program's own left out."""
-        return len(self._clients) - len(self._own)
+        """The number of connected clients, including held ones, without this program's own."""
+        return len(self._clients) - len(self._internal)
 
     async def listen(self) -> int:
-        """Begin to take clients; gives the port, which stays open until `close`."""
+        """Start to accept clients and return the port, which stays open until `close`."""
         listening = socket.socket()
         listening.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, RECEIVE_BUFFER)
         listening.bind(("127.0.0.1", 0))
         loop = asyncio.get_running_loop()
         self._server = await loop.create_server(
-            lambda: Client(self._admit, self._dismiss, self._keep, self._keeper),
+            lambda: Client(self._admit, self._remove, self._resume_later, self._resumer),
             sock=listening,
             backlog=BACKLOG,
         )
@@ -88,28 +88,30 @@ class Listener:
         return port
 
     def admit(self, connection: socket.socket, counts_as_loss: bool) -> None:
-        """Serve a connection of this program's own: it is never held, and no stream of it is kept."""
-        if self._closed:  # nobody would wait for it
+        """Serve a connection of this program itself: it is never held, and its streams are not resumed."""
+        if self._closed:  # `close` would not wait for it
             connection.close()
             return
         loop = asyncio.get_running_loop()
-        admit = partial(self._admit, is_own=True, counts_as_loss=counts_as_loss)
+        admit = partial(self._admit, internal=True, counts_as_loss=counts_as_loss)
         self._run(
-            loop.connect_accepted_socket(lambda: Client(admit, self._dismiss, self._keep, None), connection)
+            loop.connect_accepted_socket(
+                lambda: Client(admit, self._remove, self._resume_later, None), connection
+            )
         )
 
     def hold(self) -> None:
-        """Hold clients from now on although there may be a route: what it leads to is not ready yet."""
+        """Hold new clients even with a route, since the daemon behind it is not ready yet."""
         self._is_holding = True
 
     def release(self) -> None:
-        """Let the clients that are held have the route."""
+        """Give held clients the route."""
         self._is_holding = False
         self.released = self.held
         self._changed.set()
 
     async def switch_route(self, target: Target, *, within: float) -> None:
-        """Start the target's route and use it from now on; one that does not start is closed and changes nothing."""
+        """Start the target's route and switch to it; a route that does not start is closed and changes nothing."""
         switch = asyncio.get_running_loop().create_task(self._switch(target, within))
         self._switches.add(switch)
         try:
@@ -118,19 +120,19 @@ class Listener:
             self._switches.discard(switch)
 
     def give_up(self, reason: str) -> None:
-        """Use the route no more, as if it had been lost, but without telling anybody."""
+        """Drop the route as if it were lost, without calling `on_lost`."""
         if self.target is not None:
-            self._part_with(self.target, reason)
+            self._drop_route(self.target, reason)
 
     def refuse(self, reason: str) -> None:
-        """Refuse the clients that are held, and all that come, until there is a route."""
+        """Refuse held and new clients until there is a route."""
         self._refusing = reason
         self._changed.set()
-        for client in self._kept:
-            client.tell(reason)
+        for client in self._interrupted:
+            client.show_message(reason)
 
     async def close(self) -> None:
-        """Reset every client, close the port and the route."""
+        """Reset all clients; close the port and the route."""
         self._closed = True
         if self._server is not None:
             self._server.close()
@@ -150,7 +152,7 @@ class Listener:
             await asyncio.wait(ending)
 
     def check(self) -> None:
-        """Find out soon whether the route is still there."""
+        """Check soon whether the route still works."""
         if self.target is not None:
             self.target.route.check()
 
@@ -161,7 +163,7 @@ class Listener:
         except BaseException:
             await close_route(target.route)
             raise
-        self.give_up("Another route is taken.")
+        self.give_up("The tunnel switched to another route.")
         self.target, self.lost, self._refusing, self.released = target, None, None, self.held
         target.route.lost.add_done_callback(partial(self._notice_loss, target))
         self._changed.set()
@@ -169,10 +171,10 @@ class Listener:
     def _notice_loss(self, target: Target, reason: asyncio.Future[str]) -> None:
         if target is self.target:
             self.port_closed = False
-            self._part_with(target, reason.result())
+            self._drop_route(target, reason.result())
             self._events.on_lost(reason.result())
 
-    def _part_with(self, target: Target, reason: str) -> None:
+    def _drop_route(self, target: Target, reason: str) -> None:
         self.target, self.lost = None, reason
         for client in list(self._spliced):
             client.lose()
@@ -186,43 +188,43 @@ class Listener:
         self._background.add(running)
         running.add_done_callback(self._background.discard)
 
-    def _admit(self, client: Client, *, is_own: bool = False, counts_as_loss: bool = True) -> None:
-        if self._closed:  # it was accepted just before the port was closed
+    def _admit(self, client: Client, *, internal: bool = False, counts_as_loss: bool = True) -> None:
+        if self._closed:  # accepted just before the port was closed
             client.reset()
             return
-        if is_own:
-            self._own.add(client)
-        serving = self._serve(client, is_own=is_own, counts_as_loss=counts_as_loss)
+        if internal:
+            self._internal.add(client)
+        serving = self._serve(client, internal=internal, counts_as_loss=counts_as_loss)
         self._clients[client] = asyncio.get_running_loop().create_task(serving)
 
-    def _keep(self, client: Client) -> None:
+    def _resume_later(self, client: Client) -> None:
         if self._closed:
             client.reset()
             return
         self._spliced.discard(client)
-        self._clients[client] = asyncio.get_running_loop().create_task(self._go_on(client))
+        self._clients[client] = asyncio.get_running_loop().create_task(self._resume(client))
 
-    def _dismiss(self, client: SpliceEndpoint) -> None:
+    def _remove(self, client: SpliceEndpoint) -> None:
         self._spliced.discard(client)
         serving = self._clients.pop(client, None)
         if serving is not None:
             serving.cancel()
-        if client not in self._own:
+        if client not in self._internal:
             self.last_closed = time.monotonic()
-        self._own.discard(client)
+        self._internal.discard(client)
         if not self._clients:
             self._vacant.set()
 
-    async def _serve(self, client: Client, *, is_own: bool, counts_as_loss: bool) -> None:
+    async def _serve(self, client: Client, *, internal: bool, counts_as_loss: bool) -> None:
         seconds = self._limits.held_seconds
         try:
             async with asyncio.timeout(seconds):
-                await self._connect(client, is_own=is_own, counts_as_loss=counts_as_loss)
+                await self._connect(client, internal=internal, counts_as_loss=counts_as_loss)
         except TimeoutError:
-            reason = self.lost or "it did not answer"
+            reason = self.lost or "no answer"
             client.refuse(
                 HTTPStatus.SERVICE_UNAVAILABLE,
-                f"Not sent: the environment could not be reached for {seconds:g} s: {reason}",
+                f"Not sent: cannot reach the environment for {seconds:g} s: {reason}",
             )
         except (OcattachError, OSError) as error:
             client.refuse(HTTPStatus.SERVICE_UNAVAILABLE, f"Not sent: {error}")
@@ -233,31 +235,33 @@ class Listener:
             self._spliced.add(client)
             client.begin()
 
-    async def _go_on(self, client: Client) -> None:
-        """Connect a client again whose stream was interrupted, however long it takes."""
-        told = asyncio.get_running_loop().call_later(TELL_SECONDS, self._tell_of_loss, client)
-        self._kept.add(client)
+    async def _resume(self, client: Client) -> None:
+        """Reconnect a client whose stream was interrupted, without a time limit."""
+        notice = asyncio.get_running_loop().call_later(NOTICE_SECONDS, self._notify_loss, client)
+        self._interrupted.add(client)
         try:
-            await self._connect_again(client, told)
+            await self._reconnect(client, notice)
         finally:
-            self._kept.discard(client)
-            told.cancel()
+            self._interrupted.discard(client)
+            notice.cancel()
 
-    def _tell_of_loss(self, client: Client) -> None:
-        if self._refusing is None:  # otherwise that is what matters
-            client.tell(f"The connection was lost; what you send waits until it is back. {self.lost or ''}")
+    def _notify_loss(self, client: Client) -> None:
+        if self._refusing is None:  # otherwise the user has already seen that reason
+            client.show_message(
+                f"The connection was lost; what you send waits until it is back. {self.lost or ''}"
+            )
 
-    async def _connect_again(self, client: Client, told: asyncio.TimerHandle) -> None:
+    async def _reconnect(self, client: Client, notice: asyncio.TimerHandle) -> None:
         pause = PAUSE_SECONDS
         loop = asyncio.get_running_loop()
         while True:
             try:
                 async with asyncio.timeout(self._limits.held_seconds):
-                    await self._connect(client, is_own=False)
+                    await self._connect(client, internal=False)
                 self._spliced.add(client)
-                await client.go_on("The connection is back" if told.when() <= loop.time() else "")
+                await client.resume("The connection is back" if notice.when() <= loop.time() else "")
             except (OcattachError, OSError) as error:
-                log.debug("A stream of events cannot go on yet: %s", error)
+                log.debug("Cannot resume a stream of events yet: %s", error)
                 self._spliced.discard(client)
             else:
                 return
@@ -266,38 +270,38 @@ class Listener:
                 await asyncio.wait_for(self._changed.wait(), pause)
             pause = min(2 * pause, LONGEST_PAUSE_SECONDS)
 
-    async def _connect(self, client: Client, *, is_own: bool, counts_as_loss: bool = True) -> None:
+    async def _connect(self, client: Client, *, internal: bool, counts_as_loss: bool = True) -> None:
         while True:
-            target = self._target_now(is_own=is_own) or await self._await_target()
+            target = self._target_now(internal=internal) or await self._await_target()
             try:
                 await target.route.dial(client, target.host, target.port)
             except (OcattachError, OSError) as error:
-                # Nothing of what the client sent was read: another route, or the next daemon, can have it.
+                # Nothing was read from the client: another route, or the next daemon, can serve it.
                 if counts_as_loss and target.has_answered and is_gone(error) and target is self.target:
                     self.port_closed = isinstance(error, PortClosedError | ConnectionRefusedError)
-                    self._part_with(target, str(error))
+                    self._drop_route(target, str(error))
                     self._events.on_lost(str(error))
                 elif target is self.target and not target.route.lost.done():
                     if isinstance(error, TimeoutError):
-                        raise TimedOutError("it does not answer") from error
+                        raise TimedOutError("no answer") from error
                     raise
             else:
                 target.has_answered = True
                 return
 
-    def _target_now(self, *, is_own: bool = False) -> Target | None:
+    def _target_now(self, *, internal: bool = False) -> Target | None:
         target = self.target
         is_there = target is not None and not target.route.lost.done()
-        if is_own and not is_there:
+        if internal and not is_there:
             raise ConnectionLostError(self.lost or "there is no route")
-        return target if is_there and (is_own or not self._is_holding) else None
+        return target if is_there and (internal or not self._is_holding) else None
 
     async def _await_target(self) -> Target:
         while (target := self._target_now()) is None:
             if self._refusing is not None:
                 raise ConnectionLostError(self._refusing)
             if self.held >= self._limits.held_clients:
-                raise ConnectionLostError(f"{self.held} requests are waiting for the environment already")
+                raise ConnectionLostError(f"{self.held} requests already wait for the environment")
             self.held += 1
             self._events.on_held()
             try:

@@ -1,6 +1,6 @@
 """The near end of a relay: many connections over one stream, each with its own flow control.
 
-The stream is always read, whatever the connections do: a slow one is held back by its credit alone.
+The stream is always read: a slow connection is limited by its credit alone.
 """
 
 import asyncio
@@ -25,15 +25,15 @@ log = logging.getLogger(__name__)
 class Multiplexer(asyncio.Protocol):
     """Opens connections in an environment through the relay at the other end of `stream`.
 
-    The relay is pinged every `ping_interval` seconds; when no byte at all comes for `ping_timeout` seconds after
-    a ping, it is lost. The stream stays its owner's to close.
+    The relay is pinged every `ping_interval` seconds, and counts as lost when nothing arrives for `ping_timeout`
+    seconds after a ping. The caller closes the stream.
     """
 
     def __init__(self, stream: Stream, *, ping_interval: float = 15, ping_timeout: float = 15) -> None:
         self.lost: asyncio.Future[str] = asyncio.get_running_loop().create_future()
-        """Done with the reason once the relay is gone."""
+        """Done with the reason when the relay is lost."""
         self.round_trip: float | None = None
-        """What the last answered ping took, in seconds."""
+        """The duration of the last answered ping, in seconds."""
         self._loop = asyncio.get_running_loop()
         self._stream = stream
         self._ping_interval = ping_interval
@@ -45,20 +45,20 @@ class Multiplexer(asyncio.Protocol):
         self._channels: dict[int, Channel] = {}
         self._last_stream = 0
         self._congested = False
-        self._last_heard = 0.0
+        self._last_received = 0.0
         self._ping: bytes | None = None
         self._ping_sent = 0.0
         self._pings = 0
         self._timers: dict[str, asyncio.TimerHandle] = {}
 
     async def start(self, *, within: float) -> None:
-        """Wait until the relay has announced itself, at most so many seconds.
+        """Wait at most `within` seconds for the relay's banner.
 
-        Raises TimedOutError, or ConnectionLostError when what runs there is no relay of our version.
+        Raises TimedOutError, or ConnectionLostError when there is no relay of our version.
         """
         try:
             async with asyncio.timeout(within):
-                # The event loop closes the socket it is given: it gets one of its own.
+                # The event loop closes the socket it is given, so it gets a duplicate.
                 await self._loop.create_connection(lambda: self, sock=self._stream.socket.dup())
                 await self._announced
         except TimeoutError as error:
@@ -89,10 +89,7 @@ class Multiplexer(asyncio.Protocol):
             raise error
 
     def check(self, *, within: float | None = None) -> None:
-        """Ask the relay for a sign of life now rather than at the next interval.
-
-        It has so many seconds for it, the ping time-out by default.
-        """
+        """Ping the relay now instead of at the next interval; `within` replaces the ping timeout, in seconds."""
         if self.lost.done() or (self._ping is not None and within is None):
             return
         self._pings += 1
@@ -100,11 +97,11 @@ class Multiplexer(asyncio.Protocol):
         self._ping_sent = self._loop.time()
         self._send(encode(Frame(FrameType.PING, 0, self._ping)))
         seconds = self._ping_timeout if within is None else within
-        self._set_timer("deadline", seconds, partial(self._judge, seconds))
+        self._set_timer("deadline", seconds, partial(self._check_answer, seconds))
 
     def close(self) -> None:
-        """Give up the relay; every connection through it is lost. Closing twice is harmless."""
-        self._lose("The relay was given up.")
+        """Drop the relay and every connection through it. Closing twice is harmless."""
+        self._lose("The relay was closed.")
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         """Take the stream."""
@@ -112,8 +109,8 @@ class Multiplexer(asyncio.Protocol):
         self._transport.set_write_buffer_limits(high=_WRITE_BUFFER)
 
     def data_received(self, data: bytes) -> None:
-        """Give what the relay sent to the connections it is for."""
-        self._last_heard = self._loop.time()
+        """Dispatch the relay's frames to their connections."""
+        self._last_received = self._loop.time()
         try:
             decoded = self._stream.decode(data)
             if self._banner is not None:
@@ -124,16 +121,16 @@ class Multiplexer(asyncio.Protocol):
             self._lose(self._explain(str(error).rstrip(".")))
 
     def eof_received(self) -> bool:
-        """The relay's output has ended, and so has the relay."""
+        """Handle the end of the relay's output."""
         self._end(None)
         return False
 
     def connection_lost(self, error: Exception | None) -> None:
-        """The stream is gone."""
+        """Handle the loss of the stream."""
         self._end(error)
 
     def pause_writing(self) -> None:
-        """Let nobody write while the stream takes nothing."""
+        """Pause all connections while the stream is full."""
         self._set_congested(congested=True)
 
     def resume_writing(self) -> None:
@@ -143,7 +140,7 @@ class Multiplexer(asyncio.Protocol):
     def _set_congested(self, *, congested: bool) -> None:
         self._congested = congested
         for channel in list(self._channels.values()):
-            if self._congested == congested:  # what one of them sent may have filled the stream again
+            if self._congested == congested:  # sending may have filled the stream again
                 channel.set_congested(congested=congested)
 
     def _skip_banner(self, banner: BannerFinder, data: bytes) -> bytes:
@@ -159,8 +156,8 @@ class Multiplexer(asyncio.Protocol):
         if frame.type is FrameType.PONG:
             self._end_ping(frame.payload)
         elif frame.type is FrameType.PING:
-            # An answer to each would pile up here for a relay that asks and does not read.
-            raise ConnectionLostError("The relay sent a ping, which is not for it to send.")
+            # Answers would pile up here if the relay sent pings and did not read.
+            raise ConnectionLostError("The relay sent a ping; only the near end may.")
         elif frame.stream in self._channels:
             self._channels[frame.stream].receive(frame)
 
@@ -173,8 +170,8 @@ class Multiplexer(asyncio.Protocol):
         self.check()
         self._set_timer("interval", self._ping_interval, self._tick)
 
-    def _judge(self, seconds: float) -> None:
-        if self._last_heard >= self._ping_sent:
+    def _check_answer(self, seconds: float) -> None:
+        if self._last_received >= self._ping_sent:
             self._ping = None
         else:
             self._lose(self._explain(f"The relay did not answer for {seconds:g} s"))
@@ -199,7 +196,7 @@ class Multiplexer(asyncio.Protocol):
 
     def _end(self, error: Exception | None) -> None:
         if self._banner is None:
-            what = f"The relay is gone ({error})" if error else "The relay ended"
+            what = f"The relay was lost ({error})" if error else "The relay ended"
         else:
             what = "The relay ended before it was ready"
         self._lose(self._explain(what))

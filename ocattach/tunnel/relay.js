@@ -1,5 +1,5 @@
 // The far end of a tunnel: frames on stdin and stdout become TCP connections to this machine's loopback.
-// Runs inside OpenCode (Bun) and on Node >= 16. The protocol is described in frames.py.
+// Run by OpenCode's own runtime, Bun. The protocol is described in frames.py.
 "use strict"
 const fs = require("node:fs")
 const net = require("node:net")
@@ -8,7 +8,6 @@ const HEADER = 9, LARGEST = 65536, CREDIT = 262144, GRANT = 65536, BACKLOG = 335
 const HOSTS = { __proto__: null, "127.0.0.1": ["127.0.0.1"], "::1": ["::1"], localhost: ["127.0.0.1", "::1"] }
 const SILENCE = (Number(process.argv[process.argv.length - 1]) || 45) * 1000 // an argument, in seconds, for tests
 const { stdin, stdout } = process
-const bun = Boolean(process.versions.bun)
 const connections = new Map()
 let blocked = false
 let heard = performance.now()
@@ -62,7 +61,7 @@ class Connection {
   connect([host, ...others]) {
     const socket = net.connect({ host, port: this.port, allowHalfOpen: true })
     this.socket = socket
-    if (bun) socket._read = () => {} // it would undo every pause of the handle
+    socket._read = () => {} // it would undo every pause of the handle
     socket.on("connect", () => {
       this.connected = true
       socket.setNoDelay(true)
@@ -70,7 +69,7 @@ class Connection {
     })
     socket.on("data", (data) => {
       this.take(data)
-      if (bun && this.shut && !socket.readableLength) this.takeRest(socket._handle?.fd)
+      if (this.shut && !socket.readableLength) this.takeRest(socket._handle?.fd)
       this.pump()
     })
     socket.on("end", () => {
@@ -127,10 +126,9 @@ class Connection {
     return this.unsent.length || this.credit <= 0 || blocked
   }
 
-  // On Bun only the handle can be paused, and not while it reads: what it did then has to be undone first.
+  // Only the handle can be paused, and not while it reads: what it did then has to be undone first.
   // Once both ends have ended, a pause loses what is unread: so there is none, as far as memory allows.
   hold() {
-    if (!bun) return this.socket.pause()
     if (this.holding) return
     this.holding = true
     if (!this.narrowed) narrow(this.socket)
@@ -145,12 +143,12 @@ class Connection {
   }
 
   source() {
-    return bun ? this.socket._handle : this.socket
+    return this.socket._handle
   }
 
   // After the end of one direction Bun reports no reset and no failed write. Mostly its handle is closed then.
   broken() {
-    if (!bun || !this.connected) return false
+    if (!this.connected) return false
     if (this.sentEnd && this.unwritten && performance.now() - this.moved > STALL) return true
     return (!this.shut || this.held) && !(this.source()?.readyState > 0)
   }
@@ -177,8 +175,8 @@ class Connection {
   settle() {
     if (this.nearEnded && !this.unwritten && !this.shut) {
       this.shut = true
-      if (bun) this.source()?.shutdown(), this.source()?.resume()
-      else this.socket.end()
+      this.source()?.shutdown()
+      this.source()?.resume()
     }
     if (this.sentEnd && this.shut) this.forget()
   }
@@ -196,8 +194,7 @@ class Connection {
 
   abort() {
     connections.delete(this.id)
-    if (bun) this.source()?.terminate()
-    else if (this.socket.resetAndDestroy) this.socket.resetAndDestroy()
+    this.source()?.terminate()
     this.socket.destroy()
   }
 }

@@ -1,4 +1,4 @@
-"""Ways from this machine to the ports of one environment."""
+"""Routes from this machine to the ports of one environment."""
 
 import asyncio
 import logging
@@ -6,6 +6,7 @@ import socket
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Coroutine
 from functools import partial
+from pathlib import Path
 from typing import Any
 
 from ocattach.errors import ConnectionLostError, PortClosedError
@@ -17,66 +18,71 @@ from ocattach.tunnel.splice import SpliceEndpoint
 CLOSE_SECONDS = 5.0
 
 LONGEST_INTERVAL = 10.0
-"""Seconds between two pings of a relay, which ends when it has heard nothing for 45."""
+"""The maximum of seconds between two pings of a relay, which ends when it receives nothing for 45."""
 
 CHECK_SECONDS = 3.0
-"""How long the far side may take to answer when there is a reason to doubt that it is there."""
+"""Time for the far end to answer a check."""
 
 REFUSED = "ECONNREFUSED"
-"""Why a relay could not connect when nothing listens; every runtime of it says it so."""
+"""The relay's reason when nothing listens on a port."""
 
 log = logging.getLogger(__name__)
 
 IDLE_OPTION: int = getattr(socket, "TCP_KEEPIDLE", 0x10)
-"""How long a connection is idle before it is probed; macOS has another name for it."""
+"""The option for seconds of idleness before the first probe; macOS has another name for it."""
 
 
 class Route(ABC):
-    """A way to the ports of one environment, for use by one tunnel.
+    """A route to the ports of one environment, used by one tunnel.
 
-    Everything but the constructor is called in the tunnel's event loop.
+    All methods but the constructor are called in the tunnel's event loop.
     """
 
     name: str
-    """What users are told: which way was taken."""
+    """Shown to users: `relay`, `ssh`, `direct`."""
 
     lost: asyncio.Future[str]
-    """Done with the reason once the way is gone. Exists from `start` on."""
+    """Done with the reason when the route is lost. Set by `start`."""
 
     dead_after: float = 15
-    """Seconds of silence after which the far side counts as gone; to be set before `start`."""
+    """Seconds of silence after which the route counts as lost; set before `start`."""
 
     @property
     def round_trip(self) -> float | None:
-        """How long an answer from the environment takes, in seconds, where that is measured."""
+        """The round trip to the environment in seconds; None where it is not measured."""
         return None
 
     @abstractmethod
     async def start(self, *, within: float) -> None:
-        """Be ready to dial within so many seconds, or raise an OcattachError."""
+        """Get ready to dial within so many seconds. Raises an OcattachError otherwise."""
 
     @abstractmethod
     async def dial(self, client: SpliceEndpoint, host: str, port: int) -> None:
-        """Connect to a port of the environment and join it with `client`, which is not read yet.
+        """Connect to a port of the environment and splice it to `client`, which was not read yet.
 
-        `host` is the address within the environment, where the route leaves a choice.
+        `host` is the address within the environment, for routes that can choose it.
         Raises ConnectionLostError when another route may serve the client, PortClosedError when nothing listens
-        there, and OSError or another OcattachError when only this connection cannot be had.
+        there, and OSError or another OcattachError when only this connection failed.
         """
 
     def check(self) -> None:
-        """Find out soon whether the way is still there, say after this machine has slept."""
+        """Check soon whether the route still works. Called, for example, after this machine has slept."""
         return
 
     @abstractmethod
     async def close(self) -> None:
-        """Give up what the route holds; its connections are reset. Closing twice, or unstarted, is harmless."""
+        """Close the route and reset its connections. Closing twice, or before `start`, is harmless."""
+
+
+def relay_source() -> str:
+    """Return the program at the far end of a `RelayRoute`: JavaScript for Bun."""
+    return Path(__file__).with_name("relay.js").read_text(encoding="utf-8")
 
 
 class RelayRoute(Route):
-    """Through a relay program in the environment; all connections share its one stream.
+    """Through a relay program in the environment; all connections share one stream.
 
-    `stream` leads to a running relay (`sources.relay_source`); the route closes it.
+    `stream` is connected to a running relay (`relay_source`); the route closes it.
     """
 
     name = "relay"
@@ -119,14 +125,14 @@ class RelayRoute(Route):
 
 
 class DialRoute(Route):
-    """Through something that reaches a port by itself, with one stream for each connection (ssh: direct-tcpip).
+    """Through a transport's port forwarding, with one stream for each connection (ssh: direct-tcpip).
 
     `dial` takes the port and may block; it is called on threads, for several connections at once.
-    When it raises ConnectionLostError, the route is lost; another OcattachError concerns that connection alone.
+    ConnectionLostError from it means that the route is lost; another OcattachError fails that connection alone.
 
-    Where all streams rest on one connection, `await_end` blocks until that has ended and gives the reason, and
-    `ping` blocks until its far end has answered, or raises ConnectionLostError. Both are called on threads of their
-    own, which end when their owner closes the connection.
+    For streams that share one connection, `await_end` blocks until that ends and returns the reason, and `ping`
+    blocks until its far end answers, or raises ConnectionLostError. Both are called on separate threads, which end
+    when the caller closes the connection.
     """
 
     def __init__(
@@ -145,8 +151,8 @@ class DialRoute(Route):
         self._closings: set[asyncio.Task[None]] = set()
         self._watches: list[asyncio.Task[None]] = []
         self._checks = asyncio.Event()
-        self._heard = 0.0
-        """When a stream last brought something, in the event loop's time."""
+        self._last_received = 0.0
+        """When a stream last received data, in the event loop's time."""
 
     async def start(self, *, within: float) -> None:  # noqa: ARG002  (nothing is waited for)
         loop = asyncio.get_running_loop()
@@ -156,7 +162,7 @@ class DialRoute(Route):
         if self._ping is not None:
             self._watches.append(loop.create_task(self._keep_pinging(self._ping)))
 
-    async def dial(self, client: SpliceEndpoint, host: str, port: int) -> None:  # noqa: ARG002  (it is `dial` that knows)
+    async def dial(self, client: SpliceEndpoint, host: str, port: int) -> None:  # noqa: ARG002  (`dial` chooses the host)
         if self.lost.done():
             raise ConnectionLostError(self.lost.result())
         try:
@@ -164,7 +170,7 @@ class DialRoute(Route):
         except ConnectionLostError as error:
             self._lose(str(error))
             raise
-        decode = partial(self._hear, stream.decode)
+        decode = partial(self._receive, stream.decode)
         far = SpliceEndpoint(decode=decode, is_whole=stream.is_whole, on_closed=self._release)
         self._streams[far] = stream
         try:
@@ -177,7 +183,7 @@ class DialRoute(Route):
         self._checks.set()
 
     async def close(self) -> None:
-        self._lose("The route was given up.")
+        self._lose("The route was closed.")
         for far in list(self._streams):
             far.reset()
             self._release(far)
@@ -187,8 +193,8 @@ class DialRoute(Route):
     async def _watch(self, await_end: Callable[[], str]) -> None:
         self._lose(await in_thread(await_end))
 
-    def _hear(self, decode: Callable[[bytes], bytes] | None, data: bytes) -> bytes:
-        self._heard = asyncio.get_running_loop().time()
+    def _receive(self, decode: Callable[[bytes], bytes] | None, data: bytes) -> bytes:
+        self._last_received = asyncio.get_running_loop().time()
         return data if decode is None else decode(data)
 
     async def _keep_pinging(self, ping: Callable[[], None]) -> None:
@@ -201,7 +207,7 @@ class DialRoute(Route):
                 self._lose(str(error))
 
     async def _await_answer(self, answering: Coroutine[Any, Any, None], seconds: float) -> None:
-        """Wait for a ping's answer, which may be behind all that the streams bring: they show life as well."""
+        """Wait for a ping's answer. Data on the streams counts as well, since the answer may be queued behind it."""
         loop = asyncio.get_running_loop()
         answer = loop.create_task(answering)
         try:
@@ -210,13 +216,13 @@ class DialRoute(Route):
                 done, _ = await asyncio.wait({answer}, timeout=seconds)
                 if done:
                     return answer.result()
-                if self._heard < began:
+                if self._last_received < began:
                     raise ConnectionLostError(f"The far end did not answer for {seconds:g} s")
         finally:
             answer.cancel()
 
     async def _await_check(self) -> bool:
-        """Until a ping is due; whether somebody wants to know at once."""
+        """Wait until a ping is due; return whether `check` requested it."""
         self._checks.clear()
         try:
             async with asyncio.timeout(self.dead_after / 2):
@@ -242,9 +248,9 @@ class DialRoute(Route):
 
 
 class DirectRoute(Route):
-    """Plain TCP to a host that can be reached from here: published ports, host networks, http URLs.
+    """Plain TCP to a host that this machine can reach.
 
-    It is never lost by itself: there is nothing that stays open between connections. The kernel ends those whose
+    The route itself is never lost, since nothing stays open between connections. The kernel ends connections whose
     peer is silent for too long.
     """
 
@@ -274,18 +280,18 @@ async def _connect(far: SpliceEndpoint, client: SpliceEndpoint, **address: Any) 
 
 
 def end_when_silent(connection: socket.socket, seconds: float) -> None:
-    """Let the kernel end a TCP connection whose peer neither answers nor acknowledges for so long (tcp(7))."""
+    """Make the kernel end a TCP connection whose peer does not answer or acknowledge for so long (tcp(7))."""
     interval = max(1, round(seconds / 3))
     connection.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
     connection.setsockopt(socket.IPPROTO_TCP, IDLE_OPTION, interval)
     connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_KEEPINTVL, interval)
     connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_KEEPCNT, 2)
-    if hasattr(socket, "TCP_USER_TIMEOUT"):  # of Linux only
+    if hasattr(socket, "TCP_USER_TIMEOUT"):  # Linux only
         connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT, round(seconds * 1000))
 
 
 async def close_route(route: Route) -> None:
-    """Close a route; one that takes too long is left to itself."""
+    """Close a route; do not wait for one that takes too long."""
     try:
         async with asyncio.timeout(CLOSE_SECONDS):
             await route.close()

@@ -1,6 +1,6 @@
-"""Two connections made one: what either reads, the other writes, until both directions have ended.
+"""Join two connections: each writes what the other reads, until both directions have ended.
 
-Each end stops reading while the other cannot write, so no more than one read is ever kept on the way.
+Each end stops reading while the other cannot write, so at most one read is buffered.
 """
 
 import asyncio
@@ -16,11 +16,11 @@ _RESET_ON_CLOSE = struct.pack("ii", 1, 0)
 
 
 READ_SIZE = 64 * 1024
-"""Bytes that are read in one go: what each of many connections may have to keep while the other side is slow."""
+"""Bytes of one read, which each connection may have to buffer while the other side is slow."""
 
 
 class _ReadBuffer(threading.local):
-    """One for each event loop, which copies out of it before it reads anything else."""
+    """A buffer for each event loop, which copies its content before the next read."""
 
     def __init__(self) -> None:
         self.view = memoryview(bytearray(READ_SIZE))
@@ -32,8 +32,8 @@ _read_buffer = _ReadBuffer()
 class SpliceEndpoint(asyncio.Protocol, asyncio.BufferedProtocol):
     """One end of a splice, on a socket or on a channel.
 
-    `decode` is applied to each piece that is read. `is_whole` says, at the end of what could be read, whether the
-    peer meant it to end there. `on_closed` is called once, when the connection is gone.
+    `decode` is applied to the data of each read. `is_whole` is called at the end of input and returns whether the
+    peer meant to end there. `on_closed` is called once, when the connection has ended.
     """
 
     def __init__(
@@ -54,26 +54,26 @@ class SpliceEndpoint(asyncio.Protocol, asyncio.BufferedProtocol):
         self._blocked = False
 
     def join(self, other: "SpliceEndpoint") -> None:
-        """Splice the two. The ends must not have been read from yet."""
+        """Splice both ends. Neither may have been read before."""
         self.other = other
         other.other = self
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        """Take the transport, and ask to be told as soon as it cannot write at once."""
+        """Take the transport, which is to pause us as soon as it cannot write immediately."""
         self._transport = cast("asyncio.Transport", transport)
         if transport.get_extra_info("socket") is not None:
             self._transport.set_write_buffer_limits(high=0)
 
     def get_buffer(self, _size_hint: int) -> memoryview:
-        """Where to read to; asyncio by itself reads four times as much."""
+        """Return the buffer to read into; asyncio's own is four times as large."""
         return _read_buffer.view
 
     def buffer_updated(self, size: int) -> None:
-        """Hand on what was read from a socket."""
+        """Forward what was read from a socket."""
         self.data_received(bytes(_read_buffer.view[:size]))
 
     def data_received(self, data: bytes) -> None:
-        """Hand on what was read."""
+        """Forward data to the other end."""
         if self._decode is not None:
             try:
                 data = self._decode(data)
@@ -84,7 +84,7 @@ class SpliceEndpoint(asyncio.Protocol, asyncio.BufferedProtocol):
             self.other.write(data)
 
     def eof_received(self) -> bool:
-        """Hand on the end of input; the transport stays open for the other direction."""
+        """Forward the end of input; the transport stays open for the other direction."""
         if self._is_whole is not None and not self._is_whole():
             self.reset()
             return True
@@ -95,19 +95,19 @@ class SpliceEndpoint(asyncio.Protocol, asyncio.BufferedProtocol):
         return True
 
     def pause_writing(self) -> None:
-        """Let the other end read no more."""
+        """Pause reading at the other end."""
         self._blocked = True
         if self.other is not None:
             self.other.pause_reading()
 
     def resume_writing(self) -> None:
-        """Let the other end read again."""
+        """Resume reading at the other end."""
         self._blocked = False
         if self.other is not None:
             self.other.resume_reading()
 
     def connection_lost(self, _error: Exception | None) -> None:
-        """Let the other end know, unless both directions had ended."""
+        """Report the loss to the other end, unless both directions had ended."""
         self.closed = True
         if self.other is not None and not (self._read_ended and self._write_ended):
             self.other.lose()
@@ -115,51 +115,51 @@ class SpliceEndpoint(asyncio.Protocol, asyncio.BufferedProtocol):
             self._on_closed(self)
 
     def write(self, data: bytes) -> None:
-        """Write, or buffer and have the other end paused."""
+        """Write data; if that has to be buffered, the other end is paused."""
         if self._transport is not None:
             self._transport.write(data)
 
     def end_writing(self) -> None:
-        """End this direction after what is written; the other goes on."""
+        """End this direction after the data written; the other direction stays open."""
         if self._transport is None or self._write_ended:
             return
         self._write_ended = True
         try:
             self._transport.write_eof()
         except OSError:
-            # The peer has reset the connection and nobody has read that yet.
+            # The peer has reset the connection, which was not read yet.
             self.reset()
             return
         self._close_when_ended()
 
     def pause_reading(self) -> None:
-        """Read no more for now."""
+        """Pause reading."""
         if self._transport is not None and not self._read_ended:
             self._transport.pause_reading()
 
     def pause_again(self) -> None:
-        """Read no more where asyncio reads although it was told not to."""
+        """Pause reading where asyncio ignored an earlier pause."""
         if self._transport is not None and not self._transport.is_reading():
             self._transport.resume_reading()
             self._transport.pause_reading()
 
     def resume_reading(self) -> None:
-        """Read again."""
-        # After its end of input a socket is readable for ever, and asyncio would report the end again.
+        """Resume reading."""
+        # After its end of input a socket stays readable, and asyncio would report the end again.
         if self._transport is not None and not self._read_ended:
             self._transport.resume_reading()
 
     def begin(self) -> None:
-        """Read for the first time, or once the other end can write."""
+        """Start reading, unless the other end is blocked."""
         if self.other is not None and not self.other._blocked:  # noqa: SLF001 - another of us
             self.resume_reading()
 
     def lose(self) -> None:
-        """The other end is gone."""
+        """Handle the loss of the other end."""
         self.reset()
 
     def reset(self) -> None:
-        """Drop the connection so that the peer sees a reset, not an orderly end."""
+        """Abort the connection so that the peer sees a reset, not an orderly end."""
         if self.closed or self._transport is None:
             return
         transport_socket = self._transport.get_extra_info("socket")

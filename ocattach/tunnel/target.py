@@ -1,4 +1,4 @@
-"""What the local port of a tunnel leads to."""
+"""The remote end of a tunnel."""
 
 import errno
 from dataclasses import dataclass
@@ -11,17 +11,17 @@ GONE = {errno.EHOSTUNREACH, errno.ENETUNREACH, errno.EHOSTDOWN, errno.ENETDOWN}
 
 @dataclass(slots=True)
 class Target:
-    """A port in an environment, and the way there."""
+    """A port in an environment, and the route to it."""
 
     route: Route
     port: int
     host: str
     has_answered: bool = False
-    """Whether something was reached there: what fails to be after that is gone, and may come back."""
+    """Whether a connection to it has succeeded. A failure after that counts as a loss of the daemon."""
 
 
 def is_gone(error: OcattachError | OSError) -> bool:
-    """Whether a failure to connect means that what was there is there no more."""
+    """Return whether a failed connection means that a daemon reached before is gone."""
     if isinstance(error, OSError):
         return isinstance(error, ConnectionRefusedError | TimeoutError) or error.errno in GONE
     return isinstance(error, PortClosedError | ConnectionLostError)

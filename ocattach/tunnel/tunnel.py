@@ -1,4 +1,4 @@
-"""The port of this machine that users' programs connect to, as an object for code that knows no event loop."""
+"""The local port that users' programs connect to, for code without an event loop."""
 
 import asyncio
 import concurrent.futures
@@ -19,16 +19,15 @@ from ocattach.tunnel.target import Target
 
 
 class Tunnel:
-    """A port of 127.0.0.1 that leads to a port in an environment.
+    """A port of 127.0.0.1 connected to a port in an environment.
 
-    Made once the port is open and the route has started, within `timeout` seconds; otherwise an OcattachError is
-    raised and nothing is left behind. `remote_host` is an address within the environment, for routes that leave a
-    choice. Without a route the port leads nowhere yet.
+    The constructor returns when the port is open and the route has started, and raises an OcattachError if that takes
+    more than `timeout` seconds or fails. `remote_host` is an address within the environment, for routes that can
+    choose it. Without a route, clients are held.
 
-    The local port stays open until `close`, whatever becomes of the route. When the route is lost, its clients are
-    told (`client.Client`), and so is `events.on_lost`. New clients are then held unread, as far as `limits` allow,
-    until `switch_route` brings another route; who is held for too long gets an HTTP error. The streams of events that
-    `keeper` names go on over the next route as if nothing had been, with what they have missed told by it.
+    The local port stays open until `close`. When the route is lost, its clients get an error (`client.Client`) and
+    `events.on_lost` is called. New clients are then held, within `limits`, until `switch_route`; a client held for
+    too long gets an HTTP error. Streams of events that `resumer` handles continue over the next route.
     """
 
     def __init__(
@@ -40,10 +39,10 @@ class Tunnel:
         timeout: float = 10,
         limits: Limits | None = None,
         events: Events | None = None,
-        keeper: StreamResumer | None = None,
+        resumer: StreamResumer | None = None,
     ) -> None:
         self._target = None if route is None else Target(route, remote_port, remote_host)
-        self._listener = Listener(limits or Limits(), events or Events(), keeper)
+        self._listener = Listener(limits or Limits(), events or Events(), resumer)
         self._listening: concurrent.futures.Future[int] = concurrent.futures.Future()
         self._loop = asyncio.new_event_loop()
         self._main = self._loop.create_task(self._serve(self._target, timeout))
@@ -51,7 +50,7 @@ class Tunnel:
         self._closing = threading.Lock()
         self._closed = False
         self._unadmitted: set[socket.socket] = set()
-        """Sockets on their way to the loop: they are closed when it has ended before they arrive."""
+        """Sockets that the loop has not taken yet; closed if it ends before that."""
         self._thread.start()
         try:
             self._port = self._listening.result()
@@ -66,7 +65,7 @@ class Tunnel:
 
     @property
     def url(self) -> str:
-        """Where an HTTP client finds what is at the other end."""
+        """The URL of the remote port for HTTP clients."""
         return f"http://127.0.0.1:{self._port}"
 
     @property
@@ -76,73 +75,73 @@ class Tunnel:
 
     @property
     def route_name(self) -> str:
-        """Which way the connections go: `relay`, `ssh`, `direct`."""
+        """The name of the current route: `relay`, `ssh`, `direct`."""
         return "" if self._target is None else self._target.route.name
 
     @property
     def active_connections(self) -> int:
-        """How many clients are connected, held ones included."""
+        """The number of connected clients, including held ones."""
         return self._listener.client_count
 
     @property
     def idle_seconds(self) -> float:
-        """How long no client has been connected; 0 while one is."""
+        """Seconds without a client; 0 while one is connected."""
         last_closed = self._listener.last_closed
         return 0.0 if self.active_connections else time.monotonic() - last_closed
 
     @property
     def lost(self) -> str | None:
-        """Why the route is gone; None while it is not."""
+        """Why the route was lost; None while it works."""
         return self._listener.lost
 
     @property
     def port_closed(self) -> bool:
-        """Whether only the far port was lost, and the way to it still stands."""
+        """Whether only the daemon's port was lost, while its route still works."""
         return self.lost is not None and self._listener.port_closed
 
     @property
     def round_trip(self) -> float | None:
-        """How long an answer from the environment takes, in seconds, where the route measures it."""
+        """The round trip to the environment in seconds; None where the route does not measure it."""
         return None if self._target is None else self._target.route.round_trip
 
     @property
     def held(self) -> int:
-        """How many clients wait for a route."""
+        """The number of clients that wait for a route."""
         return self._listener.held
 
     @property
     def released(self) -> int:
-        """How many clients had waited for the present route."""
+        """The number of clients that had waited for the current route."""
         return self._listener.released
 
     def check(self) -> None:
-        """Find out soon whether the far side is still there, say after this machine has slept.
+        """Check soon whether the route still works, for example after this machine has slept.
 
-        Returns at once; what comes of it is seen in `lost`.
+        Returns immediately; a loss shows in `lost`.
         """
-        self._tell(self._listener.check)
+        self._call_soon(self._listener.check)
 
     def give_up(self, reason: str) -> None:
-        """Use the route no more; its clients are told, new ones are held."""
-        self._listener.lost = self._listener.lost or reason  # at once, for who asks
-        self._tell(self._listener.give_up, reason)
+        """Drop the route: its clients get an error, new ones are held."""
+        self._listener.lost = self._listener.lost or reason  # visible at once to other threads
+        self._call_soon(self._listener.give_up, reason)
 
     def refuse(self, reason: str) -> None:
-        """Refuse clients at once, for this reason, until there is another route."""
-        self._tell(self._listener.refuse, reason)
+        """Refuse clients for this reason until there is another route."""
+        self._call_soon(self._listener.refuse, reason)
 
     def hold(self) -> None:
-        """Hold clients until `release`, whether there is a route or not: a daemon that starts loses requests."""
-        self._tell(self._listener.hold)
+        """Hold clients until `release`, even with a route: a daemon that is starting loses requests."""
+        self._call_soon(self._listener.hold)
 
     def release(self) -> None:
-        """Let the clients that are held have the route."""
-        self._tell(self._listener.release)
+        """Give held clients the route."""
+        self._call_soon(self._listener.release)
 
     def connect(self, *, counts_as_loss: bool = True) -> socket.socket:
-        """A connection of this program's own to where the tunnel leads; it is refused instead of held.
+        """Open a connection of this program itself through the tunnel; it is refused instead of held.
 
-        That it cannot be had is a sign that the route is lost, unless nobody is to draw that conclusion.
+        A failure counts as a loss of the route unless `counts_as_loss` is False.
         Raises ConnectionRefusedError when the tunnel is closed.
         """
         if self._closed:
@@ -162,16 +161,16 @@ class Tunnel:
         self._unadmitted.discard(connection)
         self._listener.admit(connection, counts_as_loss)
 
-    def _tell(self, what: Callable[..., object], *arguments: object) -> None:
+    def _call_soon(self, what: Callable[..., object], *arguments: object) -> None:
         with contextlib.suppress(RuntimeError):  # the loop has ended already
             self._loop.call_soon_threadsafe(what, *arguments)
 
     def switch_route(
         self, route: Route, remote_port: int, *, remote_host: str = "127.0.0.1", timeout: float = 10
     ) -> None:
-        """Go on with another route on the same local port; clients of the former one lose it, held ones are served.
+        """Switch to another route on the same local port: the old route's clients get an error, held ones are served.
 
-        Raises an OcattachError when the route does not start within `timeout` seconds; it is closed then.
+        Raises an OcattachError and closes the route when it does not start within `timeout` seconds.
         """
         target = Target(route, remote_port, remote_host)
         if self._closed:
@@ -183,15 +182,15 @@ class Tunnel:
         try:
             switch.result()
         except concurrent.futures.CancelledError as error:
-            raise ConnectionLostError("The tunnel was closed meanwhile.") from error
+            raise ConnectionLostError("The tunnel was closed while it switched routes.") from error
         self._target = target
 
     def close(self) -> None:
-        """Reset the clients, close port, route and thread. Closing twice is harmless."""
+        """Reset clients; close the port, route and thread. Closing twice is harmless."""
         with self._closing:
             if not self._closed:
                 self._closed = True
-                self._tell(self._main.cancel)
+                self._call_soon(self._main.cancel)
         self._thread.join()
 
     def __enter__(self) -> Self:
@@ -206,13 +205,13 @@ class Tunnel:
         try:
             self._loop.run_until_complete(self._main)
         except asyncio.CancelledError:
-            pass  # that is how `close` ends it
+            pass  # `close` ends the loop by this
         except BaseException as error:
             if self._listening.done():
                 raise
             self._listening.set_exception(error)
         finally:
-            self._loop.close()  # from now on `connect` closes what it made
+            self._loop.close()  # from now on `connect` fails
             for connection in list(self._unadmitted):
                 connection.close()
 

@@ -34,7 +34,7 @@ def test_an_account_that_the_container_does_not_have(place: Place) -> None:
     with (
         place.engine.container("users-app") as rig,
         place.handler(rig.name, user="nobody-here") as handler,
-        pytest.raises(AuthenticationError, match="no user nobody-here in container users-app") as caught,
+        pytest.raises(AuthenticationError, match="No user nobody-here in container users-app") as caught,
     ):
         handler.check_daemon_running()
 

@@ -77,4 +77,4 @@ def test_a_service_that_is_not_there(place: Place) -> None:
     ):
         handler.check_available()
 
-    assert caught.value.hint == f"{place.scheme} compose --project-name shop up --detach apo"
+    assert caught.value.hint == f"Start one: {place.scheme} compose --project-name shop up --detach apo"

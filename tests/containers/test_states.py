@@ -69,7 +69,7 @@ def test_a_container_that_has_ended(place: Place) -> None:
         container.wait()
         error = refusal(place, "old-app")
 
-    assert "has ended, with exit code 3" in error.message
+    assert "exited with code 3" in error.message
     assert error.hint == f"Try: {place.scheme} start old-app"
 
 
@@ -104,7 +104,7 @@ def test_a_container_that_its_engine_restarts_for_ever(place: Place) -> None:
 
         error = wait_until(is_told, "it to be told", timeout=30)
 
-    assert "keeps ending" in error.message
+    assert "keeps exiting" in error.message
     assert error.hint == f"Try: {place.scheme} logs loop-app"
 
 
@@ -116,7 +116,7 @@ def restarts(container: Container) -> int:
 def test_a_container_without_a_shell(place: Place) -> None:
     with place.engine.container("bare-app", variant="pause") as rig, place.handler(rig.name) as handler:
         handler.check_available()
-        with pytest.raises(ShellNotFoundError, match="no shell") as caught:
+        with pytest.raises(ShellNotFoundError, match="No shell") as caught:
             handler.check_daemon_running()
 
     assert "bare-app" in caught.value.message
@@ -137,7 +137,7 @@ def test_nothing_like_it_is_there(place: Place) -> None:
     with place.handler("zzz-zzz") as handler, pytest.raises(EnvironmentNotFoundError) as caught:
         handler.check_available()
 
-    assert caught.value.hint == f"See what there is: {place.scheme} ps --all"
+    assert caught.value.hint == f"List the containers: {place.scheme} ps --all"
 
 
 def test_a_container_removed_while_it_was_used(place: Place) -> None:
@@ -167,7 +167,7 @@ def test_restarts_of_long_ago_are_no_reason_for_todays_failure() -> None:
     container = looked_at("running", restarts=4)
 
     check_steady(container, since="today", program="docker")
-    with pytest.raises(EnvironmentNotRunningError, match="keeps ending"):
+    with pytest.raises(EnvironmentNotRunningError, match="keeps exiting"):
         check_steady(container, since="yesterday", program="docker")
 
 

@@ -122,7 +122,7 @@ def test_a_context_that_is_not_there_is_named_with_how_to_list_them(
         handler.check_available()
 
     assert "gone" in raised.value.message
-    assert raised.value.hint == "Try: docker context ls"
+    assert raised.value.hint == "List the contexts: docker context ls"
 
 
 def test_a_context_with_certificates_leads_to_an_engine_behind_tls(

@@ -184,7 +184,7 @@ def test_an_engine_that_does_not_run_there_is_told_in_its_own_words() -> None:
         handler.check_available()
 
     assert "/run/no-such.sock" in raised.value.message
-    assert raised.value.hint == "Try: ssh main docker info"
+    assert raised.value.hint == "Check it there: ssh main docker info"
 
 
 def test_an_account_that_may_not_use_the_engine_there_is_told(behind: EngineBehind) -> None:
@@ -198,7 +198,7 @@ def test_an_account_that_may_not_use_the_engine_there_is_told(behind: EngineBehi
     finally:
         behind.socket.chmod(0o666)
 
-    assert "permission denied" in raised.value.message
+    assert "permission denied" in raised.value.message.lower()
 
 
 def test_nothing_is_left_here_or_there_after_disconnecting(behind: EngineBehind) -> None:

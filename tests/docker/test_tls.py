@@ -86,7 +86,7 @@ def test_an_engine_that_another_authority_vouches_for_is_refused(
     with handler_for("frontend-app") as handler, pytest.raises(AuthenticationError) as raised:
         handler.check_available()
 
-    assert "cannot be trusted" in raised.value.message
+    assert "is not trusted" in raised.value.message
     assert f"{stranger}/ca.pem" in raised.value.hint
     assert calls == remote_engine.engine.calls()
 
@@ -150,7 +150,7 @@ def test_plain_http_to_a_port_of_tls_is_told(variables: pytest.MonkeyPatch) -> N
     with handler_for("frontend-app") as handler, pytest.raises(UnreachableError) as raised:
         handler.check_available()
 
-    assert "speaks TLS only" in raised.value.message
+    assert "requires TLS" in raised.value.message
     assert "DOCKER_CERT_PATH" in raised.value.hint
 
 
@@ -162,7 +162,7 @@ def test_tls_to_a_port_of_plain_http_is_told(variables: pytest.MonkeyPatch) -> N
         with handler_for("frontend-app") as handler, pytest.raises(UnreachableError) as raised:
             handler.check_available()
 
-    assert "does not speak TLS" in raised.value.message
+    assert "There is no TLS at" in raised.value.message
 
 
 def test_an_engine_that_does_not_answer_is_told(

@@ -92,7 +92,7 @@ def test_a_pod_that_does_not_exist_with_near_names(kubernetes_cluster: Kubernete
         error = refusal(user, pod="backemd")
 
     assert isinstance(error, EnvironmentNotFoundError)
-    assert error.message == "There is no pod backemd in namespace default"
+    assert error.message == "No pod backemd in namespace default"
     assert error.hint == f"Did you mean backend? Try: {KUBECTL} get pods"
 
 
@@ -102,7 +102,7 @@ def test_a_pod_that_is_deleted_while_in_use(kubernetes_cluster: KubernetesCluste
         assert handler.run(["true"], timeout=10).exit_code == 0
         pod.delete()
 
-        with pytest.raises(EnvironmentNotFoundError, match="Pod doomed is gone") as raised:
+        with pytest.raises(EnvironmentNotFoundError, match="Pod doomed no longer exists") as raised:
             handler.run(["true"], timeout=10)
         assert raised.value.hint == f"Try: {KUBECTL} get pods"
 
@@ -137,7 +137,7 @@ def test_a_kubeconfig_that_is_none_is_not_quoted(user: User, workdir: Path) -> N
     (workdir / "broken").write_text(f"{{{{{SECRET}")
     user.take(workdir / "broken")
 
-    assert refusal(user, pod="any").message.startswith(f"The kubeconfig ({workdir}/broken) cannot be used")
+    assert refusal(user, pod="any").message.startswith(f"Cannot use the kubeconfig ({workdir}/broken)")
 
 
 def test_a_token_that_is_not_accepted(
@@ -148,7 +148,7 @@ def test_a_token_that_is_not_accepted(
 
     assert isinstance(error, AuthenticationError)
     assert "does not accept your credentials" in error.message
-    assert "log in anew" in error.hint
+    assert "log in again" in error.hint
 
 
 def test_a_cluster_where_nothing_listens(
@@ -203,7 +203,7 @@ def test_a_pod_without_a_shell(kubernetes_cluster: KubernetesCluster, user: User
         handler = user.handler(pod="shell-less")
         handler.check_available()
 
-        with pytest.raises(UnreachableError, match="no shell") as raised:
+        with pytest.raises(UnreachableError, match="No shell") as raised:
             handler.check_daemon_running()
         assert "--container" in raised.value.hint
 

@@ -78,7 +78,7 @@ def test_a_replaced_pod_is_found_again_and_said_to_be_new(
         summary = handler.check_available().summary
 
         assert f"Pod {after.name} is running" in summary
-        assert f"the environment is new: pod {before.name} of last time was replaced" in summary
+        assert f"the environment is new: pod {before.name} was replaced" in summary
 
 
 def test_a_pod_that_is_not_ready_can_be_used_when_there_is_no_other(

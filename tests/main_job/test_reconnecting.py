@@ -135,7 +135,7 @@ def test_a_request_that_waits_for_too_long_is_refused_with_the_reason(
         ssh_machines.wait_until_ready("main")
 
     assert code == http.client.SERVICE_UNAVAILABLE
-    assert "Not sent: the environment could not be reached for 1 s: " in answer["data"]["message"]
+    assert "Not sent: cannot reach the environment for 1 s: " in answer["data"]["message"]
     assert daemon.request("POST", "/session", {})[0] == http.client.OK
 
 

@@ -79,9 +79,9 @@ class Line:
 
     def __init__(self, world: World, opened: ExitStack, connect: Callable[[], DaemonClient] | None) -> None:
         self._world = world
-        keeper = Resync(connect or self._client, command="ocattach frontend")
+        resumer = Resync(connect or self._client, command="ocattach frontend")
         route = DirectRoute("127.0.0.1")
-        self._tunnel = opened.enter_context(Tunnel(route, world.daemon.port, keeper=keeper))
+        self._tunnel = opened.enter_context(Tunnel(route, world.daemon.port, resumer=resumer))
         directory = opened.enter_context(short_directory())
         self.tui = opened.enter_context(self._start(directory))
         self.tui.wait_for("You said: said before the gap", timeout=TUI_SECONDS)

@@ -40,7 +40,6 @@ def test_the_wheel_has_the_whole_package_and_nothing_else(wheel: Path) -> None:
         "daemon/start.sh",
         "daemon/stop.sh",
         "tunnel/relay.js",
-        "tunnel/relay.py",
         "py.typed",
     ],
 )

@@ -98,7 +98,7 @@ def test_a_machine_without_podman_is_told(account: Account) -> None:
     ran = account.ocattach(URI, "--print-url", variables={"PATH": str(programs)})
 
     assert ran.returncode == 6
-    assert "There is no Podman here" in ran.stderr
+    assert "Podman not found" in ran.stderr
     assert "CONTAINER_HOST" in ran.stderr
 
 

@@ -44,7 +44,7 @@ def test_containers_that_cannot_be_worked_in_say_why(desk: Desk, docker_engine: 
         "missing": "unavailable",
         "bare": "stopped",
     }
-    assert "has ended, with exit code 137" in states["ended"]["reason"]
+    assert "exited with code 137" in states["ended"]["reason"]
     assert states["ended"]["hint"] == "Try: docker start ended"
     assert "it is paused" in states["paused"]["reason"]
     assert "no container missing" in states["missing"]["reason"]

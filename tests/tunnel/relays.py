@@ -1,16 +1,16 @@
 """The relays under test, each as a process at the other end of a socket pair."""
 
 import os
-import shutil
 import socket
 import subprocess
 import sys
 import tempfile
 from collections.abc import Callable, Sequence
+from pathlib import Path
 
 from ocattach.execution import Stream
-from ocattach.tunnel.sources import relay_source
-from tests.rigs.availability import Unavailable, need
+from ocattach.tunnel.route import relay_source
+from tests.rigs.availability import Unavailable
 from tests.rigs.opencode import opencode_bin
 
 
@@ -47,17 +47,12 @@ def opencode_relay() -> list[str]:
     except LookupError as reason:
         raise Unavailable(str(reason)) from None
     return [
-        "env", "BUN_BE_BUN=1", program, "--config=/dev/null", "--no-env-file", "-e", relay_source("relay.js"),
+        "env", "BUN_BE_BUN=1", program, "--config=/dev/null", "--no-env-file", "-e", relay_source(),
     ]  # fmt: skip
 
 
-def node_relay() -> list[str]:
-    need("node")
-    return [shutil.which("node") or "node", "-e", relay_source("relay.js")]
-
-
 def python_relay() -> list[str]:
-    return [sys.executable, "-c", relay_source("relay.py")]
+    return [sys.executable, "-c", Path(__file__).with_name("relay.py").read_text(encoding="utf-8")]
 
 
 def through_pipes(argv: Sequence[str]) -> list[str]:
@@ -67,6 +62,5 @@ def through_pipes(argv: Sequence[str]) -> list[str]:
 
 RELAYS: dict[str, Callable[[], list[str]]] = {
     "opencode": opencode_relay,
-    "node": node_relay,
     "python": python_relay,
 }

@@ -81,7 +81,7 @@ def test_wherever_an_answer_is_cut_the_next_goes_on_with_whole_events(
     answer = HEAD + in_chunks(b"".join(first), chunks)
 
     before = handed_on(stream, *split(answer[: len(HEAD) + cut], pieces))
-    assert stream.can_go_on
+    assert stream.can_resume
     assert stream.restart() == REQUEST
     after = handed_on(stream, *split(HEAD + in_chunks(b"".join(second), chunks) + LAST, pieces))
 
@@ -106,7 +106,7 @@ def test_what_follows_the_stream_on_its_connection_is_not_changed(more: bytes, p
     given_on = handed_on(stream, *split(HEAD + chunk(b"data: 1\n\n") + LAST + more, pieces))
 
     assert given_on == HEAD + chunk(b"data: 1\n\n") + LAST + more
-    assert not stream.can_go_on
+    assert not stream.can_resume
 
 
 @given(st.lists(st.binary(max_size=100)))
@@ -133,7 +133,7 @@ def test_an_event_that_is_too_long_to_wait_for_is_handed_on_and_cannot_be_gone_o
     long = b"data: " + b"x" * EVENT_LIMIT
 
     given_on = handed_on(stream, HEAD, chunk(long))
-    assert not stream.can_go_on
+    assert not stream.can_resume
     given_on += handed_on(stream, chunk(b"\n\n"), LAST)
 
     assert body(given_on) == long + b"\n\n"
@@ -153,4 +153,4 @@ def test_what_is_no_stream_of_events_cannot_go_on_with_one(answer: bytes) -> Non
 
     with pytest.raises(ConnectionLostError):
         stream.receive(answer)
-    assert stream.can_go_on, "another connection may bring more"
+    assert stream.can_resume, "another connection may bring more"

@@ -23,26 +23,26 @@ REFUSAL = b"HTTP/1.1 503 Service Unavailable\r\nContent-Length: 0\r\n\r\n"
 
 
 class Recorder:
-    """A keeper that keeps what `REQUEST` asks for, and tells of one event that was missed."""
+    """A resumer that keeps what `REQUEST` asks for, and tells of one event that was missed."""
 
     def __init__(self) -> None:
         self.noted: list[bytes] = []
-        self.mended: list[tuple[bytes, float]] = []
-        self.may_mend = threading.Event()
-        self.may_mend.set()
+        self.replayed: list[tuple[bytes, float]] = []
+        self.may_replay = threading.Event()
+        self.may_replay.set()
 
-    def keeps(self, request: bytes) -> bool:
+    def handles(self, request: bytes) -> bool:
         return request == REQUEST
 
-    def note(self, events: bytes) -> None:
+    def observe(self, events: bytes) -> None:
         self.noted.append(events)
 
-    def mend(self, request: bytes, silent: float) -> list[bytes]:
-        self.mended.append((request, silent))
-        assert self.may_mend.wait(30)
+    def replay(self, request: bytes, silent: float) -> list[bytes]:
+        self.replayed.append((request, silent))
+        assert self.may_replay.wait(30)
         return [MISSED]
 
-    def tell(self, request: bytes, message: str) -> bytes:
+    def message_event(self, request: bytes, message: str) -> bytes:
         assert request == REQUEST
         return f"data: {message}\n\n".encode()
 
@@ -73,19 +73,19 @@ def event_server() -> Iterator[tuple[EventServer, int]]:
 
 
 @pytest.fixture
-def keeper() -> Recorder:
+def resumer() -> Recorder:
     return Recorder()
 
 
 def test_a_kept_stream_goes_on_over_the_next_route_with_what_it_missed_told_first(
     make_route: Callable[[], Route],
     event_server: tuple[EventServer, int],
-    keeper: Recorder,
+    resumer: Recorder,
     opened: ExitStack,
     connect: Connect,
 ) -> None:
     server, port = event_server
-    tunnel = opened.enter_context(Tunnel(make_route(), port, keeper=keeper))
+    tunnel = opened.enter_context(Tunnel(make_route(), port, resumer=resumer))
     client = connect(tunnel)
     client.sendall(REQUEST)
     assert servers.receive(client, len(HEAD + LIVE)) == HEAD + LIVE
@@ -99,26 +99,26 @@ def test_a_kept_stream_goes_on_over_the_next_route_with_what_it_missed_told_firs
     server.connections[-1].sendall(LIVE)
     assert servers.receive(client, len(LIVE)) == LIVE
     assert server.requests == [REQUEST] * 4
-    assert [request for request, _ in keeper.mended] == [REQUEST] * 3
-    assert keeper.noted[0] == b"data: live\n\n"
+    assert [request for request, _ in resumer.replayed] == [REQUEST] * 3
+    assert resumer.noted[0] == b"data: live\n\n"
 
 
 @pytest.fixture
 def impatience(monkeypatch: pytest.MonkeyPatch) -> None:
     """Clients are told of a loss soon."""
-    monkeypatch.setattr(listener, "TELL_SECONDS", 0.1)
+    monkeypatch.setattr(listener, "NOTICE_SECONDS", 0.1)
 
 
 @pytest.mark.usefixtures("impatience")
 def test_who_holds_a_kept_stream_is_told_when_it_takes_long_and_when_it_is_over(
     make_route: Callable[[], Route],
     event_server: tuple[EventServer, int],
-    keeper: Recorder,
+    resumer: Recorder,
     opened: ExitStack,
     connect: Connect,
 ) -> None:
     _, port = event_server
-    tunnel = opened.enter_context(Tunnel(make_route(), port, keeper=keeper))
+    tunnel = opened.enter_context(Tunnel(make_route(), port, resumer=resumer))
     client = connect(tunnel)
     client.sendall(REQUEST)
     servers.receive(client, len(HEAD + LIVE))
@@ -138,22 +138,22 @@ def test_who_holds_a_kept_stream_is_told_when_it_takes_long_and_when_it_is_over(
 def test_events_that_come_while_the_missed_ones_are_gathered_come_after_them(
     make_route: Callable[[], Route],
     event_server: tuple[EventServer, int],
-    keeper: Recorder,
+    resumer: Recorder,
     opened: ExitStack,
     connect: Connect,
 ) -> None:
     server, port = event_server
-    tunnel = opened.enter_context(Tunnel(make_route(), port, keeper=keeper))
+    tunnel = opened.enter_context(Tunnel(make_route(), port, resumer=resumer))
     client = connect(tunnel)
     client.sendall(REQUEST)
     servers.receive(client, len(HEAD + LIVE))
-    keeper.may_mend.clear()
+    resumer.may_replay.clear()
     tunnel.give_up("It was cut.")
     tunnel.switch_route(make_route(), port)
-    wait_until(lambda: keeper.mended, "the missed events to be asked for")
+    wait_until(lambda: resumer.replayed, "the missed events to be asked for")
     server.connections[-1].sendall(LIVE)
 
-    keeper.may_mend.set()
+    resumer.may_replay.set()
 
     assert servers.receive(client, len(chunk(MISSED) + LIVE + LIVE)) == chunk(MISSED) + LIVE + LIVE
 
@@ -161,12 +161,12 @@ def test_events_that_come_while_the_missed_ones_are_gathered_come_after_them(
 def test_a_server_that_ends_in_the_middle_of_a_stream_is_asked_again(
     event_server: tuple[EventServer, int],
     make_route: Callable[[], Route],
-    keeper: Recorder,
+    resumer: Recorder,
     opened: ExitStack,
     connect: Connect,
 ) -> None:
     server, port = event_server
-    tunnel = opened.enter_context(Tunnel(make_route(), port, keeper=keeper))
+    tunnel = opened.enter_context(Tunnel(make_route(), port, resumer=resumer))
     client = connect(tunnel)
     client.sendall(REQUEST)
     servers.receive(client, len(HEAD + LIVE))
@@ -180,12 +180,12 @@ def test_a_server_that_ends_in_the_middle_of_a_stream_is_asked_again(
 def test_a_stream_waits_until_the_server_has_one_for_it_again(
     event_server: tuple[EventServer, int],
     make_route: Callable[[], Route],
-    keeper: Recorder,
+    resumer: Recorder,
     opened: ExitStack,
     connect: Connect,
 ) -> None:
     server, port = event_server
-    tunnel = opened.enter_context(Tunnel(make_route(), port, keeper=keeper))
+    tunnel = opened.enter_context(Tunnel(make_route(), port, resumer=resumer))
     client = connect(tunnel)
     client.sendall(REQUEST)
     servers.receive(client, len(HEAD + LIVE))
@@ -202,14 +202,14 @@ def test_a_stream_waits_until_the_server_has_one_for_it_again(
 def test_a_stream_that_was_asked_for_and_not_answered_is_asked_for_again(
     event_server: tuple[EventServer, int],
     make_route: Callable[[], Route],
-    keeper: Recorder,
+    resumer: Recorder,
     opened: ExitStack,
     connect: Connect,
 ) -> None:
     server, port = event_server
     server.first = b""
     server.later = REFUSAL
-    tunnel = opened.enter_context(Tunnel(make_route(), port, keeper=keeper))
+    tunnel = opened.enter_context(Tunnel(make_route(), port, resumer=resumer))
     client = connect(tunnel)
     client.sendall(REQUEST)
     wait_until(lambda: server.requests, "the request to arrive")
@@ -218,18 +218,18 @@ def test_a_stream_that_was_asked_for_and_not_answered_is_asked_for_again(
     tunnel.switch_route(make_route(), port)
 
     assert servers.receive(client, len(REFUSAL)) == REFUSAL
-    assert not keeper.mended
+    assert not resumer.replayed
 
 
 def test_a_client_that_goes_away_while_its_stream_is_interrupted_is_forgotten(
     event_server: tuple[EventServer, int],
     make_route: Callable[[], Route],
-    keeper: Recorder,
+    resumer: Recorder,
     opened: ExitStack,
     connect: Connect,
 ) -> None:
     _, port = event_server
-    tunnel = opened.enter_context(Tunnel(make_route(), port, keeper=keeper))
+    tunnel = opened.enter_context(Tunnel(make_route(), port, resumer=resumer))
     client = connect(tunnel)
     client.sendall(REQUEST)
     servers.receive(client, len(HEAD + LIVE))
@@ -246,12 +246,12 @@ def test_a_client_that_goes_away_while_its_stream_is_interrupted_is_forgotten(
 def test_a_client_that_resets_its_stream_is_forgotten(
     event_server: tuple[EventServer, int],
     make_route: Callable[[], Route],
-    keeper: Recorder,
+    resumer: Recorder,
     opened: ExitStack,
     connect: Connect,
 ) -> None:
     server, port = event_server
-    tunnel = opened.enter_context(Tunnel(make_route(), port, keeper=keeper))
+    tunnel = opened.enter_context(Tunnel(make_route(), port, resumer=resumer))
     client = connect(tunnel)
     client.sendall(REQUEST)
     servers.receive(client, len(HEAD + LIVE))
@@ -268,38 +268,38 @@ def test_a_client_that_resets_its_stream_is_forgotten(
 def test_a_connection_that_is_lost_while_missed_events_are_gathered_is_followed_by_another(
     event_server: tuple[EventServer, int],
     make_route: Callable[[], Route],
-    keeper: Recorder,
+    resumer: Recorder,
     opened: ExitStack,
     connect: Connect,
 ) -> None:
     _, port = event_server
-    tunnel = opened.enter_context(Tunnel(make_route(), port, keeper=keeper))
+    tunnel = opened.enter_context(Tunnel(make_route(), port, resumer=resumer))
     client = connect(tunnel)
     client.sendall(REQUEST)
     servers.receive(client, len(HEAD + LIVE))
-    keeper.may_mend.clear()
+    resumer.may_replay.clear()
     tunnel.give_up("It was cut.")
     tunnel.switch_route(make_route(), port)
-    wait_until(lambda: keeper.mended, "the missed events to be asked for")
+    wait_until(lambda: resumer.replayed, "the missed events to be asked for")
 
     tunnel.give_up("It was cut again.")
     tunnel.switch_route(make_route(), port)
-    keeper.may_mend.set()
+    resumer.may_replay.set()
 
     assert servers.receive(client, len(chunk(MISSED) + LIVE)) == chunk(MISSED) + LIVE
-    assert [request for request, _ in keeper.mended] == [REQUEST] * 2
-    assert keeper.mended[1][1] >= keeper.mended[0][1], "it has heard nothing since the first loss"
+    assert [request for request, _ in resumer.replayed] == [REQUEST] * 2
+    assert resumer.replayed[1][1] >= resumer.replayed[0][1], "it has heard nothing since the first loss"
 
 
 def test_a_tunnel_closes_while_streams_are_interrupted(
     event_server: tuple[EventServer, int],
     make_route: Callable[[], Route],
-    keeper: Recorder,
+    resumer: Recorder,
     opened: ExitStack,
     connect: Connect,
 ) -> None:
     _, port = event_server
-    tunnel = opened.enter_context(Tunnel(make_route(), port, keeper=keeper))
+    tunnel = opened.enter_context(Tunnel(make_route(), port, resumer=resumer))
     client = connect(tunnel)
     client.sendall(REQUEST)
     servers.receive(client, len(HEAD + LIVE))
@@ -315,13 +315,13 @@ def test_a_tunnel_closes_while_streams_are_interrupted(
 def test_other_answers_are_reset_as_ever_and_pass_unchanged(
     event_server: tuple[EventServer, int],
     make_route: Callable[[], Route],
-    keeper: Recorder,
+    resumer: Recorder,
     opened: ExitStack,
     connect: Connect,
 ) -> None:
     server, port = event_server
     server.first = HEAD + b"3;x=y\r\nda\n\r\n"
-    tunnel = opened.enter_context(Tunnel(make_route(), port, keeper=keeper))
+    tunnel = opened.enter_context(Tunnel(make_route(), port, resumer=resumer))
     client = connect(tunnel)
     client.sendall(OTHER_REQUEST)
     assert servers.receive(client, len(server.first)) == server.first
@@ -330,11 +330,11 @@ def test_other_answers_are_reset_as_ever_and_pass_unchanged(
 
     with pytest.raises(ConnectionResetError):
         client.recv(1)
-    assert not keeper.noted
+    assert not resumer.noted
 
 
 def test_a_stream_can_be_asked_for_on_a_connection_that_has_carried_other_requests(
-    make_route: Callable[[], Route], keeper: Recorder, opened: ExitStack, connect: Connect
+    make_route: Callable[[], Route], resumer: Recorder, opened: ExitStack, connect: Connect
 ) -> None:
     answers = {OTHER_REQUEST: b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok", REQUEST: HEAD + LIVE}
 
@@ -343,7 +343,7 @@ def test_a_stream_can_be_asked_for_on_a_connection_that_has_carried_other_reques
             connection.sendall(answers[request])
 
     port = opened.enter_context(servers.server(answer_all))
-    tunnel = opened.enter_context(Tunnel(make_route(), port, keeper=keeper))
+    tunnel = opened.enter_context(Tunnel(make_route(), port, resumer=resumer))
     client = connect(tunnel)
     for request in (OTHER_REQUEST, REQUEST):
         client.sendall(request)

@@ -154,7 +154,7 @@ def test_close_ends_a_switch_that_is_under_way(echo_port: int) -> None:
     tunnel.close()
     switching.join(timeout=10)
 
-    assert [str(error) for error in errors] == ["The tunnel was closed meanwhile."]
+    assert [str(error) for error in errors] == ["The tunnel was closed while it switched routes."]
     assert slow.process.poll() is not None
 
 

@@ -150,7 +150,7 @@ class Explanation:
         if spec.source.kind == "project":
             approve = f"not approved yet; look at it, then: ocattach trust {spec.name}"
             yield "trust", "approved as it stands" if self.is_trusted else approve
-        yield "reached by", self.plan.way
+        yield "reached by", self.plan.connection
         yield "directory", spec.workdir or "the daemon's own"
         for route in self.plan.routes:
             yield "route", route
@@ -181,7 +181,7 @@ class Explanation:
             "description": spec.description,
             "hides": [describe(hidden) for hidden in self.hidden],
             "trusted": self.is_trusted,
-            "way": self.plan.way,
+            "way": self.plan.connection,
             "routes": list(self.plan.routes),
             "daemon": {
                 "port": spec.daemon_port,

@@ -30,8 +30,8 @@ def open_port(
     from ocattach.tunnel.tunnel import Tunnel  # noqa: PLC0415 - see `import_tunnel`
 
     command = f"ocattach {shlex.quote(spec.name or spec.display())}"
-    keeper = Resync(lambda: connect(REQUEST_SECONDS), command=command, on_creation=on_creation)
-    return Tunnel(limits=limits, events=events, keeper=keeper)
+    resumer = Resync(lambda: connect(REQUEST_SECONDS), command=command, on_creation=on_creation)
+    return Tunnel(limits=limits, events=events, resumer=resumer)
 
 
 class TunnelEndpoint(Endpoint):

@@ -23,7 +23,6 @@ from ocattach.link.server.state import LinkState, StateMachine
 from ocattach.link.sessions.listener import SessionEventListener
 from ocattach.opencode.snapshot import LOOK_SECONDS
 from ocattach.transports import open_handler
-from ocattach.transports.command import import_tunnel
 
 if TYPE_CHECKING:
     from ocattach.tunnel.tunnel import Tunnel
@@ -163,7 +162,6 @@ class Environment:
         handler, tunnel = self._connection.handler, self._connection.tunnel
         if handler is None:
             handler = self._connection.handler = open_handler(spec, ask=client.ask, timeout=timeout)
-            import_tunnel()
         elif not self._connection.stands:
             self._connection.release_route("connecting again")
         stood, self._connection.stands = self._connection.stands, False

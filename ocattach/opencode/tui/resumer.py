@@ -65,17 +65,17 @@ class Resync:
         self._on_creation = on_creation
         self._seen = Seen()
 
-    def keeps(self, request: bytes) -> bool:
+    def handles(self, request: bytes) -> bool:
         """Look at what a client sent; whether it is a TUI's request for events."""
         if CREATION.match(request):
             self._on_creation()
         return self._seen.request(request)
 
-    def note(self, events: bytes) -> None:
+    def observe(self, events: bytes) -> None:
         """Look at events that were handed to a TUI."""
         self._seen.events(events)
 
-    def mend(self, request: bytes, silent: float) -> list[bytes]:
+    def replay(self, request: bytes, silent: float) -> list[bytes]:
         """The events that make a TUI whole that was handed nothing for so many seconds.
 
         What could not be read in time is named in a notice on its screen, with the command to start it anew.
@@ -92,13 +92,13 @@ class Resync:
                 told.append(encoded)
         except OcattachError as error:
             log.info("a TUI that missed %.0f s could not be told all: %s", silent, error)
-            told.append(self.tell(request, advice(self._command, seen)))
+            told.append(self.message_event(request, advice(self._command, seen)))
         else:
             log.info("told a TUI what it missed in %.0f s, in %d events", silent, len(told))
         self._seen.events(b"".join(told))
         return told
 
-    def tell(self, request: bytes, message: str) -> bytes:
+    def message_event(self, request: bytes, message: str) -> bytes:
         """The event that shows a message on a TUI's screen."""
         return encode(notice(message), bare=request.startswith(BARE))
 

@@ -19,12 +19,12 @@ class Replica:
 
 
 def in_order(entries: Iterable[Mapping[str, Any]]) -> list[Replica]:
-    """The replicas of a service from the engine's list, the one to use first: the lowest number that runs."""
+    """Sort the replicas of a service by preference: running ones by number, then the others."""
     replicas = [replica(entry) for entry in entries]
     return sorted(replicas, key=lambda replica: (not replica.runs, replica.number, replica.identifier))
 
 
 def replica(entry: Mapping[str, Any]) -> Replica:
-    """One entry of the engine's list."""
+    """Return the replica for an entry of the engine's list."""
     number = str((entry.get("Labels") or {}).get(NUMBER_LABEL, ""))
     return Replica(entry["Id"], int(number) if number.isdecimal() else 0, entry.get("State") == "running")

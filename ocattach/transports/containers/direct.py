@@ -1,9 +1,9 @@
-"""Straight to a daemon's port where this machine's own kernel vouches for it: host networks, published ports.
+"""Direct connections to a daemon's port, verified by this machine's kernel: host networks, published ports.
 
-An address says nothing about who answers there, and the first request carries the password. So every connection
-is looked up before a byte is sent: it has to stand in the socket table of the container's network, and there the
-socket that listens has to be the one that the daemon has open. A port that another program took over, or that
-belongs to another machine which happens to have the same address, does not pass; then there is the relay.
+An address does not show which program answers, and the first request carries the password. Therefore each connection
+is checked before any data is sent: it has to be in the socket table of the container's network, and the listening
+socket there has to be one that the daemon has open. A port that another program took over, or of another machine with
+the same address, fails this check; the relay is used then.
 """
 
 import socket
@@ -24,18 +24,18 @@ Address = tuple[str, int]
 BOOT_ID = Path("/proc/sys/kernel/random/boot_id")
 LISTENING = "0A"
 MAPPED = "0000000000000000FFFF0000"
-"""What stands before an IPv4 address in the table of IPv6, in the byte order of today's machines."""
+"""The prefix of an IPv4 address in the IPv6 table, in little-endian byte order."""
 
 DIAL_SECONDS = 0.5
 TABLE_SECONDS = 0.05
-"""How long the kernel may take to show a new connection at its other end."""
+"""Time for the kernel to list a new connection at its other end."""
 
-ANYWHERE = {"0.0.0.0": "127.0.0.1", "": "127.0.0.1"}  # noqa: S104 - as the engine says it, and where to dial
+ANYWHERE = {"0.0.0.0": "127.0.0.1", "": "127.0.0.1"}  # noqa: S104 - the engine's address, and the one to dial
 
 
 @dataclass(frozen=True, slots=True)
 class SocketRow:
-    """A socket of a known local port."""
+    """A socket with a known local port."""
 
     remote: Address
     is_listening: bool
@@ -44,22 +44,22 @@ class SocketRow:
 
 @dataclass(frozen=True, slots=True)
 class DirectPort:
-    """An address of this machine that should lead to a container's port."""
+    """An address of this machine that may lead to a container's port."""
 
     address: Address
     process: Path
-    """A directory of /proc: that of a process in the container's network."""
+    """The /proc directory of a process in the container's network."""
 
     port: int
     """In the container."""
 
     inodes: frozenset[int] = frozenset()
-    """The daemon's listening sockets; empty while they are not known."""
+    """The daemon's listening sockets; empty while unknown."""
 
-    def dial(self, port: int) -> Stream:  # noqa: ARG002 - it is for one port
-        """A connection to the daemon.
+    def dial(self, port: int) -> Stream:  # noqa: ARG002 - it has one port
+        """Open a connection to the daemon.
 
-        Raises PortClosedError when nothing listens there, ConnectionLostError when somebody else or nobody answers.
+        Raises PortClosedError when nothing listens, ConnectionLostError when nothing or another program answers.
         """
         try:
             connection = socket.create_connection(self.address, DIAL_SECONDS)
@@ -71,10 +71,10 @@ class DirectPort:
             connection.settimeout(None)
             return SocketStream(connection)
         connection.close()
-        raise ConnectionLostError(f"Port {self.port} is not the daemon's any more")
+        raise ConnectionLostError(f"Port {self.port} no longer belongs to the daemon")
 
     def leads_to_container(self) -> bool:
-        """Whether a connection to the address ends in the container's network; nothing is sent."""
+        """Return whether a connection ends in the container's network; sends nothing."""
         try:
             with socket.create_connection(self.address, DIAL_SECONDS) as connection:
                 return bool(self._table_with(connection))
@@ -82,7 +82,7 @@ class DirectPort:
             return False
 
     def _table_with(self, connection: socket.socket) -> list[SocketRow]:
-        """The container's sockets of that port, once the other end of a connection is among them; else none."""
+        """Return the container's sockets of the port, if the connection's other end is among them."""
         here = connection.getsockname()[:2]
         deadline = time.monotonic() + TABLE_SECONDS
         while True:
@@ -95,13 +95,13 @@ class DirectPort:
             time.sleep(0.002)
 
     def _is_the_daemons(self, rows: Iterable[SocketRow]) -> bool:
-        """Whether something listens on the port, and all that does is the daemon's."""
+        """Return whether the daemon listens on the port, and nothing else does."""
         found = {row.inode for row in rows if row.is_listening}
         return bool(found) and found <= self.inodes
 
 
 def socket_table(table: Path, port: int) -> Iterator[SocketRow]:
-    """The sockets of a local port in a table of the kernel's (proc_pid_net(5)); none where it cannot be read."""
+    """Yield the sockets of a local port from a kernel table (proc_pid_net(5)); none if it cannot be read."""
     try:
         lines = table.read_text().splitlines()
     except OSError:
@@ -115,7 +115,7 @@ def socket_table(table: Path, port: int) -> Iterator[SocketRow]:
 
 
 def read_address(text: str) -> Address:
-    """An address as the kernel's tables have it: each 32 bits in the machine's byte order."""
+    """Parse an address of the kernel's tables, with each 32 bits in the machine's byte order."""
     host, _, port = text.partition(":")
     host = host.removeprefix(MAPPED)
     if len(host) == len("0100007F"):
@@ -124,9 +124,9 @@ def read_address(text: str) -> Address:
 
 
 def candidates(container: Mapping[str, Any], host: str, port: int) -> Iterator[DirectPort]:
-    """Where a port of a container might be on this machine, by what its engine says.
+    """Yield the local addresses that may lead to a container's port, from the engine's description.
 
-    `host` is the address on which the daemon listens there.
+    `host` is the address on which the daemon listens in the container.
     """
     if container["HostConfig"]["NetworkMode"] == "host":
         yield DirectPort((host, port), Path("/proc/self"), port)
@@ -139,7 +139,7 @@ def candidates(container: Mapping[str, Any], host: str, port: int) -> Iterator[D
     for binding in published:
         at = ANYWHERE.get(binding["HostIp"], binding["HostIp"])
         yield DirectPort((at, int(binding["HostPort"])), process, port)
-    # Docker's own proxy stands before a port published on loopback; the address behind it needs none.
+    # Docker's proxy serves ports published on loopback; the container's own address needs no proxy.
     for settings in (network.get("Networks") or {}).values():
         if settings.get("IPAddress"):
             yield DirectPort((settings["IPAddress"], port), process, port)
@@ -148,7 +148,7 @@ def candidates(container: Mapping[str, Any], host: str, port: int) -> Iterator[D
 def find_direct(
     ports: Iterable[DirectPort], find_listener: Callable[[], ListeningSockets]
 ) -> DirectPort | None:
-    """The first of several ports that is the daemon's beyond doubt; the environment is asked once, if at all."""
+    """Return the first port that is certainly the daemon's; queries the environment at most once."""
     listener: ListeningSockets | None = None
     for port in ports:
         if not port.leads_to_container():
@@ -166,7 +166,7 @@ def find_direct(
 
 
 def own_kernel() -> str:
-    """The boot id of this machine's kernel; empty where there is none to be read."""
+    """Return the boot id of this machine's kernel; empty if unreadable."""
     try:
         return BOOT_ID.read_text().strip()
     except OSError:

@@ -10,7 +10,7 @@ from ocattach.transports.containers.transport import ContainerTransport
 
 
 class DockerTransport(ContainerTransport):
-    """A container of a Docker engine: the connection's own, else the one that the docker command line would use."""
+    """A container of the engine that the connection names, else of the one that `docker` uses."""
 
     scheme = "docker"
     engine_name = "Docker"
@@ -25,7 +25,7 @@ class DockerTransport(ContainerTransport):
         if target.context:
             return context_address(target.context)
         if target.host is None:
-            current_context(os.environ)  # it could not be read a moment ago, and now says why
+            current_context(os.environ)  # raises the reason, if it could not be read
         return EngineAddress(target.host or DEFAULT_HOST, cert_path=target.cert_path)
 
     def engine_place(self) -> tuple[str, tuple[str, ...]]:
@@ -38,8 +38,10 @@ class DockerTransport(ContainerTransport):
 
 
 def context_address(name: str) -> EngineAddress:
-    """Where the engine of a docker context is."""
+    """Return the address of a docker context's engine."""
     context = read_context(name, os.environ)
     if context is None:
-        raise EnvironmentNotFoundError(f"There is no docker context {name}", hint="Try: docker context ls")
+        raise EnvironmentNotFoundError(
+            f"No docker context {name}", hint="List the contexts: docker context ls"
+        )
     return EngineAddress(context.host, context.cert_path, verifies=not context.skips_verification)

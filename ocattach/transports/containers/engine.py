@@ -1,7 +1,4 @@
-"""An engine that speaks Docker's API: how it is reached, and what its errors mean.
-
-Docker and Podman differ by the address alone.
-"""
+"""An engine with Docker's API, and the translation of its errors."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -16,7 +13,7 @@ from ocattach.transports.containers.engine_http import EngineAdapter, EngineConn
 from ocattach.transports.containers.engine_streams import Dialer, dialer
 from ocattach.transports.optional import without_module
 
-# docker/transport/__init__.py (7.2) imports paramiko wherever it is installed; engines behind ssh are ours to reach.
+# docker/transport/__init__.py (7.2) imports paramiko if it is installed; we dial engines behind ssh ourselves.
 with without_module("paramiko"):
     import docker
     import requests
@@ -25,23 +22,23 @@ with without_module("paramiko"):
 
 @dataclass(frozen=True, slots=True)
 class EngineAddress:
-    """Where an engine listens, and how it is to be addressed there."""
+    """The address of an engine, with its certificates or key."""
 
     url: str
     """`unix:///PATH`, `tcp://HOST:PORT` or `ssh://USER@HOST:PORT/PATH-OF-SOCKET`."""
 
     cert_path: str | None = None
-    """Folder with ca.pem, cert.pem and key.pem, which makes tcp:// speak TLS."""
+    """Folder with ca.pem, cert.pem and key.pem for TLS over tcp://."""
 
     verifies: bool = True
-    """Whether the certificate of an engine that speaks TLS has to be right."""
+    """Whether the engine's certificate is verified."""
 
     identity: str | None = None
-    """Path of the key for an engine behind ssh; None leaves it to ssh's own configuration."""
+    """Path of the key for an engine behind ssh; None for the ssh configuration's keys."""
 
 
 class EngineClient(docker.APIClient):
-    """The SDK's client, over connections of ours alone."""
+    """The SDK's client over our own connections."""
 
     _get: Any
     _url: Any
@@ -54,10 +51,10 @@ class EngineClient(docker.APIClient):
         except BaseException:
             self._adapter.close()
             raise
-        self.trust_env = False  # neither a proxy nor ~/.netrc has a say here
+        self.trust_env = False  # ignore proxies and ~/.netrc
 
     def _retrieve_server_version(self) -> str:
-        """The version of the API, asked of the path that costs nothing: for /version podman runs programs (4.3.1)."""
+        """Return the API version from /_ping, which is cheap: for /version podman (4.3.1) runs programs."""
         try:
             answer = self._get(self._url("/_ping", versioned_api=False))
             self._raise_for_status(answer)
@@ -66,15 +63,14 @@ class EngineClient(docker.APIClient):
         version: str | None = answer.headers.get("Api-Version")
         return version or str(self.version(api_version=False)["ApiVersion"])
 
-    def get_adapter(self, url: Any) -> Any:  # noqa: ARG002 - every URL is the engine's
-        """What carries a request."""
+    def get_adapter(self, url: Any) -> Any:  # noqa: ARG002 - all URLs use the same adapter
         return self._adapter
 
     def open_exec(self, identifier: str) -> tuple[Stream, bytes]:
-        """Start an exec: its stream, which the caller closes, and the bytes of it that were read with the headers.
+        """Start an exec; return its stream, which the caller closes, and the bytes read along with the headers.
 
-        docker-py hands out a socket and forgets its reader's buffer: output that came in one packet with the
-        headers would be lost (docker/api/client.py, _get_raw_response_socket, 7.2).
+        docker-py returns a socket without its reader's buffer, so that output received with the headers would be lost
+        (docker/api/client.py, _get_raw_response_socket, 7.2).
         """
         opened: Any = self.exec_start(identifier, socket=True)
         response = opened._response  # noqa: SLF001
@@ -88,13 +84,13 @@ class EngineClient(docker.APIClient):
         return stream, early
 
     def close(self) -> None:
-        """Let go of every connection."""
+        """Close all connections."""
         super().close()
         self._adapter.close()
 
 
 class Engine:
-    """An engine at an address; nothing is dialled before `client` is first used."""
+    """An engine at an address. Nothing is dialled before the first use of `client`."""
 
     def __init__(
         self,
@@ -108,10 +104,10 @@ class Engine:
     ) -> None:
         self.address = address
         self.name = name
-        """As people write it: "Docker"."""
+        """The name in messages: "Docker"."""
 
         self.program = program
-        """Its command line, for hints: "docker"."""
+        """The command line, for hints: "docker"."""
 
         self._ask = ask
         self._timeout = timeout
@@ -120,9 +116,9 @@ class Engine:
 
     @property
     def client(self) -> EngineClient:
-        """The SDK's connection to the engine, opened on first use."""
+        """The SDK's client, created on first use."""
         if self._client is None:
-            with self.translated():
+            with self.errors_translated():
                 connections = dialer(
                     self.address.url,
                     cert_path=self.address.cert_path,
@@ -137,15 +133,15 @@ class Engine:
         return self._client
 
     @contextmanager
-    def translated(self, refused: Refused | None = None) -> Iterator[None]:
-        """Errors of the SDK as errors of ours; `refused` may know better what an answer means."""
+    def errors_translated(self, refused: Refused | None = None) -> Iterator[None]:
+        """Translate errors of the SDK; `refused` may return a more specific error for an answer."""
         try:
             yield
         except (APIError, DockerException, requests.exceptions.RequestException, OSError) as error:
-            raise self._translated(error, refused) from error
+            raise self._own_error(error, refused) from error
 
-    def _translated(self, error: Exception, refused: Refused | None) -> OcattachError:
-        """Our word for an error, by the outermost reason of which we know more than the SDK says."""
+    def _own_error(self, error: Exception, refused: Refused | None) -> OcattachError:
+        """Return our error for the outermost cause that is known."""
         errors = EngineErrors(
             self.name, self.program, self.address.url, self.address.cert_path, self._timeout
         )
@@ -163,7 +159,7 @@ class Engine:
         return errors.silent(str(chain[-1]))
 
     def close(self) -> None:
-        """Let go of every connection. Closing twice is harmless."""
+        """Close all connections. Closing twice is harmless."""
         if self._client is not None:
             self._client.close()
             self._client = None

@@ -1,4 +1,4 @@
-"""What goes wrong with an engine, in our words: not there, not allowed, no TLS, the wrong certificate."""
+"""Errors of an engine: unreachable, permission denied, no TLS, untrusted certificate."""
 
 import ssl
 from collections.abc import Callable
@@ -13,19 +13,19 @@ from ocattach.errors import (
 )
 
 PLAIN_TO_TLS = "HTTP request to an HTTPS server"
-"""How a TLS server of Go's answers plain HTTP (net/http, server.go)."""
+"""The answer of Go's TLS server to plain HTTP (net/http, server.go)."""
 
 NOT_TLS = ("WRONG_VERSION_NUMBER", "HTTP_REQUEST", "PACKET_LENGTH_TOO_LONG", "RECORD_LAYER_FAILURE")
 CERTIFICATE_ALERTS = ("CERTIFICATE_REQUIRED", "BAD_CERTIFICATE", "UNKNOWN_CA", "CERTIFICATE_EXPIRED")
-"""OpenSSL's words: for bytes that are no TLS, and for what the far end may say of our certificate."""
+"""OpenSSL's reasons for data that is not TLS, and for alerts about our certificate."""
 
 FORBIDDEN_HINTS = {
-    "docker": "Add yourself to the engine's group (usermod -aG docker $USER), and log in again",
-    "podman": "Root's containers are root's; for your own leave CONTAINER_HOST, host and context out",
+    "docker": "Add yourself to its group and log in again: sudo usermod -aG docker $USER",
+    "podman": "Only root may use root's containers; for your own, remove CONTAINER_HOST, host and context",
 }
 
 Refused = Callable[[int, str], OcattachError | None]
-"""What a status code and the engine's explanation mean; None leaves it to the engine."""
+"""Returns the error for a status code and the engine's explanation; None for the general error."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,18 +33,18 @@ class EngineErrors:
     """The errors of one engine."""
 
     name: str
-    """As people write it: "Docker"."""
+    """The name in messages: "Docker"."""
 
     program: str
-    """Its command line, for hints: "docker"."""
+    """The command line, for hints: "docker"."""
 
     url: str
     cert_path: str | None
     timeout: float
-    """Seconds, as far as this is said to the user."""
+    """Seconds, for the message of a timeout."""
 
     def known(self, reason: BaseException) -> OcattachError | None:
-        """Our word for a reason; None for one that is not ours to know."""
+        """Return our error for a cause; None for an unknown one."""
         match reason:
             case ConnectionLostError():
                 return self.hung_up(reason.message)
@@ -56,73 +56,76 @@ class EngineErrors:
                 return self.forbidden()
             case TimeoutError():
                 return TimedOutError(
-                    f"The {self.name} engine did not answer in {self.timeout:.0f} s",
-                    hint=f"Is it well? Try: {self.program} info",
+                    f"The {self.name} engine did not answer within {self.timeout:.0f} s",
+                    hint=f"Check the engine: {self.program} info",
                 )
             case _:
                 return None
 
     def silent(self, reason: str) -> OcattachError:
-        """Nothing answers."""
+        """Return the error for an engine that does not answer."""
         return UnreachableError(
             f"The {self.name} engine at {self.url} does not answer: {reason}",
-            hint=f"Is it running? Try: {self.program} info",
+            hint=f"Check that it is running: {self.program} info",
         )
 
     def forbidden(self) -> OcattachError:
-        """The socket is there, and this account may not open it."""
+        """Return the error for a socket that this user may not open."""
         return AuthenticationError(
-            f"This account may not use the {self.name} engine at {self.url}",
+            f"Permission denied for the {self.name} engine at {self.url}",
             hint=FORBIDDEN_HINTS.get(self.program, ""),
         )
 
     def refused(self, explanation: str) -> OcattachError:
-        """The engine answered, and said no."""
+        """Return the error for a refused request."""
         if PLAIN_TO_TLS in explanation:
             return UnreachableError(
-                f"The {self.name} engine at {self.url} speaks TLS only",
-                hint="Say where its certificates are: DOCKER_TLS_VERIFY=1 and DOCKER_CERT_PATH, or cert_path",
+                f"The {self.name} engine at {self.url} requires TLS",
+                hint="Name the folder of its certificates: DOCKER_TLS_VERIFY=1 and DOCKER_CERT_PATH, or cert_path",
             )
-        return UnreachableError(f"{self.name} refused: {explanation}", hint=f"Try: {self.program} info")
+        return UnreachableError(
+            f"{self.name} refused the request: {explanation}", hint=f"Check the engine: {self.program} info"
+        )
 
     def tls(self, error: ssl.SSLError) -> OcattachError:
-        """The engine or we did not like the other's certificate, or one of us speaks no TLS."""
+        """Return the error for a failed TLS handshake."""
         at = f"the {self.name} engine at {self.url}"
         if isinstance(error, ssl.SSLCertVerificationError):
             return AuthenticationError(
-                f"The certificate of {at} cannot be trusted: {error.verify_message}",
-                hint=f"Is {self.cert_path or '~/.docker'}/ca.pem the authority that signed it, for that address?",
+                f"The certificate of {at} is not trusted: {error.verify_message}",
+                hint=f"Check that {self.cert_path or '~/.docker'}/ca.pem signed it, and that it names this address",
             )
         if error.reason in NOT_TLS:
             return UnreachableError(
-                f"What answers for {at} does not speak TLS", hint="Leave the certificates out, if it has none"
+                f"There is no TLS at {at}",
+                hint="Remove cert_path or DOCKER_TLS_VERIFY if it has no certificate",
             )
         return self.hung_up(error.reason or str(error))
 
-    def hung_up(self, said: str) -> OcattachError:
-        """The far end closed the connection, and said this."""
+    def hung_up(self, reason: str) -> OcattachError:
+        """Return the error for a connection that the far end closed with this reason."""
         at = f"The {self.name} engine at {self.url}"
-        if any(alert in said.upper().replace(" ", "_") for alert in CERTIFICATE_ALERTS):
+        if any(alert in reason.upper().replace(" ", "_") for alert in CERTIFICATE_ALERTS):
             return AuthenticationError(
-                f"{at} wants a client certificate that it trusts",
-                hint=f"Look for cert.pem and key.pem in {self.cert_path or '~/.docker'}",
+                f"{at} requires a client certificate that it trusts",
+                hint=f"Check cert.pem and key.pem in {self.cert_path or '~/.docker'}",
             )
-        if "permission denied" in said.lower():
+        if "permission denied" in reason.lower():
             return AuthenticationError(
-                f"{at} may not be used by that account: {said}",
-                hint="Add the account to the engine's group there",
+                f"Permission denied for that user at {at[0].lower()}{at[1:]}: {reason}",
+                hint="Add the user to the engine's group on that host",
             )
-        return UnreachableError(f"{at} cannot be reached: {said}", hint=self._ssh_hint())
+        return UnreachableError(f"Cannot reach {at[0].lower()}{at[1:]}: {reason}", hint=self._ssh_hint())
 
     def _ssh_hint(self) -> str:
         if not self.url.startswith("ssh://"):
             return ""
         host = self.url.removeprefix("ssh://").partition("/")[0]
-        return f"Try: ssh {host} {self.program} info"
+        return f"Check it there: ssh {host} {self.program} info"
 
 
 def reasons(error: BaseException) -> list[BaseException]:
-    """An error and what it came from, the outermost first; urllib3 has its TLS errors as an argument."""
+    """Return an error and its causes, outermost first; urllib3 keeps TLS errors in `args`."""
     found: list[BaseException] = []
     reason: BaseException | None = error
     while reason is not None and reason not in found:

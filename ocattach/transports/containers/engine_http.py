@@ -1,4 +1,4 @@
-"""HTTP to an engine over streams of ours, put under the SDK's client."""
+"""HTTP over our own streams, for the SDK's client."""
 
 from collections.abc import Mapping
 from http.client import HTTPException
@@ -19,8 +19,7 @@ DIAL_SECONDS = 60
 class EngineConnection(HTTPConnection):
     """One HTTP connection over a stream.
 
-    The stream ends with `close` alone: a plain socket lives on under an answer that is still being read, a pump
-    would not.
+    Only `close` ends the stream: unlike a socket, a pump would not survive while an answer is still being read.
     """
 
     def __init__(self, *arguments: Any, dialer: Dialer, **settings: Any) -> None:
@@ -40,11 +39,11 @@ class EngineConnection(HTTPConnection):
 
     @property
     def is_connected(self) -> bool:
-        """Whether the next request can be sent here."""
+        """Whether the connection can take another request."""
         return not self._is_spent and super().is_connected
 
     def getresponse(self) -> Any:
-        """The answer. Raises ConnectionLostError with what the far end said, where it said why it hung up."""
+        """Return the answer. Raises ConnectionLostError with the far end's diagnosis, if it gave one."""
         self._answering = True
         try:
             if self._stream is not None and not self._has_started:
@@ -54,15 +53,15 @@ class EngineConnection(HTTPConnection):
         except TimeoutError:
             raise
         except (OSError, HTTPException, ConnectionLostError) as error:
-            said = self._stream.diagnosis() if self._stream is not None else ""
-            if not said:
+            diagnosis = self._stream.diagnosis() if self._stream is not None else ""
+            if not diagnosis:
                 raise
-            raise ConnectionLostError(said) from error
+            raise ConnectionLostError(diagnosis) from error
         finally:
             self._answering = False
 
     def take_stream(self) -> Stream:
-        """The stream, which is the caller's to close from now on."""
+        """Return the stream, which the caller then closes."""
         if self._stream is None:
             raise ConnectionLostError("The connection to the engine is closed")
         stream, self._stream = self._stream, None
@@ -70,25 +69,25 @@ class EngineConnection(HTTPConnection):
         return stream
 
     def close(self) -> None:
-        """End the connection; while an answer begins, which is when http.client calls this, after it was read."""
+        """Close the connection, or mark it as spent while an answer begins, when http.client calls this."""
         if self._answering:
             self._is_spent = True
             return
         stream, self._stream = self._stream, None
-        self.sock = None  # it is the stream's
+        self.sock = None  # the stream closes it
         super().close()
         if stream is not None:
             stream.close()
 
 
 class EnginePool(HTTPConnectionPool):
-    """Connections to one engine, kept for the next request."""
+    """Connections to one engine, kept for further requests."""
 
     ConnectionCls: Any = EngineConnection
 
 
 class EngineAdapter(HTTPAdapter):
-    """Carries the SDK's requests to the engine, whatever host their URLs name; no proxy comes between."""
+    """Sends the SDK's requests to the engine, whatever host is in the URL, and without a proxy."""
 
     def __init__(self, dialer: Dialer) -> None:
         super().__init__()
@@ -99,7 +98,7 @@ class EngineAdapter(HTTPAdapter):
         return self._pool
 
     def get_connection(self, *_: Any, **__: Any) -> HTTPConnectionPool:
-        """The same under the name that requests before 2.32 calls."""
+        """Return the pool; requests before 2.32 calls this method."""
         return self._pool
 
     def request_url(self, request: Any, proxies: Mapping[str, str] | None) -> str:  # noqa: ARG002

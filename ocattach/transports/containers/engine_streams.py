@@ -1,36 +1,34 @@
-"""Connections to an engine, each as a stream: by unix socket, TCP, TLS, or a command on an ssh host."""
+"""Connections to an engine as streams: unix socket, TCP, TLS, or a command on an ssh host."""
 
 import socket
 import threading
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING
 from urllib.parse import SplitResult, unquote, urlsplit
 
 from ocattach.config.spec import ConnectionSpec
 from ocattach.config.targets.ssh import SSHTarget
 from ocattach.errors import ConfigurationError, ConnectionLostError
 from ocattach.execution import Stream
+from ocattach.transports import open_handler
 from ocattach.transports.base import Ask
+from ocattach.transports.command import CommandTransport
+from ocattach.transports.containers.engine_tls import TLSStream, client_context
 from ocattach.transports.tcp import dial_tcp
 
-if TYPE_CHECKING:
-    from ocattach.transports.command import CommandTransport
-
 PLAIN_PORT, TLS_PORT = 2375, 2376
-"""Of engines that listen on TCP, as the docker command line assumes (docker/cli: opts/hosts.go)."""
+"""The default TCP ports of engines (docker/cli: opts/hosts.go)."""
 
 START = b"ocattach-engine\n"
-"""Said before an engine's first byte: what stands before it came from the login shell's start-up files."""
-
+"""Printed before an engine's output; anything before it comes from the login shell's start-up files."""
 
 ADDRESS_OPTIONS = {"docker": "--host", "podman": "--url"}
-"""How each command line is told where its engine listens."""
+"""Each command line's option for the engine's address."""
 
 
 class SocketStream(Stream):
-    """A socket as it is."""
+    """A plain socket."""
 
     def __init__(self, connection: socket.socket) -> None:
         self._connection = connection
@@ -44,20 +42,17 @@ class SocketStream(Stream):
 
 
 class Dialer(ABC):
-    """Opens connections to one engine, for several threads at once."""
+    """Opens connections to one engine. Thread-safe."""
 
     @abstractmethod
     def dial(self, timeout: float) -> Stream:
-        """A new connection, ready to carry HTTP, within so many seconds.
+        """Open a connection for HTTP within `timeout` seconds. Raises OSError or an OcattachError."""
 
-        Raises OSError, or an OcattachError where there is more to say.
-        """
-
-    def start_output(self, stream: Stream) -> None:  # noqa: B027 - most have nothing before the answer
-        """Read what stands before the engine's first byte; called once on each stream, when an answer is awaited."""
+    def start_output(self, stream: Stream) -> None:  # noqa: B027 - most have no such output
+        """Skip output before the engine's; called once for each stream, before the first answer."""
 
     def close(self) -> None:  # noqa: B027 - most hold nothing between connections
-        """Let go of what is held between connections. Closing twice is harmless."""
+        """Release what is held between connections. Closing twice is harmless."""
 
 
 class UnixDialer(Dialer):
@@ -78,7 +73,7 @@ class UnixDialer(Dialer):
 
 
 class TCPDialer(Dialer):
-    """A port, in the clear."""
+    """A TCP port without TLS."""
 
     def __init__(self, host: str, port: int) -> None:
         self._address = host, port
@@ -93,7 +88,7 @@ class TCPDialer(Dialer):
 
 
 class TLSDialer(TCPDialer):
-    """A port behind TLS."""
+    """A TCP port with TLS."""
 
     def __init__(self, host: str, port: int, *, cert_path: str | None, verifies: bool) -> None:
         super().__init__(host, port)
@@ -102,14 +97,12 @@ class TLSDialer(TCPDialer):
         self._verifies = verifies
 
     def dial(self, timeout: float) -> Stream:
-        from ocattach.transports.containers.engine_tls import TLSStream, client_context  # noqa: PLC0415 - ssl is slow to import
-
         try:
             context = client_context(self._cert_path, verifies=self._verifies)
         except OSError as error:
             raise ConfigurationError(
-                f"The certificates in {self._cert_path} cannot be used: {error.strerror or error}",
-                hint="It should have ca.pem, cert.pem and key.pem, as DOCKER_CERT_PATH",
+                f"Cannot use the certificates in {self._cert_path}: {error.strerror or error}",
+                hint="The folder needs ca.pem, cert.pem and key.pem, as for DOCKER_CERT_PATH",
             ) from error
         connection = self._connect(timeout)
         try:
@@ -120,7 +113,7 @@ class TLSDialer(TCPDialer):
 
 
 class SSHDialer(Dialer):
-    """A command on an ssh host that leads to the engine there, by our own ssh transport: its keys, its questions."""
+    """A command on an ssh host that connects to the engine there, run by our ssh transport."""
 
     def __init__(
         self,
@@ -140,17 +133,20 @@ class SSHDialer(Dialer):
         self._remembers = remembers
         self._host: CommandTransport | None = None
         self._dialling = threading.Lock()
-        """Several threads may ask one engine, and a transport is for one thread."""
+        """Held while dialling: several threads may use an engine, but only one a transport."""
 
-    def dial(self, timeout: float) -> Stream:  # noqa: ARG002 - it has a time of its own for questions
+    def dial(self, timeout: float) -> Stream:  # noqa: ARG002 - the transport has its own timeout
         with self._dialling:
             if self._host is None:
-                from ocattach.transports.ssh.transport import SSHTransport  # noqa: PLC0415 - paramiko is slow to import
-
-                spec = ConnectionSpec(target=self._target)
-                self._host = SSHTransport(spec, ask=self._ask, timeout=self._timeout)
-                self._host.remembers = self._remembers
+                self._host = self._open_host()
             return self._host.open_stream(self._argv)
+
+    def _open_host(self) -> CommandTransport:
+        host = open_handler(ConnectionSpec(target=self._target), ask=self._ask, timeout=self._timeout)
+        if not isinstance(host, CommandTransport):
+            raise TypeError(host)
+        host.remembers = self._remembers
+        return host
 
     def start_output(self, stream: Stream) -> None:
         seen = bytearray()
@@ -168,9 +164,9 @@ class SSHDialer(Dialer):
 
 
 def dial_command(program: str, socket_path: str) -> Sequence[str]:
-    """The command that carries the engine's API over its stdin and stdout; docker and podman both have it.
+    """Return the command of docker or podman that carries the engine's API over stdin and stdout.
 
-    As docker's own connection helper does it (docker/cli: cli/connhelper/connhelper.go).
+    Docker's own connection helper runs it too (docker/cli: cli/connhelper/connhelper.go).
     """
     option = ADDRESS_OPTIONS[program]
     at = [option, f"unix://{socket_path}"] if socket_path.strip("/") else []
@@ -189,7 +185,7 @@ def dialer(
     timeout: float,
     remembers: bool = True,
 ) -> Dialer:
-    """The way to the engine at an address, which has been checked (`check_engine`)."""
+    """Return the dialer for an address, which `check_engine` has validated."""
     url = urlsplit(address)
     if url.scheme == "unix":
         return UnixDialer(address.removeprefix("unix://"))

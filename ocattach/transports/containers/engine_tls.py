@@ -1,4 +1,4 @@
-"""A connection to an engine through TLS, as a stream that an event loop can wait for."""
+"""A TLS connection to an engine, as a stream with a plain socket for the event loop."""
 
 import socket
 import ssl
@@ -11,9 +11,9 @@ from ocattach.transports.pump import CHUNK, Pump, shut_down
 
 
 def client_context(folder: Path | None, *, verifies: bool) -> ssl.SSLContext:
-    """What the docker command line makes of a folder: ca.pem, else the system's authorities; cert.pem and key.pem.
+    """Return a TLS context as docker does: ca.pem of the folder or the system's CAs, and cert.pem with key.pem.
 
-    Raises OSError that names the file, and ssl.SSLError for one that holds something else.
+    Raises OSError with the file's name, and ssl.SSLError for a malformed file.
     """
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
     if not verifies:
@@ -30,13 +30,13 @@ def client_context(folder: Path | None, *, verifies: bool) -> ssl.SSLContext:
 
 
 class TLSStream(Stream):
-    """A TCP connection that speaks TLS, made a plain socket by a pump.
+    """A TLS connection with a pump to a plain socket.
 
-    The pump's two threads share the session, which is one thread's at a time; neither holds it while it waits.
+    The pump's two threads share the session under a lock; neither holds the lock while it waits.
     """
 
     def __init__(self, connection: socket.socket, context: ssl.SSLContext, host: str) -> None:
-        """Shake hands within the connection's timeout. Raises OSError, ssl.SSLError among them; closes nothing then."""
+        """Shake hands within the connection's timeout. On OSError the caller closes the connection."""
         self._connection = connection
         self._incoming, self._outgoing = ssl.MemoryBIO(), ssl.MemoryBIO()
         self._session = context.wrap_bio(self._incoming, self._outgoing, server_hostname=host)
@@ -59,7 +59,7 @@ class TLSStream(Stream):
                 self._connection.sendall(self._outgoing.read())
                 self._take_in()
             except ssl.SSLError:
-                self._connection.sendall(self._outgoing.read())  # the alert that tells the engine why
+                self._connection.sendall(self._outgoing.read())  # the alert with the reason
                 raise
             else:
                 self._connection.sendall(self._outgoing.read())
@@ -95,12 +95,12 @@ class TLSStream(Stream):
             self._connection.sendall(encrypted)
 
     def _end_input(self) -> None:
-        """Tell the engine that no more comes; what it still says is read on (RFC 8446, 6.1)."""
+        """Send close_notify; data from the engine can still be read (RFC 8446, 6.1)."""
         with self._send_lock:
             with self._session_lock:
                 with suppress(
                     ssl.SSLError
-                ):  # it also wants the engine's own goodbye, which comes at its time
+                ):  # unwrap also expects the engine's close_notify, which comes later
                     self._session.unwrap()
                 encrypted = self._outgoing.read()
             self._connection.sendall(encrypted)

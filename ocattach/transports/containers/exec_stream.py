@@ -1,5 +1,6 @@
-"""The stream of a Docker exec: output comes in frames that say whether it is stdout or stderr."""
+"""The stream of a Docker exec, whose output frames are marked as stdout or stderr."""
 
+import selectors
 import socket
 import time
 from collections.abc import Iterator
@@ -17,7 +18,7 @@ MAX_FRAME = 16 * 1024 * 1024
 
 
 class ExecDecoder:
-    """Takes the frames apart: stdout is returned, the end of stderr kept."""
+    """Decodes frames: returns stdout, and keeps stderr or its last bytes."""
 
     def __init__(self, *, stderr_limit: int | None = None) -> None:
         self._header = bytearray()
@@ -28,16 +29,16 @@ class ExecDecoder:
 
     @property
     def stderr(self) -> bytes:
-        """What came on stderr; its last bytes where there is a limit."""
+        """The output on stderr; with a limit, its last bytes."""
         return bytes(self._stderr)
 
     @property
     def kept(self) -> int:
-        """How many bytes of stderr are kept."""
+        """The number of bytes of stderr that are kept."""
         return len(self._stderr)
 
     def feed(self, data: bytes) -> bytes:
-        """The stdout bytes in data. Raises ConnectionLostError when it is no such stream."""
+        """Return the stdout in data. Raises ConnectionLostError for malformed frames."""
         output = []
         view = memoryview(data)
         while view:
@@ -61,9 +62,7 @@ class ExecDecoder:
         self._kind = self._header[0]
         self._left = int.from_bytes(self._header[4:HEADER])
         if self._kind not in {STDOUT, STDERR} or any(self._header[1:4]) or self._left > MAX_FRAME:
-            raise ConnectionLostError(
-                f"The engine sent something that is no output frame: {bytes(self._header)!r}"
-            )
+            raise ConnectionLostError(f"The engine sent a malformed output frame: {bytes(self._header)!r}")
         self._header.clear()
 
     def _keep(self, chunk: memoryview) -> None:
@@ -73,7 +72,7 @@ class ExecDecoder:
 
 
 class ExecStream(Stream):
-    """A running exec, over the stream of a connection to its engine; `early` was already read from that."""
+    """A running exec, over a connection to its engine; `early` was already read from that."""
 
     def __init__(self, stream: Stream, early: bytes) -> None:
         self._decoder = ExecDecoder(stderr_limit=DIAGNOSIS)
@@ -97,9 +96,7 @@ class ExecStream(Stream):
 
 
 def exchange(connection: socket.socket, stdin: bytes, deadline: float) -> Iterator[bytes]:
-    """Send all of stdin and its end while reading what comes, until the other side ends; blocks on neither."""
-    import selectors  # noqa: PLC0415
-
+    """Send stdin and yield the output until it ends. Raises TimedOutError at the deadline."""
     connection.setblocking(False)
     unsent = memoryview(stdin)
     with selectors.DefaultSelector() as selector:

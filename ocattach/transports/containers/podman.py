@@ -1,4 +1,4 @@
-"""Podman containers, of root's podman or an ordinary user's."""
+"""Podman containers, rootful or rootless."""
 
 import os
 import shutil
@@ -19,7 +19,7 @@ START_SECONDS = 30
 
 
 class PodmanTransport(ContainerTransport):
-    """A container of a Podman service: a named one, else this account's own, started where none runs."""
+    """A container of the Podman service that the connection names, else of the user's own, started if necessary."""
 
     scheme = "podman"
     engine_name = "Podman"
@@ -47,15 +47,15 @@ class PodmanTransport(ContainerTransport):
             address = destination_address(target.context)
             return f"{address.url} (connection {target.context})", ("--connection", target.context)
         return (
-            f"{own_socket()}, and where nothing listens there a podman service for as long as the link lives",
+            f"{own_socket()}, or a podman service for the lifetime of the link if nothing listens there",
             (),
         )
 
     def own_address(self) -> EngineAddress:
-        """Where this account's own podman listens.
+        """Return the address of this user's service, which is started if necessary.
 
-        An ordinary user's podman and root's have each their own containers, so one does not stand in for the other,
-        but where there is no podman program: then the socket was put there to be used, as in a container.
+        Root and other users have separate containers, so root's service is no substitute, except without a podman
+        program: then its socket was mounted for this purpose, as in a container.
         """
         own = own_socket()
         if listens(own):
@@ -69,8 +69,8 @@ class PodmanTransport(ContainerTransport):
         if ROOT_SOCKET.exists():
             return EngineAddress(f"unix://{ROOT_SOCKET}")
         raise UnreachableError(
-            f"There is no Podman here: no podman on PATH, and no service at {own}",
-            hint="Install podman, or name a service: CONTAINER_HOST, or the connection's host or context",
+            f"Podman not found: no podman on PATH, and no service at {own}",
+            hint="Install podman, or name a service by CONTAINER_HOST, or by the connection's host or context",
         )
 
     def disconnect(self) -> None:
@@ -81,7 +81,7 @@ class PodmanTransport(ContainerTransport):
 
 
 def own_socket() -> Path:
-    """Where `systemctl start podman.socket` has the service listen for this account."""
+    """Return where the service of `systemctl [--user] start podman.socket` listens."""
     if os.geteuid() == 0:
         return ROOT_SOCKET
     runtime = os.environ.get("XDG_RUNTIME_DIR") or f"/run/user/{os.geteuid()}"
@@ -89,15 +89,15 @@ def own_socket() -> Path:
 
 
 def destination_address(name: str) -> EngineAddress:
-    """Where the service of a named connection is."""
+    """Return the address of a named connection's service."""
     destination = read_connections(os.environ).destinations.get(name)
     if destination is None:
         raise EnvironmentNotFoundError(
-            f"Podman knows no connection {name}", hint="See what there is: podman system connection list"
+            f"No podman connection {name}", hint="List the connections: podman system connection list"
         )
     return EngineAddress(without_query(destination.uri), identity=destination.identity)
 
 
 def without_query(uri: str) -> str:
-    """An address without the settings that podman accepts after it, such as `?secure=true`."""
+    """Remove the query that podman accepts in an address, such as `?secure=true`."""
     return uri.partition("?")[0]

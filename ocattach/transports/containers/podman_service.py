@@ -1,4 +1,4 @@
-"""Podman's API service, started by us where none runs, and ended with us."""
+"""Podman's API service, started if none runs, for the lifetime of this process."""
 
 import select
 import shutil
@@ -13,8 +13,8 @@ from ocattach.errors import TimedOutError, UnreachableError
 
 SOCKET, LOG = "api", "log"
 
-# The shell outlives us by a moment: its input ends when we do, in whatever way, and then it ends the service.
-# What is killed because it will not end leaves nothing: a service has no state but its connections.
+# The shell's input ends when our process does, even if killed; the shell then stops the service.
+# Killing the service is safe: it has no state but its connections.
 SCRIPT = """\
 "$@" </dev/null &
 service=$!
@@ -34,7 +34,7 @@ LOOK_SECONDS = 0.02
 
 
 class PodmanService:
-    """A `podman system service` of this account's, on a socket that only it can reach."""
+    """A `podman system service` on a socket that only this user can reach."""
 
     def __init__(self, folder: Path, process: "subprocess.Popen[bytes]") -> None:
         self._folder = folder
@@ -42,9 +42,9 @@ class PodmanService:
 
     @classmethod
     def start(cls, program: str, *, at: Path, timeout: float) -> Self:
-        """Start it in a new folder below `at`; returns once it answers."""
+        """Start the service in a new folder below `at`; return when it answers."""
         folder = Path(tempfile.mkdtemp(prefix="podman-", dir=at))
-        # --time 0: without a client it would end after five seconds (podman-system-service(1)).
+        # Without --time 0 it would end after five seconds without a client (podman-system-service(1)).
         command = [program, "system", "service", "--time", "0", f"unix://{folder / SOCKET}"]
         with (folder / LOG).open("wb") as log:
             (folder / LOG).chmod(0o600)
@@ -65,34 +65,34 @@ class PodmanService:
 
     @property
     def url(self) -> str:
-        """The address of its API."""
+        """The address of the API."""
         return f"unix://{self._folder / SOCKET}"
 
     def await_answer(self, timeout: float) -> None:
-        """Return when it takes connections; raises UnreachableError with what it said when it ends instead."""
+        """Wait until the service accepts connections. Raises UnreachableError with its output if it ends."""
         deadline = time.monotonic() + timeout
         while not listens(self._folder / SOCKET):
             if self._has_ended():
                 raise UnreachableError(
-                    f"podman system service did not start: {self._last_words()}", hint="Try: podman info"
+                    f"podman system service did not start: {self._last_line()}", hint="Try: podman info"
                 )
             if time.monotonic() > deadline:
                 raise TimedOutError(
-                    f"podman system service did not answer in {timeout:.0f} s", hint="Try: podman info"
+                    f"podman system service did not answer within {timeout:.0f} s", hint="Try: podman info"
                 )
             time.sleep(LOOK_SECONDS)
 
     def _has_ended(self) -> bool:
-        """Whether the service has: it alone holds the output, on which it says nothing."""
+        """Return whether the service has ended: only it holds the pipe, and it writes nothing."""
         output = self._process.stdout
         return output is None or bool(select.select([output], [], [], 0)[0])
 
-    def _last_words(self) -> str:
+    def _last_line(self) -> str:
         lines = (self._folder / LOG).read_text(errors="replace").strip().splitlines()
-        return lines[-1] if lines else "it said nothing"
+        return lines[-1] if lines else "it printed nothing"
 
     def close(self) -> None:
-        """End it, and leave nothing of it. Closing twice is harmless."""
+        """Stop the service and remove its folder. Closing twice is harmless."""
         for pipe in (self._process.stdin, self._process.stdout):
             if pipe is not None:
                 pipe.close()
@@ -105,7 +105,7 @@ class PodmanService:
 
 
 def listens(path: Path) -> bool:
-    """Whether anybody takes connections on a socket."""
+    """Return whether a socket accepts connections."""
     with socket.socket(socket.AF_UNIX) as connection:
         try:
             connection.connect(str(path))

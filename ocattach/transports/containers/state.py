@@ -1,37 +1,37 @@
-"""What a container's state means for those who want to work in it."""
+"""Errors for containers in which no command can run."""
 
 from collections.abc import Mapping
 from typing import Any
 
-from ocattach.errors import EnvironmentNotRunningError
+from ocattach.errors import AuthenticationError, EnvironmentNotRunningError, ShellNotFoundError
 
-STOPPED = ("it has ended, with exit code {exit_code}", "{program} start {name}")
-NEVER_STARTED = ("it was made and never started", "{program} start {name}")
+STOPPED = ("it exited with code {exit_code}", "{program} start {name}")
+NEVER_STARTED = ("it was created but never started", "{program} start {name}")
 
 STATES = {
     "created": NEVER_STARTED,
     "initialized": NEVER_STARTED,
     "exited": STOPPED,
     "stopped": STOPPED,
-    "stopping": ("it is just being stopped", "{program} start {name}"),
+    "stopping": ("it is being stopped", "{program} start {name}"),
     "paused": ("it is paused", "{program} unpause {name}"),
     "restarting": (
-        "it keeps ending; its engine has restarted it (so far {restarts} times)",
+        "it keeps exiting; the engine has restarted it {restarts} times",
         "{program} logs {name}",
     ),
-    "dead": ("it is dead: its engine could not remove it whole", "{program} rm --force {name}"),
-    "removing": ("it is just being removed", "{program} ps --all"),
+    "dead": ("it is dead: the engine could not remove it completely", "{program} rm --force {name}"),
+    "removing": ("it is being removed", "{program} ps --all"),
 }
-"""For each status of Docker's and Podman's what it means, and what to do."""
+"""For each status of Docker and Podman the cause, and the next command."""
 
 RESTARTED = frozenset({"exited", "stopped", "stopping", "initialized"})
-"""States through which Podman leads a container that it restarts, without another word for it."""
+"""The states of a container that Podman restarts; it has no status for that."""
 
 
 def check_running(container: Mapping[str, Any], *, program: str) -> None:
-    """Raise EnvironmentNotRunningError unless commands can run in a container, from what the engine knows of it.
+    """Raise EnvironmentNotRunningError unless commands can run in a container.
 
-    `program` is the engine's command line, which the hint tells to type.
+    `container` is the engine's description, `program` the engine's command line for the hint.
     """
     status = container["State"]["Status"]
     if status in RESTARTED and is_restarted(container):
@@ -41,9 +41,9 @@ def check_running(container: Mapping[str, Any], *, program: str) -> None:
 
 
 def check_steady(container: Mapping[str, Any], *, since: str | None, program: str) -> None:
-    """As `check_running`, after a command had failed: a container that was restarted meanwhile is no running one.
+    """As `check_running`, after a failed command: a container that was restarted since then does not count as running.
 
-    `since` is when it had been started as it was looked at before, None where it was not.
+    `since` is the time of the start seen before the command, None if it was not checked.
     """
     check_running(container, program=program)
     if is_restarted(container) and container["State"].get("StartedAt") != since:
@@ -51,13 +51,13 @@ def check_steady(container: Mapping[str, Any], *, since: str | None, program: st
 
 
 def is_restarted(container: Mapping[str, Any]) -> bool:
-    """Whether the engine restarts the container by itself, and has."""
+    """Return whether the engine has restarted the container."""
     policy = container.get("HostConfig", {}).get("RestartPolicy", {}).get("Name")
     return bool(container.get("RestartCount")) and policy not in {None, "", "no"}
 
 
 def not_running(container: Mapping[str, Any], status: str, *, program: str) -> EnvironmentNotRunningError:
-    """The error for a container in a state."""
+    """Return the error for a container in a state."""
     name = container["Name"].lstrip("/")
     cause, step = STATES.get(status, (f"it is {status}", "{program} ps --all"))
     words = {
@@ -68,4 +68,19 @@ def not_running(container: Mapping[str, Any], status: str, *, program: str) -> E
     }
     return EnvironmentNotRunningError(
         f"Container {name} is not running: {cause.format(**words)}", hint=f"Try: {step.format(**words)}"
+    )
+
+
+def unknown_user(user: str | None, place: str, program: str, name: str) -> AuthenticationError:
+    """Return the error for a user that the container does not have."""
+    return AuthenticationError(
+        f"No user {user} in {place}", hint=f"List the users: {program} exec {name} cat /etc/passwd"
+    )
+
+
+def no_shell(place: str) -> ShellNotFoundError:
+    """Return the error for a container without a shell."""
+    return ShellNotFoundError(
+        f"No shell (sh) in {place}",
+        hint="ocattach and OpenCode's tools need one: use a base image with a shell, or add busybox",
     )

@@ -10,6 +10,7 @@ from ocattach.transports.http.requests import HeaderInjector, Requests
 from ocattach.tunnel.blocking import in_thread
 from ocattach.tunnel.route import Route, end_when_silent
 from ocattach.tunnel.splice import READ_SIZE, SpliceEndpoint
+from ocattach.tunnel.tunnel import Tunnel
 
 DIAL_SECONDS = 10
 
@@ -24,18 +25,18 @@ class GatewayRoute(Route):
 
     name = "gateway"
 
-    def __init__(self, passage: HeaderInjector) -> None:
-        self._passage = passage
+    def __init__(self, injector: HeaderInjector) -> None:
+        self._injector = injector
 
     async def start(self, *, within: float) -> None:  # noqa: ARG002  (nothing is waited for)
         self.lost = asyncio.get_running_loop().create_future()
 
     async def dial(self, client: SpliceEndpoint, host: str, port: int) -> None:  # noqa: ARG002  (the URL has them)
-        endpoint = self._passage.endpoint
+        endpoint = self._injector.endpoint
         opened = await in_thread(lambda: endpoint.open_socket(DIAL_SECONDS), discard=socket.socket.close)
         end_when_silent(opened, self.dead_after)
         opened.setblocking(False)
-        requests = Requests(self._passage)
+        requests = Requests(self._injector)
         far = GatewayEnd(requests) if endpoint.tls is None else SecureEnd(requests)
         far.join(client)
         try:
@@ -92,3 +93,12 @@ class SecureEnd(GatewayEnd):
         if self._transport is not None and not self._write_ended:
             self._read_ended = self._write_ended = True
             self._transport.close()
+
+
+def gateway_tunnel(tunnel: Tunnel | None, injector: HeaderInjector, port: int) -> Tunnel:
+    """Return a tunnel through the gateway: a new one, or `tunnel` switched to this route."""
+    route = GatewayRoute(injector)
+    if tunnel is None:
+        return Tunnel(route, port)
+    tunnel.switch_route(route, port)
+    return tunnel

@@ -27,6 +27,7 @@ from ocattach.opencode.api import DaemonClient, read_version
 from ocattach.opencode.endpoint import Answer, Endpoint
 from ocattach.transports.base import Ask, Availability, DirectDaemon, Plan, TransportHandler
 from ocattach.transports.http.password import Password, given_password, typed_password
+from ocattach.transports.http.requests import HeaderInjector
 
 if TYPE_CHECKING:
     from ocattach.tunnel.tunnel import Tunnel
@@ -113,7 +114,7 @@ class HTTPTransport(TransportHandler):
         # What `check_available` has seen is believed once.
         seen, self._seen_version = self._seen_version, None
         version = seen or self._version()
-        with self._translated():
+        with self._errors_translated():
             self._check_workdir()
         return DirectDaemon(
             url=self.url,
@@ -139,25 +140,20 @@ class HTTPTransport(TransportHandler):
         )
 
     def connect(self, remote_port: int, *, tunnel: "Tunnel | None" = None) -> "Tunnel":
-        from ocattach.transports.http.requests import HeaderInjector  # noqa: PLC0415 - links only
-        from ocattach.transports.http.route import GatewayRoute  # noqa: PLC0415 - asyncio
-        from ocattach.tunnel.tunnel import Tunnel  # noqa: PLC0415 - asyncio
+        from ocattach.transports.http.route import gateway_tunnel  # noqa: PLC0415 - asyncio
 
         if remote_port != self._endpoint.port:
             raise UnreachableError(f"{self.url} leads to port {self._endpoint.port} alone, not {remote_port}")
         real = self._password.text if self._password else ""
-        passage = HeaderInjector(
+        injector = HeaderInjector(
             self._endpoint,
             username=self._username,
             password=real,
             local_password=real if self._local_password is None else self._local_password,
         )
-        route = GatewayRoute(passage)
-        if tunnel is not None:
-            tunnel.switch_route(route, remote_port)
-            return tunnel
-        opened = Tunnel(route, remote_port)
-        self._tunnels.append(opened)
+        opened = gateway_tunnel(tunnel, injector, remote_port)
+        if tunnel is None:
+            self._tunnels.append(opened)
         return opened
 
     def disconnect(self) -> None:
@@ -191,7 +187,7 @@ class HTTPTransport(TransportHandler):
         """The daemon's version; the password is found on the way."""
         if self._password is None:
             self._password = given_password(self._target, ask=self.ask, timeout=self.timeout)
-        with self._translated():
+        with self._errors_translated():
             answer = self._client().health()
             if answer.status == http.client.UNAUTHORIZED:
                 answer = self._authenticated(answer)
@@ -270,7 +266,7 @@ class HTTPTransport(TransportHandler):
         )
 
     @contextmanager
-    def _translated(self) -> Iterator[None]:
+    def _errors_translated(self) -> Iterator[None]:
         """What happens to requests, in words about the URL."""
         try:
             yield

@@ -1,8 +1,9 @@
-"""The WebSockets on which a cluster carries commands and ports: messages that begin with the number of a channel.
+"""The WebSockets of exec and port forwarding, whose messages begin with a channel number.
 
-One thread does all reading and writing of one: an OpenSSL connection must not be used by two at once.
+One thread reads and writes each: an OpenSSL connection must not be used by two threads at once.
 """
 
+import json
 import select
 import socket
 import ssl
@@ -18,7 +19,7 @@ from ocattach.execution import Stream, check_output
 from ocattach.transports.pump import shut_down
 
 HALF_CLOSING = "v5.channel.k8s.io"
-"""The protocol that can end one channel, by a message on channel 255; kubelets before 1.30 speak v4."""
+"""The protocol that can end a single channel, by a message on channel 255; kubelets before 1.30 only have v4."""
 
 CLOSE_CHANNEL = 255
 STDIN, STDOUT, STDERR, STATUS = range(4)
@@ -26,24 +27,28 @@ PORT, PORT_ERROR = range(2)
 
 CHUNK = 64 * 1024
 HIGH = 256 * 1024
-"""Bytes that may wait on either side of a stream before no more are read."""
+"""Bytes buffered on either side of a stream before reading pauses."""
 
 DIAGNOSIS = 4096
 QUIET_SECONDS = 60
-"""How long a port whose input has ended may be silent. That end cannot be told to the other side in v4, so that a
-client that has gone looks like one that still waits."""
+"""Seconds of silence after which a port whose input has ended is closed. The v4 protocol cannot send that end, so a
+client that has left looks like one that waits."""
 
 JOIN_SECONDS = 5
+NOT_FOUND_TEXTS = ("executable file not found", "no such file or directory", "not found in $PATH")
+NOT_EXECUTABLE_TEXT = "permission denied"
+"""Messages of the runtimes (runc, crun); the cluster gives no exit code with them."""
+
 WOULD_BLOCK = (BlockingIOError, ssl.SSLWantReadError, ssl.SSLWantWriteError)
 
 
 class Channels:
-    """The messages of one WebSocket; nothing here blocks."""
+    """The messages of one WebSocket. No method blocks."""
 
     def __init__(self, websocket: WebSocket) -> None:
         self.half_closing = websocket.subprotocol == HALF_CLOSING
         self.ended = False
-        """Whether the other side has said all it will say."""
+        """Whether the other side has closed the WebSocket."""
 
         self._websocket = websocket
         if websocket.sock is None:
@@ -54,16 +59,16 @@ class Channels:
         self._channel = 0
 
     def fileno(self) -> int:
-        """The descriptor to wait on; what TLS has read already does not show there, so `receive` first."""
+        """Return the descriptor to poll; call `receive` first, since data buffered by TLS does not show there."""
         return self._socket.fileno()
 
     @property
     def unsent(self) -> int:
-        """How many bytes wait to be sent."""
+        """The number of bytes still to be sent."""
         return len(self._unsent)
 
     def receive(self) -> tuple[int, bytes] | None:
-        """The next message, or part of one, and its channel; None when there is none now, or never again."""
+        """Return the channel and data of the next message or part of one; None when there is none."""
         while not self.ended:
             try:
                 frame = self._websocket.frame_buffer.recv_frame()
@@ -86,7 +91,7 @@ class Channels:
         return None
 
     def send(self, channel: int, data: bytes) -> None:
-        """Send a message, as much of it as can be sent now."""
+        """Send a message as far as possible now, and buffer the rest."""
         self._queue(bytes([channel]) + data, ABNF.OPCODE_BINARY)
 
     def _queue(self, data: bytes, opcode: int) -> None:
@@ -94,7 +99,7 @@ class Channels:
         self.flush()
 
     def flush(self) -> None:
-        """Send what waits, as much of it as can be sent now."""
+        """Send buffered data as far as possible now."""
         try:
             while self._unsent:
                 del self._unsent[: self._socket.send(self._unsent)]
@@ -109,7 +114,7 @@ class Channels:
         self.send(CLOSE_CHANNEL, bytes([channel]))
 
     def close(self) -> None:
-        """Hang up, which ends the input of what runs there. Closing twice is harmless."""
+        """Close the WebSocket, which ends the command's input. Closing twice is harmless."""
         if self._socket.fileno() >= 0:
             self._queue(b"\x03\xe8", ABNF.OPCODE_CLOSE)  # 1000: normal closure (RFC 6455, 7.4.1)
             self._socket.close()
@@ -117,14 +122,14 @@ class Channels:
 
 @dataclass(slots=True)
 class Output:
-    """What a command said."""
+    """The output of a command."""
 
     channels: Mapping[int, bytearray] = field(
         default_factory=lambda: {STDOUT: bytearray(), STDERR: bytearray(), STATUS: bytearray()}
     )
 
     def take(self, channel: int, data: bytes) -> None:
-        """Keep a message. Raises TooMuchOutputError when it becomes too much."""
+        """Add a message. Raises TooMuchOutputError when the output exceeds the limit."""
         kept = self.channels.get(channel)
         if kept is not None:
             kept += data
@@ -135,7 +140,7 @@ class Output:
 
 
 def exchange(channels: Channels, stdin: bytes, deadline: float) -> Output:
-    """Send all of stdin while keeping what comes, until the command has ended."""
+    """Send stdin and collect the output until the command has ended. Raises TimedOutError at the deadline."""
     output = Output()
     rest = memoryview(stdin)
     while True:
@@ -155,15 +160,33 @@ def exchange(channels: Channels, stdin: bytes, deadline: float) -> Output:
         poll.poll(left * 1000)
 
 
+def exit_code(status: bytes, place: str) -> tuple[int, str]:
+    """Return a command's exit code and '', or a shell's code for a command that did not start and the reason."""
+    if not status:
+        raise ConnectionLostError(f"The connection to {place} ended while a command ran")
+    record = json.loads(status)
+    if record.get("status") == "Success":
+        return 0, ""
+    for cause in (record.get("details") or {}).get("causes") or []:
+        if cause.get("reason") == "ExitCode":
+            return int(cause["message"]), ""
+    message = str(record.get("message"))
+    if any(text in message for text in NOT_FOUND_TEXTS):
+        return 127, message
+    if NOT_EXECUTABLE_TEXT in message:
+        return 126, message
+    raise ConnectionLostError(f"The cluster could not run a command in {place}: {message}")
+
+
 @dataclass(frozen=True, slots=True)
 class Wiring:
-    """Which channels make up a stream."""
+    """The channels of a stream."""
 
     input: int
     output: int
     errors: frozenset[int]
     greeted: bool = False
-    """Whether the first message of each channel is a greeting: the port's number."""
+    """Whether the first message of each channel is the port's number."""
 
 
 COMMAND = Wiring(STDIN, STDOUT, frozenset({STDERR, STATUS}))
@@ -171,9 +194,9 @@ FORWARDED_PORT = Wiring(PORT, PORT, frozenset({PORT_ERROR}), greeted=True)
 
 
 class ChannelStream(Stream):
-    """The channels of a command or of a port as a socket; a thread carries the bytes.
+    """The channels of a command or port as a socket; a thread copies the bytes.
 
-    Where one channel cannot be ended by itself, the end of a command's input is the end of the stream.
+    If the protocol cannot end a single channel, the end of a command's input ends the stream.
     """
 
     def __init__(self, channels: Channels, wiring: Wiring) -> None:
@@ -210,7 +233,7 @@ class ChannelStream(Stream):
                 if self._has_ended() or not self._wait():
                     break
         except OSError:
-            pass  # who held the other end has gone
+            pass  # the other end was closed
         finally:
             self._channels.close()
             self._inner.close()
@@ -255,7 +278,7 @@ class ChannelStream(Stream):
         return hanging_up and not self._reading and not self._channels.unsent
 
     def _wait(self) -> bool:
-        """Wait until there is something to carry; False when there is nobody left to carry it to."""
+        """Wait until there is something to copy; return False when the client has left."""
         poll = select.poll()
         there = select.POLLIN if len(self._backlog) < HIGH else 0
         if not self._channels.ended:

@@ -1,4 +1,4 @@
-"""One cluster's API server: requests, WebSockets, and its refusals as errors of ours."""
+"""A cluster's API server: requests, WebSockets, and the translation of errors."""
 
 import copy
 import json
@@ -39,22 +39,22 @@ FORBIDDEN = re.compile(
     r'User "(?P<user>.*?)" cannot (?P<verb>\S+) resource "(?P<resource>.*?)"(?: in API group ".*?")?'
     r'(?: in the namespace "(?P<namespace>.*?)")?'
 )
-"""How the API server words it (apiserver/pkg/endpoints/handlers/responsewriters/errors.go, 1.20)."""
+"""The API server's message (apiserver/pkg/endpoints/handlers/responsewriters/errors.go, 1.20)."""
 
-# The official client dials without a deadline (ws_client.py, 37); this is that of the library it dials with.
+# The official client dials without a timeout (ws_client.py, 37), so set that of its library.
 websocket.setdefaulttimeout(DIAL_SECONDS)
 
 
 class ForbiddenError(AuthenticationError):
-    """The cluster knows us, and we may not do this."""
+    """The cluster does not authorize a request."""
 
 
 class NotFoundError(EnvironmentNotFoundError):
-    """The cluster has no such thing."""
+    """The cluster does not have the requested object."""
 
 
 class Cluster:
-    """The connection to the API server, opened on first use."""
+    """The connection to an API server. Nothing is dialled before the first request."""
 
     def __init__(self, target: KubernetesTarget, *, timeout: float) -> None:
         self.namespace = target.namespace or "default"
@@ -69,14 +69,14 @@ class Cluster:
             raise
 
     def in_namespace(self, namespace: str | None) -> Self:
-        """The same connection, with another namespace in view; it is the original that is closed."""
-        twin = copy.copy(self)
-        twin.namespace = namespace or "default"
-        return twin
+        """Return a copy for another namespace that shares the connection. Only the original is closed."""
+        shared = copy.copy(self)
+        shared.namespace = namespace or "default"
+        return shared
 
     @property
     def name(self) -> str:
-        """The cluster as it stands in a sentence."""
+        """The cluster as error messages name it."""
         return f"The cluster of context {self._context}" if self._context else "The cluster"
 
     @property
@@ -85,18 +85,18 @@ class Cluster:
         return str(self._configuration.host)
 
     def kubectl(self, *words: str) -> str:
-        """A command to paste, about the same cluster and namespace."""
+        """Return a kubectl command for this cluster and namespace, to show in a hint."""
         context = ["--context", self._context] if self._context else []
         return shlex.join(["kubectl", *context, "--namespace", self.namespace, *words])
 
     def path(self, *names: str, group: str = "api/v1") -> str:
-        """The path of something in the namespace."""
+        """Return the API path of an object in the namespace."""
         return "/".join(["", group, "namespaces", self.namespace, *names])
 
     def get(self, path: str, **query: str) -> Mapping[str, Any]:
-        """Something the cluster knows."""
+        """Return the object or list at an API path."""
         where = f"{self.server}{path}" + (f"?{urlencode(query)}" if query else "")
-        with self._translated():
+        with self._errors_translated():
             answer = self._client.call_api(
                 "GET", where, header_params=self._headers(), _request_timeout=self._timeout
             )
@@ -107,15 +107,15 @@ class Cluster:
             found: Mapping[str, Any] = json.loads(body)
         except ValueError as error:
             raise UnreachableError(
-                f"{self.server} is no Kubernetes API server",
-                hint="Where the kubeconfig leads: kubectl config view",
+                f"{self.server} is not a Kubernetes API server",
+                hint="Check the address in the kubeconfig: kubectl config view",
             ) from error
         return found
 
     def open_channels(self, path: str, query: Sequence[tuple[str, str]]) -> Channels:
-        """A WebSocket to something in a pod."""
+        """Open a WebSocket to an API path."""
         encoded = urlencode(query, errors="surrogateescape")
-        with self._translated():
+        with self._errors_translated():
             opened = create_websocket(
                 self._configuration, get_websocket_url(f"{self.server}{path}?{encoded}"), self._headers()
             )
@@ -126,8 +126,8 @@ class Cluster:
         return {"Accept": "application/json"} | ({token["key"]: token["value"]} if token else {})
 
     @contextmanager
-    def _translated(self) -> Iterator[None]:
-        """Errors of the SDK, and of what it rests on, as errors of ours; nothing that was sent is in them."""
+    def _errors_translated(self) -> Iterator[None]:
+        """Translate errors of the SDK and its libraries; nothing that was sent is quoted."""
         try:
             yield
         except websocket.WebSocketBadStatusException as error:
@@ -141,7 +141,7 @@ class Cluster:
             raise self._unreachable(error) from None
 
     def _unreachable(self, error: Exception) -> OcattachError:
-        """The API server could not be asked."""
+        """Return the error for an API server that did not answer."""
         causes = list(chain(error))
         hint = f"Try: {self.kubectl('get', 'pods')}"
         if any(isinstance(cause, TimeoutError | websocket.WebSocketTimeoutException) for cause in causes):
@@ -152,7 +152,7 @@ class Cluster:
         if untrusted:
             return UnreachableError(
                 f"The certificate of {self.server} is not trusted: {untrusted.verify_message}",
-                hint="The kubeconfig names the authority: kubectl config view",
+                hint="Check the certificate authority in the kubeconfig: kubectl config view",
             )
         system = next((cause for cause in causes if isinstance(cause, OSError) and cause.strerror), None)
         reason = system.strerror if isinstance(system, OSError) else str(causes[-1]).splitlines()[-1]
@@ -161,27 +161,27 @@ class Cluster:
         )
 
     def _proxied(self) -> str:
-        """Which proxy is asked, without the password that its URL may hold."""
+        """Return the proxy in use as a phrase, without the password in its URL."""
         proxy = urlsplit(self._configuration.proxy or "")
         if not proxy.hostname or should_bypass_proxies(self.server, self._configuration.no_proxy or ""):
             return ""
         return f" through the proxy {proxy.hostname}"
 
     def _refused(self, status: int, body: bytes) -> OcattachError:
-        """The API server answered, and said no."""
+        """Return the error for a refused request."""
         message = status_message(body)
         match status:
             case 400:
-                return UsageError(f"{self.name} cannot make sense of it: {message}")
+                return UsageError(f"{self.name} rejects the request: {message}")
             case 401:
                 return AuthenticationError(
                     f"{self.name} ({self.server}) does not accept your credentials: {message}",
-                    hint=f"They may have expired: log in anew, then try {self.kubectl('get', 'pods')}",
+                    hint=f"They may have expired: log in again, then try {self.kubectl('get', 'pods')}",
                 )
             case 403:
                 return self._forbidden(message)
             case 404:
-                return NotFoundError(f"{self.name} says: {message}", hint=self.kubectl("get", "pods"))
+                return NotFoundError(f"{self.name}: {message}", hint=f"Try: {self.kubectl('get', 'pods')}")
             case _:
                 return UnreachableError(
                     f"{self.name} refused (status {status}): {message}",
@@ -189,27 +189,29 @@ class Cluster:
                 )
 
     def _forbidden(self, message: str) -> ForbiddenError:
-        said = FORBIDDEN.search(message)
-        if not said:
+        denied = FORBIDDEN.search(message)
+        if not denied:
             return ForbiddenError(
-                f"{self.name} forbids it: {message}", hint=self.kubectl("auth", "can-i", "--list")
+                f"{self.name} forbids the request: {message}",
+                hint=f"Try: {self.kubectl('auth', 'can-i', '--list')}",
             )
-        where = f" in namespace {said['namespace']}" if said["namespace"] else ""
+        where = f" in namespace {denied['namespace']}" if denied["namespace"] else ""
         return ForbiddenError(
-            f"{said['user']} may not {said['verb']} {said['resource']}{where}",
-            hint=f"Ask for a role with it, then check: {self.kubectl('auth', 'can-i', said['verb'], said['resource'])}",
+            f"{denied['user']} may not {denied['verb']} {denied['resource']}{where}",
+            hint="Get a role with this permission, then check: "
+            + self.kubectl("auth", "can-i", denied["verb"], denied["resource"]),
         )
 
     def close(self) -> None:
-        """Let go of connections and key files. Closing twice is harmless."""
+        """Close connections and remove key files. Closing twice is harmless."""
         self._client.rest_client.close()
         self._keys.cleanup()
 
 
 def key_directory(runtime: Path) -> "tempfile.TemporaryDirectory[str]":
-    """Where the client's library finds keys that it wants as files; what a killed link has left is removed.
+    """Create a directory for keys that the SDK needs as files, and remove those of killed processes.
 
-    It reads them again for every connection it makes (kubernetes/client/rest.py, 37).
+    The SDK reads the files for every new connection (kubernetes/client/rest.py, 37).
     """
     for left in runtime.glob(f"{KEYS}*"):
         if not is_alive(int(left.name.removeprefix(KEYS).partition("-")[0])):
@@ -220,7 +222,7 @@ def key_directory(runtime: Path) -> "tempfile.TemporaryDirectory[str]":
 
 
 def is_alive(pid: int) -> bool:
-    """Whether there is such a process."""
+    """Return whether a process exists."""
     try:
         os.kill(pid, 0)
     except ProcessLookupError:
@@ -231,7 +233,7 @@ def is_alive(pid: int) -> bool:
 
 
 def chain(error: BaseException) -> Iterator[BaseException]:
-    """An error and what led to it, the innermost last."""
+    """Yield an error and its causes, innermost last."""
     cause: BaseException | None = error
     while cause is not None:
         yield cause
@@ -240,7 +242,7 @@ def chain(error: BaseException) -> Iterator[BaseException]:
 
 
 def status_message(body: bytes | str) -> str:
-    """What a Status object, or an answer that should have been one, says."""
+    """Return the message of a Status object, or the start of another answer."""
     text = body.decode(errors="replace") if isinstance(body, bytes) else body
     try:
         return str(json.loads(text)["message"])

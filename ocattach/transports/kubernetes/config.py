@@ -1,4 +1,4 @@
-"""How a cluster is reached and as whom, as the official client has it: kubeconfig, or the account of our own pod."""
+"""The configuration of the official client: the kubeconfig, or the service account of our own pod."""
 
 import json
 import os
@@ -19,14 +19,14 @@ from ocattach.config.targets.kubernetes import SERVICE_HOST, kubeconfig_files
 from ocattach.errors import AuthenticationError, ConfigurationError, EnvironmentNotFoundError, TimedOutError
 
 PLUGIN_SECONDS = 60
-"""How long a plugin may take to come up with credentials; it may open a browser for that."""
+"""Time for a plugin to print credentials, for which it may open a browser."""
 
 
 def load_configuration(context: str | None, directory: Path) -> Configuration:
-    """What is needed to reach the cluster of a context; keys that have to be files are put into the directory.
+    """Return the SDK's configuration for a context; keys that have to be files are written to the directory.
 
-    Raises ConfigurationError, EnvironmentNotFoundError for an unknown context, AuthenticationError for credentials
-    that cannot be had.
+    Raises ConfigurationError, EnvironmentNotFoundError for an unknown context, and AuthenticationError when a plugin
+    gives no credentials.
     """
     configuration = Configuration()
     configuration.retries = False
@@ -48,25 +48,23 @@ def load_configuration(context: str | None, directory: Path) -> Configuration:
         )
         loader.load_and_set(configuration)
     except (ConfigException, yaml.YAMLError, OSError, ValueError, TypeError, KeyError) as error:
-        # A kubeconfig holds keys: nothing that quotes it is shown.
+        # A kubeconfig contains keys, so messages that may quote it are not shown.
         what = str(error).splitlines()[0] if isinstance(error, ConfigException) else type(error).__name__
         raise ConfigurationError(
-            f"The kubeconfig ({', '.join(files) or 'of this pod'}) cannot be used: {what}",
+            f"Cannot use the kubeconfig ({', '.join(files) or 'of this pod'}): {what}",
             hint="Try: kubectl config view",
         ) from None
     return configuration
 
 
 def no_kubeconfig() -> ConfigurationError:
-    """The error for a machine that knows of no cluster."""
+    """Return the error for a machine without a kubeconfig."""
     looked = ", ".join(str(path) for path in kubeconfig_files(os.environ))
-    return ConfigurationError(
-        f"There is no kubeconfig; looked for at: {looked}", hint="Name one: export KUBECONFIG=FILE"
-    )
+    return ConfigurationError(f"No kubeconfig found at: {looked}", hint="Name one: export KUBECONFIG=FILE")
 
 
 def check_context(context: str | None, config: Mapping[str, Any]) -> None:
-    """See that there is a context of that name."""
+    """Check that the kubeconfig has the context."""
     names = [str(entry["name"]) for entry in config.get("contexts") or []]
     if context is None and not config.get("current-context"):
         raise EnvironmentNotFoundError(
@@ -81,7 +79,7 @@ def check_context(context: str | None, config: Mapping[str, Any]) -> None:
 
 
 class ConfigLoader(KubeConfigLoader):  # type: ignore[misc]
-    """The official loader, but for plugins: it would wait for one without end, and go on as nobody if it fails."""
+    """The official loader with our own plugin call: its own has no timeout, and continues anonymously on failure."""
 
     def _load_from_exec_plugin(self) -> bool:
         if "exec" not in self._user:
@@ -107,7 +105,7 @@ class ConfigLoader(KubeConfigLoader):  # type: ignore[misc]
 
 
 def run_plugin(plugin: ExecProvider) -> Mapping[str, Any]:
-    """The credentials that a plugin of the user's kubeconfig gives."""
+    """Run a credential plugin of the kubeconfig and return its `status`."""
     name = plugin.args[0]
     spec: dict[str, Any] = {"interactive": False}
     if plugin.cluster:
@@ -138,7 +136,7 @@ def run_plugin(plugin: ExecProvider) -> Mapping[str, Any]:
         raise AuthenticationError(
             f"The credential plugin {name} failed with exit code {ended.returncode}"
             + (f": {said[-1]}" if said else ""),
-            hint="Log in anew, as with kubectl, and connect again",
+            hint="Log in again as for kubectl, then reconnect",
         )
     try:
         answer = json.loads(ended.stdout)
@@ -146,8 +144,8 @@ def run_plugin(plugin: ExecProvider) -> Mapping[str, Any]:
         if answer["apiVersion"] == plugin.api_version and ("token" in status or "clientKeyData" in status):
             return status
     except (ValueError, TypeError, KeyError):
-        pass  # its output may hold a credential all the same: none of it is shown
+        pass  # the output may contain a credential, so it is not shown
     raise AuthenticationError(
         f"The credential plugin {name} gave no credentials of {plugin.api_version}",
-        hint="See what it is: kubectl config view",
+        hint="Check the plugin: kubectl config view",
     )

@@ -1,4 +1,4 @@
-"""A daemon in a pod in which nothing may be run: what can be learned of it through its port alone."""
+"""Find a daemon through its forwarded port, in a pod where exec is forbidden."""
 
 from ocattach.daemon.probe import FoundDaemon
 from ocattach.errors import AuthenticationError, ConnectionLostError, TimedOutError
@@ -6,18 +6,18 @@ from ocattach.opencode.api import DaemonClient
 from ocattach.transports.base import Ask, Question
 
 USERNAME = "opencode"
-"""What `opencode serve` expects unless it was told otherwise."""
+"""The default user of `opencode serve`."""
 
 PASSWORD_TRIES = 3
 NO_PID = 0
-"""The pid of a daemon that cannot be seen."""
+"""The pid of a daemon whose process cannot be inspected."""
 
 
 def find_daemon(url: str, port: int, *, place: str, ask: Ask, password: str = "") -> FoundDaemon | None:
-    """The daemon that answers at a URL; None where nothing answers.
+    """Return the daemon that answers at a URL; None if nothing answers.
 
-    A password other than the given one is asked for where it wants one: it stands in a file of the pod, which
-    cannot be read, and is kept in memory as long as the link lives.
+    Asks the user for the password if the given one is not accepted, since the pod's file with it cannot be read. It
+    is kept in memory only.
     """
     for attempt in range(PASSWORD_TRIES + 1):
         try:
@@ -26,7 +26,7 @@ def find_daemon(url: str, port: int, *, place: str, ask: Ask, password: str = ""
             if attempt == PASSWORD_TRIES:
                 raise AuthenticationError(
                     f"The daemon on port {port} of {place} does not accept that password",
-                    hint="Where an ocattach started it, the pod keeps it in ~/.local/state/ocattach",
+                    hint="If ocattach started the daemon, the password is in the pod below ~/.local/state/ocattach",
                 ) from error
             again = "Not accepted. " if password else ""
             password = ask(

@@ -1,4 +1,4 @@
-"""Which pod each connection led to last time: a small file for each."""
+"""The pod that each connection used last, in one small file each."""
 
 import json
 import os
@@ -12,7 +12,7 @@ from ocattach.transports.kubernetes.pods import LastPod
 
 
 def last_pod(link_key: str) -> LastPod | None:
-    """The pod of last time; None for the first time, or where that cannot be read."""
+    """Return the pod used last; None if there is none or the file cannot be read."""
     with suppress(OcattachError, ValueError, TypeError, KeyError):
         record = json.loads(read_text(pod_file(link_key)) or "{}")
         return LastPod(str(record["name"]), str(record["uid"]))
@@ -20,12 +20,12 @@ def last_pod(link_key: str) -> LastPod | None:
 
 
 def remember_pod(link_key: str, pod: LastPod) -> None:
-    """Remember a pod. Nobody is kept from working because this cannot be written."""
+    """Save the pod in use. Errors in writing are ignored."""
     if last_pod(link_key) != pod:
         with suppress(OcattachError):
             write_text(pod_file(link_key), json.dumps({"name": pod.name, "uid": pod.uid}))
 
 
 def pod_file(link_key: str) -> Path:
-    """Where it is remembered."""
+    """Return the path of the file."""
     return state_directory(os.environ) / "pods" / link_key

@@ -1,4 +1,4 @@
-"""Pods as the cluster describes them: which one is meant, and why one cannot be used."""
+"""Pods as the API describes them: choosing one, and why one cannot be used."""
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
@@ -7,14 +7,14 @@ from typing import Any, Self
 from ocattach.errors import EnvironmentNotFoundError, EnvironmentNotRunningError, OcattachError, UsageError
 
 DEFAULT_CONTAINER = "kubectl.kubernetes.io/default-container"
-"""The annotation that names the container kubectl takes."""
+"""The annotation with kubectl's default container."""
 
 ENDED_PHASES = {"Succeeded": "has completed", "Failed": "has failed"}
 
 
 @dataclass(frozen=True, slots=True)
 class Pod:
-    """One pod at one moment."""
+    """The state of a pod at one time."""
 
     name: str
     uid: str
@@ -28,15 +28,15 @@ class Pod:
     """The state of each container: one of "running", "waiting" and "terminated", with its details."""
 
     why: str
-    """What the cluster says of the pod as a whole, such as why no node takes it."""
+    """The cluster's reason for the pod's state, such as why no node takes it."""
 
     @classmethod
     def from_json(cls, found: Mapping[str, Any]) -> Self:
-        """A pod from what the API server answers."""
+        """Parse a pod from the API server's JSON."""
         metadata, spec, status = found["metadata"], found["spec"], found.get("status") or {}
         conditions = {each["type"]: each for each in status.get("conditions") or []}
         scheduled = conditions.get("PodScheduled") or {}
-        said = scheduled if scheduled.get("status") == "False" else status
+        reason = scheduled if scheduled.get("status") == "False" else status
         return cls(
             name=metadata["name"],
             uid=metadata["uid"],
@@ -47,11 +47,11 @@ class Pod:
             containers=tuple(each["name"] for each in spec["containers"]),
             default_container=(metadata.get("annotations") or {}).get(DEFAULT_CONTAINER),
             states={each["name"]: each.get("state") or {} for each in status.get("containerStatuses") or []},
-            why=": ".join(said[key] for key in ("reason", "message") if said.get(key)),
+            why=": ".join(reason[key] for key in ("reason", "message") if reason.get(key)),
         )
 
     def container(self, wanted: str | None) -> str:
-        """The container to use. Raises UsageError with a choice where that is not clear."""
+        """Return the container to use. Raises UsageError with the choices if it is ambiguous."""
         choice = ", ".join(f"--container {name}" for name in self.containers)
         name = wanted or (self.containers[0] if len(self.containers) == 1 else self.default_container)
         if name is None:
@@ -61,7 +61,7 @@ class Pod:
         return name
 
     def trouble(self, container: str) -> OcattachError | None:
-        """Why no command can be run in one of its containers; None when it can. The hint follows "kubectl"."""
+        """Return why no command can run in a container; None if it can. The hint is arguments of kubectl."""
         if self.deleting:
             return EnvironmentNotRunningError(f"Pod {self.name} is being deleted", hint="get pods")
         if self.phase in ENDED_PHASES:
@@ -89,27 +89,27 @@ class Pod:
             )
         waiting = state.get("waiting") or {}
         reason = waiting.get("reason") or "waiting"
-        said = f": {waiting['message']}" if waiting.get("message") else ""
+        message = f": {waiting['message']}" if waiting.get("message") else ""
         crashed = reason == "CrashLoopBackOff"
         return EnvironmentNotRunningError(
-            f"{where} is not ready: {reason}{said}",
+            f"{where} is not ready: {reason}{message}",
             hint=f"logs --previous {self.name} {container}" if crashed else f"describe pod {self.name}",
         )
 
 
 @dataclass(frozen=True, slots=True)
 class Choice:
-    """The pod and the container to use, and how that came about."""
+    """The pod and container to use, and how they were chosen."""
 
     pod: Pod
     container: str
     of: int
-    """How many could have been used."""
+    """The number of pods to choose from."""
 
     by_memory: bool
 
     def summary(self, last: "LastPod | None", there: Iterable[Pod]) -> str:
-        """What was chosen, as a progress line."""
+        """Return the choice as a line of progress."""
         what = f"Pod {self.pod.name}"
         if len(self.pod.containers) > 1:
             what += f", container {self.container},"
@@ -120,22 +120,22 @@ class Choice:
         if last is None or last.uid == self.pod.uid:
             return text
         if any(pod.uid == last.uid for pod in there):
-            return f"{text}; last time it was {last.name}, which cannot be used now"
-        return f"{text}; the environment is new: pod {last.name} of last time was replaced"
+            return f"{text}; pod {last.name}, used last time, cannot be used now"
+        return f"{text}; the environment is new: pod {last.name} was replaced"
 
 
 @dataclass(frozen=True, slots=True)
 class LastPod:
-    """The pod that a connection led to last time."""
+    """The pod that a connection used last."""
 
     name: str
     uid: str
 
 
 def choose(pods: Sequence[Pod], container: str | None, last: LastPod | None) -> Choice:
-    """The pod whose daemon is known, else the oldest that is ready, else the oldest that runs.
+    """Choose the pod used last, else the oldest ready one, else the oldest running one.
 
-    Raises the trouble of the oldest when none can be used.
+    Raises the error of the oldest when none can be used.
     """
     ordered = sorted(pods, key=lambda pod: (pod.created, pod.name))
     named = [(pod, pod.container(container)) for pod in ordered]
@@ -151,7 +151,7 @@ def choose(pods: Sequence[Pod], container: str | None, last: LastPod | None) -> 
 
 
 def selector_text(selector: Mapping[str, Any]) -> str:
-    """The selector of a deployment or stateful set as the `labelSelector` of a request."""
+    """Convert the selector of a deployment or stateful set to a `labelSelector`."""
     parts = [f"{key}={value}" for key, value in (selector.get("matchLabels") or {}).items()]
     for each in selector.get("matchExpressions") or []:
         key, values = each["key"], f"({','.join(each.get('values') or [])})"
@@ -165,5 +165,5 @@ def selector_text(selector: Mapping[str, Any]) -> str:
             case "DoesNotExist":
                 parts.append(f"!{key}")
             case other:
-                raise EnvironmentNotFoundError(f"The selector has an operator that is not known: {other}")
+                raise EnvironmentNotFoundError(f"The selector has an unknown operator: {other}")
     return ",".join(parts)

@@ -1,11 +1,10 @@
 """Pods of a Kubernetes cluster, through its API server."""
 
-import json
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import closing
 from os import environ
-from typing import TYPE_CHECKING, Self
+from typing import Self
 
 from ocattach.config.spec import ConnectionSpec
 from ocattach.config.suggestion import closest
@@ -32,28 +31,23 @@ from ocattach.transports.kubernetes.channels import (
     Channels,
     ChannelStream,
     exchange,
+    exit_code,
 )
 from ocattach.transports.kubernetes.cluster import Cluster, ForbiddenError, NotFoundError
 from ocattach.transports.kubernetes.forward import find_daemon
 from ocattach.transports.kubernetes.memory import last_pod, remember_pod
 from ocattach.transports.kubernetes.pods import Choice, LastPod, Pod, choose, selector_text
-
-if TYPE_CHECKING:
-    from ocattach.tunnel.route import Route
-    from ocattach.tunnel.tunnel import Tunnel
+from ocattach.tunnel.route import DialRoute, Route
+from ocattach.tunnel.tunnel import Tunnel
 
 FED = 'count=$1; shift; head -c "$count" | "$@"'
-"""Gives a command so many bytes and then the end of its input, which clusters before 1.30 cannot convey."""
-
-NOT_FOUND_TEXTS = ("executable file not found", "no such file or directory", "not found in $PATH")
-NOT_EXECUTABLE_TEXT = "permission denied"
-"""How the runtimes (runc, crun) word it; the cluster gives no exit code then."""
+"""Limits a command's input to a number of bytes, since clusters before 1.30 cannot send its end."""
 
 
 class KubernetesTransport(CommandTransport):
-    """A container of a pod; commands run by `exec`, nothing has to be exposed by a service or installed there.
+    """A container of a pod; commands run by `exec`. It needs no service and no software besides OpenCode.
 
-    Where exec is forbidden and forwarding ports is not, a daemon that already runs on a known port is used.
+    If exec is forbidden but port forwarding is allowed, a daemon that already runs on a known port is used.
     """
 
     scheme = "k8s"
@@ -64,8 +58,8 @@ class KubernetesTransport(CommandTransport):
             raise TypeError(spec.target)
         self._target = spec.target.settled(environ)
         self._cluster: Cluster | None = None
-        self._is_guest = False
-        """Whether the connection to the cluster is another handler's."""
+        self._is_shared = False
+        """Whether the connection belongs to another handler, which closes it."""
 
         self._choice: Choice | None = None
         self._exec_forbidden: ForbiddenError | None = None
@@ -74,16 +68,16 @@ class KubernetesTransport(CommandTransport):
         target = self._target
         settings = {"--context": target.context, "--namespace": target.namespace}
         options = [word for option, value in settings.items() if value for word in (option, value)]
-        # kubectl takes no selector here; which pod it is shows only when the cluster is asked.
+        # kubectl exec takes no selector, and the pod is known only after a query.
         pod = f"{target.kind}/{getattr(target, target.kind)}" if target.kind != "selector" else "POD"
         container = ["--container", target.container] if target.container else []
         port = self.spec.daemon_port
-        forward = f"port-forward to port {port}" if port else "none, since the connection names no port"
+        forward = f"port-forward to port {port}" if port else "none, as the connection names no port"
         return Plan(
             f"the cluster of context {target.context or '(the current one)'}, {target.name} in namespace "
             f"{target.namespace or '(the default)'}",
             command=("kubectl", *options, "exec", "-i", pod, *container, "--"),
-            routes=("relay: one exec that carries all connections", f"where exec is forbidden: {forward}"),
+            routes=("relay: one exec that carries all connections", f"if exec is forbidden: {forward}"),
         )
 
     @property
@@ -101,18 +95,18 @@ class KubernetesTransport(CommandTransport):
         return repr((self.scheme, self._target.context))
 
     def open_connection(self) -> None:
-        self.cluster.get("/version")  # which the least of accounts may read (RBAC: system:public-info-viewer)
+        self.cluster.get("/version")  # all users may read it (RBAC: system:public-info-viewer)
 
     def share(self, other: Self) -> None:
-        self._cluster, self._is_guest = other.cluster.in_namespace(self._target.namespace), True
+        self._cluster, self._is_shared = other.cluster.in_namespace(self._target.namespace), True
 
     @property
     def chosen(self) -> Choice:
-        """The pod and container in use, looked for on first use."""
+        """The pod and container to use, chosen on first use."""
         if self._choice is None:
             self.check_available()
         if self._choice is None:
-            raise EnvironmentNotFoundError(f"There is no {self._target.name}")
+            raise EnvironmentNotFoundError(f"No {self._target.name}")
         return self._choice
 
     def check_available(self) -> Availability:
@@ -120,13 +114,13 @@ class KubernetesTransport(CommandTransport):
         last = last_pod(self.spec.link_key())
         try:
             self._choice = choose(pods, self._target.container, last)
-        except EnvironmentNotRunningError as trouble:
-            trouble.hint = f"Try: {self.cluster.kubectl(*trouble.hint.split(' '))}"
+        except EnvironmentNotRunningError as error:
+            error.hint = f"Try: {self.cluster.kubectl(*error.hint.split(' '))}"
             raise
         return Availability(self._choice.summary(last, pods))
 
     def pods(self) -> list[Pod]:
-        """The pods that the connection may mean. Raises EnvironmentNotFoundError when there are none."""
+        """Return the pods that match the target. Raises EnvironmentNotFoundError when there are none."""
         target, cluster = self._target, self.cluster
         try:
             if target.pod is not None:
@@ -143,17 +137,17 @@ class KubernetesTransport(CommandTransport):
         return [Pod.from_json(each) for each in found]
 
     def owned_selector(self) -> str:
-        """The selector of the deployment or stateful set."""
+        """Return the selector of the deployment or stateful set."""
         owner = self._target.deployment or self._target.statefulset or ""
         path = self.cluster.path(f"{self._target.kind}s", owner, group="apis/apps/v1")
         return selector_text(self.cluster.get(path)["spec"]["selector"])
 
     def not_found(self, error: NotFoundError) -> EnvironmentNotFoundError:
-        """The cluster has no such thing; say which there are that look like it, or that the namespace is wrong."""
+        """Return the error for a missing target, with similar names or the missing namespace."""
         target, cluster = self._target, self.cluster
         group, kind = ("api/v1", "pods") if target.pod else ("apis/apps/v1", f"{target.kind}s")
         wanted = target.pod or target.deployment or target.statefulset or ""
-        missing = f"There is no {target.name} in namespace {cluster.namespace}"
+        missing = f"No {target.name} in namespace {cluster.namespace}"
         hint = f"Try: {cluster.kubectl('get', kind)}"
         try:
             found = cluster.get(cluster.path(kind, group=group))["items"]
@@ -162,9 +156,9 @@ class KubernetesTransport(CommandTransport):
         except NotFoundError:
             return EnvironmentNotFoundError(
                 f"The cluster has no namespace {cluster.namespace}",
-                hint="Name another with --namespace; see which there are: kubectl get namespaces",
+                hint="Name another with --namespace; list them: kubectl get namespaces",
             )
-        except OcattachError:  # who may not list can still be told what was missing
+        except OcattachError:  # listing may be forbidden
             return EnvironmentNotFoundError(f"{missing} ({error.message})", hint=hint)
         near = closest(wanted, [str(each["metadata"]["name"]) for each in found])
         question = f"Did you mean {' or '.join(near)}? " if near else ""
@@ -180,49 +174,33 @@ class KubernetesTransport(CommandTransport):
                 raise TimedOutError(
                     f"A command in {self.place} did not end within {timeout:.0f} s"
                 ) from error
-        code, said = self.exit_code(output[STATUS])
-        if said and stdin:
+        code, reason = exit_code(output[STATUS], self.place)
+        if reason and stdin:
             raise UnreachableError(
-                f"There is no shell (sh) in {self.place}, which ocattach needs there: {said}",
-                hint="Use an image with a shell, such as busybox; or another container of the pod: --container",
+                f"No shell (sh) in {self.place}, which ocattach needs: {reason}",
+                hint="Use an image with a shell, or name another container of the pod: --container",
             )
-        return CommandResult(code, output[STDOUT], output[STDERR] or said.encode())
-
-    def exit_code(self, status: bytes) -> tuple[int, str]:
-        """The exit code of a command that ended, or that of a shell for one that was not run, and why it was not."""
-        if not status:
-            raise ConnectionLostError(f"The connection to {self.place} ended while a command ran")
-        record = json.loads(status)
-        if record.get("status") == "Success":
-            return 0, ""
-        for cause in (record.get("details") or {}).get("causes") or []:
-            if cause.get("reason") == "ExitCode":
-                return int(cause["message"]), ""
-        message = str(record.get("message"))
-        if any(text in message for text in NOT_FOUND_TEXTS):
-            return 127, message
-        if NOT_EXECUTABLE_TEXT in message:
-            return 126, message
-        raise ConnectionLostError(f"The cluster could not run a command in {self.place}: {message}")
+        return CommandResult(code, output[STDOUT], output[STDERR] or reason.encode())
 
     def open_stream(self, argv: Sequence[str]) -> Stream:
         return ChannelStream(self.open_command(argv, stdin=True), COMMAND)
 
     def open_command(self, argv: Sequence[str], *, stdin: bool) -> Channels:
-        """Start a command."""
+        """Start a command in the chosen container."""
         query = [("command", word) for word in argv]
         query += [("container", self.chosen.container), ("stdin", str(stdin).lower())]
         return self.open_channels("exec", [*query, ("stdout", "true"), ("stderr", "true")])
 
     def open_channels(self, what: str, query: Sequence[tuple[str, str]]) -> Channels:
-        """A WebSocket to the pod."""
+        """Open a WebSocket to the pod for `exec` or `portforward`."""
         pod = self.chosen.pod.name
         try:
             return self.cluster.open_channels(self.cluster.path("pods", pod, what), query)
         except NotFoundError as error:
             self._choice = None
             raise EnvironmentNotFoundError(
-                f"Pod {pod} is gone: {error.message}", hint=f"Try: {self.cluster.kubectl('get', 'pods')}"
+                f"Pod {pod} no longer exists: {error.message}",
+                hint=f"Try: {self.cluster.kubectl('get', 'pods')}",
             ) from error
 
     def check_daemon_running(self) -> DaemonStatus:
@@ -239,33 +217,32 @@ class KubernetesTransport(CommandTransport):
         return super().start_daemon()
 
     def forwarded_daemon(self, forbidden: ForbiddenError) -> DaemonStatus:
-        """The daemon on the connection's port, by forwarding that port: the way without exec."""
+        """Find the daemon on the connection's port by port forwarding, without exec."""
         port = self.spec.daemon_port
         if port is None:
             raise ForbiddenError(
                 forbidden.message,
-                hint="If a daemon runs there already, name its port in the connection: port. "
-                + forbidden.hint,
+                hint="If a daemon already runs there, set its port in the connection. " + forbidden.hint,
             )
         if self.spec.workdir and not self.spec.workdir.startswith("/"):
             raise UsageError(
-                f"What {self.spec.workdir} is in {self.place} cannot be found out: {forbidden.message}",
+                f"Cannot resolve {self.spec.workdir} in {self.place}: {forbidden.message}",
                 hint="Name an absolute directory with --workdir",
             )
         try:
             self.dial(port).close()
         except ForbiddenError as second:
             raise ForbiddenError(f"{forbidden.message}; {second.message}", hint=forbidden.hint) from second
-        with self.lead(None, port, self.forward_routes()) as tunnel:
+        with self.open_tunnel(None, port, self.forward_routes()) as tunnel:
             daemon = find_daemon(
                 tunnel.url, port, place=self.place, ask=self.ask, password=self._daemon_password
             )
-        return self.remembered(DaemonStatus(running=daemon is not None, daemon=daemon))
+        return self.keep_daemon(DaemonStatus(running=daemon is not None, daemon=daemon))
 
     def dial(self, port: int) -> Stream:
-        """A connection to a port of the pod; several threads may dial at once.
+        """Open a connection to a port of the pod. Thread-safe.
 
-        Raises ConnectionLostError when the pod is gone.
+        Raises ConnectionLostError when the pod no longer exists.
         """
         try:
             channels = self.open_channels("portforward", [("ports", str(port))])
@@ -274,7 +251,7 @@ class KubernetesTransport(CommandTransport):
         return ChannelStream(channels, FORWARDED_PORT)
 
     def check_pod(self) -> None:
-        """See that the cluster answers and the pod is still the one; raises ConnectionLostError."""
+        """Check that the cluster answers and that the pod was not replaced. Raises ConnectionLostError."""
         try:
             now = Pod.from_json(self.cluster.get(self.cluster.path("pods", self.chosen.pod.name)))
         except OcattachError as error:
@@ -282,26 +259,24 @@ class KubernetesTransport(CommandTransport):
         if now.uid != self.chosen.pod.uid:
             raise ConnectionLostError(f"Pod {now.name} was replaced")
 
-    def forward_routes(self) -> Iterator[Callable[[], "Route"]]:
-        """Ports forwarded by the cluster."""
-        from ocattach.tunnel.route import DialRoute  # noqa: PLC0415 - see `import_tunnel`
-
+    def forward_routes(self) -> Iterator[Callable[[], Route]]:
+        """Yield the route by the cluster's port forwarding."""
         yield lambda: DialRoute("port-forward", self.dial, ping=self.check_pod)
 
-    def routes(self, port: int) -> Iterator[Callable[[], "Route"]]:
-        """By a relay, or where nothing may be run there by the cluster itself."""
+    def routes(self, port: int) -> Iterator[Callable[[], Route]]:
+        """Return the relay routes, or port forwarding if exec is forbidden."""
         return super().routes(port) if self._exec_forbidden is None else self.forward_routes()
 
-    def connect(self, remote_port: int, *, tunnel: "Tunnel | None" = None) -> "Tunnel":
-        led = super().connect(remote_port, tunnel=tunnel)
+    def connect(self, remote_port: int, *, tunnel: Tunnel | None = None) -> Tunnel:
+        opened = super().connect(remote_port, tunnel=tunnel)
         pod = self.chosen.pod
         if self.remembers:
             remember_pod(self.spec.link_key(), LastPod(pod.name, pod.uid))
-        return led
+        return opened
 
     def disconnect(self) -> None:
         super().disconnect()
         cluster, self._cluster = self._cluster, None
-        if cluster is not None and not self._is_guest:
+        if cluster is not None and not self._is_shared:
             cluster.close()
-        self._is_guest = False
+        self._is_shared = False

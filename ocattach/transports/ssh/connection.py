@@ -42,7 +42,7 @@ GREETING_TRIES = 5
 GREETING_PAUSE = 0.25
 """Seconds before the second try, doubled before each further one: four in all."""
 
-MEETINGS = 2
+KEY_TRIES = 2
 """How often a host is dialled that does not wait until a person has looked at its key."""
 
 FORWARDING_PROHIBITED = 1
@@ -61,7 +61,7 @@ class SessionRefusedError(UnreachableError):
 
 
 @contextmanager
-def translated(config: HostConfig, timeout: float) -> Iterator[None]:
+def errors_translated(config: HostConfig, timeout: float) -> Iterator[None]:
     """Errors of sockets and of paramiko as errors of ours."""
     try:
         yield
@@ -107,7 +107,7 @@ class SSHConnection:
         through = None
         try:
             for hop in (*before, self.config):
-                with translated(hop, timeout):
+                with errors_translated(hop, timeout):
                     through = self._open(hop, through)
         except BaseException:
             self.close()
@@ -115,7 +115,7 @@ class SSHConnection:
         self.transport: paramiko.Transport = through  # type: ignore[assignment]  # there is at least one hop
 
     def _open(self, config: HostConfig, through: paramiko.Transport | None) -> paramiko.Transport:
-        for _ in range(MEETINGS):
+        for _ in range(KEY_TRIES):
             known = keys_for(config)
             transport = self._greet(config, through, known)
             check_host_key(config, sent_key(transport), known, self._ask if self._remembers else None)
@@ -172,7 +172,7 @@ class SSHConnection:
 
         Raises SessionRefusedError when the host allows no further one on this connection.
         """
-        with translated(self.config, timeout):
+        with errors_translated(self.config, timeout):
             try:
                 channel = self._open_channel("session", timeout=timeout)
             except paramiko.ChannelException as error:

@@ -114,7 +114,7 @@ def check_host_key(config: HostConfig, blob: bytes, known: list[KnownKey], ask: 
             "and connect again",
         )
     if not is_known_without_port(config, key):
-        meet(config, key, ask)
+        confirm_new_host(config, key, ask)
 
 
 def refuse_revoked(config: HostConfig, key: HostKey, known: list[KnownKey]) -> None:
@@ -188,7 +188,7 @@ def is_known_without_port(config: HostConfig, key: HostKey) -> bool:
     return any(entry.blob == key.blob for entry in plain if not entry.marker)
 
 
-def meet(config: HostConfig, key: HostKey, ask: Ask | None) -> None:
+def confirm_new_host(config: HostConfig, key: HostKey, ask: Ask | None) -> None:
     """Decide about a host that was never met, as StrictHostKeyChecking says, and remember it."""
     known = config.known_hosts
     if known.strict == "yes":

@@ -112,7 +112,7 @@ class Keys:
         name = f"agent key {key.comment or key.get_name()}"
         for shown in (*self._certificates_for(blob), blob):
             which = name if shown == blob else f"{name} with its certificate"
-            yield OfferedKey(which, shown, partial(dressed, key, shown))
+            yield OfferedKey(which, shown, partial(with_certificate, key, shown))
 
     def _from_file(self, file: Path, public: bytes | None) -> Iterator[OfferedKey]:
         if not file.is_file() or is_public(file):
@@ -142,7 +142,7 @@ class Keys:
         return self._opened[file]
 
     def _open_as(self, file: Path, shown: bytes) -> paramiko.PKey:
-        return dressed(self._open(file), shown)
+        return with_certificate(self._open(file), shown)
 
     def close(self) -> None:
         """Let go of the agent."""
@@ -158,7 +158,7 @@ def open_agent(path: str | None) -> Agent | None:
         return None
 
 
-def dressed(key: paramiko.PKey, blob: bytes) -> paramiko.PKey:
+def with_certificate(key: paramiko.PKey, blob: bytes) -> paramiko.PKey:
     """The key so that it shows these bytes: its own, or a certificate's."""
     key.public_blob = paramiko.pkey.PublicBlob(paramiko.Message(blob).get_text(), blob)
     return key

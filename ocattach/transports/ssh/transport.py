@@ -18,11 +18,10 @@ from ocattach.transports.ssh.connection import (
     SessionRefusedError,
     SSHConnection,
 )
+from ocattach.tunnel.route import DialRoute, Route
 
 if TYPE_CHECKING:
     from paramiko import Channel
-
-    from ocattach.tunnel.route import Route
 
 DIAL_SECONDS = 10
 
@@ -140,15 +139,13 @@ class SSHTransport(CommandTransport):
             raise ConnectionLostError(f"The ssh connection to {self.place} is closed")
         return ChannelStream(connection.forward(self.daemon_host(port), port, timeout=FORWARD_SECONDS))
 
-    def routes(self, port: int) -> Iterator[Callable[[], "Route"]]:
+    def routes(self, port: int) -> Iterator[Callable[[], Route]]:
         """Ports opened by the ssh server itself, where it does that; else a relay."""
-        from ocattach.tunnel.route import DialRoute  # noqa: PLC0415 - see `import_tunnel`
-
         connection = self.connection
         try:
             self.dial(port).close()
         except ForwardingProhibitedError:
-            yield from self.relay_routes()
+            yield from super().routes(port)
             return
         yield lambda: DialRoute(
             "ssh", self.dial, await_end=connection.await_end, ping=connection.await_answer

@@ -1,7 +1,6 @@
-"""The far end of a tunnel where there is only Python: frames on stdin and stdout, TCP to loopback.
+"""A relay in Python, for tests of the near end that need no OpenCode; `relay.js` is what users have.
 
-It travels as source text (`python3 -c`), imports nothing of ours and runs on Python 3.6: hence its old syntax.
-The protocol is described in `frames.py`; `relay.js` is the same program for Bun and Node.
+It runs as source text (`python3 -c`) and imports nothing of ours. The protocol is described in `frames.py`.
 """
 
 import errno
