@@ -29,7 +29,7 @@ class Foreground(Protocol):
         """Ask the person a question and return the answer; None without a terminal."""
 
 
-class Channel:
+class MessageChannel:
     """One connection between a foreground and a link."""
 
     def __init__(self, connection: socket.socket) -> None:

@@ -16,7 +16,7 @@ from ocattach.errors import (
     OpencodeIncompatibleError,
     TimedOutError,
 )
-from ocattach.opencode.endpoint import Answer, Endpoint, basic_authorization
+from ocattach.opencode.endpoint import Endpoint, Response, basic_authorization
 from ocattach.opencode.versions import HEALTH_PATHS, answered_version, check_server, config_hint, is_second
 
 TRY_SECONDS = 1.0
@@ -60,7 +60,7 @@ class DaemonClient:
         if password:
             self._headers["Authorization"] = basic_authorization(username, password)
 
-    def request(self, method: str, path: str, body: Any = None) -> Answer:
+    def request(self, method: str, path: str, body: Any = None) -> Response:
         """One request.
 
         Raises TimedOutError, CertificateError or ConnectionLostError, the latter also when a link answers instead.
@@ -86,7 +86,7 @@ class DaemonClient:
         """
         return read_version(self.health())
 
-    def health(self) -> Answer:
+    def health(self) -> Response:
         """What the daemon says of its health, wherever it says so; or something else in its place."""
         first = answer = self.request("GET", HEALTH_PATHS[0])
         for path in HEALTH_PATHS[1:]:
@@ -193,7 +193,7 @@ def read_event(response: http.client.HTTPResponse) -> str:
     )
 
 
-def read_version(answer: Answer) -> str:
+def read_version(answer: Response) -> str:
     """The version in what a daemon says of its health.
 
     Raises AuthenticationError, OpencodeIncompatibleError when it is no OpenCode we can use.

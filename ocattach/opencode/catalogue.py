@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 
 from ocattach.opencode.activity import Activity, absolute, activities
 from ocattach.opencode.api import DaemonClient
-from ocattach.opencode.sessions import PAGE, Choice, Content, Page, SessionClient, updated
+from ocattach.opencode.sessions import PAGE, Content, Page, SessionClient, SessionFilter, updated
 from ocattach.opencode.versions import Version, is_second, parse_version
 
 LACKS_CATALOGUE = Version(1, 1, 65)
@@ -42,7 +42,7 @@ class Catalogue:
 
 def read_catalogue(
     client: DaemonClient,
-    choice: Choice,
+    choice: SessionFilter,
     catalogue: Catalogue,
     *,
     enough: Callable[[list[Content]], bool],
@@ -61,7 +61,7 @@ def fill(catalogue: Catalogue, pages: Iterable[Page], enough: Callable[[list[Con
             return
 
 
-def pages(client: SessionClient, version: str, choice: Choice, size: int) -> Iterable[Page]:
+def pages(client: SessionClient, version: str, choice: SessionFilter, size: int) -> Iterable[Page]:
     """The pages, in the way of the daemon's version."""
     if is_second(version):  # what it answers about sessions could not be tried
         return []

@@ -11,7 +11,7 @@ from contextlib import closing
 from pathlib import Path
 from typing import Any
 
-from ocattach.opencode.sessions import PAGE, Choice, Content, Page
+from ocattach.opencode.sessions import PAGE, Content, Page, SessionFilter
 
 BUSY_SECONDS = 1.0
 """How long is waited for who has the file for himself: nobody has, while OpenCode keeps its journal (WAL)."""
@@ -48,7 +48,7 @@ def database_file(environ: Mapping[str, str]) -> Path | None:
     return None if name == ":memory:" else Path(data, "opencode", name)
 
 
-def stored_pages(file: Path, choice: Choice, *, limit: int = PAGE) -> Iterator[Page]:
+def stored_pages(file: Path, choice: SessionFilter, *, limit: int = PAGE) -> Iterator[Page]:
     """The sessions in OpenCode's database, the latest first, in pages of so many.
 
     Raises sqlite3.Error where there is none that can be read.

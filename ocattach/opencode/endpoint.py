@@ -11,6 +11,7 @@ import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
+from email.utils import parsedate_to_datetime
 from functools import cached_property
 from typing import Any, TypeVar
 from urllib.parse import unquote, urlsplit
@@ -29,7 +30,7 @@ SHOWN = 200
 
 
 @dataclass(frozen=True, slots=True)
-class Answer:
+class Response:
     """What the daemon answered, or what stands before it."""
 
     status: int
@@ -159,7 +160,7 @@ class Endpoint:
 
     def request(
         self, method: str, path: str, headers: Mapping[str, str], body: bytes | None = None, *, timeout: float
-    ) -> Answer:
+    ) -> Response:
         """One request on a connection of its own, and the whole answer; raises what `exchange` raises."""
         return self.exchange(method, path, headers, body, timeout=timeout, read=read_answer)
 
@@ -214,12 +215,12 @@ class Endpoint:
             ) from error
 
 
-def read_answer(response: http.client.HTTPResponse) -> Answer:
+def read_answer(response: http.client.HTTPResponse) -> Response:
     """A response, as far as it is looked at."""
     body = response.read(MAX_ANSWER + 1)
     if len(body) > MAX_ANSWER:
         raise ConnectionLostError(f"The daemon's answer is larger than {MAX_ANSWER} bytes")
-    return Answer(
+    return Response(
         response.status,
         response.headers.get_content_type(),
         body,
@@ -292,3 +293,11 @@ def parse_proxy(value: str, variable: str) -> Proxy:
 def basic_authorization(username: str, password: str) -> str:
     """Credentials as HTTP's basic authentication writes them."""
     return f"Basic {base64.b64encode(f'{username}:{password}'.encode()).decode()}"
+
+
+def milliseconds(date: str) -> float | None:
+    """Parse a Date header. Returns milliseconds since the epoch; None if it is not valid."""
+    try:
+        return parsedate_to_datetime(date).timestamp() * 1000
+    except ValueError:
+        return None

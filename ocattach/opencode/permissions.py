@@ -12,10 +12,10 @@ from ocattach.opencode.catalogue import RECENT_SECONDS, Catalogue, read_catalogu
 from ocattach.opencode.sessions import (
     PERMISSION_ID,
     SESSION_ID,
-    Choice,
     Content,
     Reply,
     SessionClient,
+    SessionFilter,
     check_status,
     updated,
 )
@@ -70,7 +70,7 @@ class Waiting:
 def waiting(client: DaemonClient, workdirs: Iterable[str | None]) -> list[tuple[Waiting, Content]]:
     """All that is being waited for in these directories and those of the latest sessions; each with its session."""
     catalogue = Catalogue(client.await_version(timeout=AGAIN_SECONDS), time.time())
-    choice = Choice(since=int((time.time() - RECENT_SECONDS) * 1000))
+    choice = SessionFilter(since=int((time.time() - RECENT_SECONDS) * 1000))
     read_catalogue(client, choice, catalogue, enough=lambda _: True)
     sessions = {str(each.get("id")): each for each in catalogue.sessions}
     latest = sorted(sessions.values(), key=updated, reverse=True)

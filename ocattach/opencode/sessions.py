@@ -12,7 +12,7 @@ from urllib.parse import quote, urlencode
 
 from ocattach.errors import SessionNotFoundError, UsageError
 from ocattach.opencode.api import DaemonClient, request_error
-from ocattach.opencode.endpoint import Answer
+from ocattach.opencode.endpoint import Response
 
 Content = dict[str, Any]
 """A JSON object."""
@@ -39,7 +39,7 @@ class Page:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Choice:
+class SessionFilter:
     """Which sessions are asked for."""
 
     roots: bool = False
@@ -78,13 +78,13 @@ class SessionClient:
     def __init__(self, client: DaemonClient) -> None:
         self._client = client
 
-    def page(self, choice: Choice, *, limit: int = PAGE, cursor: int | None = None) -> Page:
+    def page(self, choice: SessionFilter, *, limit: int = PAGE, cursor: int | None = None) -> Page:
         """One page of the sessions of all projects and directories, the latest first: those before a cursor."""
         query = urlencode({"limit": limit, **choice.to_query(), **({"cursor": cursor} if cursor else {})})
         answer = self._client.request("GET", f"/experimental/session?{query}")
         return Page(objects(read_list(answer)), is_last=not answer.next_cursor)
 
-    def pages(self, choice: Choice, *, limit: int = PAGE) -> Iterator[Page]:
+    def pages(self, choice: SessionFilter, *, limit: int = PAGE) -> Iterator[Page]:
         """All pages, one after the other, each asked for when it is wanted; no session comes twice, and none is lost.
 
         What is updated while this goes on would move before the pages that were given already: it comes at the end.
@@ -110,7 +110,7 @@ class SessionClient:
             fresh += unseen(late.sessions, told)
         yield Page(fresh, is_last=True)
 
-    def of_project(self, choice: Choice) -> Page:
+    def of_project(self, choice: SessionFilter) -> Page:
         """For versions without such a list (1.1.65): the sessions of the project that the daemon was started in."""
         answer = self._client.request("GET", f"/session?limit={MOST}")
         found = [each for each in objects(read_list(answer)) if choice.takes(each)]
@@ -169,7 +169,7 @@ class SessionClient:
         body = {"parts": [{"type": "text", "text": text}], **more}
         check_status(self._of(session, "POST", "/prompt_async", body=body), session)
 
-    def _of(self, session: str, method: str, path: str = "", *, body: Any = None) -> Answer:
+    def _of(self, session: str, method: str, path: str = "", *, body: Any = None) -> Response:
         return self._client.request(method, f"/session/{checked(session)}{path}", body)
 
 
@@ -188,7 +188,7 @@ def in_directory(directory: str | None) -> str:
     return f"?directory={quote(directory, safe='')}" if directory else ""
 
 
-def check_status(answer: Answer, thing: str = "") -> None:
+def check_status(answer: Response, thing: str = "") -> None:
     """See that a request has succeeded. Raises SessionNotFoundError, or OcattachError as OpenCode words it."""
     if answer.status in {http.client.OK, http.client.NO_CONTENT}:
         return
@@ -197,7 +197,7 @@ def check_status(answer: Answer, thing: str = "") -> None:
     raise request_error(answer.status, answer.json())
 
 
-def read_object(answer: Answer, thing: str = "") -> Content:
+def read_object(answer: Response, thing: str = "") -> Content:
     """The JSON object of an answer. Raises what `check_status` raises."""
     check_status(answer, thing)
     content = answer.json()
@@ -206,7 +206,7 @@ def read_object(answer: Answer, thing: str = "") -> Content:
     return content
 
 
-def read_list(answer: Answer) -> list[Any]:
+def read_list(answer: Response) -> list[Any]:
     """The JSON list of an answer. Raises OcattachError."""
     check_status(answer)
     content = answer.json()

@@ -8,7 +8,7 @@ from typing import Any, Self
 from ocattach.opencode.activity import Activity
 from ocattach.opencode.api import DaemonClient
 from ocattach.opencode.catalogue import Catalogue, read_activities, read_catalogue
-from ocattach.opencode.sessions import Choice, Content
+from ocattach.opencode.sessions import Content, SessionFilter
 from ocattach.opencode.versions import is_second
 
 LOOK_SECONDS = 2.0
@@ -94,7 +94,7 @@ def snapshot(
     version = client.await_version(timeout=AGAIN_SECONDS)
     catalogue = Catalogue(version, began)
     if not is_second(version):  # what it answers about sessions could not be tried
-        choice = Choice(since=since)
+        choice = SessionFilter(since=since)
         read_catalogue(client, choice, catalogue, enough=lambda _: True, page=SESSIONS)
         read_activities(client, catalogue, directories, at_most=len(directories) + more)
     named = [(directory, catalogue.doing.pop(directory, None)) for directory in directories]

@@ -6,10 +6,10 @@ from dataclasses import dataclass, replace
 
 from ocattach.opencode.activity import Activity, lineage
 from ocattach.opencode.api import DaemonClient
+from ocattach.opencode.endpoint import milliseconds
 from ocattach.opencode.permissions import Waiting
 from ocattach.opencode.prompts import PromptClient
 from ocattach.opencode.sessions import SessionClient
-from ocattach.opencode.tui.resumer import milliseconds
 from ocattach.sessions.diagnosis import Finding, Surroundings, diagnose, without_user
 from ocattach.sessions.messages import Message, Turn, read_messages, total, turns
 from ocattach.sessions.record import Session, Tokens

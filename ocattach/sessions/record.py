@@ -10,6 +10,9 @@ LONGEST_NAME = 100
 LONGEST_PATH = 1000
 """Characters that are kept of what an environment says; its own limits are not known."""
 
+ORIGIN = "origin"
+"""The key of a session's origin in its metadata."""
+
 LARGEST = 1 << 53
 """Numbers beyond this are no numbers of JSON (RFC 8259)."""
 
@@ -114,7 +117,7 @@ class Session:
 
 def native_origin(content: Mapping[str, Any]) -> str:
     """The origin that a session's own metadata has; empty without one."""
-    return words(table(content.get("metadata")).get("origin"), LONGEST_NAME)
+    return words(table(content.get("metadata")).get(ORIGIN), LONGEST_NAME)
 
 
 def table(content: Any) -> Mapping[str, Any]:

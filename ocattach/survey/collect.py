@@ -10,9 +10,9 @@ from ocattach.config.spec import ConnectionSpec
 from ocattach.errors import DaemonNotRunningError, TimedOutError
 from ocattach.sessions.environment import environment_id
 from ocattach.sessions.index.file import IndexUnusableError
-from ocattach.sessions.index.rows import Covered, Known, Total, Wanted
-from ocattach.sessions.index.store import Asked, Index
-from ocattach.sessions.names import Names
+from ocattach.sessions.index.rows import Covered, IndexedSession, Total, Wanted
+from ocattach.sessions.index.store import Index, IndexedEnvironment
+from ocattach.sessions.origins import Names
 from ocattach.sessions.record import Session
 from ocattach.survey.environment_status import State, state_of
 from ocattach.survey.everywhere import Everywhere
@@ -106,7 +106,7 @@ class SessionCollector:
         return self._put_together(live, sources, index)
 
     def _source(
-        self, told: "QueryResult[Catalogue]", environment: str, known: Mapping[str, Asked]
+        self, told: "QueryResult[Catalogue]", environment: str, known: Mapping[str, IndexedEnvironment]
     ) -> "tuple[Source, Catalogue | None]":
         """How an environment was asked, and what it has told; None where it has told nothing."""
         error, catalogue = told.error, self._asking.told(environment)
@@ -186,7 +186,7 @@ class SessionCollector:
         found = index.latest(wanted, limit=self._request.limit, keep=self._asking.is_wanted)
         return [self._remembered(each) for each in found]
 
-    def _unasked(self, sources: Sequence[Source], known: Mapping[str, Asked]) -> list[Source]:
+    def _unasked(self, sources: Sequence[Source], known: Mapping[str, IndexedEnvironment]) -> list[Source]:
         """The environments of which nobody was asked, and that the index knows by a connection."""
         asked = {source.id for source in sources}
         found = []
@@ -200,7 +200,7 @@ class SessionCollector:
             found.append(Source(environment, tuple(specs), None, asked=last_asked(known, environment)))
         return found
 
-    def _remembered(self, known: Known) -> Listed:
+    def _remembered(self, known: IndexedSession) -> Listed:
         session = known.session
         if not session.is_native and session.origin not in self._names.all:
             session = self._names.named(session)
@@ -225,7 +225,7 @@ class SessionCollector:
         )
 
 
-def last_asked(known: Mapping[str, Asked], environment: str) -> float | None:
+def last_asked(known: Mapping[str, IndexedEnvironment], environment: str) -> float | None:
     """When an environment last told its sessions; None for never."""
     before = known.get(environment)
     return before.asked if before else None

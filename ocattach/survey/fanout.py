@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Generic, TypeVar
 
 from ocattach.config.spec import ConnectionSpec
 from ocattach.errors import OcattachError, TimedOutError
-from ocattach.link.client.access import Nobody, open_client
+from ocattach.link.client.access import NonInteractive, open_client
 from ocattach.sessions.environment import environment_id
 from ocattach.survey.entry import Entry
 from ocattach.transports.shared import SharedConnections
@@ -54,7 +54,7 @@ def ask_each(
         try:
             reach_within = dial_timeout or timeout
             with open_client(
-                specs[0], environ=environ, ask=Nobody(specs[0]), timeout=reach_within, ways=ways
+                specs[0], environ=environ, ask=NonInteractive(specs[0]), timeout=reach_within, ways=ways
             ) as client:
                 answers.put(QueryResult(specs, answer=question(client, specs)))
         except OcattachError as error:

@@ -14,11 +14,12 @@ from ocattach.errors import (
     SessionNotFoundError,
     UsageError,
 )
-from ocattach.sessions.environment import environment_id, origin_for
+from ocattach.sessions.environment import environment_id
+from ocattach.sessions.index import index_file
 from ocattach.sessions.index.file import IndexUnusableError
 from ocattach.sessions.index.rows import Wanted
-from ocattach.sessions.index.store import Asked, Index
-from ocattach.sessions.names import index_file
+from ocattach.sessions.index.store import Index, IndexedEnvironment
+from ocattach.sessions.origins import origin_for
 from ocattach.sessions.record import Session
 from ocattach.survey.entry import Entry
 from ocattach.survey.fanout import ask_each
@@ -90,7 +91,7 @@ def remembered(session: str, entries: Sequence[Entry], environ: Mapping[str, str
     return None
 
 
-def by_uri(asked: Asked, environ: Mapping[str, str]) -> list[ConnectionSpec]:
+def by_uri(asked: IndexedEnvironment, environ: Mapping[str, str]) -> list[ConnectionSpec]:
     """An environment that has no name, by the URI under which it was used; none where that is another one by now."""
     try:
         spec = ConnectionSpec(target=parse_uri(asked.uri).target).settled(environ)

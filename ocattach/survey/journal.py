@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 from ocattach.config.spec import ConnectionSpec
 from ocattach.sessions.environment import environment_id, origin_name
-from ocattach.sessions.names import Names
+from ocattach.sessions.origins import Names
 from ocattach.survey.environment_status import Sessions
 
 if TYPE_CHECKING:

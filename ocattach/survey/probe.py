@@ -7,11 +7,11 @@ from typing import TYPE_CHECKING, Any
 
 from ocattach.config.spec import ConnectionSpec
 from ocattach.errors import NotTrustedError, OcattachError
-from ocattach.link.client.access import Nobody, client_at
+from ocattach.link.client.access import NonInteractive, client_at
 from ocattach.link.client.queries import look_through_link
 from ocattach.link.files import link_files
 from ocattach.link.server.state import LinkState
-from ocattach.sessions.environment import origin_for
+from ocattach.sessions.origins import origin_for
 from ocattach.survey.environment_status import EnvironmentStatus, State, found_error, state_of
 from ocattach.survey.stored import stored_catalogue
 from ocattach.transports import open_handler
@@ -166,7 +166,7 @@ class EnvironmentProbe:
             self._kept = handler
 
     def _open(self, timeout: float) -> TransportHandler:
-        handler = open_handler(self._spec, ask=Nobody(self._spec), timeout=timeout)
+        handler = open_handler(self._spec, ask=NonInteractive(self._spec), timeout=timeout)
         handler.remembers = False
         return handler
 
@@ -194,11 +194,11 @@ class EnvironmentProbe:
             self._ask_client(client, daemon.port, tell)
 
     def _learn_stored(self) -> None:
-        from ocattach.opencode.sessions import Choice  # noqa: PLC0415
+        from ocattach.opencode.sessions import SessionFilter  # noqa: PLC0415
         from ocattach.opencode.snapshot import SESSIONS, DaemonSnapshot  # noqa: PLC0415 - as above
 
         since = self._since()
-        choice = Choice(since=since)
+        choice = SessionFilter(since=since)
         stored = stored_catalogue(self._spec, self._environ, choice, enough=lambda _: True, page=SESSIONS)
         if self._journal is not None and stored is not None:
             looked = DaemonSnapshot("", (), stored.sessions, stored.is_whole, stored.began, since)

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 from ocattach.config.spec import ConnectionSpec
 from ocattach.sessions.environment import environment_id
-from ocattach.sessions.names import Names
+from ocattach.sessions.origins import Names
 from ocattach.sessions.record import Session
 from ocattach.survey.everywhere import Everywhere
 from ocattach.survey.session_list import Request
@@ -14,7 +14,7 @@ from ocattach.survey.session_list import Request
 if TYPE_CHECKING:
     from ocattach.opencode.api import DaemonClient
     from ocattach.opencode.catalogue import Catalogue
-    from ocattach.opencode.sessions import Choice, Content
+    from ocattach.opencode.sessions import Content, SessionFilter
     from ocattach.survey.fanout import QueryResult
 
 DIAL_SECONDS = 5.0
@@ -113,11 +113,11 @@ class SessionQuery:
             read_activities(client, catalogue, ())
         return catalogue
 
-    def _choice(self) -> "Choice":
-        from ocattach.opencode.sessions import Choice  # noqa: PLC0415 - HTTP: for who asks
+    def _choice(self) -> "SessionFilter":
+        from ocattach.opencode.sessions import SessionFilter  # noqa: PLC0415 - HTTP: for who asks
 
         request = self._request
-        return Choice(
+        return SessionFilter(
             roots=not request.children,
             archived=request.children,
             search=request.search,

@@ -8,7 +8,8 @@ from types import TracebackType
 from typing import Self
 
 from ocattach.config.files.paths import state_directory
-from ocattach.sessions.names import Names, index_file
+from ocattach.sessions.index import index_file
+from ocattach.sessions.origins import Names
 from ocattach.survey.entry import Entry
 from ocattach.survey.environment_status import KNOWN, EnvironmentStatus, Known, State
 from ocattach.survey.journal import Journal

@@ -10,7 +10,7 @@ from ocattach.config.spec import ConnectionSpec
 
 if TYPE_CHECKING:
     from ocattach.opencode.catalogue import Catalogue
-    from ocattach.opencode.sessions import Choice, Content
+    from ocattach.opencode.sessions import Content, SessionFilter
 
 
 def stored_file(spec: ConnectionSpec, environ: Mapping[str, str]) -> Path | None:
@@ -27,7 +27,7 @@ def stored_file(spec: ConnectionSpec, environ: Mapping[str, str]) -> Path | None
 def stored_catalogue(
     spec: ConnectionSpec,
     environ: Mapping[str, str],
-    choice: "Choice",
+    choice: "SessionFilter",
     *,
     enough: "Callable[[list[Content]], bool]",
     page: int,
@@ -52,12 +52,12 @@ def stored_catalogue(
 
 def stored_session(session: str, spec: ConnectionSpec, environ: Mapping[str, str]) -> "Content | None":
     """One session of an environment in which no daemon runs; None where it is not there, or only a daemon can tell."""
-    from ocattach.opencode.sessions import PAGE, Choice  # noqa: PLC0415 - HTTP: for who asks
+    from ocattach.opencode.sessions import PAGE, SessionFilter  # noqa: PLC0415 - HTTP: for who asks
 
     def among(contents: "list[Content]") -> "Content | None":
         return next((each for each in contents if each.get("id") == session), None)
 
     catalogue = stored_catalogue(
-        spec, environ, Choice(archived=True), enough=lambda found: among(found) is not None, page=PAGE
+        spec, environ, SessionFilter(archived=True), enough=lambda found: among(found) is not None, page=PAGE
     )
     return among(catalogue.sessions) if catalogue is not None else None

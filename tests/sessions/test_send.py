@@ -195,8 +195,8 @@ def test_an_answer_goes_on_over_another_link_when_its_own_has_ended(laptop: Lapt
         rest, stderr = rest_of(process)
 
     assert first + rest == " ".join(f"w{number}" for number in range(20)) + "\n"
-    assert "! The daemon is not reached, and is tried again; the run goes on there" in stderr
-    assert "! It is reached again" in stderr
+    assert "! The daemon cannot be reached; trying again while the run goes on there" in stderr
+    assert "! The daemon can be reached again" in stderr
     assert process.returncode == 0
     assert asked_for(laptop.environment.model.requests, "!slow 4") == 1
 

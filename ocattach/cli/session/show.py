@@ -20,7 +20,7 @@ from ocattach.errors import (
     TimedOutError,
     UnreachableError,
 )
-from ocattach.link.client.access import Nobody
+from ocattach.link.client.access import NonInteractive
 from ocattach.opencode.activity import Activity
 from ocattach.opencode.sessions import SessionClient
 from ocattach.sessions.diagnosis import clock, times
@@ -90,7 +90,7 @@ def proxies(place: Place) -> Mapping[str, str]:
     """The proxies of the daemon, where that can be learnt without asking a person."""
     spec = replace(place.spec, workdir=None)
     try:
-        with open_handler(spec, ask=Nobody(spec), timeout=PROXY_SECONDS) as handler:
+        with open_handler(spec, ask=NonInteractive(spec), timeout=PROXY_SECONDS) as handler:
             handler.remembers = False
             return handler.daemon_proxies()
     except OcattachError:  # the session is told all the same

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from ocattach.opencode.api import DaemonClient
 
 
-class Nobody:
+class NonInteractive:
     """In the place of a person: who only looks around asks none."""
 
     def __init__(self, spec: ConnectionSpec) -> None:
@@ -62,7 +62,7 @@ def open_client(
     def make() -> TransportHandler:
         # Its directory may be gone by now, which is of no matter here.
         handler = open_handler(replace(spec, workdir=None), ask=ask, timeout=timeout)
-        handler.remembers = not isinstance(ask, Nobody)
+        handler.remembers = not isinstance(ask, NonInteractive)
         return handler
 
     with make() as handler, ways.shared(handler, make) if ways else nullcontext():

@@ -11,7 +11,7 @@ from ocattach.config.files.safe import private_directory
 from ocattach.config.spec import ConnectionSpec
 from ocattach.errors import ConnectionLostError, OcattachError, TimedOutError
 from ocattach.link.files import LinkFiles, link_files, link_keys
-from ocattach.link.messages import PROTOCOL, Channel, Foreground, HungUpError, Message
+from ocattach.link.messages import PROTOCOL, Foreground, HungUpError, Message, MessageChannel
 
 GRACE_SECONDS = 5
 """How much longer than the link's own deadline the foreground waits for its word."""
@@ -142,7 +142,7 @@ def ask(
     )
 
 
-def connect(files: LinkFiles) -> Channel | None:
+def connect(files: LinkFiles) -> MessageChannel | None:
     """A connection to the link, None when none listens."""
     connection = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
     connection.settimeout(GRACE_SECONDS)
@@ -151,10 +151,10 @@ def connect(files: LinkFiles) -> Channel | None:
     except OSError:
         connection.close()
         return None
-    return Channel(connection)
+    return MessageChannel(connection)
 
 
-def start_link(spec: ConnectionSpec, files: LinkFiles, environ: Mapping[str, str]) -> Channel | None:
+def start_link(spec: ConnectionSpec, files: LinkFiles, environ: Mapping[str, str]) -> MessageChannel | None:
     """Start a link process; None when another was faster, or one is just ending."""
     import subprocess  # noqa: PLC0415 - only where there is no link yet
 
@@ -187,7 +187,7 @@ def read_word(pipe: Any, *, timeout: float) -> str:
     return pipe.readline().decode().strip() if ready else ""
 
 
-def converse(channel: Channel, message: Message, foreground: Foreground, deadline: float) -> Message:
+def converse(channel: MessageChannel, message: Message, foreground: Foreground, deadline: float) -> Message:
     """Send a request, show its steps and answer its questions, until it is answered.
 
     Raises the error that the link reports, and HungUpError when the link ends instead of answering.

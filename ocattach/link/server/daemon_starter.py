@@ -23,7 +23,7 @@ def command_name(spec: "ConnectionSpec") -> str:
     return shlex.quote(spec.name or spec.display())
 
 
-class Client(Protocol):
+class AttachClient(Protocol):
     """A foreground that waits for the environment, or what stands in for one."""
 
     def ask(self, question: Question, /) -> str:
@@ -48,7 +48,7 @@ class CrashLoopGuard:
         self._failures = 0
 
     def find_or_start(
-        self, handler: TransportHandler, client: Client, *, start: bool, environment_stood: bool
+        self, handler: TransportHandler, client: AttachClient, *, start: bool, environment_stood: bool
     ) -> tuple[FoundDaemon, bool]:
         """The daemon that runs, else a new one; and whether this call started it.
 
@@ -72,7 +72,7 @@ class CrashLoopGuard:
             )
         return self._start(handler, client)
 
-    def _start(self, handler: TransportHandler, client: Client) -> tuple[FoundDaemon, bool]:
+    def _start(self, handler: TransportHandler, client: AttachClient) -> tuple[FoundDaemon, bool]:
         try:
             status = handler.start_daemon()
         except DaemonStartError:

@@ -42,7 +42,7 @@ def open_private(path: str, flags: int) -> int:
     return descriptor
 
 
-class Entry(logging.Formatter):
+class LogFormatter(logging.Formatter):
     """An entry of sane length, whose control characters are written out."""
 
     def format(self, record: logging.LogRecord) -> str:
@@ -53,5 +53,5 @@ class Entry(logging.Formatter):
 def start_log(path: Path) -> None:
     """Have everything that this process logs written there."""
     handler = PrivateFile(path)
-    handler.setFormatter(Entry("%(asctime)s %(levelname)s %(message)s"))
+    handler.setFormatter(LogFormatter("%(asctime)s %(levelname)s %(message)s"))
     logging.basicConfig(handlers=[handler], level=logging.INFO)

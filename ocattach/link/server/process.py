@@ -16,7 +16,7 @@ from ocattach.config.spec import ConnectionSpec
 from ocattach.errors import AuthenticationError, OcattachError, UsageError
 from ocattach.link.clock import Clock
 from ocattach.link.files import LinkFiles, link_files
-from ocattach.link.messages import PROTOCOL, Channel, HungUpError, Message
+from ocattach.link.messages import PROTOCOL, HungUpError, Message, MessageChannel
 from ocattach.link.server.log import start_log
 from ocattach.link.server.supervisor import Environment
 from ocattach.transports.base import Question
@@ -37,7 +37,7 @@ BACKLOG = 64
 class ForegroundConnection:
     """A foreground on the other end of a channel."""
 
-    def __init__(self, channel: Channel) -> None:
+    def __init__(self, channel: MessageChannel) -> None:
         self._channel = channel
 
     def step(self, text: str) -> None:
@@ -141,7 +141,7 @@ class Link:
         return any(thread.is_alive() for thread in self._visitors if thread is not threading.current_thread())
 
     def _visit(self, connection: socket.socket) -> None:
-        channel = Channel(connection)
+        channel = MessageChannel(connection)
         try:
             request = channel.receive(timeout=REQUEST_SECONDS)
             is_ours = request.get("protocol") == PROTOCOL

@@ -14,7 +14,7 @@ from ocattach.link.server.answers import (
     look_answer,
 )
 from ocattach.link.server.connection import DaemonConnection
-from ocattach.link.server.daemon_starter import Client, CrashLoopGuard, command_name
+from ocattach.link.server.daemon_starter import AttachClient, CrashLoopGuard, command_name
 from ocattach.link.server.deadline_lock import DeadlineLock
 from ocattach.link.server.history import History
 from ocattach.link.server.port import open_port
@@ -78,7 +78,7 @@ class Environment:
         idle = self._connection.idle_seconds
         return idle is not None and idle < QUIET_SECONDS
 
-    def attach(self, spec: ConnectionSpec, client: Client, *, start: bool, timeout: float) -> Attached:
+    def attach(self, spec: ConnectionSpec, client: AttachClient, *, start: bool, timeout: float) -> Attached:
         """A ready daemon for the connection, started when there is none and `start` allows it."""
         with self._lock.taken(timeout) as left:
             self._spec, self._may_start = spec, start or self._may_start
@@ -93,7 +93,7 @@ class Environment:
             started = self.connect_twice(spec, client, start=start, timeout=left)
             return self.attached(spec, started=started)
 
-    def reuse(self, spec: ConnectionSpec, client: Client, timeout: float) -> Attached | None:
+    def reuse(self, spec: ConnectionSpec, client: AttachClient, timeout: float) -> Attached | None:
         """The environment as it stands; None when it no longer answers."""
         handler, tunnel, daemon = self._connection.handler, self._connection.tunnel, self._connection.daemon
         if handler is None or tunnel is None or daemon is None or not self._connection.is_up():
@@ -102,7 +102,7 @@ class Environment:
             if spec.workdir not in self._connection.directories:
                 handler.spec, handler.ask, handler.timeout = spec, client.ask, timeout
                 handler.check_daemon_running()
-            self._listener.know(
+            self._listener.add_connection(
                 spec, self._connection.make_ready(handler, spec, timeout=min(timeout, REUSE_SECONDS))
             )
         except (ConnectionLostError, TimedOutError, UnreachableError) as error:
@@ -134,7 +134,9 @@ class Environment:
             if again or self._summary != before:
                 self.history.tell(f"The connection was lost and restored: {self._summary}{again}")
 
-    def connect_twice(self, spec: ConnectionSpec, client: Client, *, start: bool, timeout: float) -> bool:
+    def connect_twice(
+        self, spec: ConnectionSpec, client: AttachClient, *, start: bool, timeout: float
+    ) -> bool:
         """As `connect`, and once more where the way was lost at once; whether a daemon was started on it."""
         began = time.monotonic()
         try:
@@ -149,7 +151,7 @@ class Environment:
     def connect(
         self,
         spec: ConnectionSpec,
-        client: Client,
+        client: AttachClient,
         *,
         start: bool,
         timeout: float,
@@ -182,7 +184,7 @@ class Environment:
             self._connection.tunnel = handler.connect(daemon.port, tunnel=port)
             self.notice_route(self._connection.tunnel)
             self._connection.directories.clear()
-            self._listener.know(spec, self._connection.make_ready(handler, spec, timeout=timeout))
+            self._listener.add_connection(spec, self._connection.make_ready(handler, spec, timeout=timeout))
             self.finish(daemon.port, self._connection.tunnel)
             self._listener.resume(self._connection.version)
             port.release()
@@ -262,7 +264,9 @@ class Environment:
             "history": self.history.to_json(),
         }
 
-    def stop_daemon(self, spec: ConnectionSpec, client: Client, *, force: bool, timeout: float) -> int | None:
+    def stop_daemon(
+        self, spec: ConnectionSpec, client: AttachClient, *, force: bool, timeout: float
+    ) -> int | None:
         """End the environment's daemon; its pid, None when none ran."""
         with self._lock.taken(timeout) as left:
             if self._connection.handler is None:
@@ -285,7 +289,7 @@ class Environment:
         daemon, tunnel = self._connection.daemon, self._connection.tunnel
         if daemon is None or tunnel is None or not self._connection.is_up():
             return None
-        return client_answer(daemon, tunnel, self._connection.version, self._listener.still())
+        return client_answer(daemon, tunnel, self._connection.version, self._listener.idle_directories())
 
     def look(self, directories: list[str | None], since: int | None) -> dict[str, Any] | None:
         """What the daemon itself says of these directories, and has; None without a way to it. Changes nothing."""
@@ -293,7 +297,7 @@ class Environment:
         if tunnel is None or not self._connection.is_up():
             return None
         client = self._connection.open_client(LOOK_SECONDS)
-        client.still = self._listener.still()
+        client.still = self._listener.idle_directories()
         return look_answer(client, directories, since)
 
     def close(self) -> None:

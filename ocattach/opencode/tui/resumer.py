@@ -14,14 +14,13 @@ import json
 import logging
 import time
 from collections.abc import Callable, Iterator, Mapping
-from email.utils import parsedate_to_datetime
 from typing import Any
 from urllib.parse import quote
 
 from ocattach.errors import OcattachError, TimedOutError
 from ocattach.opencode.api import DaemonClient
-from ocattach.opencode.endpoint import Answer
-from ocattach.opencode.tui.seen import CREATION, Ask, Seen
+from ocattach.opencode.endpoint import Response, milliseconds
+from ocattach.opencode.tui.seen import CREATION, PendingRequest, Seen
 
 MEND_SECONDS = 8.0
 """How long reading the state may take; what has been read until then is told."""
@@ -84,7 +83,7 @@ class Resync:
         size = 0
         told: list[bytes] = []
         try:
-            for event in State(self._connect(), seen, silent).events():
+            for event in MissedState(self._connect(), seen, silent).events():
                 encoded = encode(event, bare=request.startswith(BARE))
                 size += len(encoded)
                 if size > BYTE_LIMIT:
@@ -103,7 +102,7 @@ class Resync:
         return encode(notice(message), bare=request.startswith(BARE))
 
 
-class State:
+class MissedState:
     """The present state of what TUIs have seen, and since when it may be new to them."""
 
     def __init__(self, client: DaemonClient, seen: Seen, silent: float) -> None:
@@ -207,7 +206,7 @@ class State:
         """Whether the API knows less of a part than the TUI: it gets a text's words only at its end."""
         return part.get("text") == "" and part.get("id") in self._seen.grown
 
-    def _get(self, path: str, *, also: int = http.client.OK) -> Answer:
+    def _get(self, path: str, *, also: int = http.client.OK) -> Response:
         if time.monotonic() > self._deadline:
             raise TimedOutError(f"Reading what was missed took more than {MEND_SECONDS:g} s")
         answer = self._client.request("GET", path)
@@ -225,7 +224,7 @@ def event(kind: str, properties: Any, info: Mapping[str, Any] | None) -> Event:
     return {**told, "payload": {"type": kind, "properties": properties}}
 
 
-def answered(ask: Ask) -> Event:
+def answered(ask: PendingRequest) -> Event:
     """That a question is not to be asked any more; how it was answered is not known, and not shown."""
     kind, reply = (
         ("permission.replied", {"reply": "once"}) if ask.kind == "permission" else ("question.rejected", {})
@@ -259,11 +258,3 @@ def encode(event: Event, *, bare: bool) -> bytes:
 def objects(answer: Any) -> list[dict[str, Any]]:
     """The objects in an answer that should be a list of them."""
     return [item for item in answer if isinstance(item, dict)] if isinstance(answer, list) else []
-
-
-def milliseconds(date: str) -> float | None:
-    """A date of HTTP."""
-    try:
-        return parsedate_to_datetime(date).timestamp() * 1000
-    except ValueError:
-        return None

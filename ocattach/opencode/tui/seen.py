@@ -36,7 +36,7 @@ V = TypeVar("V")
 
 
 @dataclass(frozen=True, slots=True)
-class Ask:
+class PendingRequest:
     """Something a session waits for a person to decide."""
 
     kind: str
@@ -55,7 +55,7 @@ class Seen:
     opened: dict[str, None] = field(default_factory=dict)
     """Sessions whose messages were asked for."""
 
-    asks: dict[str, Ask] = field(default_factory=dict)
+    asks: dict[str, PendingRequest] = field(default_factory=dict)
     """Those that no answer was seen to."""
 
     busy: dict[str, str] = field(default_factory=dict)
@@ -90,7 +90,7 @@ class Seen:
             session = str(properties.get("sessionID"))
             with self.lock:
                 if kind in ASKED:
-                    ask = Ask(ASKED[kind], str(properties.get("id")), session, directory)
+                    ask = PendingRequest(ASKED[kind], str(properties.get("id")), session, directory)
                     remember(self.asks, ask.id, ask, limit=256)
                 elif kind in ANSWERED:
                     self.asks.pop(str(properties.get("requestID")), None)

@@ -27,7 +27,7 @@ SELECT = (
 
 
 @dataclass(frozen=True, slots=True)
-class Known:
+class IndexedSession:
     """A session as the index has it."""
 
     session: Session
@@ -147,7 +147,7 @@ def to_row(session: Session, number: int, seen: float) -> tuple[object, ...]:
     )
 
 
-def from_row(row: tuple[Any, ...]) -> Known:
+def from_row(row: tuple[Any, ...]) -> IndexedSession:
     """What `SELECT` gives."""
     (
         identifier,
@@ -186,7 +186,7 @@ def from_row(row: tuple[Any, ...]) -> Known:
         provider=provider,
         agent=agent,
     )
-    return Known(session, seen)
+    return IndexedSession(session, seen)
 
 
 def to_total(row: tuple[Any, ...]) -> Total:

@@ -19,7 +19,7 @@ from ocattach.sessions.index.rows import (
     SELECT,
     SUMMED,
     Covered,
-    Known,
+    IndexedSession,
     Total,
     Wanted,
     from_row,
@@ -32,7 +32,7 @@ T = TypeVar("T")
 
 
 @dataclass(frozen=True, slots=True)
-class Asked:
+class IndexedEnvironment:
     """An environment that was asked for its sessions."""
 
     id: str
@@ -92,7 +92,7 @@ class Index:
 
         def write(connection: sqlite3.Connection) -> None:
             with transaction(connection):
-                number = number_of(connection, Asked(environment, uri, asked, walked))
+                number = number_of(connection, IndexedEnvironment(environment, uri, asked, walked))
                 connection.executemany(PUT, [to_row(each, number, asked) for each in rows])
                 if covered is not None:
                     forget_gone(connection, number, {each.id for each in rows}, covered)
@@ -109,7 +109,7 @@ class Index:
 
         self._do(write)
 
-    def find(self, session: str) -> list[Known]:
+    def find(self, session: str) -> list[IndexedSession]:
         """What is known of a session, in every environment that had it, the last told first."""
         return self._do(
             lambda connection: [
@@ -122,15 +122,15 @@ class Index:
 
     def latest(
         self, wanted: Wanted, *, limit: int | None, keep: Callable[[Session], bool] = lambda _: True
-    ) -> list[Known]:
+    ) -> list[IndexedSession]:
         """The sessions that were updated last, each once, the latest first; all without a limit.
 
         Of those that are wanted `keep` may refuse some.
         """
         terms, values = wanted.conditions()
 
-        def read(connection: sqlite3.Connection) -> list[Known]:
-            found: list[Known] = []
+        def read(connection: sqlite3.Connection) -> list[IndexedSession]:
+            found: list[IndexedSession] = []
             for root in (1, 0) if wanted.children else (1,):
                 where = " AND ".join(["root = ?", *terms])
                 query = f"{SELECT} WHERE {where} ORDER BY updated DESC"
@@ -191,11 +191,11 @@ class Index:
         query = "SELECT max(updated) FROM sessions JOIN environments ON environment = number WHERE environments.id = ?"
         return self._do(lambda connection: connection.execute(query, (environment,)).fetchone()[0])  # type: ignore[no-any-return]
 
-    def environments(self) -> dict[str, Asked]:
+    def environments(self) -> dict[str, IndexedEnvironment]:
         """Every environment that has ever told anything, by its id."""
         return self._do(
             lambda connection: {
-                row[0]: Asked(*row)
+                row[0]: IndexedEnvironment(*row)
                 for row in connection.execute("SELECT id, uri, asked, walked FROM environments")
             }
         )
@@ -236,7 +236,7 @@ class Index:
             raise unusable(self.path, error) from error
 
 
-def number_of(connection: sqlite3.Connection, environment: Asked) -> int:
+def number_of(connection: sqlite3.Connection, environment: IndexedEnvironment) -> int:
     """The row of an environment, with what is new about it."""
     connection.execute(
         "INSERT INTO environments (id, uri, asked, walked) VALUES (?, ?, ?, ?) ON CONFLICT (id) DO UPDATE SET "
