@@ -54,7 +54,7 @@ def ask_each(
         try:
             reach_within = dial_timeout or timeout
             with open_client(
-                specs[0], environ=environ, ask=NonInteractive(specs[0]), timeout=reach_within, ways=ways
+                specs[0], environ=environ, ask=NonInteractive(specs[0]), timeout=reach_within, shared=ways
             ) as client:
                 answers.put(QueryResult(specs, answer=question(client, specs)))
         except OcattachError as error:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 from ocattach.config.spec import ConnectionSpec
 from ocattach.errors import NotTrustedError, OcattachError
 from ocattach.link.client.access import NonInteractive, client_at
-from ocattach.link.client.queries import look_through_link
+from ocattach.link.client.queries import query_link
 from ocattach.link.files import link_files
 from ocattach.link.server.state import LinkState
 from ocattach.sessions.origins import origin_for
@@ -116,7 +116,7 @@ class EnvironmentProbe:
             workdirs = None if self._refusal else self._workdirs
             key = self._spec.link_key(self._environ)
             since = self._since()
-            answer = look_through_link(key, self._environ, workdirs, timeout=timeout, since=since)
+            answer = query_link(key, self._environ, workdirs, timeout=timeout, since=since)
             status = answer.get("status")
             self._link = status if status and status["state"] else None
         if self._refusal is not None:
@@ -125,7 +125,7 @@ class EnvironmentProbe:
         if self._link is None:
             return False
         finding = self._linked(self._link)
-        seen = answer.get("look")
+        seen = answer.get("snapshot")
         match self._link["state"]:
             case LinkState.CONNECTED if seen:
                 if "error" in seen:

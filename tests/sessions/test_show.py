@@ -135,7 +135,7 @@ def test_nothing_that_was_said_there_drives_the_terminal(shared_laptop: Laptop, 
 
 @local
 @pytest.mark.parametrize(
-    ("session", "code", "words"), [("ses_nobody", 3, "has ses_nobody"), ("nobody", 2, "is no session's id")]
+    ("session", "code", "words"), [("ses_nobody", 3, "has ses_nobody"), ("nobody", 2, "is not a session id")]
 )
 def test_a_session_that_is_nowhere_is_an_error(
     shared_laptop: Laptop, daemon: Daemon, session: str, code: int, words: str

@@ -73,7 +73,7 @@ def test_what_begins_after_that_is_listed_as_busy(environment: Environment, lapt
 
     def is_still() -> bool:
         linked = daemon_of_link(key, laptop.variables, timeout=5)
-        return linked is not None and environment.workdir in linked.still
+        return linked is not None and environment.workdir in linked.idle_directories
 
     wait_until(is_still, "the link to know it", timeout=30)
     assert activity(laptop, session) == "idle"
@@ -106,7 +106,7 @@ def test_what_hangs_since_before_the_link_where_nobody_looked_is_not_said_to_do_
 
     def still() -> Sequence[str]:
         linked = daemon_of_link(key, laptop.variables, timeout=5)
-        return linked.still if linked else ()
+        return linked.idle_directories if linked else ()
 
     wait_until(lambda: directories[-1] in still(), "the link to know something", timeout=30)
     found = {session["id"]: session["state"] for session in listed(laptop)["sessions"]}
