@@ -77,7 +77,7 @@ class Answer(NoticeReporter):
     def waits(self, asked: Waiting) -> None:
         """Say what to type, whatever else is not to be said: it does not go on otherwise."""
         self._end_line()
-        say(f"! It waits to be allowed: {asked.wanted}", colour="yellow")
+        say(f"! The session waits for a permission: {asked.wanted}", colour="yellow")
         say(f"  ocattach session reply {asked.id} once")
 
     def retries(self, situation: Situation) -> None:

@@ -80,7 +80,7 @@ def look(place: Place) -> Shown:
             examination = examine(client, session)
     except (UnreachableError, TimedOutError, AuthenticationError, NotTrustedError) as error:
         return Shown(place, None, error)
-    if any(finding.concerns_way for finding in examination.findings):
+    if any(finding.concerns_connection for finding in examination.findings):
         examination = examination.with_proxies(proxies(place))
     named = replace(session, origin=session.origin or place.session.origin)
     return Shown(replace(place, session=named), examination)

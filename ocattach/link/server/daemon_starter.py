@@ -52,7 +52,7 @@ class CrashLoopGuard:
     ) -> tuple[FoundDaemon, bool]:
         """Return the running daemon, or start one; and whether this call started it.
 
-        A daemon that exited while the environment kept running counts as failed, unlike one that ended with its container.
+        A daemon that exited while its environment kept running counts as failed, one that ended with it does not.
         Raises CrashLoopError with the end of its log after too many failed starts.
         """
         status = handler.check_daemon_running()

@@ -7,7 +7,7 @@ from ocattach.backoff import Deadline
 from ocattach.config.spec import ConnectionSpec
 from ocattach.errors import ConnectionLostError, OcattachError, TimedOutError, UnreachableError
 from ocattach.link.server.answers import (
-    account_answer,
+    attached_answer,
     client_answer,
     connected,
     connection_answer,
@@ -252,17 +252,8 @@ class Environment:
 
     def attached(self, spec: ConnectionSpec, *, started: bool) -> Attached:
         """Return what the command line needs to use the daemon."""
-        daemon, tunnel, handler = self._connection.daemon, self._connection.tunnel, self._connection.handler
-        if daemon is None or tunnel is None or handler is None:
-            raise ConnectionLostError("There is no connection to the daemon")
-        return {
-            **daemon_answer(daemon, tunnel, self._connection.version),
-            **account_answer(daemon),
-            "workdir": self._connection.directories.get(spec.workdir),
-            "started": started,
-            "shares_files": handler.shares_files,
-            "history": self.history.to_json(),
-        }
+        attached = attached_answer(self._connection, spec.workdir)
+        return {**attached, "started": started, "history": self.history.to_json()}
 
     def stop_daemon(
         self, spec: ConnectionSpec, client: AttachClient, *, force: bool, timeout: float
