@@ -50,8 +50,9 @@ class DaemonClient:
         username: str = "opencode",
         password: str = "",
         timeout: float = TRY_SECONDS,
+        ca_file: str | None = None,
     ) -> None:
-        self._endpoint = Endpoint(place) if isinstance(place, str) else place
+        self._endpoint = Endpoint(place, ca_file=ca_file) if isinstance(place, str) else place
         self._timeout = timeout
         self.known_version = ""
         """The version, if the link knows it; else empty."""

@@ -4,6 +4,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, NamedTuple, Self
 
+from ocattach.opencode.sessions import objects
 from ocattach.sessions.record import (
     LONGEST_ID,
     LONGEST_NAME,
@@ -125,7 +126,7 @@ class Message:
             return None
         time = table(info.get("time"))
         chosen = table(info.get("model")) or info  # of a user's message, and of an answer
-        parts = [table(part) for part in listed(table(content).get("parts"))]
+        parts = objects(table(content).get("parts"))
         return cls(
             id=identifier,
             is_answer=info["role"] == "assistant",
@@ -233,8 +234,3 @@ def total(several: Iterator[Tokens] | Sequence[Tokens]) -> Tokens:
         cache_read=sum(each.cache_read for each in every),
         cache_write=sum(each.cache_write for each in every),
     )
-
-
-def listed(content: Any) -> list[Any]:
-    """Return a JSON list; an empty one for anything else."""
-    return content if isinstance(content, list) else []

@@ -99,7 +99,5 @@ def client_at(
 ) -> "DaemonClient":
     """Return a client for the daemon at a URL. Each request may take `timeout` seconds."""
     from ocattach.opencode.api import DaemonClient  # noqa: PLC0415 - ssl is slow to import
-    from ocattach.opencode.endpoint import Endpoint  # noqa: PLC0415
 
-    endpoint = Endpoint(url, ca_file=ca_file)
-    return DaemonClient(endpoint, username=username, password=password, timeout=timeout)
+    return DaemonClient(url, ca_file=ca_file, username=username, password=password, timeout=timeout)

@@ -29,8 +29,6 @@ from ocattach.transports.command import import_tunnel
 if TYPE_CHECKING:
     from ocattach.tunnel.tunnel import Tunnel
 
-Attached = dict[str, Any]
-
 DIAL_SECONDS = 15.0
 """How long one try to reach a lost environment may take."""
 
@@ -79,7 +77,9 @@ class Environment:
         idle = self._connection.idle_seconds
         return idle is not None and idle < QUIET_SECONDS
 
-    def attach(self, spec: ConnectionSpec, client: AttachClient, *, start: bool, timeout: float) -> Attached:
+    def attach(
+        self, spec: ConnectionSpec, client: AttachClient, *, start: bool, timeout: float
+    ) -> dict[str, Any]:
         """Return a ready daemon for the connection. It is started if none runs and `start` is true."""
         with self._lock.taken(timeout) as left:
             self._spec, self._may_start = spec, start or self._may_start
@@ -94,7 +94,7 @@ class Environment:
             started = self.connect_twice(spec, client, start=start, timeout=left)
             return self.attached(spec, started=started)
 
-    def reuse(self, spec: ConnectionSpec, client: AttachClient, timeout: float) -> Attached | None:
+    def reuse(self, spec: ConnectionSpec, client: AttachClient, timeout: float) -> dict[str, Any] | None:
         """Return the present connection; None if the daemon does not answer."""
         handler, tunnel, daemon = self._connection.handler, self._connection.tunnel, self._connection.daemon
         if handler is None or tunnel is None or daemon is None or not self._connection.is_up():
@@ -127,11 +127,9 @@ class Environment:
             gap = time.monotonic() - self._state.lost_at
             held = f"; held requests: {tunnel.released}" if tunnel.released else ""
             self.history.note(f"restored after {gap:.1f} s{held}")
-            again = (
-                f"; the daemon had exited and was started again on port {tunnel.remote_port}"
-                if started
-                else ""
-            )
+            again = ""
+            if started:
+                again = f"; the daemon had exited and was started again on port {tunnel.remote_port}"
             if again or self._summary != before:
                 self.history.report(f"The connection was lost and restored: {self._summary}{again}")
 
@@ -250,7 +248,7 @@ class Environment:
             self._connection.tunnel.check()
         self._reconnector.retry_now()
 
-    def attached(self, spec: ConnectionSpec, *, started: bool) -> Attached:
+    def attached(self, spec: ConnectionSpec, *, started: bool) -> dict[str, Any]:
         """Return what the command line needs to use the daemon."""
         attached = attached_answer(self._connection, spec.workdir)
         return {**attached, "started": started, "history": self.history.to_json()}
