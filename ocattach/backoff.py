@@ -1,6 +1,7 @@
-"""Pauses between tries."""
+"""Pauses between tries, and deadlines."""
 
 import random
+import time
 
 
 class Backoff:
@@ -26,3 +27,24 @@ class Backoff:
     def reset(self) -> None:
         """Begin again with the first pause."""
         self._next = self._first
+
+
+class Deadline:
+    """A point in time, some seconds from its creation, by the monotonic clock."""
+
+    def __init__(self, seconds: float) -> None:
+        self._end = time.monotonic() + seconds
+
+    @property
+    def left(self) -> float:
+        """Seconds until the deadline; 0 once it has passed."""
+        return max(0.0, self._end - time.monotonic())
+
+    @property
+    def has_passed(self) -> bool:
+        """Whether no time is left."""
+        return self.left <= 0
+
+    def postpone(self, seconds: float) -> None:
+        """Move the deadline by so many seconds."""
+        self._end += seconds

@@ -2,21 +2,21 @@
 
 Imports nothing of ours, so that every room can raise these.
 A message names the thing and the cause; a hint is the next step, where possible a command to paste.
-Text that came from an environment may stand in a message: whoever prints it escapes control characters.
+Messages may contain text from an environment: code that prints them escapes control characters.
 """
 
 from collections.abc import Mapping
 from typing import ClassVar
 
 LINK_ERROR = "LinkError"
-"""What a link calls the errors that it answers in the daemon's place, as OpenCode's own have names."""
+"""The name of errors with which a link answers in place of the daemon."""
 
 LONGEST = 4000
-"""Characters of a message: an environment has its say in it, and no more than a screen of that is read."""
+"""The longest message in characters, because text from an environment can be part of it."""
 
 
 def shortened(text: str) -> str:
-    """The text, with its middle left out where it is longer than anybody reads."""
+    """Return the text, without its middle if it is too long."""
     if len(text) <= LONGEST:
         return text
     half = LONGEST // 2
@@ -24,16 +24,16 @@ def shortened(text: str) -> str:
 
 
 class OcattachError(Exception):
-    """Something the user should read; `str()` of it is one sentence without a traceback."""
+    """An error for the user. `str()` of it is one sentence."""
 
     code = "failure"
     """Stable identifier of the cause, for scripts (`-o json`)."""
 
     exit_code = 1
-    """What the process exits with, from the list in the README."""
+    """The exit code of the process, as listed in the README."""
 
     classes: ClassVar[dict[str, type["OcattachError"]]] = {}
-    """The registry: each class that has a code of its own, by that code."""
+    """The registry: each class with its own code, by that code."""
 
     def __init_subclass__(cls) -> None:
         """Register the class. Raises TypeError if another class has the same code."""
@@ -66,7 +66,7 @@ class OcattachError(Exception):
 
 
 class UsageError(OcattachError):
-    """The command line cannot be what was meant."""
+    """The command line is not valid."""
 
     code = "usage"
     exit_code = 2
@@ -74,17 +74,17 @@ class UsageError(OcattachError):
     def __init__(self, message: str, *, hint: str = "", key: str = "") -> None:
         super().__init__(message, hint=hint)
         self.key = key
-        """The key of a file's entry that is wrong, where the message does not begin with it."""
+        """The key of the invalid entry, if the message does not begin with it."""
 
 
 class InvalidURIError(UsageError):
-    """A string is no URI of an environment."""
+    """A string is not a URI of an environment."""
 
     code = "invalid-uri"
 
 
 class ConfigurationError(UsageError):
-    """A file of ours, or an entry in it, cannot be read as what it should be."""
+    """A configuration file, or an entry in it, is not valid."""
 
     code = "configuration"
 
@@ -97,71 +97,71 @@ class ConnectionNotFoundError(OcattachError):
 
 
 class SessionNotFoundError(OcattachError):
-    """No environment that could be asked has this session, or this request of one."""
+    """No environment that could be queried has this session or permission request."""
 
     code = "no-such-session"
     exit_code = 3
 
 
 class AuthenticationError(OcattachError):
-    """The environment, or the daemon in it, does not accept our credentials."""
+    """The environment or its daemon rejects the credentials."""
 
     code = "authentication"
     exit_code = 4
 
 
 class HostKeyError(AuthenticationError):
-    """A host's key is unknown and nobody could be asked, or it is not the key that is known."""
+    """A host key is unknown and no person could be asked, or it has changed."""
 
     code = "host-key"
 
 
 class CertificateError(AuthenticationError):
-    """A server's certificate is not one that we accept for it."""
+    """The certificate of a server is not accepted."""
 
     code = "certificate"
 
 
 class PersonNeededError(AuthenticationError):
-    """There is a question that only a person can answer, and nobody is there."""
+    """A question must be answered by a person, and there is no terminal."""
 
     code = "locked"
 
 
 class NotTrustedError(OcattachError):
-    """A definition written by others has not been approved by the user."""
+    """The user has not approved a definition written by others."""
 
     code = "not-trusted"
     exit_code = 5
 
 
 class UnreachableError(OcattachError):
-    """The engine, host or network that leads to the environment does not answer."""
+    """The engine, host or network of the environment does not answer."""
 
     code = "unreachable"
     exit_code = 6
 
 
 class EnvironmentNotFoundError(UnreachableError):
-    """The engine answers, and has no environment of that name."""
+    """The engine answers, but has no environment of that name."""
 
     code = "no-such-environment"
 
 
 class EnvironmentNotRunningError(UnreachableError):
-    """The environment exists and cannot run commands: stopped, paused, restarting."""
+    """The environment exists but cannot run commands: it is stopped, paused, or restarting."""
 
     code = "not-running"
 
 
 class DaemonNotRunningError(UnreachableError):
-    """No daemon runs in the environment and none was to be started."""
+    """No daemon runs in the environment, and none was to be started."""
 
     code = "daemon-not-running"
 
 
 class ConnectionLostError(UnreachableError):
-    """The way into the environment was there and is gone."""
+    """The connection to the environment was lost."""
 
     code = "connection-lost"
 
@@ -180,33 +180,33 @@ class OpencodeNotFoundError(OcattachError):
 
 
 class OpencodeIncompatibleError(OpencodeNotFoundError):
-    """An `opencode` is there that cannot be used: of another version, or made for another system."""
+    """An `opencode` program has the wrong version, or was built for another system."""
 
     code = "opencode-incompatible"
 
 
 class TooMuchOutputError(OcattachError):
-    """A command in the environment printed more than anybody wants to hold, and was given up."""
+    """A command in the environment printed too much, and was stopped."""
 
     code = "too-much-output"
 
 
 class TimedOutError(OcattachError):
-    """What was awaited did not come within its deadline."""
+    """A deadline has passed."""
 
     code = "timed-out"
     exit_code = 8
 
 
 class InterruptedByUserError(OcattachError):
-    """The user has broken it off."""
+    """The user interrupted the command."""
 
     code = "interrupted"
     exit_code = 130
 
 
 class ShellNotFoundError(OcattachError):
-    """The environment has no `sh`, through which everything there is done."""
+    """The environment has no `sh`, which runs all commands there."""
 
     code = "no-shell"
 
@@ -218,19 +218,19 @@ class WorkdirNotFoundError(OcattachError):
 
 
 class DaemonStartError(OcattachError):
-    """`opencode serve` did not come up in the environment."""
+    """`opencode serve` did not start in the environment."""
 
     code = "daemon-start"
 
 
 class CrashLoopError(DaemonStartError):
-    """The daemon has ended soon after each of its last starts; it is not started again until somebody asks for it."""
+    """The daemon exited soon after each of its last starts. It is started again only on request."""
 
     code = "crash-loop"
 
 
 class RunFailedError(OcattachError):
-    """A prompt was sent, and what came of it is no answer: the provider failed, or somebody broke it off."""
+    """A prompt was sent, but got no answer: the provider failed, or the run was aborted."""
 
     code = "run-failed"
 

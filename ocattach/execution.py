@@ -1,6 +1,6 @@
-"""What a command in an environment gives back: a result when it ended, a stream while it runs.
+"""The result of a command in an environment, and the stream of a running one.
 
-These two types are all that an engine shows of itself, so that one environment can later be opened through another.
+Transports expose nothing else of an engine, so that one environment can later be opened through another.
 """
 
 import socket
@@ -10,28 +10,28 @@ from dataclasses import dataclass
 from ocattach.errors import TooMuchOutputError
 
 MAX_OUTPUT = 8 * 1024 * 1024
-"""Bytes of a command's stdout and stderr together: an environment cannot make us hold more."""
+"""The largest output of a command, stdout and stderr together, in bytes."""
 
 
 def check_output(size: int, place: str) -> None:
-    """See, whenever more has come, that a command's output may still be collected.
+    """Raise TooMuchOutputError if a command has printed too much. Called after each read.
 
-    `size` is that of stdout and stderr together, as far as they are kept. Raises TooMuchOutputError; the caller
-    then ends the command, or where that cannot be done its connection.
+    `size` is that of stdout and stderr together, as far as they are kept. After the error the caller ends the command,
+    or its connection if that is not possible.
     """
     if size > MAX_OUTPUT:
         raise TooMuchOutputError(
-            f"A command in {place} printed more than {MAX_OUTPUT // 1024 // 1024} MiB and was given up",
-            hint="Does its shell, or a file that the shell reads at its start, print without end?",
+            f"A command in {place} printed more than {MAX_OUTPUT // 1024 // 1024} MiB and was stopped",
+            hint="Check whether a start-up file of the shell there prints without end",
         )
 
 
 @dataclass(frozen=True, slots=True)
 class CommandResult:
-    """A command that ended."""
+    """The result of a command."""
 
     exit_code: int
-    """As a shell reports it: 127 when the program is not there, 128 + N after signal N."""
+    """As a shell reports it: 127 if the program was not found, 128 + N after signal N."""
 
     stdout: bytes
     stderr: bytes
@@ -40,31 +40,31 @@ class CommandResult:
 class Stream(ABC):
     """A duplex byte stream to a running command's stdin and stdout, or to a port in an environment.
 
-    It rests on a connected stream socket, because that is what an event loop can wait for.
-    Bytes written to the socket arrive at the far end as they are; its write side shut down means end of input.
-    Bytes read from the socket are the far end's only after `decode`: Docker wraps what it sends.
+    It has a connected stream socket, which an event loop can wait for. Bytes written to the socket arrive unchanged at
+    the far end; shutting down its write side means end of input. Bytes read from it must pass `decode`, because Docker
+    frames its output.
     """
 
     @property
     @abstractmethod
     def socket(self) -> socket.socket:
-        """The socket; who calls this may set it non-blocking, and leaves closing it to `close`."""
+        """The socket. Callers may make it non-blocking, and must close it by `close` only."""
 
     def decode(self, data: bytes) -> bytes:
-        """The far end's output in the bytes just read from the socket; called in order, exactly once for each read.
+        """Return the output in the bytes just read. Called exactly once for each read, in order.
 
-        Raises ConnectionLostError when the bytes cannot be what the engine promised.
+        Raises ConnectionLostError if the framing is invalid.
         """
         return data
 
     def is_whole(self) -> bool:
-        """Whether the end of what could be read is one that the far end has sent, rather than a lost connection's."""
+        """Return whether the far end has ended the stream, rather than a lost connection."""
         return True
 
     def diagnosis(self) -> str:
-        """What the far end said on stderr so far, its last 4 KiB; empty where there is nothing to tell."""
+        """Return the last 4 KiB of stderr so far; empty if there is none."""
         return ""
 
     @abstractmethod
     def close(self) -> None:
-        """End the stream and whatever carries it. Closing twice is harmless."""
+        """Close the stream and its connection. Closing twice is harmless."""

@@ -41,9 +41,9 @@ def session_ids(
     _context: click.Context, _parameter: click.Parameter, incomplete: str
 ) -> "list[CompletionItem]":
     """Ids of the sessions that were updated last, of those that the index has."""
+    from ocattach.sessions.index import index_file  # noqa: PLC0415
     from ocattach.sessions.index.rows import Wanted  # noqa: PLC0415
     from ocattach.sessions.index.store import Index  # noqa: PLC0415 - when somebody presses Tab
-    from ocattach.sessions.names import index_file  # noqa: PLC0415
 
     file = index_file(state_directory(os.environ))
     if not file.exists():

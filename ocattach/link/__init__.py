@@ -1,4 +1,4 @@
-"""The link: a background process for each connected environment, as ssh's ControlPersist is.
+"""The link: a background process for each connected environment, like ssh's ControlPersist.
 
-It holds the tunnel, so that the second `ocattach NAME` finds everything as it was and dials nothing.
+It keeps the tunnel open, so that the next `ocattach NAME` needs no dial.
 """

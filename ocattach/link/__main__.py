@@ -1,10 +1,10 @@
-"""`python -m ocattach.link KEY`: started by the foreground, never by hand."""
+"""`python -m ocattach.link KEY`: the link process, started by the command line."""
 
 import os
 import sys
 
 if __name__ == "__main__":
-    # The foreground becomes the TUI, which must not find itself with a child it never had.
+    # The command becomes the TUI, which must not have this process as a child.
     if os.fork():
         os._exit(0)
 

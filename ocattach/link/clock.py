@@ -1,23 +1,23 @@
-"""Notices that time has passed unseen: the machine slept, the process was stopped, or the clock was set."""
+"""Detects that the machine slept, the process was stopped, or the clock was set."""
 
 import time
 
 JUMP = 2.0
-"""Seconds by which a look may come late without meaning anything."""
+"""Seconds by which a check may be late without a jump."""
 
 BOOT_TIME = getattr(time, "CLOCK_BOOTTIME", time.CLOCK_MONOTONIC)
-"""Goes on while the machine sleeps, which the monotonic clock of Linux does not (clock_gettime(2))."""
+"""A clock that runs while the machine sleeps; the monotonic clock of Linux does not (clock_gettime(2))."""
 
 
 class Clock:
-    """To be looked at every so many seconds."""
+    """Compares the clocks. `has_jumped` must be called at this interval, in seconds."""
 
     def __init__(self, interval: float) -> None:
         self._interval = interval
         self._seen = self._now()
 
     def has_jumped(self) -> bool:
-        """Whether any clock has gone another way since the last look than the interval explains."""
+        """Return whether a clock has advanced by more than the interval since the last call, or gone back."""
         before, self._seen = self._seen, self._now()
         passed = [now - then for now, then in zip(self._seen, before, strict=True)]
         return max(passed) > self._interval + JUMP or min(passed) < -JUMP

@@ -1,4 +1,4 @@
-"""The files of a link: its socket, the lock that proves it lives, its log."""
+"""The files of a link: its socket, its lock, its log."""
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
@@ -9,7 +9,7 @@ from ocattach.config.files.paths import runtime_directory, state_directory
 
 @dataclass(frozen=True, slots=True)
 class LinkFiles:
-    """Where one link is found."""
+    """The files of one link."""
 
     socket: Path
     lock: Path
@@ -17,7 +17,7 @@ class LinkFiles:
 
 
 def link_files(key: str, environ: Mapping[str, str]) -> LinkFiles:
-    """The files of the link for an environment's key."""
+    """Return the files of the link with this key."""
     runtime = runtime_directory(environ)
     return LinkFiles(
         socket=runtime / f"{key}.sock",
@@ -27,11 +27,11 @@ def link_files(key: str, environ: Mapping[str, str]) -> LinkFiles:
 
 
 def log_file(key: str, environ: Mapping[str, str]) -> Path:
-    """Where the link for a key keeps its log; nothing is made."""
+    """Return the path of a link's log. Creates nothing."""
     return state_directory(environ) / "links" / f"{key}.log"
 
 
 def link_keys(environ: Mapping[str, str]) -> Iterator[str]:
-    """The keys of all links that have a socket, alive or not."""
+    """Return the keys of all links that have a socket, running or not."""
     for file in sorted(runtime_directory(environ).glob("*.sock")):
         yield file.stem

@@ -1,11 +1,11 @@
-"""The messages between the foreground and a link: one JSON object per line, over a private Unix socket."""
+"""The messages between the command line and a link: one JSON object per line, over a private Unix socket."""
 
 import json
 import socket
 from typing import Any, Protocol
 
-PROTOCOL = 3
-"""Raised whenever a link could misunderstand a foreground of another version, or the reverse."""
+PROTOCOL = 4
+"""The version of the messages. Raise it if another version could misread them."""
 
 MAX_LINE = 1024 * 1024
 
@@ -17,7 +17,7 @@ class HungUpError(Exception):
 
 
 class Foreground(Protocol):
-    """The terminal at which a person waits for a link: progress, notices and questions are shown there."""
+    """The terminal of a command that waits for a link. It shows progress, notices and questions."""
 
     def step(self, text: str) -> None:
         """Show a completed step."""
@@ -29,22 +29,22 @@ class Foreground(Protocol):
         """Ask the person a question and return the answer; None without a terminal."""
 
 
-class Channel:
-    """One connection between a foreground and a link."""
+class MessageChannel:
+    """A connection between the command line and a link."""
 
     def __init__(self, connection: socket.socket) -> None:
         self._connection = connection
         self._reader = connection.makefile("rb")
 
     def send(self, message: Message) -> None:
-        """Send one message. Raises HungUpError when nobody is there any more."""
+        """Send a message. Raises HungUpError if the other side has closed the connection."""
         try:
             self._connection.sendall(json.dumps(message).encode() + b"\n")
         except OSError as error:
             raise HungUpError from error
 
     def receive(self, *, timeout: float) -> Message:
-        """The next message. Raises TimeoutError after `timeout` seconds, HungUpError at the end."""
+        """Return the next message. Raises TimeoutError after `timeout` seconds, HungUpError at the end."""
         self._connection.settimeout(timeout)
         try:
             line = self._reader.readline(MAX_LINE)

@@ -1,39 +1,39 @@
-"""What the sessions of a daemon are doing, which it keeps by directory, and in memory alone."""
+"""What the sessions of a daemon are doing. The daemon keeps this by directory, and only in memory."""
 
 import http.client
 from collections.abc import Iterable
 from enum import StrEnum
 
 from ocattach.errors import OcattachError
-from ocattach.opencode.api import DaemonClient
-from ocattach.opencode.sessions import Content, SessionClient, in_directory
+from ocattach.opencode.api import DaemonClient, query
+from ocattach.opencode.sessions import Content, SessionClient
 
 
 class Activity(StrEnum):
-    """What a session is doing; the words are those of tables and JSON."""
+    """What a session is doing, in the words of tables and JSON."""
 
     IDLE = "idle"
     BUSY = "busy"
     RETRYING = "retrying"
-    """The model could not be reached, and is to be tried again."""
+    """The request to the model failed and will be repeated."""
 
     WAITING = "waiting"
-    """It waits for somebody to allow something."""
+    """The session waits for a permission."""
 
 
 def absolute(client: DaemonClient, directory: str | None) -> str | None:
-    """A directory as the daemon has to be told it."""
+    """Return the absolute path of a directory, as the API requires it."""
     if directory is not None and (directory == "~" or directory.startswith("~/")):
         return client.home() + directory.removeprefix("~")
     return directory
 
 
 def activities(client: DaemonClient, directory: str | None) -> dict[str, Activity] | None:
-    """What the sessions of a directory do that are not idle, by their ids; None for a daemon that does not tell.
+    """Return the sessions of a directory that are not idle, by id; None if the daemon does not report this.
 
-    Who is not at work waits for nothing, so an idle directory costs one request.
+    Permissions are requested only if a session works: an idle directory takes one request.
     """
-    answer = client.request("GET", f"/session/status{in_directory(directory)}")
+    answer = client.request("GET", f"/session/status{query(directory=directory)}")
     content = answer.json()
     if answer.status != http.client.OK or not isinstance(content, dict):
         return None
@@ -43,12 +43,12 @@ def activities(client: DaemonClient, directory: str | None) -> dict[str, Activit
 
 
 def activity(status: Content) -> Activity:
-    """What a status says: {"type": "busy"}, {"type": "retry", "attempt", "message", "next"} (1.18.33)."""
+    """Read a status: {"type": "busy"}, {"type": "retry", "attempt", "message", "next"} (1.18.33)."""
     return {"retry": Activity.RETRYING, "idle": Activity.IDLE}.get(str(status.get("type")), Activity.BUSY)
 
 
 def waiting(client: SessionClient, directory: str | None) -> dict[str, Activity]:
-    """The sessions of a directory that wait to be allowed something, and those on whose behalf they do."""
+    """Return the sessions of a directory that wait for a permission, and their ancestors."""
     found: dict[str, Activity] = {}
     for permission in client.permissions(directory):
         for session in lineage(client, permission.get("sessionID")):
@@ -57,16 +57,16 @@ def waiting(client: SessionClient, directory: str | None) -> dict[str, Activity]
 
 
 GENERATIONS = 5
-"""How far up one looks from a session to those that have made it."""
+"""How many ancestors of a session are read."""
 
 
 def lineage(client: SessionClient, session: object) -> Iterable[str]:
-    """A session, and those that wait for it."""
+    """Return a session and its ancestors."""
     for _ in range(GENERATIONS):
         if not isinstance(session, str):
             return
         yield session
         try:
             session = client.get(session).get("parentID")
-        except OcattachError:  # it is just being deleted
+        except OcattachError:  # deleted meanwhile
             return

@@ -1,12 +1,13 @@
-"""The HTTP API of an OpenCode daemon, as far as a connection needs it."""
+"""The HTTP API of an OpenCode daemon, except sessions, prompts and events."""
 
 import http.client
 import json
 import time
 from collections.abc import Callable
 from typing import Any
-from urllib.parse import quote
+from urllib.parse import quote, urlencode
 
+from ocattach.backoff import Deadline
 from ocattach.errors import (
     LINK_ERROR,
     AuthenticationError,
@@ -16,31 +17,31 @@ from ocattach.errors import (
     OpencodeIncompatibleError,
     TimedOutError,
 )
-from ocattach.opencode.endpoint import Answer, Endpoint, basic_authorization
+from ocattach.opencode.endpoint import Endpoint, Response, basic_authorization
 from ocattach.opencode.versions import HEALTH_PATHS, answered_version, check_server, config_hint, is_second
 
 TRY_SECONDS = 1.0
-"""A request that meets the daemon's start is never answered (1.18.33): every try is short, on its own connection."""
+"""Seconds of one request. A request during the start of the daemon is never answered (1.18.33), so tries are short."""
 
 PAUSE_SECONDS = 0.05
 
 EVENT_LINES = 10
 EVENT_BYTES = 64 * 1024
-"""How much is read for the first event of a stream."""
+"""How much is read to find the first event of a stream."""
 
 UNKNOWN_PATH = {http.client.OK, http.client.NOT_FOUND}
-"""What another version may answer where it has nothing: its web page, with status 200, or what it should."""
+"""How other versions answer paths they do not have: with their web page and status 200, or with 404."""
 
 LINK_ANSWERS = {http.client.BAD_GATEWAY, http.client.SERVICE_UNAVAILABLE}
 
 
 def always() -> bool:
-    """There is hope."""
+    """Return True."""
     return True
 
 
 class DaemonClient:
-    """Requests to one daemon; each has its own connection and at most `timeout` seconds."""
+    """Requests to one daemon. Each uses its own connection and takes at most `timeout` seconds."""
 
     def __init__(
         self,
@@ -49,21 +50,22 @@ class DaemonClient:
         username: str = "opencode",
         password: str = "",
         timeout: float = TRY_SECONDS,
+        ca_file: str | None = None,
     ) -> None:
-        self._endpoint = Endpoint(place) if isinstance(place, str) else place
+        self._endpoint = Endpoint(place, ca_file=ca_file) if isinstance(place, str) else place
         self._timeout = timeout
         self.known_version = ""
-        """The daemon's version, where somebody knows it who is to be believed; empty where it has to be asked."""
-        self.still: frozenset[str] = frozenset()
-        """The directories in which no session does anything, as somebody knows who is to be believed."""
+        """The version, if the link knows it; else empty."""
+        self.idle_directories: frozenset[str] = frozenset()
+        """The directories in which no session works, as far as the link knows."""
         self._headers = {"Accept": "application/json"}
         if password:
             self._headers["Authorization"] = basic_authorization(username, password)
 
-    def request(self, method: str, path: str, body: Any = None) -> Answer:
-        """One request.
+    def request(self, method: str, path: str, body: Any = None) -> Response:
+        """Send a request and return the response.
 
-        Raises TimedOutError, CertificateError or ConnectionLostError, the latter also when a link answers instead.
+        Raises TimedOutError, CertificateError, or ConnectionLostError, also if the link answers in place of the daemon.
         """
         headers = dict(self._headers)
         data = None
@@ -76,18 +78,18 @@ class DaemonClient:
         return answer
 
     def stream(self, path: str, read: Callable[[http.client.HTTPResponse], None], *, silence: float) -> None:
-        """Have an answer read that may go on for ever, as long as it is never silent for so many seconds."""
+        """Pass a response without end to `read`, as long as it is never silent for `silence` seconds."""
         self._endpoint.exchange("GET", path, self._headers, timeout=self._timeout, silence=silence, read=read)
 
     def version(self) -> str:
-        """The daemon's version, from its health.
+        """Return the version of the daemon.
 
-        Raises AuthenticationError, OpencodeIncompatibleError when it is no OpenCode we can use.
+        Raises AuthenticationError, or OpencodeIncompatibleError if it is not a usable OpenCode.
         """
         return read_version(self.health())
 
-    def health(self) -> Answer:
-        """What the daemon says of its health, wherever it says so; or something else in its place."""
+    def health(self) -> Response:
+        """Return the response of the first health path that this version has, else that of the first path."""
         first = answer = self.request("GET", HEALTH_PATHS[0])
         for path in HEALTH_PATHS[1:]:
             if answered_version(answer.json()) or answer.status not in UNKNOWN_PATH:
@@ -95,41 +97,41 @@ class DaemonClient:
             answer = self.request("GET", path)
         return answer if answered_version(answer.json()) else first
 
-    def await_version(self, *, timeout: float, has_hope: Callable[[], bool] = always) -> str:
-        """The version of a daemon that is known to run: a busy one may take its time, one that is gone has none.
+    def await_version(self, *, timeout: float, may_recover: Callable[[], bool] = always) -> str:
+        """Return the version of a daemon that is known to run, and that may be busy.
 
-        Raises ConnectionLostError at once, TimedOutError after `timeout` seconds or once there is no hope.
+        Raises ConnectionLostError at once, TimedOutError after `timeout` seconds or when `may_recover` returns False.
         """
-        deadline = time.monotonic() + timeout
+        deadline = Deadline(timeout)
         while True:
             try:
                 return self.version()
             except TimedOutError:
-                if time.monotonic() > deadline or not has_hope():
+                if deadline.has_passed or not may_recover():
                     raise
 
     def check_directory(self, directory: str | None) -> None:
-        """See that the daemon serves sessions in a directory; its health is 200 even with a broken configuration.
+        """Check that sessions work in a directory: with a broken configuration the health is still 200.
 
-        Raises EnvironmentConfigError with the file and what is wrong in it.
+        Raises EnvironmentConfigError with the file and the error in it.
         """
         self.sessions(directory, limit=1)
 
     def sessions(self, directory: str | None, *, limit: int) -> list[Any]:
-        """The latest sessions in a directory. Raises what `check_directory` raises."""
-        answer = self.request("GET", f"/session?limit={limit}{in_directory(directory)}")
+        """Return the latest sessions of a directory. Raises what `check_directory` raises."""
+        answer = self.request("GET", f"/session{query(limit=limit, directory=directory)}")
         content = answer.json()
         if answer.status != http.client.OK or not isinstance(content, list):
             raise request_error(answer.status, content)
         return content
 
     def first_event(self, directory: str | None) -> str:
-        """The type of the first event of a directory's stream of events, which is then given up."""
-        path = f"/event?{in_directory(directory).removeprefix('&')}"
+        """Return the type of the first event of a directory, and close the stream."""
+        path = f"/event{query(directory=directory)}"
         return self._endpoint.exchange("GET", path, self._headers, timeout=self._timeout, read=read_event)
 
     def home(self) -> str:
-        """The home directory of the account that the daemon runs as."""
+        """Return the home directory of the account that runs the daemon."""
         answer = self.request("GET", "/path")
         content = answer.json()
         if not isinstance(content, dict) or not isinstance(content.get("home"), str):
@@ -137,43 +139,47 @@ class DaemonClient:
         return str(content["home"])
 
     def real_directory(self, directory: str) -> str:
-        """A directory as its sessions have it: without symbolic links (1.18.33)."""
-        content = self.request("GET", f"/path?{in_directory(directory).removeprefix('&')}").json()
+        """Return a directory without symbolic links, as in its sessions (1.18.33)."""
+        content = self.request("GET", f"/path{query(directory=directory)}").json()
         real = content.get("directory") if isinstance(content, dict) else None
         return real if isinstance(real, str) and real else directory
 
     def has_directory(self, directory: str) -> bool:
-        """Whether the daemon can read a directory; 1.18.33 answers 500 where it cannot, and sessions there are lost."""
-        answer = self.request("GET", f"/file?path=.&directory={quote(directory, safe='')}")
+        """Return whether the daemon can read a directory. If it cannot, 1.18.33 answers 500."""
+        answer = self.request("GET", f"/file{query(path='.', directory=directory)}")
         return answer.status != http.client.INTERNAL_SERVER_ERROR
 
     def await_ready(
-        self, directory: str | None, *, timeout: float, has_hope: Callable[[], bool] = always
+        self, directory: str | None, *, timeout: float, may_recover: Callable[[], bool] = always
     ) -> str:
-        """Wait until the daemon serves sessions, at most `timeout` seconds and while there is hope; its version."""
-        deadline = time.monotonic() + timeout
+        """Wait until sessions work in a directory, and return the version of the daemon.
+
+        Raises TimedOutError after `timeout` seconds, or when `may_recover` returns False.
+        """
+        deadline = Deadline(timeout)
         while True:
             try:
                 version = self.version()
-                if not is_second(version):  # what its session requests look like could not be tried
+                if not is_second(version):  # its session requests could not be tested
                     self.check_directory(directory)
             except (TimedOutError, ConnectionLostError) as error:
-                if time.monotonic() > deadline or not has_hope():
+                if deadline.has_passed or not may_recover():
                     raise TimedOutError(f"The daemon did not become ready: {error}") from error
                 time.sleep(PAUSE_SECONDS)
             else:
                 return version
 
 
-def in_directory(directory: str | None) -> str:
-    """The part of a query that says where."""
-    return f"&directory={quote(directory, safe='')}" if directory else ""
+def query(**values: str | int | None) -> str:
+    """Return the query string with these values, without those that are empty or None."""
+    given = {name: value for name, value in values.items() if value not in {None, ""}}
+    return f"?{urlencode(given, quote_via=quote, safe='')}" if given else ""
 
 
 def read_event(response: http.client.HTTPResponse) -> str:
-    """The type of the first event of a stream: `data: {"type": "server.connected", ...}` (1.18.33).
+    """Return the type of the first event of a stream: `data: {"type": "server.connected", ...}` (1.18.33).
 
-    Raises OcattachError when what came is no such stream.
+    Raises OcattachError if the response is not a stream of events.
     """
     for _ in range(EVENT_LINES):
         line = response.readline(EVENT_BYTES)
@@ -188,39 +194,39 @@ def read_event(response: http.client.HTTPResponse) -> str:
         if not line:
             break
     raise OcattachError(
-        f"The daemon gives no stream of events (status {response.status}, {response.headers.get_content_type()})",
-        hint="What stands between may hold back what is not complete: a proxy has to pass streams on unbuffered",
+        f"The daemon did not send a stream of events (status {response.status}, {response.headers.get_content_type()})",
+        hint="A proxy in between may buffer responses: turn its buffering off",
     )
 
 
-def read_version(answer: Answer) -> str:
-    """The version in what a daemon says of its health.
+def read_version(answer: Response) -> str:
+    """Return the version in a health response.
 
-    Raises AuthenticationError, OpencodeIncompatibleError when it is no OpenCode we can use.
+    Raises AuthenticationError, or OpencodeIncompatibleError if it is not a usable OpenCode.
     """
     if answer.status == http.client.UNAUTHORIZED:
         raise AuthenticationError(
-            "The daemon does not accept the password that is known for it",
-            hint="Another one may have taken its place: end it (ocattach --stop --force NAME), and connect again",
+            "The daemon rejects the stored password",
+            hint="Another daemon may use its port now: stop that (ocattach --stop --force NAME), and connect again",
         )
     version = answered_version(answer.json())
     if version is None:
         raise OpencodeIncompatibleError(
-            f"What answers there is no OpenCode daemon (status {answer.status}, {answer.content_type})"
+            f"The server is not an OpenCode daemon (status {answer.status}, {answer.content_type})"
         )
     return check_server(version)
 
 
 def link_error(content: Any) -> str | None:
-    """Why a link answers in the daemon's place, where it does."""
+    """Return the reason if the link answered in place of the daemon, else None."""
     if not isinstance(content, dict) or content.get("name") != LINK_ERROR:
         return None
     data = content.get("data")
-    return str(data.get("message")) if isinstance(data, dict) else "No reason was given"
+    return str(data.get("message")) if isinstance(data, dict) else "no reason given"
 
 
 def request_error(status: int, content: Any) -> OcattachError:
-    """Why a session request failed, as OpenCode words it: {"name", "data": {"path", "issues", "message"}}."""
+    """Return the error for a failed request, from OpenCode's {"name", "data": {"path", "issues", "message"}}."""
     name = content.get("name") if isinstance(content, dict) else None
     data = content.get("data") if isinstance(content, dict) else None
     if name in {"ConfigInvalidError", "ConfigJsonError"} and isinstance(data, dict):
@@ -232,12 +238,12 @@ def request_error(status: int, content: Any) -> OcattachError:
             hint=config_hint(reason),
         )
     return OcattachError(
-        f"The daemon runs, and answers requests for sessions with status {status} ({name or 'no reason given'})"
+        f"The daemon runs, but answers requests for sessions with status {status} ({name or 'no reason given'})"
     )
 
 
 def describe_issue(issue: dict[str, Any]) -> str:
-    """One thing that is wrong in a configuration."""
+    """Describe one error of a configuration."""
     path = ".".join(str(part) for part in issue.get("path") or [])
     message = str(issue.get("message") or issue.get("code") or "invalid")
     return f"{path}: {message}" if path else message

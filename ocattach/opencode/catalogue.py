@@ -1,4 +1,4 @@
-"""The sessions of one daemon, as far as they are wanted, and what they are doing."""
+"""Lists the sessions of a daemon, and what they are doing."""
 
 import time
 from collections.abc import Callable, Iterable
@@ -6,54 +6,54 @@ from dataclasses import dataclass, field
 
 from ocattach.opencode.activity import Activity, absolute, activities
 from ocattach.opencode.api import DaemonClient
-from ocattach.opencode.sessions import PAGE, Choice, Content, Page, SessionClient, updated
+from ocattach.opencode.sessions import PAGE, Content, Page, SessionClient, SessionFilter, updated
 from ocattach.opencode.versions import Version, is_second, parse_version
 
 LACKS_CATALOGUE = Version(1, 1, 65)
-"""It has no list over all projects; 1.14.41 has, and what lies between was not tried."""
+"""The last tested version that cannot list all projects. 1.14.41 can; versions in between were not tested."""
 
 DIRECTORIES = 8
-"""Directories whose sessions are asked what they do: for each of them the daemon keeps much in memory from then on."""
+"""The number of directories that are queried. The daemon keeps each of them in memory from then on."""
 
 RECENT_SECONDS = 7 * 24 * 3600
-"""A session that was updated before that does nothing: nobody waits that long."""
+"""Sessions that were updated before this count as idle."""
 
 
 @dataclass(slots=True)
 class Catalogue:
-    """What a daemon has told."""
+    """The sessions that a daemon has reported."""
 
     version: str
     began: float
-    """When asking began, in seconds since the epoch."""
+    """When the listing began, in seconds since the epoch."""
 
     sessions: list[Content] = field(default_factory=list)
     is_whole: bool = False
-    """Whether these are all that were asked for."""
+    """Whether these are all that match the filter."""
 
     doing: dict[str | None, dict[str, Activity] | None] = field(default_factory=dict)
-    """For each directory that was asked about, the sessions that are not idle; None: the daemon does not tell."""
+    """The sessions that are not idle, by directory; None if the daemon does not report this."""
 
     @property
     def edge(self) -> int:
-        """After which stamp all are there, in milliseconds; 0 where all are."""
+        """The time, in milliseconds, after which the list is complete; 0 if it is complete."""
         return 0 if self.is_whole else min(map(updated, self.sessions), default=0)
 
 
 def read_catalogue(
     client: DaemonClient,
-    choice: Choice,
+    choice: SessionFilter,
     catalogue: Catalogue,
     *,
     enough: Callable[[list[Content]], bool],
     page: int = PAGE,
 ) -> None:
-    """Fill a catalogue page by page until that is enough: what is there counts even where this ends by an error."""
+    """Add pages to a catalogue until `enough` returns True. After an error the pages read so far remain."""
     fill(catalogue, pages(SessionClient(client), catalogue.version, choice, page), enough)
 
 
 def fill(catalogue: Catalogue, pages: Iterable[Page], enough: Callable[[list[Content]], bool]) -> None:
-    """Fill a catalogue from these pages until that is enough."""
+    """Add these pages to a catalogue until `enough` returns True."""
     for each in pages:
         catalogue.sessions += each.sessions
         catalogue.is_whole = each.is_last
@@ -61,9 +61,9 @@ def fill(catalogue: Catalogue, pages: Iterable[Page], enough: Callable[[list[Con
             return
 
 
-def pages(client: SessionClient, version: str, choice: Choice, size: int) -> Iterable[Page]:
-    """The pages, in the way of the daemon's version."""
-    if is_second(version):  # what it answers about sessions could not be tried
+def pages(client: SessionClient, version: str, choice: SessionFilter, size: int) -> Iterable[Page]:
+    """Return the pages as this version of the daemon provides them."""
+    if is_second(version):  # its session requests could not be tested
         return []
     known = parse_version(version)
     if known is not None and known <= LACKS_CATALOGUE:
@@ -78,9 +78,9 @@ def read_activities(
     *,
     at_most: int = DIRECTORIES,
 ) -> None:
-    """Ask what is done in these directories, and in those of the latest sessions, not in too many.
+    """Query what is done in these directories and in those of the latest sessions, at most `at_most`.
 
-    Nobody is asked about a directory in which nothing is known to be done.
+    Directories that are known to be idle are not queried.
     """
     if is_second(catalogue.version):
         return
@@ -93,4 +93,4 @@ def read_activities(
         if isinstance(directory, str):
             wanted.setdefault(directory, directory)
     for path, directory in wanted.items():
-        catalogue.doing[directory] = {} if path in client.still else activities(client, path)
+        catalogue.doing[directory] = {} if path in client.idle_directories else activities(client, path)

@@ -1,7 +1,7 @@
-"""OpenCode's database of this machine, for what a plain `opencode` has made while no daemon runs that could tell.
+"""OpenCode's database on this machine: sessions of a plain `opencode`, for when no daemon runs.
 
-It is only read, and in the words of the API. OpenCode makes the file on its first run, and adds columns to it with its
-versions (`opencode db path`, 1.18.33; it was not there in 1.1.65): what is missing counts as not told.
+It is only read, and returned in the shapes of the API. OpenCode creates it on the first run, and newer versions add
+columns (`opencode db path`, 1.18.33; not in 1.1.65). Missing columns are left out.
 """
 
 import json
@@ -11,10 +11,10 @@ from contextlib import closing
 from pathlib import Path
 from typing import Any
 
-from ocattach.opencode.sessions import PAGE, Choice, Content, Page
+from ocattach.opencode.sessions import PAGE, Content, Page, SessionFilter
 
 BUSY_SECONDS = 1.0
-"""How long is waited for who has the file for himself: nobody has, while OpenCode keeps its journal (WAL)."""
+"""How long to wait for a lock. There is none while OpenCode uses WAL."""
 
 COLUMNS = {
     "id": "id",
@@ -35,23 +35,23 @@ COLUMNS = {
     "tokens_cache_read": "tokens.cache.read",
     "tokens_cache_write": "tokens.cache.write",
 }
-"""The columns that are read, and where the API has the same."""
+"""The columns that are read, and their place in the API."""
 
 JSON = {"model", "metadata"}
 """Columns that hold JSON."""
 
 
 def database_file(environ: Mapping[str, str]) -> Path | None:
-    """Where OpenCode keeps its sessions on this machine; None where it keeps them in memory alone."""
+    """Return the path of the database on this machine; None if OpenCode keeps sessions only in memory."""
     data = environ.get("XDG_DATA_HOME") or Path(environ.get("HOME") or Path.home(), ".local", "share")
     name = environ.get("OPENCODE_DB") or "opencode.db"
     return None if name == ":memory:" else Path(data, "opencode", name)
 
 
-def stored_pages(file: Path, choice: Choice, *, limit: int = PAGE) -> Iterator[Page]:
-    """The sessions in OpenCode's database, the latest first, in pages of so many.
+def stored_pages(file: Path, choice: SessionFilter, *, limit: int = PAGE) -> Iterator[Page]:
+    """Return the sessions in the database, the latest first.
 
-    Raises sqlite3.Error where there is none that can be read.
+    Raises sqlite3.Error if it cannot be read.
     """
     with closing(open_database(file)) as connection:
         columns = [name for name in COLUMNS if name in columns_of(connection)]
@@ -68,17 +68,17 @@ def stored_pages(file: Path, choice: Choice, *, limit: int = PAGE) -> Iterator[P
 
 
 def open_database(file: Path) -> sqlite3.Connection:
-    """The database, to be read. Raises sqlite3.Error."""
+    """Open the database for reading. Raises sqlite3.Error."""
     return sqlite3.connect(f"{file.absolute().as_uri()}?mode=ro", uri=True, timeout=BUSY_SECONDS)
 
 
 def columns_of(connection: sqlite3.Connection) -> set[str]:
-    """The columns that sessions have in this version. Raises sqlite3.Error."""
+    """Return the columns of the table of sessions. Raises sqlite3.Error."""
     return {name for (name,) in connection.execute("SELECT name FROM pragma_table_info('session')")}
 
 
 def content_of(row: Mapping[str, Any]) -> Content:
-    """A session as the API would have it."""
+    """Return a session in the shape of the API."""
     content: Content = {}
     for column, value in row.items():
         *places, name = COLUMNS[column].split(".")
@@ -90,7 +90,7 @@ def content_of(row: Mapping[str, Any]) -> Content:
 
 
 def parsed(text: Any) -> Any:
-    """What a column's JSON says; None where it is none."""
+    """Parse the JSON in a column; None if it is invalid."""
     try:
         return json.loads(text) if isinstance(text, str) else None
     except ValueError:

@@ -1,4 +1,4 @@
-"""One HTTP request to a daemon: the way to it, what it carries, and how long it may take."""
+"""One HTTP request to a daemon."""
 
 import base64
 import http.client
@@ -7,59 +7,61 @@ import os
 import socket
 import ssl
 import threading
-import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
+from email.utils import parsedate_to_datetime
 from functools import cached_property
+from ipaddress import ip_address
 from typing import Any, TypeVar
 from urllib.parse import unquote, urlsplit
 
+from ocattach.backoff import Deadline
 from ocattach.errors import CertificateError, ConnectionLostError, TimedOutError, UnreachableError, UsageError
 
 T = TypeVar("T")
 
 MAX_ANSWER = 16 * 1024 * 1024
-"""Bytes; an environment cannot make us hold more."""
+"""The largest response, in bytes."""
 
 DEFAULT_PORTS = {"http": 80, "https": 443}
 PROXY_PORT = 1080
 SHOWN = 200
-"""Characters of a header that are kept for a message."""
+"""Characters of a header that are kept for messages."""
 
 
 @dataclass(frozen=True, slots=True)
-class Answer:
-    """What the daemon answered, or what stands before it."""
+class Response:
+    """A response of the daemon, or of a proxy or gateway in front of it."""
 
     status: int
     content_type: str
     body: bytes
     location: str = ""
-    """Where a redirect leads."""
+    """The target of a redirect."""
 
     challenge: str = ""
-    """How a 401 wants its client to authenticate."""
+    """The WWW-Authenticate header of a 401."""
 
     date: str = ""
-    """When it was sent, by the clock there."""
+    """When it was sent, by the clock of the server."""
 
     next_cursor: str = ""
-    """What asks for the next page of a list."""
+    """The cursor of the next page of a list."""
 
     def json(self) -> Any:
-        """The body as JSON; None when it is something else, such as the web page that unknown paths give."""
+        """Return the body as JSON; None for anything else, such as the web page at unknown paths."""
         if "json" not in self.content_type:
             return None
         try:
             return json.loads(self.body)
-        except (ValueError, RecursionError):  # the latter for what is nested without end
+        except (ValueError, RecursionError):  # RecursionError: too deeply nested
             return None
 
 
 @dataclass(frozen=True, slots=True)
 class Proxy:
-    """An HTTP proxy of the user's environment."""
+    """An HTTP proxy from the variables of the user."""
 
     host: str
     port: int
@@ -67,7 +69,7 @@ class Proxy:
 
 
 class Endpoint:
-    """The URL of a daemon. Redirects are not followed: what a request carries is meant for this place alone."""
+    """The URL of a daemon. Redirects are not followed, because requests carry credentials."""
 
     def __init__(
         self,
@@ -89,23 +91,23 @@ class Endpoint:
 
     @property
     def is_loopback(self) -> bool:
-        """Whether what is sent there stays on this machine."""
+        """Whether the host is this machine."""
         return is_loopback(self.host)
 
     @property
     def authority(self) -> str:
-        """Host and port as the Host header has them."""
+        """Host and port, as in the Host header."""
         host = f"[{self.host}]" if ":" in self.host else self.host
         return host if self.port == DEFAULT_PORTS[self.scheme] else f"{host}:{self.port}"
 
     @cached_property
     def proxy(self) -> Proxy | None:
-        """The proxy that leads there, as the TUI chooses it: HTTP_PROXY, HTTPS_PROXY, NO_PROXY, not ALL_PROXY."""
+        """The proxy for this URL, as the TUI chooses it: HTTP_PROXY, HTTPS_PROXY, NO_PROXY, not ALL_PROXY."""
         name = f"{self.scheme}_proxy"
         value = self._environ.get(name) or self._environ.get(name.upper())
         if not value or self.is_loopback:
             return None
-        from urllib.request import (  # type: ignore[attr-defined]  # noqa: PLC0415 - slow, and for few
+        from urllib.request import (  # type: ignore[attr-defined]  # noqa: PLC0415 - slow, and needed only with a proxy
             proxy_bypass_environment,
         )
 
@@ -116,14 +118,14 @@ class Endpoint:
 
     @property
     def request_prefix(self) -> str:
-        """What stands before a path in a request line; a proxy wants the whole URL where it sees the request."""
+        """What precedes a path in the request line: the whole URL for a proxy that forwards HTTP."""
         if self.proxy is not None and self.scheme == "http":
             return f"http://{self.authority}{self._base}"
         return self._base
 
     @property
     def fixed_headers(self) -> tuple[tuple[str, str], ...]:
-        """What every request carries, whoever makes it."""
+        """The headers of every request."""
         named = {name.lower() for name, _ in self.headers}
         host = () if "host" in named else (("Host", self.authority),)
         proxied = self.proxy.headers if self.proxy is not None and self.scheme == "http" else ()
@@ -131,7 +133,7 @@ class Endpoint:
 
     @cached_property
     def tls(self) -> ssl.SSLContext | None:
-        """How the certificate is looked at: by the system's CAs, and the one that was named."""
+        """The TLS context: the CAs of the system, and those of `ca_file`."""
         if self.scheme != "https":
             return None
         context = ssl.create_default_context()
@@ -140,13 +142,11 @@ class Endpoint:
             try:
                 context.load_verify_locations(os.path.expanduser(self._ca_file))  # noqa: PTH111
             except OSError as error:  # ssl.SSLError is one
-                raise UsageError(
-                    f"ca_file {self._ca_file} cannot be read as certificates: {error}"
-                ) from error
+                raise UsageError(f"ca_file {self._ca_file} does not contain certificates: {error}") from error
         return context
 
     def open_socket(self, timeout: float) -> socket.socket:
-        """A TCP connection to the host, through the proxy where there is one; TLS is still to come."""
+        """Open a TCP connection to the host, through the proxy if there is one. TLS is not started yet."""
         if self.proxy is None:
             return socket.create_connection((self.host, self.port), timeout)
         if self.scheme == "http":
@@ -159,8 +159,8 @@ class Endpoint:
 
     def request(
         self, method: str, path: str, headers: Mapping[str, str], body: bytes | None = None, *, timeout: float
-    ) -> Answer:
-        """One request on a connection of its own, and the whole answer; raises what `exchange` raises."""
+    ) -> Response:
+        """Send a request on a new connection and return the response. Raises what `exchange` raises."""
         return self.exchange(method, path, headers, body, timeout=timeout, read=read_answer)
 
     def exchange(
@@ -174,22 +174,22 @@ class Endpoint:
         read: Callable[[http.client.HTTPResponse], T],
         silence: float | None = None,
     ) -> T:
-        """One request on a connection of its own, and what `read` makes of the answer, which may go on for ever.
+        """Send a request on a new connection, and return the result of `read` for its response.
 
-        Raises TimedOutError after `timeout` seconds, CertificateError, or ConnectionLostError. With `silence` only
-        the answer's head has to come within `timeout`, and what follows may not pause for longer than that.
+        Raises TimedOutError after `timeout` seconds, CertificateError, or ConnectionLostError. With `silence` only the
+        head must arrive within `timeout`, and the body may not pause for longer than `silence` seconds.
         """
         with self._translated(f"{method} {path}", timeout):
-            tls, deadline = self.tls, time.monotonic() + timeout
+            tls, deadline = self.tls, Deadline(timeout)
             connection = http.client.HTTPConnection(self.host, self.port)
             with ExitStack() as closing:
                 closing.callback(connection.close)
                 connection.sock = self.open_socket(timeout)
-                with shut_down_after(max(0.05, deadline - time.monotonic()), connection.sock):
+                with shut_down_after(max(0.05, deadline.left), connection.sock):
                     if tls is not None:
                         connection.sock = tls.wrap_socket(connection.sock, server_hostname=self.host)
                 opened = connection.sock
-                with shut_down_after(max(0.05, deadline - time.monotonic()), opened):
+                with shut_down_after(max(0.05, deadline.left), opened):
                     wanted = {**dict(self.fixed_headers), **headers, "Connection": "close"}
                     connection.request(method, self.request_prefix + path, body, wanted)
                     response = closing.enter_context(connection.getresponse())
@@ -214,12 +214,12 @@ class Endpoint:
             ) from error
 
 
-def read_answer(response: http.client.HTTPResponse) -> Answer:
-    """A response, as far as it is looked at."""
+def read_answer(response: http.client.HTTPResponse) -> Response:
+    """Read a response."""
     body = response.read(MAX_ANSWER + 1)
     if len(body) > MAX_ANSWER:
         raise ConnectionLostError(f"The daemon's answer is larger than {MAX_ANSWER} bytes")
-    return Answer(
+    return Response(
         response.status,
         response.headers.get_content_type(),
         body,
@@ -232,7 +232,7 @@ def read_answer(response: http.client.HTTPResponse) -> Answer:
 
 @contextmanager
 def shut_down_after(seconds: float, connection: socket.socket) -> Iterator[None]:
-    """Give up a connection at the deadline, also when it sends a byte now and then. Raises TimeoutError then."""
+    """Shut the connection down at the deadline, even if it still receives data. Raises TimeoutError then."""
     expired = threading.Event()
 
     def expire() -> None:
@@ -241,7 +241,7 @@ def shut_down_after(seconds: float, connection: socket.socket) -> Iterator[None]
             # Not SSLSocket's own shutdown, which would pull the TLS state from under the reader.
             socket.socket.shutdown(connection, socket.SHUT_RDWR)
         except OSError:
-            return  # it has ended by itself
+            return  # the connection is closed
 
     timer = threading.Timer(seconds, expire)
     timer.daemon = True
@@ -259,11 +259,9 @@ def shut_down_after(seconds: float, connection: socket.socket) -> Iterator[None]
 
 
 def is_loopback(host: str) -> bool:
-    """Whether a host is this machine, by its name alone."""
+    """Return whether a host is this machine, without resolving it."""
     if host == "localhost":
         return True
-    from ipaddress import ip_address  # noqa: PLC0415 - urllib.parse has it already where a host is written so
-
     try:
         return ip_address(host.partition("%")[0]).is_loopback
     except ValueError:
@@ -271,7 +269,7 @@ def is_loopback(host: str) -> bool:
 
 
 def parse_proxy(value: str, variable: str) -> Proxy:
-    """The proxy that a variable names. Raises UnreachableError for one that cannot be spoken to."""
+    """Parse the proxy in a variable. Raises UnreachableError if it is not an HTTP proxy."""
     parts = urlsplit(value if "://" in value else f"http://{value}")
     try:
         host, port = parts.hostname, parts.port or PROXY_PORT
@@ -279,7 +277,7 @@ def parse_proxy(value: str, variable: str) -> Proxy:
         host = None
     if parts.scheme != "http" or not host:
         raise UnreachableError(
-            f"{variable} names no proxy of the form http://HOST:PORT",
+            f"{variable} is not a proxy of the form http://HOST:PORT",
             hint="Change it, or name the host in NO_PROXY",
         )
     headers: tuple[tuple[str, str], ...] = ()
@@ -290,5 +288,13 @@ def parse_proxy(value: str, variable: str) -> Proxy:
 
 
 def basic_authorization(username: str, password: str) -> str:
-    """Credentials as HTTP's basic authentication writes them."""
+    """Return the value of an Authorization header for basic authentication."""
     return f"Basic {base64.b64encode(f'{username}:{password}'.encode()).decode()}"
+
+
+def milliseconds(date: str) -> float | None:
+    """Parse a Date header. Returns milliseconds since the epoch; None if it is not valid."""
+    try:
+        return parsedate_to_datetime(date).timestamp() * 1000
+    except ValueError:
+        return None

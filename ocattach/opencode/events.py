@@ -1,9 +1,9 @@
-"""What a daemon tells as it happens, of all its directories: the stream of /global/event (1.1.65 to 1.18.33).
+"""The events of a daemon, for all its directories: the stream of /global/event (1.1.65 to 1.18.33).
 
 Each event is a line `data: {"directory", "project", "payload": {"type", "properties"}}`. The first is
-`server.connected`, and `server.heartbeat` comes every 10 s, so that silence means that the stream is lost. Most events
-come a second time as the payload of another, of the type `sync`; what was missed is never told again. What happens
-just after `server.connected`, or while other streams open and close, may be missing without a sign (1.18.33).
+`server.connected`, and `server.heartbeat` comes every 10 s, so a silent stream is lost. Most events
+are repeated as the payload of an event of the type `sync`. Missed events are never sent again. What happens just after
+`server.connected`, or while other streams open and close, can be missing (1.18.33).
 """
 
 import http.client
@@ -17,38 +17,51 @@ from ocattach.errors import ConnectionLostError, OcattachError
 from ocattach.opencode.api import DaemonClient
 
 CONNECTED = "server.connected"
+"""The first event of a stream."""
+
+CREATED, UPDATED, DELETED = "session.created", "session.updated", "session.deleted"
+STATUS = "session.status"
+"""{"sessionID", "status": {"type"}}: a session starts to work, retries a request, or is idle (1.18.33)."""
+
+RUN_TEXT = ("message.updated", "message.part.updated", "message.part.delta")
+"""Events with the text of an answer."""
+
+RUN_CHANGES = (STATUS, "session.idle", "permission.asked", "permission.updated", "permission.replied")
+"""Events after which the state of a session may have changed."""
+
+RUN_ERROR = "session.error"
 
 SILENCE_SECONDS = 35.0
-"""After which a stream is taken for lost: three heartbeats have not come."""
+"""How long a stream may be silent before it counts as lost: three heartbeats."""
 
 LONGEST_EVENT = 1024 * 1024
-"""Bytes of an event that is read; what is longer is left out. Those about sessions have some hundreds."""
+"""The largest event that is read, in bytes. Events about sessions have a few hundred."""
 
 EVENT_ID = re.compile(r"evt_([0-9a-f]{9})")
 ID_TURN = 1 << 36
 FARTHEST = 10_000
-"""Milliseconds between two words about the same time; an id that is farther off is of another kind."""
+"""Milliseconds: an id whose time differs by more from the expected time has another format."""
 
 
 @dataclass(frozen=True, slots=True)
 class Event:
-    """Something that happened in a daemon."""
+    """An event of a daemon."""
 
     kind: str
     """Its type, such as "session.created"."""
 
     directory: str
-    """Where it happened; empty where it is about the daemon."""
+    """The directory it belongs to; empty for events about the daemon."""
 
     properties: Mapping[str, Any]
 
     id: str = ""
-    """evt_ and more; empty in versions that give events none."""
+    """evt_…; empty in versions without event ids."""
 
-    def told_at(self, near: float) -> float:
-        """When it was told by the daemon's clock, in milliseconds; `near` is when that may have been, to some seconds.
+    def sent_at(self, near: float) -> float:
+        """Return when it was sent by the daemon's clock, in milliseconds; `near` is an estimate, to a few seconds.
 
-        Ids begin with the time in milliseconds, of which they have the last 36 bits (1.18.33).
+        Ids begin with the last 36 bits of the time in milliseconds (1.18.33).
         """
         found = EVENT_ID.match(self.id)
         if found is None:
@@ -58,12 +71,12 @@ class Event:
 
 
 def read_events(
-    client: DaemonClient, kinds: Collection[str], hear: Callable[[Event], bool], *, silence: float
+    client: DaemonClient, kinds: Collection[str], receive: Callable[[Event], bool], *, silence: float
 ) -> None:
-    """Read the stream of events, hand on those of these types, and end when `hear` gives False.
+    """Read the stream of events and call `receive` with those of these types, until that returns False.
 
-    Raises ConnectionLostError at its end, TimedOutError after so many seconds without a word, and OcattachError where
-    there is no such stream.
+    Raises ConnectionLostError if the stream ends, TimedOutError after `silence` seconds without data, and
+    OcattachError if the answer is not such a stream.
     """
     wanted = tuple(b'"type":%b' % json.dumps(kind).encode() for kind in kinds)
 
@@ -71,22 +84,22 @@ def read_events(
         content_type = response.headers.get_content_type()
         if response.status != http.client.OK or content_type != "text/event-stream":
             raise OcattachError(
-                f"The daemon gives no stream of events (status {response.status}, {content_type})"
+                f"The daemon did not send a stream of events (status {response.status}, {content_type})"
             )
         while line := response.readline(LONGEST_EVENT):
-            # A daemon at work tells every word that the model says: only what is wanted is parsed.
+            # There is an event for every word of an answer: only lines of wanted types are parsed.
             if not any(mark in line for mark in wanted):
                 continue
             event = parse_event(line)
-            if event is not None and event.kind in kinds and not hear(event):
+            if event is not None and event.kind in kinds and not receive(event):
                 return
-        raise ConnectionLostError("The daemon has ended its stream of events")
+        raise ConnectionLostError("The daemon has closed its stream of events")
 
     client.stream("/global/event", read, silence=silence)
 
 
 def parse_event(line: bytes) -> Event | None:
-    """An event from its line; None for what is none, such as the rest of one that was too long."""
+    """Parse a line. Returns None if it is not an event, such as the rest of one that was too long."""
     if not line.startswith(b"data:"):
         return None
     try:
@@ -103,3 +116,11 @@ def parse_event(line: bytes) -> Event | None:
         properties,
         str(payload.get("id") or ""),
     )
+
+
+def session_of(properties: Mapping[str, Any]) -> Any:
+    """Return the id of the session that an event is about; None if it does not say."""
+    for place in (properties, properties.get("part"), properties.get("info")):
+        if isinstance(place, Mapping) and "sessionID" in place:
+            return place["sessionID"]
+    return None

@@ -1,7 +1,7 @@
-"""What the sessions of a daemon wait to be allowed, and answering it. A daemon keeps both by directory."""
+"""Permission requests of sessions, and replies to them. A daemon keeps them by directory."""
 
 import time
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any
 
@@ -12,25 +12,25 @@ from ocattach.opencode.catalogue import RECENT_SECONDS, Catalogue, read_catalogu
 from ocattach.opencode.sessions import (
     PERMISSION_ID,
     SESSION_ID,
-    Choice,
     Content,
     Reply,
     SessionClient,
+    SessionFilter,
     check_status,
     updated,
 )
 from ocattach.opencode.snapshot import AGAIN_SECONDS
 
 DIRECTORIES = 32
-"""Those of the latest sessions that are asked about: for each the daemon keeps much in memory from then on."""
+"""The directories of the latest sessions that are queried. The daemon keeps each of them in memory from then on."""
 
 LONGEST = 2000
-"""Characters of what is to be allowed that are kept."""
+"""The longest text that is kept, in characters."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Waiting:
-    """Something that a session waits for a person to allow."""
+    """A permission request of a session."""
 
     id: str
     session: str
@@ -39,19 +39,19 @@ class Waiting:
     """The kind: "bash", "edit", "external_directory"."""
 
     patterns: tuple[str, ...] = ()
-    """What of it: the command, the path."""
+    """What it is about: a command, a path."""
 
     always: tuple[str, ...] = ()
-    """What "always" would allow from then on."""
+    """What the reply "always" will allow."""
 
     @property
     def wanted(self) -> str:
-        """What it wants, as people read it."""
+        """The request as shown to people."""
         return f"{self.permission}: {', '.join(self.patterns)}" if self.patterns else self.permission
 
     @classmethod
     def from_api(cls, content: Content, directory: str) -> "Waiting | None":
-        """What the daemon tells of it; None for what cannot be answered."""
+        """Read a request; None if its ids are malformed."""
         identifier, session = content.get("id"), content.get("sessionID")
         if not (isinstance(identifier, str) and PERMISSION_ID.fullmatch(identifier)):
             return None
@@ -68,9 +68,9 @@ class Waiting:
 
 
 def waiting(client: DaemonClient, workdirs: Iterable[str | None]) -> list[tuple[Waiting, Content]]:
-    """All that is being waited for in these directories and those of the latest sessions; each with its session."""
+    """Return the requests in these directories and in those of the latest sessions, each with its session."""
     catalogue = Catalogue(client.await_version(timeout=AGAIN_SECONDS), time.time())
-    choice = Choice(since=int((time.time() - RECENT_SECONDS) * 1000))
+    choice = SessionFilter(since=int((time.time() - RECENT_SECONDS) * 1000))
     read_catalogue(client, choice, catalogue, enough=lambda _: True)
     sessions = {str(each.get("id")): each for each in catalogue.sessions}
     latest = sorted(sessions.values(), key=updated, reverse=True)
@@ -86,26 +86,26 @@ def waiting(client: DaemonClient, workdirs: Iterable[str | None]) -> list[tuple[
 
 
 def answer(client: DaemonClient, asked: Waiting, reply: Reply) -> None:
-    """Answer what a session waits for. Raises OcattachError where it goes on waiting."""
+    """Reply to a request. Raises OcattachError if the session still waits afterwards."""
     daemon = SessionClient(client)
     daemon.reply(asked.id, reply, directory=asked.directory or None)
     if is_waiting(daemon, asked):
-        # Versions without this request answer it with their web page, as they do whatever they do not know.
+        # Versions without this path answer with their web page.
         path = f"/session/{asked.session}/permissions/{asked.id}"
         check_status(client.request("POST", path, {"response": reply}), asked.id)
         if is_waiting(daemon, asked):
             raise OcattachError(
-                f"The daemon took the answer, and {asked.session} still waits for {asked.id}",
-                hint=f"Answer it in the TUI: ocattach session open {asked.session}",
+                f"The daemon accepted the reply, but {asked.session} still waits for {asked.id}",
+                hint=f"Reply in the TUI: ocattach session open {asked.session}",
             )
 
 
 def is_waiting(client: SessionClient, asked: Waiting) -> bool:
-    """Whether it still waits to be answered."""
+    """Return whether a request is still open."""
     return any(each.get("id") == asked.id for each in client.permissions(asked.directory or None))
 
 
 def texts(content: Any) -> tuple[str, ...]:
-    """The texts in what should be a list of them."""
-    found: Sequence[Any] = content if isinstance(content, list) else ()
+    """Return the texts of a list; nothing if it is not a list."""
+    found = content if isinstance(content, list) else ()
     return tuple(each[:LONGEST] for each in found if isinstance(each, str))

@@ -1,6 +1,6 @@
-"""OpenCode's sessions over HTTP: every URL and shape that has to do with them (1.18.33, `version` 1 throughout).
+"""OpenCode's session API: all its URLs and shapes (1.18.33, `version` 1 throughout).
 
-What comes back is JSON as OpenCode has it, of the kind that was promised and otherwise unread: see `sessions.record`.
+Results are JSON objects and lists whose contents are not checked: see `sessions.record`.
 """
 
 import http.client
@@ -8,23 +8,22 @@ import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, Literal
-from urllib.parse import quote, urlencode
 
 from ocattach.errors import SessionNotFoundError, UsageError
-from ocattach.opencode.api import DaemonClient, request_error
-from ocattach.opencode.endpoint import Answer
+from ocattach.opencode.api import DaemonClient, query, request_error
+from ocattach.opencode.endpoint import Response
 
 Content = dict[str, Any]
 """A JSON object."""
 
 Reply = Literal["once", "always", "reject"]
-"""What a permission can be answered."""
+"""The replies to a permission request."""
 
 PAGE = 1000
-"""Sessions of one request, of which each costs the daemon a look at all: some 400 bytes each, of the 16 MiB allowed."""
+"""Sessions of one request: about 400 bytes each, of at most 16 MiB. The daemon reads all sessions for each request."""
 
 MOST = 100_000
-"""Sessions of one environment that are looked at: one that goes on for ever is not followed."""
+"""The largest number of sessions of one environment that are read."""
 
 SESSION_ID = re.compile(r"ses_[A-Za-z0-9]{1,60}")
 PERMISSION_ID = re.compile(r"per_[A-Za-z0-9]{1,60}")
@@ -32,37 +31,39 @@ PERMISSION_ID = re.compile(r"per_[A-Za-z0-9]{1,60}")
 
 @dataclass(frozen=True, slots=True)
 class Page:
-    """Some sessions, the latest first, and where the next ones begin."""
+    """Some sessions, the latest first."""
 
     sessions: list[Content]
     is_last: bool
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Choice:
-    """Which sessions are asked for."""
+class SessionFilter:
+    """Which sessions to list."""
 
     roots: bool = False
-    """None that other sessions have made."""
+    """Only sessions that no other session created."""
 
     archived: bool = False
-    """Also those that were put into the archive."""
+    """Include archived sessions."""
 
     search: str = ""
-    """A part of the title, large or small."""
+    """A part of the title, in upper or lower case."""
 
     since: int | None = None
     """Updated at or after, in milliseconds since the epoch."""
 
-    def to_query(self) -> dict[str, str | int]:
-        """The same as OpenCode has it (1.18.33); what is not wanted is left out."""
-        query: dict[str, str | int] = {"search": self.search} if self.search else {}
-        query |= {"roots": "true"} if self.roots else {}
-        query |= {"archived": "true"} if self.archived else {}
-        return query if self.since is None else {**query, "start": self.since}
+    def to_query(self) -> dict[str, str | int | None]:
+        """Return the query parameters (1.18.33)."""
+        return {
+            "search": self.search,
+            "roots": "true" if self.roots else None,
+            "archived": "true" if self.archived else None,
+            "start": self.since,
+        }
 
     def takes(self, session: Content) -> bool:
-        """Whether a session is one of these, for daemons that cannot be asked so."""
+        """Return whether a session matches, for daemons that do not filter."""
         time = session.get("time")
         return (
             not (self.roots and session.get("parentID"))
@@ -73,27 +74,27 @@ class Choice:
 
 
 class SessionClient:
-    """Session requests to one daemon. Every method raises what `DaemonClient.request` raises, and OcattachError."""
+    """Session requests to one daemon. Methods raise what `DaemonClient.request` raises, and OcattachError."""
 
     def __init__(self, client: DaemonClient) -> None:
         self._client = client
 
-    def page(self, choice: Choice, *, limit: int = PAGE, cursor: int | None = None) -> Page:
-        """One page of the sessions of all projects and directories, the latest first: those before a cursor."""
-        query = urlencode({"limit": limit, **choice.to_query(), **({"cursor": cursor} if cursor else {})})
-        answer = self._client.request("GET", f"/experimental/session?{query}")
+    def page(self, choice: SessionFilter, *, limit: int = PAGE, cursor: int | None = None) -> Page:
+        """Return one page of the sessions of all projects: those before the cursor, the latest first."""
+        where = query(limit=limit, **choice.to_query(), cursor=cursor)
+        answer = self._client.request("GET", f"/experimental/session{where}")
         return Page(objects(read_list(answer)), is_last=not answer.next_cursor)
 
-    def pages(self, choice: Choice, *, limit: int = PAGE) -> Iterator[Page]:
-        """All pages, one after the other, each asked for when it is wanted; no session comes twice, and none is lost.
+    def pages(self, choice: SessionFilter, *, limit: int = PAGE) -> Iterator[Page]:
+        """Return all pages, each requested when it is needed. No session is repeated or missing.
 
-        What is updated while this goes on would move before the pages that were given already: it comes at the end.
+        Sessions that are updated meanwhile move to pages that were returned already: they are added to the last page.
         """
-        told: set[str] = set()
+        seen: set[str] = set()
         newest, cursor, size = 0, None, limit
         while True:
             page = self.page(choice, limit=size, cursor=cursor)
-            fresh = unseen(page.sessions, told)
+            fresh = unseen(page.sessions, seen)
             stamps = [updated(each) for each in page.sessions]
             newest = newest or max(stamps, default=0)
             if page.is_last or not stamps:
@@ -107,27 +108,26 @@ class SessionClient:
             cursor = following
         if cursor is not None:
             late = self.page(replace(choice, since=max(newest, choice.since or 0)), limit=MOST)
-            fresh += unseen(late.sessions, told)
+            fresh += unseen(late.sessions, seen)
         yield Page(fresh, is_last=True)
 
-    def of_project(self, choice: Choice) -> Page:
-        """For versions without such a list (1.1.65): the sessions of the project that the daemon was started in."""
+    def of_project(self, choice: SessionFilter) -> Page:
+        """Return the sessions of the daemon's project, for versions that cannot list all projects (1.1.65)."""
         answer = self._client.request("GET", f"/session?limit={MOST}")
         found = [each for each in objects(read_list(answer)) if choice.takes(each)]
         return Page(sorted(found, key=updated, reverse=True), is_last=True)
 
     def get(self, session: str) -> Content:
-        """One session. Raises SessionNotFoundError."""
+        """Return one session. Raises SessionNotFoundError."""
         return read_object(self._of(session, "GET"), session)
 
     def create(self, directory: str | None, *, metadata: Mapping[str, Any], title: str = "") -> Content:
-        """A new session in a directory."""
-        where = f"?directory={quote(directory, safe='')}" if directory else ""
+        """Create a session in a directory."""
         body = {"metadata": dict(metadata), **({"title": title} if title else {})}
-        return read_object(self._client.request("POST", f"/session{where}", body))
+        return read_object(self._client.request("POST", f"/session{query(directory=directory)}", body))
 
     def patch_metadata(self, session: str, metadata: Mapping[str, Any]) -> Content:
-        """Put this in the place of a session's whole metadata, which also makes it the latest updated."""
+        """Replace the metadata of a session. This counts as an update."""
         return read_object(self._of(session, "PATCH", body={"metadata": dict(metadata)}), session)
 
     def delete(self, session: str) -> None:
@@ -137,68 +137,59 @@ class SessionClient:
     def messages(
         self, session: str, *, limit: int | None = None, before: str | None = None
     ) -> tuple[list[Content], str | None]:
-        """The last messages of a session, oldest first: {"info", "parts"}; and what `before` gives those before."""
-        wanted = {name: value for name, value in (("limit", limit), ("before", before)) if value is not None}
-        answer = self._of(session, "GET", f"/message?{urlencode(wanted)}" if wanted else "/message")
+        """Return the last messages, oldest first: {"info", "parts"}; and `before` for the page before these."""
+        answer = self._of(session, "GET", f"/message{query(limit=limit, before=before)}")
         check_status(answer, session)
         return objects(read_list(answer)), answer.next_cursor or None
 
     def statuses(self, directory: str | None) -> dict[str, Content]:
-        """What the sessions of a directory do that are not idle, by id: {"type": "busy"} or {"type": "retry", …}."""
-        content = read_object(self._client.request("GET", f"/session/status{in_directory(directory)}"))
+        """Return the statuses of a directory that are not idle: {"type": "busy"} or {"type": "retry", …}."""
+        content = read_object(self._client.request("GET", f"/session/status{query(directory=directory)}"))
         return {session: status for session, status in content.items() if isinstance(status, dict)}
 
     def permissions(self, directory: str | None) -> list[Content]:
-        """What is being waited for in a directory: {"id", "sessionID", "permission", "patterns", "metadata", …}."""
-        return objects(read_list(self._client.request("GET", f"/permission{in_directory(directory)}")))
+        """Return the open permission requests: {"id", "sessionID", "permission", "patterns", "metadata", …}."""
+        return objects(read_list(self._client.request("GET", f"/permission{query(directory=directory)}")))
 
     def reply(self, permission: str, reply: Reply, *, directory: str | None, message: str = "") -> None:
-        """Answer what is being waited for; the directory is the session's. Raises SessionNotFoundError."""
+        """Reply to a permission request; `directory` is that of its session. Raises SessionNotFoundError."""
         if not PERMISSION_ID.fullmatch(permission):
-            raise UsageError(f"{permission!r} is no permission's id, which looks like per_…")
+            raise UsageError(f"{permission!r} is not a permission id, such as per_…")
         body = {"reply": reply, **({"message": message} if message else {})}
-        where = in_directory(directory)
+        where = query(directory=directory)
         check_status(self._client.request("POST", f"/permission/{permission}/reply{where}", body), permission)
 
     def abort(self, session: str) -> None:
-        """Break off what a session does; harmless where it does nothing. Raises SessionNotFoundError."""
+        """Abort the run of a session, if there is one. Raises SessionNotFoundError."""
         check_status(self._of(session, "POST", "/abort"), session)
 
-    def prompt(self, session: str, text: str, **more: Any) -> None:
-        """Hand over a prompt and return at once; `more` are further keys of the request, such as `model`, `agent`."""
-        body = {"parts": [{"type": "text", "text": text}], **more}
-        check_status(self._of(session, "POST", "/prompt_async", body=body), session)
-
-    def _of(self, session: str, method: str, path: str = "", *, body: Any = None) -> Answer:
+    def _of(self, session: str, method: str, path: str = "", *, body: Any = None) -> Response:
         return self._client.request(method, f"/session/{checked(session)}{path}", body)
 
 
 def checked(session: str) -> str:
-    """A session's id. Raises UsageError for what cannot be one: OpenCode answers 500 to that."""
+    """Return a session id. Raises UsageError if it is malformed, which OpenCode answers with 500."""
     if not SESSION_ID.fullmatch(session):
         raise UsageError(
-            f"{session!r} is no session's id, which looks like ses_…",
-            hint="All are listed by: ocattach session list",
+            f"{session!r} is not a session id, such as ses_…",
+            hint="List them: ocattach session list",
         )
     return session
 
 
-def in_directory(directory: str | None) -> str:
-    """A query that says where."""
-    return f"?directory={quote(directory, safe='')}" if directory else ""
-
-
-def check_status(answer: Answer, thing: str = "") -> None:
-    """See that a request has succeeded. Raises SessionNotFoundError, or OcattachError as OpenCode words it."""
+def check_status(answer: Response, thing: str = "") -> None:
+    """Raise SessionNotFoundError or OcattachError if a request failed."""
     if answer.status in {http.client.OK, http.client.NO_CONTENT}:
         return
     if answer.status == http.client.NOT_FOUND and thing:
-        raise SessionNotFoundError(f"The daemon has no {thing}", hint="What there is: ocattach session list")
+        raise SessionNotFoundError(
+            f"The daemon has no {thing}", hint="List the sessions: ocattach session list"
+        )
     raise request_error(answer.status, answer.json())
 
 
-def read_object(answer: Answer, thing: str = "") -> Content:
-    """The JSON object of an answer. Raises what `check_status` raises."""
+def read_object(answer: Response, thing: str = "") -> Content:
+    """Return the JSON object of a response. Raises what `check_status` raises."""
     check_status(answer, thing)
     content = answer.json()
     if not isinstance(content, dict):
@@ -206,8 +197,8 @@ def read_object(answer: Answer, thing: str = "") -> Content:
     return content
 
 
-def read_list(answer: Answer) -> list[Any]:
-    """The JSON list of an answer. Raises OcattachError."""
+def read_list(answer: Response) -> list[Any]:
+    """Return the JSON list of a response. Raises OcattachError."""
     check_status(answer)
     content = answer.json()
     if not isinstance(content, list):
@@ -215,20 +206,20 @@ def read_list(answer: Answer) -> list[Any]:
     return content
 
 
-def unseen(sessions: Sequence[Content], told: set[str]) -> list[Content]:
-    """Those that are not among the told, which they then are."""
-    fresh = {str(each.get("id")): each for each in sessions if str(each.get("id")) not in told}
-    told.update(fresh)
+def unseen(sessions: Sequence[Content], seen: set[str]) -> list[Content]:
+    """Return the sessions whose ids are not in `seen`, and add them."""
+    fresh = {str(each.get("id")): each for each in sessions if str(each.get("id")) not in seen}
+    seen.update(fresh)
     return list(fresh.values())
 
 
 def updated(session: Content) -> int:
-    """When a session was last updated, in milliseconds since the epoch."""
+    """Return when a session was last updated, in milliseconds since the epoch."""
     time = session.get("time")
     stamp = time.get("updated") if isinstance(time, dict) else None
     return stamp if isinstance(stamp, int) else 0
 
 
-def objects(content: Sequence[Any]) -> list[Content]:
-    """The JSON objects of a list; what else is there nobody has promised."""
-    return [each for each in content if isinstance(each, dict)]
+def objects(content: Any) -> list[Content]:
+    """Return the JSON objects of a list; nothing if it is not a list."""
+    return [each for each in content if isinstance(each, dict)] if isinstance(content, list) else []

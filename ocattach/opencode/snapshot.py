@@ -1,4 +1,4 @@
-"""What a daemon is doing and what it has, for whoever only looks around: in few requests, and never all it has."""
+"""The state of a daemon and its latest sessions, for `--status`, in a few requests."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -8,45 +8,45 @@ from typing import Any, Self
 from ocattach.opencode.activity import Activity
 from ocattach.opencode.api import DaemonClient
 from ocattach.opencode.catalogue import Catalogue, read_activities, read_catalogue
-from ocattach.opencode.sessions import Choice, Content
+from ocattach.opencode.sessions import Content, SessionFilter
 from ocattach.opencode.versions import is_second
 
 LOOK_SECONDS = 2.0
-"""How long a daemon may take for each answer: one that works hard on a small machine is slow, and not gone."""
+"""Seconds of one request: a daemon at work on a small machine is slow."""
 
 AGAIN_SECONDS = 2.5
-"""How long another try is made: a request that meets the daemon's start is never answered."""
+"""How long the version is retried: a request during the start of the daemon is never answered."""
 
 SESSIONS = 100
-"""Sessions that are looked at: those that were updated last."""
+"""The number of sessions that are read, the latest first."""
 
 MORE_DIRECTORIES = 3
-"""Directories that are asked about besides those that are named: where something was done lately."""
+"""Directories of the latest sessions that are queried besides the named ones."""
 
 KEPT = ("id", "parentID", "title", "directory", "projectID", "time", "cost", "tokens", "model", "agent")
 
 LONGEST = 1000
-"""Characters of a text that go from one process of ours to another."""
+"""Characters of a text in `to_json`."""
 
 
 @dataclass(frozen=True, slots=True)
 class DaemonSnapshot:
-    """What was seen."""
+    """The state of a daemon at one time."""
 
     version: str
     doing: Sequence[tuple[str | None, dict[str, Activity] | None]]
-    """Directories with their sessions that are not idle; None: the daemon does not tell. The named ones come first."""
+    """Sessions that are not idle, by directory, the named ones first; None if this is not reported."""
 
     sessions: Sequence[Content]
     is_whole: bool
-    """Whether there are no others, of those that were asked for."""
+    """Whether these are all that match `since`."""
 
     began: float
     since: int | None = None
-    """The stamp from which on sessions were asked for; None for all."""
+    """The update time from which sessions were read; None for all."""
 
     def to_json(self) -> dict[str, Any]:
-        """The same for another process of ours, without what nobody reads."""
+        """Return it for another ocattach process, without unused values."""
         return {
             "version": self.version,
             "doing": [list(pair) for pair in self.doing],
@@ -67,7 +67,7 @@ class DaemonSnapshot:
 
 
 def slim(session: Content) -> Content:
-    """What is read of a session."""
+    """Return the values of a session that are used."""
     metadata = session.get("metadata")
     origin = metadata.get("origin") if isinstance(metadata, dict) else None
     kept = {name: session[name] for name in KEPT if name in session}
@@ -84,17 +84,15 @@ def snapshot(
     since: int | None = None,
     more: int = MORE_DIRECTORIES,
 ) -> DaemonSnapshot:
-    """A daemon's version, what is worked on in these directories, and its latest sessions: `since` a stamp, or any.
+    """Query a daemon: its version, the activity in these directories, and its latest sessions.
 
-    `more` is in how many other directories it is asked what is worked on.
-
-    Raises what `DaemonClient.version` raises.
+    Up to `more` directories of the latest sessions are included. Raises what `DaemonClient.version` raises.
     """
     began = time()
     version = client.await_version(timeout=AGAIN_SECONDS)
     catalogue = Catalogue(version, began)
-    if not is_second(version):  # what it answers about sessions could not be tried
-        choice = Choice(since=since)
+    if not is_second(version):  # its session requests could not be tested
+        choice = SessionFilter(since=since)
         read_catalogue(client, choice, catalogue, enough=lambda _: True, page=SESSIONS)
         read_activities(client, catalogue, directories, at_most=len(directories) + more)
     named = [(directory, catalogue.doing.pop(directory, None)) for directory in directories]

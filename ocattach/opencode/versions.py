@@ -1,9 +1,9 @@
-"""What the versions of OpenCode can and cannot do: all of it, and nothing of it elsewhere.
+"""The differences between versions of OpenCode. No other module compares versions.
 
-What is said of version 1 was seen by running releases of npm, each range by the first and last release tried in it:
+Facts about version 1 come from running releases of npm; the first and last release of each range were tried:
 1.1.65, 1.2.1, 1.2.6, 1.2.20, 1.3.2, 1.14.34, 1.14.41, 1.15.0, 1.15.4, 1.15.13, 1.17.0 and 1.18.33.
-What is said of version 2 comes from its published source alone (packages/cli/src: commands.ts, env.ts,
-server-connection.ts, service-registration.ts); none could be run.
+Facts about version 2 come from its published source only (packages/cli/src: commands.ts, env.ts,
+server-connection.ts, service-registration.ts); it could not be run.
 """
 
 import re
@@ -16,14 +16,14 @@ from ocattach.errors import OpencodeIncompatibleError
 VERSION_TEXT = re.compile(r"[A-Za-z0-9][A-Za-z0-9.+_-]{0,63}")
 NUMBERS = re.compile(r"v?(\d{1,6})\.(\d{1,6})\.(\d{1,6})(?![\d.])")
 HEALTH_PATHS = ("/global/health", "/api/health", "/api/info")
-"""Where a daemon tells its version, as JSON: version 1, then 2.0 and, since 2.0.24, `info`.
+"""Where a daemon reports its version, as JSON: version 1, then 2.0 and, since 2.0.24, `info`.
 
 Both versions answer unknown paths with a web page and status 200: only JSON with a version counts.
 """
 
 
 class Version(NamedTuple):
-    """A release, to be compared."""
+    """The version of a release."""
 
     major: int
     minor: int
@@ -34,27 +34,27 @@ class Version(NamedTuple):
 
 
 OLDEST_SAFE = Version(1, 0, 216)
-"""Before this, any web page could run commands through the daemon (CVE-2026-22812)."""
+"""Before this, web pages could run commands through the daemon (CVE-2026-22812)."""
 
 SECOND = Version(2, 0, 0)
 CONTINUE_SINCE = Version(1, 2, 6)
-"""`attach --continue` and `--fork`; 1.2.1 has neither."""
+"""Supports `attach --continue` and `--fork`; 1.2.1 does not."""
 
 USERNAME_SINCE = Version(1, 14, 34)
-"""`attach` heeds OPENCODE_SERVER_USERNAME; 1.3.2 is always called "opencode"."""
+"""`attach` uses OPENCODE_SERVER_USERNAME; 1.3.2 always logs in as "opencode"."""
 
 METADATA_SINCE = Version(1, 15, 13)
-"""Sessions keep `metadata`; 1.15.4 drops it without a word."""
+"""Sessions keep `metadata`; 1.15.4 drops it without an error."""
 
 UNKNOWN_KEYS_SINCE = Version(1, 18, 16)
-"""Unknown keys in opencode.json, such as `environments`, are ignored; 1.18.15 refuses the whole file."""
+"""Ignores unknown keys in opencode.json, such as `environments`; 1.18.15 rejects the file."""
 
 
 API_SINCE = Version(1, 17, 0)
-"""The TUI asks for paths below /api, which daemons have since then.
+"""Daemons have the paths below /api, which the TUI of these versions requests.
 
-An error in their place it takes for an old daemon and goes on; a web page ends it. 1.14.34 to 1.15.13 give their own
-page; daemons up to 1.3.2 fetch one from the internet, and answer 500 where there is none.
+An error response makes the TUI go on as with an old daemon; a web page ends it. 1.14.34 to 1.15.13 send their own
+page; daemons up to 1.3.2 download one, and answer 500 without internet access.
 """
 
 API_SAMPLE = "/api/health"
@@ -63,28 +63,28 @@ WEB_PAGE = "text/html"
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Tui:
-    """What the TUI is to show."""
+    """The arguments of the TUI."""
 
     url: str
     directory: str | None = None
-    """As the client is to be given it."""
+    """As passed to the TUI."""
 
     session: str | None = None
     continue_last: bool = False
     fork: bool = False
     more: Sequence[str] = ()
-    """Whatever else the user wants its command to be given."""
+    """Further arguments of the user."""
 
 
 def parse_version(text: str) -> Version | None:
-    """The numbers of a release; None for anything else, such as a build of one's own ("local", 0.0.0-dev-…)."""
+    """Parse a release; None for anything else, such as a custom build ("local", 0.0.0-dev-…)."""
     found = NUMBERS.match(text)
     version = Version(*map(int, found.groups())) if found else None
     return version if version != (0, 0, 0) else None
 
 
 def answered_version(content: Any) -> str | None:
-    """The version in a health answer; None when that is no such answer."""
+    """Return the version in a health response; None if it has none."""
     version = content.get("version") if isinstance(content, dict) else None
     return version if isinstance(version, str) and VERSION_TEXT.fullmatch(version) else None
 
@@ -100,7 +100,7 @@ def printed_version(output: bytes) -> str | None:
 
 
 def check_server(text: str) -> str:
-    """A daemon's version, when it may be used. Raises OpencodeIncompatibleError for one with a known hole."""
+    """Return the version of a daemon. Raises OpencodeIncompatibleError if it has a known vulnerability."""
     version = parse_version(text)
     if version and version < OLDEST_SAFE:
         raise OpencodeIncompatibleError(
@@ -111,7 +111,7 @@ def check_server(text: str) -> str:
 
 
 def is_second(text: str) -> bool:
-    """Whether a version is of OpenCode 2, whose command line and API are others."""
+    """Return whether a version is of OpenCode 2, which has another command line and API."""
     version = parse_version(text)
     return version is not None and version >= SECOND
 
@@ -119,10 +119,10 @@ def is_second(text: str) -> bool:
 def check_tui(
     client: str, server: str, tui: Tui, *, username: str, content_type: Callable[[str], str]
 ) -> None:
-    """See that the program here can show what is asked for, of the daemon there.
+    """Check that the program here works with the daemon there.
 
-    `content_type` asks the daemon for a path and tells what came; it is called only where that matters.
-    Raises OpencodeIncompatibleError with both versions. A version that says nothing forbids nothing.
+    `content_type` requests a path from the daemon and returns the type of the response; it is called only if needed.
+    Raises OpencodeIncompatibleError with both versions. Unknown versions are accepted.
     """
     here, there = parse_version(client), parse_version(server)
     if here is None:
@@ -131,9 +131,9 @@ def check_tui(
         check_pair(here, there, content_type)
     if here < CONTINUE_SINCE and (tui.continue_last or tui.fork):
         option = "--fork" if tui.fork else "--continue"
-        raise lacking(client, server, f"has no {option}, which came with {CONTINUE_SINCE} at the latest")
+        raise lacking(client, server, f"does not support {option}; {CONTINUE_SINCE} does")
     if here >= SECOND and tui.fork:
-        raise lacking(client, server, "has no --fork")
+        raise lacking(client, server, "does not support --fork")
     if here < USERNAME_SINCE and username != "opencode":
         raise lacking(
             client, server, f"cannot log in as {username!r}, only as 'opencode'; {USERNAME_SINCE} can"
@@ -141,9 +141,9 @@ def check_tui(
 
 
 def check_pair(here: Version, there: Version, content_type: Callable[[str], str]) -> None:
-    """See that the two can speak with each other. Raises OpencodeIncompatibleError with both versions."""
+    """Check that the two versions work together. Raises OpencodeIncompatibleError."""
     if here.major != there.major:
-        effect = "the two have different protocols"
+        effect = "their protocols differ"
         raise unable(here, there, effect, f"Install OpenCode {there.major} here, or {here.major} there")
     if there < API_SINCE <= here and content_type(API_SAMPLE) == WEB_PAGE:
         effect = "the TUI would end with “Request is not supported by this version of OpenCode Server”"
@@ -151,60 +151,60 @@ def check_pair(here: Version, there: Version, content_type: Callable[[str], str]
 
 
 def unable(here: Version, there: Version, effect: str, hint: str) -> OpencodeIncompatibleError:
-    """The error for two that cannot work together."""
+    """Return the error for versions that do not work together."""
     return OpencodeIncompatibleError(
-        f"OpenCode {here} on this machine cannot show what OpenCode {there} in the environment serves: {effect}",
+        f"OpenCode {here} on this machine does not work with OpenCode {there} in the environment: {effect}",
         hint=f"{hint}; --print-url connects without the TUI",
     )
 
 
 def lacking(client: str, server: str, what: str) -> OpencodeIncompatibleError:
-    """The error for a program here that is too old, or too new, for what was asked for."""
+    """Return the error for a program here that lacks a feature."""
     return OpencodeIncompatibleError(
         f"OpenCode {client} on this machine {what} (the daemon is OpenCode {server})",
-        hint=f"Install what the environment has: npm install -g opencode-ai@{server}",
+        hint=f"Install the version of the environment: npm install -g opencode-ai@{server}",
     )
 
 
 def shortcomings(server: str) -> list[str]:
-    """What a daemon of this version cannot do, for people."""
+    """Return what a daemon of this version cannot do, as shown to people."""
     version = parse_version(server)
     if version is None:
         return []
     lacks = []
     if version < METADATA_SINCE:
-        lacks.append(f"sessions keep no metadata, such as where they began ({METADATA_SINCE} does)")
+        lacks.append(f"sessions do not keep their origin ({METADATA_SINCE} does)")
     if refuses_unknown_keys(server):
-        lacks.append(f"an opencode.json with environments is refused ({UNKNOWN_KEYS_SINCE} ignores the key)")
+        lacks.append(f"an opencode.json with environments is rejected ({UNKNOWN_KEYS_SINCE} ignores the key)")
     if version >= SECOND:
-        lacks.append("OpenCode 2 is supported as far as its source tells; it could not be tried")
+        lacks.append("support of OpenCode 2 is untested")
     return lacks
 
 
 def refuses_unknown_keys(version: str) -> bool:
-    """Whether an OpenCode of this version starts with no opencode.json that has a key of ours."""
+    """Return whether this version rejects an opencode.json with keys of ocattach."""
     known = parse_version(version)
     return known is not None and known < UNKNOWN_KEYS_SINCE
 
 
 def keeps_metadata(version: str) -> bool:
-    """Whether a daemon of this version keeps what is put into a session's `metadata`."""
+    """Return whether a daemon of this version keeps the `metadata` of sessions."""
     known = parse_version(version)
     return known is None or METADATA_SINCE <= known < SECOND
 
 
 def config_hint(reason: str) -> str:
-    """What to do about a configuration that OpenCode rejects for this reason."""
+    """Return the hint for a configuration that OpenCode rejects for this reason."""
     if "environments" in reason:
         return (
-            f"Before {UNKNOWN_KEYS_SINCE} OpenCode refuses that key: "
+            f"OpenCode before {UNKNOWN_KEYS_SINCE} rejects this key: "
             "move it into .opencode/ocattach.json, or update OpenCode there"
         )
-    return "Correct that file there, and connect again"
+    return "Correct the file, and connect again"
 
 
 def tui_argv(program: str, version: str, tui: Tui) -> list[str]:
-    """The command that shows the TUI. The password is not in it: see `credentials`."""
+    """Return the command of the TUI. The password is not in it: see `credentials`."""
     if is_second(version):
         argv = [program, "--server", tui.url, *([tui.directory] if tui.directory else [])]
     else:
@@ -216,11 +216,11 @@ def tui_argv(program: str, version: str, tui: Tui) -> list[str]:
 
 
 CREDENTIALS = ("OPENCODE_SERVER_USERNAME", "OPENCODE_SERVER_PASSWORD", "OPENCODE_PASSWORD")
-"""Every variable by which an OpenCode is told how to log in."""
+"""The variables with credentials, of all versions."""
 
 
 def credentials(version: str, *, username: str, password: str) -> Mapping[str, str]:
-    """The variables by which a TUI of this version logs in; version 2 is always called "opencode"."""
+    """Return the variables with the credentials of a TUI. Version 2 always uses the name "opencode"."""
     if not password:
         return {}
     if is_second(version):

@@ -1,1 +1,1 @@
-"""Sessions of all environments: what each is, where it came from, and what is remembered of it."""
+"""Sessions of all environments: their data, origin and diagnosis, and the index that stores them."""

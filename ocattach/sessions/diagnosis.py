@@ -1,7 +1,7 @@
-"""What a session is doing, and what is wrong with it: rules that look at its last prompt and what came of it.
+"""Diagnoses a session by rules about its last prompt and the answer.
 
-The rules are those by which people who watch models read a session: no words without a reason, tokens that were never
-counted, a model that nobody asked for. Each was seen on sessions of 1.18.33 that were made to be so.
+Each rule was tested with a session of 1.18.33: an answer without text, tokens that were not counted, another model than
+the requested one.
 """
 
 import re
@@ -15,43 +15,43 @@ from ocattach.sessions.messages import CALLS, CUT_OFF, Failure, Message, Turn
 from ocattach.sessions.record import Session
 from ocattach.sessions.situation import Situation
 
-WAY_ERRORS = {403, 407, 502, 503, 504}
-"""What proxies and gateways answer in a model server's place."""
+GATEWAY_ERRORS = {403, 407, 502, 503, 504}
+"""Status codes of proxies and gateways in front of a model server."""
 
 
 SETTLE_MILLISECONDS = 15_000
-"""How long a prompt may lie there before anybody works on it: a second as a rule, several on a machine at its limit."""
+"""How long a prompt may wait before a session works on it: usually a second, several on a busy machine."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Surroundings:
-    """What is known of the environment besides the session; None and empty: not known."""
+    """What is known of the environment besides the session. None and empty mean unknown."""
 
     configured_model: str = ""
-    """PROVIDER/MODEL that the daemon's configuration has for the session's agent."""
+    """The configured PROVIDER/MODEL of the session's agent."""
 
     models: frozenset[str] | None = None
-    """Every PROVIDER/MODEL that the daemon has."""
+    """The models of the daemon, as PROVIDER/MODEL."""
 
     has_directory: bool | None = None
     now: int = 0
     """By the daemon's clock, in milliseconds since the epoch."""
 
     proxies: Mapping[str, str] = field(default_factory=dict)
-    """The proxy variables of the daemon, as `without_user` leaves them."""
+    """The proxy variables of the daemon, without credentials (`without_user`)."""
 
 
 @dataclass(frozen=True, slots=True)
 class Finding:
-    """Something that is wrong, or that somebody has to do."""
+    """A problem, or something a person must do."""
 
     code: str
-    """Stable, for scripts."""
+    """A stable identifier, for scripts."""
 
     message: str
     hint: str = ""
-    concerns_way: bool = False
-    """Whether what lies between the daemon and the model server may be the reason."""
+    concerns_connection: bool = False
+    """Whether the connection from the daemon to the model server may be the cause."""
 
 
 Rule = Callable[["Case"], Iterator[Finding]]
@@ -59,18 +59,18 @@ Rule = Callable[["Case"], Iterator[Finding]]
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Case:
-    """All that the rules look at."""
+    """The input of the rules."""
 
     session: Session
     turn: Turn | None
-    """The last prompt and what came of it."""
+    """The last prompt and its answers."""
 
     situation: Situation
     surroundings: Surroundings
 
     @property
     def answer(self) -> Message | None:
-        """The last answer that is complete."""
+        """The last complete answer."""
         answers = self.turn.answers if self.turn else ()
         return next((answer for answer in reversed(answers) if answer.completed or answer.failure), None)
 
@@ -78,84 +78,86 @@ class Case:
 def diagnose(
     session: Session, turn: Turn | None, situation: Situation, surroundings: Surroundings
 ) -> list[Finding]:
-    """What is wrong with a session, what explains most first; nothing where all is well."""
+    """Return the problems of a session, the most likely cause first."""
     case = Case(session=session, turn=turn, situation=situation, surroundings=surroundings)
     return [finding for rule in RULES for finding in rule(case)]
 
 
 def waiting(case: Case) -> Iterator[Finding]:
-    """It goes on when somebody allows it."""
+    """The session waits for a permission."""
     for asked in case.situation.waiting:
         yield Finding(
             "waiting-for-permission",
-            f"It waits to be allowed: {asked.wanted}",
+            f"The session waits for a permission: {asked.wanted}",
             f"ocattach session reply {asked.id} once",
         )
 
 
 def retrying(case: Case) -> Iterator[Finding]:
-    """The provider failed, and is asked again."""
+    """The request to the model failed and will be repeated."""
     situation = case.situation
     if situation.activity is Activity.RETRYING:
-        again = f", and again at {clock(situation.next_try)}" if situation.next_try else ""
+        again = f"; next try at {clock(situation.next_try)}" if situation.next_try else ""
         yield Finding(
             "retrying",
-            f"The model server was asked {times(situation.attempt)} and failed: "
+            f"The request to the model server failed {times(situation.attempt)}: "
             f"{situation.reason or 'no reason given'}{again}",
-            by_way(case) or f"To stop it: ocattach session abort {case.session.id}",
-            concerns_way=True,
+            proxy_hint(case) or f"To stop it: ocattach session abort {case.session.id}",
+            concerns_connection=True,
         )
 
 
 def failed(case: Case) -> Iterator[Finding]:
-    """The provider, or OpenCode, said why."""
+    """The provider or OpenCode reported an error."""
     failure = case.turn.failure if case.turn else None
     if failure is None:
         return
     if failure.is_abort:
         yield Finding(
-            "aborted", "It was broken off", f"To go on: ocattach session send {case.session.id} TEXT"
+            "aborted", "The run was aborted", f"To continue: ocattach session send {case.session.id} TEXT"
         )
         return
-    concerns_way = failure.status in WAY_ERRORS or not failure.status
+    concerns_connection = failure.status in GATEWAY_ERRORS or not failure.status
     yield Finding(
         "provider-error",
-        f"The provider failed: {failure}",
-        (by_way(case) if concerns_way else "") or error_hint(failure),
-        concerns_way=concerns_way,
+        f"The provider returned an error: {failure}",
+        (proxy_hint(case) if concerns_connection else "") or error_hint(failure),
+        concerns_connection=concerns_connection,
     )
 
 
 def unanswered(case: Case) -> Iterator[Finding]:
-    """No answer comes, and nobody works on it: OpenCode then says nothing, anywhere."""
+    """There is no complete answer, and the session is idle. OpenCode reports no reason."""
     turn, around = case.turn, case.surroundings
     if turn is None or turn.is_over or case.situation.activity is not Activity.IDLE:
         return
     asked, directory = turn.prompt.full_model, case.session.directory
     if around.has_directory is False:
         yield silence(
-            f"its directory does not exist there: {directory}", "Create it there, and send it again"
+            f"the directory {directory} does not exist there", "Create it there, and send the prompt again"
         )
     elif turn.last is not None:
         yield Finding(
             "interrupted",
-            "The answer ends in the middle, and this daemon does not work on it: "
-            "the one that did has ended, or is another",
-            f"To go on: ocattach session send {case.session.id} TEXT",
+            "The answer is incomplete, and this daemon does not continue it: "
+            "another daemon began it, or it began before a restart",
+            f"To continue: ocattach session send {case.session.id} TEXT",
         )
     elif around.models is not None and asked and asked not in around.models:
-        yield silence(f"there is no model {asked} there", "See what there is: opencode models")
+        yield silence(f"the model {asked} does not exist there", "List the models there: opencode models")
     elif around.now > turn.prompt.created + SETTLE_MILLISECONDS:
-        yield silence("nobody works on it", f"Send it again: ocattach session send {case.session.id} TEXT")
+        yield silence(
+            "the daemon does not process it", f"Send it again: ocattach session send {case.session.id} TEXT"
+        )
 
 
 def silence(reason: str, hint: str) -> Finding:
-    """The finding for a prompt of which nothing came."""
-    return Finding("unanswered", f"The prompt was never answered: {reason}", hint)
+    """Return the finding for a prompt without an answer."""
+    return Finding("unanswered", f"The prompt was not answered: {reason}", hint)
 
 
 def speechless(case: Case) -> Iterator[Finding]:
-    """An answer without a word, and what its tokens tell about the reason. At most one of these is true."""
+    """An answer without text: the tokens show the reason. Returns at most one finding."""
     answer, turn = case.answer, case.turn
     if answer is None or turn is None or answer.failure or answer.text.strip() or answer.finish == CALLS:
         return
@@ -163,52 +165,52 @@ def speechless(case: Case) -> Iterator[Finding]:
     if tokens.total == 0:
         yield Finding(
             "never-arrived",
-            "The request never reached the model server: not one token was counted",
-            by_way(case) or model_server_hint(case),
-            concerns_way=True,
+            "The request did not reach the model server: no tokens were counted",
+            proxy_hint(case) or model_server_hint(case),
+            concerns_connection=True,
         )
     elif tokens.reasoning and (answer.finish == CUT_OFF or tokens.reasoning > tokens.output):
         yield Finding(
             "only-reasoning",
-            f"Reasoning took the whole budget: {tokens.reasoning} tokens of it, {tokens.output} of answer",
-            "Raise the model's limit of output, choose less effort, or ask for less at once",
+            f"Reasoning used the whole budget: {tokens.reasoning} tokens for reasoning, {tokens.output} for the answer",
+            "Raise the output limit of the model, reduce the reasoning effort, or ask for less",
         )
     elif turn.tools:
         yield Finding(
             "only-tools",
-            f"It stopped without a word: there are only calls of tools ({counted(turn.tools)})",
-            f"To ask what came of it: ocattach session send {case.session.id} TEXT",
+            f"The answer has no text, only tool calls ({counted(turn.tools)})",
+            f"To ask for the result: ocattach session send {case.session.id} TEXT",
         )
     else:
         yield Finding(
             "no-output",
-            "The model could not be reached, or said nothing: there is no output, and no text",
-            by_way(case) or model_server_hint(case),
-            concerns_way=True,
+            "The model could not be reached, or returned nothing: there is no output and no text",
+            proxy_hint(case) or model_server_hint(case),
+            concerns_connection=True,
         )
 
 
 def cut_off(case: Case) -> Iterator[Finding]:
-    """An answer that has words, and not all of them."""
+    """An answer that is incomplete."""
     answer = case.answer
     if answer is not None and answer.finish == CUT_OFF and answer.text.strip():
         yield Finding(
             "cut-off",
-            f"The answer ends where the model's limit of output is: {answer.tokens.output} tokens",
-            f"To have the rest: ocattach session send {case.session.id} TEXT",
+            f"The answer was cut off at the output limit of the model: {answer.tokens.output} tokens",
+            f"To get the rest: ocattach session send {case.session.id} TEXT",
         )
 
 
 def wrong_model(case: Case) -> Iterator[Finding]:
-    """Another model answered than the one that was asked, or than the configured one."""
+    """Another model answered than the requested or configured one."""
     answer = case.turn.last if case.turn else None
     if answer is None or case.turn is None or not answer.full_model:
         return
     asked, configured = case.turn.prompt.full_model, case.surroundings.configured_model
     if asked and asked != answer.full_model:
-        what = f"asked for was {asked}"
+        what = f"{asked} was requested"
     elif configured and configured != answer.full_model:
-        what = f"configured there is {configured}"
+        what = f"{configured} is configured there"
     else:
         return
     yield Finding(
@@ -221,26 +223,26 @@ def wrong_model(case: Case) -> Iterator[Finding]:
 RULES: tuple[Rule, ...] = (waiting, retrying, failed, unanswered, speechless, cut_off, wrong_model)
 
 
-def by_way(case: Case) -> str:
-    """What to do about the proxies of a daemon; empty where none is known."""
+def proxy_hint(case: Case) -> str:
+    """Return what to do about the proxies of the daemon; empty if none is known."""
     proxies = case.surroundings.proxies
     if not proxies:
         return ""
-    told = ", ".join(f"{name}={value}" for name, value in proxies.items())
-    return f"The daemon has a proxy: {told}. Name the model server in NO_PROXY there, or the variable in unset_env"
+    shown = ", ".join(f"{name}={value}" for name, value in proxies.items())
+    return f"The daemon uses a proxy: {shown}. Add the model server to NO_PROXY there, or the variable to unset_env"
 
 
 def model_server_hint(case: Case) -> str:
-    """What to look at where no proxy is known."""
+    """Return what to check if no proxy is known."""
     model = case.answer.full_model if case.answer else ""
     provider = model.partition("/")[0]
-    return f"See whether the base URL of provider {provider} can be reached from there" if provider else ""
+    return f"Check that the base URL of provider {provider} can be reached from there" if provider else ""
 
 
 def error_hint(failure: Failure) -> str:
-    """What to do about an error of the provider's own."""
+    """Return what to do about an error of the provider."""
     if failure.status in {401, 403}:
-        return "See the provider's credentials in the environment: opencode auth list"
+        return "Check the provider's credentials in the environment: opencode auth list"
     return ""
 
 
@@ -248,24 +250,24 @@ USER = re.compile(r"^([A-Za-z][A-Za-z0-9+.-]*://)?(?:.*@)?([^/?#]*).*$", re.DOTA
 
 
 def without_user(proxy: str) -> str:
-    """Scheme, host and port of a proxy; who uses it, and with which password, is nobody's business here."""
+    """Return scheme, host and port of a proxy, without credentials."""
     found = USER.match(proxy)
     return f"{found[1] or ''}{found[2]}" if found else ""
 
 
 def clock(milliseconds: int) -> str:
-    """A time of day here, with the date when it is of another day."""
+    """Format a local time, with the date if it is not today."""
     when = datetime.fromtimestamp(milliseconds / 1000).astimezone()
     today = datetime.now().astimezone().date()
     return f"{when:%H:%M:%S}" if when.date() == today else f"{when:%Y-%m-%d %H:%M:%S}"
 
 
 def times(count: int) -> str:
-    """So many times, in words."""
+    """Format a number of times."""
     return "once" if count == 1 else f"{count} times"
 
 
 def counted(names: Sequence[str]) -> str:
-    """Names, and how often each is there where that is more than once."""
+    """List names, each with its number if it is repeated."""
     counts = {name: names.count(name) for name in dict.fromkeys(names)}
     return ", ".join(name if count == 1 else f"{count} {name}" for name, count in counts.items())

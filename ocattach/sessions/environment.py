@@ -1,49 +1,23 @@
-"""Which environment a session is in, and under which name it began: both go into the session itself."""
+"""The id of an environment, and the name of a connection as the origin of sessions."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import replace
-from pathlib import PurePosixPath
 
 from ocattach.config.spec import ConnectionSpec
 
 ORIGIN_VARIABLE = "OCATTACH_ORIGIN"
-"""What a daemon has been given that one of ours has started: under which name."""
+"""The variable that holds the origin in the environment of a daemon that ocattach has started."""
 
 
 def environment_id(spec: ConnectionSpec, environ: Mapping[str, str]) -> str:
-    """What an environment is called in its sessions and in the index: 16 hexadecimal digits.
+    """Return the id of an environment in sessions and in the index: 16 hexadecimal digits.
 
-    Neither name nor directory counts, as for links, so that a connection that is renamed keeps its history. The
-    connection has to be settled: otherwise two engines could have the same.
+    It does not depend on the name and the directory, so that a connection that is renamed keeps its history. The
+    connection must be settled, because two engines could have the same id otherwise.
     """
     return spec.link_key(environ)
 
 
-def origin_for(directory: str, connections: Sequence[ConnectionSpec], *, home: str | None = None) -> str:
-    """Where a session in a directory began, of connections that all lead to its environment, the likeliest first.
-
-    It is the name of the one whose workdir holds the directory, the longest first; where none does, of one whose
-    workdir is not known, else of any. What has no name is called by its URI, without a directory. `home` is what `~`
-    stands for there, where that is known.
-    """
-    held = [(depth, spec) for spec in connections if (depth := held_depth(directory, spec, home)) is not None]
-    if held:
-        _, spec = max(held, key=lambda pair: (pair[0], bool(pair[1].name)))
-    else:
-        spec = min(connections, key=lambda spec: (not spec.name, spec.workdir is not None))
-    return origin_name(spec)
-
-
 def origin_name(spec: ConnectionSpec) -> str:
-    """What a connection is called as an origin: docker://web without a name, and this machine simply local."""
+    """Return the name of a connection as an origin: without a name its URI, such as docker://web, or local."""
     return spec.name or replace(spec, workdir=None).display().removesuffix("://")
-
-
-def held_depth(directory: str, spec: ConnectionSpec, home: str | None) -> int | None:
-    """How deep the workdir is that holds a directory; None where it does not, or nobody knows."""
-    workdir = spec.workdir
-    if workdir is not None and home is not None and (workdir == "~" or workdir.startswith("~/")):
-        workdir = home + workdir.removeprefix("~")
-    if workdir is None or not PurePosixPath(directory).is_relative_to(workdir):
-        return None
-    return len(PurePosixPath(workdir).parts)

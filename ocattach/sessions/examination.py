@@ -1,4 +1,4 @@
-"""All that a daemon tells about one session, asked for at once."""
+"""Reads all that a daemon reports about one session."""
 
 from collections import Counter
 from collections.abc import Mapping
@@ -6,10 +6,10 @@ from dataclasses import dataclass, replace
 
 from ocattach.opencode.activity import Activity, lineage
 from ocattach.opencode.api import DaemonClient
+from ocattach.opencode.endpoint import milliseconds
 from ocattach.opencode.permissions import Waiting
 from ocattach.opencode.prompts import PromptClient
 from ocattach.opencode.sessions import SessionClient
-from ocattach.opencode.tui.resumer import milliseconds
 from ocattach.sessions.diagnosis import Finding, Surroundings, diagnose, without_user
 from ocattach.sessions.messages import Message, Turn, read_messages, total, turns
 from ocattach.sessions.record import Session, Tokens
@@ -17,57 +17,57 @@ from ocattach.sessions.situation import Situation
 
 PAGE = 50
 MOST_PAGES = 40
-"""How many messages are read: a session can have any number, of any size."""
+"""How many pages of messages are read at most."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Examination:
-    """A session, what was said in it, and what is wrong."""
+    """A session with its messages and the diagnosis."""
 
     session: Session
     messages: tuple[Message, ...]
     """Oldest first."""
 
     is_whole: bool
-    """Whether these are all of them."""
+    """Whether these are all messages."""
 
     situation: Situation
     surroundings: Surroundings
 
     @property
     def turns(self) -> list[Turn]:
-        """Its prompts, and what came of each."""
+        """The prompts, each with its answers."""
         return turns(self.messages)
 
     @property
     def models(self) -> Mapping[str, int]:
-        """How many answers each model gave."""
+        """The number of answers of each model."""
         return Counter(message.full_model for message in self.messages if message.is_answer)
 
     @property
     def tokens(self) -> Tokens:
-        """What it took: of old versions, whose sessions do not say so, as far as the messages tell."""
+        """The tokens used. Sessions of old versions do not say: then the sum of the messages."""
         return self.session.tokens if self.session.tokens.total else total([m.tokens for m in self.messages])
 
     @property
     def cost(self) -> float:
-        """In US dollars, told as `tokens` are."""
+        """In US dollars, determined as `tokens` is."""
         return self.session.cost or sum(message.cost for message in self.messages)
 
     @property
     def findings(self) -> list[Finding]:
-        """What is wrong."""
+        """The problems of the session."""
         last = self.turns[-1] if self.turns else None
         return diagnose(self.session, last, self.situation, self.surroundings)
 
     def with_proxies(self, proxies: Mapping[str, str]) -> "Examination":
-        """The same, with the proxy variables of the daemon, of which only host and port are kept."""
+        """Return a copy with the proxy variables of the daemon, without credentials."""
         shown = {name: without_user(value) for name, value in proxies.items()}
         return replace(self, surroundings=replace(self.surroundings, proxies=shown))
 
 
 def examine(client: DaemonClient, session: Session) -> Examination:
-    """Ask a session's daemon about it. Raises what requests raise, SessionNotFoundError among it."""
+    """Examine a session. Raises SessionNotFoundError, and the errors of requests."""
     sessions, prompts = SessionClient(client), PromptClient(client)
     directory = session.directory or None
     situation = examine_situation(client, session.id, directory)
@@ -75,7 +75,7 @@ def examine(client: DaemonClient, session: Session) -> Examination:
     last = next(iter(turns(messages)[-1:]), None)
     surroundings = Surroundings()
     if last is not None and not last.is_over and situation.activity is Activity.IDLE:
-        situation = examine_situation(client, session.id, directory)  # it may have begun between the two
+        situation = examine_situation(client, session.id, directory)  # it may have begun meanwhile
         surroundings = explain_silence(client, prompts, directory)
     elif last is not None and last.last is not None:
         surroundings = Surroundings(configured_model=prompts.configured_model(directory, last.last.agent))
@@ -89,7 +89,7 @@ def examine(client: DaemonClient, session: Session) -> Examination:
 
 
 def examine_situation(client: DaemonClient, session: str, directory: str | None) -> Situation:
-    """What a session is doing at this moment; what one waits for that it has made holds it up, too."""
+    """Return what a session is doing. Permission requests of its subagents count as its own."""
     sessions = SessionClient(client)
     status = sessions.statuses(directory).get(session)
     waiting = [
@@ -102,7 +102,7 @@ def examine_situation(client: DaemonClient, session: str, directory: str | None)
 
 
 def explain_silence(client: DaemonClient, prompts: PromptClient, directory: str | None) -> Surroundings:
-    """What may be the reason that nobody works on a prompt."""
+    """Return what may explain that a prompt is not processed."""
     if directory is not None and not client.has_directory(directory):
         return Surroundings(has_directory=False)
     now = milliseconds(client.health().date)
@@ -112,7 +112,7 @@ def explain_silence(client: DaemonClient, prompts: PromptClient, directory: str 
 
 
 def read_all(sessions: SessionClient, session: str) -> tuple[list[Message], bool]:
-    """The messages of a session, oldest first, and whether these are all."""
+    """Return the messages of a session, oldest first, and whether these are all."""
     messages: list[Message] = []
     before: str | None = None
     for _ in range(MOST_PAGES):

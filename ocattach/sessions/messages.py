@@ -1,9 +1,10 @@
-"""What was asked in a session and what came of it, read from messages as OpenCode has them. Nothing is trusted."""
+"""The messages of a session, read from the API. Values of unexpected types are replaced by empty ones."""
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, NamedTuple, Self
 
+from ocattach.opencode.sessions import objects
 from ocattach.sessions.record import (
     LONGEST_ID,
     LONGEST_NAME,
@@ -16,16 +17,16 @@ from ocattach.sessions.record import (
 
 LONGEST_TEXT = 1 << 20
 LONGEST_REASON = 2000
-"""Characters that are kept of an answer, and of what a provider says of an error."""
+"""Characters of an answer, and of a provider's error message, that are kept."""
 
 ABORTED = "MessageAbortedError"
-"""What OpenCode calls the end of a run that was broken off (1.18.33)."""
+"""OpenCode's name for an aborted run (1.18.33)."""
 
 CALLS = "tool-calls"
-"""How an answer ends that another one follows, once the tools have done their part."""
+"""The finish reason of an answer with tool calls: another answer follows."""
 
 CUT_OFF = "length"
-"""How an answer ends that was to be longer."""
+"""The finish reason of an answer that reached the output limit."""
 
 
 class Failure(NamedTuple):
@@ -34,11 +35,11 @@ class Failure(NamedTuple):
     name: str
     message: str
     status: int = 0
-    """The HTTP status that the provider gave; 0: none."""
+    """The HTTP status of the provider; 0 if there is none."""
 
     @property
     def is_abort(self) -> bool:
-        """Whether somebody wanted it so."""
+        """Whether the run was aborted."""
         return self.name == ABORTED
 
     def __str__(self) -> str:
@@ -56,14 +57,14 @@ class Failure(NamedTuple):
 
 
 class Text(NamedTuple):
-    """A part of a message that is words."""
+    """A text part of a message."""
 
     id: str
     words: str
 
     @classmethod
     def from_api(cls, part: Mapping[str, Any]) -> Self | None:
-        """Read a part; None for one of another kind, and for what OpenCode puts in or does not send."""
+        """Read a part; None for other kinds, and for text that OpenCode inserts or ignores."""
         if part.get("type") != "text" or part.get("synthetic") or part.get("ignored"):
             return None
         return cls(words(part.get("id"), LONGEST_ID), words(part.get("text"), LONGEST_TEXT))
@@ -71,61 +72,61 @@ class Text(NamedTuple):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Message:
-    """A message of a user or of the model."""
+    """A message of the user or the model."""
 
     id: str
     is_answer: bool
-    """Whether it is the model's."""
+    """Whether it is from the model."""
 
     parent: str = ""
-    """The user's message that it answers."""
+    """The id of the prompt that it answers."""
 
     created: int = 0
     completed: int = 0
-    """Milliseconds since the epoch; 0: it is not."""
+    """Milliseconds since the epoch; 0 if not set."""
 
     provider: str = ""
     model: str = ""
-    """What answered; of a user's message, what is to."""
+    """The model that answered, or that is to answer."""
 
     agent: str = ""
     finish: str = ""
-    """Why the model said no more: "stop", "tool-calls", "length"."""
+    """Why the answer ended: "stop", "tool-calls", "length"."""
 
     failure: Failure | None = None
     tokens: Tokens = field(default_factory=Tokens)
     cost: float = 0.0
     texts: tuple[Text, ...] = ()
-    """Its words, part by part; of an answer that still comes, those of the parts that are complete."""
+    """The text parts; of an incomplete answer only the complete parts."""
 
     tools: tuple[str, ...] = ()
-    """The tools that it calls, by name."""
+    """The names of the tools that it calls."""
 
     @property
     def text(self) -> str:
-        """All its words."""
+        """The text of all parts."""
         return "\n".join(each.words for each in self.texts if each.words.strip())
 
     @property
     def full_model(self) -> str:
-        """Provider and model as OpenCode writes them together; empty where it does not say."""
+        """PROVIDER/MODEL; empty if unknown."""
         return f"{self.provider}/{self.model}" if self.model else ""
 
     @property
     def is_over(self) -> bool:
-        """Whether nothing more comes in it, and none after it."""
+        """Whether the answer is complete and no other one follows."""
         return bool(self.completed or self.failure) and self.finish != CALLS
 
     @classmethod
     def from_api(cls, content: Any) -> Self | None:
-        """A message as OpenCode tells it: {"info", "parts"}; None for what cannot be one."""
+        """Read a message: {"info", "parts"}; None if it is malformed."""
         info = table(table(content).get("info"))
         identifier = words(info.get("id"), LONGEST_ID)
         if not identifier or info.get("role") not in {"user", "assistant"}:
             return None
         time = table(info.get("time"))
         chosen = table(info.get("model")) or info  # of a user's message, and of an answer
-        parts = [table(part) for part in listed(table(content).get("parts"))]
+        parts = objects(table(content).get("parts"))
         return cls(
             id=identifier,
             is_answer=info["role"] == "assistant",
@@ -148,45 +149,45 @@ class Message:
 
 @dataclass(frozen=True, slots=True)
 class Turn:
-    """One prompt, and all that the model did because of it."""
+    """A prompt and its answers."""
 
     prompt: Message
     answers: tuple[Message, ...] = ()
-    """In their order; each but the last called tools."""
+    """In order; all but the last call tools."""
 
     @property
     def last(self) -> Message | None:
-        """The latest answer; None while there is none."""
+        """The latest answer; None if there is none."""
         return self.answers[-1] if self.answers else None
 
     @property
     def is_over(self) -> bool:
-        """Whether the model has said all."""
+        """Whether the answer is complete."""
         return self.last is not None and self.last.is_over
 
     @property
     def has_finished(self) -> bool:
-        """Whether the model said that this is all; OpenCode asks it again where it gave no reason (`unknown`)."""
+        """Whether the model gave a final finish reason. OpenCode repeats the request for `unknown`."""
         return self.last is not None and self.last.finish not in {"", "unknown", CALLS}
 
     @property
     def failure(self) -> Failure | None:
-        """Why it failed."""
+        """The error of the last answer."""
         return self.last.failure if self.last else None
 
     @property
     def text(self) -> str:
-        """All that the model said, a paragraph for each answer with words."""
+        """The text of all answers, as paragraphs."""
         return "\n\n".join(answer.text for answer in self.answers if answer.text.strip())
 
     @property
     def tools(self) -> tuple[str, ...]:
-        """The tools that were called."""
+        """The names of the tools that were called."""
         return tuple(tool for answer in self.answers for tool in answer.tools)
 
     @property
     def tokens(self) -> Tokens:
-        """What it took in all."""
+        """The tokens of all answers."""
         return total(answer.tokens for answer in self.answers)
 
     @property
@@ -196,12 +197,12 @@ class Turn:
 
 
 def read_messages(content: Sequence[Any]) -> list[Message]:
-    """Messages as OpenCode lists them, without what cannot be one."""
+    """Read a list of messages, without malformed ones."""
     return [message for each in content if (message := Message.from_api(each))]
 
 
 def turns(messages: Sequence[Message]) -> list[Turn]:
-    """The prompts of a session with what came of each, in their order."""
+    """Return the prompts of a session with their answers, in order."""
     answers: dict[str, list[Message]] = {}
     for message in messages:
         if message.is_answer:
@@ -212,9 +213,9 @@ def turns(messages: Sequence[Message]) -> list[Turn]:
 
 
 def turn_of(every: Sequence[Turn], prompt: str) -> Turn | None:
-    """One prompt with what came of it; None while it is not there.
+    """Return a prompt with its answers; None if it is not in the session.
 
-    Prompts that waited together, while an earlier one was answered, are answered as one, as the last of them (1.18.33).
+    Prompts that wait while an earlier one is answered are answered together, as the last of them (1.18.33).
     """
     place = next((number for number, turn in enumerate(every) if turn.prompt.id == prompt), None)
     if place is None:
@@ -224,7 +225,7 @@ def turn_of(every: Sequence[Turn], prompt: str) -> Turn | None:
 
 
 def total(several: Iterator[Tokens] | Sequence[Tokens]) -> Tokens:
-    """Tokens added up."""
+    """Return the sum of tokens."""
     every = tuple(several)
     return Tokens(
         input=sum(each.input for each in every),
@@ -233,8 +234,3 @@ def total(several: Iterator[Tokens] | Sequence[Tokens]) -> Tokens:
         cache_read=sum(each.cache_read for each in every),
         cache_write=sum(each.cache_write for each in every),
     )
-
-
-def listed(content: Any) -> list[Any]:
-    """A JSON list; an empty one in the place of anything else."""
-    return content if isinstance(content, list) else []

@@ -1,4 +1,4 @@
-"""A session as we know it: numbers and short texts, never what was said in it."""
+"""A session as ocattach stores it: numbers and short texts, no messages."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -8,7 +8,10 @@ LONGEST_ID = 80
 LONGEST_TITLE = 300
 LONGEST_NAME = 100
 LONGEST_PATH = 1000
-"""Characters that are kept of what an environment says; its own limits are not known."""
+"""Characters that are kept of texts from an environment."""
+
+ORIGIN = "origin"
+"""The key of a session's origin in its metadata."""
 
 LARGEST = 1 << 53
 """Numbers beyond this are no numbers of JSON (RFC 8259)."""
@@ -16,7 +19,7 @@ LARGEST = 1 << 53
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Tokens:
-    """What a session has cost in tokens."""
+    """The tokens that a session used."""
 
     input: int = 0
     output: int = 0
@@ -26,7 +29,7 @@ class Tokens:
 
     @property
     def total(self) -> int:
-        """All of them."""
+        """The sum."""
         return self.input + self.output + self.reasoning + self.cache_read + self.cache_write
 
     @classmethod
@@ -56,13 +59,13 @@ class Session:
     """The name under which it was made, as its own metadata has it or the list that showed it; empty: not known."""
 
     is_native: bool = False
-    """Whether its own metadata says so."""
+    """Whether the origin comes from its metadata."""
 
     title: str = ""
     directory: str = ""
     project: str = ""
     parent: str | None = None
-    """The session that made this one; None for a root."""
+    """The session that created it; None for a root."""
 
     created: int = 0
     updated: int = 0
@@ -70,7 +73,7 @@ class Session:
 
     archived: int | None = None
     cost: float = 0.0
-    """In US dollars, by the prices that the daemon knows."""
+    """In US dollars, by the prices known to the daemon."""
 
     tokens: Tokens = field(default_factory=Tokens)
     model: str = ""
@@ -79,12 +82,12 @@ class Session:
 
     @property
     def is_root(self) -> bool:
-        """Whether no other session has made it."""
+        """Whether no other session created it."""
         return self.parent is None
 
     @classmethod
     def from_api(cls, content: Any, *, environment: str) -> Self | None:
-        """A session as OpenCode tells it; None for what cannot be one. Nothing in it is trusted."""
+        """Read a session from the API; None if it is malformed."""
         if not isinstance(content, Mapping):
             return None
         identifier = content.get("id")
@@ -113,29 +116,29 @@ class Session:
 
 
 def native_origin(content: Mapping[str, Any]) -> str:
-    """The origin that a session's own metadata has; empty without one."""
-    return words(table(content.get("metadata")).get("origin"), LONGEST_NAME)
+    """Return the origin in a session's metadata; empty without one."""
+    return words(table(content.get("metadata")).get(ORIGIN), LONGEST_NAME)
 
 
 def table(content: Any) -> Mapping[str, Any]:
-    """A JSON object; an empty one in the place of anything else."""
+    """Return a JSON object; an empty one for anything else."""
     return content if isinstance(content, Mapping) else {}
 
 
 def words(content: Any, longest: int) -> str:
-    """A text of at most so many characters that every file can hold; empty in the place of anything else."""
+    """Return a text, truncated and encodable, without NUL; empty for anything else."""
     if not isinstance(content, str):
         return ""
     return content[:longest].encode(errors="replace").decode().replace("\0", "")
 
 
 def whole(content: Any) -> int:
-    """A number that is not negative, without what follows its point; 0 in the place of anything else."""
+    """Return a non-negative number as an integer; 0 for anything else."""
     return int(amount(content))
 
 
 def amount(content: Any) -> float:
-    """A number that is not negative; 0 in the place of anything else."""
+    """Return a non-negative number; 0 for anything else."""
     if isinstance(content, bool) or not isinstance(content, int | float):
         return 0.0
     return float(content) if 0 <= content <= LARGEST else 0.0

@@ -1,12 +1,12 @@
-"""One prompt from its sending to the end of its answer, over a way that may be lost in between."""
+"""Send one prompt and follow its answer to the end, over a connection that may be lost in between."""
 
 import queue
 import threading
 import time
 from collections.abc import Callable
-from types import TracebackType
-from typing import Any, Protocol, Self, TypeVar
+from typing import Protocol, Self, TypeVar
 
+from ocattach.backoff import Backoff, Deadline
 from ocattach.errors import (
     ConnectionLostError,
     OcattachError,
@@ -16,178 +16,189 @@ from ocattach.errors import (
 )
 from ocattach.opencode.activity import Activity
 from ocattach.opencode.api import DaemonClient
-from ocattach.opencode.events import CONNECTED, SILENCE_SECONDS, Event, read_events
+from ocattach.opencode.events import (
+    CONNECTED,
+    RUN_CHANGES,
+    RUN_ERROR,
+    RUN_TEXT,
+    SILENCE_SECONDS,
+    Event,
+    read_events,
+    session_of,
+)
 from ocattach.opencode.permissions import Waiting
 from ocattach.opencode.prompts import Prompt, PromptClient
 from ocattach.opencode.sessions import SessionClient
 from ocattach.sessions.examination import Examination, examine, examine_situation
 from ocattach.sessions.messages import Failure, Message, Turn, read_messages, turn_of, turns
-from ocattach.sessions.record import Session, table
+from ocattach.sessions.record import Session
 from ocattach.sessions.situation import Situation
 from ocattach.sessions.transcript import Transcript
 
 T = TypeVar("T")
 
-WORDS = ("message.updated", "message.part.updated", "message.part.delta")
-"""Events that tell what the model says."""
+POLL_SECONDS = 5.0
+"""How often the session is read even without an event."""
 
-CHANGES = ("session.status", "session.idle", "permission.asked", "permission.updated", "permission.replied")
-"""Events after which it is worth to look how the session stands."""
-
-ERROR = "session.error"
-
-LOOK_SECONDS = 5.0
-"""How often that is looked at in any case."""
-
-AGAIN_SECONDS = 1.0
-"""The pause before a lost daemon is tried again; the local port of a link waits by itself."""
+FIRST_PAUSE, LONGEST_PAUSE, JITTER = 0.5, 5.0, 0.25
+"""Seconds between two tries to reach a daemon that was lost."""
 
 SETTLE_SECONDS, STOPPED_SECONDS = 20.0, 5.0
-"""How long nobody may work on a prompt before it is taken for lost; and on an answer that has begun."""
+"""How long a session may be idle before its prompt counts as ignored, and before a begun answer counts as aborted."""
 
 PAGE = 60
-"""Messages that are read at once."""
+"""Messages of one request."""
 
 LOST = (ConnectionLostError, TimedOutError, UnreachableError)
 
 
 class RunObserver(Protocol):
-    """Who is told what happens meanwhile."""
+    """Receives the events of a run."""
 
     def said(self, text: str) -> None:
-        """The model says more."""
+        """More text of the answer has arrived."""
 
     def waits(self, asked: Waiting) -> None:
-        """It goes on when somebody allows this; told once."""
+        """The session waits for a permission. Called once for each."""
 
     def retries(self, situation: Situation) -> None:
-        """Its provider has failed, and is asked again; told once for each time."""
+        """The request to the model failed and will be repeated. Called once for each failure."""
 
     def lost(self, reason: str) -> None:
-        """The daemon cannot be reached; told once, until it can."""
+        """The daemon cannot be reached. Called once for each loss."""
 
     def found(self) -> None:
-        """It can again."""
+        """The daemon can be reached again."""
 
 
 class RetryingClient:
-    """Requests to a daemon that may be lost, and is found again by the same way in."""
+    """Requests to a daemon, repeated after a loss of the connection until a deadline."""
 
     def __init__(
-        self, client: DaemonClient, again: Callable[[], DaemonClient], teller: RunObserver, *, deadline: float
+        self,
+        client: DaemonClient,
+        reconnect: Callable[[float], DaemonClient],
+        observer: RunObserver,
+        *,
+        deadline: Deadline,
     ) -> None:
-        """`again` gives requests to it anew; what it raises but for a way that is lost ends the asking."""
+        """`reconnect` takes the seconds that are left, and returns a new client.
+
+        Only errors that mean a lost connection are retried.
+        """
         self.client = client
         self.deadline = deadline
-        self._again = again
-        self._teller = teller
+        self._reconnect = reconnect
+        self._observer = observer
         self._is_lost = False
 
     def ask(self, question: Callable[[DaemonClient], T]) -> T:
-        """The daemon's answer to what can be asked any number of times, whatever happens on the way.
+        """Return the result of `question`, which must be safe to repeat.
 
-        Raises TimedOutError at the deadline, and every other error at once.
+        Raises TimedOutError at the deadline, and every error that does not mean a lost connection at once.
         """
+        pauses = Backoff(first=FIRST_PAUSE, longest=LONGEST_PAUSE, jitter=JITTER)
         while True:
             try:
                 if self._is_lost:
-                    self.client = self._again()
+                    self.client = self._reconnect(self.deadline.left)
                 answer = question(self.client)
             except LOST as error:
                 self._lose(error)
+                time.sleep(min(next(pauses), self.deadline.left))
             else:
                 if self._is_lost:
                     self._is_lost = False
-                    self._teller.found()
+                    self._observer.found()
                 return answer
 
     def _lose(self, error: OcattachError) -> None:
         if not self._is_lost:
             self._is_lost = True
-            self._teller.lost(error.message)
-        left = self.deadline - time.monotonic()
-        if left <= 0:
+            self._observer.lost(error.message)
+        if self.deadline.has_passed:
             raise TimedOutError(f"The daemon could not be reached in time: {error.message}") from error
-        time.sleep(min(AGAIN_SECONDS, left))
 
 
-def deliver(way: RetryingClient, session: str, prompt: Prompt) -> None:
-    """Hand over a prompt once: where nobody knows whether it has arrived it is looked for before it is sent again."""
-    may_be_there = False
+def deliver(client: RetryingClient, session: str, prompt: Prompt) -> None:
+    """Send a prompt exactly once: after a failed try, the daemon is asked whether the prompt has arrived."""
+    may_have_arrived = False
 
-    def attempt(client: DaemonClient) -> None:
-        nonlocal may_be_there
-        prompts = PromptClient(client)
-        if may_be_there and prompts.has(session, prompt):
+    def attempt(daemon: DaemonClient) -> None:
+        nonlocal may_have_arrived
+        prompts = PromptClient(daemon)
+        if may_have_arrived and prompts.has(session, prompt):
             return
-        may_be_there = True
+        may_have_arrived = True
         prompts.send(session, prompt)
 
-    way.ask(attempt)
+    client.ask(attempt)
 
 
 class Run:
-    """A prompt that has been sent, until the model has said all."""
+    """A prompt that was sent, and its answer."""
 
-    def __init__(self, way: RetryingClient, session: Session, prompt: Prompt, teller: RunObserver) -> None:
-        self._way = way
+    def __init__(
+        self, client: RetryingClient, session: Session, prompt: Prompt, observer: RunObserver
+    ) -> None:
+        self._client = client
         self._session = session
         self._prompt = prompt
-        self._teller = teller
+        self._observer = observer
         self._transcript = Transcript(prompt.id)
-        self._told: set[str] = set()
-        """The permissions and retries that were told."""
+        self._reported: set[str] = set()
+        """The permissions and retries that the observer knows of."""
 
         self._failure: Failure | None = None
-        """What OpenCode said of the session."""
+        """The error that OpenCode reported for the session."""
 
-        self._silent_since = 0.0
+        self._idle_since = 0.0
 
     def follow(self) -> Turn:
-        """Wait for the end of the answer and tell what is said; what came of the prompt.
+        """Report the answer to the observer, and return the turn once it is complete.
 
-        Raises RunFailedError where nothing comes of it, TimedOutError at the deadline; the run then goes on there.
+        Raises RunFailedError if there will be no answer, TimedOutError at the deadline. The run itself then goes on.
         """
-        with Ears(lambda: self._way.client, self._session.id) as ears:
+        with EventSubscription(lambda: self._client.client, self._session.id) as events:
             while True:
-                event = ears.next(self._pause())
-                if event is not None and event.kind in WORDS:
-                    self._say(self._transcript.hear(event.properties))
+                event = events.next(min(POLL_SECONDS, self._client.deadline.left))
+                if event is not None and event.kind in RUN_TEXT:
+                    self._say(self._transcript.receive(event.properties))
                     continue
                 if event is not None and event.kind == CONNECTED:
                     self._transcript.miss()
-                if event is not None and event.kind == ERROR:
+                if event is not None and event.kind == RUN_ERROR:
                     self._failure = Failure.from_api(event.properties.get("error"))
-                turn = self._look()
+                turn = self._poll()
                 if turn is not None:
                     return turn
-                if time.monotonic() > self._way.deadline:
-                    raise TimedOutError("The answer did not come to its end in time")
-
-    def _pause(self) -> float:
-        return max(0.0, min(LOOK_SECONDS, self._way.deadline - time.monotonic()))
+                if self._client.deadline.has_passed:
+                    raise TimedOutError("The answer was not complete in time")
 
     def _say(self, text: str) -> None:
         if text:
-            self._teller.said(text)
+            self._observer.said(text)
 
-    def _look(self) -> Turn | None:
-        """How it stands; the turn when it is over."""
-        situation, turn = self._way.ask(self._read)
-        for asked in situation.waiting:
-            if asked.id not in self._told:
-                self._told.add(asked.id)
-                self._teller.waits(asked)
+    def _poll(self) -> Turn | None:
+        """Read the session and report changes. Returns the turn if it is complete."""
+        situation, turn = self._client.ask(self._read)
+        for permission in situation.waiting:
+            if self._is_new(permission.id):
+                self._observer.waits(permission)
         retry = f"{situation.attempt} {situation.next_try}"
-        if situation.activity is Activity.RETRYING and retry not in self._told:
-            self._told.add(retry)
-            self._teller.retries(situation)
+        if situation.activity is Activity.RETRYING and self._is_new(retry):
+            self._observer.retries(situation)
         if turn is not None:
             self._say(self._transcript.read(turn.answers))
             if turn.is_over and (situation.activity is Activity.IDLE or turn.has_finished):
                 return turn
-        self._check_work(situation, turn)
+        self._check_progress(situation, turn)
         return None
+
+    def _is_new(self, key: str) -> bool:
+        is_new = key not in self._reported
+        self._reported.add(key)
+        return is_new
 
     def _read(self, client: DaemonClient) -> tuple[Situation, Turn | None]:
         situation = examine_situation(client, self._session.id, self._session.directory or None)
@@ -200,73 +211,67 @@ class Run:
             is_begun = any(message.parent == self._prompt.id for message in messages[:1])
             if turn is not None or cursor is None or not is_begun:
                 return situation, turn
-            before = cursor  # an answer that is the first of a page has its prompt before it
+            before = cursor  # the page begins with an answer, so its prompt is on the page before
 
-    def _check_work(self, situation: Situation, turn: Turn | None) -> None:
-        """Give it up where nobody works on it, once OpenCode has said why, or for a while."""
+    def _check_progress(self, situation: Situation, turn: Turn | None) -> None:
+        """Raise RunFailedError if OpenCode reported an error, or the session has been idle for too long."""
         now = time.monotonic()
         hint = f"ocattach session show {self._session.id}"
         settle = STOPPED_SECONDS if turn is not None and turn.last is not None else SETTLE_SECONDS
         if situation.activity is not Activity.IDLE:
-            self._silent_since = 0.0
+            self._idle_since = 0.0
         elif self._failure is not None:
             raise RunFailedError(str(self._failure), hint=hint)
-        elif not self._silent_since:
-            self._silent_since = now
-        elif now - self._silent_since >= settle:
-            examination = self._way.ask(lambda client: examine(client, self._session))
+        elif not self._idle_since:
+            self._idle_since = now
+        elif now - self._idle_since >= settle:
+            examination = self._client.ask(lambda client: examine(client, self._session))
             raise RunFailedError(reason_of(examination), hint=hint)
 
 
 def reason_of(examination: Examination) -> str:
-    """Why nothing has come of a prompt."""
-    return next(
-        (finding.message for finding in examination.findings), "The prompt was sent, and nobody works on it"
-    )
+    """Return why a prompt got no answer."""
+    default = "The prompt was sent, but the daemon does not process it"
+    return next((finding.message for finding in examination.findings), default)
 
 
-class Ears:
-    """Listens to what a daemon tells of one session, in a thread of its own, whatever becomes of the way there."""
+class EventSubscription:
+    """Receives the events of one session in a thread, which reconnects after errors."""
 
     def __init__(self, client: Callable[[], DaemonClient], session: str) -> None:
         self._client = client
         self._session = session
-        self._heard: queue.SimpleQueue[Event] = queue.SimpleQueue()
+        self._events: queue.SimpleQueue[Event] = queue.SimpleQueue()
         self._ended = threading.Event()
-        self._thread = threading.Thread(target=self._listen, name="ocattach-ears", daemon=True)
+        self._thread = threading.Thread(target=self._listen, name="ocattach-events", daemon=True)
 
     def next(self, timeout: float) -> Event | None:
-        """The next event; one of the kind CONNECTED says that what came before may have been missed."""
+        """Return the next event, or None after `timeout` seconds. Before CONNECTED, events may have been missed."""
         try:
-            return self._heard.get(timeout=timeout)
+            return self._events.get(timeout=timeout)
         except queue.Empty:
             return None
 
     def _listen(self) -> None:
+        kinds = (CONNECTED, RUN_ERROR, *RUN_TEXT, *RUN_CHANGES)
+        pauses = Backoff(first=FIRST_PAUSE, longest=POLL_SECONDS, jitter=JITTER)
         while not self._ended.is_set():
+            began = time.monotonic()
             try:
-                kinds = (CONNECTED, ERROR, *WORDS, *CHANGES)
-                read_events(self._client(), kinds, self._hear, silence=SILENCE_SECONDS)
-            except OcattachError:  # whoever looks at the session meets the same, and tells it
-                self._ended.wait(AGAIN_SECONDS)
+                read_events(self._client(), kinds, self._receive, silence=SILENCE_SECONDS)
+            except OcattachError:  # `Run` gets the same error when it polls, and reports it
+                if time.monotonic() - began > SILENCE_SECONDS:
+                    pauses.reset()
+                self._ended.wait(next(pauses))
 
-    def _hear(self, event: Event) -> bool:
+    def _receive(self, event: Event) -> bool:
         if event.kind == CONNECTED or session_of(event.properties) == self._session:
-            self._heard.put(event)
+            self._events.put(event)
         return not self._ended.is_set()
 
     def __enter__(self) -> Self:
         self._thread.start()
         return self
 
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
+    def __exit__(self, *_: object) -> None:
         self._ended.set()
-
-
-def session_of(properties: Any) -> Any:
-    """The session that an event is about."""
-    about = table(properties)
-    told = (about, table(about.get("part")), table(about.get("info")))
-    return next((each["sessionID"] for each in told if "sessionID" in each), None)

@@ -1,4 +1,4 @@
-"""What a session is doing at this moment: idle, at work, asking its provider again, or waiting for a person."""
+"""What a session is doing: it is idle, works, retries a request, or waits for a permission."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -12,35 +12,35 @@ from ocattach.sessions.record import table, whole, words
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Situation:
-    """What a session is doing at this moment, by its daemon's word."""
+    """What a session is doing, as reported by its daemon."""
 
     activity: Activity = Activity.IDLE
     waiting: tuple[Waiting, ...] = ()
-    """What it waits for."""
+    """The permissions it waits for."""
 
     attempt: int = 0
-    """Of a request that failed: how often it has been made."""
+    """How often the current request has been sent, if it failed."""
 
     next_try: int = 0
-    """When it is made again, in milliseconds since the epoch."""
+    """When it is sent again, in milliseconds since the epoch."""
 
     reason: str = ""
-    """Why it failed."""
+    """Why the request failed."""
 
     @classmethod
     def from_api(cls, status: Any, waiting: Sequence[Waiting] = ()) -> Self:
-        """Read a session's entry in the statuses of its directory (none: it is idle), and what it waits for.
+        """Read a session's status (None if it is idle) and its permission requests.
 
-        The latter outlives a run that was broken off (1.18.33), and counts only while there is one.
+        Permission requests remain after a run was aborted (1.18.33), so they count only while the session works.
         """
-        told = table(status)
-        if told.get("type") == "retry":
+        content = table(status)
+        if content.get("type") == "retry":
             return cls(
                 activity=Activity.RETRYING,
-                attempt=whole(told.get("attempt")),
-                next_try=whole(told.get("next")),
-                reason=words(told.get("message"), LONGEST_REASON).strip(),
+                attempt=whole(content.get("attempt")),
+                next_try=whole(content.get("next")),
+                reason=words(content.get("message"), LONGEST_REASON).strip(),
             )
-        if told.get("type") != "busy":
+        if content.get("type") != "busy":
             return cls()
         return cls(activity=Activity.WAITING if waiting else Activity.BUSY, waiting=tuple(waiting))

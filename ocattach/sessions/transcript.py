@@ -1,4 +1,4 @@
-"""The words of an answer as they come, and once they are complete; each is told once."""
+"""The text of an answer as it arrives, without repetition."""
 
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -10,25 +10,25 @@ PARAGRAPH = "\n\n"
 
 
 class Transcript:
-    """What has been told of the answers to one prompt.
+    """The text of the answers to one prompt that was returned so far. Methods return the text to add.
 
-    Pieces of a text are told as they come only while none can be missing. After a gap its end is waited for, when it
-    comes as a whole: the daemon's lists have the words of a text at its end alone (1.18.33).
+    Pieces of a part are returned as they arrive, as long as none can be missing. After a gap the rest follows when the
+    part is complete, because the API has no text of incomplete parts (1.18.33).
     """
 
     def __init__(self, prompt: str) -> None:
         self._prompt = prompt
         self._answers: set[str] = set()
-        self._told: dict[str, str] = {}
-        """The words that were told, part by part."""
+        self._returned: dict[str, str] = {}
+        """The returned text of each part."""
 
         self._open: set[str] = set()
-        """The parts of which nothing is missing."""
+        """The parts without a gap."""
 
         self._last = ""
 
-    def hear(self, properties: Mapping[str, Any]) -> str:
-        """What an event adds: `message.updated`, `message.part.updated` or `message.part.delta`."""
+    def receive(self, properties: Mapping[str, Any]) -> str:
+        """Process an event of `RUN_TEXT`."""
         if "info" in properties:
             info = table(properties["info"])
             if info.get("parentID") == self._prompt:
@@ -47,33 +47,31 @@ class Transcript:
         part = words(properties.get("partID"), LONGEST_ID)
         if part not in self._open or properties.get("field") != "text":
             return ""
-        return self._tell(part, words(properties.get("delta"), LONGEST_TEXT))
+        return self._add_text(part, words(properties.get("delta"), LONGEST_TEXT))
 
     def miss(self) -> None:
-        """Events may have been missed."""
+        """Note that events may have been missed."""
         self._open.clear()
 
     def read(self, answers: Sequence[Message]) -> str:
-        """What the daemon's list of the answers adds."""
+        """Process the answers as the API lists them."""
         self._answers.update(answer.id for answer in answers)
         return "".join(self._complete(text) for answer in answers for text in answer.texts)
 
     def _complete(self, text: Text) -> str:
-        """Tell what is missing of a part, all of whose words until now are known."""
-        told = self._told.get(text.id, "")
-        if told.startswith(text.words):  # also what is only trimmed at its end
+        """Return the missing text of a part, given its text so far."""
+        returned = self._returned.get(text.id, "")
+        if returned.startswith(text.words):  # OpenCode trims the end
             return ""
-        if not text.words.startswith(
-            told
-        ):  # somebody has changed it: see `experimental.text.complete` of plugins
-            self._told[text.id] = ""
-            return self._tell(text.id, text.words)
-        return self._tell(text.id, text.words[len(told) :])
+        if not text.words.startswith(returned):  # changed by a plugin (`experimental.text.complete`)
+            self._returned[text.id] = ""
+            return self._add_text(text.id, text.words)
+        return self._add_text(text.id, text.words[len(returned) :])
 
-    def _tell(self, part: str, more: str) -> str:
+    def _add_text(self, part: str, more: str) -> str:
         if not more:
             return ""
         before = PARAGRAPH if self._last and self._last != part else ""
         self._last = part
-        self._told[part] = (self._told.get(part, "") + more)[-LONGEST_TEXT:]
+        self._returned[part] = (self._returned.get(part, "") + more)[-LONGEST_TEXT:]
         return before + more

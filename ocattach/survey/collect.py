@@ -11,9 +11,9 @@ from ocattach.opencode.activity import Activity
 from ocattach.opencode.catalogue import RECENT_SECONDS, Catalogue
 from ocattach.sessions.environment import environment_id
 from ocattach.sessions.index.file import IndexUnusableError
-from ocattach.sessions.index.rows import Covered, Known, Total, Wanted
-from ocattach.sessions.index.store import Asked, Index
-from ocattach.sessions.names import Names
+from ocattach.sessions.index.rows import Covered, IndexedSession, Total, Wanted
+from ocattach.sessions.index.store import Index, IndexedEnvironment
+from ocattach.sessions.origins import Names
 from ocattach.sessions.record import Session
 from ocattach.survey.environment_status import EnvironmentState, state_of
 from ocattach.survey.everywhere import AllConnections
@@ -108,7 +108,7 @@ class SessionCollector:
         return self._put_together(live, sources, index)
 
     def _source(
-        self, result: QueryResult[Catalogue], environment: str, known: Mapping[str, Asked]
+        self, result: QueryResult[Catalogue], environment: str, known: Mapping[str, IndexedEnvironment]
     ) -> tuple[SessionSource, Catalogue | None]:
         """Return the outcome of an environment's query, and its sessions; None if it listed none."""
         error, catalogue, specs = result.error, self._query.answer(environment), result.specs
@@ -192,7 +192,9 @@ class SessionCollector:
         found = index.latest(wanted, limit=self._request.limit, keep=self._query.is_wanted)
         return [self._from_index(each) for each in found]
 
-    def _unasked(self, sources: Sequence[SessionSource], known: Mapping[str, Asked]) -> list[SessionSource]:
+    def _unasked(
+        self, sources: Sequence[SessionSource], known: Mapping[str, IndexedEnvironment]
+    ) -> list[SessionSource]:
         """Return the environments of connections that were not queried."""
         asked = {source.id for source in sources}
         found = []
@@ -206,7 +208,7 @@ class SessionCollector:
             found.append(SessionSource(environment, tuple(specs), None, asked=last_asked(known, environment)))
         return found
 
-    def _from_index(self, known: Known) -> ListedSession:
+    def _from_index(self, known: IndexedSession) -> ListedSession:
         session = known.session
         if not session.is_native and session.origin not in self._names.all:
             session = self._names.named(session)
@@ -231,7 +233,7 @@ class SessionCollector:
         )
 
 
-def last_asked(known: Mapping[str, Asked], environment: str) -> float | None:
+def last_asked(known: Mapping[str, IndexedEnvironment], environment: str) -> float | None:
     """Return when an environment last listed its sessions; None for never."""
     before = known.get(environment)
     return before.asked if before else None

@@ -11,7 +11,7 @@ from typing import Generic, TypeVar
 
 from ocattach.config.spec import ConnectionSpec
 from ocattach.errors import OcattachError, TimedOutError
-from ocattach.link.client.access import Nobody, open_client
+from ocattach.link.client.access import NonInteractive, open_client
 from ocattach.opencode.api import DaemonClient
 from ocattach.sessions.environment import environment_id
 from ocattach.survey.everywhere import SurveyedConnection
@@ -127,9 +127,9 @@ def ask_each(
             with open_client(
                 specs[0],
                 environ=environ,
-                ask=Nobody(specs[0]),
+                ask=NonInteractive(specs[0]),
                 timeout=dial_timeout or timeout,
-                ways=fanout.connections,
+                shared=fanout.connections,
             ) as client:
                 results.put(QueryResult(specs, answer=question(client, specs)))
         except OcattachError as error:

@@ -11,11 +11,12 @@ from ocattach.config.targets.uri import parse_uri
 from ocattach.errors import DaemonNotRunningError, SessionNotFoundError, UsageError
 from ocattach.opencode.api import DaemonClient
 from ocattach.opencode.sessions import SessionClient, checked
-from ocattach.sessions.environment import environment_id, origin_for
+from ocattach.sessions.environment import environment_id
+from ocattach.sessions.index import index_file
 from ocattach.sessions.index.file import IndexUnusableError
 from ocattach.sessions.index.rows import Wanted
-from ocattach.sessions.index.store import Asked, Index
-from ocattach.sessions.names import index_file
+from ocattach.sessions.index.store import Index, IndexedEnvironment
+from ocattach.sessions.origins import origin_for
 from ocattach.sessions.record import Session
 from ocattach.survey.everywhere import SurveyedConnection
 from ocattach.survey.fanout import ask_each
@@ -86,7 +87,7 @@ def find_in_index(
     return None
 
 
-def by_uri(asked: Asked, environ: Mapping[str, str]) -> list[ConnectionSpec]:
+def by_uri(asked: IndexedEnvironment, environ: Mapping[str, str]) -> list[ConnectionSpec]:
     """Return a connection made from the stored URI of an environment; empty if that now means another one."""
     try:
         spec = ConnectionSpec(target=parse_uri(asked.uri).target).settled(environ)

@@ -12,7 +12,7 @@ from ocattach.sessions.environment import environment_id, origin_name
 from ocattach.sessions.index.file import IndexUnusableError
 from ocattach.sessions.index.rows import Covered, LastStatus
 from ocattach.sessions.index.store import Index, Tally
-from ocattach.sessions.names import Names
+from ocattach.sessions.origins import Names
 from ocattach.sessions.record import Session
 from ocattach.survey.environment_status import SessionCount
 

@@ -7,14 +7,14 @@ from typing import TYPE_CHECKING, Any
 
 from ocattach.config.spec import ConnectionSpec
 from ocattach.errors import NotTrustedError, OcattachError
-from ocattach.link.client.access import Nobody, client_at
-from ocattach.link.client.queries import look_through_link
+from ocattach.link.client.access import NonInteractive, client_at
+from ocattach.link.client.queries import query_link
 from ocattach.link.files import link_files
 from ocattach.link.server.state import LinkState
 from ocattach.opencode.api import DaemonClient
-from ocattach.opencode.sessions import Choice
+from ocattach.opencode.sessions import SessionFilter
 from ocattach.opencode.snapshot import LOOK_SECONDS, SESSIONS, DaemonSnapshot, snapshot
-from ocattach.sessions.environment import origin_for
+from ocattach.sessions.origins import origin_for
 from ocattach.survey.environment_status import EnvironmentState, EnvironmentStatus, status_of
 from ocattach.survey.journal import Journal
 from ocattach.survey.stored import stored_catalogue
@@ -112,8 +112,8 @@ class EnvironmentProbe:
         self._link, seen = None, None
         if self._spec.target.needs_link:
             key, workdirs = self._spec.link_key(self._environ), None if self._refusal else self._workdirs
-            answer = look_through_link(key, self._environ, workdirs, timeout=timeout, since=self._since())
-            status, seen = answer.get("status"), answer.get("look")
+            answer = query_link(key, self._environ, workdirs, timeout=timeout, since=self._since())
+            status, seen = answer.get("status"), answer.get("snapshot")
             self._link = status if status and status["state"] else None
         if self._refusal is not None:
             self._report_all(report, status_of(self._refusal, link=self._link))
@@ -162,7 +162,7 @@ class EnvironmentProbe:
             self._kept = handler
 
     def _open(self, timeout: float) -> TransportHandler:
-        handler = open_handler(self._spec, ask=Nobody(self._spec), timeout=timeout)
+        handler = open_handler(self._spec, ask=NonInteractive(self._spec), timeout=timeout)
         handler.remembers = False
         return handler
 
@@ -189,7 +189,7 @@ class EnvironmentProbe:
         """Store the sessions that OpenCode's database on this machine has."""
         since = self._since()
         stored = stored_catalogue(
-            self._spec, self._environ, Choice(since=since), enough=lambda _: True, page=SESSIONS
+            self._spec, self._environ, SessionFilter(since=since), enough=lambda _: True, page=SESSIONS
         )
         if stored is not None:
             seen = DaemonSnapshot("", (), stored.sessions, stored.is_whole, stored.began, since)

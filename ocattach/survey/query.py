@@ -6,10 +6,10 @@ from collections.abc import Callable, Collection, Mapping, Sequence
 from ocattach.config.spec import ConnectionSpec
 from ocattach.opencode.api import DaemonClient
 from ocattach.opencode.catalogue import Catalogue, read_activities, read_catalogue
-from ocattach.opencode.sessions import PAGE, Choice, Content
+from ocattach.opencode.sessions import PAGE, Content, SessionFilter
 from ocattach.opencode.snapshot import AGAIN_SECONDS
 from ocattach.sessions.environment import environment_id
-from ocattach.sessions.names import Names
+from ocattach.sessions.origins import Names
 from ocattach.sessions.record import Session
 from ocattach.survey.everywhere import AllConnections
 from ocattach.survey.fanout import QueryResult, ask_each
@@ -103,9 +103,9 @@ class SessionQuery:
             read_activities(client, catalogue, ())
         return catalogue
 
-    def _choice(self) -> Choice:
+    def _choice(self) -> SessionFilter:
         request = self._request
-        return Choice(
+        return SessionFilter(
             roots=not request.children,
             archived=request.children,
             search=request.search,

@@ -9,8 +9,9 @@ from types import TracebackType
 from typing import Self
 
 from ocattach.config.files.paths import state_directory
+from ocattach.sessions.index import index_file
 from ocattach.sessions.index.rows import LastStatus
-from ocattach.sessions.names import Names, index_file
+from ocattach.sessions.origins import Names
 from ocattach.survey.environment_status import ANSWERED, EnvironmentState, EnvironmentStatus
 from ocattach.survey.everywhere import SurveyedConnection
 from ocattach.survey.fanout import FanOut

@@ -8,7 +8,7 @@ from pathlib import Path
 from ocattach.config.spec import ConnectionSpec
 from ocattach.opencode.catalogue import Catalogue, fill
 from ocattach.opencode.database import database_file, stored_pages
-from ocattach.opencode.sessions import PAGE, Choice, Content
+from ocattach.opencode.sessions import PAGE, Content, SessionFilter
 
 
 def stored_file(spec: ConnectionSpec, environ: Mapping[str, str]) -> Path | None:
@@ -23,7 +23,7 @@ def stored_file(spec: ConnectionSpec, environ: Mapping[str, str]) -> Path | None
 def stored_catalogue(
     spec: ConnectionSpec,
     environ: Mapping[str, str],
-    choice: Choice,
+    choice: SessionFilter,
     *,
     enough: Callable[[list[Content]], bool],
     page: int,
@@ -50,6 +50,6 @@ def stored_session(session: str, spec: ConnectionSpec, environ: Mapping[str, str
         return next((each for each in contents if each.get("id") == session), None)
 
     catalogue = stored_catalogue(
-        spec, environ, Choice(archived=True), enough=lambda found: among(found) is not None, page=PAGE
+        spec, environ, SessionFilter(archived=True), enough=lambda found: among(found) is not None, page=PAGE
     )
     return among(catalogue.sessions) if catalogue is not None else None

@@ -23,6 +23,12 @@ def within(machine: Confined, *argv: str) -> None:
     run("nsenter", "-t", str(machine.pid), "-n", *argv)
 
 
+def change_dropping(cable: Cable, change: str) -> None:
+    """Begin (-I) or end (-D) to drop every packet at the far end of a cable."""
+    for chain, option in (("INPUT", "-i"), ("OUTPUT", "-o")):
+        within(cable.far, "iptables", "-w", change, chain, option, f"eth{cable.number}", "-j", "DROP")
+
+
 class PacketsDropped(Fault):
     """No packet comes through, in either direction, and nobody is told."""
 
@@ -33,15 +39,10 @@ class PacketsDropped(Fault):
     cuts = False  # TCP sends again, and carries on
 
     def induce(self, site: Site) -> None:
-        self._change(site, "-I")
+        change_dropping(cable_of(site), "-I")
 
     def restore(self, site: Site) -> None:
-        self._change(site, "-D")
-
-    def _change(self, site: Site, change: str) -> None:
-        cable = cable_of(site)
-        for chain, way in (("INPUT", "-i"), ("OUTPUT", "-o")):
-            within(cable.far, "iptables", "-w", change, chain, way, f"eth{cable.number}", "-j", "DROP")
+        change_dropping(cable_of(site), "-D")
 
 
 class PacketsDroppedForHalfAMinute(PacketsDropped):

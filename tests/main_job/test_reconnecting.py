@@ -111,9 +111,9 @@ def test_whoever_connects_next_is_told_that_the_daemon_was_started_again(
     told, not_twice = (laptop.run("frontend", "--print-url", "-v").stderr for _ in range(2))
     log = laptop.run("logs", "frontend").stdout
 
-    assert "! The connection was lost and restored: This machine; the daemon had ended" in told
+    assert "! The connection was lost and restored: This machine; the daemon had exited" in told
     assert "! The connection was lost" not in not_twice
-    for event in ("lost: Nothing listens on port", "restored after", "1 held meanwhile"):
+    for event in ("lost: Nothing listens on port", "restored after", "held requests: 1"):
         assert event in told
         assert event in log
 
@@ -154,7 +154,7 @@ def test_a_daemon_that_does_not_live_is_given_up_with_the_end_of_its_log(
     link = status(laptop)
 
     assert code == http.client.SERVICE_UNAVAILABLE
-    assert "has ended 3 times within 30 s of its start; its log ends:" in answer["data"]["message"]
+    assert "exited 3 times within 30 s of its start. Its log ends:" in answer["data"]["message"]
     assert "opencode server listening" in answer["data"]["message"]
     assert link["state"] == "stopped"
     assert not serving(environment)
@@ -178,7 +178,7 @@ def test_a_connection_that_needs_a_password_again_waits_for_a_person(
     assert "Run ocattach again to connect" in answer["data"]["message"]
     assert link["state"] == "locked"
     assert "password" in link["reason"]
-    assert "! Given up: Connecting again needs an answer" in told.stderr
+    assert "! Stopped trying to reconnect: Reconnecting needs an answer" in told.stderr
     assert told.stdout.strip() == daemon.document["url"]
     assert daemon.request("GET", HEALTH)[0] == http.client.OK
     assert status(laptop)["state"] == "connected"

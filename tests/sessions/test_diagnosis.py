@@ -60,14 +60,14 @@ def test_a_session_that_was_answered_has_nothing_wrong(here: Workshop) -> None:
 def test_calls_of_tools_and_no_word_after_them(here: Workshop) -> None:
     session = here.make("!mute !bash true")
 
-    assert "only calls of tools (bash)" in here.found(session, "only-tools").message
+    assert "only tool calls (bash)" in here.found(session, "only-tools").message
     assert codes(here.rests(session)) == ["only-tools"]
 
 
 def test_reasoning_that_took_the_budget(here: Workshop) -> None:
     session = here.make("!reason 500")
 
-    assert "500 tokens of it, 0 of answer" in here.found(session, "only-reasoning").message
+    assert "500 tokens for reasoning, 0 for the answer" in here.found(session, "only-reasoning").message
     assert codes(here.rests(session)) == ["only-reasoning"]
 
 
@@ -75,8 +75,8 @@ def test_an_answer_that_ends_where_the_models_limit_is(here: Workshop) -> None:
     session = here.make("!cut 40")
     finding = here.found(session, "cut-off")
 
-    assert "limit of output is: 40 tokens" in finding.message
-    assert finding.hint == f"To have the rest: ocattach session send {session.id} TEXT"
+    assert "output limit of the model: 40 tokens" in finding.message
+    assert finding.hint == f"To get the rest: ocattach session send {session.id} TEXT"
     assert codes(here.rests(session)) == ["cut-off"]
 
 
@@ -108,7 +108,7 @@ def test_a_request_of_which_not_one_token_was_counted(behind_proxy: Workshop) ->
     finding = behind_proxy.found(session, "never-arrived")
 
     assert "HTTP_PROXY=" in retrying.hint
-    assert "not one token" in finding.message
+    assert "no tokens were counted" in finding.message
     assert "HTTP_PROXY=" in finding.hint
     assert codes(behind_proxy.rests(session)) == ["never-arrived"]
 
@@ -127,7 +127,7 @@ def test_a_request_that_is_made_again_and_when(here: Workshop) -> None:
     here.abort(session)
 
     assert "scripted error 500" in finding.message
-    assert "and again at " in finding.message
+    assert "; next try at " in finding.message
     assert situation.activity is Activity.RETRYING
     assert situation.attempt >= 1
     assert situation.next_try > session.created
@@ -139,7 +139,7 @@ def test_something_that_waits_to_be_allowed_and_the_command_for_it(here: Worksho
     finding = here.found(session, "waiting-for-permission")
     (permission,) = here.examine(session).situation.waiting
 
-    assert finding.message == "It waits to be allowed: bash: echo allowed"
+    assert finding.message == "The session waits for a permission: bash: echo allowed"
     assert finding.hint == f"ocattach session reply {permission.id} once"
     assert here.examine(another).situation.activity is Activity.BUSY
     SessionClient(here.client).reply(permission.id, "once", directory=session.directory)
@@ -164,7 +164,7 @@ def test_another_model_than_the_configured_one(here: Workshop) -> None:
 
     finding = here.found(session, "wrong-model")
 
-    assert finding.message == "fake/fake-2 answered; configured there is fake/fake-1"
+    assert finding.message == "fake/fake-2 answered; fake/fake-1 is configured there"
     assert finding.hint.endswith("--model fake/fake-1")
     assert codes(here.rests(session)) == ["wrong-model"]
 
@@ -172,13 +172,13 @@ def test_another_model_than_the_configured_one(here: Workshop) -> None:
 def test_a_prompt_for_a_model_that_is_not_there(here: Workshop) -> None:
     finding = here.found(here.make("hello", model="fake/fake-3"), "unanswered")
 
-    assert finding.message == "The prompt was never answered: there is no model fake/fake-3 there"
+    assert finding.message == "The prompt was not answered: the model fake/fake-3 does not exist there"
 
 
 def test_a_prompt_in_a_directory_that_is_not_there(here: Workshop) -> None:
     finding = here.found(here.make("hello", directory="/no/such/place"), "unanswered")
 
-    assert "its directory does not exist there: /no/such/place" in finding.message
+    assert "the directory /no/such/place does not exist there" in finding.message
 
 
 def test_an_answer_that_has_begun_and_that_the_daemon_does_not_work_on(here: Workshop) -> None:

@@ -6,7 +6,8 @@ import pytest
 
 from ocattach.config.spec import ConnectionSpec
 from ocattach.config.targets.uri import parse_uri
-from ocattach.sessions.environment import environment_id, origin_for
+from ocattach.sessions.environment import environment_id
+from ocattach.sessions.origins import origin_for
 
 
 def connection(uri: str, name: str | None = None, workdir: str | None = None) -> ConnectionSpec:

@@ -61,7 +61,7 @@ class Link:
         self.watcher = SessionEventListener(self, lambda: self.notebook)
         for name, directory in connections:
             target = parse_uri("docker://app").target
-            self.watcher.know(ConnectionSpec(target=target, name=name or None), directory)
+            self.watcher.add_connection(ConnectionSpec(target=target, name=name or None), directory)
         self.watcher.resume(version)
 
     def is_up(self) -> bool:

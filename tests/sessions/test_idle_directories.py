@@ -36,33 +36,33 @@ def test_a_link_knows_it_of_a_daemon_that_does_nothing_and_doubts_it_while_somet
     monkeypatch.setattr(stillness, "PAUSE_SECONDS", 0.1)
     world.make(metadata={"origin": "elsewhere"})
     link = world.link()
-    wait_until(link.watcher.still, "it to be known")
+    wait_until(link.watcher.idle_directories, "it to be known")
     begin(world, "!slow 3")
     wait_until(lambda: works(world), "work to begin")
 
     seen = 0
     while works(world):
-        is_still = world.workdir in link.watcher.still()
+        is_still = world.workdir in link.watcher.idle_directories()
         seen += works(world)  # before and after
         assert not (is_still and works(world))
     assert seen > 3
-    wait_until(link.watcher.still, "it to be known again")
+    wait_until(link.watcher.idle_directories, "it to be known again")
 
 
 def test_nothing_is_known_while_nobody_listens(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(stillness, "PAUSE_SECONDS", 0.1)
     world.make(metadata={"origin": "elsewhere"})
     link = world.link()
-    wait_until(link.watcher.still, "it to be known")
+    wait_until(link.watcher.idle_directories, "it to be known")
 
     with link.gap():
-        wait_until(lambda: not link.watcher.still(), "the loss to be noticed")
+        wait_until(lambda: not link.watcher.idle_directories(), "the loss to be noticed")
         begin(world, "!slow 3")
     until = time.monotonic() + 2
     while time.monotonic() < until:
-        is_still = world.workdir in link.watcher.still()
+        is_still = world.workdir in link.watcher.idle_directories()
         assert not (is_still and works(world))
-    wait_until(link.watcher.still, "it to be known again")
+    wait_until(link.watcher.idle_directories, "it to be known again")
 
 
 @pytest.mark.parametrize("environment", ["local"], indirect=True)
@@ -73,7 +73,7 @@ def test_what_begins_after_that_is_listed_as_busy(environment: Environment, lapt
 
     def is_still() -> bool:
         linked = daemon_of_link(key, laptop.variables, timeout=5)
-        return linked is not None and environment.workdir in linked.still
+        return linked is not None and environment.workdir in linked.idle_directories
 
     wait_until(is_still, "the link to know it", timeout=30)
     assert activity(laptop, session) == "idle"
@@ -106,7 +106,7 @@ def test_what_hangs_since_before_the_link_where_nobody_looked_is_not_said_to_do_
 
     def still() -> Sequence[str]:
         linked = daemon_of_link(key, laptop.variables, timeout=5)
-        return linked.still if linked else ()
+        return linked.idle_directories if linked else ()
 
     wait_until(lambda: directories[-1] in still(), "the link to know something", timeout=30)
     found = {session["id"]: session["state"] for session in listed(laptop)["sessions"]}

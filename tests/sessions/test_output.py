@@ -116,7 +116,7 @@ def test_a_damaged_index_is_made_anew_and_said(desk: Desk) -> None:
 
     ran = desk.run("session", "list")
     assert ran.returncode == 0
-    assert "The index was damaged, and is made anew" in ran.stderr
+    assert "The index was damaged and is rebuilt" in ran.stderr
     assert "damaged" not in desk.run("session", "list").stderr
 
 
@@ -126,7 +126,7 @@ def test_a_damaged_index_is_said_by_who_counts_by_it(desk: Desk) -> None:
 
     ran = desk.run("--status", "local")
 
-    assert "The index was damaged, and is made anew" in ran.stderr
+    assert "The index was damaged and is rebuilt" in ran.stderr
     assert "damaged" not in desk.run("--status", "local").stderr
 
 

@@ -3,13 +3,13 @@
 import select
 import socket
 import threading
-import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
 
 import pytest
 
+from ocattach.backoff import Deadline
 from ocattach.opencode.api import DaemonClient
 from ocattach.opencode.prompts import PromptClient, identifier, new_prompt, of_time, time_of
 from ocattach.sessions.run import RetryingClient, deliver
@@ -73,7 +73,7 @@ def test_a_prompt_whose_receipt_was_lost_is_there_once(here: Workshop) -> None:
     with forgetful_gateway(here.daemon.port, "prompt_async", times=2) as gateway:
         client = DaemonClient(gateway.url, password=here.daemon.password, timeout=20)
         deliver(
-            RetryingClient(client, lambda: client, listener, deadline=time.monotonic() + 60),
+            RetryingClient(client, lambda _: client, listener, deadline=Deadline(60)),
             session.id,
             prompt,
         )
@@ -144,10 +144,10 @@ def test_words_are_told_once_and_none_is_missing_after_a_gap() -> None:
         delta("another's", number=9),
         delta("two "),
     ]
-    told = [transcript.hear(event) for event in begun]
+    told = [transcript.receive(event) for event in begun]
     transcript.miss()
-    told += [transcript.hear(event) for event in (delta("four "), part("one two three four five "))]
-    told += [transcript.hear(event) for event in (part("one two three four five"), part("", number=2))]
-    told += [transcript.hear(delta("more", number=2))]
+    told += [transcript.receive(event) for event in (delta("four "), part("one two three four five "))]
+    told += [transcript.receive(event) for event in (part("one two three four five"), part("", number=2))]
+    told += [transcript.receive(delta("more", number=2))]
 
     assert "".join(told) == "one two three four five \n\nmore"

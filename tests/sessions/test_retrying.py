@@ -1,10 +1,10 @@
 """A daemon that is away for a while is found again by the same way in, as often as it takes."""
 
-import time
 from collections.abc import Callable
 
 import pytest
 
+from ocattach.backoff import Deadline
 from ocattach.errors import (
     AuthenticationError,
     ConnectionLostError,
@@ -39,11 +39,11 @@ def reported(error: OcattachError) -> OcattachError:
     return OcattachError.from_json(error.to_json())
 
 
-def failing(*errors: OcattachError) -> Callable[[], DaemonClient]:
+def failing(*errors: OcattachError) -> Callable[[float], DaemonClient]:
     """A way in that fails with each of these errors in turn, and then works."""
     left = list(errors)
 
-    def again() -> DaemonClient:
+    def again(_left: float) -> DaemonClient:
         if left:
             raise reported(left.pop(0))
         return DaemonClient("http://127.0.0.1:9", username="", password="", timeout=1)
@@ -66,7 +66,8 @@ def lost_once() -> Callable[[DaemonClient], str]:
 
 @pytest.fixture(autouse=True)
 def _impatient(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(run, "AGAIN_SECONDS", 0.01)
+    monkeypatch.setattr(run, "FIRST_PAUSE", 0.01)
+    monkeypatch.setattr(run, "LONGEST_PAUSE", 0.01)
 
 
 def test_a_way_in_that_fails_at_first_is_tried_again() -> None:
@@ -74,7 +75,7 @@ def test_a_way_in_that_fails_at_first_is_tried_again() -> None:
     again = failing(
         ConnectionLostError("no route"), EnvironmentNotRunningError("stopped"), TimedOutError("late")
     )
-    client = RetryingClient(failing()(), again, observer, deadline=time.monotonic() + 60)
+    client = RetryingClient(failing()(60), again, observer, deadline=Deadline(60))
 
     assert client.ask(lost_once()) == "answer"
     assert observer.told == ["lost: it is gone", "found"]
@@ -82,7 +83,7 @@ def test_a_way_in_that_fails_at_first_is_tried_again() -> None:
 
 def test_what_only_a_person_can_mend_ends_it_at_once() -> None:
     client = RetryingClient(
-        failing()(), failing(AuthenticationError("refused")), Observer(), deadline=time.monotonic() + 60
+        failing()(60), failing(AuthenticationError("refused")), Observer(), deadline=Deadline(60)
     )
 
     with pytest.raises(AuthenticationError, match="refused"):
@@ -91,7 +92,7 @@ def test_what_only_a_person_can_mend_ends_it_at_once() -> None:
 
 def test_it_ends_at_its_deadline() -> None:
     again = failing(*[ConnectionLostError("no route")] * 1000)
-    client = RetryingClient(failing()(), again, Observer(), deadline=time.monotonic() + 0.1)
+    client = RetryingClient(failing()(60), again, Observer(), deadline=Deadline(0.1))
 
     with pytest.raises(TimedOutError, match="no route"):
         client.ask(lost_once())

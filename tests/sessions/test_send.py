@@ -137,7 +137,7 @@ def test_words_come_while_the_model_goes_on_and_each_once(laptop: Laptop, daemon
     assert words == [f"w{number}" for number in range(len(words))]
     assert session in at_work
     assert process.returncode == 1
-    assert "It was broken off" in stderr
+    assert "The run was aborted" in stderr
 
 
 def test_tools_and_several_answers_are_one_run(laptop: Laptop) -> None:
@@ -152,7 +152,7 @@ def test_an_error_of_the_provider_is_that_of_the_command(laptop: Laptop) -> None
     as_json = laptop.run("session", "send", "frontend", "!error 401", "--wait", "-o", "json")
 
     assert ran.exit_code == as_json.exit_code == 1
-    assert "The provider failed: scripted error 401 (status 401)" in ran.stderr
+    assert "The provider returned an error: scripted error 401 (status 401)" in ran.stderr
     assert "ocattach session show ses_" in ran.stderr
     assert as_json.document["error"]["code"] == "run-failed"
     assert as_json.document["session"]["id"].startswith("ses_")
@@ -195,8 +195,8 @@ def test_an_answer_goes_on_over_another_link_when_its_own_has_ended(laptop: Lapt
         rest, stderr = rest_of(process)
 
     assert first + rest == " ".join(f"w{number}" for number in range(20)) + "\n"
-    assert "! The daemon is not reached, and is tried again; the run goes on there" in stderr
-    assert "! It is reached again" in stderr
+    assert "! The daemon cannot be reached; trying again while the run goes on there" in stderr
+    assert "! The daemon can be reached again" in stderr
     assert process.returncode == 0
     assert asked_for(laptop.environment.model.requests, "!slow 4") == 1
 
@@ -212,7 +212,7 @@ def test_an_answer_whose_daemon_has_ended_is_a_failure(
         _, stderr = rest_of(process)
 
     assert process.returncode == 1
-    assert "The answer ends in the middle" in stderr
+    assert "The answer is incomplete" in stderr
 
 
 def test_who_interrupts_it_is_told_how_to_end_the_run(laptop: Laptop, daemon: Daemon) -> None:

@@ -89,7 +89,7 @@ def test_what_waits_for_a_person_is_told_with_the_command_that_answers_it(
 
     assert ran.exit_code == 0
     assert "waiting for permission" in ran.stdout
-    assert f"! It waits to be allowed: bash: echo allowed\n  {finding['hint']}\n" in ran.stdout
+    assert f"! The session waits for a permission: bash: echo allowed\n  {finding['hint']}\n" in ran.stdout
     assert replied.exit_code == 0, replied.stderr
     wait_until(
         lambda: (
@@ -136,7 +136,7 @@ def test_nothing_that_was_said_there_drives_the_terminal(shared_laptop: Laptop, 
 @local
 @pytest.mark.parametrize(
     ("session", "code", "words"),
-    [("ses_nobody", 3, "ses_nobody was not found"), ("nobody", 2, "is no session's id")],
+    [("ses_nobody", 3, "ses_nobody was not found"), ("nobody", 2, "is not a session id")],
 )
 def test_a_session_that_is_nowhere_is_an_error(
     shared_laptop: Laptop, daemon: Daemon, session: str, code: int, words: str

@@ -5,8 +5,8 @@ import re
 
 import pytest
 
+from ocattach.sessions.index import index_file
 from ocattach.sessions.index.store import Index
-from ocattach.sessions.names import index_file
 from tests.survey.desk import Desk
 from tests.survey.test_states import silent_host
 

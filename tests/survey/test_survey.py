@@ -24,7 +24,7 @@ from ocattach.errors import (
     UnreachableError,
 )
 from ocattach.link.files import link_files
-from ocattach.sessions.names import Names
+from ocattach.sessions.origins import Names
 from ocattach.survey.environment_status import EnvironmentState, EnvironmentStatus, state_of, status_of
 from ocattach.survey.everywhere import SurveyedConnection
 from ocattach.survey.fanout import FanOut

@@ -99,7 +99,7 @@ def test_what_sessions_of_a_version_cannot_keep_is_said_and_so(
     said = laptop.run("frontend", "--print-url", "--verbose").stderr
 
     assert ("metadata" not in session) is lacks
-    assert (f"OpenCode {version} there: sessions keep no metadata" in said) is lacks
+    assert (f"OpenCode {version} there: sessions do not keep their origin" in said) is lacks
 
 
 @pytest.mark.parametrize(("version", "refused"), [("1.17.0", True), ("current", False)])

@@ -74,4 +74,4 @@ def test_what_its_tui_lacks_is_said(laptop_with: MakeLaptop, workdir: Path) -> N
         cwd=laptop.cwd,
     ) as opened:
         assert opened.wait_for_exit(timeout=60) == 7
-        assert "has no --fork" in opened.screen()
+        assert "does not support --fork" in opened.screen()

@@ -40,11 +40,11 @@ class NoticeReporter:
 
     def lost(self, reason: str) -> None:
         """Say that it is tried again."""
-        self._notice(f"The daemon is not reached, and is tried again: {reason}")
+        self._notice(f"The daemon cannot be reached; trying again: {reason}")
 
     def found(self) -> None:
         """Say that it goes on."""
-        self._notice("It is reached again")
+        self._notice("The daemon can be reached again")
 
     def _notice(self, text: str) -> None:
         if not self._quiet:
@@ -77,7 +77,7 @@ class Answer(NoticeReporter):
     def waits(self, asked: Waiting) -> None:
         """Say what to type, whatever else is not to be said: it does not go on otherwise."""
         self._end_line()
-        say(f"! It waits to be allowed: {asked.wanted}", colour="yellow")
+        say(f"! The session waits for a permission: {asked.wanted}", colour="yellow")
         say(f"  ocattach session reply {asked.id} once")
 
     def retries(self, situation: Situation) -> None:
@@ -89,7 +89,7 @@ class Answer(NoticeReporter):
     def lost(self, reason: str) -> None:
         """Say that the run does not mind."""
         self._end_line()
-        self._notice(f"The daemon is not reached, and is tried again; the run goes on there: {reason}")
+        self._notice(f"The daemon cannot be reached; trying again while the run goes on there: {reason}")
 
     def _end_line(self) -> None:
         """Begin a line of their own for words to the person, where they and the answer are on one screen."""

@@ -18,7 +18,7 @@ from ocattach.cli.output import describe_problem, print_json
 from ocattach.cli.session.options import origin_option
 from ocattach.cli.terminal import escape, say
 from ocattach.config.files.paths import state_directory
-from ocattach.sessions.names import index_file
+from ocattach.sessions.index import index_file
 from ocattach.survey.collect import SessionCollector
 from ocattach.survey.environment_status import EnvironmentState
 from ocattach.survey.everywhere import everywhere

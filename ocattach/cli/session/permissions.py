@@ -19,7 +19,7 @@ from ocattach.config.resolver import resolve
 from ocattach.config.spec import ConnectionSpec
 from ocattach.errors import DaemonNotRunningError, OcattachError
 from ocattach.sessions.environment import environment_id
-from ocattach.sessions.names import Names
+from ocattach.sessions.origins import Names
 from ocattach.sessions.record import Session
 from ocattach.survey.everywhere import SurveyedConnection, everywhere
 from ocattach.survey.fanout import ask_each

@@ -12,9 +12,10 @@ from ocattach.config.files.paths import state_directory
 from ocattach.errors import DaemonNotRunningError, SessionNotFoundError
 from ocattach.link.client.access import open_client
 from ocattach.link.client.direct import asker
+from ocattach.sessions.index import index_file
 from ocattach.sessions.index.file import IndexUnusableError
 from ocattach.sessions.index.store import Index
-from ocattach.sessions.names import Names, index_file
+from ocattach.sessions.origins import Names
 from ocattach.sessions.record import Session
 from ocattach.survey.everywhere import everywhere
 from ocattach.survey.find import FoundSession, find

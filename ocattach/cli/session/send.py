@@ -2,13 +2,14 @@
 
 import os
 import sys
-import time
 from dataclasses import dataclass, replace
+from math import inf
 from pathlib import Path
 from typing import Any
 
 import click
 
+from ocattach.backoff import Deadline
 from ocattach.cli.approval import require_trust
 from ocattach.cli.command import Command, advice, output_option
 from ocattach.cli.complete import connection_names
@@ -27,7 +28,7 @@ from ocattach.opencode.api import DaemonClient
 from ocattach.opencode.prompts import Prompt, PromptClient, new_prompt, of_time
 from ocattach.opencode.sessions import SESSION_ID, SessionClient
 from ocattach.sessions.environment import environment_id, origin_name
-from ocattach.sessions.origin import origin_metadata
+from ocattach.sessions.origins import origin_metadata
 from ocattach.sessions.record import Session
 from ocattach.sessions.run import RetryingClient, Run, RunObserver, deliver
 
@@ -71,9 +72,12 @@ class Destination:
     person: Person
     timeout: float
 
-    def open(self) -> tuple[DaemonClient, str | None]:
-        """Requests to its daemon, which is started when none runs, and the connection's directory there."""
-        request = AttachRequest(self.spec, start=True, timeout=self.timeout)
+    def open(self, left: float = inf) -> tuple[DaemonClient, str | None]:
+        """Connect, and start the daemon if none runs. Returns a client and the directory there.
+
+        `left` are the seconds until the deadline of the whole command.
+        """
+        request = AttachRequest(self.spec, start=True, timeout=min(self.timeout, left))
         found = attach(request, self.person, os.environ)
         client = client_at(found.url, found.username, found.password, ca_file=found.ca_file)
         return client, found.workdir
@@ -107,7 +111,7 @@ def command(**parameters: Any) -> None:
         raise UsageError("There is nothing to send", hint="ocattach session send NAME TEXT")
     if asked.model and not all(asked.model.partition("/")):
         raise UsageError(f"{asked.model!r} is no PROVIDER/MODEL", hint="See: opencode models")
-    deadline = time.monotonic() + (asked.timeout or WAIT_SECONDS)
+    deadline = Deadline(asked.timeout or WAIT_SECONDS)
     person = Person(quiet=asked.quiet)
     with advice(None if SESSION_ID.fullmatch(asked.target) else asked.target):
         destination = find_destination(asked, person)
@@ -172,22 +176,22 @@ def check_choice(prompts: PromptClient, directory: str | None, asked: Asked) -> 
 
 
 def sent(
-    asked: Asked, destination: Destination, client: DaemonClient, session: Session, deadline: float
+    asked: Asked, destination: Destination, client: DaemonClient, session: Session, deadline: Deadline
 ) -> None:
     """Send the prompt, and follow it if that is wanted. Whatever happens, the session is named."""
     answer = Answer(session, destination.spec, output=asked.output, quiet=asked.quiet)
-    teller: RunObserver = answer if asked.is_waited_for else NoticeReporter(quiet=asked.quiet)
+    observer: RunObserver = answer if asked.is_waited_for else NoticeReporter(quiet=asked.quiet)
     if not asked.is_waited_for:
-        deadline = min(deadline, time.monotonic() + destination.timeout)
-    way = RetryingClient(client, lambda: destination.open()[0], teller, deadline=deadline)
-    prompt = way.ask(lambda daemon: prompt_after(daemon, session, asked))
+        deadline = Deadline(min(deadline.left, destination.timeout))
+    retrying = RetryingClient(client, lambda left: destination.open(left)[0], observer, deadline=deadline)
+    prompt = retrying.ask(lambda daemon: prompt_after(daemon, session, asked))
     try:
-        deliver(way, session.id, prompt)
+        deliver(retrying, session.id, prompt)
         if not asked.is_waited_for:
             answer.print_sent(prompt)
             return
         answer.begin()
-        turn = Run(way, session, prompt, answer).follow()
+        turn = Run(retrying, session, prompt, answer).follow()
     except KeyboardInterrupt:
         hint = f"The run goes on there. To end it: ocattach session abort {session.id}"
         if asked.output != "json":

@@ -20,7 +20,7 @@ from ocattach.errors import (
     TimedOutError,
     UnreachableError,
 )
-from ocattach.link.client.access import Nobody
+from ocattach.link.client.access import NonInteractive
 from ocattach.opencode.activity import Activity
 from ocattach.opencode.sessions import SessionClient
 from ocattach.sessions.diagnosis import clock, times
@@ -80,7 +80,7 @@ def look(place: FoundSession) -> Shown:
             examination = examine(client, session)
     except (UnreachableError, TimedOutError, AuthenticationError, NotTrustedError) as error:
         return Shown(place, None, error)
-    if any(finding.concerns_way for finding in examination.findings):
+    if any(finding.concerns_connection for finding in examination.findings):
         examination = examination.with_proxies(proxies(place))
     named = replace(session, origin=session.origin or place.session.origin)
     return Shown(replace(place, session=named), examination)
@@ -90,7 +90,7 @@ def proxies(place: FoundSession) -> Mapping[str, str]:
     """The proxies of the daemon, where that can be learnt without asking a person."""
     spec = replace(place.spec, workdir=None)
     try:
-        with open_handler(spec, ask=Nobody(spec), timeout=PROXY_SECONDS) as handler:
+        with open_handler(spec, ask=NonInteractive(spec), timeout=PROXY_SECONDS) as handler:
             handler.remembers = False
             return handler.daemon_proxies()
     except OcattachError:  # the session is told all the same

@@ -15,8 +15,8 @@ from ocattach.cli.session.list import WALK_SECONDS, describe_source, say_notes
 from ocattach.cli.session.options import origin_option
 from ocattach.cli.terminal import escape, say
 from ocattach.config.files.paths import state_directory
+from ocattach.sessions.index import index_file
 from ocattach.sessions.index.rows import Total
-from ocattach.sessions.names import index_file
 from ocattach.sessions.record import Tokens
 from ocattach.survey.collect import SessionCollector
 from ocattach.survey.everywhere import everywhere

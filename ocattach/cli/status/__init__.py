@@ -17,7 +17,7 @@ from ocattach.config.resolver import list_connections, resolve
 from ocattach.config.spec import ConnectionSpec
 from ocattach.config.trust import TrustLedger
 from ocattach.errors import UsageError
-from ocattach.sessions.names import Names
+from ocattach.sessions.origins import Names
 from ocattach.survey.environment_status import EnvironmentStatus
 from ocattach.survey.everywhere import SurveyedConnection, everywhere, refusal
 from ocattach.survey.status import Survey

@@ -1,1 +1,1 @@
-"""The foreground's side of a link: finding, starting and querying it."""
+"""The command line's side of a link: finds, starts and queries it."""

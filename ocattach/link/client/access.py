@@ -1,4 +1,4 @@
-"""Opens clients to daemons: the one place where a DaemonClient is made outside of a link and of its handlers."""
+"""Opens clients to daemons. Outside of links and transports, only this module creates a DaemonClient."""
 
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, nullcontext
@@ -18,22 +18,22 @@ if TYPE_CHECKING:
     from ocattach.opencode.api import DaemonClient
 
 
-class Nobody:
-    """In the place of a person: who only looks around asks none."""
+class NonInteractive:
+    """Answers a transport's questions with an error, for commands that query many environments."""
 
     def __init__(self, spec: ConnectionSpec) -> None:
         self._name = command_name(spec)
 
     def __call__(self, question: Question) -> str:
-        """Raise PersonNeededError, with the command by which a person is asked."""
+        """Raise PersonNeededError with the command that asks the question."""
         first, *_ = question.text.strip(" :\n").splitlines()
         raise PersonNeededError(
-            f"Only a person can answer: {first}", hint=f"Connect once from a terminal: ocattach {self._name}"
+            f"A person must answer: {first}", hint=f"Connect once from a terminal: ocattach {self._name}"
         )
 
 
 REQUEST_SECONDS = 10.0
-"""How long a daemon may take for an answer: a session's messages can be megabytes, on a slow line."""
+"""Seconds of a request: a session's messages can be megabytes, on a slow line."""
 
 
 @contextmanager
@@ -43,29 +43,30 @@ def open_client(
     environ: Mapping[str, str],
     ask: Ask,
     timeout: float,
-    ways: SharedConnections | None = None,
+    shared: SharedConnections | None = None,
 ) -> Iterator["DaemonClient"]:
-    """Requests to the daemon of an environment: through its link where that is up, else by a dial of their own.
+    """Open a client for the daemon of an environment: through its link if there is one, else by a new connection.
 
-    Nothing is started. Raises DaemonNotRunningError with the command that does where none runs, and whatever stands
-    in the way; `ask` puts questions to a person, `ways` are those that several environments have in common.
+    Starts nothing. Raises DaemonNotRunningError with the command that starts one, and the errors of the transport.
+    `ask` answers the transport's questions; `shared` are connections that several environments use.
     """
     linked = None
     if spec.target.needs_link:
         linked = daemon_of_link(spec.link_key(environ), environ, timeout=min(timeout, GRACE_SECONDS))
     if linked is not None:
         client = client_at(linked.url, linked.username, linked.password)
-        client.known_version, client.still = linked.version, frozenset(linked.still)
+        client.known_version = linked.version
+        client.idle_directories = frozenset(linked.idle_directories)
         yield client
         return
 
     def make() -> TransportHandler:
-        # Its directory may be gone by now, which is of no matter here.
+        # The directory may not exist any more; it is not needed here.
         handler = open_handler(replace(spec, workdir=None), ask=ask, timeout=timeout)
-        handler.remembers = not isinstance(ask, Nobody)
+        handler.remembers = not isinstance(ask, NonInteractive)
         return handler
 
-    with make() as handler, ways.shared(handler, make) if ways else nullcontext():
+    with make() as handler, shared.shared(handler, make) if shared else nullcontext():
         handler.check_available()
         with client_of(handler) as client:
             yield client
@@ -73,7 +74,7 @@ def open_client(
 
 @contextmanager
 def client_of(handler: TransportHandler) -> Iterator["DaemonClient"]:
-    """Requests to the daemon that runs behind a handler. Raises DaemonNotRunningError where none does."""
+    """Open a client for the daemon behind a handler. Raises DaemonNotRunningError if there is none."""
     spec = handler.spec
     if not spec.target.needs_link:
         direct = handler.direct()
@@ -96,9 +97,7 @@ def client_at(
     ca_file: str | None = None,
     timeout: float = REQUEST_SECONDS,
 ) -> "DaemonClient":
-    """Return a client for the daemon at a URL; each of its requests may take `timeout` seconds."""
-    from ocattach.opencode.api import DaemonClient  # noqa: PLC0415 - HTTP: for who dials
-    from ocattach.opencode.endpoint import Endpoint  # noqa: PLC0415
+    """Return a client for the daemon at a URL. Each request may take `timeout` seconds."""
+    from ocattach.opencode.api import DaemonClient  # noqa: PLC0415 - ssl is slow to import
 
-    place = Endpoint(url, ca_file=ca_file)
-    return DaemonClient(place, username=username, password=password, timeout=timeout)
+    return DaemonClient(url, ca_file=ca_file, username=username, password=password, timeout=timeout)

@@ -1,4 +1,4 @@
-"""Connections without a link: the daemon's own URL is all that its clients need."""
+"""Connections without a link, to daemons whose URL is reachable from here."""
 
 from typing import TYPE_CHECKING
 
@@ -12,7 +12,7 @@ if TYPE_CHECKING:
 
 
 def reach(spec: "ConnectionSpec", foreground: "Foreground", *, timeout: float) -> DirectDaemon:
-    """The daemon, once it answers for the connection's directory; nothing is started, and nothing stays open."""
+    """Return the daemon once it answers for the connection's directory. Starts nothing, and leaves nothing open."""
     with open_handler(spec, ask=asker(foreground), timeout=timeout) as handler:
         foreground.step(handler.check_available().summary)
         daemon = handler.direct()
@@ -24,19 +24,20 @@ def reach(spec: "ConnectionSpec", foreground: "Foreground", *, timeout: float) -
 def stop_daemon(
     spec: "ConnectionSpec", foreground: "Foreground", *, force: bool, timeout: float
 ) -> int | None:
-    """End the daemon, where its transport can."""
+    """Stop the daemon, if its transport can."""
     with open_handler(spec, ask=asker(foreground), timeout=timeout) as handler:
         return handler.stop_daemon(force=force)
 
 
 def asker(foreground: "Foreground") -> Ask:
-    """The person at the terminal, as a transport asks them."""
+    """Return a function that asks the person at the terminal."""
 
     def ask(question: Question) -> str:
         answer = foreground.answer(question.text, secret=question.secret, confirm=question.confirm)
         if answer is None:
             raise AuthenticationError(
-                f"There is no terminal to answer this on: {question.text}", hint="Run it once from a terminal"
+                f"This question needs a terminal: {question.text}",
+                hint="Run the command once from a terminal",
             )
         return answer
 

@@ -1,5 +1,6 @@
-"""The foreground's side of a link: find it, start it, ask it."""
+"""Finds and starts a link, and sends it requests."""
 
+import select
 import socket
 import sys
 import time
@@ -7,19 +8,20 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from ocattach.backoff import Deadline
 from ocattach.config.files.safe import private_directory
 from ocattach.config.spec import ConnectionSpec
 from ocattach.errors import ConnectionLostError, OcattachError, TimedOutError
 from ocattach.link.files import LinkFiles, link_files, link_keys
-from ocattach.link.messages import PROTOCOL, Channel, Foreground, HungUpError, Message
+from ocattach.link.messages import PROTOCOL, Foreground, HungUpError, Message, MessageChannel
 
 GRACE_SECONDS = 5
-"""How much longer than the link's own deadline the foreground waits for its word."""
+"""How much longer than the link's own deadline the command waits for its answer."""
 
 PAUSE_SECONDS = 0.02
 START_SECONDS = 15
 TRIES = 3
-"""How often a link may end instead of answering before something must be wrong with it."""
+"""How often a link may end instead of answering."""
 
 END_SECONDS = 10
 
@@ -38,15 +40,15 @@ class Attachment:
     """The daemon's port in its environment."""
 
     pid: int | None
-    """None where only the daemon's URL is known."""
+    """None if only the URL of the daemon is known."""
 
     started: bool
     shares_files: bool
     ca_file: str | None = None
-    """Certificates that clients of the URL need besides the system's."""
+    """Further CA certificates that clients of the URL need."""
 
     history: tuple[Mapping[str, Any], ...] = ()
-    """What became of the link's connection: events, each with its `time` in seconds since the epoch."""
+    """The events of the link's connection, each with its `time` in seconds since the epoch."""
 
     def __repr__(self) -> str:
         return f"Attachment(url={self.url!r}, workdir={self.workdir!r}, version={self.version!r}, route={self.route!r})"
@@ -54,18 +56,18 @@ class Attachment:
 
 @dataclass(frozen=True, slots=True)
 class AttachRequest:
-    """What the foreground wants of a link."""
+    """A request to connect to a daemon."""
 
     spec: ConnectionSpec
     start: bool = True
     """Whether a daemon may be started."""
 
     timeout: float = 60
-    """Seconds, for the whole way to a daemon that answers."""
+    """Seconds until the daemon must answer."""
 
 
 def attach(request: AttachRequest, foreground: Foreground, environ: Mapping[str, str]) -> Attachment:
-    """Get a ready daemon: through the environment's link, which is started when there is none, or by its own URL."""
+    """Connect to a daemon: through the environment's link, which is started if needed, or by the daemon's URL."""
     if not request.spec.target.needs_link:
         return attach_directly(request, foreground)
     message = {"do": "attach", "start": request.start}
@@ -74,8 +76,8 @@ def attach(request: AttachRequest, foreground: Foreground, environ: Mapping[str,
 
 
 def attach_directly(request: AttachRequest, foreground: Foreground) -> Attachment:
-    """The daemon at a URL that leads there without our help."""
-    from ocattach.link.client.direct import reach  # noqa: PLC0415 - HTTP: what has a link needs none of it
+    """Connect to a daemon whose URL is reachable from here."""
+    from ocattach.link.client.direct import reach  # noqa: PLC0415 - loads the transport
 
     daemon = reach(request.spec, foreground, timeout=request.timeout)
     return Attachment(
@@ -96,9 +98,9 @@ def attach_directly(request: AttachRequest, foreground: Foreground) -> Attachmen
 def stop_daemon(
     spec: ConnectionSpec, foreground: Foreground, environ: Mapping[str, str], *, force: bool, timeout: float
 ) -> int | None:
-    """End the daemon of an environment, and its link; the daemon's pid, None when none ran."""
+    """Stop the daemon of an environment, and end its link. Returns the daemon's pid; None if none ran."""
     if not spec.target.needs_link:
-        from ocattach.link.client import direct  # noqa: PLC0415 - as above
+        from ocattach.link.client import direct  # noqa: PLC0415 - loads the transport
 
         return direct.stop_daemon(spec, foreground, force=force, timeout=timeout)
     answer = ask(spec, {"do": "stop", "force": force}, foreground, environ, timeout=timeout)
@@ -115,12 +117,12 @@ def ask(
     *,
     timeout: float,
 ) -> Message:
-    """The answer of the environment's link, which is started when there is none."""
+    """Send a request to the environment's link, which is started if there is none, and return the answer."""
     message = {**message, "protocol": PROTOCOL, "spec": spec.to_json(), "timeout": timeout}
-    deadline = time.monotonic() + timeout + GRACE_SECONDS
+    deadline = Deadline(timeout + GRACE_SECONDS)
     files = link_files(spec.link_key(environ), environ)
     hung_up = 0
-    while time.monotonic() < deadline and hung_up < TRIES:
+    while not deadline.has_passed and hung_up < TRIES:
         channel = connect(files) or start_link(spec, files, environ)
         if channel is None:
             time.sleep(PAUSE_SECONDS)
@@ -128,22 +130,22 @@ def ask(
         try:
             return converse(channel, message, foreground, deadline)
         except HungUpError:
-            # It was just ending, or of another version: the next one is ours.
+            # It was just ending, or had another version.
             hung_up += 1
         finally:
             channel.close()
     if hung_up:
         raise ConnectionLostError(
-            f"The link to {spec.display()} ended without an answer", hint=f"See its log: tail {files.log}"
+            f"The link to {spec.display()} ended without an answer", hint=f"Read its log: tail {files.log}"
         )
     raise TimedOutError(
-        f"The link to {spec.display()} did not come up in {timeout:.0f} s",
-        hint=f"See its log: tail {files.log}",
+        f"The link to {spec.display()} did not start in {timeout:.0f} s",
+        hint=f"Read its log: tail {files.log}",
     )
 
 
-def connect(files: LinkFiles) -> Channel | None:
-    """A connection to the link, None when none listens."""
+def connect(files: LinkFiles) -> MessageChannel | None:
+    """Connect to the link; None if it does not run."""
     connection = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
     connection.settimeout(GRACE_SECONDS)
     try:
@@ -151,12 +153,12 @@ def connect(files: LinkFiles) -> Channel | None:
     except OSError:
         connection.close()
         return None
-    return Channel(connection)
+    return MessageChannel(connection)
 
 
-def start_link(spec: ConnectionSpec, files: LinkFiles, environ: Mapping[str, str]) -> Channel | None:
-    """Start a link process; None when another was faster, or one is just ending."""
-    import subprocess  # noqa: PLC0415 - only where there is no link yet
+def start_link(spec: ConnectionSpec, files: LinkFiles, environ: Mapping[str, str]) -> MessageChannel | None:
+    """Start a link process. Returns None if another process was faster, or the former link is just ending."""
+    import subprocess  # noqa: PLC0415 - only without a link
 
     private_directory(files.log.parent)
     with subprocess.Popen(
@@ -168,38 +170,39 @@ def start_link(spec: ConnectionSpec, files: LinkFiles, environ: Mapping[str, str
         cwd="/",
         env=dict(environ),
     ) as process:
-        # The link leaves this process as soon as it can; what it prints says whether it listens.
+        # The link forks away from this process, and prints whether it listens.
         word = read_word(process.stdout, timeout=START_SECONDS)
     if word == "ready":
         return connect(files)
     if word != "taken":
         raise OcattachError(
-            f"The link process could not start ({word or 'no answer'})", hint=f"See its log: tail {files.log}"
+            f"The link process could not start ({word or 'no answer'})",
+            hint=f"Read its log: tail {files.log}",
         )
     return None
 
 
 def read_word(pipe: Any, *, timeout: float) -> str:
-    """The first line that a process prints, without waiting for its end; empty when none comes."""
-    import select  # noqa: PLC0415
-
+    """Return the first line that a process prints; empty after `timeout` seconds."""
     ready, _, _ = select.select([pipe], [], [], timeout)
     return pipe.readline().decode().strip() if ready else ""
 
 
-def converse(channel: Channel, message: Message, foreground: Foreground, deadline: float) -> Message:
-    """Send a request, show its steps and answer its questions, until it is answered.
+def converse(
+    channel: MessageChannel, message: Message, foreground: Foreground, deadline: Deadline
+) -> Message:
+    """Send a request, show steps and notices, and answer questions until the answer arrives.
 
-    Raises the error that the link reports, and HungUpError when the link ends instead of answering.
+    Raises the error that the link reports, or HungUpError if the link ends instead.
     """
     channel.send(message)
     while True:
         try:
-            answer = channel.receive(timeout=max(0.1, deadline - time.monotonic()))
+            answer = channel.receive(timeout=max(0.1, deadline.left))
         except TimeoutError as error:
             raise TimedOutError(
                 "The link did not answer in time",
-                hint="End it, and connect again: ocattach --disconnect --all",
+                hint="End all links, and connect again: ocattach --disconnect --all",
             ) from error
         if "step" in answer:
             foreground.step(answer["step"])
@@ -208,7 +211,7 @@ def converse(channel: Channel, message: Message, foreground: Foreground, deadlin
         elif "ask" in answer:
             asked = time.monotonic()
             channel.send({"answer": foreground.answer(**answer["ask"])})
-            deadline += time.monotonic() - asked
+            deadline.postpone(time.monotonic() - asked)
         elif "error" in answer:
             raise OcattachError.from_json(answer["error"])
         else:
@@ -216,7 +219,7 @@ def converse(channel: Channel, message: Message, foreground: Foreground, deadlin
 
 
 def end_link(key: str, environ: Mapping[str, str]) -> bool:
-    """End a link and wait until it is gone; False when there was none."""
+    """End a link and wait until its process is gone. Returns False if there was none."""
     files = link_files(key, environ)
     channel = connect(files)
     if channel is None:
@@ -235,8 +238,8 @@ def end_link(key: str, environ: Mapping[str, str]) -> bool:
 
 
 def await_end(files: LinkFiles) -> None:
-    """Wait until the link's process is gone, which holds its lock to the last."""
-    from filelock import FileLock, Timeout  # noqa: PLC0415 - only for who ends links
+    """Wait until the link's process has released its lock."""
+    from filelock import FileLock, Timeout  # noqa: PLC0415 - slow, and only needed to end a link
 
     lock = FileLock(files.lock, timeout=END_SECONDS, mode=0o600)
     try:
@@ -247,10 +250,10 @@ def await_end(files: LinkFiles) -> None:
 
 
 def not_ended(files: LinkFiles) -> TimedOutError:
-    """The error for a link that goes on."""
-    return TimedOutError(f"The link did not end in {END_SECONDS} s", hint=f"See its log: tail {files.log}")
+    """Return the error for a link that does not end."""
+    return TimedOutError(f"The link did not end in {END_SECONDS} s", hint=f"Read its log: tail {files.log}")
 
 
 def end_all_links(environ: Mapping[str, str]) -> int:
-    """End every link of this account; how many there were."""
+    """End every link of this account, and return their number."""
     return sum(end_link(key, environ) for key in link_keys(environ))

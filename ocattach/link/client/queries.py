@@ -1,4 +1,4 @@
-"""What can be asked of a link that is there, by anybody and at any time: it changes nothing and starts nothing."""
+"""Queries of a running link. They change nothing and start nothing."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
@@ -10,25 +10,25 @@ from ocattach.link.messages import PROTOCOL, HungUpError, Message
 
 @dataclass(frozen=True, slots=True)
 class LinkedDaemon:
-    """A daemon as a link's own port leads to it."""
+    """A daemon, by the URL of its link."""
 
     url: str
     username: str
     password: str = field(repr=False)
     version: str = ""
-    """As the link has last heard it."""
+    """As last seen by the link."""
 
-    still: Sequence[str] = ()
-    """The directories in which the link knows that no session does anything."""
+    idle_directories: Sequence[str] = ()
+    """The directories in which no session works, as far as the link knows."""
 
 
 def link_status(key: str, environ: Mapping[str, str]) -> Message | None:
-    """How a link stands, as `Environment.status` says it; None without one, or with one of another version."""
-    status: Message | None = look_through_link(key, environ, timeout=GRACE_SECONDS).get("status")
+    """Return the result of `Environment.status`; None without a link of this version."""
+    status: Message | None = query_link(key, environ, timeout=GRACE_SECONDS).get("status")
     return status
 
 
-def look_through_link(
+def query_link(
     key: str,
     environ: Mapping[str, str],
     directories: Sequence[str | None] | None = None,
@@ -36,26 +36,24 @@ def look_through_link(
     timeout: float,
     since: int | None = None,
 ) -> Message:
-    """The `status` of a link, and with `directories` also a `look`: what the daemon says of these (`Environment.look`).
+    """Return the `status` of a link, and with `directories` also the `snapshot` of its daemon (`Environment.snapshot`).
 
-    Empty without a link, with one of another version, and with one that does not answer in time.
+    Empty without a link, with a link of another version, and if it does not answer in time.
     """
-    return ask_about(
-        key, environ, {"do": "status", "directories": directories, "since": since}, timeout=timeout
-    )
+    return query(key, environ, {"do": "status", "directories": directories, "since": since}, timeout=timeout)
 
 
 def daemon_of_link(key: str, environ: Mapping[str, str], *, timeout: float) -> LinkedDaemon | None:
-    """The daemon that a link leads to at this moment; None without a link, and where its way is lost.
+    """Return the daemon of a link; None without a link, or while the connection is lost.
 
-    Nothing is started or dialled by it. Who uses the port is a client of the link, as a TUI is.
+    Starts and dials nothing. A user of the URL is a client of the link, as a TUI is.
     """
-    daemon = ask_about(key, environ, {"do": "daemon"}, timeout=timeout).get("daemon")
+    daemon = query(key, environ, {"do": "daemon"}, timeout=timeout).get("daemon")
     return None if daemon is None else LinkedDaemon(**daemon)
 
 
-def ask_about(key: str, environ: Mapping[str, str], question: Message, *, timeout: float) -> Message:
-    """The answer to a question that changes nothing; empty where no link of our version answers in time."""
+def query(key: str, environ: Mapping[str, str], question: Message, *, timeout: float) -> Message:
+    """Send a query and return the answer; empty if no link of this version answers in time."""
     channel = connect(link_files(key, environ))
     if channel is None:
         return {}

@@ -1,10 +1,11 @@
-"""What a link says of its daemon and of the connection to it."""
+"""The shapes of a link's answers."""
 
 from collections.abc import Collection, Sequence
 from typing import TYPE_CHECKING, Any
 
 from ocattach.daemon.probe import FoundDaemon
-from ocattach.errors import OcattachError
+from ocattach.errors import ConnectionLostError, OcattachError
+from ocattach.link.server.connection import DaemonConnection
 from ocattach.link.server.state import StateMachine
 from ocattach.opencode.api import DaemonClient
 from ocattach.opencode.snapshot import snapshot
@@ -14,12 +15,12 @@ if TYPE_CHECKING:
 
 
 def connected(tunnel: "Tunnel") -> str:
-    """Which way was taken, as a progress line."""
+    """Return the progress line for the route that was chosen."""
     return "Connected directly" if tunnel.route_name == "direct" else f"Connected through {tunnel.route_name}"
 
 
 def daemon_answer(daemon: FoundDaemon, tunnel: "Tunnel", version: str) -> dict[str, Any]:
-    """The daemon, and where it is reached; nothing secret."""
+    """Describe the daemon and its URL, without secrets."""
     return {
         "url": tunnel.url,
         "route": tunnel.route_name,
@@ -30,19 +31,34 @@ def daemon_answer(daemon: FoundDaemon, tunnel: "Tunnel", version: str) -> dict[s
 
 
 def account_answer(daemon: FoundDaemon) -> dict[str, str]:
-    """Who the daemon answers: for the account that runs the link, and nobody else."""
+    """Return the credentials, for the account that runs the link."""
     return {"username": daemon.username, "password": daemon.password}
 
 
+def attached_answer(connection: DaemonConnection, workdir: str | None) -> dict[str, Any]:
+    """Return the values of `foreground.Attachment` that the connection determines. Raises ConnectionLostError."""
+    daemon, tunnel, handler = connection.daemon, connection.tunnel, connection.handler
+    if daemon is None or tunnel is None or handler is None:
+        raise ConnectionLostError("There is no connection to the daemon")
+    return {
+        **daemon_answer(daemon, tunnel, connection.version),
+        **account_answer(daemon),
+        "workdir": connection.directories.get(workdir),
+        "shares_files": handler.shares_files,
+    }
+
+
 def client_answer(
-    daemon: FoundDaemon, tunnel: "Tunnel", version: str, still: Collection[str]
+    daemon: FoundDaemon, tunnel: "Tunnel", version: str, idle: Collection[str]
 ) -> dict[str, Any]:
-    """What a client needs, in the words of `questions.LinkedDaemon`."""
-    return {"url": tunnel.url, "version": version, "still": list(still), **account_answer(daemon)}
+    """Return the values of `queries.LinkedDaemon`."""
+    return {"url": tunnel.url, "version": version, "idle_directories": list(idle), **account_answer(daemon)}
 
 
-def look_answer(client: DaemonClient, directories: Sequence[str | None], since: int | None) -> dict[str, Any]:
-    """What the daemon says it is doing and has, as `Looked.to_json`; or the `error`."""
+def snapshot_answer(
+    client: DaemonClient, directories: Sequence[str | None], since: int | None
+) -> dict[str, Any]:
+    """Return `DaemonSnapshot.to_json`, or the `error`."""
     try:
         return snapshot(client, directories, since=since).to_json()
     except OcattachError as error:
@@ -50,7 +66,7 @@ def look_answer(client: DaemonClient, directories: Sequence[str | None], since: 
 
 
 def connection_answer(tunnel: "Tunnel", connection: StateMachine) -> dict[str, Any]:
-    """How the connection stands and who uses it; `round_trip` is in seconds."""
+    """Describe the state of the connection and its clients; `round_trip` is in seconds."""
     state, reason = connection.snapshot()
     return {
         "state": state.value,

@@ -1,4 +1,4 @@
-"""The way from a link to its daemon: handler, local port and daemon, and what is known of them."""
+"""The connection of a link to its daemon: transport, local port and daemon."""
 
 from typing import TYPE_CHECKING
 
@@ -15,43 +15,43 @@ if TYPE_CHECKING:
 
 
 class DaemonConnection:
-    """Its parts come one after the other; once there, the local port stays until `drop`.
+    """Its parts are set one after the other. The local port stays open until `drop`.
 
-    One thread at a time changes it. Any may ask how it stands.
+    Only one thread at a time changes it. Any thread may read it.
     """
 
     def __init__(self, state: StateMachine) -> None:
         self._state = state
         self.handler: TransportHandler | None = None
         self.tunnel: Tunnel | None = None
-        """The local port, and where that leads."""
+        """The local port and its route."""
 
         self.daemon: FoundDaemon | None = None
         self.version = ""
-        """The daemon's, as it was last heard."""
+        """The version of the daemon, as last seen."""
 
         self.directories: dict[str | None, str | None] = {}
-        """The working directories that were seen to be ready, and their absolute paths there."""
+        """The absolute paths of the working directories that are ready."""
 
-        self.stands = False
-        """Whether only the daemon is gone: a host that asks for a password need not be logged in to again."""
+        self.is_environment_up = False
+        """Whether only the daemon was lost. Then the transport stays connected, without a new log-in."""
 
     @property
     def idle_seconds(self) -> float | None:
-        """How long no client has been connected; None while there is no port."""
+        """How long no client has been connected; None without a port."""
         tunnel = self.tunnel
         return None if tunnel is None else tunnel.idle_seconds
 
     def is_up(self) -> bool:
-        """Whether there is a way to the daemon."""
+        """Return whether the daemon can be reached."""
         return self.tunnel is not None and self._state.state is LinkState.CONNECTED
 
-    def has_hope(self) -> bool:
-        """Whether the way that is being established, or is used, may still lead to the daemon."""
+    def may_recover(self) -> bool:
+        """Return whether the connection is established or being established."""
         return self.tunnel is not None and self._state.state is not LinkState.LOST
 
     def open_client(self, timeout: float = TRY_SECONDS, *, counts_as_loss: bool = True) -> DaemonClient:
-        """Requests to the daemon as it is now; `counts_as_loss` as in `port.open_client`.
+        """Return a client of the current daemon; `counts_as_loss` as in `port.open_client`.
 
         Raises ConnectionLostError.
         """
@@ -61,14 +61,14 @@ class DaemonConnection:
         return open_client(tunnel, daemon, timeout, counts_as_loss=counts_as_loss)
 
     def make_ready(self, handler: TransportHandler, spec: ConnectionSpec, *, timeout: float) -> str | None:
-        """See that the daemon answers for the connection's directory, whose absolute path there is given."""
+        """Wait until the daemon answers for the connection's directory. Returns its absolute path."""
         client = self.open_client()
         if spec.workdir in self.directories:
-            self.version = client.await_version(timeout=timeout, has_hope=self.has_hope)
+            self.version = client.await_version(timeout=timeout, may_recover=self.may_recover)
             return self.directories[spec.workdir]
         directory = handler.workdir
         try:
-            self.version = client.await_ready(directory, timeout=timeout, has_hope=self.has_hope)
+            self.version = client.await_ready(directory, timeout=timeout, may_recover=self.may_recover)
         except TimedOutError as error:
             if self.tunnel is None or self._state.state is not LinkState.LOST:
                 raise
@@ -77,18 +77,18 @@ class DaemonConnection:
         return directory
 
     def notice_loss(self) -> None:
-        """It is gone; keep what of it can be used again."""
-        self.stands = self.tunnel is not None and self.tunnel.port_closed
+        """Keep the transport's connection if only the daemon is gone."""
+        self.is_environment_up = self.tunnel is not None and self.tunnel.port_closed
 
     def release_route(self, reason: str) -> None:
-        """Part with what is left of it, and keep the local port."""
+        """Close the route and the transport's connection, and keep the local port."""
         if self.tunnel is not None:
             self.tunnel.give_up(reason)
         if self.handler is not None:
             self.handler.disconnect()
 
     def drop(self) -> None:
-        """Let go of tunnel and handler; the daemon goes on."""
+        """Close tunnel and transport. The daemon keeps running."""
         handler, self.handler = self.handler, None
         tunnel, self.tunnel = self.tunnel, None
         self.daemon = None

@@ -1,4 +1,4 @@
-"""The daemon of an environment: found, else started; and not started for ever when it does not live."""
+"""Finds or starts the daemon of an environment, and stops after repeated crashes."""
 
 import shlex
 import time
@@ -12,53 +12,53 @@ if TYPE_CHECKING:
     from ocattach.config.spec import ConnectionSpec
 
 SHORT_LIFE = 30.0
-"""Seconds that a daemon has to live for its start to count as a success."""
+"""Seconds after which a started daemon counts as stable."""
 
 STARTS = 3
-"""How many starts in a row may come to nothing before no more are tried without a person."""
+"""The number of failed starts in a row after which the link stops trying."""
 
 
 def command_name(spec: "ConnectionSpec") -> str:
-    """The connection as it is typed in a command to paste."""
+    """Return the connection as it is typed in a command."""
     return shlex.quote(spec.name or spec.display())
 
 
-class Client(Protocol):
-    """A foreground that waits for the environment, or what stands in for one."""
+class AttachClient(Protocol):
+    """The command that waits for a connection, or a substitute."""
 
     def ask(self, question: Question, /) -> str:
-        """Let the person there answer."""
+        """Return the answer of the person at the terminal."""
 
     def step(self, text: str) -> None:
-        """Tell it about a step that was taken."""
+        """Report a completed step."""
 
     def notice(self, text: str) -> None:
-        """Tell it about something that happened when nobody was there."""
+        """Report what happened since the last attach."""
 
 
 class CrashLoopGuard:
-    """Finds or starts the daemon, and counts the starts that came to nothing."""
+    """Finds or starts the daemon, and counts failed starts."""
 
     def __init__(self) -> None:
         self._started: float | None = None
         self._failures = 0
 
     def reset(self) -> None:
-        """Somebody wants it to be tried again, whatever has happened."""
+        """Forget failed starts: a person wants another try."""
         self._failures = 0
 
     def find_or_start(
-        self, handler: TransportHandler, client: Client, *, start: bool, environment_stood: bool
+        self, handler: TransportHandler, client: AttachClient, *, start: bool, environment_kept: bool
     ) -> tuple[FoundDaemon, bool]:
-        """The daemon that runs, else a new one; and whether this call started it.
+        """Return the running daemon, or start one; and whether this call started it.
 
-        A daemon that ended while its environment stood has ended by itself, one that went with a container has not.
-        Raises CrashLoopError with the end of its log where a new one would not live either.
+        A daemon that exited while its environment kept running counts as failed, one that ended with it does not.
+        Raises CrashLoopError with the end of its log after too many failed starts.
         """
         status = handler.check_daemon_running()
         if status.daemon is not None:
             return status.daemon, False
-        self._note_missing(by_itself=environment_stood)
+        self._note_missing(by_itself=environment_kept)
         if not start:
             raise DaemonNotRunningError(
                 f"No daemon runs in {handler.spec.display()}",
@@ -66,27 +66,27 @@ class CrashLoopGuard:
             )
         if self._failures >= STARTS:
             raise CrashLoopError(
-                f"The daemon in {handler.spec.display()} has ended {STARTS} times"
-                f" within {SHORT_LIFE:.0f} s of its start; its log ends:\n{handler.daemon_log()}",
-                hint=f"See more of it: ocattach logs {command_name(handler.spec)}",
+                f"The daemon in {handler.spec.display()} exited {STARTS} times"
+                f" within {SHORT_LIFE:.0f} s of its start. Its log ends:\n{handler.daemon_log()}",
+                hint=f"Read the whole log: ocattach logs {command_name(handler.spec)}",
             )
         return self._start(handler, client)
 
-    def _start(self, handler: TransportHandler, client: Client) -> tuple[FoundDaemon, bool]:
+    def _start(self, handler: TransportHandler, client: AttachClient) -> tuple[FoundDaemon, bool]:
         try:
             status = handler.start_daemon()
         except DaemonStartError:
             self._failures += 1
             raise
         if status.daemon is None:
-            raise DaemonStartError(f"No daemon came up in {handler.spec.display()}")
+            raise DaemonStartError(f"No daemon started in {handler.spec.display()}")
         if status.started:
             self._started = time.monotonic()
             client.step(f"Started daemon on port {status.port}")
         return status.daemon, status.started
 
     def _note_missing(self, *, by_itself: bool) -> None:
-        """No daemon runs; where one was started here, it has ended since."""
+        """No daemon runs: if one was started here, it has exited."""
         if self._started is None:
             return
         lived = time.monotonic() - self._started

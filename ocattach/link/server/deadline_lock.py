@@ -1,29 +1,29 @@
-"""One at a time: whoever brings an environment up, or looks whether it still stands."""
+"""A lock with a deadline: one thread at a time connects or checks the connection."""
 
 import threading
-import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 
+from ocattach.backoff import Deadline
 from ocattach.errors import TimedOutError
 
 
 class DeadlineLock:
-    """A lock that is waited for with a deadline."""
+    """A lock that raises an error at its deadline."""
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
 
     @contextmanager
     def taken(self, timeout: float) -> Iterator[float]:
-        """Hold it; gives what is left of the time, in seconds. Raises TimedOutError."""
-        started = time.monotonic()
+        """Hold the lock. Yields the seconds that are left, at least 1. Raises TimedOutError."""
+        deadline = Deadline(timeout)
         if not self._lock.acquire(timeout=timeout):
             raise TimedOutError(
                 f"Another ocattach has been connecting for {timeout:.0f} s",
-                hint="Answer what it asks, or end it and connect again: ocattach --disconnect --all",
+                hint="Answer its question, or end it and connect again: ocattach --disconnect --all",
             )
         try:
-            yield max(1.0, timeout - (time.monotonic() - started))
+            yield max(1.0, deadline.left)
         finally:
             self._lock.release()

@@ -1,4 +1,4 @@
-"""What became of a link's connection, and when: for its log, for `-v` and for `--status`."""
+"""The history of a link's connection, for its log, `-v` and `--status`."""
 
 import logging
 import threading
@@ -9,11 +9,11 @@ from typing import Any
 logger = logging.getLogger(__name__)
 
 KEPT = 100
-"""How many events are remembered; the log has more."""
+"""The number of events that are kept; the log has more."""
 
 
 class History:
-    """The last events of a link, the newest last. Any thread may add one."""
+    """The last events of a link, the latest last. Thread-safe."""
 
     def __init__(self) -> None:
         self._events: deque[tuple[float, str]] = deque(maxlen=KEPT)
@@ -21,28 +21,28 @@ class History:
         self._lock = threading.Lock()
 
     def note(self, event: str) -> None:
-        """Something happened that explains what the link does."""
+        """Add an event, and log it."""
         logger.info("%s", event)
         with self._lock:
             self._events.append((time.time(), event))
 
-    def tell(self, event: str) -> None:
-        """Something happened that whoever connects next should hear of."""
+    def report(self, event: str) -> None:
+        """Add an event that the next command shows."""
         self.note(event)
         self.announce(event)
 
     def announce(self, event: str) -> None:
-        """Tell whoever connects next about something that is in the log already."""
+        """Show an event to the next command, without adding it."""
         with self._lock:
             self._news = [*self._news, event][-KEPT:]
 
     def take_news(self) -> list[str]:
-        """What nobody has been told yet."""
+        """Return the events that no command has shown yet."""
         with self._lock:
             news, self._news = self._news, []
         return news
 
     def to_json(self) -> list[dict[str, Any]]:
-        """The events, each with its time in seconds since the epoch."""
+        """Return the events, each with its time in seconds since the epoch."""
         with self._lock:
             return [{"time": when, "event": event} for when, event in self._events]

@@ -1,4 +1,4 @@
-"""The link's log: private, of bounded size, and safe to be shown on a terminal."""
+"""The log of a link: private, of limited size, and safe to print."""
 
 import logging
 import os
@@ -8,20 +8,20 @@ from pathlib import Path
 from ocattach.printable import printable
 
 LARGEST = 512 * 1024
-"""Bytes; what is older is in a second file of that size, and what is older still is gone."""
+"""The largest size in bytes. Then the file replaces the former one."""
 
 LONGEST = 8000
-"""Characters of an entry, a traceback included."""
+"""Characters of an entry, including a traceback."""
 
 
 class PrivateFile(logging.FileHandler):
-    """A log file that only its owner can read, and one former one."""
+    """A log file that only its owner can read, and its predecessor."""
 
     def _open(self) -> TextIOWrapper:
         return open(self.baseFilename, "a", encoding="utf-8", errors="backslashreplace", opener=open_private)
 
     def emit(self, record: logging.LogRecord) -> None:
-        """Write an entry, and put the file aside once it is large. The standard library's own takes long to import."""
+        """Write an entry, and rotate the file if it is large. RotatingFileHandler is slow to import."""
         super().emit(record)
         if self.stream and self.stream.tell() > LARGEST:
             self.stream.close()
@@ -31,27 +31,27 @@ class PrivateFile(logging.FileHandler):
 
 
 def former(path: Path) -> Path:
-    """Where the entries are that a log has become too large for."""
+    """Return the path of the predecessor."""
     return path.with_name(f"{path.name}.1")
 
 
 def open_private(path: str, flags: int) -> int:
-    """Open a file for its owner alone, whoever could read it before."""
+    """Open a file with mode 0600, also if it exists with another."""
     descriptor = os.open(path, flags, 0o600)
     os.fchmod(descriptor, 0o600)
     return descriptor
 
 
-class Entry(logging.Formatter):
-    """An entry of sane length, whose control characters are written out."""
+class LogFormatter(logging.Formatter):
+    """Limits the length of entries, and escapes control characters."""
 
     def format(self, record: logging.LogRecord) -> str:
-        """The entry as it stands in the file."""
+        """Return the entry as it is written."""
         return printable(super().format(record)[:LONGEST])
 
 
 def start_log(path: Path) -> None:
-    """Have everything that this process logs written there."""
+    """Log everything of this process to a file."""
     handler = PrivateFile(path)
-    handler.setFormatter(Entry("%(asctime)s %(levelname)s %(message)s"))
+    handler.setFormatter(LogFormatter("%(asctime)s %(levelname)s %(message)s"))
     logging.basicConfig(handlers=[handler], level=logging.INFO)

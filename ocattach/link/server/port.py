@@ -1,14 +1,15 @@
-"""The port that a link keeps open, and requests of the link's own to where it leads."""
+"""The local port of a link, and the link's own requests through its tunnel."""
 
-import shlex
 import socket
 from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 from ocattach.config.spec import ConnectionSpec
 from ocattach.daemon.probe import FoundDaemon
+from ocattach.link.server.daemon_starter import command_name
 from ocattach.opencode.api import DaemonClient
 from ocattach.opencode.endpoint import Endpoint
+from ocattach.opencode.tui.resumer import REQUEST_SECONDS, Resync
 
 if TYPE_CHECKING:
     from ocattach.tunnel.limits import Events, Limits
@@ -22,29 +23,28 @@ def open_port(
     events: "Events",
     on_creation: Callable[[], object],
 ) -> "Tunnel":
-    """A port that leads nowhere yet, and keeps what TUIs show whole; `connect` takes seconds for a request.
+    """Open the local port, without a route, that sends TUIs what they missed; `connect` takes the seconds of a request.
 
-    `on_creation` is called when a client asks for a new session.
+    `on_creation` is called when a client requests a new session.
     """
-    from ocattach.opencode.tui.resumer import REQUEST_SECONDS, Resync  # noqa: PLC0415 - when there is a tunnel to keep
     from ocattach.tunnel.tunnel import Tunnel  # noqa: PLC0415 - see `import_tunnel`
 
-    command = f"ocattach {shlex.quote(spec.name or spec.display())}"
+    command = f"ocattach {command_name(spec)}"
     resumer = Resync(lambda: connect(REQUEST_SECONDS), command=command, on_creation=on_creation)
     return Tunnel(limits=limits, events=events, resumer=resumer)
 
 
 class TunnelEndpoint(Endpoint):
-    """Where a tunnel leads, without its local port: it can be looked at before anybody else is let through."""
+    """The far end of a tunnel, reached without the local port, also while clients are held."""
 
     def __init__(self, tunnel: "Tunnel", *, counts_as_loss: bool) -> None:
         super().__init__(tunnel.url)
         self._tunnel = tunnel
-        self._is_sign = counts_as_loss
+        self._counts_as_loss = counts_as_loss
 
     def open_socket(self, timeout: float) -> socket.socket:
-        """A connection through the tunnel."""
-        opened = self._tunnel.connect(counts_as_loss=self._is_sign)
+        """Open a connection through the tunnel."""
+        opened = self._tunnel.connect(counts_as_loss=self._counts_as_loss)
         opened.settimeout(timeout)
         return opened
 
@@ -52,9 +52,9 @@ class TunnelEndpoint(Endpoint):
 def open_client(
     tunnel: "Tunnel", daemon: FoundDaemon, timeout: float, *, counts_as_loss: bool = True
 ) -> DaemonClient:
-    """Requests to the daemon that a tunnel leads to, each with at most `timeout` seconds.
+    """Return a client for the daemon behind a tunnel. Each request may take `timeout` seconds.
 
-    That one cannot be made is a sign for the tunnel that its way is lost, unless nobody is to draw that conclusion.
+    `counts_as_loss`: whether a failed dial reports the connection as lost.
     """
     endpoint = TunnelEndpoint(tunnel, counts_as_loss=counts_as_loss)
     return DaemonClient(endpoint, username=daemon.username, password=daemon.password, timeout=timeout)

@@ -1,10 +1,9 @@
-"""Brings a lost connection back, without a person: again and again, at first at once, then less and less often."""
+"""Restores a lost connection without a person: at once, then with growing pauses."""
 
 import threading
-import time
 from collections.abc import Callable, Iterator
 
-from ocattach.backoff import Backoff
+from ocattach.backoff import Backoff, Deadline
 from ocattach.errors import AuthenticationError, CrashLoopError, OcattachError, PersonNeededError
 from ocattach.link.server.history import History
 from ocattach.link.server.state import LinkState, StateMachine
@@ -14,59 +13,59 @@ FIRST_PAUSE = 0.1
 GROWTH = 2.0
 JITTER = 0.5
 LONGEST_PAUSE = 1.0
-"""Seconds between two tries while somebody may be waiting for a far side that comes back any moment."""
+"""The longest pause in seconds, at first."""
 
 PATIENCE = 300.0
-"""Seconds after which a far side is not expected back any moment."""
+"""Seconds after which the pauses are longer."""
 
 LONG_PAUSE = 10.0
-"""Seconds between two tries from then on; who begins to wait is tried for at once."""
+"""The pause in seconds from then on. A new request is tried at once."""
 
 QUIET_SECONDS = 60.0
-"""How long nobody may have used the link before no more is tried, until somebody does."""
+"""How long the link may be unused before it stops retrying until the next use."""
 
 REFUSALS = 3
-"""How often credentials may be refused before no more is tried: hosts ban those who go on (fail2ban, 5 by default)."""
+"""How often credentials may be refused before the link stops retrying: hosts ban repeated failures (fail2ban: 5)."""
 
 JOIN_SECONDS = 5
 
 
 def pauses() -> Iterator[float]:
-    """Seconds to wait before each further try."""
-    began = time.monotonic()
+    """Return the seconds to wait before each further try."""
+    patience = Deadline(PATIENCE)
     soon = Backoff(first=FIRST_PAUSE, longest=LONGEST_PAUSE, growth=GROWTH, jitter=JITTER)
     late = Backoff(first=LONG_PAUSE, longest=LONG_PAUSE, jitter=JITTER)
     while True:
-        yield next(soon if time.monotonic() - began < PATIENCE else late)
+        yield next(late if patience.has_passed else soon)
 
 
 class Unattended:
-    """In the place of a person, when there is none."""
+    """The client of an attempt without a person."""
 
     def __init__(self, history: History, command: str) -> None:
-        """`command` is what a person has to type to be asked."""
+        """`command` asks the question again when a person runs it."""
         self._history, self._command = history, command
 
     def ask(self, question: Question) -> str:
-        """Nobody answers."""
+        """Raise PersonNeededError."""
         raise PersonNeededError(
-            f"Connecting again needs an answer: {question.text.strip(' :')}",
-            hint=f"In a terminal: {self._command}",
+            f"Reconnecting needs an answer: {question.text.strip(' :')}",
+            hint=f"Run in a terminal: {self._command}",
         )
 
     def step(self, text: str) -> None:
-        """Remember the step."""
+        """Add the step to the history."""
         self._history.note(text)
 
     def notice(self, text: str) -> None:
-        """Keep it for the next person."""
-        self._history.tell(text)
+        """Keep the notice for the next command."""
+        self._history.report(text)
 
 
 class Reconnector:
-    """A thread that restores a link's connection whenever that is lost and somebody wants it.
+    """A thread that restores a link's connection when it is lost and in use.
 
-    `restore` tries once, `is_wanted` says whether anybody uses the link, and `give_up` is called with the error after
+    `restore` tries once, `is_wanted` returns whether the link is in use, and `give_up` is called with the error after
     which only a person can help.
     """
 
@@ -86,11 +85,11 @@ class Reconnector:
         self._thread.start()
 
     def retry_now(self) -> None:
-        """There is something to do, or somebody waits: look at once. Never blocks."""
+        """Try now, if the connection is lost. Never blocks."""
         self._wake.set()
 
     def end(self) -> None:
-        """End the thread, which whoever calls this has made able to end by ending what it may be waiting for."""
+        """End the thread. The caller must have ended what it may be waiting for."""
         self._ending.set()
         self._wake.set()
         if threading.current_thread() is not self._thread:
@@ -118,7 +117,7 @@ class Reconnector:
                     self._give_up(error)
             if not self._has_work():
                 return
-            # Nobody is spared this pause: whoever waits wakes us at every try.
+            # Held requests wake the thread, but must not shorten this pause.
             self._ending.wait(min(pause, LONGEST_PAUSE))
             if pause > LONGEST_PAUSE:
                 self._wake.wait(pause - LONGEST_PAUSE)

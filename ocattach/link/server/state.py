@@ -41,8 +41,6 @@ TRANSITIONS: Mapping[LinkState, frozenset[LinkState]] = {
 }
 """The states that may follow each state."""
 
-GIVEN_UP = frozenset({LinkState.LOCKED, LinkState.STOPPED})
-
 
 class StateMachine:
     """The state of one connection, the reason for it, and the time of the last loss. Thread-safe."""

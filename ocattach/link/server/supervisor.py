@@ -1,20 +1,21 @@
-"""One environment, as its link holds it: handler, daemon and tunnel, brought up once and used by many."""
+"""One environment, as its link holds it: transport, daemon and tunnel."""
 
 import time
 from typing import TYPE_CHECKING, Any
 
+from ocattach.backoff import Deadline
 from ocattach.config.spec import ConnectionSpec
 from ocattach.errors import ConnectionLostError, OcattachError, TimedOutError, UnreachableError
 from ocattach.link.server.answers import (
-    account_answer,
+    attached_answer,
     client_answer,
     connected,
     connection_answer,
     daemon_answer,
-    look_answer,
+    snapshot_answer,
 )
 from ocattach.link.server.connection import DaemonConnection
-from ocattach.link.server.daemon_starter import Client, CrashLoopGuard, command_name
+from ocattach.link.server.daemon_starter import AttachClient, CrashLoopGuard, command_name
 from ocattach.link.server.deadline_lock import DeadlineLock
 from ocattach.link.server.history import History
 from ocattach.link.server.port import open_port
@@ -27,25 +28,23 @@ from ocattach.transports import open_handler
 if TYPE_CHECKING:
     from ocattach.tunnel.tunnel import Tunnel
 
-Attached = dict[str, Any]
-
 DIAL_SECONDS = 15.0
-"""How long a lost environment may take to be reached in one try, before the next."""
+"""How long one try to reach a lost environment may take."""
 
 START_SECONDS = 60.0
-"""How long everything else may take in such a try, the start of a daemon on a busy machine included."""
+"""How long the rest of such a try may take, including the start of a daemon on a busy machine."""
 
 ENOUGH = 0.75
-"""Of the time that somebody gives, what has to be left to connect a second time."""
+"""The share of the timeout that must be left for a second try to connect."""
 
 REUSE_SECONDS = 10.0
-"""How long a daemon that was there may take to answer before everything is looked at anew, at its clients' cost."""
+"""How long a known daemon may take to answer before the link connects again."""
 
 
 class Environment:
-    """Brought up on the first `attach`; the next ones find it as it is, and dial nothing.
+    """Connects on the first `attach`, and reuses the connection for the next ones.
 
-    Its local port stays open from then on. When the way to the daemon is lost, it is restored by the same steps.
+    The local port stays open from then on. A lost connection is restored by the same steps.
     """
 
     def __init__(self, *, held_seconds: float, dead_after: float) -> None:
@@ -69,16 +68,18 @@ class Environment:
 
     @property
     def idle_seconds(self) -> float | None:
-        """How long no client has been connected; None while the environment is not up."""
+        """How long no client has been connected; None before the first connection."""
         return self._connection.idle_seconds
 
     def is_wanted(self) -> bool:
-        """Whether anybody has used the local port lately."""
+        """Return whether the local port was used recently."""
         idle = self._connection.idle_seconds
         return idle is not None and idle < QUIET_SECONDS
 
-    def attach(self, spec: ConnectionSpec, client: Client, *, start: bool, timeout: float) -> Attached:
-        """A ready daemon for the connection, started when there is none and `start` allows it."""
+    def attach(
+        self, spec: ConnectionSpec, client: AttachClient, *, start: bool, timeout: float
+    ) -> dict[str, Any]:
+        """Return a ready daemon for the connection. It is started if none runs and `start` is true."""
         with self._lock.taken(timeout) as left:
             self._spec, self._may_start = spec, start or self._may_start
             for event in self.history.take_news():
@@ -92,8 +93,8 @@ class Environment:
             started = self.connect_twice(spec, client, start=start, timeout=left)
             return self.attached(spec, started=started)
 
-    def reuse(self, spec: ConnectionSpec, client: Client, timeout: float) -> Attached | None:
-        """The environment as it stands; None when it no longer answers."""
+    def reuse(self, spec: ConnectionSpec, client: AttachClient, timeout: float) -> dict[str, Any] | None:
+        """Return the present connection; None if the daemon does not answer."""
         handler, tunnel, daemon = self._connection.handler, self._connection.tunnel, self._connection.daemon
         if handler is None or tunnel is None or daemon is None or not self._connection.is_up():
             return None
@@ -101,18 +102,18 @@ class Environment:
             if spec.workdir not in self._connection.directories:
                 handler.spec, handler.ask, handler.timeout = spec, client.ask, timeout
                 handler.check_daemon_running()
-            self._listener.know(
+            self._listener.add_connection(
                 spec, self._connection.make_ready(handler, spec, timeout=min(timeout, REUSE_SECONDS))
             )
         except (ConnectionLostError, TimedOutError, UnreachableError) as error:
-            self._state.lose(f"the daemon no longer answers: {error}")
+            self._state.lose(f"the daemon does not answer any more: {error}")
             return None
         client.step(f"Daemon already running on port {daemon.port} ({self._connection.version})")
         client.step(connected(tunnel))
         return self.attached(spec, started=False)
 
     def restore(self) -> None:
-        """Bring a lost connection back, unless somebody has done so. Raises what stands in the way."""
+        """Restore a lost connection, unless another thread has done so. Raises the error of the attempt."""
         with self._lock.taken(DIAL_SECONDS):
             spec, tunnel = self._spec, self._connection.tunnel
             is_lost = tunnel is not None and self._state.state is LinkState.LOST
@@ -123,48 +124,47 @@ class Environment:
                 spec, unattended, start=self._may_start, timeout=START_SECONDS, reach_within=DIAL_SECONDS
             )
             gap = time.monotonic() - self._state.lost_at
-            held = f"; {tunnel.released} held meanwhile" if tunnel.released else ""
+            held = f"; held requests: {tunnel.released}" if tunnel.released else ""
             self.history.note(f"restored after {gap:.1f} s{held}")
-            again = (
-                f"; the daemon had ended, and was started again on port {tunnel.remote_port}"
-                if started
-                else ""
-            )
+            again = ""
+            if started:
+                again = f"; the daemon had exited and was started again on port {tunnel.remote_port}"
             if again or self._summary != before:
-                self.history.tell(f"The connection was lost and restored: {self._summary}{again}")
+                self.history.report(f"The connection was lost and restored: {self._summary}{again}")
 
-    def connect_twice(self, spec: ConnectionSpec, client: Client, *, start: bool, timeout: float) -> bool:
-        """As `connect`, and once more where the way was lost at once; whether a daemon was started on it."""
-        began = time.monotonic()
+    def connect_twice(
+        self, spec: ConnectionSpec, client: AttachClient, *, start: bool, timeout: float
+    ) -> bool:
+        """Call `connect`, and again if the connection was lost at once. Returns whether a daemon was started."""
+        deadline = Deadline(timeout)
         try:
             return self.connect(spec, client, start=start, timeout=timeout)
         except ConnectionLostError as error:
-            left = timeout - (time.monotonic() - began)
-            if left < timeout * ENOUGH:
+            if deadline.left < timeout * ENOUGH:
                 raise
             client.step(f"Connecting again: {error}")
-            return self.connect(spec, client, start=start, timeout=left)
+            return self.connect(spec, client, start=start, timeout=deadline.left)
 
     def connect(
         self,
         spec: ConnectionSpec,
-        client: Client,
+        client: AttachClient,
         *,
         start: bool,
         timeout: float,
         reach_within: float | None = None,
     ) -> bool:
-        """The whole way: environment, daemon, route, readiness; whether a daemon was started on it.
+        """Connect: environment, daemon, route, readiness. Returns whether a daemon was started.
 
-        The first time it opens the local port, afterwards it leads that one there again. The environment itself
-        may be given less time than all that follows, with `reach_within`.
+        The first call opens the local port, later ones reuse it. `reach_within` limits the time to reach the
+        environment, `timeout` that of each later step.
         """
         handler, tunnel = self._connection.handler, self._connection.tunnel
         if handler is None:
             handler = self._connection.handler = open_handler(spec, ask=client.ask, timeout=timeout)
-        elif not self._connection.stands:
+        elif not self._connection.is_environment_up:
             self._connection.release_route("connecting again")
-        stood, self._connection.stands = self._connection.stands, False
+        kept, self._connection.is_environment_up = self._connection.is_environment_up, False
         handler.spec, handler.ask, handler.timeout = spec, client.ask, reach_within or timeout
         self._state.begin()
         try:
@@ -172,7 +172,7 @@ class Environment:
             client.step(self._summary)
             handler.timeout = timeout
             daemon, started = self._crash_guard.find_or_start(
-                handler, client, start=start, environment_stood=stood
+                handler, client, start=start, environment_kept=kept
             )
             self._connection.daemon = daemon
             port = tunnel or self.open_port(spec)
@@ -180,7 +180,7 @@ class Environment:
             self._connection.tunnel = handler.connect(daemon.port, tunnel=port)
             self.notice_route(self._connection.tunnel)
             self._connection.directories.clear()
-            self._listener.know(spec, self._connection.make_ready(handler, spec, timeout=timeout))
+            self._listener.add_connection(spec, self._connection.make_ready(handler, spec, timeout=timeout))
             self.finish(daemon.port, self._connection.tunnel)
             self._listener.resume(self._connection.version)
             port.release()
@@ -215,7 +215,7 @@ class Environment:
         self._reconnector.retry_now()
 
     def open_port(self, spec: ConnectionSpec) -> "Tunnel":
-        """The local port, which leads nowhere yet."""
+        """Open the local port, without a route yet."""
         from ocattach.tunnel.limits import Events, Limits  # noqa: PLC0415 - see `import_tunnel`
 
         events = Events(on_lost=self.notice_loss, on_held=self._reconnector.retry_now)
@@ -226,42 +226,35 @@ class Environment:
         return self._connection.tunnel
 
     def notice_loss(self, reason: str) -> None:
-        """The way is gone; called in the tunnel's thread."""
+        """The connection was lost. Called in the tunnel's thread."""
         self._connection.notice_loss()
         self._state.lose(reason)
         self._reconnector.retry_now()
 
     def give_up(self, error: OcattachError) -> None:
-        """No more is tried without a person: whoever waits is told why."""
+        """Stop trying to reconnect, and refuse requests with the reason."""
         if not self._state.give_up(error):
             return
-        self.history.announce(f"Given up: {error.message}")
+        self.history.announce(f"Stopped trying to reconnect: {error.message}")
         if self._connection.tunnel is not None:
             self._connection.tunnel.refuse(f"{error.message}. Run ocattach again to connect")
 
     def check(self) -> None:
-        """Find out soon whether the far side is still there; what was put off is tried now."""
-        self.history.note("the clock has jumped: looking whether the connection still stands")
+        """Check whether the connection still works, and retry now if it is lost."""
+        self.history.note("the clock has jumped: checking the connection")
         if self._connection.tunnel is not None:
             self._connection.tunnel.check()
         self._reconnector.retry_now()
 
-    def attached(self, spec: ConnectionSpec, *, started: bool) -> Attached:
-        """What the foreground needs to use the daemon."""
-        daemon, tunnel, handler = self._connection.daemon, self._connection.tunnel, self._connection.handler
-        if daemon is None or tunnel is None or handler is None:
-            raise ConnectionLostError("There is no connection to the daemon")
-        return {
-            **daemon_answer(daemon, tunnel, self._connection.version),
-            **account_answer(daemon),
-            "workdir": self._connection.directories.get(spec.workdir),
-            "started": started,
-            "shares_files": handler.shares_files,
-            "history": self.history.to_json(),
-        }
+    def attached(self, spec: ConnectionSpec, *, started: bool) -> dict[str, Any]:
+        """Return what the command line needs to use the daemon."""
+        attached = attached_answer(self._connection, spec.workdir)
+        return {**attached, "started": started, "history": self.history.to_json()}
 
-    def stop_daemon(self, spec: ConnectionSpec, client: Client, *, force: bool, timeout: float) -> int | None:
-        """End the environment's daemon; its pid, None when none ran."""
+    def stop_daemon(
+        self, spec: ConnectionSpec, client: AttachClient, *, force: bool, timeout: float
+    ) -> int | None:
+        """Stop the daemon. Returns its pid; None if none ran."""
         with self._lock.taken(timeout) as left:
             if self._connection.handler is None:
                 self._connection.handler = open_handler(spec, ask=client.ask, timeout=left)
@@ -270,7 +263,7 @@ class Environment:
             return self._connection.handler.stop_daemon(force=force)
 
     def status(self) -> dict[str, Any]:
-        """How things stand, for `--status`; waits for nobody."""
+        """Return the state for `--status`. Never blocks."""
         history = {"history": self.history.to_json()}
         daemon, tunnel = self._connection.daemon, self._connection.tunnel
         if daemon is None or tunnel is None:
@@ -279,26 +272,26 @@ class Environment:
         return {**daemon_answer(daemon, tunnel, self._connection.version), **connection, **history}
 
     def daemon(self) -> dict[str, Any] | None:
-        """How its clients reach the daemon; None without a way to it. Changes nothing."""
+        """Return how clients reach the daemon; None without a connection. Changes nothing."""
         daemon, tunnel = self._connection.daemon, self._connection.tunnel
         if daemon is None or tunnel is None or not self._connection.is_up():
             return None
-        return client_answer(daemon, tunnel, self._connection.version, self._listener.still())
+        return client_answer(daemon, tunnel, self._connection.version, self._listener.idle_directories())
 
-    def look(self, directories: list[str | None], since: int | None) -> dict[str, Any] | None:
-        """What the daemon itself says of these directories, and has; None without a way to it. Changes nothing."""
+    def snapshot(self, directories: list[str | None], since: int | None) -> dict[str, Any] | None:
+        """Query the daemon for `--status`; None without a connection. Changes nothing."""
         tunnel = self._connection.tunnel
         if tunnel is None or not self._connection.is_up():
             return None
         client = self._connection.open_client(LOOK_SECONDS)
-        client.still = self._listener.still()
-        return look_answer(client, directories, since)
+        client.idle_directories = self._listener.idle_directories()
+        return snapshot_answer(client, directories, since)
 
     def close(self) -> None:
-        """End it all, also while a client is being served."""
+        """Close everything, also while a request is in progress."""
         self._closed = True
         self._listener.end()
         self._connection.drop()
         self._reconnector.end()
-        self._connection.drop()  # of what an attempt that was under way has opened since
+        self._connection.drop()  # an attempt in progress may have opened it again
         self._listener.join()

@@ -1,4 +1,4 @@
-"""Where a daemon's sessions do nothing: known from its events, so that not everybody who asks has to ask it."""
+"""The directories in which no session is at work, known from events: `--status` need not query the daemon for these."""
 
 import threading
 import time
@@ -6,72 +6,68 @@ from collections.abc import Callable
 
 from ocattach.opencode.api import DaemonClient
 from ocattach.opencode.catalogue import DIRECTORIES
-from ocattach.opencode.events import CONNECTED, Event
+from ocattach.opencode.events import CONNECTED, STATUS, Event
 from ocattach.opencode.snapshot import snapshot
 
-STATUS = "session.status"
-"""Told with {"sessionID", "status": {"type"}} as a session begins to work, tries again, and is idle (1.18.33)."""
-
 PAUSE_SECONDS = 10.0
-"""How long after a look none is made: daemons at work are not to be asked twice by whoever goes on listing."""
+"""The shortest time between two queries, for daemons whose sessions work all the time."""
 
 
 class IdleDirectories:
-    """The directories in which a look has found nothing at work, until anything is told that could be work's beginning.
+    """The directories that were idle at the last query, until an event may mean the beginning of work.
 
-    Of the others nothing is known: what waits or hangs there since before the look tells of itself by no event.
-    Events can be missing (see `opencode.events`), but not all of a run: each session that works is told again and again
-    as updated. For any thread.
+    Nothing is known of other directories: a session that waits or hangs since before the query sends no event.
+    Events can be missing (see `opencode.events`), but not all those of a run, because a session that works is reported
+    as updated again and again. Thread-safe.
     """
 
     def __init__(self, open_client: Callable[[], DaemonClient]) -> None:
         self._open_client = open_client
         self._lock = threading.Lock()
         self._directories: frozenset[str] = frozenset()
-        self._listens = False
-        self._told = 0
-        """How often something was told that may be the beginning of work."""
-        self._look_at = 0.0
+        self._is_listening = False
+        self._changes = 0
+        """The number of events that may mean the beginning of work."""
+        self._query_at = 0.0
 
     @property
     def directories(self) -> frozenset[str]:
-        """Where nothing is done, as OpenCode has their paths; of all others the daemon has to be asked."""
+        """The idle directories, as paths of OpenCode. The daemon must be queried for all others."""
         return self._directories
 
     @property
     def is_due(self) -> bool:
-        """Whether a look may tell more than is known."""
-        return self._listens and not self._directories and time.monotonic() >= self._look_at
+        """Whether a query may find more idle directories."""
+        return self._is_listening and not self._directories and time.monotonic() >= self._query_at
 
-    def hear(self, event: Event) -> None:
-        """Something was told about a session, or listening has just begun."""
+    def receive(self, event: Event) -> None:
+        """Take note of an event about a session, or of the first event of a stream."""
         status = event.properties.get("status")
         if event.kind == STATUS and isinstance(status, dict) and status.get("type") == "idle":
             return
         if event.kind == CONNECTED:
-            self._look_at, self._listens = 0.0, True
-        self._doubt()
+            self._query_at, self._is_listening = 0.0, True
+        self._invalidate()
 
-    def hear_no_more(self) -> None:
-        """Nobody listens until the next event that says so."""
-        self._listens = False
-        self._doubt()
+    def stop_listening(self) -> None:
+        """Forget everything: the stream of events has ended."""
+        self._is_listening = False
+        self._invalidate()
 
-    def _doubt(self) -> None:
+    def _invalidate(self) -> None:
         with self._lock:
             self._directories = frozenset()
-            self._told += 1
+            self._changes += 1
 
-    def snapshot(self) -> None:
-        """Ask the daemon. Raises OcattachError."""
-        self._look_at = time.monotonic() + PAUSE_SECONDS
-        before = self._told
-        looked = snapshot(self._open_client(), [], more=DIRECTORIES)
+    def query(self) -> None:
+        """Query the daemon. Raises OcattachError."""
+        self._query_at = time.monotonic() + PAUSE_SECONDS
+        before = self._changes
         found = frozenset(
             directory
-            for directory, sessions in looked.doing
+            for directory, sessions in snapshot(self._open_client(), [], more=DIRECTORIES).doing
             if directory and sessions is not None and not sessions
         )
         with self._lock:
-            if self._told == before:
+            if self._changes == before:
                 self._directories = found

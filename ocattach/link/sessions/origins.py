@@ -1,4 +1,4 @@
-"""Which sessions a link marks with where they began, and when: new ones, each once, and none that is older than it."""
+"""Writes the origin into new sessions, once each. Sessions that are older than the link are not changed."""
 
 import heapq
 import itertools
@@ -9,77 +9,83 @@ import random
 import time
 from collections.abc import Callable, Iterator
 from contextlib import suppress
+from dataclasses import replace
+from typing import Any
 
-from ocattach.errors import OcattachError
+from ocattach.errors import OcattachError, SessionNotFoundError
 from ocattach.link.clock import BOOT_TIME
-from ocattach.link.sessions.names import UsedNames
+from ocattach.link.sessions.connections import UsedConnections
 from ocattach.opencode.api import DaemonClient
+from ocattach.opencode.endpoint import milliseconds
 from ocattach.opencode.events import Event
-from ocattach.opencode.sessions import Choice, SessionClient
-from ocattach.sessions.origin import Marker, has_origin
-from ocattach.sessions.record import Session
+from ocattach.opencode.sessions import SessionClient, SessionFilter
+from ocattach.sessions.origins import has_origin, origin_metadata
+from ocattach.sessions.record import Session, table
 
 EXPECTED_SECONDS = 10.0
-"""How long after a client of this link has asked for a new session one that appears is that one."""
+"""How long after a client's request for a new session a session that appears counts as this one."""
 
 OTHERS_FIRST = (2.0, 4.0)
-"""For how many seconds, at random, a session that was made elsewhere is left to the link whose client has made it.
-
-Then it is anybody's, and of two links that come at the same moment both would write.
-"""
+"""The range, in seconds, of the random delay before the origin is written into a session that another link's client
+may have created: its own link writes at once, and two links that find it at the same moment do not both write."""
 
 TRIES = 3
 
 MARGIN_MS = 60_000
-"""How much of what was looked through before a gap is looked through again after it."""
+"""How much of the time before a gap is listed again after it."""
 
 log = logging.getLogger(__name__)
 
 
 class OriginTagger:
-    """Sees sessions come, and marks them. For one thread, but for `expect`."""
+    """Finds new sessions and writes their origin. For one thread, except `expect`."""
 
-    def __init__(self, environment: str, names: UsedNames, open_client: Callable[[], DaemonClient]) -> None:
+    def __init__(
+        self, environment: str, connections: UsedConnections, open_client: Callable[[], DaemonClient]
+    ) -> None:
         self.keeps_metadata = False
-        """Whether the daemon keeps what is written into sessions."""
-        self._names = names
-        self._marker = Marker(environment, names.origin)
+        """Whether the daemon stores the metadata of sessions."""
+        self._environment = environment
+        self._connections = connections
         self._open_client = open_client
         self._began = time.clock_gettime(BOOT_TIME)
         self._since: float | None = None
-        """From when on sessions are new, in milliseconds of the daemon's clock."""
-        self._heard = (Event("", "", {}), self._began)
-        self._looked_until = 0.0
+        """When sessions count as new, in milliseconds of the daemon's clock."""
+        self._first_event = (Event("", "", {}), self._began)
+        self._listed_until = 0.0
         self._expected: queue.SimpleQueue[float] = queue.SimpleQueue()
         self._seen: set[str] = set()
-        """New ones that have been seen to."""
+        """New sessions that need no further attention."""
         self._due: list[tuple[float, int, str, int]] = []
-        """When which session is to be marked, and how many tries it has had."""
+        """For each session to write to: the time, a serial number, its id, and the number of tries so far."""
         self._numbers = itertools.count()
 
     @property
     def next_at(self) -> float | None:
-        """When `mark_due` has something to do, by the monotonic clock."""
+        """When `tag_due` has something to do, by the monotonic clock."""
         return self._due[0][0] if self._due else None
 
-    def read(self, content: object) -> Session | None:
-        """A session as the daemon tells it."""
-        return self._marker.read(content)
+    def read(self, content: Any) -> Session | None:
+        """Read a session from the API. Without an origin it gets the one that would be written."""
+        session = Session.from_api(content, environment=self._environment)
+        if session is None or session.origin:
+            return session
+        return replace(session, origin=self._connections.origin(session.directory))
 
     def expect(self) -> None:
-        """A client of this link asks for a new session, which will be ours to mark. Never blocks."""
+        """Expect a new session, which a client of this link has requested. Never blocks."""
         self._expected.put(time.monotonic())
 
-    def hear(self, first: Event) -> None:
-        """The daemon is being listened to, and has told its first event just now."""
-        self._heard = (first, time.clock_gettime(BOOT_TIME))
+    def start_listening(self, first: Event) -> None:
+        """Remember the first event of a stream, which arrived just now."""
+        self._first_event = (first, time.clock_gettime(BOOT_TIME))
 
     def is_new(self, session: Session) -> bool:
-        """Whether a session is younger than the link; not before the daemon's clock is known."""
+        """Return whether a session is younger than the link; False before the daemon's clock is known."""
         return self._since is not None and session.created >= self._since
 
-    def see_new(self, session: Session, *, has_origin: bool) -> None:
-        """A session is there that was not before."""
+    def add(self, session: Session, *, has_origin: bool) -> None:
+        """Plan to write the origin into a new session, unless it has one."""
         if not session.is_root or session.id in self._seen:
             return
         self._seen.add(session.id)
@@ -87,53 +93,70 @@ class OriginTagger:
         if not has_origin:
             self._plan(session.id, 0.0 if is_ours else random.uniform(*OTHERS_FIRST))  # noqa: S311 - see there
 
-    def look_through(self) -> Iterator[Session]:
-        """The sessions that were made or changed while nobody listened; the new ones are seen to."""
-        from ocattach.opencode.tui.resumer import milliseconds  # noqa: PLC0415 - the open port has it by now
-
+    def list_changed(self) -> Iterator[Session]:
+        """Return the sessions that were created or changed since the last call, and `add` the new ones."""
         client = self._open_client()
-        (first, heard), asked = self._heard, time.clock_gettime(BOOT_TIME)
+        (first, received), asked = self._first_event, time.clock_gettime(BOOT_TIME)
         date = milliseconds(client.health().date) or time.time() * 1000
-        told_at = first.told_at(date - (asked - heard) * 1000)
+        sent_at = first.sent_at(date - (asked - received) * 1000)
         if self._since is None:
-            self._since = told_at - (heard - self._began) * 1000
-        self._names.know_others(os.environ)
-        self._names.resolve(client.real_directory)
-        start = max(self._since, self._looked_until - MARGIN_MS)
-        for page in SessionClient(client).pages(Choice(roots=True, since=int(start))):
+            self._since = sent_at - (received - self._began) * 1000
+        self._connections.load_saved(os.environ)
+        self._connections.resolve(client.real_directory)
+        start = max(self._since, self._listed_until - MARGIN_MS)
+        for page in SessionClient(client).pages(SessionFilter(roots=True, since=int(start))):
             for content in page.sessions:
                 session = self.read(content)
                 if session is None:
                     continue
                 if self.is_new(session):
-                    self.see_new(session, has_origin=has_origin(content))
+                    self.add(session, has_origin=has_origin(content))
                 yield session
-        self._looked_until = told_at
+        self._listed_until = sent_at
 
-    def mark_due(self, *, is_up: bool) -> Iterator[Session]:
-        """Mark the sessions whose time has come; those that were. Without a way they are found again with the next."""
+    def tag_due(self, *, is_up: bool) -> Iterator[Session]:
+        """Write the origins that are due, and return the changed sessions.
+
+        Without a connection nothing is written: `list_changed` finds these sessions again.
+        """
         while self._due and self._due[0][0] <= time.monotonic():
             _, _, session, tries = heapq.heappop(self._due)
-            marked = None
+            changed = None
             try:
                 if is_up:
-                    marked = self._marker.mark(SessionClient(self._open_client()), session)
+                    changed = self._tag(SessionClient(self._open_client()), session)
             except OcattachError as error:
-                log.info("%s does not say yet where it began: %s", session, error)
+                log.info("Could not write the origin of %s: %s", session, error)
                 tries += 1
                 if tries < TRIES:
                     self._plan(session, 2.0**tries, tries)
             if not is_up or tries == TRIES:
                 self._seen.discard(session)
-            elif marked is not None:
-                yield marked
+            elif changed is not None:
+                yield changed
+
+    def _tag(self, client: SessionClient, session: str) -> Session | None:
+        """Write the origin into a session, and keep its other metadata. Returns None if there was nothing to write.
+
+        OpenCode replaces the metadata as a whole (1.18.33), so little time may pass between the two requests.
+        """
+        try:
+            content = client.get(session)
+            found = self.read(content)
+            if found is None or not found.is_root or has_origin(content):
+                return None
+            metadata = origin_metadata(found.origin, self._environment)
+            changed = client.patch_metadata(session, {**table(content.get("metadata")), **metadata})
+        except SessionNotFoundError:  # deleted meanwhile
+            return None
+        return self.read(changed)
 
     def _plan(self, session: str, seconds: float, tries: int = 0) -> None:
         if self.keeps_metadata:
             heapq.heappush(self._due, (time.monotonic() + seconds, next(self._numbers), session, tries))
 
     def _was_expected(self) -> bool:
-        """Whether a client of this link has asked for a session that has not appeared yet; it has now."""
+        """Return whether a requested session has not appeared yet, and count this one as it."""
         with suppress(queue.Empty):
             while True:
                 if time.monotonic() - self._expected.get_nowait() < EXPECTED_SECONDS:

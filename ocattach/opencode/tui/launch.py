@@ -1,4 +1,4 @@
-"""The TUI on this machine: the program that shows it, and its environment. It takes this process's place."""
+"""Starts the TUI on this machine, in place of this process."""
 
 import json
 import os
@@ -21,26 +21,26 @@ if TYPE_CHECKING:
 
 LOOPBACK = ("127.0.0.1", "localhost")
 FOLDERS = ("~/.opencode/bin", "~/.local/bin", "~/.bun/bin")
-"""Where OpenCode's installers put it without changing the PATH of shells that are already open."""
+"""Where the installers of OpenCode put it; the PATH of open shells lacks these."""
 
 VERSION_SECONDS = 5
 PACKAGE_LIMIT = 64 * 1024
 
 
 def find_client(environ: Mapping[str, str]) -> str:
-    """Path of the opencode program here. Raises OpencodeNotFoundError with the places that were looked at."""
+    """Return the path of the opencode program here. Raises OpencodeNotFoundError with the places that were searched."""
     folders = [str(Path(folder).expanduser()) for folder in FOLDERS]
     found = shutil.which("opencode", path=os.pathsep.join([environ.get("PATH", os.defpath), *folders]))
     if not found:
         raise OpencodeNotFoundError(
-            f"There is no opencode on this machine to show the TUI; looked for it on PATH and in {', '.join(FOLDERS)}",
+            f"No opencode on this machine to show the TUI; searched PATH and {', '.join(FOLDERS)}",
             hint="Install it (npm install -g opencode-ai), or use --print-url",
         )
     return found
 
 
 def packaged_version(program: Path) -> str | None:
-    """The version by the npm package that the program lies in, which costs nothing; None when it is in none.
+    """Return the version of the npm package that contains the program; None if there is none.
 
     `program` is a real path, such as …/node_modules/opencode-ai/bin/opencode.exe.
     """
@@ -55,8 +55,8 @@ def packaged_version(program: Path) -> str | None:
 
 
 def ask_version(program: str) -> "subprocess.Popen[bytes]":
-    """Begin to ask the program itself, which takes it most of a second; see `told_version`."""
-    import subprocess  # noqa: PLC0415 - only for programs whose version nothing else tells
+    """Start the program to get its version, which takes most of a second; see `told_version`."""
+    import subprocess  # noqa: PLC0415 - only if the version is not known otherwise
 
     return subprocess.Popen(
         version_argv(program),
@@ -68,7 +68,7 @@ def ask_version(program: str) -> "subprocess.Popen[bytes]":
 
 
 def told_version(asked: "subprocess.Popen[bytes]") -> str | None:
-    """What the program answered; None when that is no version, or does not come."""
+    """Return the version that the program printed; None if it did not."""
     from subprocess import TimeoutExpired  # noqa: PLC0415
 
     with asked:
@@ -81,10 +81,10 @@ def told_version(asked: "subprocess.Popen[bytes]") -> str | None:
 
 
 def unresolved(workdir: str) -> str:
-    """The directory, written so that the client cannot find it on its own disk.
+    """Return the directory in a form that does not exist here.
 
-    `opencode attach --dir D` enters D where the client has it too, and sends its real path from there (1.18.33):
-    wrong for an environment with another layout. What the client does not find it sends as it is.
+    `opencode attach --dir D` enters D if it exists here, and sends its real path (1.18.33), which is wrong for an
+    environment with another layout. A directory that does not exist here is sent unchanged.
     """
     return f"/.nope/..{workdir}"
 
@@ -92,10 +92,10 @@ def unresolved(workdir: str) -> str:
 def tui_environ(
     environ: Mapping[str, str], version: str, *, username: str, password: str, ca_file: str | None = None
 ) -> dict[str, str]:
-    """The TUI's environment: the credentials, and no proxy between it and this machine's loopback.
+    """Return the environment of the TUI: with credentials, and without a proxy for the loopback.
 
-    With HTTP_PROXY set and no exception for it, opencode asks the proxy for http://127.0.0.1 (1.18.33).
-    It trusts the system's CAs, and those of NODE_EXTRA_CA_CERTS; it connects to nothing but the daemon.
+    With HTTP_PROXY and no exception for it, opencode requests http://127.0.0.1 from the proxy (1.18.33). It trusts the
+    CAs of the system and those of NODE_EXTRA_CA_CERTS; it connects to nothing but the daemon.
     """
     changed = {name: value for name, value in environ.items() if name not in CREDENTIALS}
     for name in ("NO_PROXY", "no_proxy"):

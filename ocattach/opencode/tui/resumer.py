@@ -1,12 +1,12 @@
-"""Telling a TUI what it has missed, in the events that would have told it.
+"""Sends a TUI the events that it missed.
 
-OpenCode's TUI (1.1.65 to 1.18.33) asks for a session's messages once, for what waits for a person never, and for
-nothing again when its stream of events was interrupted: what happened meanwhile stays missing until it is started
-anew, and a permission that was given elsewhere stays asked for, which leaves it unusable. It takes events that say
-what it knows already without a sign. So the present state is read from the API and told to it as events.
+OpenCode's TUI (1.1.65 to 1.18.33) reads a session's messages once, permission requests never, and nothing again after
+its stream of events was interrupted: it does not show what happened meanwhile until it is restarted, and a permission
+that was answered elsewhere keeps blocking it. It accepts events whose content it knows already. So the current state is
+read from the API and sent as events.
 
-Not `server.instance.disposed`, upon which it asks for its lists again: it ends when one of those requests fails, and
-reads no messages.
+`server.instance.disposed`, after which it reads its lists again, does not work: the TUI ends if one of these requests
+fails, and it reads no messages.
 """
 
 import http.client
@@ -14,28 +14,29 @@ import json
 import logging
 import time
 from collections.abc import Callable, Iterator, Mapping
-from email.utils import parsedate_to_datetime
 from typing import Any
 from urllib.parse import quote
 
+from ocattach.backoff import Deadline
 from ocattach.errors import OcattachError, TimedOutError
 from ocattach.opencode.api import DaemonClient
-from ocattach.opencode.endpoint import Answer
-from ocattach.opencode.tui.seen import CREATION, Ask, Seen
+from ocattach.opencode.endpoint import Response, milliseconds
+from ocattach.opencode.sessions import objects
+from ocattach.opencode.tui.seen import CREATION, PendingRequest, Seen
 
 MEND_SECONDS = 8.0
-"""How long reading the state may take; what has been read until then is told."""
+"""How long reading the state may take; what was read by then is sent."""
 
 REQUEST_SECONDS = 5.0
-"""How long the requests of `connect` should be given: a session's messages can be megabytes."""
+"""Seconds for each request of `connect`: the messages of a session can be megabytes."""
 
 BYTE_LIMIT = 8 * 1024 * 1024
 DIRECTORY_LIMIT = 8
 MESSAGE_LIMIT = 100
-"""As many as the TUI asks for and shows."""
+"""As many as the TUI requests."""
 
 MARGIN = 10.0
-"""Seconds before the gap from which on messages are told again: clocks are compared to the second."""
+"""Seconds before the gap whose messages are sent again: clocks are compared to the second."""
 
 TOAST_SECONDS = 20
 BARE = b"GET /event"
@@ -47,10 +48,10 @@ Event = dict[str, Any]
 
 
 class Resync:
-    """What the TUIs of one link have seen, and how each is told what it missed: see `tunnel.event_stream.Keeper`.
+    """What the TUIs of one link have seen. Implements `tunnel.event_stream.StreamResumer`.
 
-    `connect` gives requests to the daemon as it is now; `command` is what starts the TUI anew. `on_creation` is told,
-    in the tunnel's thread, that a client asks for a new session.
+    `connect` returns a client of the current daemon; `command` restarts the TUI. `on_creation` is called in the
+    tunnel's thread when a client requests a new session.
     """
 
     def __init__(
@@ -66,57 +67,57 @@ class Resync:
         self._seen = Seen()
 
     def handles(self, request: bytes) -> bool:
-        """Look at what a client sent; whether it is a TUI's request for events."""
+        """Inspect a request of a client. Returns whether it is a TUI's request for events."""
         if CREATION.match(request):
             self._on_creation()
         return self._seen.request(request)
 
     def observe(self, events: bytes) -> None:
-        """Look at events that were handed to a TUI."""
+        """Inspect events that were sent to a TUI."""
         self._seen.events(events)
 
     def replay(self, request: bytes, silent: float) -> list[bytes]:
-        """The events that make a TUI whole that was handed nothing for so many seconds.
+        """Return the events for a TUI that received nothing for `silent` seconds.
 
-        What could not be read in time is named in a notice on its screen, with the command to start it anew.
+        If not everything could be read in time, the last event is a notice with the command to restart the TUI.
         """
         seen = self._seen.copy()
         size = 0
-        told: list[bytes] = []
+        events: list[bytes] = []
         try:
-            for event in State(self._connect(), seen, silent).events():
+            for event in MissedState(self._connect(), seen, silent).events():
                 encoded = encode(event, bare=request.startswith(BARE))
                 size += len(encoded)
                 if size > BYTE_LIMIT:
-                    raise TimedOutError(f"What was missed is more than {BYTE_LIMIT // 1024**2} MiB")
-                told.append(encoded)
+                    raise TimedOutError(f"More than {BYTE_LIMIT // 1024**2} MiB were missed")
+                events.append(encoded)
         except OcattachError as error:
-            log.info("a TUI that missed %.0f s could not be told all: %s", silent, error)
-            told.append(self.message_event(request, advice(self._command, seen)))
+            log.info("Could not send a TUI all that it missed in %.0f s: %s", silent, error)
+            events.append(self.message_event(request, advice(self._command, seen)))
         else:
-            log.info("told a TUI what it missed in %.0f s, in %d events", silent, len(told))
-        self._seen.events(b"".join(told))
-        return told
+            log.info("Sent a TUI what it missed in %.0f s, as %d events", silent, len(events))
+        self._seen.events(b"".join(events))
+        return events
 
     def message_event(self, request: bytes, message: str) -> bytes:
-        """The event that shows a message on a TUI's screen."""
+        """Return the event that shows a message in a TUI."""
         return encode(notice(message), bare=request.startswith(BARE))
 
 
-class State:
-    """The present state of what TUIs have seen, and since when it may be new to them."""
+class MissedState:
+    """The current state of what TUIs have seen, as far as it may have changed."""
 
     def __init__(self, client: DaemonClient, seen: Seen, silent: float) -> None:
         self._client = client
         self._seen = seen
         self._silent = silent
-        self._deadline = time.monotonic() + MEND_SECONDS
+        self._deadline = Deadline(MEND_SECONDS)
         self._began = 0.0
         """When the gap began, in milliseconds of the daemon's clock."""
         self._sessions: dict[str, dict[str, Any]] = {}
 
     def events(self) -> Iterator[Event]:
-        """The events that tell it; what the TUI needs most comes first."""
+        """Return the events, the most important first."""
         yield from self._session_events()
         statuses = self._statuses()
         for session in reversed(self._seen.opened):
@@ -154,7 +155,7 @@ class State:
         return statuses
 
     def _content_events(self, info: Mapping[str, Any]) -> Iterator[Event]:
-        """Messages and what goes with them, as far as they can be new."""
+        """Return the messages of a session that may be new, its todos and its diff."""
         session = str(info["id"])
         for message in objects(self._get(f"/session/{session}/message?limit={MESSAGE_LIMIT}").json()):
             about = message.get("info")
@@ -162,7 +163,7 @@ class State:
                 continue
             yield event("message.updated", {"sessionID": session, "info": about}, info)
             for part in objects(message.get("parts")):
-                if not self._would_erase(part):
+                if not self._would_remove_text(part):
                     changed = {"sessionID": session, "part": part, "time": int(time.time() * 1000)}
                     yield event("message.part.updated", changed, info)
         todos = self._get(f"/session/{session}/todo").json()
@@ -171,7 +172,7 @@ class State:
         yield event("session.diff", {"sessionID": session, "diff": objects(diff)}, info)
 
     def _ask_events(self) -> Iterator[Event]:
-        """What is asked now, and that nothing else is: of what was answered meanwhile only its end matters."""
+        """Return the open permission requests and questions, and the end of those that were answered."""
         waiting = set()
         for directory in self._directories():
             for kind in ("permission", "question"):
@@ -184,7 +185,7 @@ class State:
                 yield answered(asked)
 
     def _directories(self) -> list[str]:
-        """Where something may be at work; each is an instance of its own in the daemon."""
+        """Return the directories where sessions may work. Each is a separate instance in the daemon."""
         opened = [self._sessions[session] for session in self._seen.opened if session in self._sessions]
         changed = [info for info in self._sessions.values() if self._has_changed(info)]
         directories = [
@@ -195,7 +196,7 @@ class State:
         return [directory for directory in dict.fromkeys(directories) if directory][:DIRECTORY_LIMIT]
 
     def _has_changed(self, info: Mapping[str, Any]) -> bool:
-        """Whether a session or message may have changed in the gap: one that is at work may have."""
+        """Return whether a session or message may have changed since the gap began."""
         times = info.get("time")
         if not isinstance(times, dict):
             return True
@@ -203,13 +204,13 @@ class State:
         at_work = info.get("role") == "assistant" and "completed" not in times
         return at_work or last >= self._began - MARGIN * 1000
 
-    def _would_erase(self, part: Mapping[str, Any]) -> bool:
-        """Whether the API knows less of a part than the TUI: it gets a text's words only at its end."""
+    def _would_remove_text(self, part: Mapping[str, Any]) -> bool:
+        """Return whether the TUI has more text: the API has the text of a part only once it is complete."""
         return part.get("text") == "" and part.get("id") in self._seen.grown
 
-    def _get(self, path: str, *, also: int = http.client.OK) -> Answer:
-        if time.monotonic() > self._deadline:
-            raise TimedOutError(f"Reading what was missed took more than {MEND_SECONDS:g} s")
+    def _get(self, path: str, *, also: int = http.client.OK) -> Response:
+        if self._deadline.has_passed:
+            raise TimedOutError(f"Reading the state took more than {MEND_SECONDS:g} s")
         answer = self._client.request("GET", path)
         if answer.status not in {http.client.OK, also}:
             raise OcattachError(f"The daemon answered GET {path} with status {answer.status}")
@@ -219,14 +220,14 @@ class State:
 
 
 def event(kind: str, properties: Any, info: Mapping[str, Any] | None) -> Event:
-    """An event as `/global/event` has it, about something of a session."""
+    """Return an event as `/global/event` sends it."""
     envelope = {"directory": info.get("directory"), "project": info.get("projectID")} if info else {}
-    told = {name: value for name, value in envelope.items() if value}
-    return {**told, "payload": {"type": kind, "properties": properties}}
+    given = {name: value for name, value in envelope.items() if value}
+    return {**given, "payload": {"type": kind, "properties": properties}}
 
 
-def answered(ask: Ask) -> Event:
-    """That a question is not to be asked any more; how it was answered is not known, and not shown."""
+def answered(ask: PendingRequest) -> Event:
+    """Return the event that ends a request. How it was answered is not known, and not shown."""
     kind, reply = (
         ("permission.replied", {"reply": "once"}) if ask.kind == "permission" else ("question.rejected", {})
     )
@@ -235,13 +236,13 @@ def answered(ask: Ask) -> Event:
 
 
 def advice(command: str, seen: Seen) -> str:
-    """What to do about a TUI that is not whole."""
+    """Return what the user should do about an incomplete TUI."""
     session = f" -s {next(iter(seen.opened))}" if len(seen.opened) == 1 else ""
-    return f"Not all that was missed could be read. Quit and run:\n{command}{session}"
+    return f"This screen may be incomplete after a lost connection. Quit and run:\n{command}{session}"
 
 
 def notice(message: str) -> Event:
-    """A notice on the TUI's screen."""
+    """Return the event that shows a notice in the TUI."""
     toast = {
         "title": "ocattach",
         "message": message,
@@ -252,18 +253,5 @@ def notice(message: str) -> Event:
 
 
 def encode(event: Event, *, bare: bool) -> bytes:
-    """An event as it travels."""
+    """Encode an event as a line of the stream."""
     return b"data: %b\n\n" % json.dumps(event["payload"] if bare else event, separators=(",", ":")).encode()
-
-
-def objects(answer: Any) -> list[dict[str, Any]]:
-    """The objects in an answer that should be a list of them."""
-    return [item for item in answer if isinstance(item, dict)] if isinstance(answer, list) else []
-
-
-def milliseconds(date: str) -> float | None:
-    """A date of HTTP."""
-    try:
-        return parsedate_to_datetime(date).timestamp() * 1000
-    except ValueError:
-        return None

@@ -1,4 +1,4 @@
-"""What the TUIs of a link have seen, as far as it has to be known to mend them after a gap.
+"""What the TUIs of a link have seen, as far as `resumer` needs it.
 
 The requests and events are those of OpenCode 1.18.33; 1.1.65, 1.14.41 and 1.17.0 have the same.
 """
@@ -12,21 +12,21 @@ from typing import Any, TypeVar
 
 STREAM = re.compile(rb"GET (?:/global)?/event[? ][^\r]*\r\n")
 TUI = b"\r\nUser-Agent: opencode/"
-"""How a TUI calls itself. Other readers of events may count on a reset to tell them that they have missed some."""
+"""The User-Agent of the TUI. Other clients may rely on a reset after missed events."""
 
 HEAD_END = b"\r\n\r\n"
 MESSAGES = re.compile(rb"GET /session/(ses_\w+)/message[? ]")
-"""What the TUI asks for when it shows a session for the first time, and never again."""
+"""The TUI's request when it first shows a session. It is not repeated."""
 
 SESSIONS = re.compile(rb"GET (/session(?:\?[^ ]*)?) ")
-"""What it asks for once, as it starts."""
+"""The TUI's request at its start. It is not repeated."""
 
 CREATION = re.compile(rb"POST /session[? ]")
-"""What any client asks for to have a new session."""
+"""A client's request for a new session."""
 
 OBSERVED = re.compile(rb'"type":"(?:permission|question|session\.status)')
 GROWN = re.compile(rb'"type":"message\.part\.delta"[^\n]*"partID":"(prt_\w+)"')
-"""Words that come one after the other; not in a text that is told, where the quotes have backslashes."""
+"""The text of a part as it grows. Does not match inside of JSON strings, where quotes are escaped."""
 
 ASKED = {"permission.asked": "permission", "question.asked": "question"}
 ANSWERED = ("permission.replied", "question.replied", "question.rejected")
@@ -36,8 +36,8 @@ V = TypeVar("V")
 
 
 @dataclass(frozen=True, slots=True)
-class Ask:
-    """Something a session waits for a person to decide."""
+class PendingRequest:
+    """A permission request or question of a session."""
 
     kind: str
     id: str
@@ -47,27 +47,27 @@ class Ask:
 
 @dataclass(slots=True)
 class Seen:
-    """The most recent of each; read from other threads than it is written in."""
+    """The most recent of each. Thread-safe."""
 
     lists: dict[str, None] = field(default_factory=dict)
-    """Paths of requests for lists of sessions."""
+    """The paths of requests for lists of sessions."""
 
     opened: dict[str, None] = field(default_factory=dict)
-    """Sessions whose messages were asked for."""
+    """The sessions whose messages were requested."""
 
-    asks: dict[str, Ask] = field(default_factory=dict)
-    """Those that no answer was seen to."""
+    asks: dict[str, PendingRequest] = field(default_factory=dict)
+    """The requests without an answer so far."""
 
     busy: dict[str, str] = field(default_factory=dict)
-    """Sessions that were last seen at work, and their directories."""
+    """The sessions that are at work, and their directories."""
 
     grown: dict[str, None] = field(default_factory=dict)
-    """Parts of messages of which words were seen before the whole."""
+    """The parts whose text has grown."""
 
     lock: threading.Lock = field(default_factory=threading.Lock)
 
     def request(self, request: bytes) -> bool:
-        """Look at what a client sent; whether it is a TUI's whole request for events."""
+        """Process a request of a client. Returns whether it is a TUI's whole request for events."""
         if not request.startswith(b"GET "):
             return False
         if STREAM.match(request):
@@ -80,7 +80,7 @@ class Seen:
         return False
 
     def events(self, events: bytes) -> None:
-        """Look at events that a TUI was handed."""
+        """Process events that were sent to a TUI."""
         for part in set(GROWN.findall(events)):
             with self.lock:
                 remember(self.grown, part.decode(), None, limit=256)
@@ -90,7 +90,7 @@ class Seen:
             session = str(properties.get("sessionID"))
             with self.lock:
                 if kind in ASKED:
-                    ask = Ask(ASKED[kind], str(properties.get("id")), session, directory)
+                    ask = PendingRequest(ASKED[kind], str(properties.get("id")), session, directory)
                     remember(self.asks, ask.id, ask, limit=256)
                 elif kind in ANSWERED:
                     self.asks.pop(str(properties.get("requestID")), None)
@@ -101,7 +101,7 @@ class Seen:
                         remember(self.busy, session, directory, limit=64)
 
     def copy(self) -> "Seen":
-        """What has been seen until now."""
+        """Return a copy."""
         with self.lock:
             return Seen(
                 dict(self.lists), dict(self.opened), dict(self.asks), dict(self.busy), dict(self.grown)
@@ -109,7 +109,7 @@ class Seen:
 
 
 def remember(mapping: dict[K, V], key: K, value: V, *, limit: int) -> None:
-    """Add what is most recent; what has been so the longest ago is forgotten."""
+    """Add an entry, and remove the oldest ones beyond the limit."""
     mapping.pop(key, None)
     mapping[key] = value
     while len(mapping) > limit:
@@ -117,14 +117,14 @@ def remember(mapping: dict[K, V], key: K, value: V, *, limit: int) -> None:
 
 
 def parse_events(events: bytes) -> Iterator[tuple[str, str, dict[str, Any]]]:
-    """Directory, type and properties of each of the events that are looked at."""
+    """Return the directory, type and properties of the observed events."""
     for line in events.split(b"\n"):
         if not line.startswith(b"data:") or OBSERVED.search(line) is None:
             continue
         try:
             event = json.loads(line.removeprefix(b"data:"))
         except (ValueError, RecursionError):
-            continue  # the rest of one that was too long
+            continue  # the rest of an event that was too long
         if not isinstance(event, dict):
             continue
         payload = event.get("payload", event)

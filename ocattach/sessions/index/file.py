@@ -1,4 +1,4 @@
-"""The index's file: opened with today's tables, and put aside where it is damaged."""
+"""The file of the index: opens it with the current tables, and replaces it if it is damaged."""
 
 import os
 import sqlite3
@@ -13,22 +13,25 @@ from ocattach.sessions.index.rows import SELECT
 from ocattach.sessions.index.schema import VERSION, migrate, version_of
 
 BUSY_SECONDS = 10.0
-"""How long one waits for the others who write; each holds the file for some milliseconds."""
+"""How long to wait for other writers. Each locks the file for a few milliseconds."""
 
 DAMAGED = {sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB}
 
 
 class IndexUnusableError(OcattachError):
-    """The index cannot be used just now; all that it would have told can be asked of the environments."""
+    """The index cannot be used. Its content can be queried from the environments."""
 
     code = "index-unusable"
 
 
 def open_file(path: Path) -> sqlite3.Connection:
-    """The file, made where there is none. Raises sqlite3.DatabaseError where it is damaged, IndexUnusableError."""
+    """Open the file, and create it if it is missing.
+
+    Raises sqlite3.DatabaseError if it is damaged, IndexUnusableError otherwise.
+    """
     try:
         private_directory(path.parent)
-        # SQLite would make it readable for others; what lies beside it has its mode (sqlite.org/wal.html).
+        # SQLite would create it with mode 0644; its -wal and -shm files get its mode (sqlite.org/wal.html).
         os.close(os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600))
     except OSError as error:
         raise IndexUnusableError(f"{path} cannot be opened: {error.strerror}") from error
@@ -41,7 +44,7 @@ def open_file(path: Path) -> sqlite3.Connection:
 
 
 def replace_file(path: Path) -> Path | None:
-    """Put a damaged file aside, and give where it is now; None where another process has just done so."""
+    """Rename a damaged file, and return its new path; None if another process has replaced it."""
     with locked(path.parent):
         with suppress(sqlite3.DatabaseError):
             connect(path, thoroughly=True).close()
@@ -55,11 +58,16 @@ def replace_file(path: Path) -> Path | None:
 
 
 def connect(path: Path, *, thoroughly: bool = False) -> sqlite3.Connection:
-    """The file with today's tables. Raises sqlite3.DatabaseError, `thoroughly` also for damage deep in it."""
+    """Open the file and migrate its tables.
+
+    Raises sqlite3.DatabaseError; with `thoroughly` also for damage that opening does not find.
+    """
     connection = sqlite3.connect(path, timeout=BUSY_SECONDS, isolation_level=None)
     try:
         connection.execute("PRAGMA journal_mode = WAL")
-        connection.execute("PRAGMA synchronous = NORMAL")  # after a power cut the last words may be lost
+        connection.execute(
+            "PRAGMA synchronous = NORMAL"
+        )  # the last transactions may be lost in a power failure
         check_version(connection, path)
         migrate(connection)
         if thoroughly:
@@ -71,45 +79,45 @@ def connect(path: Path, *, thoroughly: bool = False) -> sqlite3.Connection:
 
 
 def check_version(connection: sqlite3.Connection, path: Path) -> None:
-    """Raise IndexUnusableError for tables that we cannot know."""
+    """Raise IndexUnusableError if a newer version wrote the tables."""
     if version_of(connection) > VERSION:
         raise IndexUnusableError(
-            f"{path} was made by a newer ocattach", hint=f"Update ocattach, or remove it: rm {path}"
+            f"{path} was written by a newer ocattach", hint=f"Update ocattach, or remove it: rm {path}"
         )
 
 
 def check_content(connection: sqlite3.Connection) -> None:
-    """Raise sqlite3.DatabaseError for damage that opening a file does not meet."""
-    (said,) = connection.execute("PRAGMA quick_check(1)").fetchone()
-    if said != "ok":
-        raise sqlite3.DatabaseError(said)
+    """Raise sqlite3.DatabaseError if the content is damaged."""
+    (result,) = connection.execute("PRAGMA quick_check(1)").fetchone()
+    if result != "ok":
+        raise sqlite3.DatabaseError(result)
     connection.execute(f"{SELECT} LIMIT 1")
     connection.execute("SELECT * FROM tallies LIMIT 1")
     connection.execute("SELECT * FROM statuses LIMIT 1")
 
 
 def is_damage(error: sqlite3.DatabaseError) -> bool:
-    """Whether an error is the file's, and not of the moment or of the disk; the low byte says which (sqlite3.h)."""
+    """Return whether the file is damaged. The low byte of the code is the primary result code (sqlite3.h)."""
     code = getattr(error, "sqlite_errorcode", None)
     if code is None:
         return False
-    # "no such table" (1) of a file that has today's version: its tables are gone.
+    # "no such table" (1) in a file with the current version: its tables are gone.
     return code & 0xFF in DAMAGED or (code == sqlite3.SQLITE_ERROR and "no such" in str(error))
 
 
 def unusable(path: Path, error: sqlite3.DatabaseError) -> IndexUnusableError:
-    """The error of ours for one of SQLite's."""
+    """Return the error for an error of SQLite."""
     return IndexUnusableError(f"{path} cannot be used: {error}")
 
 
 @contextmanager
 def transaction(connection: sqlite3.Connection) -> Iterator[None]:
-    """All of it or nothing; who comes second waits at the beginning, and not with half of it done."""
+    """Run statements as one transaction, which has the write lock from its beginning."""
     connection.execute("BEGIN IMMEDIATE")
     try:
         yield
     except BaseException:
-        with suppress(sqlite3.Error):  # some errors have rolled it back by themselves
+        with suppress(sqlite3.Error):  # some errors have rolled it back already
             connection.execute("ROLLBACK")
         raise
     connection.execute("COMMIT")

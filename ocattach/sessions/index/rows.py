@@ -1,4 +1,4 @@
-"""Sessions as rows of the index, and which rows are looked for."""
+"""Sessions as rows of the index, and filters for them."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -18,7 +18,7 @@ PUT = (
 )
 NOT_ARCHIVED = "archived IS NULL"
 JOINED = "sessions CROSS JOIN environments ON sessions.environment = environments.number"
-"""Sessions first (sqlite.org/optoverview.html): the latest are found by their index, and all others not looked at."""
+"""Sessions first (sqlite.org/optoverview.html), so that the latest are found by their index."""
 SUMMED = "origin, provider, model, root, cost, input, output, reasoning, cache_read, cache_write"
 SELECT = (
     "SELECT sessions.id, environments.id, updated, origin, native, title, directory, project, parent, created, "  # noqa: S608
@@ -27,12 +27,12 @@ SELECT = (
 
 
 @dataclass(frozen=True, slots=True)
-class Known:
-    """A session as the index has it."""
+class IndexedSession:
+    """A session in the index."""
 
     session: Session
     seen: float
-    """When it was last told, in seconds since the epoch."""
+    """When it was last reported, in seconds since the epoch."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,7 +53,7 @@ class LastStatus:
 
 @dataclass(frozen=True, slots=True)
 class Total:
-    """What the sessions of an origin with one model have come to."""
+    """The sums for the sessions of one origin and model."""
 
     origin: str
     provider: str
@@ -68,31 +68,31 @@ class Total:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Wanted:
-    """Which sessions are looked for."""
+    """A filter for sessions."""
 
     environments: Sequence[str] | None = None
     """Ids; None for all."""
 
     origins: Sequence[str] = ()
-    """Of these origins alone; all without any."""
+    """Only these origins; empty for all."""
 
     renamed: Sequence[str] = ()
-    """Ids of environments in which what began under a name that nobody has any more counts as of these origins."""
+    """Environments whose sessions of removed connections also count as of these origins."""
 
     names: Sequence[str] = ()
-    """The names that there are."""
+    """The origins of all connections."""
 
     search: str = ""
-    """A part of the title, large or small."""
+    """A part of the title, in upper or lower case."""
 
     since: int | None = None
     """Updated at or after, in milliseconds since the epoch."""
 
     children: bool = False
-    """Also those that other sessions have made, and those in the archive."""
+    """Include sessions created by other sessions, and archived ones."""
 
     def conditions(self) -> tuple[list[str], list[object]]:
-        """The same in SQL, but for `children`, and what stands in its places."""
+        """Return the terms in SQL, except for children, and their values."""
         terms: list[str] = []
         values: list[object] = []
         if self.environments is not None:
@@ -119,23 +119,23 @@ class Wanted:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Covered:
-    """Which of an environment's sessions have been told, so that what was not among them is gone."""
+    """Which sessions of an environment were reported. Others in this range were deleted."""
 
     above: int = 0
-    """All updated after this, in milliseconds; 0 for a walk to the end."""
+    """All that were updated after this time, in milliseconds; 0 for all."""
 
     children: bool = False
-    """Those that other sessions have made are among them."""
+    """Whether they include sessions created by other sessions."""
 
     archived: bool = False
-    """Those in the archive are among them."""
+    """Whether they include archived sessions."""
 
     began: float
-    """When asking began: what others have told the index since then stays."""
+    """When the query began. Later writes of others are kept."""
 
 
 def to_row(session: Session, number: int, seen: float) -> tuple[object, ...]:
-    """A session as the table has it."""
+    """Return a session as a row."""
     tokens = session.tokens
     return (
         session.id,
@@ -163,8 +163,8 @@ def to_row(session: Session, number: int, seen: float) -> tuple[object, ...]:
     )
 
 
-def from_row(row: tuple[Any, ...]) -> Known:
-    """What `SELECT` gives."""
+def from_row(row: tuple[Any, ...]) -> IndexedSession:
+    """Read a row of `SELECT`."""
     (
         identifier,
         environment,
@@ -202,16 +202,16 @@ def from_row(row: tuple[Any, ...]) -> Known:
         provider=provider,
         agent=agent,
     )
-    return Known(session, seen)
+    return IndexedSession(session, seen)
 
 
 def to_total(row: tuple[Any, ...]) -> Total:
-    """What adding up gives."""
+    """Read a row of sums."""
     origin, provider, model, sessions, roots, cost, *tokens = row
     return Total(origin, provider, model, sessions, roots, round(cost, 9), to_tokens(tokens))
 
 
 def to_tokens(numbers: Sequence[int]) -> Tokens:
-    """Tokens in the order of the columns."""
+    """Read tokens in the order of the columns."""
     given, output, reasoning, read, written = numbers
     return Tokens(input=given, output=output, reasoning=reasoning, cache_read=read, cache_write=written)

@@ -1,4 +1,4 @@
-"""The tables of the index, and how those of former versions become today's."""
+"""The tables of the index, and their migration."""
 
 import sqlite3
 from collections.abc import Sequence
@@ -75,19 +75,19 @@ STEPS = (
     ) WITHOUT ROWID;
     """,
 )
-"""Each leads from the version that is its number to the next; a step that was published is never changed."""
+"""Each step migrates from the version that is its number to the next. Published steps never change."""
 
 VERSION = len(STEPS)
 
 
 def version_of(connection: sqlite3.Connection) -> int:
-    """The version of a file's tables; 0 for a new one."""
+    """Return the version of a file's tables; 0 for a new file."""
     (version,) = connection.execute("PRAGMA user_version").fetchone()
     return int(version)
 
 
 def migrate(connection: sqlite3.Connection, steps: Sequence[str] = STEPS) -> None:
-    """Bring the tables to today's version, at once or not at all; one of two that try it at once does it."""
+    """Migrate the tables to the current version, in one transaction."""
     if version_of(connection) == len(steps):
         return
     connection.execute("BEGIN IMMEDIATE")
@@ -103,7 +103,7 @@ def migrate(connection: sqlite3.Connection, steps: Sequence[str] = STEPS) -> Non
 
 
 def statements(script: str) -> list[str]:
-    """The statements of a script, each of which begins on a line of its own: `executescript` would commit between."""
+    """Split a script into statements, each of which begins on a new line. `executescript` would commit between them."""
     found, begun = [], ""
     for line in script.splitlines():
         begun += line + "\n"

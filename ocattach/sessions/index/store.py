@@ -1,7 +1,7 @@
-"""The index: what each environment had when it was last asked, in one SQLite file, for when it cannot be asked.
+"""The index: what each environment had when it was last queried, in one SQLite file.
 
-It holds titles and numbers, never what was said in a session, and can be made again from the environments: a file that
-is damaged is put aside. Any number of processes use it at once, and each may end at any moment.
+It has titles and numbers, no messages, and can be rebuilt from the environments: a damaged file is replaced. Any number
+of processes use it at once, and each may be killed at any time.
 """
 
 import sqlite3
@@ -20,7 +20,7 @@ from ocattach.sessions.index.rows import (
     SELECT,
     SUMMED,
     Covered,
-    Known,
+    IndexedSession,
     LastStatus,
     Total,
     Wanted,
@@ -37,23 +37,23 @@ STATUS_SECONDS = 90 * 24 * 3600
 
 
 @dataclass(frozen=True, slots=True)
-class Asked:
-    """An environment that was asked for its sessions."""
+class IndexedEnvironment:
+    """An environment in the index."""
 
     id: str
     uri: str = ""
-    """How people call it; no name, since names change."""
+    """Its URI. Names can change."""
 
     asked: float = 0.0
     """When it last answered, in seconds since the epoch."""
 
     walked: float | None = None
-    """When it last told all of its sessions, to the end; None for never."""
+    """When it last reported all its sessions; None for never."""
 
 
 @dataclass(frozen=True, slots=True)
 class Tally:
-    """How many sessions there are of an origin, and what they have cost."""
+    """The number and cost of the sessions of an origin."""
 
     roots: int = 0
     sessions: int = 0
@@ -66,10 +66,10 @@ class Tally:
 
 
 class Index:
-    """The file, opened. For one thread; close it, or use `with`."""
+    """The open file. For one thread; close it, or use `with`."""
 
     def __init__(self, path: Path) -> None:
-        """Open it, and make it where there is none. Raises IndexUnusableError."""
+        """Open the file, and create it if it is missing. Raises IndexUnusableError."""
         self.path = path
         self.put_aside: Path | None = None
         """Where a damaged file is now."""
@@ -77,10 +77,10 @@ class Index:
 
     @property
     def notice(self) -> str | None:
-        """What has to be told of the file, once it was used."""
+        """What to report about the file after use; None for nothing."""
         if self.put_aside is None:
             return None
-        return f"The index was damaged, and is made anew from what the environments tell: {self.put_aside}"
+        return f"The index was damaged and is rebuilt from the environments; the old file: {self.put_aside}"
 
     def put(
         self,
@@ -91,13 +91,13 @@ class Index:
         uri: str = "",
         covered: Covered | None = None,
     ) -> None:
-        """Remember what an environment has told at some time, and with `covered` forget what is gone from it."""
+        """Store the sessions that an environment reported, and with `covered` remove those that it did not."""
         rows = [each for each in sessions if each.environment == environment]
         walked = asked if covered is not None and covered.above == 0 else None
 
         def write(connection: sqlite3.Connection) -> None:
             with transaction(connection):
-                number = number_of(connection, Asked(environment, uri, asked, walked))
+                number = number_of(connection, IndexedEnvironment(environment, uri, asked, walked))
                 connection.executemany(PUT, [to_row(each, number, asked) for each in rows])
                 if covered is not None:
                     forget_gone(connection, number, {each.id for each in rows}, covered)
@@ -105,7 +105,7 @@ class Index:
         self._do(write)
 
     def forget(self, sessions: Sequence[str]) -> None:
-        """Sessions are gone, and their children with them."""
+        """Remove sessions and their children."""
         gone = [(session, session) for session in sessions]
 
         def write(connection: sqlite3.Connection) -> None:
@@ -114,8 +114,8 @@ class Index:
 
         self._do(write)
 
-    def find(self, session: str) -> list[Known]:
-        """What is known of a session, in every environment that had it, the last told first."""
+    def find(self, session: str) -> list[IndexedSession]:
+        """Return a session from every environment that had it, the last report first."""
         return self._do(
             lambda connection: [
                 from_row(row)
@@ -127,15 +127,12 @@ class Index:
 
     def latest(
         self, wanted: Wanted, *, limit: int | None, keep: Callable[[Session], bool] = lambda _: True
-    ) -> list[Known]:
-        """The sessions that were updated last, each once, the latest first; all without a limit.
-
-        Of those that are wanted `keep` may refuse some.
-        """
+    ) -> list[IndexedSession]:
+        """Return the matching sessions, each once, the latest update first; `keep` is a further filter."""
         terms, values = wanted.conditions()
 
-        def read(connection: sqlite3.Connection) -> list[Known]:
-            found: list[Known] = []
+        def read(connection: sqlite3.Connection) -> list[IndexedSession]:
+            found: list[IndexedSession] = []
             for root in (1, 0) if wanted.children else (1,):
                 where = " AND ".join(["root = ?", *terms])
                 query = f"{SELECT} WHERE {where} ORDER BY updated DESC"
@@ -154,12 +151,12 @@ class Index:
         return self._do(read)
 
     def count(self, wanted: Wanted) -> int:
-        """How many there are of these."""
+        """Return the number of matching sessions."""
         terms, values = wanted.conditions()
         if wanted.search or wanted.since is not None:
             terms += [] if wanted.children else ["root = 1"]
             query = f"SELECT count(*) FROM {JOINED}"  # noqa: S608
-        else:  # by what was added up; the archive is counted, too, which few sessions are in
+        else:  # from the sums, which include the few archived sessions
             terms = [term for term in terms if term != NOT_ARCHIVED]
             what = "sessions" if wanted.children else "roots"
             query = f"SELECT coalesce(sum({what}), 0) FROM tallies JOIN environments ON environment = number"  # noqa: S608
@@ -167,7 +164,7 @@ class Index:
         return self._do(lambda connection: int(connection.execute(query, values).fetchone()[0]))
 
     def tallies(self) -> dict[tuple[str, str], Tally]:
-        """What was added up, by environment and origin."""
+        """Return the sums by environment and origin."""
         query = (
             "SELECT id, origin, roots, sessions, cost FROM tallies "
             "JOIN environments ON environment = number WHERE sessions > 0"
@@ -180,7 +177,7 @@ class Index:
         )
 
     def totals(self, wanted: Wanted) -> list[Total]:
-        """Tokens and cost by origin and model, the dearest first; a session in two environments counts once."""
+        """Return the sums by origin and model, the highest cost first. A session in two environments counts once."""
         terms, values = wanted.conditions()
         where = f" WHERE {' AND '.join(terms)}" if terms else ""
         query = (
@@ -192,15 +189,15 @@ class Index:
         return self._do(lambda connection: [to_total(row) for row in connection.execute(query, values)])
 
     def newest(self, environment: str) -> int | None:
-        """When a session of an environment was last updated, in milliseconds since the epoch; None without any."""
+        """Return the latest update in an environment, in milliseconds since the epoch; None without sessions."""
         query = "SELECT max(updated) FROM sessions JOIN environments ON environment = number WHERE environments.id = ?"
         return self._do(lambda connection: connection.execute(query, (environment,)).fetchone()[0])  # type: ignore[no-any-return]
 
-    def environments(self) -> dict[str, Asked]:
-        """Every environment that has ever told anything, by its id."""
+    def environments(self) -> dict[str, IndexedEnvironment]:
+        """Return all environments, by id."""
         return self._do(
             lambda connection: {
-                row[0]: Asked(*row)
+                row[0]: IndexedEnvironment(*row)
                 for row in connection.execute("SELECT id, uri, asked, walked FROM environments")
             }
         )
@@ -224,7 +221,7 @@ class Index:
         )
 
     def close(self) -> None:
-        """Let go of the file. Closing twice is harmless."""
+        """Close the file. Closing twice is harmless."""
         self._connection.close()
 
     def __enter__(self) -> Self:
@@ -234,7 +231,7 @@ class Index:
         self.close()
 
     def _do(self, what: Callable[[sqlite3.Connection], T]) -> T:
-        """Use the file; one that turns out to be damaged is put aside, and a new one is used."""
+        """Run a query. A file that proves to be damaged is replaced first."""
         try:
             return what(self._connection)
         except sqlite3.DatabaseError as error:
@@ -259,8 +256,8 @@ class Index:
             raise unusable(self.path, error) from error
 
 
-def number_of(connection: sqlite3.Connection, environment: Asked) -> int:
-    """The row of an environment, with what is new about it."""
+def number_of(connection: sqlite3.Connection, environment: IndexedEnvironment) -> int:
+    """Return the row number of an environment, after updating the row."""
     connection.execute(
         "INSERT INTO environments (id, uri, asked, walked) VALUES (?, ?, ?, ?) ON CONFLICT (id) DO UPDATE SET "
         "uri = coalesce(nullif(excluded.uri, ''), uri), asked = max(asked, excluded.asked), "
@@ -273,14 +270,14 @@ def number_of(connection: sqlite3.Connection, environment: Asked) -> int:
     return int(number)
 
 
-def forget_gone(connection: sqlite3.Connection, number: int, told: set[str], covered: Covered) -> None:
-    """Delete what would have been told, were it still there."""
+def forget_gone(connection: sqlite3.Connection, number: int, reported: set[str], covered: Covered) -> None:
+    """Delete the sessions in the covered range that were not reported."""
     only = "" if covered.children else "AND root = 1 "
     only += "" if covered.archived else f"AND {NOT_ARCHIVED}"
     known = connection.execute(
         f"SELECT id FROM sessions WHERE environment = ? AND updated > ? AND seen < ? {only}",  # noqa: S608
         (number, covered.above, covered.began),
     )
-    gone = [(number, identifier) for (identifier,) in known if identifier not in told]
+    gone = [(number, identifier) for (identifier,) in known if identifier not in reported]
     connection.executemany("DELETE FROM sessions WHERE environment = ? AND id = ?", gone)
     connection.executemany("DELETE FROM sessions WHERE environment = ? AND root = 0 AND parent = ?", gone)

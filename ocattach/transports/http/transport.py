@@ -24,7 +24,7 @@ from ocattach.errors import (
     WorkdirNotFoundError,
 )
 from ocattach.opencode.api import DaemonClient, read_version
-from ocattach.opencode.endpoint import Answer, Endpoint
+from ocattach.opencode.endpoint import Endpoint, Response
 from ocattach.transports.base import Ask, Availability, DirectDaemon, Plan, TransportHandler
 from ocattach.transports.http.password import Password, given_password, typed_password
 from ocattach.transports.http.requests import HeaderInjector
@@ -194,7 +194,7 @@ class HTTPTransport(TransportHandler):
             self._refuse_foreign(answer)
             return read_version(answer)
 
-    def _authenticated(self, refused: Answer) -> Answer:
+    def _authenticated(self, refused: Response) -> Response:
         """The answer with a password that is accepted. Raises AuthenticationError where there is none."""
         self._refuse_plain()
         if self._target.has_authorization:
@@ -220,7 +220,7 @@ class HTTPTransport(TransportHandler):
             hint="Is it the password that the daemon was started with (OPENCODE_SERVER_PASSWORD)?",
         )
 
-    def _refuse_foreign(self, answer: Answer) -> None:
+    def _refuse_foreign(self, answer: Response) -> None:
         """Raise an error that says what answered instead of a daemon."""
         status = answer.status
         if answer.location and http.client.MULTIPLE_CHOICES <= status < http.client.BAD_REQUEST:

@@ -7,6 +7,7 @@ from ocattach.config.suggestion import did_you_mean
 from ocattach.errors import EnvironmentNotFoundError
 from ocattach.execution import CommandResult, Stream
 from ocattach.transports.base import Availability
+from ocattach.transports.command import CommandTransport
 from ocattach.transports.local import LocalTransport
 from ocattach.tunnel.route import Route
 
@@ -46,8 +47,8 @@ class NetnsTransport(LocalTransport):
     def open_stream(self, argv: Sequence[str]) -> Stream:
         return super().open_stream(self.inside(argv))
 
-    def routes(self, port: int) -> Iterator[Callable[[], Route]]:  # noqa: ARG002
-        return self.relay_routes()
+    def routes(self, port: int) -> Iterator[Callable[[], Route]]:
+        return CommandTransport.routes(self, port)
 
     def inside(self, argv: Sequence[str]) -> list[str]:
         """The command that runs another in the namespace."""
