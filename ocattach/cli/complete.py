@@ -1,4 +1,4 @@
-"""What the shell offers after Tab: names from files on this machine, and nothing that takes time."""
+"""Completions of names and session ids, from files on this machine only."""
 
 import os
 from pathlib import Path
@@ -14,13 +14,13 @@ if TYPE_CHECKING:
     from click.shell_completion import CompletionItem
 
 OFFERED = 200
-"""Sessions, the latest first."""
+"""Maximum number of session ids, the latest first."""
 
 
 def connection_names(
     _context: click.Context, _parameter: click.Parameter, incomplete: str
 ) -> "list[CompletionItem]":
-    """Names of saved connections and of those that the project defines."""
+    """Complete the names of saved connections and of those that the project defines."""
     from ocattach.config.project import project_definitions  # noqa: PLC0415 - when somebody presses Tab
 
     names = dict.fromkeys(saved(), "saved by you")
@@ -33,14 +33,14 @@ def connection_names(
 def saved_names(
     _context: click.Context, _parameter: click.Parameter, incomplete: str
 ) -> "list[CompletionItem]":
-    """Names of saved connections."""
+    """Complete the names of saved connections."""
     return offers(dict.fromkeys(saved(), "saved by you"), incomplete)
 
 
 def session_ids(
     _context: click.Context, _parameter: click.Parameter, incomplete: str
 ) -> "list[CompletionItem]":
-    """Ids of the sessions that were updated last, of those that the index has."""
+    """Complete the ids of the latest sessions in the index."""
     from ocattach.sessions.index.rows import Wanted  # noqa: PLC0415
     from ocattach.sessions.index.store import Index  # noqa: PLC0415 - when somebody presses Tab
     from ocattach.sessions.names import index_file  # noqa: PLC0415
@@ -51,24 +51,24 @@ def session_ids(
     try:
         with Index(file) as index:
             known = index.latest(Wanted(), limit=OFFERED)
-    except OcattachError:  # nothing can be said on the line that is being typed
+    except OcattachError:  # no messages during completion
         return []
     told = {each.session.id: f"{each.session.origin}: {each.session.title}" for each in known}
     return offers({session: printable(words) for session, words in told.items()}, incomplete)
 
 
 def saved() -> list[str]:
-    """The names of the user's own connections, whose files are not read."""
+    """The names of saved connections, without reading their files."""
     from ocattach.config.saved import SavedConnections  # noqa: PLC0415 - when somebody presses Tab
 
     try:
         return SavedConnections(config_directory(os.environ)).names()
-    except OcattachError:  # nothing can be said on the line that is being typed
+    except OcattachError:  # no messages during completion
         return []
 
 
 def offers(names: dict[str, str], incomplete: str) -> "list[CompletionItem]":
-    """The names that begin with what has been typed."""
+    """The names that begin with the typed text, with their help."""
     from click.shell_completion import CompletionItem  # noqa: PLC0415 - when somebody presses Tab
 
     return [

@@ -110,7 +110,7 @@ class Machine:
 
     def docker(self) -> str:
         """The engine that a docker:// without one would be for."""
-        target = DockerTarget(container="any").settled(self._environ)
+        target = DockerTarget(container="any").pinned(self._environ)
         context = read_context(target.context, self._environ) if target.context else None
         host = context.host if context else target.host or ""
         path = Path(host.removeprefix("unix://"))

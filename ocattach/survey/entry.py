@@ -11,7 +11,7 @@ class Entry:
     """A connection that is asked about."""
 
     spec: ConnectionSpec
-    """As links know it: settled, with its directory."""
+    """As links know it: pinned, with its directory."""
 
     refusal: NotTrustedError | None = None
     """Why nobody may be asked."""

@@ -27,12 +27,12 @@ class Everywhere:
 
 
 def everywhere(*, cwd: Path, environ: Mapping[str, str]) -> Everywhere:
-    """Every connection that can be named from a directory, and this machine. Each is settled, as links know it.
+    """Every connection that can be named from a directory, and this machine. Each is pinned, as links know it.
 
     It is not given the directory: where sessions came from does not depend on where one is.
     """
     listing = list_connections(cwd=cwd, environ=environ)
-    specs = [listed.spec.settled(environ) for listed in listing.connections]
+    specs = [listed.spec.pinned(environ) for listed in listing.connections]
     if all(spec.name != LOCAL for spec in specs):
         specs.append(this_machine())
     ledger = TrustLedger(state_directory(environ))

@@ -37,7 +37,7 @@ class Place:
     """A session, and the connection that leads to it."""
 
     spec: ConnectionSpec
-    """As links know it: settled, with its own directory."""
+    """As links know it: pinned, with its own directory."""
 
     session: Session
 
@@ -93,7 +93,7 @@ def remembered(session: str, entries: Sequence[Entry], environ: Mapping[str, str
 def by_uri(asked: Asked, environ: Mapping[str, str]) -> list[ConnectionSpec]:
     """An environment that has no name, by the URI under which it was used; none where that is another one by now."""
     try:
-        spec = ConnectionSpec(target=parse_uri(asked.uri).target).settled(environ)
+        spec = ConnectionSpec(target=parse_uri(asked.uri).target).pinned(environ)
     except UsageError:
         return []
     return [spec] if environment_id(spec, environ) == asked.id else []

@@ -129,10 +129,10 @@ def test_comments_are_passed_over() -> None:
         ("- a\n- b\n", "must be an object, not a list"),
         ("just text", "must be an object, not text"),
         ("1: a", "the key 1 must be text"),
-        ("a: 2020-13-45", "no YAML"),
-        ("a: \x01", "no YAML"),
-        ("a: !!python/object/apply:os.system [id]", "no YAML in line 1"),
-        ("[" * 5000, "no YAML"),
+        ("a: 2020-13-45", "not valid YAML"),
+        ("a: \x01", "not valid YAML"),
+        ("a: !!python/object/apply:os.system [id]", "not valid YAML in line 1"),
+        ("[" * 5000, "not valid YAML"),
     ],
 )
 def test_what_is_no_mapping_is_refused_naming_the_file(text: str, part: str) -> None:

@@ -52,5 +52,5 @@ def test_an_environment_keeps_its_id_under_another_name_and_in_another_directory
 
     assert len(ids) == 1
     assert ids != {environment_id(connection("docker://other"), {})}
-    elsewhere = FRONTEND.settled({"DOCKER_HOST": "tcp://elsewhere:2375"})
+    elsewhere = FRONTEND.pinned({"DOCKER_HOST": "tcp://elsewhere:2375"})
     assert ids != {environment_id(elsewhere, {})}

@@ -1,4 +1,4 @@
-"""Connecting: from a name to a TUI, or to a URL."""
+"""`ocattach NAME`: connect and open the TUI, or print the URL."""
 
 import os
 import shlex
@@ -56,7 +56,7 @@ def attach(options: Options) -> None:
 
 
 def event_line(event: Mapping[str, Any]) -> str:
-    """An event of a link's history, with its time of day here."""
+    """An event of a link's history with its local time of day."""
     from datetime import datetime  # noqa: PLC0415 - only where somebody wants to know
 
     when = datetime.fromtimestamp(event["time"]).astimezone()
@@ -64,17 +64,17 @@ def event_line(event: Mapping[str, Any]) -> str:
 
 
 def terminal_client(options: Options) -> TuiProgram:
-    """The opencode program for the TUI. Raises before anything is started where there is none, or no terminal."""
+    """The opencode program for the TUI. Raises UsageError without a terminal, OpencodeNotFoundError without it."""
     if not (sys.stdin.isatty() and sys.stdout.isatty()):
         raise UsageError(
             "The TUI needs a terminal",
-            hint=f"Without one: ocattach {shlex.quote(options.target or 'NAME')} --print-url",
+            hint=f"To print the URL instead: ocattach {shlex.quote(options.target or 'NAME')} --print-url",
         )
     return TuiProgram(os.environ)
 
 
 def open_tui(client: TuiProgram, options: Options, attachment: Attachment) -> None:
-    """Become the TUI. Raises OpencodeIncompatibleError where it could not show what is there."""
+    """Replace this process by the TUI. Raises OpencodeIncompatibleError if it cannot show this daemon's sessions."""
     username, directory = attachment.username, attachment.workdir
     tui = Tui(
         url=attachment.url,
@@ -106,7 +106,7 @@ def open_tui(client: TuiProgram, options: Options, attachment: Attachment) -> No
 
 
 def print_attachment(options: Options, spec: ConnectionSpec, attachment: Attachment) -> None:
-    """Print how to reach the daemon, for a program that does."""
+    """Print the URL, or a document with everything that a client needs."""
     if options.output != "json":
         click.echo(attachment.url)
         return

@@ -1,4 +1,4 @@
-"""`ocattach completion SHELL`, and the answers to the scripts that it prints."""
+"""`ocattach completion SHELL`, and the completions that the printed scripts request."""
 
 from collections.abc import Callable, Mapping
 from typing import NoReturn
@@ -18,10 +18,10 @@ ocattach completion fish | source         in ~/.config/fish/config.fish
 
 
 class Bash(BashComplete):
-    """The script alone: click would run bash to see its version, which is whoever's business who asked for it."""
+    """Bash completion without click's version check, which runs bash."""
 
     def source(self) -> str:
-        """The script."""
+        """Return the script."""
         return ShellComplete.source(self)
 
 
@@ -30,12 +30,12 @@ SHELLS: Mapping[str, type[ShellComplete]] = {"bash": Bash, "zsh": ZshComplete, "
 
 @click.command(
     cls=Command,
-    help="Print the script by which a shell completes commands, options and the names of connections.",
+    help="Print a shell completion script for commands, options, connection names and session ids.",
     examples=EXAMPLES,
 )
 @click.argument("shell", type=click.Choice(list(SHELLS)))
 def completion(shell: str) -> None:
-    """Print a shell's script."""
+    """Print the script of a shell."""
     command = Command("ocattach", examples="")
     click.echo(SHELLS[shell](command, {}, PROGRAM, "_OCATTACH_COMPLETE").source())
 
@@ -43,7 +43,7 @@ def completion(shell: str) -> None:
 def answer(
     instruction: str, main: click.Command, commands: Mapping[str, str], load: Callable[[str], click.Command]
 ) -> NoReturn:
-    """Answer a shell: "bash_complete" and the like, with the words in variables as click's scripts have it."""
+    """Print completions and exit. `instruction` is such as "bash_complete"; click's scripts set the variables."""
     kind = SHELLS.get(instruction.partition("_")[0])
     if kind is None:
         raise SystemExit(1)
@@ -61,12 +61,12 @@ def offers(
     commands: Mapping[str, str],
     load: Callable[[str], click.Command],
 ) -> list[CompletionItem]:
-    """What may stand in the place of the word that is being typed."""
-    if "--" in words:  # what follows is for the TUI's command
+    """The completions of the word that is being typed."""
+    if "--" in words:  # arguments of the TUI
         return []
     if words and words[0] in commands:
         shell.cli = load(words[0])
         return shell.get_completions(words[1:], incomplete)
-    own = [] if words else [CompletionItem(name, help=told) for name, told in commands.items()]
+    own = [] if words else [CompletionItem(name, help=text) for name, text in commands.items()]
     fitting = [item for item in own if item.value.startswith(incomplete)]
     return [*shell.get_completions(words, incomplete), *fitting]

@@ -1,4 +1,4 @@
-"""`ocattach session reply PERMISSION once|always|reject`: answer what a session waits for, wherever that is."""
+"""`ocattach session reply PERMISSION once|always|reject`: answer a permission request."""
 
 import os
 from pathlib import Path
@@ -24,28 +24,28 @@ if TYPE_CHECKING:
     from ocattach.opencode.sessions import Reply
 
 EXAMPLES = """
-ocattach session permissions              what waits, and its ids
-ocattach session reply per_0123 once      allow it this time
-ocattach session reply per_0123 always    and whatever is like it, until the daemon ends
-ocattach session reply per_0123 reject
+ocattach session permissions              list pending requests with their ids
+ocattach session reply per_0123 once      allow it once
+ocattach session reply per_0123 always    allow it and similar requests until the daemon stops
+ocattach session reply per_0123 reject    refuse it
 """
 
 
 @click.command(
     cls=Command,
-    help="Answer what a session waits to be allowed, wherever it is. Nothing is started.",
+    help="Answer a permission request of a session, in any environment. Starts no daemon.",
     examples=EXAMPLES,
 )
 @click.argument("permission", metavar="PERMISSION")
 @click.argument("reply", type=click.Choice(["once", "always", "reject"]))
 @output_option
 def command(permission: str, reply: str, *, output: str) -> None:
-    """Find who asks, and answer."""
+    """Find the request and answer it."""
     from ocattach.opencode.sessions import PERMISSION_ID  # noqa: PLC0415 - HTTP, and all that it needs
 
     if not PERMISSION_ID.fullmatch(permission):
         raise UsageError(
-            f"{permission!r} is no permission's id, which looks like per_…",
+            f"{permission!r} is not the id of a permission request (per_…)",
             hint="What waits: ocattach session permissions",
         )
     answered = answer_anywhere(permission, cast("Reply", reply))
@@ -56,7 +56,7 @@ def command(permission: str, reply: str, *, output: str) -> None:
 
 
 def answer_anywhere(permission: str, reply: "Reply") -> "Waiting":
-    """Answer it where it is asked for. Raises SessionNotFoundError where it is nowhere."""
+    """Answer the request in the environment that has it. Raises SessionNotFoundError if none has."""
 
     def question(client: "DaemonClient", specs: "Sequence[ConnectionSpec]") -> "Waiting | None":
         from ocattach.opencode.permissions import answer, waiting  # noqa: PLC0415 - HTTP: for who dials

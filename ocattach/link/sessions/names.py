@@ -63,5 +63,5 @@ def others(used: ConnectionSpec, environ: Mapping[str, str]) -> Iterable[Connect
         saved.append(this_machine())
     for spec in saved:
         with suppress(OcattachError):  # it can be used for nothing, and so for no session
-            if environment_id(settled := spec.settled(environ), environ) == environment:
-                yield settled
+            if environment_id(pinned := spec.pinned(environ), environ) == environment:
+                yield pinned
