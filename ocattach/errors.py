@@ -6,7 +6,7 @@ Text that came from an environment may stand in a message: whoever prints it esc
 """
 
 from collections.abc import Mapping
-from typing import ClassVar
+from typing import ClassVar, Self
 
 LINK_ERROR = "LinkError"
 """What a link calls the errors that it answers in the daemon's place, as OpenCode's own have names."""
@@ -45,6 +45,11 @@ class OcattachError(Exception):
         self.message = shortened(message)
         super().__init__(self.message)
         self.hint = shortened(hint)
+
+    def with_hint(self, hint: str) -> Self:
+        """Return the error, with this hint if it has none."""
+        self.hint = self.hint or shortened(hint)
+        return self
 
     def to_json(self) -> dict[str, str | int]:
         """The error as one JSON object; the inverse of `from_json`."""

@@ -8,7 +8,6 @@ from typing import Any, TypeVar
 import click
 
 from ocattach.errors import (
-    CrashLoopError,
     DaemonStartError,
     InterruptedByUserError,
     NotTrustedError,
@@ -18,7 +17,7 @@ from ocattach.errors import (
 
 Decorated = TypeVar("Decorated", bound=Callable[..., Any])
 
-OWN_FAULT = {UsageError.exit_code, NotTrustedError.exit_code, InterruptedByUserError.exit_code}
+UNEXPLAINED = {UsageError.exit_code, NotTrustedError.exit_code, InterruptedByUserError.exit_code}
 """Exit codes of errors that `ocattach doctor` and `ocattach logs` cannot explain."""
 
 HELP_OPTIONS = {"help_option_names": ["-h", "--help"]}
@@ -55,19 +54,22 @@ def output_option(function: Decorated) -> Decorated:
 
 def silence_libraries() -> None:
     """Keep log records of libraries off the terminal. Called once, before a command that may connect."""
-    import logging  # noqa: PLC0415 - not before something is dialled
+    import logging  # noqa: PLC0415 - warm
 
     logging.getLogger().addHandler(logging.NullHandler())
 
 
 @contextmanager
 def advice(target: str | None) -> Iterator[None]:
-    """Give an error about a connection the command that tells more, where the error itself has no next step."""
+    """Add a hint to errors about a connection that have none: the command that shows the cause."""
     try:
         yield
     except OcattachError as error:
-        if target is not None and not error.hint and error.exit_code not in OWN_FAULT:
-            failed_start = error.code in {DaemonStartError.code, CrashLoopError.code}
-            look = "See its log: ocattach logs" if failed_start else "See which step fails: ocattach doctor"
-            error.hint = f"{look} {shlex.quote(target)}"
+        if target is None or error.exit_code in UNEXPLAINED:
+            raise
+        is_failed_start = isinstance(error, DaemonStartError)
+        command = (
+            "Check its log: ocattach logs" if is_failed_start else "Find the failing step: ocattach doctor"
+        )
+        error.with_hint(f"{command} {shlex.quote(target)}")
         raise

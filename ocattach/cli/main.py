@@ -3,6 +3,7 @@
 import os
 import re
 import sys
+import traceback
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 from functools import partial
@@ -19,6 +20,8 @@ from ocattach.cli.options import Options
 from ocattach.cli.output import print_json
 from ocattach.cli.schema import print_schema
 from ocattach.cli.terminal import Person, has_terminal
+from ocattach.config.files.paths import state_directory
+from ocattach.config.files.safe import write_text
 from ocattach.errors import (
     ConfigurationError,
     InterruptedByUserError,
@@ -56,6 +59,16 @@ COMMANDS = {
     "trust": "Approve connections that a project defines, or revoke the approval.",
 }
 """Subcommands with their help: each is a function in the module of the same name."""
+
+ACTIONS = {
+    "status": "status",
+    "save": "commands.connections",
+    "list_": "commands.connections",
+    "remove": "commands.connections",
+    "disconnect": "commands.connections",
+    "stop": "commands.connections",
+}
+"""Options of the main command that replace attaching: each is a function of its name in the given module."""
 
 GROUPS = {"session"}
 """Commands that have subcommands: packages directly below `ocattach.cli`."""
@@ -157,22 +170,15 @@ def refuse_without_status(options: Options) -> None:
 
 
 def action(options: Options, ctx: click.Context) -> Callable[[Options], None]:
-    """The function that does it, imported here so that connecting does not load what tables need."""
-    if options.status:
-        from ocattach.cli.status import status  # noqa: PLC0415
-
-        return status
-    asked = [name for name in ("save", "list_", "remove", "disconnect", "stop") if getattr(options, name)]
-    if len(asked) > 1:
-        first, second = (name.strip("_") for name in asked[:2])
+    """The function that runs the selected option, else `attach`."""
+    selected = [name for name in ACTIONS if getattr(options, name)]
+    if len(selected) > 1:
+        first, second = (name.strip("_") for name in selected[:2])
         raise UsageError(f"--{first} and --{second} cannot be used together")
-    if asked:
-        from ocattach.cli.commands import connections  # noqa: PLC0415
-
-        chosen: Callable[[Options], None] = getattr(connections, asked[0])
+    if selected:
+        chosen: Callable[[Options], None] = load_function(ACTIONS[selected[0]], selected[0])
         return chosen
-    from ocattach.cli.commands.attach import attach  # noqa: PLC0415
-
+    attach: Callable[[Options], None] = load_function("commands.attach", "attach")
     if options.target is not None:
         return attach
     picked = picked_name(options)
@@ -188,16 +194,13 @@ def picked_name(options: Options) -> str | None:
         raise UsageError("NAME or URI is missing", hint="List all connections: ocattach --list")
     if not (has_terminal() and (options.print_url or sys.stdout.isatty())):
         return None
-    from ocattach.cli.commands.picker import pick  # noqa: PLC0415
-
-    return pick()
+    picked: str | None = load_function("commands.picker", "pick")()
+    return picked
 
 
 def fail(error: OcattachError, arguments: Sequence[str], program: str) -> NoReturn:
     """Report an error and exit with its code. An error without a hint gets a general one."""
-    if not error.hint:
-        error.hint = next_step(error, program)
-    show(error, arguments)
+    show(error.with_hint(next_step(error, program)), arguments)
     raise SystemExit(error.exit_code)
 
 
@@ -234,11 +237,6 @@ def report_defect(
     arguments: Sequence[str], kind: type[BaseException], error: BaseException, trace: TracebackType | None
 ) -> None:
     """Report an unexpected exception as a defect of ocattach and write the traceback to a file (`sys.excepthook`)."""
-    import traceback  # noqa: PLC0415 - only when all else has failed
-
-    from ocattach.config.files.paths import state_directory  # noqa: PLC0415
-    from ocattach.config.files.safe import write_text  # noqa: PLC0415
-
     file = state_directory(os.environ) / "defect.log"
     write_text(file, "".join(traceback.format_exception(kind, error, trace)))
     defect = OcattachError(
@@ -254,9 +252,7 @@ def main(arguments: Sequence[str] | None = None) -> NoReturn:
     ours = arguments[:split]
     sys.excepthook = partial(report_defect, ours)
     if COMPLETION in os.environ:
-        from ocattach.cli.commands.completion import answer  # noqa: PLC0415 - when somebody presses Tab
-
-        answer(os.environ[COMPLETION], command, COMMANDS, load)
+        load_function("commands.completion", "answer")(os.environ[COMPLETION], command, COMMANDS, load)
     name = ours[0] if ours and ours[0] in COMMANDS else None
     program = "ocattach" if name is None else f"ocattach {name}"
     try:
@@ -279,9 +275,13 @@ def main(arguments: Sequence[str] | None = None) -> NoReturn:
 
 def load(name: str) -> click.Command:
     """Import a command of COMMANDS. Called to run it, to complete its options and for the manual page."""
-    package = "ocattach.cli" if name in GROUPS else "ocattach.cli.commands"
-    chosen: click.Command = getattr(import_module(f"{package}.{name}"), name)
+    chosen: click.Command = load_function(name if name in GROUPS else f"commands.{name}", name)
     return chosen
+
+
+def load_function(module: str, name: str) -> Any:
+    """Import a function of a command when it is needed. `module` is relative to `ocattach.cli`."""
+    return getattr(import_module(f"ocattach.cli.{module}"), name)
 
 
 def usage_hint(program: str, arguments: Sequence[str]) -> str:

@@ -63,4 +63,4 @@ def listed_json(listed: ListedConnection) -> dict[str, Any]:
 
 def problem_json(problem: Problem) -> dict[str, Any]:
     """A file or entry that could not be used, as JSON."""
-    return {"name": problem.name, "message": problem.error.message, "hint": problem.error.hint}
+    return {"name": problem.name, **problem.error.to_json()}

@@ -9,6 +9,7 @@ from pathlib import Path
 
 from ocattach.config.files.paths import config_directory, state_directory
 from ocattach.config.files.safe import Problem
+from ocattach.config.last_used import last_used
 from ocattach.config.names import is_name
 from ocattach.config.saved import SavedConnections
 from ocattach.config.spec import ConnectionSpec
@@ -71,8 +72,7 @@ def this_machine() -> ConnectionSpec:
 
 def list_connections(*, cwd: Path, environ: Mapping[str, str]) -> Listing:
     """All connections that can be named from a directory, sorted by name, and problems in files."""
-    from ocattach.config.last_used import last_used  # noqa: PLC0415 - a saved name needs none of it
-    from ocattach.config.project import project_definitions  # noqa: PLC0415 - a saved name needs none of it
+    from ocattach.config.project import project_definitions  # noqa: PLC0415 - warm
 
     state = state_directory(environ)
     found: dict[str, list[ConnectionSpec | Problem]] = {}
@@ -104,8 +104,8 @@ def remove_connection(name: str, *, cwd: Path, environ: Mapping[str, str]) -> No
 
 
 def in_project(name: str, cwd: Path) -> ConnectionSpec | None:
-    """A project's definition of a name."""
-    from ocattach.config.project import find_in_project  # noqa: PLC0415 - a saved name needs none of it
+    """The definition of a name in the project; see `find_in_project`."""
+    from ocattach.config.project import find_in_project  # noqa: PLC0415 - warm
 
     return find_in_project(name, cwd)
 

@@ -10,7 +10,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from ocattach.config.files.safe import Problem, flush_directory, locked, not_written, read_text, write_text
-from ocattach.config.files.yaml_text import read_mapping, write_mapping
+from ocattach.config.files.yaml_text import read_mapping
 from ocattach.config.names import check_name
 from ocattach.config.spec import ConnectionSpec, DefinitionSource
 from ocattach.config.suggestion import closest
@@ -27,6 +27,8 @@ class SavedConnections:
 
     def save(self, name: str, spec: ConnectionSpec, *, force: bool = False) -> ConnectionSpec:
         """Save a connection under a name and return it as saved. Raises UsageError for a taken name without `force`."""
+        from ocattach.config.files.yaml_merge import replace_text, write_mapping  # noqa: PLC0415 - heavy (yaml)
+
         check_name(name)
         path = self.path(name)
         text = write_mapping(spec.to_entry())
@@ -37,7 +39,7 @@ class SavedConnections:
                         f"A connection named {name} already exists: {path}",
                         hint=f"To see it: ocattach explain {name}. To replace it, add --force",
                     )
-                text = self._merged(path, text)
+                text = replace_text(path, text)
             elif os.path.lexists(path):
                 raise UsageError(
                     f"{name} differs only in case from an existing name, and {self.directory} is not case-sensitive",
@@ -62,13 +64,6 @@ class SavedConnections:
             raise
         except UsageError as error:
             raise ConfigurationError(f"{path}: {error.message}", hint=error.hint) from error
-
-    def load(self, name: str) -> ConnectionSpec:
-        """The connection of a name. Raises ConnectionNotFoundError with similar names."""
-        spec = self.find(name)
-        if spec is None:
-            raise self._not_found(name)
-        return spec
 
     def all(self) -> Iterator[ConnectionSpec | Problem]:
         """All saved connections sorted by name; a Problem in place of each invalid one."""
@@ -117,16 +112,6 @@ class SavedConnections:
             return path.name in os.listdir(self.directory)  # noqa: PTH208 - faster; every warm start runs it
         except OSError:  # the directory can be searched but not listed
             return os.path.lexists(path)
-
-    def _merged(self, path: Path, text: str) -> str:
-        """The text with the comments of the file that it replaces."""
-        from ocattach.config.files.yaml_merge import merge_mapping  # noqa: PLC0415 - heavy (yaml)
-
-        try:
-            former = read_text(path)
-        except ConfigurationError:
-            return text
-        return merge_mapping(former, text, path) if former else text
 
     def _sweep(self, path: Path) -> None:
         """Remove temporary files of interrupted saves. The caller holds the lock, so none is in use."""

@@ -7,6 +7,7 @@ import json
 import os
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
+from hashlib import sha256
 from pathlib import Path
 from typing import Literal, Self
 
@@ -214,8 +215,6 @@ class ConnectionSpec:
         Names the files of its link, and marks its sessions in OpenCode and in the index. Only for a pinned connection:
         others could have the same id for two engines.
         """
-        from hashlib import sha256  # noqa: PLC0415 - warm
-
         return sha256(self.identity(environ).encode()).hexdigest()[:LINK_KEY_LENGTH]
 
     def display(self) -> str:

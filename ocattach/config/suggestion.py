@@ -7,7 +7,7 @@ MOST = 3
 
 def closest(word: str, known: Iterable[str]) -> tuple[str, ...]:
     """The known words most similar to `word`, best first, ignoring case."""
-    from difflib import get_close_matches  # noqa: PLC0415 - only needed when something is wrong
+    from difflib import get_close_matches  # noqa: PLC0415 - warm; 3 ms
 
     by_folded = {candidate.casefold(): candidate for candidate in known}
     return tuple(by_folded[match] for match in get_close_matches(word.casefold(), by_folded, n=MOST))

@@ -5,7 +5,8 @@ import yaml
 from hypothesis import given
 from hypothesis import strategies as st
 
-from ocattach.config.files.yaml_text import read_mapping, read_plain, write_mapping
+from ocattach.config.files.yaml_merge import write_mapping
+from ocattach.config.files.yaml_text import read_mapping, read_plain
 from ocattach.config.spec import ConnectionSpec
 from ocattach.errors import ConfigurationError
 from tests.config.strategies import specs

@@ -4,6 +4,7 @@ import os
 import shlex
 import sys
 from collections.abc import Mapping
+from datetime import datetime
 from typing import Any
 
 import click
@@ -18,6 +19,7 @@ from ocattach.config.last_used import record_use
 from ocattach.config.settings import load_settings
 from ocattach.config.spec import ConnectionSpec
 from ocattach.errors import UsageError
+from ocattach.link.client.access import client_at
 from ocattach.link.client.foreground import Attachment, AttachRequest
 from ocattach.link.client.foreground import attach as attach_link
 from ocattach.link.files import link_files
@@ -49,7 +51,7 @@ def attach(options: Options) -> None:
         print_attachment(options, spec, attachment)
     else:
         if spec.source.kind == "project" and spec.source.path:
-            from ocattach.cli.unknown_key import warn_of_refused_files  # noqa: PLC0415 - as for trust
+            from ocattach.cli.unknown_key import warn_of_refused_files  # noqa: PLC0415 - warm
 
             warn_of_refused_files([spec.source.path], client.version)
         open_tui(client, options, attachment)
@@ -57,8 +59,6 @@ def attach(options: Options) -> None:
 
 def event_line(event: Mapping[str, Any]) -> str:
     """An event of a link's history with its local time of day."""
-    from datetime import datetime  # noqa: PLC0415 - only where somebody wants to know
-
     when = datetime.fromtimestamp(event["time"]).astimezone()
     return f"{when:%H:%M:%S} {event['event']}"
 
@@ -86,8 +86,6 @@ def open_tui(client: TuiProgram, options: Options, attachment: Attachment) -> No
     )
 
     def content_type(path: str) -> str:
-        from ocattach.link.client.access import client_at  # noqa: PLC0415 - only for daemons of some age
-
         daemon = client_at(attachment.url, username, attachment.password, ca_file=attachment.ca_file)
         return daemon.request("GET", path).content_type
 

@@ -1,14 +1,26 @@
 """`ocattach completion SHELL`, and the completions that the printed scripts request."""
 
+import os
 from collections.abc import Callable, Mapping
+from pathlib import Path
 from typing import NoReturn
 
 import click
 from click.shell_completion import BashComplete, CompletionItem, FishComplete, ShellComplete, ZshComplete
 
 from ocattach.cli.command import Command
+from ocattach.config.files.paths import config_directory, state_directory
+from ocattach.config.project import project_definitions
+from ocattach.config.saved import SavedConnections
+from ocattach.errors import OcattachError
+from ocattach.printable import printable
+from ocattach.sessions.index.rows import Wanted
+from ocattach.sessions.index.store import Index
+from ocattach.sessions.names import index_file
 
 PROGRAM = "ocattach"
+MAX_SESSIONS = 200
+"""Maximum number of session ids offered, the latest first."""
 
 EXAMPLES = """
 eval "$(ocattach completion bash)"        in ~/.bashrc
@@ -70,3 +82,33 @@ def offers(
     own = [] if words else [CompletionItem(name, help=text) for name, text in commands.items()]
     fitting = [item for item in own if item.value.startswith(incomplete)]
     return [*shell.get_completions(words, incomplete), *fitting]
+
+
+def connection_names() -> dict[str, str]:
+    """The names of saved connections and of those that the project defines, with their help."""
+    names = saved_names()
+    for definition in project_definitions(Path.cwd()):
+        if definition.name:
+            names.setdefault(definition.name, "defined by the project")
+    return names
+
+
+def saved_names() -> dict[str, str]:
+    """The names of saved connections, without reading their files."""
+    try:
+        return dict.fromkeys(SavedConnections(config_directory(os.environ)).names(), "saved by you")
+    except OcattachError:  # no messages during completion
+        return {}
+
+
+def session_ids() -> dict[str, str]:
+    """The ids of the latest sessions in the index, with origin and title."""
+    file = index_file(state_directory(os.environ))
+    if not file.exists():
+        return {}
+    try:
+        with Index(file) as index:
+            sessions = [each.session for each in index.latest(Wanted(), limit=MAX_SESSIONS)]
+    except OcattachError:  # no messages during completion
+        return {}
+    return {each.id: printable(f"{each.origin}: {each.title}") for each in sessions}

@@ -15,6 +15,7 @@ from ocattach.cli.output import (
     say_problems,
     source,
 )
+from ocattach.cli.tables import file_name, print_table
 from ocattach.cli.target import resolve_target
 from ocattach.cli.terminal import Person, say
 from ocattach.cli.unknown_key import warn_of_refused_files
@@ -72,7 +73,6 @@ def list_(options: Options) -> None:
 
 def print_listing(listing: Listing) -> None:
     """Print the connections as a table."""
-    from ocattach.cli.tables import file_name, print_table  # noqa: PLC0415 - tables only
 
     def source_of(spec: ConnectionSpec) -> str:
         return source(spec, file_name(spec.source.path))

@@ -74,7 +74,7 @@ def doctor(target: str | None, timeout: float, output: str) -> None:
                 "name": examined and examined.name,
                 "uri": examined and examined.display(),
                 "rungs": [rung.to_json() for rung in ladder.rungs],
-                "error": error and {"code": error.code, "message": error.message, "hint": error.hint},
+                "error": error and error.to_json(),
             }
         )
     elif target is None:

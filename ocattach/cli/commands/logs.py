@@ -175,7 +175,7 @@ def print_document(spec: ConnectionSpec, found: Found) -> None:
             "daemon": there.get("daemon"),
             "opencode": there.get("opencode"),
             LINK: link,
-            "error": error and {"code": error.code, "message": error.message, "hint": error.hint},
+            "error": error and error.to_json(),
         }
     )
 

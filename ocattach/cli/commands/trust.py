@@ -12,6 +12,7 @@ from ocattach.cli.approval import ask, differences, show
 from ocattach.cli.command import Command, output_option
 from ocattach.cli.complete import connection_names
 from ocattach.cli.output import print_json, report
+from ocattach.cli.tables import file_name, print_table
 from ocattach.cli.terminal import has_terminal, say
 from ocattach.config.approvals import Definition, definitions, listed_definitions
 from ocattach.config.files.paths import config_directory, state_directory
@@ -117,8 +118,6 @@ def show_definitions(ledger: TrustLedger, name: str | None, output: str) -> None
 
 def print_definitions(found: list[Definition]) -> None:
     """Print the definitions as a table."""
-    from ocattach.cli.tables import file_name, print_table  # noqa: PLC0415 - tables only
-
     rows = []
     for each in found:
         target = each.spec.display() if each.spec else ""

@@ -7,6 +7,7 @@ from ocattach.cli.complete import session_ids
 from ocattach.cli.output import print_json
 from ocattach.cli.session.place import client_at, place_json, place_of
 from ocattach.cli.terminal import say
+from ocattach.opencode.sessions import SessionClient
 
 EXAMPLES = """
 ocattach session abort ses_0123
@@ -22,8 +23,6 @@ ocattach session abort ses_0123
 @output_option
 def command(session: str, *, output: str) -> None:
     """Abort the session; does nothing if it is idle."""
-    from ocattach.opencode.sessions import SessionClient  # noqa: PLC0415 - HTTP: once it is known whom to ask
-
     place = place_of(session)
     with client_at(place) as client:
         daemon = SessionClient(client)

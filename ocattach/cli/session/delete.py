@@ -8,6 +8,7 @@ from ocattach.cli.output import print_json
 from ocattach.cli.session.place import client_at, forget, place_json, place_of
 from ocattach.cli.terminal import escape, has_terminal, say
 from ocattach.errors import UsageError
+from ocattach.opencode.sessions import SessionClient
 from ocattach.survey.find import Place
 
 EXAMPLES = """
@@ -26,8 +27,6 @@ ocattach session delete ses_0123 --yes    delete without confirmation, in a scri
 @output_option
 def command(session: str, *, yes: bool, output: str) -> None:
     """Ask for confirmation and delete the session."""
-    from ocattach.opencode.sessions import SessionClient  # noqa: PLC0415 - HTTP: once it is known whom to ask
-
     if not yes and (output == "json" or not has_terminal()):
         raise UsageError(
             "Cannot ask for confirmation without a terminal",

@@ -7,6 +7,7 @@ import click
 from ocattach.cli.command import Command, output_option
 from ocattach.cli.complete import session_ids
 from ocattach.cli.session.place import client_at, place_of
+from ocattach.opencode.sessions import SessionClient
 
 PAGE = 100
 """Messages per request, since messages with tool output can be large."""
@@ -26,8 +27,6 @@ ocattach session export ses_0123 | jq .info.metadata
 @output_option
 def command(session: str, *, output: str) -> None:  # noqa: ARG001 - always JSON
     """Read the session page by page and print it."""
-    from ocattach.opencode.sessions import SessionClient  # noqa: PLC0415 - HTTP: once it is known whom to ask
-
     with client_at(place_of(session)) as client:
         daemon = SessionClient(client)
         info = daemon.get(session)

@@ -4,7 +4,7 @@ import os
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import click
 
@@ -18,16 +18,14 @@ from ocattach.cli.terminal import escape, say
 from ocattach.config.resolver import resolve
 from ocattach.config.spec import ConnectionSpec
 from ocattach.errors import DaemonNotRunningError, OcattachError
+from ocattach.opencode.api import DaemonClient
+from ocattach.opencode.permissions import Waiting, waiting
 from ocattach.sessions.environment import environment_id
 from ocattach.sessions.names import Names
 from ocattach.sessions.record import Session
 from ocattach.survey.entry import Entry
 from ocattach.survey.everywhere import everywhere
 from ocattach.survey.fanout import ask_each
-
-if TYPE_CHECKING:
-    from ocattach.opencode.api import DaemonClient
-    from ocattach.opencode.permissions import Waiting
 
 EXAMPLES = """
 ocattach session permissions             list pending requests in all environments
@@ -40,7 +38,7 @@ ocattach session reply per_0123 once     answer one: once, always or reject
 class PendingPermission:
     """A permission request and the session that waits for the answer."""
 
-    waiting: "Waiting"
+    waiting: Waiting
     session: Session
 
 
@@ -109,9 +107,7 @@ def ask(entries: Sequence[Entry]) -> Iterator[list[PendingPermission] | FailedQu
     """The requests of each environment, or why they are unknown."""
     names = Names([entry.spec for entry in entries], os.environ)
 
-    def question(client: "DaemonClient", specs: Sequence[ConnectionSpec]) -> list[PendingPermission]:
-        from ocattach.opencode.permissions import waiting  # noqa: PLC0415 - HTTP: for who dials
-
+    def question(client: DaemonClient, specs: Sequence[ConnectionSpec]) -> list[PendingPermission]:
         environment = environment_id(specs[0], os.environ)
         found = []
         for each, content in waiting(client, [spec.workdir for spec in specs]):

@@ -4,7 +4,7 @@ import os
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from ocattach.cli.approval import require_trust
 from ocattach.cli.terminal import Person
@@ -12,15 +12,13 @@ from ocattach.config.files.paths import state_directory
 from ocattach.errors import DaemonNotRunningError, SessionNotFoundError
 from ocattach.link.client.access import open_client
 from ocattach.link.client.direct import asker
+from ocattach.opencode.api import DaemonClient
 from ocattach.sessions.index.file import IndexUnusableError
 from ocattach.sessions.index.store import Index
 from ocattach.sessions.names import Names, index_file
 from ocattach.sessions.record import Session
 from ocattach.survey.everywhere import everywhere
 from ocattach.survey.find import Place, find
-
-if TYPE_CHECKING:
-    from ocattach.opencode.api import DaemonClient
 
 FIND_SECONDS = 20.0
 """Timeout for finding the environment of a session, and again for connecting to it."""
@@ -34,7 +32,7 @@ def place_of(session: str) -> Place:
 
 
 @contextmanager
-def client_at(place: Place) -> Iterator["DaemonClient"]:
+def client_at(place: Place) -> Iterator[DaemonClient]:
     """Open a client to the daemon of a session's environment; connecting may ask the user for a passphrase.
 
     A session that turns out to be deleted is removed from the index. Raises DaemonNotRunningError and NotTrustedError.
@@ -49,8 +47,8 @@ def client_at(place: Place) -> Iterator["DaemonClient"]:
         forget(session)
         raise
     except DaemonNotRunningError as error:
-        error.hint = f"Start one, with this session: ocattach session open {session}"
-        raise
+        hint = f"To start one with this session: ocattach session open {session}"
+        raise DaemonNotRunningError(error.message, hint=hint) from error
 
 
 def forget(session: str) -> None:

@@ -1,8 +1,9 @@
 """`ocattach session reply PERMISSION once|always|reject`: answer a permission request."""
 
 import os
+from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, cast
+from typing import cast
 
 import click
 
@@ -10,18 +11,16 @@ from ocattach.cli.command import Command, output_option
 from ocattach.cli.output import print_json
 from ocattach.cli.session.place import FIND_SECONDS
 from ocattach.cli.terminal import say
-from ocattach.errors import UsageError
+from ocattach.config.spec import ConnectionSpec
+from ocattach.errors import SessionNotFoundError, UsageError
+from ocattach.opencode.api import DaemonClient
+from ocattach.opencode.permissions import Waiting, answer, waiting
+from ocattach.opencode.sessions import PERMISSION_ID, Reply
 from ocattach.survey.everywhere import everywhere
 from ocattach.survey.fanout import ask_each
 from ocattach.survey.find import not_found
 
-if TYPE_CHECKING:
-    from collections.abc import Sequence
-
-    from ocattach.config.spec import ConnectionSpec
-    from ocattach.opencode.api import DaemonClient
-    from ocattach.opencode.permissions import Waiting
-    from ocattach.opencode.sessions import Reply
+HINT = "List pending requests: ocattach session permissions"
 
 EXAMPLES = """
 ocattach session permissions              list pending requests with their ids
@@ -41,12 +40,10 @@ ocattach session reply per_0123 reject    refuse it
 @output_option
 def command(permission: str, reply: str, *, output: str) -> None:
     """Find the request and answer it."""
-    from ocattach.opencode.sessions import PERMISSION_ID  # noqa: PLC0415 - HTTP, and all that it needs
-
     if not PERMISSION_ID.fullmatch(permission):
         raise UsageError(
             f"{permission!r} is not the id of a permission request (per_…)",
-            hint="What waits: ocattach session permissions",
+            hint=HINT,
         )
     answered = answer_anywhere(permission, cast("Reply", reply))
     if output == "json":
@@ -55,12 +52,10 @@ def command(permission: str, reply: str, *, output: str) -> None:
         say(f"Answered {reply}: {answered.wanted}, for {answered.session}")
 
 
-def answer_anywhere(permission: str, reply: "Reply") -> "Waiting":
+def answer_anywhere(permission: str, reply: Reply) -> Waiting:
     """Answer the request in the environment that has it. Raises SessionNotFoundError if none has."""
 
-    def question(client: "DaemonClient", specs: "Sequence[ConnectionSpec]") -> "Waiting | None":
-        from ocattach.opencode.permissions import answer, waiting  # noqa: PLC0415 - HTTP: for who dials
-
+    def question(client: DaemonClient, specs: Sequence[ConnectionSpec]) -> Waiting | None:
         for asked, _ in waiting(client, [spec.workdir for spec in specs]):
             if asked.id == permission:
                 answer(client, asked, reply)
@@ -74,7 +69,6 @@ def answer_anywhere(permission: str, reply: "Reply") -> "Waiting":
             return told.answer
         if told.error is not None:
             unasked += [name for spec in told.specs if (name := spec.name)]
-    error = not_found(permission, unasked)
-    if not unasked:
-        error.hint = "What waits: ocattach session permissions"
-    raise error
+    if unasked:
+        raise not_found(permission, unasked)
+    raise SessionNotFoundError(f"No environment has {permission}", hint=HINT)

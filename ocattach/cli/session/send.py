@@ -206,8 +206,7 @@ def sent(
             say(f"\n{hint}")
         raise InterruptedByUserError("Interrupted", hint=hint) from None
     except OcattachError as error:
-        error.hint = error.hint or f"Check the session: ocattach session show {session.id}"
-        answer.fail(error, prompt)
+        answer.fail(error.with_hint(f"Check the session: ocattach session show {session.id}"), prompt)
     else:
         answer.end(turn)
 

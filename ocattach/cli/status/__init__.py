@@ -4,14 +4,17 @@ import os
 import sys
 import time
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from ocattach.cli.command import silence_libraries
+from ocattach.cli.commands.attach import attach
 from ocattach.cli.options import Options
 from ocattach.cli.output import connection_json, print_json, problem_json, say_problems
 from ocattach.cli.terminal import say
 from ocattach.config.files.paths import state_directory
+from ocattach.config.files.safe import Problem
 from ocattach.config.resolver import list_connections, resolve
 from ocattach.config.spec import ConnectionSpec
 from ocattach.config.trust import TrustLedger
@@ -21,9 +24,6 @@ from ocattach.survey.entry import Entry
 from ocattach.survey.environment_status import EnvironmentStatus
 from ocattach.survey.everywhere import everywhere, refusal
 from ocattach.survey.status import Survey
-
-if TYPE_CHECKING:
-    from ocattach.config.files.safe import Problem
 
 SECONDS = 5.0
 """Default timeout for each environment to answer."""
@@ -62,7 +62,7 @@ def check_watch(options: Options) -> None:
         raise UsageError("--watch requires a terminal", hint="For scripts: ocattach --status -o json")
 
 
-def asked_about(options: Options) -> tuple[list[ConnectionSpec], Sequence["Problem"]]:
+def asked_about(options: Options) -> tuple[list[ConnectionSpec], Sequence[Problem]]:
     """The named connections or all, and problems in files."""
     cwd = Path.cwd()
     if options.targets:
@@ -85,7 +85,7 @@ def no_connections(options: Options) -> None:
         say("No connections found. To save one: ocattach --save NAME docker://CONTAINER:/DIR")
 
 
-def look_once(survey: Survey, options: Options, problems: Sequence["Problem"]) -> None:
+def look_once(survey: Survey, options: Options, problems: Sequence[Problem]) -> None:
     """Query once and print the result; on a terminal rows are filled in as answers arrive."""
     from ocattach.cli.status.table import print_columns, shown  # noqa: PLC0415 - heavy (rich)
 
@@ -125,7 +125,7 @@ def await_all(survey: Survey) -> None:
 def print_document(
     entries: Sequence[Entry],
     findings: Sequence[EnvironmentStatus | None],
-    problems: Sequence["Problem"],
+    problems: Sequence[Problem],
     *,
     took: float,
     timeout: float,
@@ -167,10 +167,6 @@ def status_json(finding: EnvironmentStatus) -> dict[str, Any]:
 
 def attach_to(spec: ConnectionSpec, options: Options) -> None:
     """Attach to a connection that was chosen with --watch."""
-    from dataclasses import replace  # noqa: PLC0415
-
-    from ocattach.cli.commands.attach import attach  # noqa: PLC0415
-
     target = spec.name or next(text for text in options.targets if as_links_know_text(text) == spec)
     attach(replace(options, targets=(target,), status=False, watch=False, timeout=None))
 

@@ -1,10 +1,10 @@
 """The table of --status: in colour and updated on a terminal, plain columns in a pipe."""
 
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import click
 from rich.cells import cell_len
@@ -16,13 +16,8 @@ from rich.text import Text
 from ocattach.cli.amounts import money
 from ocattach.cli.columns import GAP, lines
 from ocattach.cli.terminal import escape
-from ocattach.survey.environment_status import EnvironmentStatus, State
+from ocattach.survey.environment_status import EnvironmentStatus, Known, State
 from ocattach.survey.status import Survey
-
-if TYPE_CHECKING:
-    from collections.abc import Mapping
-
-    from ocattach.survey.environment_status import Known
 
 STYLES = {
     State.RUNNING: "green",
@@ -109,7 +104,7 @@ def session_words(finding: EnvironmentStatus) -> str:
     return ", ".join(words)
 
 
-def link_words(link: "Mapping[str, Any] | None") -> str:
+def link_words(link: Mapping[str, Any] | None) -> str:
     """The state of a link with its clients and held requests."""
     if link is None:
         return ""
@@ -134,7 +129,7 @@ def reason(finding: EnvironmentStatus) -> str:
     return f"{words} ({was(finding.last_known)})" if finding.last_known else words
 
 
-def was(known: "Known") -> str:
+def was(known: Known) -> str:
     """The last known state with its age."""
     version = f" {known.version}" if known.version else ""
     return escape(f"{known.state}{version} {duration(time.time() - known.asked)} ago")

@@ -6,6 +6,7 @@ are accepted, since many systems give each user a private group.
 """
 
 import os
+import pwd
 import shlex
 import stat
 from collections.abc import Iterator, Mapping, Sequence
@@ -72,8 +73,6 @@ def owners(environ: Mapping[str, str]) -> set[int]:
 
 def account(uid: int) -> str:
     """The name of a user with the uid, or only the uid."""
-    import pwd  # noqa: PLC0415 - for messages only
-
     try:
         return f"{pwd.getpwuid(uid).pw_name} (uid {uid})"
     except KeyError:
@@ -97,7 +96,7 @@ def within(directory: Path, folder: str) -> bool:
 
 def safe_directories(environ: Mapping[str, str]) -> list[str]:
     """The values of safe.directory that git uses. An empty value discards earlier ones (git-config(1))."""
-    import subprocess  # noqa: PLC0415 - where something is wrong only
+    import subprocess  # noqa: PLC0415 - warm; 5 ms
 
     found: list[str] = []
     for scope in ("--system", "--global"):

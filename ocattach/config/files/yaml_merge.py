@@ -1,11 +1,14 @@
-"""Changes a YAML file that the user edited and keeps comments, order and unchanged lines."""
+"""Writing YAML, also into a file that the user edited: comments, order and unchanged lines are kept."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
+import yaml
+
 from ocattach.config.files.entry import Entry
-from ocattach.config.files.yaml_text import read_mapping, write_mapping
+from ocattach.config.files.safe import read_text
+from ocattach.config.files.yaml_text import read_mapping
 from ocattach.errors import ConfigurationError
 
 MISSING = object()
@@ -21,6 +24,22 @@ class Member:
 
     following: list[str]
     """Comments and empty lines up to the next key."""
+
+
+def write_mapping(mapping: Mapping[str, object]) -> str:
+    """The inverse of `read_mapping`."""
+    dumper = getattr(yaml, "CSafeDumper", yaml.SafeDumper)
+    text: str = yaml.dump(dict(mapping), Dumper=dumper, sort_keys=False, allow_unicode=True, width=4096)
+    return text
+
+
+def replace_text(path: Path, text: str) -> str:
+    """The text to write to a file that exists: `text` with the comments of the file."""
+    try:
+        former = read_text(path)
+    except ConfigurationError:
+        return text
+    return merge_mapping(former, text, path) if former else text
 
 
 def merge_mapping(former: str, text: str, path: Path) -> str:
@@ -69,8 +88,6 @@ def with_value(member: Member, value: object) -> list[str]:
 
 def comment_of(member: Member) -> str:
     """The comment at the end of the first line of a key; empty if there is none."""
-    import yaml  # noqa: PLC0415 - slow to import
-
     line = member.value_lines[0]
     places = [place for place in range(1, len(line)) if line[place] == "#" and line[place - 1] in " \t"]
     for place in places:  # the first that is not within a string
@@ -84,15 +101,13 @@ def comment_of(member: Member) -> str:
 
 def split_members(text: str) -> tuple[list[str], list[Member]]:
     """The lines before the first key, and the keys in order."""
-    import yaml  # noqa: PLC0415 - slow to import
-
     lines = text.splitlines()
     loader = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
     try:
         node = yaml.compose(text, Loader=loader)
     except yaml.YAMLError as error:
         raise ConfigurationError(f"The keys of the file cannot be located: {error}") from error
-    if node is None:
+    if not isinstance(node, yaml.MappingNode):  # an empty file, or null
         return lines, []
     starts = [(str(key.value), key.start_mark.line) for key, _ in node.value]
     ends = [line for _, line in starts[1:]] + [len(lines)]

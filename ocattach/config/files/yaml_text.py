@@ -1,7 +1,6 @@
-"""Reading and writing YAML, with a fast path for the files that ocattach writes."""
+"""Reading YAML, with a fast path for the files that ocattach writes."""
 
 import re
-from collections.abc import Mapping
 from pathlib import Path
 
 from ocattach.config.files.entry import Entry, as_table
@@ -58,12 +57,3 @@ def read_plain(text: str) -> Entry | None:
             return None
         found[key] = word if number is None else int(number)
     return found
-
-
-def write_mapping(mapping: Mapping[str, object]) -> str:
-    """The inverse of `read_mapping`."""
-    import yaml  # noqa: PLC0415 - slow to import
-
-    dumper = getattr(yaml, "CSafeDumper", yaml.SafeDumper)
-    text: str = yaml.dump(dict(mapping), Dumper=dumper, sort_keys=False, allow_unicode=True, width=4096)
-    return text

@@ -15,6 +15,7 @@ from ocattach.config.targets.docker_config import (
     current_context,
 )
 from ocattach.config.targets.key_types import Schema
+from ocattach.config.targets.podman_config import named_service
 from ocattach.config.targets.rules import check_host, check_port, check_text, check_user, check_word
 from ocattach.config.targets.uri_text import (
     URIParts,
@@ -225,8 +226,6 @@ class PodmanTarget(ContainerTarget):
         """The target with the service that `podman --remote` would use; without one, podman of this account."""
         if self.host is not None or self.context is not None:
             return self
-        from ocattach.config.targets.podman_config import named_service  # noqa: PLC0415 - for podman alone
-
         host, context = named_service(environ)
         try:
             return replace(self, host=host, context=context)

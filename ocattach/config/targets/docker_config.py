@@ -7,6 +7,7 @@ start reads them.
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass
+from hashlib import sha256
 from pathlib import Path
 
 from ocattach.config.files.entry import as_table, table, text
@@ -44,8 +45,6 @@ def current_context(environ: Mapping[str, str]) -> str | None:
 
 def read_context(name: str, environ: Mapping[str, str]) -> DockerContext | None:
     """A context by its name; None if it does not exist. Raises ConfigurationError if it cannot be read."""
-    from hashlib import sha256  # noqa: PLC0415 - warm
-
     identifier = sha256(name.encode()).hexdigest()
     folder = docker_directory(environ) / "contexts"
     path = folder / "meta" / identifier / "meta.json"

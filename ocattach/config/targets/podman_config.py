@@ -4,6 +4,7 @@ Files and their order: containers.conf(5) and podman-connections.json, as in sys
 podman's configuration library.
 """
 
+import json
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -106,8 +107,6 @@ def read_toml(file: Path) -> dict[str, Any]:
 
 def read_json(file: Path) -> dict[str, Any]:
     """A file of connections; empty if it is absent or cannot be read."""
-    import json  # noqa: PLC0415
-
     try:
         document = json.loads(file.read_text(encoding="utf-8"))
     except (OSError, ValueError):

@@ -5,6 +5,7 @@ characters of shells and terminals, and non-ASCII letters that look like others.
 """
 
 import re
+from ipaddress import IPv6Address
 
 from ocattach.errors import UsageError
 
@@ -50,8 +51,6 @@ def check_host(value: str, what: str = "host") -> None:
             raise UsageError(f"{what} {value!r} has non-ASCII letters", hint=in_ascii(value))
         check_word(value, what)
         return
-    from ipaddress import IPv6Address  # noqa: PLC0415 - warm; for IPv6 addresses only
-
     try:
         IPv6Address(address)
     except ValueError as error:
