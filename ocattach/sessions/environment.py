@@ -1,22 +1,9 @@
 """Which environment a session is in, and under which name it began: both go into the session itself."""
 
-from collections.abc import Mapping, Sequence
-from dataclasses import replace
+from collections.abc import Sequence
 from pathlib import PurePosixPath
 
-from ocattach.config.spec import ConnectionSpec
-
-ORIGIN_VARIABLE = "OCATTACH_ORIGIN"
-"""What a daemon has been given that one of ours has started: under which name."""
-
-
-def environment_id(spec: ConnectionSpec, environ: Mapping[str, str]) -> str:
-    """What an environment is called in its sessions and in the index: 16 hexadecimal digits.
-
-    Neither name nor directory counts, as for links, so that a connection that is renamed keeps its history. The
-    connection has to be settled: otherwise two engines could have the same.
-    """
-    return spec.link_key(environ)
+from ocattach.config.spec import ConnectionSpec, origin_name
 
 
 def origin_for(directory: str, connections: Sequence[ConnectionSpec], *, home: str | None = None) -> str:
@@ -32,11 +19,6 @@ def origin_for(directory: str, connections: Sequence[ConnectionSpec], *, home: s
     else:
         spec = min(connections, key=lambda spec: (not spec.name, spec.workdir is not None))
     return origin_name(spec)
-
-
-def origin_name(spec: ConnectionSpec) -> str:
-    """What a connection is called as an origin: docker://web without a name, and this machine simply local."""
-    return spec.name or replace(spec, workdir=None).display().removesuffix("://")
 
 
 def held_depth(directory: str, spec: ConnectionSpec, home: str | None) -> int | None:

@@ -4,8 +4,8 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 
-from ocattach.config.spec import ConnectionSpec
-from ocattach.sessions.environment import environment_id, origin_for, origin_name
+from ocattach.config.spec import ConnectionSpec, environment_id, origin_name
+from ocattach.sessions.environment import origin_for
 from ocattach.sessions.record import Session
 
 

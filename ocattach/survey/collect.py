@@ -6,9 +6,8 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from ocattach.config.spec import ConnectionSpec
+from ocattach.config.spec import ConnectionSpec, environment_id
 from ocattach.errors import DaemonNotRunningError, TimedOutError
-from ocattach.sessions.environment import environment_id
 from ocattach.sessions.index.file import IndexUnusableError
 from ocattach.sessions.index.rows import Covered, Known, Total, Wanted
 from ocattach.sessions.index.store import Asked, Index

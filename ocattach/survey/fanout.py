@@ -8,10 +8,9 @@ from contextlib import suppress
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Generic, TypeVar
 
-from ocattach.config.spec import ConnectionSpec
+from ocattach.config.spec import ConnectionSpec, environment_id
 from ocattach.errors import OcattachError, TimedOutError
 from ocattach.link.client.access import Nobody, open_client
-from ocattach.sessions.environment import environment_id
 from ocattach.survey.entry import Entry
 from ocattach.transports.shared import SharedConnections
 

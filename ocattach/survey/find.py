@@ -7,14 +7,14 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from ocattach.config.files.paths import state_directory
-from ocattach.config.spec import ConnectionSpec
+from ocattach.config.spec import ConnectionSpec, environment_id
 from ocattach.config.targets.uri import parse_uri
 from ocattach.errors import (
     DaemonNotRunningError,
     SessionNotFoundError,
     UsageError,
 )
-from ocattach.sessions.environment import environment_id, origin_for
+from ocattach.sessions.environment import origin_for
 from ocattach.sessions.index.file import IndexUnusableError
 from ocattach.sessions.index.rows import Wanted
 from ocattach.sessions.index.store import Asked, Index

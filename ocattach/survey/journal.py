@@ -6,8 +6,7 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from ocattach.config.spec import ConnectionSpec
-from ocattach.sessions.environment import environment_id, origin_name
+from ocattach.config.spec import ConnectionSpec, environment_id, origin_name
 from ocattach.sessions.names import Names
 from ocattach.survey.environment_status import Sessions
 

@@ -4,8 +4,7 @@ import time
 from collections.abc import Callable, Collection, Mapping, Sequence
 from typing import TYPE_CHECKING
 
-from ocattach.config.spec import ConnectionSpec
-from ocattach.sessions.environment import environment_id
+from ocattach.config.spec import ConnectionSpec, environment_id
 from ocattach.sessions.names import Names
 from ocattach.sessions.record import Session
 from ocattach.survey.everywhere import Everywhere

@@ -4,9 +4,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
-from ocattach.config.spec import ConnectionSpec
+from ocattach.config.spec import ConnectionSpec, origin_name
 from ocattach.errors import OcattachError
-from ocattach.sessions.environment import origin_name
 from ocattach.sessions.record import Session
 from ocattach.survey.environment_status import State
 

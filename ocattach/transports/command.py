@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from importlib import import_module
 from typing import TYPE_CHECKING, ClassVar
 
-from ocattach.config.spec import ConnectionSpec
+from ocattach.config.spec import ORIGIN_VARIABLE, ConnectionSpec, origin_name
 from ocattach.daemon import (
     DaemonStatus,
     Logs,
@@ -34,7 +34,6 @@ from ocattach.errors import (
     WorkdirNotFoundError,
 )
 from ocattach.execution import CommandResult, Stream
-from ocattach.sessions.environment import ORIGIN_VARIABLE, origin_name
 from ocattach.transports.base import Ask, Plan, TransportHandler
 from ocattach.tunnel.sources import relay_source
 

@@ -4,9 +4,9 @@ from collections.abc import Sequence
 
 import pytest
 
-from ocattach.config.spec import ConnectionSpec
+from ocattach.config.spec import ConnectionSpec, environment_id
 from ocattach.config.targets.uri import parse_uri
-from ocattach.sessions.environment import environment_id, origin_for
+from ocattach.sessions.environment import origin_for
 
 
 def connection(uri: str, name: str | None = None, workdir: str | None = None) -> ConnectionSpec:

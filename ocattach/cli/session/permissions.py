@@ -16,11 +16,10 @@ from ocattach.cli.output import print_json
 from ocattach.cli.session.place import FIND_SECONDS, session_json
 from ocattach.cli.terminal import escape, say
 from ocattach.config.resolver import resolve
-from ocattach.config.spec import ConnectionSpec
+from ocattach.config.spec import ConnectionSpec, environment_id
 from ocattach.errors import DaemonNotRunningError, OcattachError
 from ocattach.opencode.api import DaemonClient
 from ocattach.opencode.permissions import Waiting, waiting
-from ocattach.sessions.environment import environment_id
 from ocattach.sessions.names import Names
 from ocattach.sessions.record import Session
 from ocattach.survey.entry import Entry

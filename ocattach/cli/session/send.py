@@ -18,7 +18,7 @@ from ocattach.cli.terminal import Person, say
 from ocattach.config.files.paths import config_directory
 from ocattach.config.resolver import resolve
 from ocattach.config.settings import load_settings
-from ocattach.config.spec import ConnectionSpec
+from ocattach.config.spec import ConnectionSpec, environment_id, origin_name
 from ocattach.config.suggestion import did_you_mean
 from ocattach.errors import InterruptedByUserError, OcattachError, UsageError, WorkdirNotFoundError
 from ocattach.link.client.access import client_at
@@ -26,7 +26,6 @@ from ocattach.link.client.foreground import AttachRequest, attach
 from ocattach.opencode.api import DaemonClient
 from ocattach.opencode.prompts import Prompt, PromptClient, new_prompt, of_time
 from ocattach.opencode.sessions import SESSION_ID, SessionClient
-from ocattach.sessions.environment import environment_id, origin_name
 from ocattach.sessions.origin import origin_metadata
 from ocattach.sessions.record import Session
 from ocattach.sessions.run import RetryingClient, Run, RunObserver, deliver

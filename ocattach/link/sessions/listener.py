@@ -15,7 +15,7 @@ from typing import Protocol
 
 from ocattach.backoff import Backoff
 from ocattach.config.files.paths import state_directory
-from ocattach.config.spec import ConnectionSpec
+from ocattach.config.spec import ConnectionSpec, environment_id
 from ocattach.errors import OcattachError
 from ocattach.link.sessions.idle import STATUS, IdleDirectories
 from ocattach.link.sessions.names import UsedNames
@@ -23,7 +23,6 @@ from ocattach.link.sessions.origins import OriginTagger
 from ocattach.opencode.api import DaemonClient
 from ocattach.opencode.events import CONNECTED, SILENCE_SECONDS, Event, read_events
 from ocattach.opencode.versions import is_second, keeps_metadata
-from ocattach.sessions.environment import environment_id
 from ocattach.sessions.names import index_file
 from ocattach.sessions.origin import has_origin
 from ocattach.sessions.record import Session

@@ -7,9 +7,9 @@ from dataclasses import replace
 from ocattach.config.files.paths import config_directory
 from ocattach.config.resolver import LOCAL, this_machine
 from ocattach.config.saved import SavedConnections
-from ocattach.config.spec import ConnectionSpec
+from ocattach.config.spec import ConnectionSpec, environment_id
 from ocattach.errors import OcattachError
-from ocattach.sessions.environment import environment_id, origin_for
+from ocattach.sessions.environment import origin_for
 
 
 class UsedNames:
