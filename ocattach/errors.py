@@ -6,7 +6,7 @@ Messages may contain text from an environment: code that prints them escapes con
 """
 
 from collections.abc import Mapping
-from typing import ClassVar
+from typing import ClassVar, Self
 
 LINK_ERROR = "LinkError"
 """The name of errors with which a link answers in place of the daemon."""
@@ -45,6 +45,11 @@ class OcattachError(Exception):
         self.message = shortened(message)
         super().__init__(self.message)
         self.hint = shortened(hint)
+
+    def with_hint(self, hint: str) -> Self:
+        """Return the error, with this hint if it has none."""
+        self.hint = self.hint or shortened(hint)
+        return self
 
     def to_json(self) -> dict[str, str | int]:
         """The error as one JSON object; the inverse of `from_json`."""

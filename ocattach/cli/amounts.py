@@ -1,4 +1,4 @@
-"""How long ago something was and what it has cost, for people; and spans of time as they type them."""
+"""Ages and costs as text, and time spans as typed."""
 
 import re
 import time
@@ -7,14 +7,14 @@ from ocattach.errors import UsageError
 
 STEPS = ((60, "min"), (3600, "hour"), (24 * 3600, "day"), (7 * 24 * 3600, "week"), (365 * 24 * 3600, "year"))
 WEEKS = 21 * 24 * 3600
-"""Up to this one counts days."""
+"""Ages below this are given in days."""
 
 UNITS = {"s": 1, "m": 60, "min": 60, "h": 3600, "d": 24 * 3600, "w": 7 * 24 * 3600}
 SPAN = re.compile(r"(\d{1,6})\s*([a-z]+)")
 
 
 def ago(stamp: float, now: float | None = None) -> str:
-    """A time in seconds since the epoch, as its distance: "2 min ago", "1 hour ago", "3 days ago"."""
+    """The age of a time in seconds since the epoch: "now", "2 min ago", "1 hour ago", "3 days ago"."""
     age = max(0.0, (time.time() if now is None else now) - stamp)
     size, unit = next(
         ((size, unit) for size, unit in reversed(STEPS) if age >= (WEEKS if unit == "week" else size)),
@@ -27,24 +27,24 @@ def ago(stamp: float, now: float | None = None) -> str:
 
 
 def age(stamp: float | None) -> str:
-    """As `ago`; "never" for None."""
+    """Like `ago`, with "never" for None."""
     return "never" if stamp is None else ago(stamp)
 
 
 def money(dollars: float) -> str:
-    """A cost; empty where there is none."""
+    """A cost as text; empty for 0."""
     if not dollars:
         return ""
     return f"${dollars:,.2f}" if dollars >= 1 else f"${dollars:.4f}"
 
 
 def moment(text: str | None, option: str) -> int | None:
-    """So long ago ("2d", "12h", "30min"), in milliseconds since the epoch. Raises UsageError."""
+    """The time a span ("2d", "12h", "30min") before now, in milliseconds since the epoch. Raises UsageError."""
     if text is None:
         return None
     found = SPAN.fullmatch(text.strip().lower())
     if found is None or found[2] not in UNITS:
         raise UsageError(
-            f"{option} {text!r} is no span of time", hint=f"It looks like {option} 2d, 12h, 30min or 1w"
+            f"{option} {text!r} is not a time span", hint=f"Examples: {option} 2d, 12h, 30min, 1w"
         )
     return int((time.time() - int(found[1]) * UNITS[found[2]]) * 1000)

@@ -1,4 +1,4 @@
-"""The trust gate of the command line: a project's definition is shown and approved before it is used."""
+"""The trust gate of the command line: shows a project's definition and asks for approval before it is used."""
 
 import json
 import os
@@ -15,9 +15,10 @@ from ocattach.errors import NotTrustedError
 
 
 def require_trust(spec: ConnectionSpec, *, trust: bool, environ: Mapping[str, str]) -> None:
-    """Return if a project's definition is approved; ask where that is possible.
+    """Return if the connection may be used: it is the user's own, approved, or approved now.
 
-    Raises NotTrustedError otherwise.
+    `trust` is the option --trust, which approves without a question. Raises NotTrustedError if the user
+    refuses, and where there is no terminal to ask at.
     """
     ledger = TrustLedger(state_directory(environ))
     if may_be_used(spec, ledger, environ):
@@ -31,46 +32,46 @@ def require_trust(spec: ConnectionSpec, *, trust: bool, environ: Mapping[str, st
 
 
 def not_trusted(spec: ConnectionSpec, former: Approval | None) -> NotTrustedError:
-    """The error where nobody can be asked, with each way to go on."""
+    """The error without a terminal, with the commands that approve the definition."""
     return NotTrustedError(
         f"{spec.name} is defined by {spec.source.path}, {standing(former)}",
-        hint=f"Look at it: ocattach trust --list {spec.name}\n"
+        hint=f"Review it: ocattach trust --list {spec.name}\n"
         f"  Then approve it: ocattach trust {spec.name}, or in a script: ocattach {spec.name} --trust\n"
-        f"  In CI, this content and no other: {VARIABLE}=sha256:{digest(spec)}",
+        f"  In CI, to approve exactly this content: {VARIABLE}=sha256:{digest(spec)}",
     )
 
 
 def ask(spec: ConnectionSpec, former: Approval | None) -> None:
-    """Show what would be run and where, and ask. Raises NotTrustedError when the answer is no."""
+    """Show the definition and ask for approval. Raises NotTrustedError if the answer is no."""
     show(spec, former)
     if not click.confirm(f"Use {spec.name}?", default=None, err=True):
         raise NotTrustedError(
-            f"{spec.name} was not approved", hint=f"To be asked again: ocattach trust {spec.name}"
+            f"{spec.name} was not approved", hint=f"To approve it later: ocattach trust {spec.name}"
         )
 
 
 def show(spec: ConnectionSpec, former: Approval | None) -> None:
-    """Say what a definition is, what is new about it, and what using it comes to; that last, where it is seen."""
+    """Print a definition, what has changed in it, and last what using it will do."""
     say(f"{spec.name} is defined by {spec.source.path}, {standing(former)}:")
     for mark, line in differences(former.definition if former else None, json.loads(spec.source.definition)):
         say(f"  {mark} {line}", colour={"+": "green", "-": "red"}.get(mark))
     defined = ConnectionSpec.from_entry(json.loads(spec.source.definition), name=spec.name)
-    say("To use it is")
+    say("Using it will:")
     for line in consequences(defined, os.environ):
         say(f"  * {line}")
 
 
 def standing(former: Approval | None) -> str:
-    """How a definition that is not trusted stands, to end a sentence with."""
+    """Why a definition is not trusted, as the end of a sentence."""
     if former is None:
         return "which you have not approved"
     if former.definition is None:
-        return "which has changed since you approved it (from what, was not kept)"
+        return "which has changed since you approved it (the approved content was not recorded)"
     return "which has changed since you approved it"
 
 
 def differences(former: Entry | None, entry: Entry) -> list[tuple[str, str]]:
-    """The keys of a definition, each a line: marked + and - where it is not what it was."""
+    """The keys of a definition, one line each, with the mark + or - where they differ from the approved one."""
     then, now = flat(entry if former is None else former), flat(entry)
     lines = []
     for key in sorted({**then, **now}, key=lambda key: (key != "transport", key)):
@@ -83,7 +84,7 @@ def differences(former: Entry | None, entry: Entry) -> list[tuple[str, str]]:
 
 
 def flat(entry: Entry, above: str = "") -> dict[str, str]:
-    """The values of an entry as JSON, which shows where each ends; those of an inner object by a longer key."""
+    """The values of an entry as JSON text; those of nested objects under dotted keys."""
     found: dict[str, str] = {}
     for key, value in entry.items():
         if isinstance(value, dict):
@@ -94,22 +95,22 @@ def flat(entry: Entry, above: str = "") -> dict[str, str]:
 
 
 def consequences(spec: ConnectionSpec, environ: Mapping[str, str]) -> list[str]:
-    """What using a connection does, in words: what is run and where, and what of this machine goes there."""
+    """What using a connection does, one line each: commands that run, and data of this machine that is sent."""
     place = spec.display()
-    lines = [f"to reach {place}"]
+    lines = [f"connect to {place}"]
     if spec.target.runs_commands:
         program = spec.opencode or "opencode"
-        lines = [f"to run `{program} serve` in {place}, unless a daemon runs there"]
+        lines = [f"run `{program} serve` in {place}, unless a daemon is already running"]
         if spec.env:
-            lines.append(f"to set variables for it: {', '.join(name for name, _ in spec.env)}")
-    lines.append("to load the plugins, tools and configuration of the directory there")
+            lines.append(f"set these variables for it: {', '.join(name for name, _ in spec.env)}")
+    lines.append("load the plugins, tools and configuration of its working directory")
     for name in spec.target.sent_variables:
-        lines.append(f"to send it the value of your variable {name} as the password{unset(name, environ)}")
+        lines.append(f"send the value of your variable {name} as the password{unset(name, environ)}")
     for name in spec.forward_env:
-        lines.append(f"to hand its daemon the value of your variable {name}{unset(name, environ)}")
+        lines.append(f"pass the value of your variable {name} to its daemon{unset(name, environ)}")
     return lines
 
 
 def unset(name: str, environ: Mapping[str, str]) -> str:
-    """A remark where a variable has no value to hand over."""
-    return "" if name in environ else " (not set now)"
+    """A note for a variable that has no value on this machine."""
+    return "" if name in environ else " (currently not set)"

@@ -1,4 +1,4 @@
-"""Plain columns, of text that can be anything: for pipes, and for terminals where no table has to be loaded."""
+"""Plain text columns, for pipes and for tables that need no layout by rich."""
 
 from collections.abc import Sequence
 
@@ -11,7 +11,7 @@ GAP = 2
 
 
 def cut(text: str, columns: int) -> str:
-    """The text, with its end left out where it takes more than so many columns of a terminal."""
+    """The text, shortened to a number of terminal columns."""
     if width(text) <= columns:
         return text
     while text and width(text) > columns - 1:
@@ -20,12 +20,12 @@ def cut(text: str, columns: int) -> str:
 
 
 def pad(text: str, columns: int) -> str:
-    """The text filled up with spaces; what is wide on a terminal counts as that."""
+    """The text padded with spaces to a number of terminal columns."""
     return text + " " * (columns - width(text))
 
 
 def lines(rows: Sequence[Sequence[str]]) -> list[str]:
-    """Rows one below the other, the first of them the titles; nothing is cut or folded."""
+    """Rows as aligned lines; nothing is shortened or wrapped."""
     widths = [max(map(width, column)) for column in zip(*rows, strict=True)]
     return [
         "".join(pad(cell, each + GAP) for cell, each in zip(row, widths, strict=True)).rstrip()

@@ -1,4 +1,4 @@
-"""What all commands have in common: help that opens with examples, and how data is printed."""
+"""Shared by all commands: help that begins with examples, the output option, and hints for errors."""
 
 import shlex
 from collections.abc import Callable, Iterator
@@ -8,7 +8,6 @@ from typing import Any, TypeVar
 import click
 
 from ocattach.errors import (
-    CrashLoopError,
     DaemonStartError,
     InterruptedByUserError,
     NotTrustedError,
@@ -18,21 +17,21 @@ from ocattach.errors import (
 
 Decorated = TypeVar("Decorated", bound=Callable[..., Any])
 
-OWN_FAULT = {UsageError.exit_code, NotTrustedError.exit_code, InterruptedByUserError.exit_code}
-"""Exit codes of errors that no look at an environment explains."""
+UNEXPLAINED = {UsageError.exit_code, NotTrustedError.exit_code, InterruptedByUserError.exit_code}
+"""Exit codes of errors that `ocattach doctor` and `ocattach logs` cannot explain."""
 
 HELP_OPTIONS = {"help_option_names": ["-h", "--help"]}
 
 
 class Command(click.Command):
-    """A command whose help begins with what it is for and how it is used, before all that could be said."""
+    """A command whose help begins with its purpose and examples, followed by usage and options."""
 
     def __init__(self, *args: Any, examples: str, **settings: Any) -> None:
-        """Take the examples as a text of lines."""
+        """Take the examples as one text, a line each."""
         settings.setdefault("context_settings", HELP_OPTIONS)
         super().__init__(*args, **settings)
         self.examples = examples.strip("\n").splitlines()
-        """Lines, each a command that can be pasted and what it does."""
+        """Lines, each with a command to paste and what it does."""
 
     def format_help(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
         """Write the whole help."""
@@ -46,28 +45,31 @@ class Command(click.Command):
 
 
 def output_option(function: Decorated) -> Decorated:
-    """Add `-o json`, as every command has it."""
+    """Add the option `-o table|json`."""
     option = click.option(
-        "-o", "--output", type=click.Choice(["table", "json"]), default="table", help="How to print data."
+        "-o", "--output", type=click.Choice(["table", "json"]), default="table", help="Output format."
     )
     return option(function)
 
 
 def silence_libraries() -> None:
-    """Keep log records of libraries off the terminal; called once, before a command that may dial runs."""
-    import logging  # noqa: PLC0415 - not before something is dialled
+    """Keep log records of libraries off the terminal. Called once, before a command that may connect."""
+    import logging  # noqa: PLC0415 - warm
 
     logging.getLogger().addHandler(logging.NullHandler())
 
 
 @contextmanager
 def advice(target: str | None) -> Iterator[None]:
-    """Give an error about a connection the command that tells more, where the error itself has no next step."""
+    """Add a hint to errors about a connection that have none: the command that shows the cause."""
     try:
         yield
     except OcattachError as error:
-        if target is not None and not error.hint and error.exit_code not in OWN_FAULT:
-            failed_start = error.code in {DaemonStartError.code, CrashLoopError.code}
-            look = "See its log: ocattach logs" if failed_start else "See which step fails: ocattach doctor"
-            error.hint = f"{look} {shlex.quote(target)}"
+        if target is None or error.exit_code in UNEXPLAINED:
+            raise
+        is_failed_start = isinstance(error, DaemonStartError)
+        command = (
+            "Check its log: ocattach logs" if is_failed_start else "Find the failing step: ocattach doctor"
+        )
+        error.with_hint(f"{command} {shlex.quote(target)}")
         raise

@@ -1,76 +1,33 @@
-"""What the shell offers after Tab: names from files on this machine, and nothing that takes time."""
+"""Completers of parameters. Their code is in `commands.completion`, which is imported when Tab is pressed."""
 
-import os
-from pathlib import Path
+from collections.abc import Callable
+from importlib import import_module
 from typing import TYPE_CHECKING
 
 import click
 
-from ocattach.config.files.paths import config_directory, state_directory
-from ocattach.errors import OcattachError
-from ocattach.printable import printable
-
 if TYPE_CHECKING:
     from click.shell_completion import CompletionItem
 
-OFFERED = 200
-"""Sessions, the latest first."""
+Completer = Callable[[click.Context, click.Parameter, str], "list[CompletionItem]"]
 
 
-def connection_names(
-    _context: click.Context, _parameter: click.Parameter, incomplete: str
-) -> "list[CompletionItem]":
-    """Names of saved connections and of those that the project defines."""
-    from ocattach.config.project import project_definitions  # noqa: PLC0415 - when somebody presses Tab
+def completer(function: str) -> Completer:
+    """A completer for click's `shell_complete` that calls a function of `commands.completion`."""
 
-    names = dict.fromkeys(saved(), "saved by you")
-    for definition in project_definitions(Path.cwd()):
-        if definition.name:
-            names.setdefault(definition.name, "defined by the project")
-    return offers(names, incomplete)
+    def complete(
+        _context: click.Context, _parameter: click.Parameter, incomplete: str
+    ) -> "list[CompletionItem]":
+        names = getattr(import_module("ocattach.cli.commands.completion"), function)()
+        return [
+            click.shell_completion.CompletionItem(name, help=text)
+            for name, text in sorted(names.items())
+            if name.startswith(incomplete)
+        ]
 
-
-def saved_names(
-    _context: click.Context, _parameter: click.Parameter, incomplete: str
-) -> "list[CompletionItem]":
-    """Names of saved connections."""
-    return offers(dict.fromkeys(saved(), "saved by you"), incomplete)
+    return complete
 
 
-def session_ids(
-    _context: click.Context, _parameter: click.Parameter, incomplete: str
-) -> "list[CompletionItem]":
-    """Ids of the sessions that were updated last, of those that the index has."""
-    from ocattach.sessions.index import index_file  # noqa: PLC0415
-    from ocattach.sessions.index.rows import Wanted  # noqa: PLC0415
-    from ocattach.sessions.index.store import Index  # noqa: PLC0415 - when somebody presses Tab
-
-    file = index_file(state_directory(os.environ))
-    if not file.exists():
-        return []
-    try:
-        with Index(file) as index:
-            known = index.latest(Wanted(), limit=OFFERED)
-    except OcattachError:  # nothing can be said on the line that is being typed
-        return []
-    told = {each.session.id: f"{each.session.origin}: {each.session.title}" for each in known}
-    return offers({session: printable(words) for session, words in told.items()}, incomplete)
-
-
-def saved() -> list[str]:
-    """The names of the user's own connections, whose files are not read."""
-    from ocattach.config.saved import SavedConnections  # noqa: PLC0415 - when somebody presses Tab
-
-    try:
-        return SavedConnections(config_directory(os.environ)).names()
-    except OcattachError:  # nothing can be said on the line that is being typed
-        return []
-
-
-def offers(names: dict[str, str], incomplete: str) -> "list[CompletionItem]":
-    """The names that begin with what has been typed."""
-    from click.shell_completion import CompletionItem  # noqa: PLC0415 - when somebody presses Tab
-
-    return [
-        CompletionItem(name, help=told) for name, told in sorted(names.items()) if name.startswith(incomplete)
-    ]
+connection_names = completer("connection_names")
+saved_names = completer("saved_names")
+session_ids = completer("session_ids")

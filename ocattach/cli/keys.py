@@ -1,4 +1,4 @@
-"""Keys as they are pressed at a terminal, one at a time and without Enter."""
+"""Single key presses from a terminal, without Enter."""
 
 import codecs
 import os
@@ -13,7 +13,7 @@ from types import FrameType, TracebackType
 from typing import Any, Self
 
 ESCAPE_SECONDS = 0.05
-"""How long the rest of a key's sequence may take; an Esc that nothing follows is the key of that name."""
+"""How long to wait for the rest of an escape sequence; an Esc without one is the key Escape."""
 
 CONTROLS = {"\r": "enter", "\n": "enter", "\t": "tab", "\x7f": "backspace", "\x08": "backspace"}
 
@@ -21,23 +21,23 @@ SEQUENCES = {
     "A": "up", "B": "down", "C": "right", "D": "left", "H": "home", "F": "end",
     "1~": "home", "3~": "delete", "4~": "end", "5~": "page-up", "6~": "page-down", "7~": "home", "8~": "end",
 }  # fmt: skip
-"""What follows `ESC [` or `ESC O`, of xterm, the Linux console, tmux and rxvt."""
+"""Keys by the characters after `ESC [` or `ESC O`, for xterm, the Linux console, tmux and rxvt."""
 
 ENDING_SIGNALS = (signal.SIGTERM, signal.SIGHUP)
 
 
 class Keyboard:
-    """A terminal whose keys come at once and are not echoed, from `with` to its end.
+    """A context in which the terminal delivers each key at once and echoes none.
 
-    The terminal is then as it was before, also after an error, Ctrl-C, or a signal that ends the process. Ctrl-C
-    raises KeyboardInterrupt as always; Ctrl-Z does nothing, since a shell would be left with such a terminal.
+    At exit the former mode is restored, also after an error, Ctrl-C, or a signal that ends the process. Ctrl-C
+    raises KeyboardInterrupt; Ctrl-Z is disabled, since it would leave the shell with the changed mode.
     """
 
     def __init__(self, descriptor: int | None = None) -> None:
         self._descriptor = sys.stdin.fileno() if descriptor is None else descriptor
         self._decoder = codecs.getincrementaldecoder("utf-8")(errors="replace")
         self._typed = ""
-        """What has been read and not been given to anybody yet."""
+        """Characters that were read and not yet returned."""
 
         self._before: list[Any] = []
         self._handlers: dict[signal.Signals, Any] = {}
@@ -64,18 +64,18 @@ class Keyboard:
     def _restore(self) -> None:
         try:
             termios.tcsetattr(self._descriptor, termios.TCSADRAIN, self._before)
-        except termios.error:  # the terminal itself is gone
+        except termios.error:  # the terminal was closed
             pass
         finally:
             for number, handler in self._handlers.items():
                 signal.signal(number, handler)
 
     def read_key(self, timeout: float | None = None) -> str | None:
-        """The next key; None when none was pressed within `timeout` seconds.
+        """Return the next key; None if none was pressed within `timeout` seconds.
 
-        A character is itself. Any other key is a word: enter, escape, backspace, tab, delete, up, down, left, right,
-        home, end, page-up, page-down, and with Ctrl such as ctrl-u. Keys that have no name here are passed over.
-        Raises EOFError when the terminal is gone.
+        A character is returned as it is, any other key by name: enter, escape, backspace, tab, delete, up, down, left,
+        right, home, end, page-up, page-down, and with Ctrl such as ctrl-u. Unknown keys are ignored.
+        Raises EOFError when the terminal is closed.
         """
         deadline = None if timeout is None else time.monotonic() + timeout
         while True:
@@ -86,7 +86,7 @@ class Keyboard:
                 return key
 
     def _next_key(self) -> str | None:
-        """The first key of what was typed; None where it has no name."""
+        """Take the first key from the characters read; None for an unknown key."""
         first, self._typed = self._typed[0], self._typed[1:]
         if first == "\x1b":
             return self._after_escape()
@@ -111,13 +111,13 @@ class Keyboard:
         return SEQUENCES.get(sequence)
 
     def _read(self, timeout: float | None) -> bool:
-        """Wait for what is typed next; False when nothing came in time."""
+        """Wait for input and read it; False after `timeout` seconds without any."""
         waited = None if timeout is None else max(0.0, timeout)
         if not select.select([self._descriptor], [], [], waited)[0]:
             return False
         try:
             data = os.read(self._descriptor, 1024)
-        except OSError as error:  # EIO: whoever held the other side of the terminal has closed it
+        except OSError as error:  # EIO: the other side of the terminal was closed
             raise EOFError from error
         if not data:
             raise EOFError
@@ -126,5 +126,5 @@ class Keyboard:
 
 
 def end_process(number: int, _frame: FrameType | None) -> None:
-    """End by way of every `with`: what the default of such a signal does leaves the terminal as it is."""
+    """Signal handler: exit by SystemExit, so that the terminal mode is restored."""
     raise SystemExit(128 + number)

@@ -1,8 +1,9 @@
-"""The `ocattach` command: parses, dispatches, and turns every error into a message and an exit code."""
+"""The `ocattach` command: parses the command line, runs commands, reports errors and sets the exit code."""
 
 import os
 import re
 import sys
+import traceback
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 from functools import partial
@@ -19,6 +20,8 @@ from ocattach.cli.options import Options
 from ocattach.cli.output import print_json
 from ocattach.cli.schema import print_schema
 from ocattach.cli.terminal import Person, has_terminal
+from ocattach.config.files.paths import state_directory
+from ocattach.config.files.safe import write_text
 from ocattach.errors import (
     ConfigurationError,
     InterruptedByUserError,
@@ -28,16 +31,16 @@ from ocattach.errors import (
 )
 
 COMPLETION = "_OCATTACH_COMPLETE"
-"""Set by the scripts of `ocattach completion`, when somebody presses Tab."""
+"""The variable that the scripts of `ocattach completion` set when Tab is pressed."""
 
 
 EXAMPLES = """
 ocattach --save frontend docker://frontend-app --workdir /app
-ocattach frontend                    connect: starts the daemon if needed, opens the TUI
-ocattach                             choose among all connections
+ocattach frontend                    connect: start the daemon if needed, open the TUI
+ocattach                             choose a connection from a list
 ocattach ssh://staging:/var/www/app  connect without saving
-ocattach frontend --print-url        for OpenCode Desktop, an SDK or curl
-ocattach --list                      saved by you, and defined by the project
+ocattach frontend --print-url        print a URL for OpenCode Desktop, an SDK or curl
+ocattach --list                      list saved connections and those of the project
 """
 
 SECTIONS = {
@@ -48,21 +51,31 @@ SECTIONS = {
 }
 
 COMMANDS = {
-    "completion": "Print the script by which a shell completes names, options and commands.",
-    "doctor": "Find what is wrong with a connection, or with this machine.",
-    "explain": "Tell what would be run, where, and which file says so.",
-    "logs": "Show what the link of NAME did, and when.",
+    "completion": "Print a shell completion script.",
+    "doctor": "Diagnose a connection, or the setup of this machine.",
+    "explain": "Show what connecting would run, where, and which file defines it.",
+    "logs": "Show the logs of the daemon, of OpenCode and of the link.",
     "session": "List, show and continue the sessions of all environments.",
-    "trust": "Approve the connections that a project defines, or take that back.",
+    "trust": "Approve connections that a project defines, or revoke the approval.",
 }
-"""Commands besides the main one, each the function of its name in the module of its name."""
+"""Subcommands with their help: each is a function in the module of the same name."""
+
+ACTIONS = {
+    "status": "status",
+    "save": "commands.connections",
+    "list_": "commands.connections",
+    "remove": "commands.connections",
+    "disconnect": "commands.connections",
+    "stop": "commands.connections",
+}
+"""Options of the main command that replace attaching: each is a function of its name in the given module."""
 
 GROUPS = {"session"}
-"""Those with commands of their own, each in a package of its name."""
+"""Commands that have subcommands: packages directly below `ocattach.cli`."""
 
 
 class MainCommand(Command):
-    """The main command; its help shows the options in groups, and the other commands."""
+    """The main command; its help shows the options in groups, then the subcommands."""
 
     def format_usage(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
         """Write the two forms of a command line."""
@@ -70,7 +83,7 @@ class MainCommand(Command):
         formatter.write_usage("ocattach", "COMMAND ...", prefix="       ")
 
     def format_options(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
-        """Write the options, each under what it is for."""
+        """Write the options in sections, then the subcommands."""
         records = {parameter.name: parameter.get_help_record(ctx) for parameter in self.get_params(ctx)}
         for title, names in SECTIONS.items():
             rows = [record for name in names if (record := records.get(name))]
@@ -82,54 +95,62 @@ class MainCommand(Command):
 
 @click.command(
     cls=MainCommand,
-    help="Open the OpenCode TUI on the daemon in a container, on a host or in a pod.",
+    help="Open the OpenCode TUI, connected to a daemon in a container, on a remote host or in a pod.",
     examples=EXAMPLES,
     options_metavar="[OPTIONS]",
 )
 @click.argument("targets", nargs=-1, metavar="NAME|URI [-- TUI-ARGS...]", shell_complete=connection_names)
-@click.option("--save", metavar="NAME", help="Save URI and options under NAME; does not connect.")
-@click.option("--list", "list_", is_flag=True, help="Show the connections you saved and the project's.")
-@click.option("--status", is_flag=True, help="Show how all connections stand, or those named.")
-@click.option("--watch", is_flag=True, help="With --status: go on looking, and act on what is seen.")
+@click.option("--save", metavar="NAME", help="Save the URI and the options under NAME; does not connect.")
+@click.option(
+    "--list", "list_", is_flag=True, help="List saved connections and those that the project defines."
+)
+@click.option("--status", is_flag=True, help="Show the status of all connections, or of those named.")
+@click.option("--watch", is_flag=True, help="With --status: keep updating, and accept keys.")
 @click.option("--remove", metavar="NAME", shell_complete=saved_names, help="Remove a saved connection.")
-@click.option("--disconnect", is_flag=True, help="End the link of NAME (or --all); the daemon stays.")
-@click.option("--stop", is_flag=True, help="End the daemon of NAME, and the link.")
-@click.option("--all", "all_", is_flag=True, help="With --disconnect: every link.")
-@click.option("--force", is_flag=True, help="Save over a taken name; stop a daemon ocattach did not start.")
-@click.option("--workdir", metavar="DIR", help="Directory in the environment, absolute or ~/…")
-@click.option("-s", "--session", metavar="ID", help="Open this session.")
-@click.option("-c", "--continue", "continue_", is_flag=True, help="Open the last session.")
-@click.option("--fork", is_flag=True, help="Fork the session that is opened.")
+@click.option(
+    "--disconnect", is_flag=True, help="Close the link of NAME (or --all); the daemon keeps running."
+)
+@click.option("--stop", is_flag=True, help="Stop the daemon of NAME and close its link.")
+@click.option("--all", "all_", is_flag=True, help="With --disconnect: close every link.")
+@click.option(
+    "--force",
+    is_flag=True,
+    help="With --save: replace an existing connection. With --stop: also stop a daemon that ocattach did not start.",
+)
+@click.option("--workdir", metavar="DIR", help="Working directory in the environment: absolute, or ~/…")
+@click.option("-s", "--session", metavar="ID", help="Open the session with this ID.")
+@click.option("-c", "--continue", "continue_", is_flag=True, help="Continue the most recent session.")
+@click.option("--fork", is_flag=True, help="Fork the session before opening it.")
 @click.option("--print-url", is_flag=True, help="Print the local URL instead of opening the TUI.")
 @click.option("--no-start", is_flag=True, help="Do not start a daemon.")
-@click.option("--trust", is_flag=True, help="Accept this project definition as it now stands.")
+@click.option("--trust", is_flag=True, help="Approve the project's definition in its current form.")
 @click.option(
     "--timeout",
     type=click.FloatRange(min=1),
     metavar="SECONDS",
-    help="For the whole way; default 60, for --status 5.",
+    help="Timeout for connecting (default 60), or for --status (default 5).",
 )
-@click.option("--user", metavar="NAME", help="User to be in the environment.")
-@click.option("--identity", type=click.Path(), metavar="FILE", help="ssh: private key.")
-@click.option("--port", type=click.IntRange(1, 65535), metavar="N", help="ssh: port of the server.")
+@click.option("--user", metavar="NAME", help="User to run as in the environment (ssh: to log in as).")
+@click.option("--identity", type=click.Path(), metavar="FILE", help="ssh: private key file.")
+@click.option("--port", type=click.IntRange(1, 65535), metavar="N", help="ssh: port of the ssh server.")
 @click.option("--namespace", metavar="NAME", help="k8s: namespace.")
 @click.option("--context", metavar="NAME", help="k8s: context of the kubeconfig.")
 @click.option("--container", metavar="NAME", help="k8s: container of the pod.")
 @output_option
-@click.option("-v", "--verbose", is_flag=True, help="Say more.")
-@click.option("-q", "--quiet", is_flag=True, help="Say only what goes wrong.")
+@click.option("-v", "--verbose", is_flag=True, help="Print more details.")
+@click.option("-q", "--quiet", is_flag=True, help="Print only errors.")
 @click.option(
     "--schema",
     is_flag=True,
     is_eager=True,
     expose_value=False,
     callback=print_schema,
-    help="Print the JSON Schema of a project's files, for editors.",
+    help="Print the JSON Schema of project files, for editors.",
 )
 @click.version_option(__version__, message="%(prog)s %(version)s")
 @click.pass_context
 def command(ctx: click.Context, /, **parameters: Any) -> None:
-    """Do what the options ask for: `help` above is what people read."""
+    """Run what the options select. People read the `help` above instead."""
     options = Options(tui_arguments=tuple(ctx.obj), **parameters)
     if not options.status:
         refuse_without_status(options)
@@ -138,33 +159,26 @@ def command(ctx: click.Context, /, **parameters: Any) -> None:
 
 
 def refuse_without_status(options: Options) -> None:
-    """Raise UsageError for what means something with --status alone."""
+    """Raise UsageError for options and arguments that only --status takes."""
     if options.watch:
-        raise UsageError("--watch goes with --status", hint="ocattach --status --watch")
+        raise UsageError("--watch requires --status", hint="Try: ocattach --status --watch")
     if len(options.targets) > 1:
         raise UsageError(
-            f"One connection at a time, not also {options.targets[1]}",
-            hint="Only --status takes several. Arguments for the TUI come after --",
+            f"Only one connection can be given; unexpected argument {options.targets[1]!r}",
+            hint="Arguments for the TUI come after --; only --status takes several connections",
         )
 
 
 def action(options: Options, ctx: click.Context) -> Callable[[Options], None]:
-    """The function that does it, imported only now: connecting need not load what tables need."""
-    if options.status:
-        from ocattach.cli.status import status  # noqa: PLC0415
-
-        return status
-    asked = [name for name in ("save", "list_", "remove", "disconnect", "stop") if getattr(options, name)]
-    if len(asked) > 1:
-        first, second = (name.strip("_") for name in asked[:2])
-        raise UsageError(f"--{first} and --{second} cannot be asked for at once")
-    if asked:
-        from ocattach.cli.commands import connections  # noqa: PLC0415
-
-        chosen: Callable[[Options], None] = getattr(connections, asked[0])
+    """The function that runs the selected option, else `attach`."""
+    selected = [name for name in ACTIONS if getattr(options, name)]
+    if len(selected) > 1:
+        first, second = (name.strip("_") for name in selected[:2])
+        raise UsageError(f"--{first} and --{second} cannot be used together")
+    if selected:
+        chosen: Callable[[Options], None] = load_function(ACTIONS[selected[0]], selected[0])
         return chosen
-    from ocattach.cli.commands.attach import attach  # noqa: PLC0415
-
+    attach: Callable[[Options], None] = load_function("commands.attach", "attach")
     if options.target is not None:
         return attach
     picked = picked_name(options)
@@ -175,80 +189,70 @@ def action(options: Options, ctx: click.Context) -> Callable[[Options], None]:
 
 
 def picked_name(options: Options) -> str | None:
-    """The connection that the person chooses; None where nobody is there, or there is nothing to choose."""
+    """The connection that the user picks; None without a terminal, or if there are no connections."""
     if options.output == "json":
-        raise UsageError(
-            "Which connection? NAME or URI is missing", hint="All are listed by: ocattach --list"
-        )
+        raise UsageError("NAME or URI is missing", hint="List all connections: ocattach --list")
     if not (has_terminal() and (options.print_url or sys.stdout.isatty())):
         return None
-    from ocattach.cli.commands.picker import pick  # noqa: PLC0415
-
-    return pick()
+    picked: str | None = load_function("commands.picker", "pick")()
+    return picked
 
 
 def fail(error: OcattachError, arguments: Sequence[str], program: str) -> NoReturn:
-    """Report an error as asked for, and exit with its code. Where it names no next step, there is always one."""
-    if not error.hint:
-        error.hint = next_step(error, program)
-    show(error, arguments)
+    """Report an error and exit with its code. An error without a hint gets a general one."""
+    show(error.with_hint(next_step(error, program)), arguments)
     raise SystemExit(error.exit_code)
 
 
 def show(error: OcattachError, arguments: Sequence[str]) -> None:
-    """Report an error to people or to a script."""
+    """Print an error: as JSON on stdout if requested, else as text on stderr."""
     if wants_json(arguments):
         print_json({"error": error.to_json()})
     elif isinstance(error, InterruptedByUserError):
-        click.echo(err=True)  # they know; what comes next stands on a line of its own
+        click.echo(err=True)  # ends the line on which ^C was echoed
     else:
         Person().error(error)
 
 
 def next_step(error: OcattachError, program: str) -> str:
-    """What to type where nobody who knows more has said so."""
+    """The general hint for an error that has none."""
     if error.exit_code in {NotTrustedError.exit_code, InterruptedByUserError.exit_code}:
         return ""
     if error.code == ConfigurationError.code:
-        return "Correct it, and look again: ocattach --list"
+        return "Correct it, then check: ocattach --list"
     if error.exit_code == UsageError.exit_code:
         return f"See: {program} --help"
-    return "See whether all is well here: ocattach doctor"
+    return "Check the setup of this machine: ocattach doctor"
 
 
 JSON_ASKED_FOR = re.compile(r"(?:^|\0)(?:-[a-z]*o\0?|--output[\0=])json(?:\0|$)")
 
 
 def wants_json(arguments: Sequence[str]) -> bool:
-    """Whether `-o json` was asked for, also where the rest of the command line could not be parsed."""
+    """Whether the arguments contain `-o json`; works also for a command line that cannot be parsed."""
     return JSON_ASKED_FOR.search("\0".join(arguments)) is not None
 
 
 def report_defect(
     arguments: Sequence[str], kind: type[BaseException], error: BaseException, trace: TracebackType | None
 ) -> None:
-    """Say that this is our fault, and keep the details in a file: a traceback helps nobody on a terminal."""
-    import traceback  # noqa: PLC0415 - only when all else has failed
-
-    from ocattach.config.files.paths import state_directory  # noqa: PLC0415
-    from ocattach.config.files.safe import write_text  # noqa: PLC0415
-
+    """Report an unexpected exception as a defect of ocattach and write the traceback to a file (`sys.excepthook`)."""
     file = state_directory(os.environ) / "defect.log"
     write_text(file, "".join(traceback.format_exception(kind, error, trace)))
-    defect = OcattachError(f"This is a defect of ocattach: {error!r}", hint=f"Please report it, with {file}")
+    defect = OcattachError(
+        f"Internal error: {error!r}", hint=f"This is a bug in ocattach. Please report it with {file}"
+    )
     show(defect, arguments)
 
 
 def main(arguments: Sequence[str] | None = None) -> NoReturn:
-    """Run the command line; always ends by SystemExit, or as the TUI."""
+    """Run the command line. Always raises SystemExit, unless the process becomes the TUI."""
     arguments = list(sys.argv[1:] if arguments is None else arguments)
     split = arguments.index("--") if "--" in arguments else len(arguments)
     ours = arguments[:split]
     sys.excepthook = partial(report_defect, ours)
     if COMPLETION in os.environ:
-        from ocattach.cli.commands.completion import answer  # noqa: PLC0415 - when somebody presses Tab
-
-        answer(os.environ[COMPLETION], command, COMMANDS, load)
+        load_function("commands.completion", "answer")(os.environ[COMPLETION], command, COMMANDS, load)
     name = ours[0] if ours and ours[0] in COMMANDS else None
     program = "ocattach" if name is None else f"ocattach {name}"
     try:
@@ -270,13 +274,17 @@ def main(arguments: Sequence[str] | None = None) -> NoReturn:
 
 
 def load(name: str) -> click.Command:
-    """Import one of COMMANDS when it is run; called for completion and for the manual page, too."""
-    package = "ocattach.cli" if name in GROUPS else "ocattach.cli.commands"
-    chosen: click.Command = getattr(import_module(f"{package}.{name}"), name)
+    """Import a command of COMMANDS. Called to run it, to complete its options and for the manual page."""
+    chosen: click.Command = load_function(name if name in GROUPS else f"commands.{name}", name)
     return chosen
 
 
+def load_function(module: str, name: str) -> Any:
+    """Import a function of a command when it is needed. `module` is relative to `ocattach.cli`."""
+    return getattr(import_module(f"ocattach.cli.{module}"), name)
+
+
 def usage_hint(program: str, arguments: Sequence[str]) -> str:
-    """Where the right way to say it is told; a command that does not come first is a common slip."""
+    """The hint for a command line that cannot be parsed, such as one with the command after a name."""
     late = next((word for word in arguments[1:] if word in COMMANDS), None)
-    return f"A command comes first: ocattach {late} ..." if late else f"See: {program} --help"
+    return f"The command goes first: ocattach {late} ..." if late else f"See: {program} --help"

@@ -1,4 +1,4 @@
-"""What was asked for on the command line, parsed."""
+"""The parsed command line."""
 
 from dataclasses import dataclass
 
@@ -7,7 +7,7 @@ from ocattach.config.spec import ConnectionSpec
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Options:
-    """The options of the main command; each field is named after its option."""
+    """The arguments and options of the main command; fields are named after them."""
 
     targets: tuple[str, ...] = ()
     save: str | None = None
@@ -40,11 +40,11 @@ class Options:
 
     @property
     def target(self) -> str | None:
-        """The one connection that is meant; None where none was named."""
+        """The named connection; None if none was given."""
         return self.targets[0] if self.targets else None
 
     def applied_to(self, spec: ConnectionSpec) -> ConnectionSpec:
-        """The connection with what was typed put over what was saved."""
+        """The connection with the typed options applied."""
         return spec.with_overrides(
             workdir=self.workdir,
             user=self.user,

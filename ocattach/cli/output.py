@@ -1,4 +1,4 @@
-"""What the commands print: JSON documents, reports, and how a connection and a file's problem are described."""
+"""Output of commands: JSON documents, reports, and the JSON of connections and of problems in files."""
 
 import json
 from collections.abc import Iterable
@@ -12,11 +12,11 @@ from ocattach.config.resolver import ListedConnection
 from ocattach.config.spec import ConnectionSpec
 
 SCHEMA = 1
-"""Version of every JSON shape we print."""
+"""Version of the JSON documents, in their key `schema`."""
 
 
 def print_json(document: dict[str, Any]) -> None:
-    """Print the one JSON document of this run."""
+    """Print the JSON document of a command. Called once per run."""
     click.echo(json.dumps({"schema": SCHEMA, **document}, indent=2))
 
 
@@ -29,7 +29,7 @@ def report(text: str, document: dict[str, Any], *, output: str, quiet: bool = Fa
 
 
 def say_problems(problems: Iterable[Problem]) -> None:
-    """Tell people which files could not be read."""
+    """Print which files could not be used, with hints."""
     for problem in problems:
         say(f"ocattach: {problem.error.message}", colour="yellow")
         if problem.error.hint:
@@ -37,12 +37,12 @@ def say_problems(problems: Iterable[Problem]) -> None:
 
 
 def source(spec: ConnectionSpec, file: str = "") -> str:
-    """Where a connection was defined, as people read it; the file by another name, if given."""
+    """Where a connection is defined, as text; `file` replaces the path if given."""
     return "user" if spec.source.kind == "user" else f"{spec.source.kind}: {file or spec.source.path}"
 
 
-def describe(spec: ConnectionSpec) -> dict[str, Any]:
-    """A connection for scripts."""
+def connection_json(spec: ConnectionSpec) -> dict[str, Any]:
+    """A connection as JSON."""
     path = None if spec.source.path is None else str(spec.source.path)
     return {
         "name": spec.name,
@@ -52,15 +52,15 @@ def describe(spec: ConnectionSpec) -> dict[str, Any]:
     }
 
 
-def describe_listed(listed: ListedConnection) -> dict[str, Any]:
-    """A listed connection for scripts."""
+def listed_json(listed: ListedConnection) -> dict[str, Any]:
+    """A listed connection as JSON."""
     return {
-        **describe(listed.spec),
-        "hides": [describe(hidden) for hidden in listed.hides],
+        **connection_json(listed.spec),
+        "hides": [connection_json(hidden) for hidden in listed.hides],
         "last_used": listed.last_used,
     }
 
 
-def describe_problem(problem: Problem) -> dict[str, Any]:
-    """A file that could not be read, for scripts."""
-    return {"name": problem.name, "message": problem.error.message, "hint": problem.error.hint}
+def problem_json(problem: Problem) -> dict[str, Any]:
+    """A file or entry that could not be used, as JSON."""
+    return {"name": problem.name, **problem.error.to_json()}

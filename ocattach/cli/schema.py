@@ -1,4 +1,4 @@
-"""`ocattach --schema`: what editors need to complete and check the files of a project."""
+"""`ocattach --schema`: the JSON Schema by which editors complete and check project files."""
 
 import json
 
@@ -6,9 +6,9 @@ import click
 
 
 def print_schema(ctx: click.Context, _parameter: click.Parameter, wanted: bool) -> None:
-    """Print the JSON Schema, and do nothing else."""
+    """Print the JSON Schema and exit (callback of the option)."""
     if wanted:
-        from ocattach.config.schema import project_schema  # noqa: PLC0415 - imports every target
+        from ocattach.config.schema import project_schema  # noqa: PLC0415 - every scheme
 
         click.echo(json.dumps(project_schema(), indent=2))
         ctx.exit()

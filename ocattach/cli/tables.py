@@ -1,4 +1,4 @@
-"""Tables: on a terminal in its width, in a pipe each row on one line."""
+"""Tables: laid out for the width of a terminal, or one line per row in a pipe."""
 
 import os
 import sys
@@ -16,9 +16,9 @@ from ocattach.cli.terminal import escape, screen_console
 def print_table(
     titles: Sequence[str], rows: Sequence[Sequence[str]], *, foldable: Collection[str] = ()
 ) -> None:
-    """Print rows for people, or as plain columns where nobody looks; nothing in them can drive the terminal.
+    """Print rows with control characters escaped: as a table on a terminal, else as plain columns.
 
-    Where a terminal is too narrow, the columns that are foldable go on below themselves.
+    On a narrow terminal, cells of `foldable` columns are wrapped.
     """
     if not sys.stdout.isatty():
         click.echo("\n".join(lines([titles, *([escape(cell) for cell in row] for row in rows)])))
@@ -32,7 +32,7 @@ def print_table(
 
 
 def file_name(path: Path | None) -> str:
-    """A file as people find it from where they are; whole in a pipe, which may be read elsewhere."""
+    """The path of a file: the shorter of relative and absolute on a terminal, absolute in a pipe."""
     whole = str(path)
     if path is None or not sys.stdout.isatty():
         return whole

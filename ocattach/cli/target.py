@@ -1,4 +1,4 @@
-"""The connection that a command is about."""
+"""Resolve the connection that a command was given."""
 
 import os
 from pathlib import Path
@@ -12,7 +12,7 @@ def resolve_target(options: Options) -> ConnectionSpec:
     """Return the named connection with the typed options applied, once its definition is trusted."""
     spec = options.applied_to(resolve(options.target or "", cwd=Path.cwd(), environ=os.environ))
     if spec.source.kind == "project":
-        from ocattach.cli.approval import require_trust  # noqa: PLC0415 - the user's own connections need none
+        from ocattach.cli.approval import require_trust  # noqa: PLC0415 - warm
 
         require_trust(spec, trust=options.trust, environ=os.environ)
-    return spec.settled(os.environ).with_default_workdir(Path.cwd())
+    return spec.pinned(os.environ).with_default_workdir(Path.cwd())

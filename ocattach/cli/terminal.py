@@ -1,4 +1,4 @@
-"""Words for the person at the terminal: steps, questions, errors. All of it goes to stderr; data has stdout."""
+"""Messages, questions and errors on the terminal. They go to stderr; data goes to stdout."""
 
 import os
 import sys
@@ -14,56 +14,59 @@ if TYPE_CHECKING:
 
 
 def escape(text: str) -> str:
-    """The text without colours and with every control character written out: it cannot drive the terminal."""
+    """The text without ANSI styles and with control characters escaped."""
     return printable(click.unstyle(text))
 
 
 def say(text: str, *, colour: str | None = None, nl: bool = True) -> None:
-    """Print a line for people, in colour where they can see it."""
-    wanted = colour if sys.stderr.isatty() and "NO_COLOR" not in os.environ else None
+    """Print a line on stderr, in colour if it is a terminal and NO_COLOR is not set."""
+    wanted = colour if has_colours() else None
     click.echo(click.style(escape(text), fg=wanted) if wanted else escape(text), err=True, nl=nl)
 
 
+def has_colours() -> bool:
+    """Whether stderr shows colours."""
+    return sys.stderr.isatty() and "NO_COLOR" not in os.environ
+
+
 def has_terminal() -> bool:
-    """Whether somebody can be asked."""
+    """Whether the user can be asked a question."""
     return sys.stdin.isatty() and sys.stderr.isatty()
 
 
 def screen_console(file: TextIO) -> "Console":
-    """What draws on a terminal whose size changes; it knows that better than variables that were exported once."""
-    from rich.console import Console  # noqa: PLC0415 - for what is drawn alone
+    """A rich console that follows the size of the terminal and ignores LINES and COLUMNS."""
+    from rich.console import Console  # noqa: PLC0415 - heavy
 
-    told = {name: value for name, value in os.environ.items() if name not in {"LINES", "COLUMNS"}}
-    return Console(file=file, highlight=False, _environ=told)
+    environ = {name: value for name, value in os.environ.items() if name not in {"LINES", "COLUMNS"}}
+    return Console(file=file, highlight=False, _environ=environ)
 
 
 class Person:
-    """The person at this terminal, as a link sees them."""
+    """The terminal as a link sees it: shows steps and notices, and asks questions (`Foreground` in link/messages)."""
 
     def __init__(self, *, quiet: bool = False) -> None:
         self._quiet = quiet
 
     def heading(self, text: str) -> None:
-        """Say what is about to be done."""
+        """Print what is about to be done."""
         if not self._quiet:
             say(text)
 
     def step(self, text: str) -> None:
-        """Say that a step was taken."""
+        """Print a completed step."""
         if self._quiet:
             return
-        if sys.stderr.isatty() and "NO_COLOR" not in os.environ:
-            click.echo(f"{click.style('✓', fg='green')} {escape(text)}", err=True)
-        else:
-            click.echo(f"✓ {escape(text)}", err=True)
+        mark = click.style("✓", fg="green") if has_colours() else "✓"
+        click.echo(f"{mark} {escape(text)}", err=True)
 
     def notice(self, text: str) -> None:
-        """Say what happened when nobody was there."""
+        """Print a notice about an earlier event, such as a daemon that crashed."""
         if not self._quiet:
             say(f"! {text}", colour="yellow")
 
     def answer(self, text: str, *, secret: bool, confirm: bool) -> str | None:
-        """Ask; None where nobody can be asked. No answer is ever assumed."""
+        """Ask a question and return the answer; None without a terminal. There is no default answer."""
         if not has_terminal():
             return None
         if confirm:
@@ -74,7 +77,7 @@ class Person:
         return answer
 
     def error(self, error: OcattachError) -> None:
-        """Say what went wrong and what to do about it."""
+        """Print an error and its hint."""
         say(f"ocattach: {error.message}", colour="red")
         if error.hint:
             say(f"  {error.hint}")

@@ -1,4 +1,4 @@
-"""The opencode program here, and which version it is: known without waiting wherever that can be."""
+"""The opencode program on this machine and its version."""
 
 import json
 import os
@@ -16,10 +16,11 @@ if TYPE_CHECKING:
 
 
 class TuiProgram:
-    """The program that shows the TUI.
+    """The opencode program that shows the TUI.
 
-    Its version is what the npm package around it says, else what it said itself when it was last asked; it is asked
-    again once its file has changed. That takes most of a second, and begins here, not when the answer is needed.
+    Its version is read from its npm package, else from a cache of earlier `opencode --version` output, which is valid
+    until the file changes. Otherwise the constructor starts `opencode --version`, which takes most of a second, and
+    `version` waits for it.
     """
 
     def __init__(self, environ: Mapping[str, str]) -> None:
@@ -35,7 +36,7 @@ class TuiProgram:
 
     @property
     def version(self) -> str:
-        """The version, or "unknown"."""
+        """The version, or "unknown". May wait for `opencode --version`."""
         if self._asked is not None:
             self._version, self._asked = told_version(self._asked), None
             if self._version is not None:
@@ -51,5 +52,5 @@ class TuiProgram:
         return str(memory["version"]) if known else None
 
     def become(self, argv: list[str], environ: Mapping[str, str]) -> None:
-        """Take this process's place: none of ours stays in the terminal."""
+        """Replace this process by the program."""
         os.execve(self.path, argv, dict(environ))  # noqa: S606

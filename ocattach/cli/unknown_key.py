@@ -1,4 +1,4 @@
-"""Files with a key of ours that an older OpenCode on this machine would not start with."""
+"""Warnings about `opencode.json` files that an older OpenCode rejects because of the key `environments`."""
 
 import os
 from collections.abc import Iterable
@@ -12,9 +12,9 @@ from ocattach.opencode.versions import UNKNOWN_KEYS_SINCE, refuses_unknown_keys
 
 
 def warn_of_refused_files(paths: Iterable[Path], version: str | None = None) -> None:
-    """Say which files the OpenCode here refuses, and where their definitions can be instead.
+    """Print which files the OpenCode on this machine rejects, and where to move their definitions.
 
-    Without a version the program's package tells it, which costs nothing; where none tells, nothing is said.
+    Without `version` it is read from the program's npm package; if it is unknown, nothing is printed.
     """
     version = version or version_here()
     if version is None or not refuses_unknown_keys(version):
@@ -22,15 +22,15 @@ def warn_of_refused_files(paths: Iterable[Path], version: str | None = None) -> 
     for path in sorted(set(paths)):
         if refused(path):
             say(
-                f"! OpenCode {version} on this machine does not start in {path.parent}: {path.name} there has "
-                f"environments, a key that it does not know. Move it to {path.parent / OUR_FILES[0]}, "
+                f"! OpenCode {version} on this machine does not start in {path.parent}: {path.name} has the "
+                f"key environments, which this version rejects. Move it to {path.parent / OUR_FILES[0]}, "
                 f"or update OpenCode to {UNKNOWN_KEYS_SINCE} or later",
                 colour="yellow",
             )
 
 
 def version_here() -> str | None:
-    """The version of the program that shows the TUI, as far as it is known without asking it."""
+    """The version of the TUI's program from its npm package; None if unknown. Runs nothing."""
     try:
         return packaged_version(Path(find_client(os.environ)).resolve())
     except OpencodeNotFoundError:
@@ -38,7 +38,7 @@ def version_here() -> str | None:
 
 
 def refused(path: Path) -> bool:
-    """Whether a file has the key where an old OpenCode minds it; one that cannot be read is told elsewhere."""
+    """Whether an old OpenCode rejects a file; False for one that cannot be read."""
     try:
         return has_unknown_key(path)
     except UsageError:

@@ -1,4 +1,4 @@
-"""From what the user types to what is to be connected: names, URIs, files, precedence and trust.
+"""Resolves a name or URI to a connection: URIs, saved and project definitions, precedence, trust, settings.
 
-Nothing is imported here, because a saved name on a warm link is found within milliseconds.
+Imports nothing, since a saved name on a warm link is resolved within milliseconds.
 """

@@ -1,4 +1,4 @@
-"""How definitions of projects and what the user has approved stand to each other."""
+"""Definitions of project files matched with the approvals of the user, for `ocattach trust`."""
 
 from dataclasses import dataclass
 from pathlib import Path
@@ -9,38 +9,38 @@ from ocattach.config.project import file_definitions, project_definitions
 from ocattach.config.spec import ConnectionSpec
 from ocattach.config.trust import Approval, TrustLedger, digest
 
-State = Literal["new", "approved", "changed", "gone"]
+ApprovalState = Literal["new", "approved", "changed", "gone"]
 
 
 @dataclass(frozen=True, slots=True)
 class Definition:
-    """A definition that stands in a file, or was approved once: at least one of the two is known."""
+    """A definition that is in a file, was approved, or both."""
 
     spec: ConnectionSpec | None
-    """As it stands now; None where it does not, or cannot be used."""
+    """The current definition; None if it is gone or invalid."""
 
     approval: Approval | None
 
     @property
     def name(self) -> str:
-        """What it is called."""
+        """The name of the connection."""
         return (self.spec.name if self.spec else None) or (self.approval.name if self.approval else "")
 
     @property
     def path(self) -> Path:
-        """The file it stands in, or stood in."""
+        """The file that has or had it."""
         return (self.spec.source.path if self.spec else None) or (
             self.approval.path if self.approval else Path()
         )
 
     @property
     def definition(self) -> Entry | None:
-        """What was approved, as far as it is known."""
+        """The approved content, if it was recorded."""
         return self.approval.definition if self.approval else None
 
     @property
-    def state(self) -> State:
-        """Whether it may be used as it stands."""
+    def state(self) -> ApprovalState:
+        """How the current definition compares to the approved one."""
         if self.spec is None:
             return "gone"
         if self.approval is None:
@@ -49,19 +49,19 @@ class Definition:
 
 
 def definitions(cwd: Path) -> list[Definition]:
-    """What the project's files define, seen from a directory, the hidden ones too."""
+    """The valid definitions of project files seen from a directory, including hidden ones."""
     return [Definition(item, None) for item in project_definitions(cwd) if isinstance(item, ConnectionSpec)]
 
 
 def listed_definitions(cwd: Path, ledger: TrustLedger) -> list[Definition]:
-    """The same with what the user has approved of it, and then whatever else was approved."""
+    """The definitions seen from a directory with their approvals, then all other approvals."""
     approvals = {(approval.path, approval.name): approval for approval in ledger.approvals()}
     here = [Definition(each.spec, approvals.pop((each.path, each.name), None)) for each in definitions(cwd)]
-    return here + [Definition(standing(approval), approval) for approval in approvals.values()]
+    return here + [Definition(current_definition(approval), approval) for approval in approvals.values()]
 
 
-def standing(approval: Approval) -> ConnectionSpec | None:
-    """A definition as it now stands in its file; None where it can no longer be used."""
+def current_definition(approval: Approval) -> ConnectionSpec | None:
+    """The current definition for an approval; None if it is gone or invalid."""
     for item in file_definitions(approval.path):
         if isinstance(item, ConnectionSpec) and item.name == approval.name:
             return item

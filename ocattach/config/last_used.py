@@ -1,4 +1,4 @@
-"""When each connection was last used: the time of an empty file."""
+"""When each connection was last used, stored as the modification time of an empty file."""
 
 from contextlib import suppress
 from pathlib import Path
@@ -8,7 +8,7 @@ from ocattach.config.names import is_name
 
 
 def record_use(name: str, state_directory: Path) -> None:
-    """Remember that a connection is used now. Nobody is kept from working because this cannot be written."""
+    """Record that a connection is used now. A file that cannot be written is ignored."""
     if is_name(name):
         with suppress(OSError):
             private_directory(state_directory / "used")
@@ -16,7 +16,7 @@ def record_use(name: str, state_directory: Path) -> None:
 
 
 def last_used(name: str, state_directory: Path) -> float | None:
-    """When a connection was last used, in seconds since 1970; None for never."""
+    """When a connection was last used, in seconds since the epoch; None for never."""
     try:
         return used_file(name, state_directory).stat().st_mtime
     except OSError:
@@ -24,5 +24,5 @@ def last_used(name: str, state_directory: Path) -> float | None:
 
 
 def used_file(name: str, state_directory: Path) -> Path:
-    """The file whose time counts."""
+    """The file whose modification time is used."""
     return state_directory / "used" / name

@@ -1,4 +1,4 @@
-"""What a connection may be called."""
+"""Valid names of connections."""
 
 import re
 
@@ -10,22 +10,24 @@ RESERVED = frozenset(
 """Commands, those that are to come included: `ocattach NAME` must stay unambiguous."""
 
 LONGEST = 100
-"""With an extension, still a file name everywhere."""
+"""Short enough for a file name with an extension on every system."""
 
 PATTERN = rf"[A-Za-z0-9_][A-Za-z0-9_.-]{{0,{LONGEST - 1}}}"
 
 
 def is_name(text: str) -> bool:
-    """Whether a connection may have this name, reserved or not."""
+    """Whether a text has the form of a name; it may still be reserved."""
     return re.fullmatch(PATTERN, text) is not None
 
 
 def check_name(text: str) -> None:
-    """Raise a UsageError for what cannot be a connection's name."""
+    """Raise UsageError for an invalid or reserved name."""
     if not is_name(text):
         raise UsageError(
-            f"{text!r} cannot be a connection's name",
-            hint="A name has letters, digits, '.', '_' and '-', and begins with a letter, a digit or '_'",
+            f"Invalid connection name {text!r}",
+            hint="A name consists of letters, digits, '.', '_' and '-', and begins with a letter, a digit or '_'",
         )
     if text in RESERVED:
-        raise UsageError(f"{text} is a command of ocattach", hint=f"Another name is free, such as my-{text}")
+        raise UsageError(
+            f"{text!r} is reserved for a command of ocattach", hint=f"Choose another name, such as my-{text}"
+        )

@@ -1,6 +1,7 @@
-"""Environments that a team defines in files of its project.
+"""Connections that a team defines in files of its project.
 
-Others write these files: what they may not set is refused here, and the rest is used only once it is trusted.
+Others write these files, so keys that act on this machine are rejected here, and a definition is used only after the
+user has approved it (`ocattach.config.trust`).
 """
 
 import os
@@ -13,7 +14,7 @@ from ocattach.config.files.entry import Entry, as_table, refuse_unknown_keys, sh
 from ocattach.config.files.ownership import check_ownership
 from ocattach.config.files.safe import Problem, read_text, read_with_status
 from ocattach.config.names import check_name
-from ocattach.config.spec import ConnectionSpec, Source, canonical
+from ocattach.config.spec import ConnectionSpec, DefinitionSource, canonical
 from ocattach.errors import ConfigurationError, UsageError
 
 OUR_FILES = (".opencode/ocattach.json", ".opencode/ocattach.jsonc")
@@ -21,38 +22,44 @@ OPENCODE_FILES = ("opencode.json", "opencode.jsonc")
 KEY = "environments"
 EXPERIMENTAL = "experimental"
 
-ON_THIS_MACHINE = "it decides what is run on this machine"
+ON_THIS_MACHINE = "it determines what is run on this machine"
 WHY_NOT = {
     "allow_plain_password": "your password would go over the network in the clear",
-    "ca_file": "it decides whom this machine believes to be the daemon",
-    "cert_path": "it decides by which keys of yours you log in",
-    "headers": "what is secret does not belong in a file that others read",
-    "identity_file": "it decides by which key of yours you log in",
-    "password_command": "it is a command of this machine",
+    "ca_file": "it determines which servers this machine trusts",
+    "cert_path": "it selects private keys of yours",
+    "headers": "secrets do not belong in a shared file",
+    "identity_file": "it selects a private key of yours",
+    "password_command": "it runs a command on this machine",
 }
-"""Why a key is the user's own to set."""
+"""Reasons why only the user may set a key."""
 
-IN_SSH_CONFIG = "Where you want it, your own ~/.ssh/config has it: "
+IN_SSH_CONFIG = "Set it in your ~/.ssh/config: "
 NOWHERE = {
-    "proxycommand": ("it is a command of this machine", f"{IN_SSH_CONFIG}ProxyCommand"),
-    "stricthostkeychecking": ("it decides which hosts are believed", f"{IN_SSH_CONFIG}StrictHostKeyChecking"),
-    "userknownhostsfile": ("it decides which hosts are believed", f"{IN_SSH_CONFIG}UserKnownHostsFile"),
-    "knownhosts": ("it decides which hosts are believed", f"{IN_SSH_CONFIG}UserKnownHostsFile"),
+    "proxycommand": ("it runs a command on this machine", f"{IN_SSH_CONFIG}ProxyCommand"),
+    "stricthostkeychecking": (
+        "it determines which host keys are accepted",
+        f"{IN_SSH_CONFIG}StrictHostKeyChecking",
+    ),
+    "userknownhostsfile": (
+        "it determines which host keys are accepted",
+        f"{IN_SSH_CONFIG}UserKnownHostsFile",
+    ),
+    "knownhosts": ("it determines which host keys are accepted", f"{IN_SSH_CONFIG}UserKnownHostsFile"),
     "password": (
-        "what is secret does not belong in a file that others read",
-        "Leave it out, and you are asked for it; for http, password_env can name the variable that holds it",
+        "secrets do not belong in a shared file",
+        "Remove it: ocattach asks for the password; for http, password_env can name a variable that holds it",
     ),
 }
-"""Keys that do not exist, and that people look for: why, and what to do instead."""
+"""Keys of other tools that do not exist here: why, and the alternative."""
 
 SUBSTITUTION = re.compile(r"\{(?:env|file):[^}]*\}")
-"""What OpenCode replaces in its own files, before it reads them."""
+"""Substitutions that OpenCode makes in its own configuration files."""
 
 
 def project_definitions(cwd: Path) -> Iterator[ConnectionSpec | Problem]:
-    """All definitions seen from a directory, the bad ones too; the first of a name is the one that counts.
+    """All definitions seen from a directory, with problems; of several with one name the first takes effect.
 
-    Nearer directories come first, and in each our own file before OpenCode's.
+    Nearer directories come first, and in each directory `.opencode/ocattach.json` before OpenCode's files.
     """
     for directory in project_directories(cwd):
         for name in (*OUR_FILES, *OPENCODE_FILES):
@@ -60,9 +67,9 @@ def project_definitions(cwd: Path) -> Iterator[ConnectionSpec | Problem]:
 
 
 def find_in_project(name: str, cwd: Path) -> ConnectionSpec | None:
-    """The definition of a name that counts.
+    """The definition of a name that takes effect; None if there is none.
 
-    Raises ConfigurationError where it, or a nearer file that may hold it, cannot be used.
+    Raises ConfigurationError if it, or a nearer file that may define it, is invalid.
     """
     for item in project_definitions(cwd):
         if isinstance(item, ConnectionSpec):
@@ -74,9 +81,9 @@ def find_in_project(name: str, cwd: Path) -> ConnectionSpec | None:
 
 
 def project_directories(cwd: Path) -> list[Path]:
-    """The working directory and those above it up to the root of the git tree.
+    """The working directory and its parents up to the root of the git tree.
 
-    Outside a git tree the working directory alone: those above, such as /tmp, may belong to anyone.
+    Outside a git tree only the working directory, since parents such as /tmp may belong to other users.
     """
     start = Path(os.path.realpath(cwd))
     found = []
@@ -88,7 +95,7 @@ def project_directories(cwd: Path) -> list[Path]:
 
 
 def file_definitions(path: Path) -> Iterator[ConnectionSpec | Problem]:
-    """The definitions in one file; none when there is no such file."""
+    """The definitions in a file, with problems; none if the file does not exist."""
     text = ""
     try:
         found = read_with_status(path)
@@ -109,7 +116,7 @@ def file_definitions(path: Path) -> Iterator[ConnectionSpec | Problem]:
 
 
 def read_environments(text: str, path: Path) -> Entry:
-    """The names and entries in one file, not yet looked at."""
+    """The names and entries in a file, not yet validated."""
     document = read_document(text)
     if path.name in OPENCODE_FILES:
         return {**(table(experimental(document), KEY) or {}), **(table(document, KEY) or {})}
@@ -118,57 +125,57 @@ def read_environments(text: str, path: Path) -> Entry:
 
 
 def read_document(text: str) -> Entry:
-    """The object that a file holds."""
+    """Parse a file that holds a JSON object."""
     try:
         return as_table(jsonc.parse(text), "the file")
     except ValueError as error:
-        raise UsageError(f"this is no JSON: {error}") from error
+        raise UsageError(f"invalid JSON: {error}") from error
 
 
 def experimental(document: Entry) -> Entry:
-    """What OpenCode's file has under `experimental`, where every version of it tolerates our key."""
+    """The object `experimental` of OpenCode's file, in which every version tolerates unknown keys."""
     inner = document.get(EXPERIMENTAL)
     return inner if isinstance(inner, dict) else {}
 
 
 def definition(name: str, value: object, path: Path) -> ConnectionSpec:
-    """One environment of a project's file."""
+    """One entry of a project file as a connection. Raises UsageError naming the wrong key."""
     check_name(name)
     entry = as_table(value, "the environment")
-    refuse_what_is_nowhere(entry)
+    refuse_nonexistent_keys(entry)
     spec = ConnectionSpec.from_entry(entry, name=name)
     for key in entry:
         if key in spec.target.user_only_keys:
             raise UsageError(
-                f"{key} cannot be set by a project's file: {WHY_NOT.get(key, ON_THIS_MACHINE)}",
-                hint=f"Leave {key} out, and save a connection of your own: ocattach --save {name} URI",
+                f"{key} cannot be set in a project file: {WHY_NOT.get(key, ON_THIS_MACHINE)}",
+                hint=f"Remove {key}, or save your own connection: ocattach --save {name} URI",
             )
     refuse_substitutions(entry)
-    source = Source("project", path, canonical(spec.to_entry()))
+    source = DefinitionSource("project", path, canonical(spec.to_entry()))
     return ConnectionSpec.from_entry(entry, name=name, source=source)
 
 
-def refuse_what_is_nowhere(entry: Entry) -> None:
-    """Say why there is no such key, for those that somebody may well try."""
+def refuse_nonexistent_keys(entry: Entry) -> None:
+    """Raise UsageError with an alternative for keys that users expect from other tools."""
     for key in entry:
         if found := NOWHERE.get(key.replace("_", "").lower()):
             why, hint = found
-            raise UsageError(f"{key} cannot be set by a project's file: {why}", hint=hint)
+            raise UsageError(f"{key} cannot be set in a project file: {why}", hint=hint)
 
 
 def refuse_substitutions(entry: Entry) -> None:
-    """Refuse what OpenCode would put a variable or a file's content in the place of: a project gets neither here."""
+    """Raise UsageError for {env:…} and {file:…}, which OpenCode would replace in its files and ocattach does not."""
     for key, value in entry.items():
         found = SUBSTITUTION.search(canonical(value))
         if found:
             raise UsageError(
-                f"{key} has {found[0]}, which stands for nothing here",
-                hint="Variables of your own machine are handed to a daemon by their names in forward_env",
+                f"{key} contains {found[0]}, which is not substituted here",
+                hint="To pass variables of your machine to a daemon, list their names in forward_env",
             )
 
 
 def has_unknown_key(path: Path) -> bool:
-    """Whether a file has our key where an OpenCode that knows none but its own refuses it."""
+    """Whether a file of OpenCode has the key `environments`, which old versions reject as unknown."""
     if path.name not in OPENCODE_FILES:
         return False
     return KEY in read_document(read_text(path) or "{}")
@@ -177,7 +184,7 @@ def has_unknown_key(path: Path) -> bool:
 def located(
     error: UsageError, path: Path, text: str, name: str | None = None, entry: object = None
 ) -> ConfigurationError:
-    """The error with the file, the line, and the environment in it, in front."""
+    """The error with file, line and connection in front of its message."""
     if isinstance(error, ConfigurationError):
         return error
     line = line_of_error(error, text, name, entry)
@@ -187,9 +194,9 @@ def located(
 
 
 def line_of_error(error: UsageError, text: str, name: str | None, entry: object) -> int | None:
-    """The line of the key that is wrong, else that of the environment it belongs to.
+    """The line of the wrong key, else of the connection; None for a file that is not JSON.
 
-    The key is named by the error, or its message begins with it (see `entry`).
+    The key is `error.key`, else the first word of its message (see `entry`).
     """
     first = error.key or error.message.partition(" ")[0].rstrip(":")
     try:
@@ -203,5 +210,5 @@ def line_of_error(error: UsageError, text: str, name: str | None, entry: object)
         inner = [(first,), *((key, first) for key in nested), ()]
         candidates = [(*top, KEY, name, *keys) for keys in inner for top in ((), (EXPERIMENTAL,))]
         return next((line for keys in candidates if (line := jsonc.line_of(text, keys))), None)
-    except ValueError:  # no JSON at all, which says its own line
+    except ValueError:  # invalid JSON: the message has the line
         return None

@@ -1,6 +1,6 @@
-"""From a name or a URI to the connection that is meant.
+"""Resolves a name or URI to a connection.
 
-What is typed counts more than what the user has saved, and that more than what a project defines.
+A URI takes precedence, then saved connections, then definitions of the project.
 """
 
 from collections.abc import Mapping
@@ -9,6 +9,7 @@ from pathlib import Path
 
 from ocattach.config.files.paths import config_directory, state_directory
 from ocattach.config.files.safe import Problem
+from ocattach.config.last_used import last_used
 from ocattach.config.names import is_name
 from ocattach.config.saved import SavedConnections
 from ocattach.config.spec import ConnectionSpec
@@ -17,43 +18,43 @@ from ocattach.config.targets.uri import is_uri, parse_uri
 from ocattach.errors import ConnectionNotFoundError, UsageError
 
 LOCAL = "local"
-"""The name of this machine, where nobody has given it to anything else."""
+"""The name of this machine, unless a connection has this name."""
 
 
 @dataclass(frozen=True, slots=True)
 class ListedConnection:
-    """A connection as a list shows it."""
+    """A connection with what `ocattach --list` shows about it."""
 
     spec: ConnectionSpec
 
     hides: tuple[ConnectionSpec, ...] = ()
-    """Definitions of the same name that do not count, because this one does."""
+    """Definitions of the same name that this one hides."""
 
     last_used: float | None = None
-    """In seconds since 1970."""
+    """In seconds since the epoch; None for never."""
 
 
 @dataclass(frozen=True, slots=True)
 class Listing:
-    """Every connection that can be named, and what could not be read."""
+    """All connections that can be named, and problems in files."""
 
     connections: tuple[ListedConnection, ...]
     problems: tuple[Problem, ...]
 
 
 def resolve(argument: str, *, cwd: Path, environ: Mapping[str, str]) -> ConnectionSpec:
-    """The connection that a name or a URI means, seen from a directory.
+    """The connection of a name or URI, seen from a directory.
 
-    Raises InvalidURIError, ConfigurationError for a file that would have to be read and cannot be,
-    and ConnectionNotFoundError with near names.
+    Raises InvalidURIError, ConfigurationError for a file or definition that is needed and invalid, and
+    ConnectionNotFoundError with similar names.
     """
     if is_uri(argument):
         parsed = parse_uri(argument)
         return ConnectionSpec(target=parsed.target, workdir=parsed.workdir)
     if not is_name(argument):
         raise UsageError(
-            f"{argument!r} is neither a connection's name nor a URI",
-            hint="A URI looks like docker://NAME:/DIR",
+            f"{argument!r} is neither a connection name nor a URI",
+            hint="Example of a URI: docker://NAME:/DIR",
         )
     saved = SavedConnections(config_directory(environ))
     spec = saved.find(argument) or in_project(argument, cwd)
@@ -65,14 +66,13 @@ def resolve(argument: str, *, cwd: Path, environ: Mapping[str, str]) -> Connecti
 
 
 def this_machine() -> ConnectionSpec:
-    """The connection that everybody has."""
+    """The built-in connection to this machine."""
     return ConnectionSpec(target=parse_uri("local://").target, name=LOCAL)
 
 
 def list_connections(*, cwd: Path, environ: Mapping[str, str]) -> Listing:
-    """Every connection that can be named from a directory, by name; what cannot be used is a problem."""
-    from ocattach.config.last_used import last_used  # noqa: PLC0415 - a saved name needs none of it
-    from ocattach.config.project import project_definitions  # noqa: PLC0415 - a saved name needs none of it
+    """All connections that can be named from a directory, sorted by name, and problems in files."""
+    from ocattach.config.project import project_definitions  # noqa: PLC0415 - warm
 
     state = state_directory(environ)
     found: dict[str, list[ConnectionSpec | Problem]] = {}
@@ -91,29 +91,29 @@ def list_connections(*, cwd: Path, environ: Mapping[str, str]) -> Listing:
 
 
 def remove_connection(name: str, *, cwd: Path, environ: Mapping[str, str]) -> None:
-    """Remove a saved connection; for one that only a project defines, say where it stands."""
+    """Remove a saved connection. Raises UsageError for one that only a project file defines, naming the file."""
     saved = SavedConnections(config_directory(environ))
     if name not in saved.names():
         spec = in_project(name, cwd)
         if spec is not None:
             raise UsageError(
-                f"{name} is not saved; {spec.source.path} defines it",
-                hint="Edit that file, or leave the directory",
+                f"{name} is not a saved connection: it is defined by {spec.source.path}",
+                hint="To remove it, edit that file",
             )
     saved.remove(name)
 
 
 def in_project(name: str, cwd: Path) -> ConnectionSpec | None:
-    """A project's definition of a name."""
-    from ocattach.config.project import find_in_project  # noqa: PLC0415 - a saved name needs none of it
+    """The definition of a name in the project; see `find_in_project`."""
+    from ocattach.config.project import find_in_project  # noqa: PLC0415 - warm
 
     return find_in_project(name, cwd)
 
 
 def not_found(name: str, listing: Listing) -> ConnectionNotFoundError:
-    """The error for a name that means nothing."""
+    """The error for an unknown name, with similar names."""
     near = closest(name, [listed.spec.name for listed in listing.connections if listed.spec.name])
     question = f"Did you mean {' or '.join(near)}? " if near else ""
     return ConnectionNotFoundError(
-        f"No connection is named {name}", hint=f"{question}All are listed by: ocattach --list"
+        f"No connection named {name}", hint=f"{question}List all connections: ocattach --list"
     )

@@ -1,6 +1,6 @@
-"""Connections that the user has saved: one small file each.
+"""Saved connections, one YAML file each.
 
-Saving and removing touch that file alone: a comment in another is never lost, a damaged one harms no other.
+Saving and removing write only that file, so comments in others are kept and a damaged file affects no other.
 """
 
 import os
@@ -10,9 +10,9 @@ from dataclasses import replace
 from pathlib import Path
 
 from ocattach.config.files.safe import Problem, flush_directory, locked, not_written, read_text, write_text
-from ocattach.config.files.yaml_text import read_mapping, write_mapping
+from ocattach.config.files.yaml_text import read_mapping
 from ocattach.config.names import check_name
-from ocattach.config.spec import ConnectionSpec, Source
+from ocattach.config.spec import ConnectionSpec, DefinitionSource
 from ocattach.config.suggestion import closest
 from ocattach.errors import ConfigurationError, ConnectionNotFoundError, UsageError
 
@@ -20,13 +20,15 @@ EXTENSION = ".yaml"
 
 
 class SavedConnections:
-    """The saved connections in a directory, which need not exist."""
+    """The saved connections below a configuration directory, which need not exist."""
 
     def __init__(self, config_directory: Path) -> None:
         self.directory = config_directory / "connections"
 
     def save(self, name: str, spec: ConnectionSpec, *, force: bool = False) -> ConnectionSpec:
-        """Save a connection under a name; a taken one only with `force`. Returns it as it is now known."""
+        """Save a connection under a name and return it as saved. Raises UsageError for a taken name without `force`."""
+        from ocattach.config.files.yaml_merge import replace_text, write_mapping  # noqa: PLC0415 - heavy (yaml)
+
         check_name(name)
         path = self.path(name)
         text = write_mapping(spec.to_entry())
@@ -34,42 +36,37 @@ class SavedConnections:
             if self._has(path):
                 if not force:
                     raise UsageError(
-                        f"{name} is taken by {path}",
-                        hint=f"See it: ocattach explain {name}. To replace it, add --force",
+                        f"A connection named {name} already exists: {path}",
+                        hint=f"To see it: ocattach explain {name}. To replace it, add --force",
                     )
-                text = self._merged(path, text)
+                text = replace_text(path, text)
             elif os.path.lexists(path):
                 raise UsageError(
-                    f"{name} is another name only by its case, which the disk of {self.directory} does not keep",
-                    hint=f"Choose another, such as my-{name}",
+                    f"{name} differs only in case from an existing name, and {self.directory} is not case-sensitive",
+                    hint=f"Choose another name, such as my-{name}",
                 )
             write_text(path, text)
             self._sweep(path)
-        return replace(spec, name=name, source=Source("user", path))
+        return replace(spec, name=name, source=DefinitionSource("user", path))
 
     def find(self, name: str) -> ConnectionSpec | None:
-        """The connection of that name, reading its file alone; None when there is none."""
+        """The connection of a name, read from its file; None if there is none."""
         check_name(name)
         path = self.path(name)
         text = read_text(path)
         if text is None or not self._has(path):
             return None
         try:
-            return ConnectionSpec.from_entry(read_mapping(text, path), name=name, source=Source("user", path))
+            return ConnectionSpec.from_entry(
+                read_mapping(text, path), name=name, source=DefinitionSource("user", path)
+            )
         except ConfigurationError:
             raise
         except UsageError as error:
             raise ConfigurationError(f"{path}: {error.message}", hint=error.hint) from error
 
-    def load(self, name: str) -> ConnectionSpec:
-        """The connection of that name; raises ConnectionNotFoundError with near names when there is none."""
-        spec = self.find(name)
-        if spec is None:
-            raise self._not_found(name)
-        return spec
-
     def all(self) -> Iterator[ConnectionSpec | Problem]:
-        """Every saved connection by name; one that cannot be used as a problem in its place."""
+        """All saved connections sorted by name; a Problem in place of each invalid one."""
         for name in self.names():
             try:
                 spec = self.find(name)
@@ -83,7 +80,7 @@ class SavedConnections:
                     yield spec
 
     def names(self) -> list[str]:
-        """The names of all saved connections, without reading them."""
+        """The names of all saved connections, without reading their files."""
         try:
             entries = list(self.directory.iterdir())
         except (FileNotFoundError, NotADirectoryError):
@@ -93,7 +90,7 @@ class SavedConnections:
         return sorted(path.stem for path in entries if path.suffix == EXTENSION)
 
     def remove(self, name: str) -> None:
-        """Remove a connection, a damaged one too; raises ConnectionNotFoundError with near names."""
+        """Remove a connection, valid or not. Raises ConnectionNotFoundError with similar names."""
         check_name(name)
         if name not in self.names():
             raise self._not_found(name)
@@ -106,29 +103,19 @@ class SavedConnections:
                 raise not_written(path, error) from error
 
     def path(self, name: str) -> Path:
-        """The file of a connection."""
+        """The file of a connection, which need not exist."""
         return self.directory / f"{name}{EXTENSION}"
 
     def _has(self, path: Path) -> bool:
-        """Whether there is a file of that very name, also where the disk would give one of another case."""
+        """Whether a file of exactly this name exists, also on a file system that ignores case."""
         try:
-            return path.name in os.listdir(self.directory)  # noqa: PTH208 - on the way to every warm link
-        except OSError:  # it may be entered and not listed
+            return path.name in os.listdir(self.directory)  # noqa: PTH208 - faster; every warm start runs it
+        except OSError:  # the directory can be searched but not listed
             return os.path.lexists(path)
 
-    def _merged(self, path: Path, text: str) -> str:
-        """The text with what a person has added to the file that it replaces."""
-        from ocattach.config.files.yaml_merge import merge_mapping  # noqa: PLC0415 - only where one is replaced
-
-        try:
-            former = read_text(path)
-        except ConfigurationError:
-            return text
-        return merge_mapping(former, text, path) if former else text
-
     def _sweep(self, path: Path) -> None:
-        """Take away what saves that were killed have left beside the file: nobody else can be at it."""
-        with suppress(OSError):  # the next one tries again
+        """Remove temporary files of interrupted saves. The caller holds the lock, so none is in use."""
+        with suppress(OSError):  # the next save removes them
             for name in os.listdir(self.directory):  # noqa: PTH208 - as above
                 if name.startswith(f".{path.name}.") and name.endswith(".tmp"):
                     (self.directory / name).unlink()
@@ -137,5 +124,5 @@ class SavedConnections:
         near = closest(name, self.names())
         question = f"Did you mean {' or '.join(near)}? " if near else ""
         return ConnectionNotFoundError(
-            f"No connection named {name} is saved", hint=f"{question}All are listed by: ocattach --list"
+            f"No saved connection named {name}", hint=f"{question}List all connections: ocattach --list"
         )

@@ -1,19 +1,19 @@
-"""The JSON Schema of a project's connections, made from what the targets declare."""
+"""The JSON Schema of project files, generated from the keys that the targets declare."""
 
+from ocattach.config.common_keys import COMMON_KEYS
 from ocattach.config.names import PATTERN, RESERVED
-from ocattach.config.spec import COMMON_KEYS
 from ocattach.config.targets.base import Target
 from ocattach.config.targets.key_types import Schema
 from ocattach.config.targets.registry import target_class, transports
 
 
 def project_schema() -> Schema:
-    """The schema of opencode.json, as far as it concerns ocattach, and of .opencode/ocattach.json."""
+    """The schema of the key `environments` in opencode.json, and of .opencode/ocattach.json."""
     environments = {"$ref": "#/definitions/environments"}
     return {
         "$schema": "http://json-schema.org/draft-07/schema#",
         "title": "Connections of ocattach in opencode.json or .opencode/ocattach.json",
-        "description": "Other keys of opencode.json are OpenCode's, and are not looked at here.",
+        "description": "Other keys of opencode.json belong to OpenCode and are not checked.",
         "allowComments": True,
         "allowTrailingCommas": True,
         "type": "object",
@@ -31,9 +31,9 @@ def project_schema() -> Schema:
 
 
 def environments_schema() -> Schema:
-    """The schema of all connections by their names."""
+    """The schema of the object of connections by name."""
     return {
-        "description": "Connections that ocattach NAME opens, by their names.",
+        "description": "Connections by name, as used by `ocattach NAME`.",
         "type": "object",
         "propertyNames": {"pattern": f"^{PATTERN}$", "not": {"enum": sorted(RESERVED)}},
         "additionalProperties": {"$ref": "#/definitions/environment"},
@@ -41,7 +41,7 @@ def environments_schema() -> Schema:
 
 
 def environment_schema() -> Schema:
-    """The schema of one connection, which depends on its transport."""
+    """The schema of a connection, which depends on its transport."""
     return {
         "type": "object",
         "required": ["transport"],
@@ -57,7 +57,7 @@ def environment_schema() -> Schema:
 
 
 def entry_schema(kind: type[Target]) -> Schema:
-    """The schema of one transport's entries, without the keys that only the user may set."""
+    """The schema of entries of one transport, without the keys that only the user may set."""
     keys = {"transport": {"const": kind.scheme}, **kind.keys}
     keys.update({key: schema for key, schema in COMMON_KEYS.items() if key not in keys})
     return {

@@ -1,4 +1,4 @@
-"""The user's settings, in `config.yaml`."""
+"""The settings of the user, from `config.yaml`."""
 
 import math
 from dataclasses import dataclass, fields
@@ -14,23 +14,23 @@ FILE = "config.yaml"
 
 @dataclass(frozen=True, slots=True)
 class Settings:
-    """What the user has set, else the defaults."""
+    """The settings; fields are the keys of the file, with their defaults."""
 
     link_idle_seconds: float = 600
-    """How long a link stays without a client."""
+    """How long a link lives without a client."""
 
     hold_seconds: float = 120
-    """How long a request waits for a lost connection to come back before it is refused."""
+    """How long a request is held while a lost connection is restored, before it gets 503."""
 
     dead_seconds: float = 15
-    """How long an environment may be silent before the connection to it counts as lost."""
+    """How long an environment may be silent before its connection counts as lost."""
 
     connect_timeout_seconds: float = 60
-    """How long the whole way to a ready daemon may take."""
+    """Timeout for connecting, until the daemon is ready."""
 
 
 def load_settings(config_directory: Path) -> Settings:
-    """The settings; raises ConfigurationError naming the file and the key that is wrong."""
+    """Read the settings. Raises ConfigurationError naming the file and the wrong key."""
     path = config_directory / FILE
     text = read_text(path)
     if text is None:
@@ -44,10 +44,10 @@ def load_settings(config_directory: Path) -> Settings:
 
 
 def seconds(mapping: Entry, key: str) -> float:
-    """A time that can be waited for."""
+    """The positive, finite number of seconds at `key`."""
     value = mapping[key]
     if not isinstance(value, int | float) or isinstance(value, bool):
         raise wrong_type(key, value, "a number of seconds")
     if not (math.isfinite(value) and value > 0):
-        raise UsageError(f"{key} must be more than 0, not {value}")
+        raise UsageError(f"{key} must be greater than 0, not {value}")
     return value

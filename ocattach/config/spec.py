@@ -1,15 +1,17 @@
-"""A connection: which environment, and how its daemon is to be used there.
+"""A connection: the target environment, and how to use the daemon there.
 
-The same entry format serves saved files, project files and handing a connection to another process.
+Saved files, project files and the pipe to a link process use the same entry format.
 """
 
 import json
 import os
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
+from hashlib import sha256
 from pathlib import Path
 from typing import Literal, Self
 
+from ocattach.config.common_keys import COMMON_KEYS, check_environment, check_not_ours
 from ocattach.config.files.entry import (
     Entry,
     as_table,
@@ -22,9 +24,7 @@ from ocattach.config.files.entry import (
     texts,
 )
 from ocattach.config.suggestion import closest
-from ocattach.config.targets import key_types
 from ocattach.config.targets.base import Target
-from ocattach.config.targets.key_types import Schema
 from ocattach.config.targets.registry import target_class, transports
 from ocattach.config.targets.rules import (
     check_port,
@@ -35,44 +35,8 @@ from ocattach.config.targets.rules import (
 )
 from ocattach.errors import UsageError
 
-OUR_VARIABLES = ("OPENCODE_SERVER_PASSWORD", "OPENCODE_SERVER_USERNAME")
-OUR_PREFIX = "OCATTACH_"
-"""What the daemon is given by us, or an ocattach in there would heed, and so cannot be given by an entry."""
-
-FREE_VARIABLE = f"^(?!{OUR_PREFIX}|({'|'.join(OUR_VARIABLES)})$){key_types.VARIABLE}$"
-
-COMMON_KEYS: Mapping[str, Schema] = {
-    "transport": {"description": "How the environment is reached."},
-    "workdir": key_types.string(
-        "Directory in the environment that the agent works in: absolute, or from the home directory there.",
-        f"^(~|(~/|/){key_types.PRINTABLE}*)$",
-        "/app",
-        "~/src",
-    ),
-    "daemon_port": key_types.port("Port that the daemon must have; without it any will do."),
-    "port": key_types.port("The daemon's port; the same as daemon_port."),
-    "opencode": key_types.text(
-        "Path of the opencode program in the environment, where it is not on the PATH or in its usual places.",
-        "/opt/opencode/bin/opencode",
-    ),
-    "env": key_types.table(
-        "Variables for a daemon that is started. No secrets: this file is shared.",
-        FREE_VARIABLE,
-        {"type": ["string", "integer"]},
-    ),
-    "unset_env": key_types.array(
-        "Names of variables that a daemon is started without, such as those of a proxy.",
-        f"^{key_types.VARIABLE}$",
-    ),
-    "forward_env": key_types.array(
-        "Names of variables of each user's own machine that a daemon is started with, such as a provider's "
-        "API key. Their values never stand in a file.",
-        FREE_VARIABLE,
-        ["ANTHROPIC_API_KEY"],
-    ),
-    "description": key_types.string("What this is, for people.", f"^{key_types.PRINTABLE}*$"),
-}
-"""The keys of every transport, with their JSON Schema. `port` may be the transport's own instead (ssh)."""
+ORIGIN_VARIABLE = "OCATTACH_ORIGIN"
+"""The variable with the `origin_name` of a connection, set for daemons that ocattach starts."""
 
 LINK_KEY_LENGTH = 16
 
@@ -80,42 +44,42 @@ SourceKind = Literal["typed", "user", "project"]
 
 
 @dataclass(frozen=True, slots=True)
-class Source:
-    """Where a connection was defined."""
+class DefinitionSource:
+    """Where a connection is defined."""
 
     kind: SourceKind
     path: Path | None = None
 
     definition: str = field(default="", repr=False)
-    """The project's entry in canonical form: what trust is about, whatever is typed on top of it."""
+    """The entry of the project file in canonical JSON, without typed options: the content that is approved."""
 
 
-TYPED = Source("typed")
+TYPED = DefinitionSource("typed")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ConnectionSpec:
-    """One connection; valid from the moment it exists."""
+    """A connection. The constructor raises UsageError for invalid values."""
 
     target: Target
     name: str | None = None
     workdir: str | None = None
 
     daemon_port: int | None = None
-    """The port a daemon must have; None for any."""
+    """The port of the daemon; None for any."""
 
     opencode: str | None = None
-    """Path of the program in the environment."""
+    """Path of the opencode program in the environment; None to search for it."""
 
     env: tuple[tuple[str, str], ...] = field(default=(), repr=False)
-    """Variables for a daemon that is started."""
+    """Variables that a daemon is started with."""
 
     unset_env: tuple[str, ...] = ()
     forward_env: tuple[str, ...] = ()
-    """Names of variables of this machine that a daemon is started with."""
+    """Names of variables of this machine that are passed to a daemon when it is started."""
 
     description: str = ""
-    source: Source = TYPED
+    source: DefinitionSource = TYPED
 
     def __post_init__(self) -> None:
         if self.workdir is not None:
@@ -134,8 +98,8 @@ class ConnectionSpec:
             check_environment(name, value)
 
     @classmethod
-    def from_entry(cls, entry: Entry, *, name: str | None = None, source: Source = TYPED) -> Self:
-        """The connection that an entry of a file describes; raises UsageError naming the wrong key."""
+    def from_entry(cls, entry: Entry, *, name: str | None = None, source: DefinitionSource = TYPED) -> Self:
+        """The connection of an entry. Raises UsageError naming the wrong key."""
         transport = text(entry, "transport")
         if transport is None:
             raise no_transport(entry)
@@ -155,7 +119,7 @@ class ConnectionSpec:
         )
 
     def to_entry(self) -> dict[str, object]:
-        """The inverse of `from_entry`: only what says something, in plain JSON types."""
+        """The inverse of `from_entry`: keys that are set, with JSON values."""
         return present(
             {
                 "transport": self.target.scheme,
@@ -172,18 +136,18 @@ class ConnectionSpec:
 
     @classmethod
     def from_json(cls, document: str) -> Self:
-        """A connection that another process of ours wrote with `to_json`."""
+        """The inverse of `to_json`."""
         record = json.loads(document)
         source = record["source"]
         path = None if source["path"] is None else Path(source["path"])
         return cls.from_entry(
             as_table(record["entry"], "entry"),
             name=record["name"],
-            source=Source(source["kind"], path, source["definition"]),
+            source=DefinitionSource(source["kind"], path, source["definition"]),
         )
 
     def to_json(self) -> str:
-        """The whole connection as one line of JSON; it may hold secrets, so it travels through pipes only."""
+        """The connection as a line of JSON for another ocattach process. May contain secrets: use pipes only."""
         source = {
             "kind": self.source.kind,
             "path": None if self.source.path is None else str(self.source.path),
@@ -192,9 +156,9 @@ class ConnectionSpec:
         return json.dumps({"name": self.name, "source": source, "entry": self.to_entry()})
 
     def identity(self, environ: Mapping[str, str] = os.environ) -> str:
-        """What makes the environment and its daemon the same, as text that may hold secrets.
+        """Text that is equal for connections that share an environment and a daemon. May contain secrets.
 
-        Neither the name nor the directory counts: one link and one daemon serve all directories.
+        Name and directory are not part of it, since one link and one daemon serve all directories.
         """
         return canonical(
             {
@@ -202,36 +166,40 @@ class ConnectionSpec:
                 "target": self.target.to_entry(),
                 "daemon_port": self.daemon_port,
                 "opencode": self.opencode,
-                "surroundings": {name: environ[name] for name in self.target.surroundings if name in environ},
+                "surroundings": {
+                    name: environ[name] for name in self.target.identity_variables if name in environ
+                },
             }
         )
 
     def link_key(self, environ: Mapping[str, str] = os.environ) -> str:
-        """The identity as a short file name."""
-        from hashlib import sha256  # noqa: PLC0415 - links only
+        """The id of the environment: a hash of `identity`, 16 hexadecimal digits.
 
+        Names the files of its link, and marks its sessions in OpenCode and in the index. Only for a pinned connection:
+        others could have the same id for two engines.
+        """
         return sha256(self.identity(environ).encode()).hexdigest()[:LINK_KEY_LENGTH]
 
     def display(self) -> str:
-        """The connection as people see it: docker://frontend-app:/app."""
+        """The URI to show: docker://frontend-app:/app."""
         return self.target.display(self.workdir)
 
     def title(self) -> str:
-        """The connection by its name, and what that stands for: frontend (docker://frontend-app:/app)."""
+        """The name with the URI: frontend (docker://frontend-app:/app)."""
         place = self.target.title(self.workdir)
         return f"{self.name} ({place})" if self.name else place
 
     def forwarded_env(self, environ: Mapping[str, str] = os.environ) -> tuple[tuple[str, str], ...]:
-        """The variables of `forward_env` that this machine has, with their values."""
+        """The variables of `forward_env` that are set on this machine, with their values."""
         return tuple((name, environ[name]) for name in self.forward_env if name in environ)
 
     def with_default_workdir(self, cwd: Path) -> Self:
-        """The same, with the directory to use where none was named; it is the original that is saved."""
+        """The connection with the default working directory if it has none (not for saving)."""
         return self if self.workdir else replace(self, workdir=self.target.default_workdir(cwd))
 
-    def settled(self, environ: Mapping[str, str]) -> Self:
-        """The same, with what the settings of this machine decide today written out (see `Target.settled`)."""
-        return replace(self, target=self.target.settled(environ))
+    def pinned(self, environ: Mapping[str, str]) -> Self:
+        """The connection with the current settings of this machine written out (see `Target.pinned`)."""
+        return replace(self, target=self.target.pinned(environ))
 
     def with_overrides(
         self,
@@ -244,9 +212,9 @@ class ConnectionSpec:
         context: str | None = None,
         container: str | None = None,
     ) -> Self:
-        """The same with the options that were typed; an option that the scheme does not know is a UsageError.
+        """The connection with typed options applied. Raises UsageError for an option that its scheme does not have.
 
-        `port` is the port of ssh, as `--port` is. Options are the user's word and change nothing about trust.
+        `port` is the ssh port, as in `--port`. Typed options do not affect trust.
         """
         options = {
             "user": user,
@@ -262,41 +230,39 @@ class ConnectionSpec:
 
 
 def no_transport(entry: Entry) -> UsageError:
-    """The error for an entry that does not say what it is, or misspells it."""
+    """The error for an entry without the key `transport`, with a misspelled key as the hint."""
     near = closest("transport", (key for key in entry if key not in COMMON_KEYS))
     hint = (
-        f"Did you mean transport by {shown(near[0])}?" if near else f"It is one of {', '.join(transports())}"
+        f"Did you mean transport instead of {shown(near[0])}?"
+        if near
+        else f"Use one of {', '.join(transports())}"
     )
     return UsageError("transport is missing", hint=hint)
 
 
 def daemon_port(entry: Entry, kind: type[Target]) -> int | None:
-    """The daemon's port under either of its two names."""
+    """The port of the daemon from `daemon_port` or its synonym `port`."""
     port = number(entry, "daemon_port")
     if "port" in kind.keys:
         return port
     synonym = number(entry, "port")
     if port is not None and synonym is not None and port != synonym:
         raise UsageError(
-            f"port {synonym} and daemon_port {port} are the same thing here", hint="Leave one out"
+            f"port {synonym} and daemon_port {port} mean the same here", hint="Remove one of them"
         )
     return synonym if port is None else port
 
 
-def check_environment(name: str, value: str) -> None:
-    """Refuse a variable that cannot be set, or is not the entry's to set."""
-    check_variable(name, "env")
-    check_not_ours(name, "env")
-    if any(character == "\0" or "\ud800" <= character <= "\udfff" for character in value):
-        raise UsageError(f"env: {name} contains what no variable can hold")
-
-
-def check_not_ours(name: str, what: str) -> None:
-    """Refuse a variable that is ocattach's own to set."""
-    if name in OUR_VARIABLES or name.startswith(OUR_PREFIX):
-        raise UsageError(f"{what}: {name} is set by ocattach itself")
-
-
 def canonical(value: object) -> str:
-    """JSON that is the same for equal values."""
+    """Canonical JSON: equal text for equal values."""
     return json.dumps(value, sort_keys=True, separators=(",", ":"))
+
+
+def environment_id(spec: ConnectionSpec, environ: Mapping[str, str]) -> str:
+    """The id of a pinned connection's environment in sessions and in the index: its link key."""
+    return spec.link_key(environ)
+
+
+def origin_name(spec: ConnectionSpec) -> str:
+    """The name of a connection as an origin; without a name its URI, such as docker://web, or "local"."""
+    return spec.name or replace(spec, workdir=None).display().removesuffix("://")

@@ -1,4 +1,4 @@
-"""Near names, for errors that say what was probably meant."""
+"""Suggestions of similar names, for hints of errors."""
 
 from collections.abc import Iterable
 
@@ -6,15 +6,15 @@ MOST = 3
 
 
 def closest(word: str, known: Iterable[str]) -> tuple[str, ...]:
-    """The known words most like `word`, best first; case does not count."""
-    from difflib import get_close_matches  # noqa: PLC0415 - only needed when something is wrong
+    """The known words most similar to `word`, best first, ignoring case."""
+    from difflib import get_close_matches  # noqa: PLC0415 - warm; 3 ms
 
     by_folded = {candidate.casefold(): candidate for candidate in known}
     return tuple(by_folded[match] for match in get_close_matches(word.casefold(), by_folded, n=MOST))
 
 
 def did_you_mean(word: str, known: Iterable[str]) -> str:
-    """A question naming the closest known words, else a list of them all; empty when there are none."""
+    """A question with the most similar words, else the list of all; empty if there are none."""
     words = sorted(known)
     near = closest(word, words)
     if near:

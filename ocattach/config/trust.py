@@ -1,7 +1,7 @@
 """Which definitions of project files the user has approved.
 
-Approved is the content, in one file, under one name: what changes or turns up elsewhere is asked about again.
-The ledger is in the user's own state directory, where nothing that a project holds can reach it.
+An approval is for the content of one definition in one file under one name; changed content needs a new approval.
+The ledger is in the state directory of the user, outside of any project.
 """
 
 import json
@@ -22,7 +22,7 @@ from ocattach.errors import ConfigurationError, UsageError
 
 SCHEMA = 2
 READABLE = (1, SCHEMA)
-"""1 kept no more than the hashes: what changed since such an approval cannot be shown."""
+"""Version 1 has hashes only, so changes since such an approval cannot be shown."""
 
 PROJECTS = "projects"
 DIGEST = "sha256"
@@ -30,22 +30,22 @@ DEFINITION = "definition"
 WHEN = "approved"
 
 VARIABLE = "OCATTACH_TRUST"
-PINNED = re.compile(r"sha256:([0-9a-f]{64})")
+APPROVED_HASH = re.compile(r"sha256:([0-9a-f]{64})")
 
 
 @dataclass(frozen=True, slots=True)
 class Approval:
-    """A definition as the user has approved it."""
+    """An approved definition."""
 
     path: Path
     name: str
     digest: str
 
     definition: Entry | None
-    """What was approved; None where only its hash was kept."""
+    """The approved content; None if only its hash was recorded."""
 
     when: int | None
-    """In seconds since 1970."""
+    """In seconds since the epoch."""
 
 
 class TrustLedger:
@@ -55,19 +55,19 @@ class TrustLedger:
         self.path = state_directory / "trust.json"
 
     def is_trusted(self, spec: ConnectionSpec) -> bool:
-        """Whether a connection may be used: it is the user's own, or the user has approved the project's."""
+        """Whether a connection is not from a project file, or its definition is approved."""
         if spec.source.kind != "project":
             return True
         found = self.approval(spec)
         return found is not None and found.digest == digest(spec)
 
     def approval(self, spec: ConnectionSpec) -> Approval | None:
-        """What the user has approved in that file under that name, whether it still stands there or not."""
+        """The approval for the file and name of a connection, current or not; None without one."""
         place, called = project(spec), name(spec)
         return next((each for each in self.approvals() if (each.path, each.name) == (place, called)), None)
 
     def approvals(self) -> list[Approval]:
-        """Every approval, also of what is no longer there. Raises ConfigurationError for a damaged ledger."""
+        """All approvals, including those of removed definitions. Raises ConfigurationError for a damaged ledger."""
         try:
             return [
                 Approval(
@@ -87,7 +87,7 @@ class TrustLedger:
             raise self._damaged(error) from error
 
     def trust(self, spec: ConnectionSpec) -> None:
-        """Approve a project's definition as it now stands."""
+        """Approve the current definition of a connection."""
         record = {
             DIGEST: digest(spec),
             DEFINITION: json.loads(spec.source.definition),
@@ -96,12 +96,12 @@ class TrustLedger:
         self._write(project(spec), name(spec), record)
 
     def revoke(self, path: Path, called: str) -> None:
-        """Take the approval of a file's definition back; without one this is harmless."""
+        """Revoke the approval of a definition; does nothing without one."""
         self._write(path, called, None)
 
     def _write(self, path: Path, called: str, record: Entry | None) -> None:
         with locked(self.path.parent):
-            self.approvals()  # each can be read, or nothing is written
+            self.approvals()  # do not overwrite a damaged ledger
             projects = {place: dict(as_table(names, place)) for place, names in self._read().items()}
             names = projects.setdefault(str(path), {})
             names.pop(called, None)
@@ -111,7 +111,7 @@ class TrustLedger:
             write_text(self.path, json.dumps({"schema": SCHEMA, PROJECTS: remaining}, indent=2))
 
     def _read(self) -> Entry:
-        """The approvals by file; a ledger that cannot be read approves nothing, and says so."""
+        """The approvals by file. Raises ConfigurationError for a ledger that is invalid or that others can write."""
         found = read_with_status(self.path)
         if found is None:
             return {}
@@ -119,13 +119,13 @@ class TrustLedger:
         for place, seen in ((self.path, status), (self.path.parent, self.path.parent.stat())):
             if problem := reason(seen, os.environ):
                 raise ConfigurationError(
-                    f"{place} {problem[0]}: what it says of your approvals does not count",
+                    f"{place} {problem[0]}, so the approvals in it are not used",
                     hint=f"{problem[1]} {shlex.quote(str(place))}",
                 )
         try:
             document = as_table(json.loads(content), "the file")
             if document.get("schema") not in READABLE:
-                raise UsageError("it was written by another version of ocattach")  # noqa: TRY301
+                raise UsageError("written by another version of ocattach")  # noqa: TRY301
             return table(document, PROJECTS) or {}
         except (ValueError, RecursionError, UsageError) as error:
             raise self._damaged(error) from error
@@ -133,45 +133,44 @@ class TrustLedger:
     def _damaged(self, error: Exception) -> ConfigurationError:
         return ConfigurationError(
             f"{self.path} cannot be read: {error}",
-            hint=f"Approve anew after: rm {shlex.quote(str(self.path))}",
+            hint=f"To discard all approvals: rm {shlex.quote(str(self.path))}",
         )
 
 
 def may_be_used(spec: ConnectionSpec, ledger: TrustLedger, environ: Mapping[str, str]) -> bool:
-    """Whether a connection may be used without a question. Raises what `is_pinned` raises."""
-    return ledger.is_trusted(spec) or is_pinned(spec, environ)
+    """Whether a connection may be used without a question. Raises what `is_approved_by_variable` raises."""
+    return ledger.is_trusted(spec) or is_approved_by_variable(spec, environ)
 
 
-def is_pinned(spec: ConnectionSpec, environ: Mapping[str, str]) -> bool:
-    """Whether the variable for CI names a project's definition by its content.
+def is_approved_by_variable(spec: ConnectionSpec, environ: Mapping[str, str]) -> bool:
+    """Whether the variable OCATTACH_TRUST, for CI, has the hash of a project's definition.
 
-    It names hashes and nothing else: neither a path nor a name says what would be run once a file has changed.
-    Raises UsageError where it holds anything else.
+    Only hashes are accepted, since a path or name would also approve changed content. Raises UsageError for others.
     """
     words = environ.get(VARIABLE, "").replace(",", " ").split()
     for word in words:
-        if not PINNED.fullmatch(word):
+        if not APPROVED_HASH.fullmatch(word):
             raise UsageError(
-                f"{VARIABLE} has {word!r}, which is no hash of a definition",
-                hint="It holds hashes, as `ocattach trust --list -o json` shows them: sha256:…",
+                f"{VARIABLE} contains {word!r}, which is not a hash of a definition",
+                hint="Use hashes (sha256:…), as shown by: ocattach trust --list -o json",
             )
     return f"sha256:{digest(spec)}" in words
 
 
 def digest(spec: ConnectionSpec) -> str:
-    """The hash of what the project's file says, whatever the user has typed on top of it."""
+    """The hash of a project's definition, without typed options."""
     return sha256(spec.source.definition.encode()).hexdigest()
 
 
 def project(spec: ConnectionSpec) -> Path:
-    """The file a definition stands in; its directory is the real one."""
+    """The file of a definition, with symbolic links of its directory resolved."""
     if spec.source.kind != "project" or spec.source.path is None:
         raise ValueError(spec)
     return spec.source.path
 
 
 def name(spec: ConnectionSpec) -> str:
-    """The name a definition stands under."""
+    """The name of a definition."""
     if spec.name is None:
         raise ValueError(spec)
     return spec.name

@@ -109,7 +109,7 @@ class ConnectionCheck:
                 f"{spec.name} is defined by {spec.source.path}, which you have not approved",
                 hint=f"Review and approve it: ocattach trust {spec.name}",
             )
-        self.spec = spec.settled(self._environ).with_default_workdir(self._cwd)
+        self.spec = spec.pinned(self._environ).with_default_workdir(self._cwd)
         place = {"typed": "as typed", "user": f"saved in {spec.source.path}"}
         return f"{self.spec.display()}, {place.get(spec.source.kind, f'defined by {spec.source.path}')}"
 

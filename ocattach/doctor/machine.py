@@ -128,7 +128,7 @@ class MachineCheck:
 
 def docker(environ: Mapping[str, str]) -> str:
     """Find the engine that docker:// uses by default."""
-    target = DockerTarget(container="any").settled(environ)
+    target = DockerTarget(container="any").pinned(environ)
     context = read_context(target.context, environ) if target.context else None
     host = context.host if context else target.host or ""
     path = Path(host.removeprefix("unix://"))

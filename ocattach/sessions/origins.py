@@ -5,8 +5,7 @@ from dataclasses import replace
 from pathlib import PurePosixPath
 from typing import Any
 
-from ocattach.config.spec import ConnectionSpec
-from ocattach.sessions.environment import environment_id, origin_name
+from ocattach.config.spec import ConnectionSpec, environment_id, origin_name
 from ocattach.sessions.record import ORIGIN, Session, table
 
 

@@ -53,7 +53,7 @@ class Session:
 
     id: str
     environment: str
-    """The id of the environment that has it: see `environment.environment_id`."""
+    """The id of the environment that has it: see `config.spec.environment_id`."""
 
     origin: str = ""
     """The name under which it was made, as its own metadata has it or the list that showed it; empty: not known."""

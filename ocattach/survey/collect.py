@@ -5,11 +5,10 @@ from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
 
-from ocattach.config.spec import ConnectionSpec
+from ocattach.config.spec import ConnectionSpec, environment_id
 from ocattach.errors import DaemonNotRunningError, TimedOutError
 from ocattach.opencode.activity import Activity
 from ocattach.opencode.catalogue import RECENT_SECONDS, Catalogue
-from ocattach.sessions.environment import environment_id
 from ocattach.sessions.index.file import IndexUnusableError
 from ocattach.sessions.index.rows import Covered, IndexedSession, Total, Wanted
 from ocattach.sessions.index.store import Index, IndexedEnvironment

@@ -42,7 +42,7 @@ def everywhere(*, cwd: Path, environ: Mapping[str, str]) -> AllConnections:
     No default working directory is set: which sessions a connection has does not depend on the current directory.
     """
     listing = list_connections(cwd=cwd, environ=environ)
-    specs = [listed.spec.settled(environ) for listed in listing.connections]
+    specs = [listed.spec.pinned(environ) for listed in listing.connections]
     if all(spec.name != LOCAL for spec in specs):
         specs.append(this_machine())
     ledger = TrustLedger(state_directory(environ))

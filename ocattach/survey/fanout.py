@@ -9,11 +9,10 @@ from dataclasses import dataclass
 from functools import partial
 from typing import Generic, TypeVar
 
-from ocattach.config.spec import ConnectionSpec
+from ocattach.config.spec import ConnectionSpec, environment_id
 from ocattach.errors import OcattachError, TimedOutError
 from ocattach.link.client.access import NonInteractive, open_client
 from ocattach.opencode.api import DaemonClient
-from ocattach.sessions.environment import environment_id
 from ocattach.survey.everywhere import SurveyedConnection
 from ocattach.transports.shared import SharedConnections
 

@@ -6,12 +6,11 @@ from contextlib import suppress
 from dataclasses import dataclass
 
 from ocattach.config.files.paths import state_directory
-from ocattach.config.spec import ConnectionSpec
+from ocattach.config.spec import ConnectionSpec, environment_id
 from ocattach.config.targets.uri import parse_uri
 from ocattach.errors import DaemonNotRunningError, SessionNotFoundError, UsageError
 from ocattach.opencode.api import DaemonClient
 from ocattach.opencode.sessions import SessionClient, checked
-from ocattach.sessions.environment import environment_id
 from ocattach.sessions.index import index_file
 from ocattach.sessions.index.file import IndexUnusableError
 from ocattach.sessions.index.rows import Wanted
@@ -90,7 +89,7 @@ def find_in_index(
 def by_uri(asked: IndexedEnvironment, environ: Mapping[str, str]) -> list[ConnectionSpec]:
     """Return a connection made from the stored URI of an environment; empty if that now means another one."""
     try:
-        spec = ConnectionSpec(target=parse_uri(asked.uri).target).settled(environ)
+        spec = ConnectionSpec(target=parse_uri(asked.uri).target).pinned(environ)
     except UsageError:
         return []
     return [spec] if environment_id(spec, environ) == asked.id else []

@@ -5,10 +5,9 @@ from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
-from ocattach.config.spec import ConnectionSpec
+from ocattach.config.spec import ConnectionSpec, environment_id, origin_name
 from ocattach.opencode.sessions import updated
 from ocattach.opencode.snapshot import SESSIONS, DaemonSnapshot
-from ocattach.sessions.environment import environment_id, origin_name
 from ocattach.sessions.index.file import IndexUnusableError
 from ocattach.sessions.index.rows import Covered, LastStatus
 from ocattach.sessions.index.store import Index, Tally

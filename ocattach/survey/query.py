@@ -3,12 +3,11 @@
 import time
 from collections.abc import Callable, Collection, Mapping, Sequence
 
-from ocattach.config.spec import ConnectionSpec
+from ocattach.config.spec import ConnectionSpec, environment_id
 from ocattach.opencode.api import DaemonClient
 from ocattach.opencode.catalogue import Catalogue, read_activities, read_catalogue
 from ocattach.opencode.sessions import PAGE, Content, SessionFilter
 from ocattach.opencode.snapshot import AGAIN_SECONDS
-from ocattach.sessions.environment import environment_id
 from ocattach.sessions.origins import Names
 from ocattach.sessions.record import Session
 from ocattach.survey.everywhere import AllConnections

@@ -3,10 +3,9 @@
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
-from ocattach.config.spec import ConnectionSpec
+from ocattach.config.spec import ConnectionSpec, origin_name
 from ocattach.errors import OcattachError
 from ocattach.opencode.activity import Activity
-from ocattach.sessions.environment import origin_name
 from ocattach.sessions.record import Session
 from ocattach.survey.environment_status import EnvironmentState
 

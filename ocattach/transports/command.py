@@ -9,7 +9,7 @@ from abc import abstractmethod
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, ClassVar
 
-from ocattach.config.spec import ConnectionSpec
+from ocattach.config.spec import ORIGIN_VARIABLE, ConnectionSpec, origin_name
 from ocattach.daemon import (
     DaemonStatus,
     Logs,
@@ -34,7 +34,6 @@ from ocattach.errors import (
 )
 from ocattach.execution import CommandResult, Stream
 from ocattach.opencode.runtime import javascript_argv
-from ocattach.sessions.environment import ORIGIN_VARIABLE, origin_name
 from ocattach.transports.base import Ask, Plan, TransportHandler
 from ocattach.tunnel.route import RelayRoute, Route, relay_source
 from ocattach.tunnel.tunnel import Tunnel

@@ -149,4 +149,4 @@ def test_fish_is_offered_names_with_where_they_come_from(variables: Mapping[str,
 
     assert told["frontend"] == "saved by you"
     assert told["team"] == "defined by the project"
-    assert told["doctor"].startswith("Find what is wrong")
+    assert told["doctor"].startswith("Diagnose a connection")

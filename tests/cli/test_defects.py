@@ -22,7 +22,7 @@ def test_a_defect_is_a_sentence_with_the_details_in_a_private_file(workdir: Path
     )
 
     assert ran.returncode == 1
-    assert "defect of ocattach" in ran.stderr
+    assert "bug in ocattach" in ran.stderr
     assert "it broke" in ran.stderr
     assert "Traceback" not in ran.stderr
     details = workdir / "state/defect.log"

@@ -129,7 +129,7 @@ def test_following_goes_on_after_the_environment_was_away(
 ) -> None:
     container = docker_engine.client.containers.get("frontend-app")
     container.stop(timeout=0)
-    following.wait_for("is not reached", timeout=30)
+    following.wait_for("not reachable", timeout=30)
     following.wait_for(re.compile(r"^link +\| .* lost: ", re.MULTILINE))
     container.start()
     laptop.connect()
@@ -145,7 +145,7 @@ def test_a_log_that_was_begun_anew_is_read_from_its_beginning(
     environment: Environment, laptop: Laptop
 ) -> None:
     laptop.connect()
-    spec = environment.spec().settled(laptop.variables)
+    spec = environment.spec().pinned(laptop.variables)
     with open_handler(spec, ask=ask_nobody, timeout=30) as handler:
         read = handler.read_logs(10)
         again = handler.read_logs(10, after=read)

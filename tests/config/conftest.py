@@ -36,6 +36,11 @@ class Desk:
     def save(self, name: str, uri: str, *, force: bool = False) -> ConnectionSpec:
         return self.saved.save(name, spec_of(uri), force=force)
 
+    def load(self, name: str) -> ConnectionSpec:
+        found = self.saved.find(name)
+        assert found is not None
+        return found
+
     def define(self, environments: object, path: str = "opencode.json") -> Path:
         file = self.project / path
         file.parent.mkdir(parents=True, exist_ok=True)

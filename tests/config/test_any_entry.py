@@ -8,8 +8,9 @@ from hypothesis import strategies as st
 
 from ocattach.cli.approval import consequences, differences
 from ocattach.cli.terminal import escape
+from ocattach.config.common_keys import COMMON_KEYS
 from ocattach.config.project import definition
-from ocattach.config.spec import COMMON_KEYS, ConnectionSpec
+from ocattach.config.spec import ConnectionSpec
 from ocattach.config.targets.registry import target_class, transports
 from ocattach.daemon.script import parse_report
 from ocattach.errors import ConnectionLostError, UsageError

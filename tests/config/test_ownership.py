@@ -121,7 +121,7 @@ def test_what_everybody_may_write_is_refused_with_the_command_that_mends_it(
 
     error = refusal(desk)
 
-    assert f"{place} can be written by every user" in error.message
+    assert f"{place} is world-writable" in error.message
     subprocess.run(["sh", "-c", error.hint.partition(": ")[2].partition(", or")[0]], check=True)
     assert desk.resolve("web").display() == "docker://web"
 

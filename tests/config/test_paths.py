@@ -117,7 +117,7 @@ def test_a_runtime_directory_of_another_user_is_refused(short: Path) -> None:
 def test_a_runtime_directory_that_is_open_to_others_is_refused(short: Path, open_mode: int) -> None:
     short.chmod(open_mode)
 
-    with pytest.raises(ConfigurationError, match="open to other users") as raised:
+    with pytest.raises(ConfigurationError, match="accessible to other users") as raised:
         runtime_directory({"OCATTACH_RUNTIME_DIR": str(short)})
 
     assert raised.value.hint.endswith(f"chmod 700 {short}")
@@ -127,14 +127,14 @@ def test_a_link_in_place_of_the_runtime_directory_is_refused(short: Path) -> Non
     (short / "real").mkdir(mode=0o700)
     (short / "link").symlink_to(short / "real")
 
-    with pytest.raises(ConfigurationError, match="no directory"):
+    with pytest.raises(ConfigurationError, match="not a directory"):
         runtime_directory({"OCATTACH_RUNTIME_DIR": str(short / "link")})
 
 
 def test_a_file_in_place_of_the_runtime_directory_is_refused(short: Path) -> None:
     (short / "file").write_text("")
 
-    with pytest.raises(ConfigurationError, match="cannot be made"):
+    with pytest.raises(ConfigurationError, match="cannot be created"):
         runtime_directory({"OCATTACH_RUNTIME_DIR": str(short / "file")})
 
 

@@ -149,7 +149,7 @@ def test_a_project_cannot_set_what_acts_on_this_machine(
     with pytest.raises(ConfigurationError) as raised:
         find_in_project("bad", desk.project)
 
-    refusal = f"{path}:1: environments: bad: {key} cannot be set by a project's file: "
+    refusal = f"{path}:1: environments: bad: {key} cannot be set in a project file: "
     assert raised.value.message.startswith(refusal)
     assert len(raised.value.message) > len(refusal), "the reason"
     assert "ocattach --save bad" in raised.value.hint
@@ -167,11 +167,11 @@ def test_a_project_cannot_smuggle_a_command_into_a_jump(desk: Desk, jump: str) -
 @pytest.mark.parametrize(
     ("key", "words"),
     [
-        ("proxy_command", "a command of this machine"),
-        ("ProxyCommand", "a command of this machine"),
-        ("strict_host_key_checking", "which hosts are believed"),
-        ("StrictHostKeyChecking", "which hosts are believed"),
-        ("known_hosts", "which hosts are believed"),
+        ("proxy_command", "a command on this machine"),
+        ("ProxyCommand", "a command on this machine"),
+        ("strict_host_key_checking", "which host keys are accepted"),
+        ("StrictHostKeyChecking", "which host keys are accepted"),
+        ("known_hosts", "which host keys are accepted"),
         ("password", "secret"),
     ],
 )
@@ -181,7 +181,7 @@ def test_what_a_project_can_set_nowhere_is_named_with_the_reason(desk: Desk, key
     with pytest.raises(ConfigurationError) as raised:
         find_in_project("bad", desk.project)
 
-    assert f"{path}:1: environments: bad: {key} cannot be set by a project's file" in raised.value.message
+    assert f"{path}:1: environments: bad: {key} cannot be set in a project file" in raised.value.message
     assert words in raised.value.message
     assert raised.value.hint
     assert shown("web", desk.project) == "docker://web"
@@ -200,7 +200,7 @@ def test_a_project_reads_no_variable_and_no_file_of_this_machine(desk: Desk, mor
 def test_a_variable_that_is_meant_to_be_handed_over_has_its_own_key(desk: Desk) -> None:
     desk.define({"bad": {**WEB, "env": {"KEY": "{env:KEY}"}}})
 
-    with pytest.raises(ConfigurationError, match=r"env has \{env:KEY\}") as raised:
+    with pytest.raises(ConfigurationError, match=r"env contains \{env:KEY\}") as raised:
         find_in_project("bad", desk.project)
 
     assert "forward_env" in raised.value.hint
@@ -288,7 +288,7 @@ def test_a_bad_nearer_definition_does_not_send_one_to_a_farther_environment(desk
     desk.define({"web": container("far")})
     desk.define({"web": {"transport": "docker"}}, "inner/opencode.json")
 
-    with pytest.raises(ConfigurationError, match="docker needs container"):
+    with pytest.raises(ConfigurationError, match="docker requires container"):
         find_in_project("web", desk.project / "inner")
 
 
@@ -296,7 +296,7 @@ def test_an_unreadable_nearer_file_does_not_send_one_to_a_farther_environment(de
     desk.define({"web": container("far")})
     desk.define({}, "inner/opencode.json").write_text('{"environments": ')
 
-    with pytest.raises(ConfigurationError, match=r"inner/opencode\.json: this is no JSON"):
+    with pytest.raises(ConfigurationError, match=r"inner/opencode\.json: invalid JSON"):
         find_in_project("web", desk.project / "inner")
 
 
@@ -311,11 +311,11 @@ def test_an_unreadable_farther_file_does_not_hurt(desk: Desk) -> None:
     ("content", "part"),
     [
         ('{\n"environments": {\n]', "line 3"),
-        ("", "no JSON"),
+        ("", "invalid JSON"),
         ("[]", "the file must be an object, not a list"),
         ('{"environments": []}', "environments must be an object, not a list"),
-        ("[" * 100_000, "too many brackets"),
-        ('{"environments": ' + "9" * 5000 + "}", "no JSON"),
+        ("[" * 100_000, "nested too deeply"),
+        ('{"environments": ' + "9" * 5000 + "}", "invalid JSON"),
         ("/*" + " " * LARGEST, "larger than 1024 KiB"),
     ],
 )
@@ -351,7 +351,10 @@ def test_a_pipe_or_a_directory_in_place_of_the_file_is_refused_without_waiting(d
     os.mkfifo(desk.project / "opencode.json")
     (desk.project / "opencode.jsonc").mkdir()
 
-    assert ["no regular file" in problem.error.message for problem in problems(desk.project)] == [True, True]
+    assert ["not a regular file" in problem.error.message for problem in problems(desk.project)] == [
+        True,
+        True,
+    ]
 
 
 def test_a_byte_order_mark_does_not_disturb(desk: Desk) -> None:

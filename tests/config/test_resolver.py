@@ -80,7 +80,7 @@ def test_an_unknown_name_is_met_with_near_names_of_both_kinds(desk: Desk) -> Non
     with pytest.raises(ConnectionNotFoundError) as raised:
         desk.resolve("fronted")
 
-    assert raised.value.message == "No connection is named fronted"
+    assert raised.value.message == "No connection named fronted"
     assert "frontend or frontends" in raised.value.hint
     assert "ocattach --list" in raised.value.hint
     assert "api" not in raised.value.hint
@@ -170,7 +170,7 @@ def test_a_second_use_is_later(tmp_path: Path) -> None:
 def test_removing_names_the_place_of_what_a_project_defines(desk: Desk) -> None:
     path = desk.define({"web": WEB})
 
-    with pytest.raises(UsageError, match="web is not saved") as raised:
+    with pytest.raises(UsageError, match="web is not a saved") as raised:
         remove_connection("web", cwd=desk.project, environ=desk.environ)
 
     assert str(path) in raised.value.message

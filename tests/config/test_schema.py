@@ -9,11 +9,12 @@ import pytest
 from hypothesis import assume, example, given
 from hypothesis import strategies as st
 
+from ocattach.config.common_keys import COMMON_KEYS
 from ocattach.config.files import jsonc
 from ocattach.config.names import RESERVED
 from ocattach.config.project import definition
 from ocattach.config.schema import project_schema
-from ocattach.config.spec import COMMON_KEYS, ConnectionSpec
+from ocattach.config.spec import ConnectionSpec
 from ocattach.config.targets.registry import target_class, transports
 from ocattach.errors import UsageError
 from tests.config.strategies import specs

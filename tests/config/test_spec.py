@@ -4,7 +4,7 @@ from pathlib import Path
 import pytest
 from hypothesis import given
 
-from ocattach.config.spec import ConnectionSpec, Source
+from ocattach.config.spec import ConnectionSpec, DefinitionSource
 from ocattach.config.targets.http import HTTPTarget
 from ocattach.config.targets.kubernetes import KubernetesTarget
 from ocattach.config.targets.ssh import SSHTarget
@@ -24,7 +24,7 @@ def test_another_process_is_handed_the_same_connection(spec: ConnectionSpec) -> 
 
 
 def test_another_process_knows_the_name_and_where_it_was_defined() -> None:
-    source = Source("project", Path("/src/shop/opencode.json"), '{"transport":"local"}')
+    source = DefinitionSource("project", Path("/src/shop/opencode.json"), '{"transport":"local"}')
     spec = ConnectionSpec.from_entry({"transport": "local"}, name="here", source=source)
 
     assert ConnectionSpec.from_json(spec.to_json()) == spec
@@ -51,7 +51,7 @@ def test_elsewhere_the_port_is_the_daemons(key: str) -> None:
 
 
 def test_two_different_ports_for_one_daemon_are_refused() -> None:
-    with pytest.raises(UsageError, match="the same thing"):
+    with pytest.raises(UsageError, match="mean the same"):
         ConnectionSpec.from_entry({"transport": "local", "port": 1, "daemon_port": 2})
 
 
@@ -60,9 +60,9 @@ def test_two_different_ports_for_one_daemon_are_refused() -> None:
     [
         ({}, "transport is missing", "docker"),
         ({"trasnport": "docker"}, "transport is missing", "trasnport"),
-        ({"transport": "dokcer"}, "no transport 'dokcer'", "docker"),
+        ({"transport": "dokcer"}, "Unknown transport 'dokcer'", "docker"),
         ({"transport": 5}, "transport must be text, not a number", '"5"'),
-        ({"transport": "docker"}, "docker needs container", ""),
+        ({"transport": "docker"}, "docker requires container", ""),
         ({"transport": "docker", "contianer": "c"}, "docker has no key 'contianer'", "container"),
         ({"transport": "ssh", "host": "h", "container": "c"}, "ssh has no key 'container'", ""),
         ({"transport": "docker", "container": 12}, "container must be text", '"12"'),
@@ -81,7 +81,7 @@ def test_two_different_ports_for_one_daemon_are_refused() -> None:
         ({"transport": "local", "description": "a\x1b]0;b"}, "description contains", ""),
         ({"transport": "local", "opencode": "--help"}, "opencode", ""),
         ({"transport": "local", "env": ["A=1"]}, "env must be an object, not a list", ""),
-        ({"transport": "local", "env": {"A B": "1"}}, "'A B' is no name", ""),
+        ({"transport": "local", "env": {"A B": "1"}}, "'A B' is not a valid variable name", ""),
         ({"transport": "local", "env": {"A": True}}, "env: A must be text, not true or false", ""),
         ({"transport": "local", "env": {"A": "\0"}}, "env: A", ""),
         ({"transport": "local", "env": {"A": "\ud800"}}, "env: A", ""),
@@ -89,7 +89,7 @@ def test_two_different_ports_for_one_daemon_are_refused() -> None:
         ({"transport": "local", "forward_env": "KEY"}, "forward_env must be a list", ""),
         ({"transport": "local", "forward_env": ["A=1"]}, "forward_env: 'A=1'", ""),
         ({"transport": "local", "unset_env": [1]}, "unset_env: 1 must be text", ""),
-        ({"transport": "http"}, "http needs url", ""),
+        ({"transport": "http"}, "http requires url", ""),
         ({"transport": "http", "url": "http://h", "password_env": "a b"}, "password_env", ""),
         ({"transport": "http", "url": "http://h", "password_command": "pass x"}, "must be a list", ""),
     ],

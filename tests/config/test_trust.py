@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from ocattach.config.spec import ConnectionSpec
-from ocattach.config.trust import digest, is_pinned
+from ocattach.config.trust import digest, is_approved_by_variable
 from ocattach.errors import ConfigurationError, UsageError
 from tests.config.conftest import Desk
 
@@ -237,7 +237,7 @@ def test_a_ledger_that_everybody_may_write_counts_for_nothing(desk: Desk, place:
     desk.ledger.trust(defined(desk))
     (desk.ledger.path.parent / place).chmod(0o777)
 
-    with pytest.raises(ConfigurationError, match="can be written by every user"):
+    with pytest.raises(ConfigurationError, match="is world-writable"):
         desk.ledger.is_trusted(defined(desk))
 
 
@@ -250,10 +250,10 @@ def test_a_variable_can_name_contents_that_are_trusted(desk: Desk, separator: st
     desk.define({"web": WEB, "api": {**WEB, "user": "root"}, "other": {**WEB, "user": "me"}})
     environ = pinned(defined(desk), defined(desk, "api"), separator=separator)
 
-    assert is_pinned(defined(desk), environ)
-    assert is_pinned(defined(desk, "api"), environ)
-    assert not is_pinned(defined(desk, "other"), environ)
-    assert not is_pinned(defined(desk), {})
+    assert is_approved_by_variable(defined(desk), environ)
+    assert is_approved_by_variable(defined(desk, "api"), environ)
+    assert not is_approved_by_variable(defined(desk, "other"), environ)
+    assert not is_approved_by_variable(defined(desk), {})
     assert not desk.ledger.is_trusted(defined(desk)), "it is remembered nowhere"
 
 
@@ -263,7 +263,7 @@ def test_once_the_content_has_changed_the_variable_names_something_else(desk: De
 
     desk.define({"web": {**WEB, "forward_env": ["AWS_SECRET_ACCESS_KEY"]}})
 
-    assert not is_pinned(defined(desk), environ)
+    assert not is_approved_by_variable(defined(desk), environ)
 
 
 @pytest.mark.parametrize(
@@ -272,8 +272,8 @@ def test_once_the_content_has_changed_the_variable_names_something_else(desk: De
 def test_the_variable_is_no_switch(desk: Desk, value: str) -> None:
     desk.define({"web": WEB})
 
-    with pytest.raises(UsageError, match="no hash of a definition"):
-        is_pinned(defined(desk), {"OCATTACH_TRUST": value})
+    with pytest.raises(UsageError, match="not a hash of a definition"):
+        is_approved_by_variable(defined(desk), {"OCATTACH_TRUST": value})
 
 
 @pytest.mark.parametrize("key", ["env", "forward_env"])

@@ -4,8 +4,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from ocattach.config.files.yaml_merge import merge_mapping
-from ocattach.config.files.yaml_text import read_mapping, write_mapping
+from ocattach.config.files.yaml_merge import merge_mapping, write_mapping
+from ocattach.config.files.yaml_text import read_mapping
 from ocattach.config.spec import ConnectionSpec
 from tests.config.strategies import specs
 from tests.config.test_yaml_text import lines
@@ -91,3 +91,9 @@ def test_whatever_stood_there_the_meaning_is_the_new_one(former: str, spec: Conn
     text = merge_mapping(former, write_mapping(spec.to_entry()), FILE)
 
     assert ConnectionSpec.from_entry(read_mapping(text, FILE)) == spec
+
+
+def test_a_file_that_holds_null_is_replaced() -> None:
+    text = merge_mapping("NULL", "transport: local\n", FILE)
+
+    assert read_mapping(text, FILE) == {"transport": "local"}

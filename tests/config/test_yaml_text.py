@@ -5,7 +5,8 @@ import yaml
 from hypothesis import given
 from hypothesis import strategies as st
 
-from ocattach.config.files.yaml_text import read_mapping, read_plain, write_mapping
+from ocattach.config.files.yaml_merge import write_mapping
+from ocattach.config.files.yaml_text import read_mapping, read_plain
 from ocattach.config.spec import ConnectionSpec
 from ocattach.errors import ConfigurationError
 from tests.config.strategies import specs
@@ -129,10 +130,10 @@ def test_comments_are_passed_over() -> None:
         ("- a\n- b\n", "must be an object, not a list"),
         ("just text", "must be an object, not text"),
         ("1: a", "the key 1 must be text"),
-        ("a: 2020-13-45", "no YAML"),
-        ("a: \x01", "no YAML"),
-        ("a: !!python/object/apply:os.system [id]", "no YAML in line 1"),
-        ("[" * 5000, "no YAML"),
+        ("a: 2020-13-45", "not valid YAML"),
+        ("a: \x01", "not valid YAML"),
+        ("a: !!python/object/apply:os.system [id]", "not valid YAML in line 1"),
+        ("[" * 5000, "not valid YAML"),
     ],
 )
 def test_what_is_no_mapping_is_refused_naming_the_file(text: str, part: str) -> None:

@@ -47,7 +47,7 @@ class Laptop:
     def engine_of_ours(self, variables: Mapping[str, str]) -> str:
         """The address that ocattach would use for a container's name."""
         environ = {**self.variables, **variables}
-        spec = ConnectionSpec(target=FRONTEND.settled(environ))
+        spec = ConnectionSpec(target=FRONTEND.pinned(environ))
         with pytest.MonkeyPatch.context() as monkeypatch:
             for name in ("DOCKER_HOST", "DOCKER_CONTEXT", "DOCKER_CONFIG"):
                 monkeypatch.delenv(name, raising=False)
@@ -59,6 +59,6 @@ class Laptop:
 def handler_for(container: str, *, ask: Ask = ask_nobody, **keys: Any) -> CommandTransport:
     """A handler for a container of an engine, by the keys of an entry and what this process's variables say."""
     spec = ConnectionSpec.from_entry({"transport": "docker", "container": container, **keys})
-    handler = open_handler(spec.settled(os.environ), ask=ask, timeout=20)
+    handler = open_handler(spec.pinned(os.environ), ask=ask, timeout=20)
     assert isinstance(handler, CommandTransport)
     return handler

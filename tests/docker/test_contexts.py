@@ -65,11 +65,11 @@ def test_the_configuration_may_be_somewhere_else(laptop: Laptop, tmp_path: Path)
 def test_what_is_saved_means_the_same_engine_tomorrow(
     laptop: Laptop, variables: dict[str, str], written: dict[str, str]
 ) -> None:
-    saved = FRONTEND.settled({**laptop.variables, **variables})
+    saved = FRONTEND.pinned({**laptop.variables, **variables})
     tomorrow = {**laptop.variables, "DOCKER_HOST": "tcp://elsewhere:2375", "DOCKER_CONTEXT": "vm"}
 
     assert saved.to_entry() == {"container": "frontend-app", **written}
-    assert saved.settled(tomorrow) == saved
+    assert saved.pinned(tomorrow) == saved
 
 
 def test_the_default_engine_is_not_shown_and_any_other_is() -> None:
@@ -84,15 +84,15 @@ def test_a_context_that_is_typed_takes_the_place_of_the_saved_engine() -> None:
 
 
 def test_two_engines_have_two_links(laptop: Laptop) -> None:
-    one = ConnectionSpec(target=FRONTEND.settled(laptop.variables))
-    other = ConnectionSpec(target=FRONTEND.settled({**laptop.variables, "DOCKER_CONTEXT": "vm"}))
+    one = ConnectionSpec(target=FRONTEND.pinned(laptop.variables))
+    other = ConnectionSpec(target=FRONTEND.pinned({**laptop.variables, "DOCKER_CONTEXT": "vm"}))
 
     assert one.link_key() != other.link_key()
 
 
 def test_a_variable_that_is_no_address_is_named(laptop: Laptop) -> None:
     with pytest.raises(UsageError, match="DOCKER_HOST"):
-        FRONTEND.settled({**laptop.variables, "DOCKER_HOST": "ftp://engine"})
+        FRONTEND.pinned({**laptop.variables, "DOCKER_HOST": "ftp://engine"})
 
 
 def test_a_configuration_of_docker_that_cannot_be_read_is_named(

@@ -99,7 +99,7 @@ def test_a_runtime_directory_that_is_open_to_others_is_told(home: Path) -> None:
     code, rungs = doctor(home)
 
     assert code == 2
-    assert rungs["links"]["error"]["hint"] == f"Close it: chmod 700 {home}/run"
+    assert rungs["links"]["error"]["hint"] == f"Change its mode: chmod 700 {home}/run"
 
 
 def test_damaged_files_are_told_by_name_and_the_rest_is_looked_at(home: Path) -> None:

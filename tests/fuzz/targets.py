@@ -96,7 +96,8 @@ def saved(data: bytes) -> None:
             check_spec(found)
         wanted = ConnectionSpec.from_entry({"transport": "docker", "container": "c", "env": {"A": "# b\n"}})
         connections.save("web", wanted, force=True)
-        check(connections.load("web").to_entry() == wanted.to_entry(), path.read_text())
+        saved = connections.find("web")
+        check(saved is not None and saved.to_entry() == wanted.to_entry(), path.read_text())
 
 
 def settings(data: bytes) -> None:

@@ -129,7 +129,7 @@ def test_a_project_may_not_choose_what_is_trusted_or_sent(laptop: Laptop, tmp_pa
         ran = laptop.run("theirs", "--print-url", "--trust")
 
         assert ran.exit_code == 2
-        assert f"{next(iter(keys))} cannot be set by a project's file" in ran.stderr
+        assert f"{next(iter(keys))} cannot be set in a project file" in ran.stderr
 
 
 @plain

@@ -21,29 +21,29 @@ def kubeconfig(path: Path, *contexts: tuple[str, str | None], current: str | Non
     return path
 
 
-def settled(target: KubernetesTarget, *files: Path, **more: str) -> tuple[str | None, str | None]:
-    """The context and the namespace that a target has once it is settled."""
-    found = target.settled({"KUBECONFIG": ":".join(str(file) for file in files), "HOME": "/nowhere", **more})
+def pinned(target: KubernetesTarget, *files: Path, **more: str) -> tuple[str | None, str | None]:
+    """The context and the namespace that a target has once it is pinned."""
+    found = target.pinned({"KUBECONFIG": ":".join(str(file) for file in files), "HOME": "/nowhere", **more})
     return found.context, found.namespace
 
 
 def test_the_current_context_and_its_namespace_are_written_out(tmp_path: Path) -> None:
     config = kubeconfig(tmp_path / "config", ("a", None), ("b", "team"), current="b")
 
-    assert settled(POD, config) == ("b", "team")
+    assert pinned(POD, config) == ("b", "team")
 
 
 def test_a_context_without_a_namespace_has_the_default_one(tmp_path: Path) -> None:
     config = kubeconfig(tmp_path / "config", ("a", None), current="a")
 
-    assert settled(POD, config) == ("a", "default")
+    assert pinned(POD, config) == ("a", "default")
 
 
 def test_what_was_named_stays(tmp_path: Path) -> None:
     config = kubeconfig(tmp_path / "config", ("a", "team-a"), ("b", "team-b"), current="b")
 
-    assert settled(KubernetesTarget(pod="api", context="a"), config) == ("a", "team-a")
-    assert settled(KubernetesTarget(pod="api", namespace="mine"), config) == ("b", "mine")
+    assert pinned(KubernetesTarget(pod="api", context="a"), config) == ("a", "team-a")
+    assert pinned(KubernetesTarget(pod="api", namespace="mine"), config) == ("b", "mine")
 
 
 def test_of_several_files_the_first_that_says_something_counts(tmp_path: Path) -> None:
@@ -51,13 +51,13 @@ def test_of_several_files_the_first_that_says_something_counts(tmp_path: Path) -
     second = kubeconfig(tmp_path / "second", ("a", "two"), ("b", "three"), current="a")
     third = kubeconfig(tmp_path / "third", current="b")
 
-    assert settled(POD, tmp_path / "absent", first, second, third) == ("a", "one")
+    assert pinned(POD, tmp_path / "absent", first, second, third) == ("a", "one")
 
 
 def test_the_usual_place_is_the_home_directory(tmp_path: Path) -> None:
     (tmp_path / ".kube").mkdir()
     kubeconfig(tmp_path / ".kube" / "config", ("home", "mine"), current="home")
-    found = POD.settled({"HOME": str(tmp_path)})
+    found = POD.pinned({"HOME": str(tmp_path)})
 
     assert (found.context, found.namespace) == ("home", "mine")
 
@@ -66,16 +66,16 @@ def test_the_usual_place_is_the_home_directory(tmp_path: Path) -> None:
 def test_what_cannot_be_read_is_left_open(tmp_path: Path, content: str) -> None:
     (tmp_path / "config").write_text(content)
 
-    assert settled(POD, tmp_path / "config")[0] is None
+    assert pinned(POD, tmp_path / "config")[0] is None
 
 
 def test_a_context_that_does_not_exist_is_left_for_the_transport_to_name(tmp_path: Path) -> None:
     config = kubeconfig(tmp_path / "config", ("a", None), current="a")
 
-    assert settled(KubernetesTarget(pod="api", context="gone"), config) == ("gone", None)
+    assert pinned(KubernetesTarget(pod="api", context="gone"), config) == ("gone", None)
 
 
 def test_nothing_is_read_where_nothing_is_open(tmp_path: Path) -> None:
     target = KubernetesTarget(pod="api", context="a", namespace="n")
 
-    assert target.settled({"KUBECONFIG": str(tmp_path)}) is target
+    assert target.pinned({"KUBECONFIG": str(tmp_path)}) is target

@@ -236,7 +236,7 @@ sys.exit(process.run(sys.argv[1], os.environ))
 def test_a_link_of_another_version_is_replaced_and_until_then_left_alone(
     environment: Environment, laptop: Laptop
 ) -> None:
-    key = environment.spec().settled(laptop.variables).link_key(laptop.variables)
+    key = environment.spec().pinned(laptop.variables).link_key(laptop.variables)
     (laptop.state / "links").mkdir(parents=True)
     with subprocess.Popen(
         [sys.executable, "-c", OTHER_VERSION, key],

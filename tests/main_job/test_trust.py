@@ -67,7 +67,7 @@ def test_the_first_use_shows_what_would_be_done_and_asks_once(
         'forward_env: ["SHOP_KEY"]',
         "run `opencode serve` in local://",
         "plugins",
-        "hand its daemon the value of your variable SHOP_KEY",
+        "pass the value of your variable SHOP_KEY to its daemon",
     ):
         assert words in screen
     assert list(ledger(laptop)) == [str(project.file)]
@@ -251,9 +251,9 @@ def test_one_of_a_project_that_is_gone_can_be_taken_back_from_anywhere(
     ("arguments", "exit_code", "words"),
     [
         (("trust", "shopp"), 3, "Did you mean shop?"),
-        (("trust", "frontend"), 2, "frontend is your own"),
+        (("trust", "frontend"), 2, "frontend is saved by you"),
         (("trust", "--list", "shopp"), 3, "Did you mean shop?"),
-        (("trust", "--revoke"), 2, "needs a NAME"),
+        (("trust", "--revoke"), 2, "requires a NAME"),
         (("trust", "--revoke", "--list"), 2, "at once"),
     ],
 )

@@ -81,30 +81,30 @@ def test_a_users_files_are_read_where_no_variable_says_otherwise(variables: dict
 
 
 def test_a_saved_connection_means_the_same_when_the_settings_have_changed(variables: dict[str, str]) -> None:
-    assert WEB.settled(variables) == WEB
+    assert WEB.pinned(variables) == WEB
 
     podman(variables, "system", "connection", "add", "here", "unix:///run/other.sock")
-    assert WEB.settled(variables).context == "here"
+    assert WEB.pinned(variables).context == "here"
 
     variables["CONTAINER_HOST"] = "unix:///run/third.sock"
-    settled = WEB.settled(variables)
+    settled = WEB.pinned(variables)
     assert settled.host == "unix:///run/third.sock"
     del variables["CONTAINER_HOST"]
-    assert settled.settled(variables) == settled
+    assert settled.pinned(variables) == settled
 
 
 def test_a_variable_that_is_no_address_is_named(variables: dict[str, str]) -> None:
     variables["CONTAINER_HOST"] = "/run/podman.sock"
 
     with pytest.raises(UsageError, match="CONTAINER_HOST"):
-        WEB.settled(variables)
+        WEB.pinned(variables)
 
 
 def test_settings_that_podman_cannot_read_either_are_no_reason_to_fail(variables: dict[str, str]) -> None:
     Path(variables["CONTAINERS_CONF"]).write_text('[engine]\nactive_service = "')
     Path(variables["PODMAN_CONNECTIONS_CONF"]).write_text("[1]")
 
-    assert WEB.settled(variables) == WEB
+    assert WEB.pinned(variables) == WEB
 
 
 def test_a_container_is_reached_by_the_name_of_its_service(

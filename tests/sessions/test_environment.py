@@ -4,9 +4,8 @@ from collections.abc import Sequence
 
 import pytest
 
-from ocattach.config.spec import ConnectionSpec
+from ocattach.config.spec import ConnectionSpec, environment_id
 from ocattach.config.targets.uri import parse_uri
-from ocattach.sessions.environment import environment_id
 from ocattach.sessions.origins import origin_for
 
 
@@ -53,5 +52,5 @@ def test_an_environment_keeps_its_id_under_another_name_and_in_another_directory
 
     assert len(ids) == 1
     assert ids != {environment_id(connection("docker://other"), {})}
-    elsewhere = FRONTEND.settled({"DOCKER_HOST": "tcp://elsewhere:2375"})
+    elsewhere = FRONTEND.pinned({"DOCKER_HOST": "tcp://elsewhere:2375"})
     assert ids != {environment_id(elsewhere, {})}

@@ -54,7 +54,7 @@ def test_what_an_environment_has_is_listed_and_remembered(environment: Environme
     assert set(walked[:2]) == {elsewhere, root}  # in which order they were marked, too
     first = laptop.run("session", "list", "-n", "5")
     assert len(first.stdout.splitlines()) == 6
-    assert "2497 more; all with -n 0" in first.stderr
+    assert "2497 more. To list all: -n 0" in first.stderr
     sessions = told(laptop)["sessions"]
     assert (sessions["count"], sessions["whole"]) == (len(everything), True)
 

@@ -69,7 +69,7 @@ def test_nothing_is_known_while_nobody_listens(world: World, monkeypatch: pytest
 def test_what_begins_after_that_is_listed_as_busy(environment: Environment, laptop: Laptop) -> None:
     daemon = laptop.connect()
     session = make(daemon, environment.workdir)
-    key = environment.spec().settled(laptop.variables).link_key(laptop.variables)
+    key = environment.spec().pinned(laptop.variables).link_key(laptop.variables)
 
     def is_still() -> bool:
         linked = daemon_of_link(key, laptop.variables, timeout=5)
@@ -102,7 +102,7 @@ def test_what_hangs_since_before_the_link_where_nobody_looked_is_not_said_to_do_
     laptop.run("--disconnect", "frontend")
 
     again = laptop.connect()
-    key = environment.spec().settled(laptop.variables).link_key(laptop.variables)
+    key = environment.spec().pinned(laptop.variables).link_key(laptop.variables)
 
     def still() -> Sequence[str]:
         linked = daemon_of_link(key, laptop.variables, timeout=5)

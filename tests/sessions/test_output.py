@@ -54,7 +54,7 @@ def test_a_table_has_the_first_fifty_and_says_how_to_see_the_others(desk: Desk) 
     assert [line.split()[0] for line in rows] == [f"ses_{number}" for number in range(50)]
     assert head.split() == ["ID", "Origin", "Title", "Updated", "State", "Cost", "Known"]
     assert rows[3].split("  ")[-1].strip() == "1 hour ago"
-    assert "20 more; all with -n 0" in ran.stderr
+    assert "20 more. To list all: -n 0" in ran.stderr
     assert len(desk.run("session", "list", "--offline", "-n", "0").stdout.splitlines()) == 71
     lines = desk.run("session", "list", "--offline", "-o", "jsonl").stdout.splitlines()
     assert len([json.loads(line) for line in lines]) == 70
@@ -107,7 +107,7 @@ def test_who_does_not_answer_is_a_line_and_no_failure(desk: Desk) -> None:
 
     assert ran.returncode == 0
     assert "ses_1" in ran.stdout
-    assert "dead is unreachable, nothing is known of its sessions" in ran.stderr
+    assert "dead is unreachable, its sessions are unknown" in ran.stderr
 
 
 def test_a_damaged_index_is_made_anew_and_said(desk: Desk) -> None:

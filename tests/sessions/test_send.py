@@ -195,8 +195,8 @@ def test_an_answer_goes_on_over_another_link_when_its_own_has_ended(laptop: Lapt
         rest, stderr = rest_of(process)
 
     assert first + rest == " ".join(f"w{number}" for number in range(20)) + "\n"
-    assert "! The daemon cannot be reached; trying again while the run goes on there" in stderr
-    assert "! The daemon can be reached again" in stderr
+    assert "! Connection to the daemon lost, retrying; the run continues there" in stderr
+    assert "! Connected to the daemon again" in stderr
     assert process.returncode == 0
     assert asked_for(laptop.environment.model.requests, "!slow 4") == 1
 
@@ -233,10 +233,10 @@ def test_who_interrupts_it_is_told_how_to_end_the_run(laptop: Laptop, daemon: Da
 @pytest.mark.parametrize(
     ("arguments", "code", "words"),
     [
-        (["frontend", "hello", "--model", "fake/fake-3"], 2, "There is no model fake/fake-3 there"),
-        (["frontend", "hello", "--model", "fake-1"], 2, "is no PROVIDER/MODEL"),
-        (["frontend", "hello", "--agent", "nobody"], 2, "There is no agent nobody there"),
-        (["frontend", " "], 2, "There is nothing to send"),
+        (["frontend", "hello", "--model", "fake/fake-3"], 2, "Model fake/fake-3 is not available there"),
+        (["frontend", "hello", "--model", "fake-1"], 2, "is not of the form PROVIDER/MODEL"),
+        (["frontend", "hello", "--agent", "nobody"], 2, "Agent nobody is not available there"),
+        (["frontend", " "], 2, "The prompt is empty"),
         (["ses_doesnotexist", "hello"], 3, "ses_doesnotexist"),
         (["local:///no/such/place", "hello"], 1, "There is no directory /no/such/place"),
     ],

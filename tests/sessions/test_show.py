@@ -89,7 +89,7 @@ def test_what_waits_for_a_person_is_told_with_the_command_that_answers_it(
 
     assert ran.exit_code == 0
     assert "waiting for permission" in ran.stdout
-    assert f"! The session waits for a permission: bash: echo allowed\n  {finding['hint']}\n" in ran.stdout
+    assert f"! Waiting for permission: bash: echo allowed\n  {finding['hint']}\n" in ran.stdout
     assert replied.exit_code == 0, replied.stderr
     wait_until(
         lambda: (
@@ -172,7 +172,7 @@ def test_a_proxy_of_the_daemon_is_named_and_what_was_known_when_it_does_not_run(
     as_json = laptop.run("session", "show", session, "-o", "json")
 
     assert (later.exit_code, as_json.exit_code) == (0, 0), later.stderr
-    assert "Not asked; this is what was known" in later.stderr
+    assert "shown is what was last known" in later.stderr
     assert environment.workdir in later.stdout
     assert as_json.document["live"] is False
     assert as_json.document["reason"]["code"] == "daemon-not-running"

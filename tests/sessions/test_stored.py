@@ -109,7 +109,7 @@ def test_a_session_is_found_by_its_id_before_it_was_ever_listed(
     shown = laptop.run("session", "show", session)
 
     assert shown.exit_code == 0, shown.stderr
-    assert "Lives in    frontend" in shown.stdout
+    assert "Environment frontend" in shown.stdout
     assert "No daemon runs" in shown.stderr
 
 

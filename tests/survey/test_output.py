@@ -80,7 +80,7 @@ def test_several_names_are_for_status_alone(desk: Desk) -> None:
     ran = desk.run("--disconnect", "one", "two")
 
     assert ran.returncode == 2
-    assert "One connection at a time" in ran.stderr
+    assert "Only one connection can be given" in ran.stderr
 
 
 def test_nothing_that_was_defined_by_others_drives_the_terminal(desk: Desk) -> None:

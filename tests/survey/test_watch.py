@@ -126,7 +126,7 @@ def test_a_watch_sees_what_others_do_and_disconnects_and_stops(
         opened.wait_for(re.compile(r"frontend +running +\S+ +\d+ +0 sessions +now"))
         assert not laptop.links()
         opened.send_keys("s")
-        opened.wait_for("y stops it")
+        opened.wait_for("Press y to stop")
         opened.send_keys("y")
         opened.wait_for("Stopped the daemon of frontend")
         opened.wait_for(re.compile(r"frontend +stopped"))

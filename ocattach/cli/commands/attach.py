@@ -1,9 +1,10 @@
-"""Connecting: from a name to a TUI, or to a URL."""
+"""`ocattach NAME`: connect and open the TUI, or print the URL."""
 
 import os
 import shlex
 import sys
 from collections.abc import Mapping
+from datetime import datetime
 from typing import Any
 
 import click
@@ -18,6 +19,7 @@ from ocattach.config.last_used import record_use
 from ocattach.config.settings import load_settings
 from ocattach.config.spec import ConnectionSpec
 from ocattach.errors import UsageError
+from ocattach.link.client.access import client_at
 from ocattach.link.client.foreground import Attachment, AttachRequest
 from ocattach.link.client.foreground import attach as attach_link
 from ocattach.link.files import link_files
@@ -49,32 +51,30 @@ def attach(options: Options) -> None:
         print_attachment(options, spec, attachment)
     else:
         if spec.source.kind == "project" and spec.source.path:
-            from ocattach.cli.unknown_key import warn_of_refused_files  # noqa: PLC0415 - as for trust
+            from ocattach.cli.unknown_key import warn_of_refused_files  # noqa: PLC0415 - warm
 
             warn_of_refused_files([spec.source.path], client.version)
         open_tui(client, options, attachment)
 
 
 def event_line(event: Mapping[str, Any]) -> str:
-    """An event of a link's history, with its time of day here."""
-    from datetime import datetime  # noqa: PLC0415 - only where somebody wants to know
-
+    """An event of a link's history with its local time of day."""
     when = datetime.fromtimestamp(event["time"]).astimezone()
     return f"{when:%H:%M:%S} {event['event']}"
 
 
 def terminal_client(options: Options) -> TuiProgram:
-    """The opencode program for the TUI. Raises before anything is started where there is none, or no terminal."""
+    """The opencode program for the TUI. Raises UsageError without a terminal, OpencodeNotFoundError without it."""
     if not (sys.stdin.isatty() and sys.stdout.isatty()):
         raise UsageError(
             "The TUI needs a terminal",
-            hint=f"Without one: ocattach {shlex.quote(options.target or 'NAME')} --print-url",
+            hint=f"To print the URL instead: ocattach {shlex.quote(options.target or 'NAME')} --print-url",
         )
     return TuiProgram(os.environ)
 
 
 def open_tui(client: TuiProgram, options: Options, attachment: Attachment) -> None:
-    """Become the TUI. Raises OpencodeIncompatibleError where it could not show what is there."""
+    """Replace this process by the TUI. Raises OpencodeIncompatibleError if it cannot show this daemon's sessions."""
     username, directory = attachment.username, attachment.workdir
     tui = Tui(
         url=attachment.url,
@@ -86,8 +86,6 @@ def open_tui(client: TuiProgram, options: Options, attachment: Attachment) -> No
     )
 
     def content_type(path: str) -> str:
-        from ocattach.link.client.access import client_at  # noqa: PLC0415 - only for daemons of some age
-
         daemon = client_at(attachment.url, username, attachment.password, ca_file=attachment.ca_file)
         return daemon.request("GET", path).content_type
 
@@ -106,7 +104,7 @@ def open_tui(client: TuiProgram, options: Options, attachment: Attachment) -> No
 
 
 def print_attachment(options: Options, spec: ConnectionSpec, attachment: Attachment) -> None:
-    """Print how to reach the daemon, for a program that does."""
+    """Print the URL, or a document with everything that a client needs."""
     if options.output != "json":
         click.echo(attachment.url)
         return

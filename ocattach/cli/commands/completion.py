@@ -1,14 +1,26 @@
-"""`ocattach completion SHELL`, and the answers to the scripts that it prints."""
+"""`ocattach completion SHELL`, and the completions that the printed scripts request."""
 
+import os
 from collections.abc import Callable, Mapping
+from pathlib import Path
 from typing import NoReturn
 
 import click
 from click.shell_completion import BashComplete, CompletionItem, FishComplete, ShellComplete, ZshComplete
 
 from ocattach.cli.command import Command
+from ocattach.config.files.paths import config_directory, state_directory
+from ocattach.config.project import project_definitions
+from ocattach.config.saved import SavedConnections
+from ocattach.errors import OcattachError
+from ocattach.printable import printable
+from ocattach.sessions.index import index_file
+from ocattach.sessions.index.rows import Wanted
+from ocattach.sessions.index.store import Index
 
 PROGRAM = "ocattach"
+MAX_SESSIONS = 200
+"""Maximum number of session ids offered, the latest first."""
 
 EXAMPLES = """
 eval "$(ocattach completion bash)"        in ~/.bashrc
@@ -18,10 +30,10 @@ ocattach completion fish | source         in ~/.config/fish/config.fish
 
 
 class Bash(BashComplete):
-    """The script alone: click would run bash to see its version, which is whoever's business who asked for it."""
+    """Bash completion without click's version check, which runs bash."""
 
     def source(self) -> str:
-        """The script."""
+        """Return the script."""
         return ShellComplete.source(self)
 
 
@@ -30,12 +42,12 @@ SHELLS: Mapping[str, type[ShellComplete]] = {"bash": Bash, "zsh": ZshComplete, "
 
 @click.command(
     cls=Command,
-    help="Print the script by which a shell completes commands, options and the names of connections.",
+    help="Print a shell completion script for commands, options, connection names and session ids.",
     examples=EXAMPLES,
 )
 @click.argument("shell", type=click.Choice(list(SHELLS)))
 def completion(shell: str) -> None:
-    """Print a shell's script."""
+    """Print the script of a shell."""
     command = Command("ocattach", examples="")
     click.echo(SHELLS[shell](command, {}, PROGRAM, "_OCATTACH_COMPLETE").source())
 
@@ -43,7 +55,7 @@ def completion(shell: str) -> None:
 def answer(
     instruction: str, main: click.Command, commands: Mapping[str, str], load: Callable[[str], click.Command]
 ) -> NoReturn:
-    """Answer a shell: "bash_complete" and the like, with the words in variables as click's scripts have it."""
+    """Print completions and exit. `instruction` is such as "bash_complete"; click's scripts set the variables."""
     kind = SHELLS.get(instruction.partition("_")[0])
     if kind is None:
         raise SystemExit(1)
@@ -61,12 +73,42 @@ def offers(
     commands: Mapping[str, str],
     load: Callable[[str], click.Command],
 ) -> list[CompletionItem]:
-    """What may stand in the place of the word that is being typed."""
-    if "--" in words:  # what follows is for the TUI's command
+    """The completions of the word that is being typed."""
+    if "--" in words:  # arguments of the TUI
         return []
     if words and words[0] in commands:
         shell.cli = load(words[0])
         return shell.get_completions(words[1:], incomplete)
-    own = [] if words else [CompletionItem(name, help=told) for name, told in commands.items()]
+    own = [] if words else [CompletionItem(name, help=text) for name, text in commands.items()]
     fitting = [item for item in own if item.value.startswith(incomplete)]
     return [*shell.get_completions(words, incomplete), *fitting]
+
+
+def connection_names() -> dict[str, str]:
+    """The names of saved connections and of those that the project defines, with their help."""
+    names = saved_names()
+    for definition in project_definitions(Path.cwd()):
+        if definition.name:
+            names.setdefault(definition.name, "defined by the project")
+    return names
+
+
+def saved_names() -> dict[str, str]:
+    """The names of saved connections, without reading their files."""
+    try:
+        return dict.fromkeys(SavedConnections(config_directory(os.environ)).names(), "saved by you")
+    except OcattachError:  # no messages during completion
+        return {}
+
+
+def session_ids() -> dict[str, str]:
+    """The ids of the latest sessions in the index, with origin and title."""
+    file = index_file(state_directory(os.environ))
+    if not file.exists():
+        return {}
+    try:
+        with Index(file) as index:
+            sessions = [each.session for each in index.latest(Wanted(), limit=MAX_SESSIONS)]
+    except OcattachError:  # no messages during completion
+        return {}
+    return {each.id: printable(f"{each.origin}: {each.title}") for each in sessions}

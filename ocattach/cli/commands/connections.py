@@ -1,4 +1,4 @@
-"""Saved connections and live links: save, list, remove, disconnect, stop."""
+"""The options --save, --list, --remove, --disconnect and --stop."""
 
 import os
 from pathlib import Path
@@ -7,14 +7,15 @@ from typing import Any
 from ocattach.cli.amounts import age
 from ocattach.cli.options import Options
 from ocattach.cli.output import (
-    describe,
-    describe_listed,
-    describe_problem,
+    connection_json,
+    listed_json,
     print_json,
+    problem_json,
     report,
     say_problems,
     source,
 )
+from ocattach.cli.tables import file_name, print_table
 from ocattach.cli.target import resolve_target
 from ocattach.cli.terminal import Person, say
 from ocattach.cli.unknown_key import warn_of_refused_files
@@ -28,16 +29,17 @@ from ocattach.link.client.foreground import end_all_links, end_link, stop_daemon
 
 
 def save(options: Options) -> None:
-    """Save a URI and its options under a name."""
+    """Save a URI and the options under a name."""
     if options.target is None or not is_uri(options.target):
         raise UsageError(
-            "--save needs a URI", hint=f"For example: ocattach --save {options.save} docker://CONTAINER:/DIR"
+            "--save requires a URI",
+            hint=f"For example: ocattach --save {options.save} docker://CONTAINER:/DIR",
         )
     parsed = parse_uri(options.target)
     spec = options.applied_to(ConnectionSpec(target=parsed.target, workdir=parsed.workdir))
-    spec = spec.settled(os.environ)
+    spec = spec.pinned(os.environ)
     saved = SavedConnections(config_directory(os.environ)).save(options.save or "", spec, force=options.force)
-    say_done(options, f"Saved {saved.name} ({saved.display()})", {"saved": describe(saved)})
+    say_done(options, f"Saved {saved.name} ({saved.display()})", {"saved": connection_json(saved)})
 
 
 def remove(options: Options) -> None:
@@ -48,20 +50,20 @@ def remove(options: Options) -> None:
 
 
 def list_(options: Options) -> None:
-    """Show every connection that can be named here."""
+    """List every connection that can be named in this directory."""
     listing = list_connections(cwd=Path.cwd(), environ=os.environ)
     if options.output == "json":
         print_json(
             {
-                "connections": [describe_listed(listed) for listed in listing.connections],
-                "problems": [describe_problem(problem) for problem in listing.problems],
+                "connections": [listed_json(listed) for listed in listing.connections],
+                "problems": [problem_json(problem) for problem in listing.problems],
             }
         )
         return
     if listing.connections:
         print_listing(listing)
     else:
-        say("No connections yet. Save one: ocattach --save NAME docker://CONTAINER:/DIR")
+        say("No connections found. To save one: ocattach --save NAME docker://CONTAINER:/DIR")
     definitions = [spec for listed in listing.connections for spec in (listed.spec, *listed.hides)]
     warn_of_refused_files(
         spec.source.path for spec in definitions if spec.source.kind == "project" and spec.source.path
@@ -70,8 +72,7 @@ def list_(options: Options) -> None:
 
 
 def print_listing(listing: Listing) -> None:
-    """The connections as a table."""
-    from ocattach.cli.tables import file_name, print_table  # noqa: PLC0415 - tables only
+    """Print the connections as a table."""
 
     def source_of(spec: ConnectionSpec) -> str:
         return source(spec, file_name(spec.source.path))
@@ -85,10 +86,10 @@ def print_listing(listing: Listing) -> None:
 
 
 def disconnect(options: Options) -> None:
-    """End a link, or all of them."""
+    """Close a link, or all of them."""
     if options.all_:
         count = end_all_links(os.environ)
-        say_done(options, f"Ended {count} link{'' if count == 1 else 's'}", {"disconnected": count})
+        say_done(options, f"Closed {count} link{'' if count == 1 else 's'}", {"disconnected": count})
         return
     spec = named(options, "--disconnect")
     ended = end_link(spec.link_key(os.environ), os.environ)
@@ -100,25 +101,25 @@ def disconnect(options: Options) -> None:
 
 
 def stop(options: Options) -> None:
-    """End the daemon of an environment, and its link."""
+    """Stop the daemon of an environment and close its link."""
     spec = named(options, "--stop")
     person = Person(quiet=options.quiet)
     pid = stop_daemon(spec, person, os.environ, force=options.force, timeout=options.timeout or 30)
     text = (
         f"Stopped the daemon of {options.target} (pid {pid})"
         if pid
-        else f"No daemon runs in {options.target}"
+        else f"No daemon is running in {options.target}"
     )
     say_done(options, text, {"stopped": pid})
 
 
 def named(options: Options, option: str) -> ConnectionSpec:
-    """The connection that an option is about."""
+    """The connection that an option applies to. Raises UsageError if none was given."""
     if options.target is None:
-        raise UsageError(f"{option} needs a NAME", hint="All are listed by: ocattach --list")
+        raise UsageError(f"{option} requires a NAME", hint="List all connections: ocattach --list")
     return resolve_target(options)
 
 
 def say_done(options: Options, text: str, document: dict[str, Any]) -> None:
-    """Report what was done, as the options ask for it."""
+    """Report the result in the output format of the options."""
     report(text, document, output=options.output, quiet=options.quiet)

@@ -1,4 +1,4 @@
-"""`ocattach doctor`: from what is typed to a daemon's answer, rung by rung."""
+"""`ocattach doctor`: run the checks of a connection or of this machine and print each result."""
 
 import os
 import shutil
@@ -23,8 +23,8 @@ from ocattach.link.client.direct import asker
 from ocattach.transports.base import Ask, Question
 
 EXAMPLES = """
-ocattach doctor                this machine: programs, files, links
-ocattach doctor frontend       the whole way to its daemon, each step timed
+ocattach doctor                check this machine: programs, files, links
+ocattach doctor frontend       check each step of the connection, with its time
 ocattach doctor frontend -o json | jq -r '.rungs[] | select(.error) | .error.hint'
 """
 
@@ -36,7 +36,7 @@ INDENT = " " * (NAME_WIDTH + TIME_WIDTH + 5)
 
 @click.command(
     cls=Command,
-    help="Find what is wrong with a connection, or with this machine. Starts no daemon, and changes nothing.",
+    help="Diagnose a connection, or the setup of this machine. Starts no daemon and changes nothing.",
     examples=EXAMPLES,
 )
 @click.argument("target", required=False, metavar="[NAME|URI]", shell_complete=connection_names)
@@ -45,11 +45,11 @@ INDENT = " " * (NAME_WIDTH + TIME_WIDTH + 5)
     type=click.FloatRange(min=1),
     default=10,
     metavar="SECONDS",
-    help="For each step; default 10.",
+    help="Timeout of each step; default 10.",
 )
 @output_option
 def doctor(target: str | None, timeout: float, output: str) -> None:
-    """Climb the ladder, and exit as its first failure would."""
+    """Run the checks; exit with the code of the first failure."""
     screen = Screen(quiet=output == "json")
     ladder = Ladder(began=screen.began, done=screen.done)
     examined = None
@@ -78,12 +78,12 @@ def doctor(target: str | None, timeout: float, output: str) -> None:
             }
         )
     elif target is None:
-        say("Each connection is examined by: ocattach doctor NAME")
+        say("To check a connection: ocattach doctor NAME")
     leave(error.exit_code if error else 0)
 
 
 def leave(exit_code: int) -> NoReturn:
-    """End with this code, everything having been said."""
+    """Exit with this code without printing an error."""
     raise SystemExit(exit_code)
 
 
@@ -94,7 +94,7 @@ def tui_program() -> tuple[str, str]:
 
 
 def patient(ladder: Ladder, screen: "Screen") -> Ask:
-    """The person at the terminal, whose time does not count."""
+    """Return a function that asks the user and subtracts the waiting time from the step."""
     ask_person = asker(Person())
 
     def ask(question: Question) -> str:
@@ -109,24 +109,24 @@ def patient(ladder: Ladder, screen: "Screen") -> Ask:
 
 
 class Screen:
-    """The rungs as people read them; on a terminal also the one that is being tried."""
+    """Prints the result of each check; on a terminal also the name of the running one."""
 
     def __init__(self, *, quiet: bool) -> None:
         self._quiet = quiet
         self._is_live = not quiet and sys.stdout.isatty()
 
     def began(self, name: str) -> None:
-        """Say what is being tried, on the line of its result."""
+        """Print the name of the running check, on the line of its result."""
         if self._is_live:
             click.echo(f"… {name}", nl=False)
 
     def clear(self) -> None:
-        """Make room where something else has to stand."""
+        """Clear the line of the running check."""
         if self._is_live:
             click.echo("\r\x1b[K", nl=False)
 
     def _wrapped(self, text: str) -> list[str]:
-        """The lines of a text, on a terminal of no more than its width; what is to be pasted is never broken."""
+        """The lines of a text, wrapped to the width of the terminal."""
         if not self._is_live:
             return text.splitlines()
         width = max(WORD_WIDTH, shutil.get_terminal_size().columns - len(INDENT))
@@ -134,7 +134,7 @@ class Screen:
         return [part for line in text.splitlines() for part in wrap(line) or [""]]
 
     def done(self, rung: Rung) -> None:
-        """Show a result: mark, name, time, what was found; below it what to do."""
+        """Print a result: mark, name, time and finding, and the hint below."""
         if self._quiet:
             return
         self.clear()

@@ -1,4 +1,4 @@
-"""`ocattach logs NAME`: what the daemon in the environment has logged, and what its link did here."""
+"""`ocattach logs NAME`: the logs of the daemon and of OpenCode in the environment, and of the link here."""
 
 import os
 import queue
@@ -37,44 +37,47 @@ LINK = "link"
 LINES = 50
 SOURCE_WIDTH = 8
 LOOK_SECONDS = 0.25
-"""How often the link's log here is looked at."""
+"""Interval between reads of the link's log on this machine."""
 
 ASK_SECONDS = 1.0
-"""How often the environment is asked: each time is a command there."""
+"""Interval between reads in the environment; each read runs a command there."""
 
 AGAIN_SECONDS = 3.0
-"""After which time a lost environment is tried again."""
+"""Pause before connecting again to a lost environment."""
 
 JOIN_SECONDS = 10
 TIMEOUT = 20.0
 
 EXAMPLES = """
-ocattach logs frontend           the last lines of the daemon's log, of OpenCode's own, and of the link's
-ocattach logs frontend -f        the same, and what comes, also after the connection was lost
+ocattach logs frontend           print the last lines of each log
+ocattach logs frontend -f        and follow the logs, also across lost connections
 ocattach logs frontend -n 500 | grep ERROR
 """
 
 
 @click.command(
     cls=Command,
-    help="Show the log of the daemon in the environment, and what the link to it did: connected, lost (why), restored.",
+    help="Show the logs of the daemon and of OpenCode in the environment, and of the link on this machine.",
     examples=EXAMPLES,
 )
 @click.argument("name", metavar="NAME|URI", shell_complete=connection_names)
-@click.option("-f", "--follow", is_flag=True, help="Go on showing what comes.")
+@click.option("-f", "--follow", is_flag=True, help="Keep printing new lines.")
 @click.option(
-    "-n", "--lines", type=click.IntRange(min=0), default=LINES, metavar="N", help="Of each log; default 50."
+    "-n",
+    "--lines",
+    type=click.IntRange(min=0),
+    default=LINES,
+    metavar="N",
+    help="Number of lines of each log; default 50.",
 )
 @output_option
 def logs(name: str, *, follow: bool, lines: int, output: str) -> None:
-    """Print the ends of the logs, each line with its source in front, and with --follow what comes."""
+    """Print the last lines of the logs, each with its source; with --follow, new lines too."""
     if follow and output == "json":
-        raise UsageError(
-            "-o json prints one document, and --follow has no end", hint="Leave out one of the two"
-        )
+        raise UsageError("-o json and --follow cannot be used together")
     spec = resolve(name, cwd=Path.cwd(), environ=os.environ)
     require_trust(spec, trust=False, environ=os.environ)
-    spec = spec.settled(os.environ).with_default_workdir(Path.cwd())
+    spec = spec.pinned(os.environ).with_default_workdir(Path.cwd())
     with ExitStack() as stack:
         handler = stack.enter_context(open_handler(spec, ask=asker(Person()), timeout=TIMEOUT))
         found = collect(name, spec, handler, lines)
@@ -90,26 +93,26 @@ def logs(name: str, *, follow: bool, lines: int, output: str) -> None:
 
 @dataclass(slots=True)
 class Found:
-    """The ends of the logs."""
+    """The last lines of the logs."""
 
     link: Path | None
-    """The link's; None where there is no link."""
+    """The link's log file; None for connections without a link."""
 
     link_lines: Sequence[str] = ()
     link_end: int = 0
-    """How much of its file has been read, in bytes."""
+    """Number of bytes of that file that were read."""
 
     files: dict[str, str] = field(default_factory=dict)
     lines: dict[str, list[str]] = field(default_factory=dict)
-    """Those in the environment, by source."""
+    """The lines of the logs in the environment, by source."""
 
     read: Logs | None = None
     error: OcattachError | None = None
-    """Why there is nothing from the environment. The link's log may tell more of it."""
+    """Why the environment's logs could not be read."""
 
 
 def collect(name: str, spec: ConnectionSpec, handler: TransportHandler, lines: int) -> Found:
-    """The last lines of every log that can be reached."""
+    """Read the last lines of every log. An unreachable environment is reported in `error`."""
     link = log_file(spec.link_key(os.environ), os.environ) if spec.target.needs_link else None
     found = Found(link)
     if link is not None:
@@ -125,14 +128,14 @@ def collect(name: str, spec: ConnectionSpec, handler: TransportHandler, lines: i
                 found.files |= page.files
                 for source, new in page.lines.items():
                     kept = [*found.lines.get(source, ()), *new]
-                    found.lines[source] = kept[-lines:] if lines else []  # more may have come meanwhile
+                    found.lines[source] = kept[-lines:] if lines else []  # a later page may add lines
     except OcattachError as error:
         found.error = error
     return found
 
 
 def pages(handler: TransportHandler, last: int, after: Logs | None) -> Iterator[Logs]:
-    """What is new in the environment, answer by answer, until there is no more."""
+    """Read new lines in the environment page by page, starting after `after`."""
     while True:
         after = handler.read_logs(last, after=after)
         yield after
@@ -141,7 +144,7 @@ def pages(handler: TransportHandler, last: int, after: Logs | None) -> Iterator[
 
 
 def print_logs(name: str, found: Found, *, follow: bool) -> None:
-    """Print what there is, the link's log last: what it did explains the end of the others."""
+    """Print the logs, the link's log last, since it explains why the others end."""
     for source, file in found.files.items():
         say(f"{source}: {file}, in the environment")
     if found.link_lines:
@@ -153,13 +156,13 @@ def print_logs(name: str, found: Found, *, follow: bool) -> None:
         Person().error(found.error)
     elif not (found.error or found.files or found.link_lines):
         raise OcattachError(
-            "There is no log yet: no daemon has run there, and no link here",
+            "No logs found: no daemon has run there, and no link here",
             hint=f"Connect once: ocattach {name}",
         )
 
 
 def print_document(spec: ConnectionSpec, found: Found) -> None:
-    """Print the logs for scripts."""
+    """Print the logs as JSON."""
     there: Mapping[str, Any] = {
         source: {"file": file, "lines": found.lines.get(source, [])} for source, file in found.files.items()
     }
@@ -172,18 +175,18 @@ def print_document(spec: ConnectionSpec, found: Found) -> None:
             "daemon": there.get("daemon"),
             "opencode": there.get("opencode"),
             LINK: link,
-            "error": error and {"code": error.code, "message": error.message, "hint": error.hint},
+            "error": error and error.to_json(),
         }
     )
 
 
 def print_line(source: str, line: str) -> None:
-    """Print a line of a log."""
+    """Print a line of a log with its source."""
     click.echo(f"{source:<{SOURCE_WIDTH}} | {escape(line)}")
 
 
 def follow_logs(stack: ExitStack, handler: TransportHandler, found: Found) -> None:
-    """Print what comes, from the environment and from the link here, for ever."""
+    """Print new lines from the environment and from the link, until interrupted."""
     arrived: queue.SimpleQueue[tuple[str, str]] = queue.SimpleQueue()
     if found.error is None or isinstance(found.error, UnreachableError | TimedOutError):
         stack.enter_context(Follower(handler, found.read, arrived))
@@ -203,12 +206,12 @@ def follow_logs(stack: ExitStack, handler: TransportHandler, found: Found) -> No
 
 
 class Follower:
-    """Reads the environment's logs in a thread of its own: while it is lost the link's own log is seen."""
+    """Reads the environment's logs in a thread, so that the link's log is printed while the environment is lost."""
 
     def __init__(
         self, handler: TransportHandler, read: Logs | None, arrived: "queue.SimpleQueue[tuple[str, str]]"
     ) -> None:
-        """Put each new line into `arrived`, with its source; words for the person have none."""
+        """Put each new line into `arrived` with its source, and notices with an empty source."""
         self._handler = handler
         self._read = read
         self._arrived = arrived
@@ -217,21 +220,19 @@ class Follower:
 
     def _follow(self) -> None:
         self._handler.ask = ask_nobody
-        told = ""
+        last = ""
         while not self._ended.is_set():
             try:
                 for page in pages(self._handler, LINES, self._read):
                     self._read = page
                     self._pass_on(page)
-                pause, told = ASK_SECONDS, ""
+                pause, last = ASK_SECONDS, ""
             except AuthenticationError as error:
-                self._say(f"{error.message}: what comes there is no longer shown", told)
+                self._say(f"{error.message}; no longer following the logs there", last)
                 return
             except OcattachError as error:
-                pause, told = (
-                    AGAIN_SECONDS,
-                    self._say(f"The environment is not reached: {error.message}", told),
-                )
+                last = self._say(f"Environment not reachable: {error.message}", last)
+                pause = AGAIN_SECONDS
                 self._handler.disconnect()
             self._ended.wait(pause)
 
@@ -240,9 +241,9 @@ class Follower:
             for line in lines:
                 self._arrived.put((source, line))
 
-    def _say(self, text: str, told: str) -> str:
-        """Say what has not just been said."""
-        if text != told and not self._ended.is_set():
+    def _say(self, text: str, last: str) -> str:
+        """Report a notice unless it repeats the last one. Returns it."""
+        if text != last and not self._ended.is_set():
             self._arrived.put(("", text))
         return text
 
@@ -256,12 +257,12 @@ class Follower:
 
 
 def ask_nobody(question: Question) -> str:
-    """Nobody is asked in the middle of a log."""
-    raise PersonNeededError(f"Connecting again needs an answer ({question.text.strip(' :')})")
+    """Raise PersonNeededError: following asks no questions."""
+    raise PersonNeededError(f"Connecting again requires input ({question.text.strip(' :')})")
 
 
 def following(path: Path, start: int) -> Iterator[str]:
-    """What comes to the link's log, also over its files' changes; an empty text where nothing did. For ever."""
+    """Yield new text of the link's log endlessly, across log rotation; an empty text if there is none."""
     file: IO[str] | None = None
     while True:
         if file is not None and (text := file.read()):
@@ -279,10 +280,10 @@ def following(path: Path, start: int) -> Iterator[str]:
 
 
 def is_current(file: IO[str] | None, path: Path) -> bool:
-    """Whether an open file is still the one of that name, or there is none of both."""
+    """Whether an open file is still the file at this path; for no file, whether the path does not exist."""
     if file is None:
         return not path.exists()
     try:
         return os.path.samestat(os.fstat(file.fileno()), path.stat())
-    except FileNotFoundError:  # it is just being replaced
+    except FileNotFoundError:  # it is being replaced
         return True

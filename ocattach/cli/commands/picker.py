@@ -1,4 +1,4 @@
-"""Bare `ocattach` on a terminal: all environments to choose from, the one that was used last first."""
+"""`ocattach` without arguments on a terminal: choose a connection, the most recently used first."""
 
 import os
 import sys
@@ -18,25 +18,25 @@ from ocattach.config.resolver import ListedConnection, list_connections
 from ocattach.errors import InterruptedByUserError
 
 LOOK_SECONDS = 1.0
-"""How often the width of the terminal is looked at, where no key is pressed."""
+"""Interval between checks of the size of the terminal."""
 
 AROUND = 4
-"""Lines of the terminal that are not for connections."""
+"""Lines of the terminal that are not available for connections."""
 
 MOST = 15
 PAGE = 5
-HELP = "type to filter · ↑ ↓ choose · Enter attaches · Esc leaves"
+HELP = "type to filter · ↑ ↓ select · Enter attach · Esc quit"
 
 
 def pick() -> str | None:
-    """The name that was chosen; None where there is none to choose.
+    """Show the picker and return the chosen name; None if there are no connections.
 
-    Raises InterruptedByUserError when the person leaves.
+    Raises InterruptedByUserError if the user quits.
     """
     listed = list_connections(cwd=Path.cwd(), environ=os.environ).connections
     if not listed:
         return None
-    choice = Choice(by_last_use(listed))
+    choice = ConnectionPicker(by_last_use(listed))
     console = screen_console(sys.stderr)
     with (
         Keyboard() as keyboard,
@@ -50,12 +50,12 @@ def pick() -> str | None:
 
 
 def by_last_use(listed: Sequence[ListedConnection]) -> list[ListedConnection]:
-    """What was used last comes first, what never was last and by name."""
+    """Sort by last use, the latest first; connections that were never used come last, by name."""
     return sorted(listed, key=lambda each: (-(each.last_used or 0), each.spec.name or ""))
 
 
-class Choice:
-    """What has been typed, and which connection is marked."""
+class ConnectionPicker:
+    """The state of the picker: the typed filter and the selected connection."""
 
     def __init__(self, listed: Sequence[ListedConnection]) -> None:
         self.chosen: str | None = None
@@ -65,13 +65,13 @@ class Choice:
 
     @property
     def fitting(self) -> list[ListedConnection]:
-        """The connections that have every typed word somewhere; those that have more of them in the name come first."""
+        """The connections that contain every typed word; those with more of them in the name come first."""
         words = self._typed.lower().split()
         found = [each for each in self._listed if all(word in text_of(each) for word in words)]
         return sorted(found, key=lambda each: -sum(word in (each.spec.name or "").lower() for word in words))
 
     def press(self, key: str) -> None:
-        """React to a key. Raises InterruptedByUserError for those that leave."""
+        """Handle a key. Raises InterruptedByUserError for keys that quit."""
         fitting = self.fitting
         if key in {"escape", "ctrl-d"} or (key == "q" and not self._typed):
             raise InterruptedByUserError("No connection was chosen")
@@ -90,7 +90,7 @@ class Choice:
         self._typed, self._at = text, 0
 
     def render(self, *, room: int) -> Group:
-        """The screen, with the marked connection among at most `room` of them."""
+        """The screen: at most `room` connections, with the selected one among them."""
         fitting = self.fitting
         first = max(0, min(self._at - room // 2, len(fitting) - room))
         table = Table.grid(padding=(0, 2, 0, 0))
@@ -106,7 +106,7 @@ class Choice:
             )
             table.add_row(*(Text(escape(cell)) for cell in cells), style="reverse" if is_marked else "")
         counted = f"{len(fitting)} of {len(self._listed)}"
-        none = Text("no connection has these words: Backspace takes the last one back", style="yellow")
+        none = Text("no connection matches", style="yellow")
         prompt = Text.assemble(
             ("Attach to: ", "bold"), escape(self._typed), ("▏", "dim"), (f"  {counted}", "dim")
         )
@@ -122,6 +122,6 @@ MOVES = {
 
 
 def text_of(listed: ListedConnection) -> str:
-    """What is searched."""
+    """The text that the filter searches."""
     spec = listed.spec
     return f"{spec.name} {spec.display()} {spec.description}".lower()

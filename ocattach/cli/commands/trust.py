@@ -1,4 +1,4 @@
-"""`ocattach trust`, and asking the user whether a definition that others wrote may be used."""
+"""`ocattach trust`: list, approve and revoke definitions of project files."""
 
 import json
 import os
@@ -12,6 +12,7 @@ from ocattach.cli.approval import ask, differences, show
 from ocattach.cli.command import Command, output_option
 from ocattach.cli.complete import connection_names
 from ocattach.cli.output import print_json, report
+from ocattach.cli.tables import file_name, print_table
 from ocattach.cli.terminal import has_terminal, say
 from ocattach.config.approvals import Definition, definitions, listed_definitions
 from ocattach.config.files.paths import config_directory, state_directory
@@ -22,29 +23,27 @@ from ocattach.config.trust import TrustLedger, digest
 from ocattach.errors import UsageError
 
 EXAMPLES = """
-ocattach trust                     what you have approved, and what there is to approve
-ocattach trust frontend            see what it would run, and approve it
-ocattach trust --list frontend     see it alone
-ocattach trust --revoke frontend   be asked again before it is used
+ocattach trust                     list project definitions and their approval
+ocattach trust frontend            review a definition and approve it
+ocattach trust --list frontend     review it without approving
+ocattach trust --revoke frontend   revoke the approval
 """
 
 
 @click.command(
     cls=Command,
-    help="Approve the connections that a project defines, or take that back.",
+    help="Approve connections that a project defines, or revoke the approval.",
     examples=EXAMPLES,
 )
 @click.argument("name", required=False, metavar="[NAME]", shell_complete=connection_names)
-@click.option(
-    "--list", "list_", is_flag=True, help="Show definitions and how you stand to them; approves nothing."
-)
-@click.option("--revoke", is_flag=True, help="Take the approval of NAME back.")
+@click.option("--list", "list_", is_flag=True, help="List definitions and their approval; approves nothing.")
+@click.option("--revoke", is_flag=True, help="Revoke the approval of NAME.")
 @output_option
 def trust(name: str | None, *, list_: bool, revoke: bool, output: str) -> None:
-    """Show, approve or revoke definitions of projects."""
+    """List, approve or revoke project definitions."""
     ledger = TrustLedger(state_directory(os.environ))
     if list_ and revoke:
-        raise UsageError("--list and --revoke cannot be asked for at once")
+        raise UsageError("--list and --revoke cannot be used together")
     if revoke:
         take_back(ledger, name, output)
     elif name is None or list_:
@@ -54,7 +53,7 @@ def trust(name: str | None, *, list_: bool, revoke: bool, output: str) -> None:
 
 
 def approve(ledger: TrustLedger, name: str, output: str) -> None:
-    """Approve a definition: asked at a terminal; without one, typing this is the approval."""
+    """Approve a definition: after a question on a terminal, at once without one."""
     spec = find_in_project(name, Path.cwd())
     if spec is None:
         raise no_definition(name)
@@ -65,43 +64,44 @@ def approve(ledger: TrustLedger, name: str, output: str) -> None:
             show(spec, ledger.approval(spec))
         ledger.trust(spec)
     report(
-        f"{name} of {spec.source.path} is approved",
-        {"trusted": describe(Definition(spec, ledger.approval(spec)))},
+        f"Approved {name} of {spec.source.path}",
+        {"trusted": definition_json(Definition(spec, ledger.approval(spec)))},
         output=output,
     )
 
 
 def no_definition(name: str) -> Exception:
-    """The error for a name that no project's file defines."""
+    """The error for a name that no project file defines."""
     saved = SavedConnections(config_directory(os.environ))
     if name in saved.names():
         return UsageError(
-            f"{name} is your own ({saved.path(name)}), and needs no approval", hint=f"Use it: ocattach {name}"
+            f"{name} is saved by you ({saved.path(name)}) and needs no approval",
+            hint=f"To use it: ocattach {name}",
         )
     return not_found(name, list_connections(cwd=Path.cwd(), environ=os.environ))
 
 
 def take_back(ledger: TrustLedger, name: str | None, output: str) -> None:
-    """Take approvals of a name back: those of the project here, else those of every other."""
+    """Revoke approvals of a name: of project files seen from here, else of all files."""
     if name is None:
-        raise UsageError("--revoke needs a NAME", hint="What you have approved: ocattach trust --list")
+        raise UsageError("--revoke requires a NAME", hint="List approvals: ocattach trust --list")
     named = [approval for approval in ledger.approvals() if approval.name == name]
     here = {found.path for found in definitions(Path.cwd())}
     revoked = [approval for approval in named if approval.path in here] or named
     for approval in revoked:
         ledger.revoke(approval.path, approval.name)
-    told = "\n".join(f"{name} of {approval.path} is no longer approved" for approval in revoked)
+    text = "\n".join(f"Revoked the approval of {name} of {approval.path}" for approval in revoked)
     record = [{"name": approval.name, "path": str(approval.path)} for approval in revoked]
-    report(told or f"{name} was not approved", {"revoked": record}, output=output)
+    report(text or f"{name} was not approved", {"revoked": record}, output=output)
 
 
 def show_definitions(ledger: TrustLedger, name: str | None, output: str) -> None:
-    """Show the definitions seen from here, and whatever else was approved once."""
+    """Print the definitions seen from here, and all others that were approved."""
     found = [each for each in listed_definitions(Path.cwd(), ledger) if name in (None, each.name)]
     if name is not None and not found:
         raise no_definition(name)
     if output == "json":
-        print_json({"definitions": [describe(each) for each in found]})
+        print_json({"definitions": [definition_json(each) for each in found]})
     elif name is not None:
         for each in found:
             if each.spec is not None and each.state != "approved":
@@ -113,13 +113,11 @@ def show_definitions(ledger: TrustLedger, name: str | None, output: str) -> None
     elif found:
         print_definitions(found)
     else:
-        say("No project defines connections here, and you have approved none elsewhere")
+        say("No project definitions here, and no approvals")
 
 
 def print_definitions(found: list[Definition]) -> None:
-    """The definitions as a table."""
-    from ocattach.cli.tables import file_name, print_table  # noqa: PLC0415 - tables only
-
+    """Print the definitions as a table."""
     rows = []
     for each in found:
         target = each.spec.display() if each.spec else ""
@@ -130,8 +128,8 @@ def print_definitions(found: list[Definition]) -> None:
     )
 
 
-def describe(found: Definition) -> dict[str, Any]:
-    """A definition for scripts."""
+def definition_json(found: Definition) -> dict[str, Any]:
+    """A definition as JSON."""
     approval = found.approval
     return {
         "name": found.name,

@@ -1,4 +1,4 @@
-"""`ocattach session …`: a module for each command, imported when that one is asked for."""
+"""`ocattach session COMMAND`: one module per command, imported when the command is run."""
 
 from importlib import import_module
 
@@ -9,41 +9,41 @@ from ocattach.cli.command import HELP_OPTIONS
 
 COMMANDS = {
     "list": "List the sessions of all environments at once.",
-    "show": "Show a session, and what is wrong with it.",
-    "open": "Open a session in the TUI, where it lives.",
-    "send": "Send a prompt to a session, or to a new one.",
-    "abort": "Break off what a session does.",
-    "permissions": "List what sessions wait to be allowed.",
-    "reply": "Allow or refuse what a session waits for.",
+    "show": "Show a session: messages, cost, state, and a diagnosis of problems.",
+    "open": "Open a session in the TUI, in its environment.",
+    "send": "Send a prompt to a session or to a new one.",
+    "abort": "Abort what a session is doing.",
+    "permissions": "List pending permission requests.",
+    "reply": "Answer a permission request.",
     "export": "Print a session with its messages as JSON.",
-    "delete": "Delete a session where it lives.",
-    "stats": "Add up tokens and cost by origin and model.",
+    "delete": "Delete a session in its environment.",
+    "stats": "Show tokens and cost by origin and model.",
 }
-"""Each is the attribute `command` of the module of its name."""
+"""Commands with their help: each is the attribute `command` of the module of the same name."""
 
 
 class Commands(click.Group):
-    """The commands, none of which is loaded to tell that it is there."""
+    """A group that lists its commands without importing them."""
 
     def list_commands(self, ctx: click.Context) -> list[str]:  # noqa: ARG002 - as click calls it
-        """The names, in the order of the help."""
+        """Return the names in the order of the help."""
         return list(COMMANDS)
 
     def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:  # noqa: ARG002
-        """One command, imported only now."""
+        """Import a command; None for an unknown name."""
         if cmd_name not in COMMANDS:
             return None
         chosen: click.Command = import_module(f"{__name__}.{cmd_name}").command
         return chosen
 
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:  # noqa: ARG002
-        """Write what there is."""
+        """Write the list of commands."""
         with formatter.section("Commands (ocattach session COMMAND --help)"):
             formatter.write_dl(list(COMMANDS.items()))
 
     def shell_complete(self, ctx: click.Context, incomplete: str) -> list[CompletionItem]:
-        """Offer names and options."""
-        names = [CompletionItem(name, help=told) for name, told in COMMANDS.items()]
+        """Return the commands and options that complete a word."""
+        names = [CompletionItem(name, help=text) for name, text in COMMANDS.items()]
         return [
             *(item for item in names if item.value.startswith(incomplete)),
             *click.Command.shell_complete(self, ctx, incomplete),
@@ -58,4 +58,4 @@ class Commands(click.Group):
     subcommand_metavar="COMMAND ...",
 )
 def session() -> None:
-    """Do what the command says."""
+    """Run a command about sessions."""

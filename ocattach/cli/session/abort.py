@@ -1,12 +1,13 @@
-"""`ocattach session abort ID`: what a session does is broken off."""
+"""`ocattach session abort ID`: abort what a session is doing."""
 
 import click
 
 from ocattach.cli.command import Command, output_option
 from ocattach.cli.complete import session_ids
 from ocattach.cli.output import print_json
-from ocattach.cli.session.place import client_at, describe, place_of
+from ocattach.cli.session.place import client_at, place_json, place_of
 from ocattach.cli.terminal import say
+from ocattach.opencode.sessions import SessionClient
 
 EXAMPLES = """
 ocattach session abort ses_0123
@@ -15,15 +16,13 @@ ocattach session abort ses_0123
 
 @click.command(
     cls=Command,
-    help="Break off what a session does: the model's answer, a tool call, waiting to be allowed something.",
+    help="Abort what a session is doing: an answer of the model, a tool call, or a pending permission request.",
     examples=EXAMPLES,
 )
 @click.argument("session", metavar="ID", shell_complete=session_ids)
 @output_option
 def command(session: str, *, output: str) -> None:
-    """Break it off; harmless where it does nothing."""
-    from ocattach.opencode.sessions import SessionClient  # noqa: PLC0415 - HTTP: once it is known whom to ask
-
+    """Abort the session; does nothing if it is idle."""
     place = place_of(session)
     with client_at(place) as client:
         daemon = SessionClient(client)
@@ -33,8 +32,8 @@ def command(session: str, *, output: str) -> None:
         was_at_work = session in daemon.statuses(directory if isinstance(directory, str) else None)
         daemon.abort(session)
     if output == "json":
-        print_json({"session": describe(place), "aborted": was_at_work})
+        print_json({"session": place_json(place), "aborted": was_at_work})
     elif was_at_work:
-        say(f"Broken off: {session}")
+        say(f"Aborted {session}")
     else:
-        say(f"{session} was doing nothing")
+        say(f"{session} was idle")

@@ -1,4 +1,4 @@
-"""What comes of a prompt, told to a person as it comes, and to a script as one document."""
+"""Reports on a prompt that was sent: as it proceeds for people, or as one JSON document at the end."""
 
 import sys
 from typing import Any, NoReturn
@@ -7,7 +7,7 @@ import click
 
 from ocattach.cli.output import print_json
 from ocattach.cli.session.describe import describe_tokens, spoken
-from ocattach.cli.session.place import describe
+from ocattach.cli.session.place import place_json
 from ocattach.cli.terminal import say
 from ocattach.config.spec import ConnectionSpec
 from ocattach.errors import OcattachError, RunFailedError
@@ -20,39 +20,39 @@ from ocattach.sessions.situation import Situation
 from ocattach.survey.find import FoundSession
 
 FAILED = {"never-arrived", "no-output"}
-"""What is no answer, although nobody called it an error."""
+"""Findings that make a run a failure although OpenCode reported no error."""
 
 
 class NoticeReporter:
-    """Tells of the way alone: nobody waits for the answer."""
+    """Reports only a lost and restored connection: the observer of a run whose answer is not awaited."""
 
     def __init__(self, *, quiet: bool) -> None:
         self._quiet = quiet
 
     def said(self, text: str) -> None:
-        """Nobody listens."""
+        """Print nothing."""
 
     def waits(self, asked: Waiting) -> None:
-        """The same."""
+        """Print nothing."""
 
     def retries(self, situation: Situation) -> None:
-        """The same."""
+        """Print nothing."""
 
     def lost(self, reason: str) -> None:
-        """Say that it is tried again."""
-        self._notice(f"The daemon cannot be reached; trying again: {reason}")
+        """Report that the connection was lost and is retried."""
+        self._notice(f"Connection to the daemon lost, retrying: {reason}")
 
     def found(self) -> None:
-        """Say that it goes on."""
-        self._notice("The daemon can be reached again")
+        """Report that the daemon is reachable again."""
+        self._notice("Connected to the daemon again")
 
     def _notice(self, text: str) -> None:
         if not self._quiet:
             say(f"! {text}", colour="yellow")
 
 
-class Answer(NoticeReporter):
-    """The answer to one prompt: its words on stdout, all else on stderr, or one document at the end."""
+class AnswerPrinter(NoticeReporter):
+    """Prints the answer to one prompt: its text on stdout and notices on stderr, or one document at the end."""
 
     def __init__(self, session: Session, spec: ConnectionSpec, *, output: str, quiet: bool) -> None:
         super().__init__(quiet=quiet)
@@ -62,7 +62,7 @@ class Answer(NoticeReporter):
         self._last = ""
 
     def begin(self) -> None:
-        """Say which session it is."""
+        """Print which session has the prompt."""
         if not self._quiet:
             say(f"✓ Sent to {self._session.id} in {self._spec.title()}")
 
@@ -75,37 +75,37 @@ class Answer(NoticeReporter):
         self._last = text[-1:] or self._last
 
     def waits(self, asked: Waiting) -> None:
-        """Say what to type, whatever else is not to be said: it does not go on otherwise."""
+        """Print a permission request and the command that answers it; also with --quiet, since the run waits for it."""
         self._end_line()
-        say(f"! The session waits for a permission: {asked.wanted}", colour="yellow")
+        say(f"! Waiting for permission: {asked.wanted}", colour="yellow")
         say(f"  ocattach session reply {asked.id} once")
 
     def retries(self, situation: Situation) -> None:
-        """Say that it takes longer, and why."""
-        again = f"; again at {clock(situation.next_try)}" if situation.next_try else ""
+        """Report that the model server failed and when the request is retried."""
+        again = f"; next try at {clock(situation.next_try)}" if situation.next_try else ""
         self._end_line()
         self._notice(f"The model server failed: {situation.reason or 'no reason given'}{again}")
 
     def lost(self, reason: str) -> None:
-        """Say that the run does not mind."""
+        """Report that the connection was lost; the run continues in the environment."""
         self._end_line()
-        self._notice(f"The daemon cannot be reached; trying again while the run goes on there: {reason}")
+        self._notice(f"Connection to the daemon lost, retrying; the run continues there: {reason}")
 
     def _end_line(self) -> None:
-        """Begin a line of their own for words to the person, where they and the answer are on one screen."""
+        """End an unfinished line of the answer before a notice, if both go to the terminal."""
         if self._last not in {"", "\n"} and sys.stdout.isatty():
             click.echo(err=True)
             self._last = "\n"
 
     def print_sent(self, prompt: Prompt) -> None:
-        """Tell which session has the prompt now."""
+        """Print the session that has the prompt now: its id, or a document."""
         if self._is_json:
             self._print({"prompt": prompt.id, "error": None})
         else:
             click.echo(self._session.id)
 
     def end(self, turn: Turn) -> None:
-        """Tell what has come of it; where that is no answer, as the error that it is."""
+        """Print how the run ended. Raises RunFailedError, or SystemExit after a JSON document, if it failed."""
         if self._last not in {"", "\n"}:
             click.echo()
         findings = diagnose(self._session, turn, Situation(), Surroundings())
@@ -116,7 +116,7 @@ class Answer(NoticeReporter):
                 hint=f"See: ocattach session show {self._session.id}",
             )
         if self._is_json:
-            self._print({**describe_turn(turn), "error": error and error.to_json()})
+            self._print({**turn_json(turn), "error": error and error.to_json()})
             if error is not None:
                 raise SystemExit(error.exit_code)
         elif error is not None:
@@ -126,20 +126,20 @@ class Answer(NoticeReporter):
                 self._notice(finding.message)
 
     def fail(self, error: OcattachError, prompt: Prompt) -> NoReturn:
-        """Tell why it is not known what comes of it."""
+        """Report an error after which the outcome of the run is unknown, and exit with its code."""
         self._end_line()
         if not self._is_json:
             raise error
         self._print({"prompt": prompt.id, "error": error.to_json()})
         raise SystemExit(error.exit_code)
 
-    def _print(self, told: dict[str, Any]) -> None:
-        where = describe(FoundSession(self._spec, self._session))
-        print_json({"session": where, **told})
+    def _print(self, outcome: dict[str, Any]) -> None:
+        session = place_json(FoundSession(self._spec, self._session))
+        print_json({"session": session, **outcome})
 
 
-def describe_turn(turn: Turn) -> dict[str, Any]:
-    """A prompt and what came of it, for scripts."""
+def turn_json(turn: Turn) -> dict[str, Any]:
+    """A prompt and its answer, as JSON."""
     last = turn.last
     return {
         "prompt": turn.prompt.id,

@@ -1,36 +1,36 @@
-"""`ocattach session delete ID`: a session is deleted where it lives, and forgotten here."""
+"""`ocattach session delete ID`: delete a session in its environment and from the index here."""
 
 import click
 
 from ocattach.cli.command import Command, output_option
 from ocattach.cli.complete import session_ids
 from ocattach.cli.output import print_json
-from ocattach.cli.session.place import client_at, describe, forget, place_of
+from ocattach.cli.session.place import client_at, forget, place_json, place_of
 from ocattach.cli.terminal import escape, has_terminal, say
 from ocattach.errors import UsageError
+from ocattach.opencode.sessions import SessionClient
 from ocattach.survey.find import FoundSession
 
 EXAMPLES = """
-ocattach session delete ses_0123          you are asked whether you mean it
-ocattach session delete ses_0123 --yes    in a script
+ocattach session delete ses_0123          delete a session after confirmation
+ocattach session delete ses_0123 --yes    delete without confirmation, in a script
 """
 
 
 @click.command(
     cls=Command,
-    help="Delete a session where it lives, with its messages and the sessions that it has made.",
+    help="Delete a session in its environment, with its messages and child sessions.",
     examples=EXAMPLES,
 )
 @click.argument("session", metavar="ID", shell_complete=session_ids)
-@click.option("--yes", is_flag=True, help="Do not ask.")
+@click.option("--yes", is_flag=True, help="Delete without confirmation.")
 @output_option
 def command(session: str, *, yes: bool, output: str) -> None:
-    """Ask, and delete it."""
-    from ocattach.opencode.sessions import SessionClient  # noqa: PLC0415 - HTTP: once it is known whom to ask
-
+    """Ask for confirmation and delete the session."""
     if not yes and (output == "json" or not has_terminal()):
         raise UsageError(
-            "Nobody can be asked whether to delete it", hint=f"ocattach session delete {session} --yes"
+            "Cannot ask for confirmation without a terminal",
+            hint=f"To delete it: ocattach session delete {session} --yes",
         )
     place = place_of(session)
     with client_at(place) as client:
@@ -41,13 +41,15 @@ def command(session: str, *, yes: bool, output: str) -> None:
         daemon.delete(session)
     forget(session)
     if output == "json":
-        print_json({"deleted": describe(place)})
+        print_json({"deleted": place_json(place)})
     else:
         say(f"Deleted {session}")
 
 
 def confirm(place: FoundSession, title: str) -> None:
-    """Go on if the person says so."""
-    said = f"Delete {place.session.id} ({title}) of {place.session.origin or place.spec.display()} for good?"
-    if not click.confirm(escape(said), default=None, err=True):
+    """Ask for confirmation. Raises click.Abort if it is refused."""
+    question = (
+        f"Permanently delete {place.session.id} ({title}) in {place.session.origin or place.spec.display()}?"
+    )
+    if not click.confirm(escape(question), default=None, err=True):
         raise click.Abort

@@ -1,4 +1,4 @@
-"""Sessions and what was said in them, for people and for scripts."""
+"""Messages of sessions as text and as JSON."""
 
 from collections.abc import Iterator
 from dataclasses import asdict
@@ -11,7 +11,7 @@ from ocattach.sessions.record import Tokens
 
 
 def spoken(text: str) -> str:
-    """Words of a model, whose code may be set in with tabs; nothing in them can drive the terminal."""
+    """Text of a model with its control characters escaped, except tabs, which indent code."""
     return "\t".join(printable(piece) for piece in text.split("\t"))
 
 
@@ -20,8 +20,8 @@ def describe_tokens(tokens: Tokens) -> dict[str, int]:
     return asdict(tokens)
 
 
-def describe_message(message: Message) -> dict[str, Any]:
-    """A message for scripts; its times are in milliseconds since the epoch."""
+def message_json(message: Message) -> dict[str, Any]:
+    """A message as JSON; times are in milliseconds since the epoch."""
     failure = message.failure
     return {
         "id": message.id,
@@ -40,7 +40,7 @@ def describe_message(message: Message) -> dict[str, Any]:
 
 
 def message_lines(message: Message) -> Iterator[str]:
-    """A message for people."""
+    """A message as lines of text."""
     who = message.full_model if message.is_answer else "You"
     yield f"{who}, {ago(message.created / 1000)}:"
     for line in message.text.splitlines():

@@ -1,4 +1,4 @@
-"""`ocattach session export ID`: a session with its messages, as `opencode export` prints it."""
+"""`ocattach session export ID`: print a session with its messages, in the format of `opencode export`."""
 
 import json
 
@@ -7,27 +7,26 @@ import click
 from ocattach.cli.command import Command, output_option
 from ocattach.cli.complete import session_ids
 from ocattach.cli.session.place import client_at, place_of
+from ocattach.opencode.sessions import SessionClient
 
 PAGE = 100
-"""Messages of one request: those of an agent at work can be large."""
+"""Messages per request, since messages with tool output can be large."""
 
 EXAMPLES = """
-ocattach session export ses_0123 > session.json     for `opencode import session.json`, anywhere
+ocattach session export ses_0123 > session.json     for `opencode import session.json`
 ocattach session export ses_0123 | jq .info.metadata
 """
 
 
 @click.command(
     cls=Command,
-    help="Print a session with all of its messages as JSON, in the form of `opencode export`.",
+    help="Print a session with all of its messages as JSON, in the format of `opencode export`.",
     examples=EXAMPLES,
 )
 @click.argument("session", metavar="ID", shell_complete=session_ids)
 @output_option
-def command(session: str, *, output: str) -> None:  # noqa: ARG001 - it is JSON in any case
-    """Print it."""
-    from ocattach.opencode.sessions import SessionClient  # noqa: PLC0415 - HTTP: once it is known whom to ask
-
+def command(session: str, *, output: str) -> None:  # noqa: ARG001 - always JSON
+    """Read the session page by page and print it."""
     with client_at(place_of(session)) as client:
         daemon = SessionClient(client)
         info = daemon.get(session)

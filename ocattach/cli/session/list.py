@@ -1,4 +1,4 @@
-"""`ocattach session list`: the sessions of all environments at once."""
+"""`ocattach session list`: the sessions of all environments."""
 
 import json
 import os
@@ -14,7 +14,7 @@ import click
 from ocattach.cli.amounts import ago, moment, money
 from ocattach.cli.columns import GAP, cut, lines, width
 from ocattach.cli.command import Command
-from ocattach.cli.output import describe_problem, print_json
+from ocattach.cli.output import print_json, problem_json
 from ocattach.cli.session.options import origin_option
 from ocattach.cli.terminal import escape, say
 from ocattach.config.files.paths import state_directory
@@ -25,54 +25,61 @@ from ocattach.survey.everywhere import everywhere
 from ocattach.survey.session_list import ListedSession, Request, SessionList, SessionSource
 
 EXAMPLES = """
-ocattach session list                      the latest, wherever they are
-ocattach session list --origin staging     those that began in one environment
+ocattach session list                      list the latest sessions of all environments
+ocattach session list --origin staging     list sessions that were created through staging
 ocattach session list --since 2d --search rate
-ocattach session list --offline            what is known, without asking anybody
+ocattach session list --offline            list what is in the local index, without connecting
 ocattach session list -o jsonl | jq -r .id
 """
 
 FIRST = 50
-"""Sessions of a table, unless -n says otherwise."""
+"""Sessions in a table, unless -n is given."""
 
 SECONDS, WALK_SECONDS = 5.0, 60.0
-"""How long is waited for the latest sessions, and for all."""
+"""Default timeouts for a limited number of sessions, and for all."""
 
 ROOM = 110
-"""Columns of a terminal that has room for what sessions do and cost."""
+"""Width of a terminal, in columns, that has room for the state and cost of sessions."""
 
 SHORTEST_TITLE = 16
 
 
 @click.command(
     cls=Command,
-    help="List the sessions of all environments at once, the latest first. Nothing is started.",
+    help="List the sessions of all environments, the latest first. Starts no daemon.",
     examples=EXAMPLES,
 )
 @origin_option
 @click.option(
-    "--all-directories", is_flag=True, help="With --origin: all of its environment, in whichever directory."
+    "--all-directories",
+    is_flag=True,
+    help="With --origin: all sessions of its environment, in any directory.",
 )
-@click.option(
-    "--all", "children", is_flag=True, help="Also those that other sessions have made, and archived ones."
-)
-@click.option("--search", metavar="TEXT", default="", help="Those with this in their title.")
-@click.option("--since", metavar="SPAN", help="Updated within this time, such as 2d or 12h.")
+@click.option("--all", "children", is_flag=True, help="Include child sessions and archived sessions.")
+@click.option("--search", metavar="TEXT", default="", help="Only sessions with this text in the title.")
+@click.option("--since", metavar="SPAN", help="Only sessions updated within this time, such as 2d or 12h.")
 @click.option(
     "-n",
     "limit",
     type=click.IntRange(min=0),
     metavar="N",
-    help=f"At most so many; 0: all. A table has {FIRST}.",
+    help=f"Maximum number of sessions; 0 for all. The default for tables is {FIRST}.",
 )
-@click.option("--offline", is_flag=True, help="Ask nobody: what was known when each was last asked.")
-@click.option("--timeout", type=click.FloatRange(min=1), metavar="SECONDS", help="How long answers may take.")
+@click.option(
+    "--offline", is_flag=True, help="List what the local index has, without connecting to any environment."
+)
+@click.option(
+    "--timeout",
+    type=click.FloatRange(min=1),
+    metavar="SECONDS",
+    help="Timeout for the environments to answer.",
+)
 @click.option(
     "-o",
     "--output",
     type=click.Choice(["table", "json", "jsonl"]),
     default="table",
-    help="How to print data.",
+    help="Output format.",
 )
 def command(
     origins: tuple[str, ...],
@@ -86,7 +93,7 @@ def command(
     timeout: float | None,
     output: str,
 ) -> None:
-    """Gather and print."""
+    """Collect the sessions and print them."""
     if limit is None and output == "table":
         limit = FIRST
     request = Request(
@@ -109,11 +116,11 @@ def command(
     )
     gathered = gathering.gather()
     if output == "json":
-        print_json(describe(gathered, places.problems))
+        print_json(list_json(gathered, places.problems))
         return
     if output == "jsonl":
         for listed in gathered.sessions:
-            click.echo(json.dumps(describe_session(listed)))
+            click.echo(json.dumps(listed_session_json(listed)))
     else:
         print_table(gathered.sessions)
     say_more(gathered)
@@ -122,17 +129,17 @@ def command(
 
 
 def terminal_columns() -> int | None:
-    """How wide the terminal is; None where there is none."""
+    """The width of the terminal; None if stdout is not a terminal."""
     return shutil.get_terminal_size().columns if sys.stdout.isatty() else None
 
 
 def is_wide(columns: int | None) -> bool:
-    """Whether there is room for what sessions do and cost; where there is none, daemons are not asked for it."""
+    """Whether there is room for the columns State and Cost. If not, daemons are not queried for the state."""
     return columns is None or columns >= ROOM
 
 
 def print_table(sessions: Sequence[ListedSession]) -> None:
-    """Print rows: as wide as the terminal is, or as they are where there is none."""
+    """Print a table. On a terminal, titles of sessions are cut to fit its width."""
     columns = terminal_columns()
     titles = ["ID", "Origin", "Title", "Updated"]
     titles += ["State", "Cost"] if is_wide(columns) else []
@@ -150,7 +157,7 @@ def print_table(sessions: Sequence[ListedSession]) -> None:
 
 
 def cells(listed: ListedSession) -> dict[str, str]:
-    """A row by its titles; nothing in it can drive the terminal, or look like another row."""
+    """The cells of a row by column title, with control characters and line breaks escaped."""
     session = listed.session
     texts = {
         "ID": session.id,
@@ -165,17 +172,17 @@ def cells(listed: ListedSession) -> dict[str, str]:
 
 
 def say_more(gathered: SessionList) -> None:
-    """Say what is not in the list, and why."""
+    """Print what is missing from the list, and why."""
     if not gathered.sessions:
         say('No sessions found. To start one: ocattach session send NAME "PROMPT"')
     say_notes(gathered)
     if gathered.more:
         least = "" if gathered.is_exact else "At least "
-        say(f"{least}{gathered.more} more; all with -n 0")
+        say(f"{least}{gathered.more} more. To list all: -n 0")
 
 
 def say_notes(gathered: SessionList) -> None:
-    """Say which environments have not told all, and what became of the index."""
+    """Print which environments did not answer completely, and problems with the index."""
     for source in gathered.sources:
         for text in source_words(source):
             say(text, colour="yellow")
@@ -184,37 +191,37 @@ def say_notes(gathered: SessionList) -> None:
 
 
 def source_words(source: SessionSource) -> Iterable[str]:
-    """What is to be said of an environment that has not told all."""
+    """The notice about an environment that did not answer completely; none for a stopped one without sessions."""
     if source.error is None or (source.state is EnvironmentState.STOPPED and source.asked is None):
         return
     reason = source.error.message.strip().splitlines()[0]
     if source.has_answered:
-        yield f"! {source.name} has not told all: {reason}"
+        yield f"! {source.name} answered incompletely: {reason}"
         return
-    known = "nothing is known of its sessions" if source.asked is None else f"as of {ago(source.asked)}"
+    known = "its sessions are unknown" if source.asked is None else f"sessions as of {ago(source.asked)}"
     yield f"! {source.name} is {source.state}, {known}: {reason}"
 
 
-def describe(gathered: SessionList, problems: Sequence[Any]) -> dict[str, Any]:
-    """The list for scripts."""
+def list_json(gathered: SessionList, problems: Sequence[Any]) -> dict[str, Any]:
+    """The list as JSON."""
     return {
-        "sessions": [describe_session(listed) for listed in gathered.sessions],
+        "sessions": [listed_session_json(listed) for listed in gathered.sessions],
         "more": gathered.more,
-        "environments": [describe_source(source) for source in gathered.sources],
+        "environments": [source_json(source) for source in gathered.sources],
         "notes": gathered.notes,
-        "problems": [describe_problem(problem) for problem in problems],
+        "problems": [problem_json(problem) for problem in problems],
     }
 
 
-def describe_session(listed: ListedSession) -> dict[str, Any]:
-    """A session for scripts; `created`, `updated` and `archived` are OpenCode's milliseconds since the epoch."""
+def listed_session_json(listed: ListedSession) -> dict[str, Any]:
+    """A session as JSON; `created`, `updated` and `archived` are in milliseconds since the epoch."""
     record = asdict(listed.session)
     record.pop("is_native")
     return {**record, "state": listed.activity, "live": listed.is_live, "asked": listed.asked}
 
 
-def describe_source(source: SessionSource) -> dict[str, Any]:
-    """An environment for scripts; `asked` is in seconds since the epoch."""
+def source_json(source: SessionSource) -> dict[str, Any]:
+    """An environment as JSON; `asked` is in seconds since the epoch."""
     error = source.error
     return {
         "id": source.id,

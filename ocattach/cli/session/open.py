@@ -1,4 +1,4 @@
-"""`ocattach session open ID`: the TUI on a session, wherever that lives."""
+"""`ocattach session open ID`: open the TUI with a session, in the environment that has it."""
 
 import click
 
@@ -9,24 +9,22 @@ from ocattach.cli.options import Options
 from ocattach.cli.session.place import place_of
 
 EXAMPLES = """
-ocattach session open ses_0123             attach to where it lives, with it on the screen
-ocattach session open ses_0123 --print-url for a program that continues it
+ocattach session open ses_0123               open the session in the TUI
+ocattach session open ses_0123 --print-url   print a URL for a program that continues it
 """
 
 
 @click.command(
     cls=Command,
-    help="Attach to the environment that has a session, and open it there. The daemon is started where none runs.",
+    help="Attach to the environment that has a session and open it. Starts a daemon if none is running.",
     examples=EXAMPLES,
 )
 @click.argument("session", metavar="ID", shell_complete=session_ids)
 @click.option("--print-url", is_flag=True, help="Print the local URL instead of opening the TUI.")
-@click.option(
-    "--trust", is_flag=True, help="Accept the project definition that leads there as it now stands."
-)
+@click.option("--trust", is_flag=True, help="Approve the project's definition in its current form.")
 @output_option
 def command(session: str, *, print_url: bool, trust: bool, output: str) -> None:
-    """Attach as `ocattach NAME -s ID` does, in the session's own directory."""
+    """Attach as `ocattach NAME -s ID` does, in the session's directory."""
     place = place_of(session)
     is_defined = place.spec.source.kind != "typed"
     target = place.spec.name if is_defined and place.spec.name else place.spec.target.uri()

@@ -1,4 +1,4 @@
-"""Options that several commands about sessions have."""
+"""Options shared by several session commands."""
 
 from collections.abc import Callable
 from typing import Any, TypeVar
@@ -18,6 +18,6 @@ def origin_option(function: Decorated) -> Decorated:
         multiple=True,
         metavar="NAME",
         shell_complete=connection_names,
-        help="Those that began under this name; repeatable.",
+        help="Only sessions created through this connection; repeatable.",
     )
     return option(function)

@@ -1,10 +1,10 @@
-"""`ocattach session permissions`: what sessions wait to be allowed, in all environments at once."""
+"""`ocattach session permissions`: pending permission requests in all environments."""
 
 import os
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import click
 
@@ -13,62 +13,59 @@ from ocattach.cli.columns import lines
 from ocattach.cli.command import Command, output_option
 from ocattach.cli.complete import connection_names
 from ocattach.cli.output import print_json
-from ocattach.cli.session.place import FIND_SECONDS, describe_session
+from ocattach.cli.session.place import FIND_SECONDS, session_json
 from ocattach.cli.terminal import escape, say
 from ocattach.config.resolver import resolve
-from ocattach.config.spec import ConnectionSpec
+from ocattach.config.spec import ConnectionSpec, environment_id
 from ocattach.errors import DaemonNotRunningError, OcattachError
-from ocattach.sessions.environment import environment_id
+from ocattach.opencode.api import DaemonClient
+from ocattach.opencode.permissions import Waiting, waiting
 from ocattach.sessions.origins import Names
 from ocattach.sessions.record import Session
 from ocattach.survey.everywhere import SurveyedConnection, everywhere
 from ocattach.survey.fanout import ask_each
 
-if TYPE_CHECKING:
-    from ocattach.opencode.api import DaemonClient
-    from ocattach.opencode.permissions import Waiting
-
 EXAMPLES = """
-ocattach session permissions             all that waits for you, wherever it is
-ocattach session permissions staging     in one environment
-ocattach session reply per_0123 once     allow it; or always, or reject
+ocattach session permissions             list pending requests in all environments
+ocattach session permissions staging     list those of one environment
+ocattach session reply per_0123 once     answer one: once, always or reject
 """
 
 
 @dataclass(frozen=True, slots=True)
-class Asked:
-    """Something that waits, and whose it is."""
+class PendingPermission:
+    """A permission request and the session that waits for the answer."""
 
-    waiting: "Waiting"
+    waiting: Waiting
     session: Session
 
 
 @dataclass(frozen=True, slots=True)
-class Silent:
-    """An environment that could not be asked."""
+class FailedQuery:
+    """An environment that could not be queried."""
 
     specs: Sequence[ConnectionSpec]
     error: OcattachError
 
     @property
     def name(self) -> str:
-        """What it is called to people."""
+        """Its connections, by name or URI."""
         return ", ".join(spec.name or spec.display() for spec in self.specs)
 
 
 @click.command(
     cls=Command,
-    help="List what sessions wait to be allowed by a person, in all environments that answer, or in one.",
+    help="List pending permission requests of all environments, or of one. Starts no daemon.",
     examples=EXAMPLES,
 )
 @click.argument("name", required=False, metavar="[NAME]", shell_complete=connection_names)
 @output_option
 def command(name: str | None, *, output: str) -> None:
-    """Ask and print; nothing is started."""
+    """Query the environments and print their requests."""
     entries = entries_of(name)
     asked, silent = [], []
     for told in ask(entries):
-        if isinstance(told, Silent):
+        if isinstance(told, FailedQuery):
             silent.append(told)
         else:
             asked += told
@@ -76,7 +73,7 @@ def command(name: str | None, *, output: str) -> None:
         raise silent[0].error
     if output == "json":
         unasked = [{"name": each.name, "error": each.error.to_json()} for each in silent]
-        print_json({"permissions": [describe(each) for each in asked], "unasked": unasked})
+        print_json({"permissions": [permission_json(each) for each in asked], "unasked": unasked})
         return
     rows = [
         [each.waiting.id, each.session.origin, each.waiting.wanted, each.session.id, each.session.title]
@@ -89,50 +86,48 @@ def command(name: str | None, *, output: str) -> None:
         )
         say("To answer: ocattach session reply ID once|always|reject")
     else:
-        say("Nothing waits for you")
+        say("No pending permission requests")
     for each in silent:
-        if not isinstance(each.error, DaemonNotRunningError):  # in which nothing can wait
-            say(f"! {each.name} was not asked: {each.error.message.splitlines()[0]}", colour="yellow")
+        if not isinstance(each.error, DaemonNotRunningError):  # no daemon, no requests
+            say(f"! {each.name} could not be queried: {each.error.message.splitlines()[0]}", colour="yellow")
 
 
 def entries_of(name: str | None) -> tuple[SurveyedConnection, ...]:
-    """All connections, or the one that was named, once the user trusts it."""
+    """All connections, or the named one, once it is trusted."""
     if name is None:
         return everywhere(cwd=Path.cwd(), environ=os.environ).entries
     spec = resolve(name, cwd=Path.cwd(), environ=os.environ)
     require_trust(spec, trust=False, environ=os.environ)
-    return (SurveyedConnection(spec.settled(os.environ)),)
+    return (SurveyedConnection(spec.pinned(os.environ)),)
 
 
-def ask(entries: Sequence[SurveyedConnection]) -> Iterator[list[Asked] | Silent]:
-    """What waits in each environment, or why that is not known."""
+def ask(entries: Sequence[SurveyedConnection]) -> Iterator[list[PendingPermission] | FailedQuery]:
+    """The requests of each environment, or why they are unknown."""
     names = Names([entry.spec for entry in entries], os.environ)
 
-    def question(client: "DaemonClient", specs: Sequence[ConnectionSpec]) -> list[Asked]:
-        from ocattach.opencode.permissions import waiting  # noqa: PLC0415 - HTTP: for who dials
-
+    def question(client: DaemonClient, specs: Sequence[ConnectionSpec]) -> list[PendingPermission]:
         environment = environment_id(specs[0], os.environ)
         found = []
         for each, content in waiting(client, [spec.workdir for spec in specs]):
             session = Session.from_api(content, environment=environment)
             if session is not None:
-                found.append(Asked(each, names.named(session)))
+                found.append(PendingPermission(each, names.named(session)))
         return found
 
     for told in ask_each(entries, question, environ=os.environ, timeout=FIND_SECONDS):
         if told.error is not None:
-            yield Silent(told.specs, told.error)
+            yield FailedQuery(told.specs, told.error)
         else:
             yield told.answer or []
 
 
-def describe(asked: Asked) -> dict[str, Any]:
-    """For scripts; `always` is what that answer would allow."""
+def permission_json(asked: PendingPermission) -> dict[str, Any]:
+    """A request as JSON; `always` lists the patterns that the answer "always" would allow."""
     waiting = asked.waiting
     return {
         "id": waiting.id,
         "permission": waiting.permission,
         "patterns": waiting.patterns,
         "always": waiting.always,
-        "session": {**describe_session(asked.session), "directory": waiting.directory},
+        "session": {**session_json(asked.session), "directory": waiting.directory},
     }

@@ -1,10 +1,10 @@
-"""A session by its id alone: where it is, and requests to the daemon there, without starting one."""
+"""Find a session by its id, and open a client to its daemon without starting one."""
 
 import os
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from ocattach.cli.approval import require_trust
 from ocattach.cli.terminal import Person
@@ -12,6 +12,7 @@ from ocattach.config.files.paths import state_directory
 from ocattach.errors import DaemonNotRunningError, SessionNotFoundError
 from ocattach.link.client.access import open_client
 from ocattach.link.client.direct import asker
+from ocattach.opencode.api import DaemonClient
 from ocattach.sessions.index import index_file
 from ocattach.sessions.index.file import IndexUnusableError
 from ocattach.sessions.index.store import Index
@@ -20,25 +21,22 @@ from ocattach.sessions.record import Session
 from ocattach.survey.everywhere import everywhere
 from ocattach.survey.find import FoundSession, find
 
-if TYPE_CHECKING:
-    from ocattach.opencode.api import DaemonClient
-
 FIND_SECONDS = 20.0
-"""How long it may take to find who has a session, and then to reach it."""
+"""Timeout for finding the environment of a session, and again for connecting to it."""
 
 
 def place_of(session: str) -> FoundSession:
-    """Where a session is. Raises SessionNotFoundError with the next step, UsageError for what is no id."""
+    """Find the environment of a session. Raises SessionNotFoundError, and UsageError for an invalid id."""
     places = everywhere(cwd=Path.cwd(), environ=os.environ)
     place = find(session, places.entries, environ=os.environ, timeout=FIND_SECONDS)
     return FoundSession(place.spec, Names(places.specs, os.environ).named(place.session))
 
 
 @contextmanager
-def client_at(place: FoundSession) -> Iterator["DaemonClient"]:
-    """Requests to the daemon of a session's environment; the person is asked where that needs an answer.
+def client_at(place: FoundSession) -> Iterator[DaemonClient]:
+    """Open a client to the daemon of a session's environment; connecting may ask the user for a passphrase.
 
-    Raises DaemonNotRunningError with the command that starts one, and NotTrustedError.
+    A session that turns out to be deleted is removed from the index. Raises DaemonNotRunningError and NotTrustedError.
     """
     if place.spec.source.kind == "project":
         require_trust(place.spec, trust=False, environ=os.environ)
@@ -50,23 +48,23 @@ def client_at(place: FoundSession) -> Iterator["DaemonClient"]:
         forget(session)
         raise
     except DaemonNotRunningError as error:
-        error.hint = f"Start one, with this session: ocattach session open {session}"
-        raise
+        hint = f"To start one with this session: ocattach session open {session}"
+        raise DaemonNotRunningError(error.message, hint=hint) from error
 
 
 def forget(session: str) -> None:
-    """Have the index forget a session that is gone."""
+    """Remove a deleted session from the index."""
     with suppress(IndexUnusableError), Index(index_file(state_directory(os.environ))) as index:
         index.forget([session])
 
 
-def describe(place: FoundSession) -> dict[str, Any]:
-    """A session and where it is, for scripts."""
-    return {**describe_session(place.session), "name": place.spec.name, "uri": place.spec.display()}
+def place_json(place: FoundSession) -> dict[str, Any]:
+    """A session and its connection, as JSON."""
+    return {**session_json(place.session), "name": place.spec.name, "uri": place.spec.display()}
 
 
-def describe_session(session: Session) -> dict[str, Any]:
-    """What says which session is meant."""
+def session_json(session: Session) -> dict[str, Any]:
+    """The keys that identify a session, as JSON."""
     return {
         "id": session.id,
         "origin": session.origin,

@@ -1,8 +1,9 @@
-"""`ocattach session reply PERMISSION once|always|reject`: answer what a session waits for, wherever that is."""
+"""`ocattach session reply PERMISSION once|always|reject`: answer a permission request."""
 
 import os
+from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, cast
+from typing import cast
 
 import click
 
@@ -10,43 +11,39 @@ from ocattach.cli.command import Command, output_option
 from ocattach.cli.output import print_json
 from ocattach.cli.session.place import FIND_SECONDS
 from ocattach.cli.terminal import say
-from ocattach.errors import UsageError
+from ocattach.config.spec import ConnectionSpec
+from ocattach.errors import SessionNotFoundError, UsageError
+from ocattach.opencode.api import DaemonClient
+from ocattach.opencode.permissions import Waiting, answer, waiting
+from ocattach.opencode.sessions import PERMISSION_ID, Reply
 from ocattach.survey.everywhere import everywhere
 from ocattach.survey.fanout import ask_each
 from ocattach.survey.find import not_found
 
-if TYPE_CHECKING:
-    from collections.abc import Sequence
-
-    from ocattach.config.spec import ConnectionSpec
-    from ocattach.opencode.api import DaemonClient
-    from ocattach.opencode.permissions import Waiting
-    from ocattach.opencode.sessions import Reply
+HINT = "List pending requests: ocattach session permissions"
 
 EXAMPLES = """
-ocattach session permissions              what waits, and its ids
-ocattach session reply per_0123 once      allow it this time
-ocattach session reply per_0123 always    and whatever is like it, until the daemon ends
-ocattach session reply per_0123 reject
+ocattach session permissions              list pending requests with their ids
+ocattach session reply per_0123 once      allow it once
+ocattach session reply per_0123 always    allow it and similar requests until the daemon stops
+ocattach session reply per_0123 reject    refuse it
 """
 
 
 @click.command(
     cls=Command,
-    help="Answer what a session waits to be allowed, wherever it is. Nothing is started.",
+    help="Answer a permission request of a session, in any environment. Starts no daemon.",
     examples=EXAMPLES,
 )
 @click.argument("permission", metavar="PERMISSION")
 @click.argument("reply", type=click.Choice(["once", "always", "reject"]))
 @output_option
 def command(permission: str, reply: str, *, output: str) -> None:
-    """Find who asks, and answer."""
-    from ocattach.opencode.sessions import PERMISSION_ID  # noqa: PLC0415 - HTTP, and all that it needs
-
+    """Find the request and answer it."""
     if not PERMISSION_ID.fullmatch(permission):
         raise UsageError(
-            f"{permission!r} is no permission's id, which looks like per_…",
-            hint="What waits: ocattach session permissions",
+            f"{permission!r} is not the id of a permission request (per_…)",
+            hint=HINT,
         )
     answered = answer_anywhere(permission, cast("Reply", reply))
     if output == "json":
@@ -55,12 +52,10 @@ def command(permission: str, reply: str, *, output: str) -> None:
         say(f"Answered {reply}: {answered.wanted}, for {answered.session}")
 
 
-def answer_anywhere(permission: str, reply: "Reply") -> "Waiting":
-    """Answer it where it is asked for. Raises SessionNotFoundError where it is nowhere."""
+def answer_anywhere(permission: str, reply: Reply) -> Waiting:
+    """Answer the request in the environment that has it. Raises SessionNotFoundError if none has."""
 
-    def question(client: "DaemonClient", specs: "Sequence[ConnectionSpec]") -> "Waiting | None":
-        from ocattach.opencode.permissions import answer, waiting  # noqa: PLC0415 - HTTP: for who dials
-
+    def question(client: DaemonClient, specs: Sequence[ConnectionSpec]) -> Waiting | None:
         for asked, _ in waiting(client, [spec.workdir for spec in specs]):
             if asked.id == permission:
                 answer(client, asked, reply)
@@ -74,7 +69,6 @@ def answer_anywhere(permission: str, reply: "Reply") -> "Waiting":
             return told.answer
         if told.error is not None:
             unasked += [name for spec in told.specs if (name := spec.name)]
-    error = not_found(permission, unasked)
-    if not unasked:
-        error.hint = "What waits: ocattach session permissions"
-    raise error
+    if unasked:
+        raise not_found(permission, unasked)
+    raise SessionNotFoundError(f"No environment has {permission}", hint=HINT)

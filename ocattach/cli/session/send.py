@@ -1,4 +1,4 @@
-"""`ocattach session send`: a prompt to a session or to a new one, from a person, a script or a cron job."""
+"""`ocattach session send`: send a prompt to a session or to a new one."""
 
 import os
 import sys
@@ -13,13 +13,13 @@ from ocattach.backoff import Deadline
 from ocattach.cli.approval import require_trust
 from ocattach.cli.command import Command, advice, output_option
 from ocattach.cli.complete import connection_names
-from ocattach.cli.session.answer import Answer, NoticeReporter
+from ocattach.cli.session.answer import AnswerPrinter, NoticeReporter
 from ocattach.cli.session.place import place_of
 from ocattach.cli.terminal import Person, say
 from ocattach.config.files.paths import config_directory
 from ocattach.config.resolver import resolve
 from ocattach.config.settings import load_settings
-from ocattach.config.spec import ConnectionSpec
+from ocattach.config.spec import ConnectionSpec, environment_id, origin_name
 from ocattach.config.suggestion import did_you_mean
 from ocattach.errors import InterruptedByUserError, OcattachError, UsageError, WorkdirNotFoundError
 from ocattach.link.client.access import client_at
@@ -27,28 +27,27 @@ from ocattach.link.client.foreground import AttachRequest, attach
 from ocattach.opencode.api import DaemonClient
 from ocattach.opencode.prompts import Prompt, PromptClient, new_prompt, of_time
 from ocattach.opencode.sessions import SESSION_ID, SessionClient
-from ocattach.sessions.environment import environment_id, origin_name
 from ocattach.sessions.origins import origin_metadata
 from ocattach.sessions.record import Session
 from ocattach.sessions.run import RetryingClient, Run, RunObserver, deliver
 
 WAIT_SECONDS = 3600.0
-"""How long --wait waits for the end of an answer."""
+"""Default timeout of --wait."""
 
 LATEST = 2
-"""Messages of a session whose ids tell after what the prompt comes."""
+"""Number of latest messages whose ids the id of the prompt must follow."""
 
 EXAMPLES = """
-ocattach session send frontend "Run the tests"          a new session; its id is printed
-ocattach session send frontend "Run the tests" --wait   and the answer as it comes
-ocattach session send ses_0123 "And the linter"         go on in a session, wherever it lives
-git diff | ocattach session send api - --wait -o json   a prompt from a script
+ocattach session send frontend "Run the tests"          start a session, print its id
+ocattach session send frontend "Run the tests" --wait   and print the answer as it arrives
+ocattach session send ses_0123 "And the linter"         continue a session
+git diff | ocattach session send api - --wait -o json   read the prompt from stdin
 """
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Asked:
-    """What was asked for on the command line."""
+class PromptRequest:
+    """The arguments and options of the command line."""
 
     target: str
     text: str
@@ -63,17 +62,17 @@ class Asked:
 
 @dataclass(frozen=True, slots=True)
 class Destination:
-    """Where a prompt goes."""
+    """The environment and session that a prompt is sent to."""
 
     spec: ConnectionSpec
     session: str | None
-    """None: to a new session."""
+    """None for a new session."""
 
     person: Person
     timeout: float
 
     def open(self, left: float = inf) -> tuple[DaemonClient, str | None]:
-        """Connect, and start the daemon if none runs. Returns a client and the directory there.
+        """Connect, starting a daemon if none runs. Returns a client, and the connection's directory there.
 
         `left` are the seconds until the deadline of the whole command.
         """
@@ -85,32 +84,40 @@ class Destination:
 
 @click.command(
     cls=Command,
-    help="Send a prompt: a name or a URI makes a session, an id continues it. The daemon is started when none runs.",
+    help="Send a prompt to a new session of a connection, or to an existing session by its id. "
+    "Starts a daemon if none is running.",
     examples=EXAMPLES,
 )
 @click.argument("target", metavar="NAME|URI|ID", shell_complete=connection_names)
 @click.argument("text", metavar="TEXT|-")
-@click.option("--model", default="", metavar="PROVIDER/MODEL", help="Model that is to answer.")
-@click.option("--agent", default="", metavar="NAME", help="Agent that is to answer, such as build or plan.")
-@click.option("--wait", "is_waited_for", is_flag=True, help="Print the answer, and fail if the run does.")
+@click.option("--model", default="", metavar="PROVIDER/MODEL", help="Model to use.")
+@click.option("--agent", default="", metavar="NAME", help="Agent to use, such as build or plan.")
+@click.option(
+    "--wait",
+    "is_waited_for",
+    is_flag=True,
+    help="Wait for the answer and print it; exit with 1 if the run fails.",
+)
 @click.option(
     "--timeout",
     type=click.FloatRange(min=1),
     metavar="SECONDS",
-    help=f"With --wait: for the answer too; default {WAIT_SECONDS:.0f}. Else for the way there; default 60.",
+    help=f"Timeout for connecting (default 60), or with --wait for the whole run (default {WAIT_SECONDS:.0f}).",
 )
-@click.option("--trust", is_flag=True, help="Accept this project definition as it now stands.")
+@click.option("--trust", is_flag=True, help="Approve the project's definition in its current form.")
 @output_option
-@click.option("-q", "--quiet", is_flag=True, help="Say only what goes wrong.")
+@click.option("-q", "--quiet", is_flag=True, help="Print only errors.")
 def command(**parameters: Any) -> None:
-    """Send, and with --wait tell what comes of it."""
-    asked = Asked(**parameters)
+    """Send the prompt; with --wait, print the answer."""
+    asked = PromptRequest(**parameters)
     if asked.text == "-":
         asked = replace(asked, text=sys.stdin.buffer.read().decode(errors="replace"))
     if not asked.text.strip():
-        raise UsageError("There is nothing to send", hint="ocattach session send NAME TEXT")
+        raise UsageError("The prompt is empty", hint="Usage: ocattach session send NAME TEXT")
     if asked.model and not all(asked.model.partition("/")):
-        raise UsageError(f"{asked.model!r} is no PROVIDER/MODEL", hint="See: opencode models")
+        raise UsageError(
+            f"{asked.model!r} is not of the form PROVIDER/MODEL", hint="List models: opencode models"
+        )
     deadline = Deadline(asked.timeout or WAIT_SECONDS)
     person = Person(quiet=asked.quiet)
     with advice(None if SESSION_ID.fullmatch(asked.target) else asked.target):
@@ -120,8 +127,8 @@ def command(**parameters: Any) -> None:
         sent(asked, destination, client, session, deadline)
 
 
-def find_destination(asked: Asked, person: Person) -> Destination:
-    """Where the prompt goes. Raises SessionNotFoundError, or what names and URIs raise."""
+def find_destination(asked: PromptRequest, person: Person) -> Destination:
+    """Resolve the target. Raises SessionNotFoundError, NotTrustedError, and what `resolve` raises."""
     timeout = asked.timeout or load_settings(config_directory(os.environ)).connect_timeout_seconds
     if SESSION_ID.fullmatch(asked.target):
         place = place_of(asked.target)
@@ -130,17 +137,17 @@ def find_destination(asked: Asked, person: Person) -> Destination:
         return Destination(spec, place.session.id, person, timeout)
     spec = resolve(asked.target, cwd=Path.cwd(), environ=os.environ)
     require_trust(spec, trust=asked.trust, environ=os.environ)
-    spec = spec.settled(os.environ).with_default_workdir(Path.cwd())
+    spec = spec.pinned(os.environ).with_default_workdir(Path.cwd())
     person.heading(f"Connecting to {spec.title()}")
     return Destination(spec, None, person, timeout)
 
 
 def checked_session(
-    destination: Destination, client: DaemonClient, workdir: str | None, asked: Asked
+    destination: Destination, client: DaemonClient, workdir: str | None, asked: PromptRequest
 ) -> Session:
-    """The session to send to, made now unless it was named, once all that was asked for is known to be there.
+    """The session to send to, created unless an id was given, after directory, model and agent were checked.
 
-    OpenCode takes a prompt for a directory, a model or an agent that is not there, and nothing comes of it (1.18.33).
+    OpenCode (1.18.33) accepts a prompt for a directory, model or agent that does not exist and never answers it.
     """
     sessions, spec = SessionClient(client), destination.spec
     environment = environment_id(spec, os.environ)
@@ -152,34 +159,38 @@ def checked_session(
     if directory is not None and not client.has_directory(directory):
         raise WorkdirNotFoundError(
             f"There is no directory {directory} in {spec.display()}",
-            hint="Create it there, and send it again",
+            hint="Create the directory there and send the prompt again",
         )
     check_choice(PromptClient(client), directory, asked)
     if content is None:
         content = sessions.create(directory, metadata=origin_metadata(origin_name(spec), environment))
     session = Session.from_api(content, environment=environment)
     if session is None:
-        raise OcattachError(f"The daemon in {spec.display()} made no session")
-    return replace(session, origin=session.origin or origin_name(spec))  # old versions keep none
+        raise OcattachError(f"The daemon in {spec.display()} did not create a session")
+    return replace(session, origin=session.origin or origin_name(spec))  # old versions do not store it
 
 
-def check_choice(prompts: PromptClient, directory: str | None, asked: Asked) -> None:
-    """Raise UsageError for a model or an agent that is not there."""
+def check_choice(prompts: PromptClient, directory: str | None, asked: PromptRequest) -> None:
+    """Raise UsageError for a model or an agent that the daemon does not have."""
     if asked.model:
         models = prompts.models(directory)
         if asked.model not in models:
-            raise UsageError(f"There is no model {asked.model} there", hint=did_you_mean(asked.model, models))
+            raise UsageError(
+                f"Model {asked.model} is not available there", hint=did_you_mean(asked.model, models)
+            )
     if asked.agent:
         agents = [str(agent.get("name")) for agent in prompts.agents(directory) if not agent.get("hidden")]
         if asked.agent not in agents:
-            raise UsageError(f"There is no agent {asked.agent} there", hint=did_you_mean(asked.agent, agents))
+            raise UsageError(
+                f"Agent {asked.agent} is not available there", hint=did_you_mean(asked.agent, agents)
+            )
 
 
 def sent(
-    asked: Asked, destination: Destination, client: DaemonClient, session: Session, deadline: Deadline
+    asked: PromptRequest, destination: Destination, client: DaemonClient, session: Session, deadline: Deadline
 ) -> None:
-    """Send the prompt, and follow it if that is wanted. Whatever happens, the session is named."""
-    answer = Answer(session, destination.spec, output=asked.output, quiet=asked.quiet)
+    """Send the prompt, and follow the run with --wait. Every outcome names the session."""
+    answer = AnswerPrinter(session, destination.spec, output=asked.output, quiet=asked.quiet)
     observer: RunObserver = answer if asked.is_waited_for else NoticeReporter(quiet=asked.quiet)
     if not asked.is_waited_for:
         deadline = Deadline(min(deadline.left, destination.timeout))
@@ -193,19 +204,18 @@ def sent(
         answer.begin()
         turn = Run(retrying, session, prompt, answer).follow()
     except KeyboardInterrupt:
-        hint = f"The run goes on there. To end it: ocattach session abort {session.id}"
+        hint = f"The run continues there. To abort it: ocattach session abort {session.id}"
         if asked.output != "json":
             say(f"\n{hint}")
         raise InterruptedByUserError("Interrupted", hint=hint) from None
     except OcattachError as error:
-        error.hint = error.hint or f"See how it stands: ocattach session show {session.id}"
-        answer.fail(error, prompt)
+        answer.fail(error.with_hint(f"Check the session: ocattach session show {session.id}"), prompt)
     else:
         answer.end(turn)
 
 
-def prompt_after(client: DaemonClient, session: Session, asked: Asked) -> Prompt:
-    """The prompt, with an id that comes after all that is in the session."""
+def prompt_after(client: DaemonClient, session: Session, asked: PromptRequest) -> Prompt:
+    """Create the prompt with an id that sorts after all messages of the session."""
     latest, _ = SessionClient(client).messages(session.id, limit=LATEST)
     ids = [str(message["info"].get("id")) for message in latest if isinstance(message.get("info"), dict)]
     created = 0 if ids else of_time(session.created)

@@ -1,4 +1,4 @@
-"""`ocattach session show`: a session, what it does at this moment, and what is wrong with it."""
+"""`ocattach session show ID`: a session, its current state, and a diagnosis of problems."""
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
@@ -10,8 +10,8 @@ from ocattach.cli.amounts import ago
 from ocattach.cli.command import Command, output_option
 from ocattach.cli.complete import session_ids
 from ocattach.cli.output import print_json
-from ocattach.cli.session.describe import describe_message, message_lines, spoken
-from ocattach.cli.session.place import client_at, describe, place_of
+from ocattach.cli.session.describe import message_json, message_lines, spoken
+from ocattach.cli.session.place import client_at, place_json, place_of
 from ocattach.cli.terminal import escape, say
 from ocattach.errors import (
     AuthenticationError,
@@ -34,45 +34,45 @@ PROXY_SECONDS = 10.0
 LABEL_WIDTH = 11
 
 EXAMPLES = """
-ocattach session show ses_0123               where it lives, what it does, what is wrong with it
-ocattach session show ses_0123 --messages 5  and the last that was said
+ocattach session show ses_0123               show environment, state, cost and problems
+ocattach session show ses_0123 --messages 5  and the last 5 messages
 ocattach session show ses_0123 -o json | jq -r '.diagnosis[].code'
 """
 
 
 @dataclass(frozen=True, slots=True)
 class Shown:
-    """A session as far as it is known."""
+    """What is known of a session."""
 
     place: FoundSession
     examination: Examination | None
-    """None where its environment could not be asked."""
+    """None if its environment could not be queried."""
 
     error: OcattachError | None = None
-    """Why not; what there is then was known before."""
+    """Why it could not be queried; `place` is then from the index."""
 
 
 @click.command(
     cls=Command,
-    help="Show a session: what it cost, what it does at this moment, and what is wrong with it.",
+    help="Show a session: its environment, state, models, tokens and cost, and a diagnosis of problems.",
     examples=EXAMPLES,
 )
 @click.argument("session", metavar="ID", shell_complete=session_ids)
 @click.option(
-    "--messages", type=click.IntRange(min=0), default=0, metavar="N", help="Show the last N messages, too."
+    "--messages", type=click.IntRange(min=0), default=0, metavar="N", help="Also show the last N messages."
 )
 @output_option
 def command(session: str, *, messages: int, output: str) -> None:
-    """Find it, ask for all, and print what is known."""
-    shown = look(place_of(session))
+    """Find the session, query its environment and print the result."""
+    shown = query_session(place_of(session))
     if output == "json":
-        print_json(describe_shown(shown, messages))
+        print_json(shown_json(shown, messages))
     else:
         print_shown(shown, messages)
 
 
-def look(place: FoundSession) -> Shown:
-    """Ask the environment that has the session; what is remembered of it where that does not answer."""
+def query_session(place: FoundSession) -> Shown:
+    """Query the environment of a session; if it does not answer, return what the index has."""
     try:
         with client_at(place) as client:
             content = SessionClient(client).get(place.session.id)
@@ -87,18 +87,18 @@ def look(place: FoundSession) -> Shown:
 
 
 def proxies(place: FoundSession) -> Mapping[str, str]:
-    """The proxies of the daemon, where that can be learnt without asking a person."""
+    """The proxy variables of the daemon; empty if they cannot be read without asking the user."""
     spec = replace(place.spec, workdir=None)
     try:
         with open_handler(spec, ask=NonInteractive(spec), timeout=PROXY_SECONDS) as handler:
             handler.remembers = False
             return handler.daemon_proxies()
-    except OcattachError:  # the session is told all the same
+    except OcattachError:  # proxies only improve the diagnosis
         return {}
 
 
 def print_shown(shown: Shown, messages: int) -> None:
-    """Print it for people: what there is, then what is wrong."""
+    """Print the session as text: its properties, then problems, then messages."""
     session, seen = shown.place.session, shown.examination
     click.echo(f"{session.id}  {escape(session.title)}\n")
     for label, value in rows(shown):
@@ -117,18 +117,21 @@ def print_shown(shown: Shown, messages: int) -> None:
 
 
 def say_unasked(error: OcattachError | None) -> None:
-    """Say why no more is known."""
+    """Print why the environment could not be queried."""
     if error is not None:
-        say(f"! Not asked; this is what was known: {error.message}", colour="yellow")
+        say(
+            f"! The environment could not be queried; shown is what was last known: {error.message}",
+            colour="yellow",
+        )
         if error.hint:
             say(f"  {error.hint}")
 
 
 def rows(shown: Shown) -> Iterable[tuple[str, str]]:
-    """What is told of a session, line by line."""
+    """The properties of a session with their labels."""
     session, seen = shown.place.session, shown.examination
     yield "Origin", session.origin
-    yield "Lives in", shown.place.spec.title()
+    yield "Environment", shown.place.spec.title()
     yield "Directory", session.directory
     yield "Parent", session.parent or ""
     if seen is not None:
@@ -147,27 +150,27 @@ def rows(shown: Shown) -> Iterable[tuple[str, str]]:
 
 
 def state_words(seen: Examination) -> str:
-    """What it does, with what belongs to that."""
+    """The state with its details."""
     situation = seen.situation
     if situation.activity is Activity.RETRYING and situation.next_try:
-        return f"{situation.activity}: attempt {situation.attempt}, again at {clock(situation.next_try)}"
+        return f"{situation.activity}: attempt {situation.attempt}, next try at {clock(situation.next_try)}"
     if situation.activity is Activity.WAITING:
         return f"{situation.activity} for permission"
     return str(situation.activity)
 
 
 def token_words(tokens: Tokens) -> str:
-    """Tokens of each kind that there were."""
+    """The number of tokens of each kind, as text."""
     kinds = [(kind.replace("_", " "), count) for kind, count in asdict(tokens).items()]
     return ", ".join(f"{count:,} {kind}" for kind, count in kinds if count) or "none"
 
 
-def describe_shown(shown: Shown, messages: int) -> dict[str, Any]:
-    """The session for scripts; times are in milliseconds since the epoch."""
+def shown_json(shown: Shown, messages: int) -> dict[str, Any]:
+    """The session as JSON; times are in milliseconds since the epoch."""
     seen, error = shown.examination, shown.error
     record = asdict(shown.place.session)
     record.pop("is_native")
-    about = {"session": {**record, **describe(shown.place)}, "live": seen is not None}
+    about = {"session": {**record, **place_json(shown.place)}, "live": seen is not None}
     if seen is None:
         return {**about, "reason": error and error.to_json()}
     situation = seen.situation
@@ -192,10 +195,10 @@ def describe_shown(shown: Shown, messages: int) -> dict[str, Any]:
             {"code": finding.code, "message": finding.message, "hint": finding.hint}
             for finding in seen.findings
         ],
-        "last": [describe_message(message) for message in last(seen.messages, messages)],
+        "last": [message_json(message) for message in last(seen.messages, messages)],
     }
 
 
 def last(messages: Sequence[Message], count: int) -> Sequence[Message]:
-    """The last of them; none for 0."""
+    """The last `count` messages; none for 0."""
     return messages[-count:] if count else ()

@@ -11,7 +11,7 @@ from ocattach.cli.amounts import moment, money
 from ocattach.cli.columns import lines
 from ocattach.cli.command import Command, output_option
 from ocattach.cli.output import print_json
-from ocattach.cli.session.list import WALK_SECONDS, describe_source, say_notes
+from ocattach.cli.session.list import WALK_SECONDS, say_notes, source_json
 from ocattach.cli.session.options import origin_option
 from ocattach.cli.terminal import escape, say
 from ocattach.config.files.paths import state_directory
@@ -23,7 +23,7 @@ from ocattach.survey.everywhere import everywhere
 from ocattach.survey.session_list import Request
 
 EXAMPLES = """
-ocattach session stats                     everywhere, since the beginning
+ocattach session stats                     show the totals of all sessions
 ocattach session stats --since 7d
 ocattach session stats --origin staging -o json | jq .total.cost
 """
@@ -33,20 +33,30 @@ TITLES = ("Origin", "Model", "Sessions", "Input", "Output", "Reasoning", "Cache 
 
 @click.command(
     cls=Command,
-    help="Add up tokens and cost by origin and model. Nothing is started; who does not answer counts as last known.",
+    help="Show tokens and cost by origin and model. Starts no daemon; environments that do not answer "
+    "count as last known.",
     examples=EXAMPLES,
 )
 @origin_option
 @click.option(
-    "--since", metavar="SPAN", help="Sessions updated within this time, such as 7d, with all they cost."
+    "--since",
+    metavar="SPAN",
+    help="Only sessions updated within this time, such as 7d, with their whole cost.",
 )
-@click.option("--offline", is_flag=True, help="Ask nobody: what was known when each was last asked.")
-@click.option("--timeout", type=click.FloatRange(min=1), metavar="SECONDS", help="How long answers may take.")
+@click.option(
+    "--offline", is_flag=True, help="Use the local index only, without connecting to any environment."
+)
+@click.option(
+    "--timeout",
+    type=click.FloatRange(min=1),
+    metavar="SECONDS",
+    help="Timeout for the environments to answer.",
+)
 @output_option
 def command(
     origins: tuple[str, ...], *, since: str | None, offline: bool, timeout: float | None, output: str
 ) -> None:
-    """Gather all, and print what it comes to."""
+    """Collect all sessions and print the totals."""
     request = Request(
         origins=origins,
         children=True,
@@ -69,7 +79,7 @@ def command(
             {
                 "stats": [asdict(total) for total in totals],
                 "total": asdict(sum_up(totals)),
-                "environments": [describe_source(source) for source in gathered.sources],
+                "environments": [source_json(source) for source in gathered.sources],
                 "notes": gathered.notes,
             }
         )
@@ -84,7 +94,7 @@ def command(
 
 
 def sum_up(totals: Sequence[Total]) -> Total:
-    """All of it."""
+    """The sum of several totals."""
     tokens = [asdict(total.tokens) for total in totals]
     return Total(
         "total",
@@ -98,7 +108,7 @@ def sum_up(totals: Sequence[Total]) -> Total:
 
 
 def cells(total: Total) -> tuple[str, ...]:
-    """A row; nothing in it can drive the terminal."""
+    """The cells of a row, with control characters escaped."""
     model = "/".join(filter(None, (total.provider, total.model)))
     tokens = total.tokens
     counts = (tokens.input, tokens.output, tokens.reasoning, tokens.cache_read, tokens.cache_write)

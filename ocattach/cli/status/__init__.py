@@ -1,4 +1,4 @@
-"""`ocattach --status`: how all environments stand, side by side."""
+"""`ocattach --status`: the state of all environments in one table."""
 
 import os
 import sys
@@ -6,13 +6,15 @@ import time
 from collections.abc import Sequence
 from dataclasses import asdict, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from ocattach.cli.command import silence_libraries
+from ocattach.cli.commands.attach import attach
 from ocattach.cli.options import Options
-from ocattach.cli.output import describe, describe_problem, print_json, say_problems
+from ocattach.cli.output import connection_json, print_json, problem_json, say_problems
 from ocattach.cli.terminal import say
 from ocattach.config.files.paths import state_directory
+from ocattach.config.files.safe import Problem
 from ocattach.config.resolver import list_connections, resolve
 from ocattach.config.spec import ConnectionSpec
 from ocattach.config.trust import TrustLedger
@@ -22,17 +24,14 @@ from ocattach.survey.environment_status import EnvironmentStatus
 from ocattach.survey.everywhere import SurveyedConnection, everywhere, refusal
 from ocattach.survey.status import Survey
 
-if TYPE_CHECKING:
-    from ocattach.config.files.safe import Problem
-
 SECONDS = 5.0
-"""How long is waited for an answer, unless --timeout says otherwise."""
+"""Default timeout for each environment to answer."""
 
 LOOK_SECONDS = 0.1
 
 
 def status(options: Options) -> None:
-    """Show how connections stand; nothing is started, and nobody is asked a question."""
+    """Print the state of connections. Starts no daemon and asks no questions."""
     if options.watch:
         check_watch(options)
     silence_libraries()
@@ -46,7 +45,7 @@ def status(options: Options) -> None:
     timeout = options.timeout or SECONDS
     with Survey(entries, environ=os.environ, timeout=timeout, names=names) as survey:
         if options.watch:
-            from ocattach.cli.status.watch import watch  # noqa: PLC0415 - for who stays
+            from ocattach.cli.status.watch import watch  # noqa: PLC0415 - heavy (rich)
 
             chosen = watch(survey)
         else:
@@ -57,13 +56,13 @@ def status(options: Options) -> None:
 
 
 def check_watch(options: Options) -> None:
-    """Raise UsageError where nobody could watch."""
+    """Raise UsageError without a terminal."""
     if options.output == "json" or not (sys.stdin.isatty() and sys.stdout.isatty()):
-        raise UsageError("--watch needs a terminal", hint="For scripts: ocattach --status -o json")
+        raise UsageError("--watch requires a terminal", hint="For scripts: ocattach --status -o json")
 
 
-def asked_about(options: Options) -> tuple[list[ConnectionSpec], Sequence["Problem"]]:
-    """The connections that were named, or all; and the files that could not be read."""
+def asked_about(options: Options) -> tuple[list[ConnectionSpec], Sequence[Problem]]:
+    """The named connections or all, and problems in files."""
     cwd = Path.cwd()
     if options.targets:
         named = dict.fromkeys(options.targets)
@@ -73,21 +72,21 @@ def asked_about(options: Options) -> tuple[list[ConnectionSpec], Sequence["Probl
 
 
 def as_links_know(spec: ConnectionSpec) -> ConnectionSpec:
-    """The connection as it is when it is used."""
-    return spec.settled(os.environ).with_default_workdir(Path.cwd())
+    """The connection with this machine's settings and directory applied, as attaching uses it."""
+    return spec.pinned(os.environ).with_default_workdir(Path.cwd())
 
 
 def no_connections(options: Options) -> None:
-    """Say that there is nothing to ask about."""
+    """Print that there are no connections."""
     if options.output == "json":
         print_document([], [], (), took=0.0, timeout=options.timeout or SECONDS)
     else:
-        say("No connections yet. Save one: ocattach --save NAME docker://CONTAINER:/DIR")
+        say("No connections found. To save one: ocattach --save NAME docker://CONTAINER:/DIR")
 
 
-def look_once(survey: Survey, options: Options, problems: Sequence["Problem"]) -> None:
-    """Ask once and print what came of it; on a terminal the rows fill in as the answers come."""
-    from ocattach.cli.status.table import print_columns, shown  # noqa: PLC0415 - for people
+def look_once(survey: Survey, options: Options, problems: Sequence[Problem]) -> None:
+    """Query once and print the result; on a terminal rows are filled in as answers arrive."""
+    from ocattach.cli.status.table import print_columns, shown  # noqa: PLC0415 - heavy (rich)
 
     began = time.monotonic()
     survey.ask()
@@ -111,13 +110,13 @@ def look_once(survey: Survey, options: Options, problems: Sequence["Problem"]) -
 
 
 def say_notices(survey: Survey) -> None:
-    """Tell what is beside the question, and must not go unsaid."""
+    """Print notices of the survey."""
     for notice in survey.notices:
         say(f"! {notice}", colour="yellow")
 
 
 def await_all(survey: Survey) -> None:
-    """Return when each has answered or had its time."""
+    """Wait until each environment has answered or timed out."""
     while not survey.is_done:
         survey.await_change(LOOK_SECONDS)
 
@@ -125,29 +124,29 @@ def await_all(survey: Survey) -> None:
 def print_document(
     entries: Sequence[SurveyedConnection],
     findings: Sequence[EnvironmentStatus | None],
-    problems: Sequence["Problem"],
+    problems: Sequence[Problem],
     *,
     took: float,
     timeout: float,
 ) -> None:
-    """Print what was found out for scripts."""
+    """Print the result as JSON."""
     pairs = zip(entries, findings, strict=True)
     print_json(
         {
             "environments": [
-                {**describe(entry.spec), **describe_finding(finding)}
+                {**connection_json(entry.spec), **status_json(finding)}
                 for entry, finding in pairs
                 if finding is not None
             ],
-            "problems": [describe_problem(problem) for problem in problems],
+            "problems": [problem_json(problem) for problem in problems],
             "timeout": timeout,
             "took": round(took, 3),
         }
     )
 
 
-def describe_finding(finding: EnvironmentStatus) -> dict[str, Any]:
-    """A finding for scripts; `asked` is in seconds since the epoch, `age` in seconds."""
+def status_json(finding: EnvironmentStatus) -> dict[str, Any]:
+    """The status of an environment as JSON; `asked` is in seconds since the epoch, `age` in seconds."""
     known = finding.last_known
     return {
         "state": finding.state,
@@ -166,13 +165,11 @@ def describe_finding(finding: EnvironmentStatus) -> dict[str, Any]:
 
 
 def attach_to(spec: ConnectionSpec, options: Options) -> None:
-    """Become the TUI of a connection that was chosen."""
-    from ocattach.cli.commands.attach import attach  # noqa: PLC0415
-
+    """Attach to a connection that was chosen with --watch."""
     target = spec.name or next(text for text in options.targets if as_links_know_text(text) == spec)
     attach(replace(options, targets=(target,), status=False, watch=False, timeout=None))
 
 
 def as_links_know_text(text: str) -> ConnectionSpec:
-    """The connection that a word of the command line means."""
+    """The connection that an argument of the command line means."""
     return as_links_know(resolve(text, cwd=Path.cwd(), environ=os.environ))

@@ -1,10 +1,10 @@
-"""Findings as rows: on a terminal in colour and as they come, in a pipe as plain columns."""
+"""The table of --status: in colour and updated on a terminal, plain columns in a pipe."""
 
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import click
 from rich.cells import cell_len
@@ -16,13 +16,9 @@ from rich.text import Text
 from ocattach.cli.amounts import money
 from ocattach.cli.columns import GAP, lines
 from ocattach.cli.terminal import escape
+from ocattach.sessions.index.rows import LastStatus
 from ocattach.survey.environment_status import EnvironmentState, EnvironmentStatus
 from ocattach.survey.status import Survey
-
-if TYPE_CHECKING:
-    from collections.abc import Mapping
-
-    from ocattach.sessions.index.rows import LastStatus
 
 STYLES = {
     EnvironmentState.RUNNING: "green",
@@ -33,25 +29,36 @@ STYLES = {
     EnvironmentState.UNTRUSTED: "magenta",
     EnvironmentState.LOCKED: "magenta",
 }
-TITLES = ("Name", "State", "Version", "Port", "Sessions", "Link", "Known", "Cost", "Target", "Reason")
+TITLES = (
+    "Name",
+    "State",
+    "Version",
+    "Port",
+    "Sessions",
+    "Link",
+    "Known",
+    "Cost",
+    "Target",
+    "Reason",
+)
 WIDE_TITLES = {"Cost", "Target"}
 WIDE = 130
-"""Columns of a terminal that has room for those besides reasons."""
+"""Width of a terminal, in columns, that has room for these."""
 
 LONGEST = 40
-"""Characters of a name or target that are shown on a terminal; `--list` has them whole."""
+"""Width of a name or target on a terminal, in columns; longer ones are cut."""
 
 SHORTEST_REASON = 20
 
 ASKING = "checking…"
 UNITS = ((24 * 3600, "d"), (3600, "h"), (60, "min"), (1, "s"))
 FRESH_SECONDS = 10
-"""What is younger than this is called "now": it was asked by this very command."""
+"""Results younger than this are shown as "now"."""
 
 
 @dataclass(frozen=True, slots=True)
 class Row:
-    """What is shown of a connection, column by column."""
+    """The cells of a connection."""
 
     name: str
     state: str
@@ -66,20 +73,20 @@ class Row:
     style: str = "dim"
 
     def cells(self, *, wide: bool) -> tuple[str, ...]:
-        """The columns, with or without those that need room."""
+        """The cells, with or without the columns of a wide table."""
         room = (self.cost, self.target) if wide else ()
         common = (self.name, self.state, self.version, self.port, self.sessions, self.link, self.known)
         return (*common, *room, self.reason)
 
 
 def rows(survey: Survey) -> list[Row]:
-    """Every connection by what is known about it now."""
+    """A row for each connection, with its current result."""
     found = zip(survey.entries, survey.statuses(), strict=True)
     return [row(entry.spec.name or "", entry.spec.display(), finding) for entry, finding in found]
 
 
 def row(name: str, target: str, finding: EnvironmentStatus | None) -> Row:
-    """One connection; nothing in it can drive the terminal."""
+    """The row of a connection, with control characters escaped."""
     name, target = escape(name or target), escape(target)
     if finding is None:
         return Row(name, ASKING, target=target)
@@ -100,7 +107,7 @@ def row(name: str, target: str, finding: EnvironmentStatus | None) -> Row:
 
 
 def session_words(finding: EnvironmentStatus) -> str:
-    """Return the number of sessions, and how many of them are busy or waiting."""
+    """The number of sessions, and of those in each state."""
     words = []
     if finding.sessions is not None:
         count = finding.sessions.count
@@ -109,8 +116,8 @@ def session_words(finding: EnvironmentStatus) -> str:
     return ", ".join(words)
 
 
-def link_words(link: "Mapping[str, Any] | None") -> str:
-    """Return the state of a link, and its clients."""
+def link_words(link: Mapping[str, Any] | None) -> str:
+    """The state of a link with its clients and held requests."""
     if link is None:
         return ""
     clients = f", {link['clients']} client{'s' if link['clients'] != 1 else ''}" if link["clients"] else ""
@@ -119,7 +126,7 @@ def link_words(link: "Mapping[str, Any] | None") -> str:
 
 
 def known_words(finding: EnvironmentStatus) -> str:
-    """Return the age of a status, and whether it came from the link."""
+    """The age of the result, and whether it came through the link."""
     if finding.state is EnvironmentState.UNTRUSTED:
         return "not checked"
     age = time.time() - finding.asked
@@ -128,33 +135,33 @@ def known_words(finding: EnvironmentStatus) -> str:
 
 
 def reason(finding: EnvironmentStatus) -> str:
-    """Return why it is not running, and the last known status."""
-    text = finding.reason.strip().splitlines() or [""]
-    words = escape(text[0])
+    """Why the environment is not running, with its last known state."""
+    lines_of_reason = finding.reason.strip().splitlines() or [""]
+    words = escape(lines_of_reason[0])
     return f"{words} ({was(finding.last_known)})" if finding.last_known else words
 
 
-def was(known: "LastStatus") -> str:
-    """Return the last known status."""
+def was(known: LastStatus) -> str:
+    """The last known state with its age."""
     version = f" {known.version}" if known.version else ""
     return escape(f"last seen {known.state}{version}, {duration(time.time() - known.asked)} ago")
 
 
 def duration(seconds: float) -> str:
-    """A time in its largest unit."""
+    """A time span in its largest unit."""
     size, unit = next(((size, unit) for size, unit in UNITS if seconds >= size), UNITS[-1])
     return f"{max(0, seconds) // size:.0f} {unit}"
 
 
 def print_columns(survey: Survey) -> None:
-    """Print the rows for a pipe: one line each, columns two spaces apart, nothing cut."""
+    """Print the rows as plain columns."""
     click.echo("\n".join(lines([TITLES, *(each.cells(wide=True) for each in rows(survey))])))
 
 
 def table(shown: Sequence[Row], *, width: int, selected: int | None = None) -> Table:
-    """The rows as rich shows them.
+    """The rows as a rich table.
 
-    With one of them `selected`, as a watch has it, each keeps to one line: what does not fit is told elsewhere.
+    With a row `selected`, as --watch has it, each row has one line; --watch prints the full reason below.
     """
     is_wide = width >= WIDE
     titles = [title for title in TITLES if is_wide or title not in WIDE_TITLES]
@@ -183,7 +190,7 @@ def table(shown: Sequence[Row], *, width: int, selected: int | None = None) -> T
 
 @contextmanager
 def shown(survey: Survey) -> Iterator[Callable[[], None]]:
-    """A table on the terminal that is drawn anew whenever its caller says so, and stays at the end."""
+    """Show the table on the terminal; yields a function that redraws it. The last state stays on the screen."""
     console = Console(highlight=False)
 
     def draw() -> Table:

@@ -1,4 +1,4 @@
-"""`ocattach --status --watch`: the table stays, changes as things do, and takes keys."""
+"""`ocattach --status --watch`: a table that is kept up to date and accepts keys."""
 
 import os
 import sys
@@ -19,44 +19,44 @@ from ocattach.survey.status import Survey
 
 KEY_SECONDS = 0.2
 DRAW_SECONDS = 1.0
-"""How often the screen is drawn at the least: ages grow."""
+"""Longest interval between redraws, for the ages shown."""
 
 STOP_SECONDS = 30
 AROUND_ROWS = 8
-"""Lines of the screen that are not rows: title, head of the table, what is said below."""
+"""Lines of the screen that are not rows: title, column titles and the lines below."""
 
-KEYS = "↑↓ move   enter attach   d disconnect   s stop the daemon   r ask now   q quit"
+KEYS = "↑↓ select   enter attach   d disconnect   s stop daemon   r refresh   q quit"
 
 
 def watch(survey: Survey) -> int | None:
-    """Show the survey until the user leaves; the number of the connection to attach to, None for none.
+    """Show the survey until the user quits. Returns the index of the connection to attach to, or None.
 
-    The terminal is as it was before when this returns, however it does.
+    The terminal mode is restored in any case.
     """
     console = screen_console(sys.stdout)
     try:
         with Keyboard() as keyboard, Live(console=console, screen=True, auto_refresh=False) as live:
             return Watch(survey, console, live).run(keyboard.read_key)
-    except (KeyboardInterrupt, EOFError):  # Ctrl-C leaves as q does; and the terminal may be gone
+    except (KeyboardInterrupt, EOFError):  # Ctrl-C quits like q; EOF: the terminal was closed
         return None
 
 
-class Silent:
-    """In the place of the person, who is looking at the table: nothing is asked."""
+class SilentForeground:
+    """A foreground that shows nothing and answers no questions, since the table uses the screen."""
 
     def step(self, text: str) -> None:
-        """Steps are not shown."""
+        """Show nothing."""
 
     def notice(self, text: str) -> None:
-        """What happened meanwhile is in the link's log."""
+        """Show nothing: the notice is also in the link's log."""
 
     def answer(self, text: str, *, secret: bool, confirm: bool) -> str | None:  # noqa: ARG002
-        """Nobody answers."""
+        """Answer nothing."""
         return None
 
 
 class Watch:
-    """The screen, and what the keys do."""
+    """The screen and its keys."""
 
     def __init__(self, survey: Survey, console: Console, live: Live) -> None:
         self._survey, self._console, self._live = survey, console, live
@@ -66,14 +66,14 @@ class Watch:
         """The first row on the screen."""
 
         self._stopping: int | None = None
-        """The row whose daemon is to be stopped once that is confirmed."""
+        """The row whose daemon is stopped if the user confirms."""
 
-        self._said = ""
+        self._message = ""
         self._drawn_at = 0.0
         self._dirty = threading.Event()
 
     def run(self, read_key: Callable[[float], str | None]) -> int | None:
-        """Go on until a key ends it: the row to attach to, None to leave."""
+        """Run until a key ends it. Returns the row to attach to, None to quit."""
         self._survey.ask()
         while True:
             self._survey.ask_due()
@@ -94,7 +94,7 @@ class Watch:
     def _press(self, key: str) -> None:
         page = self._page()
         moves = {"up": -1, "k": -1, "down": 1, "j": 1, "page-up": -page, "page-down": page}
-        self._said = ""
+        self._message = ""
         if key in moves:
             self._move(self._selected + moves[key])
         elif key in {"home", "g"}:
@@ -114,7 +114,7 @@ class Watch:
     def _may_touch(self, number: int) -> bool:
         entry = self._survey.entries[number]
         if entry.refusal is not None:
-            self._said = f"{self._rows[number].name} is not approved. {entry.refusal.hint}"
+            self._message = f"{self._rows[number].name} is not approved. {entry.refusal.hint}"
         return entry.refusal is None
 
     def _disconnect(self, number: int) -> None:
@@ -123,7 +123,7 @@ class Watch:
         if not self._may_touch(number):
             return
         if not spec.target.needs_link:
-            self._said = f"{name} has no link: clients use its own URL"
+            self._message = f"{name} has no link: clients connect to its URL"
             return
 
         def end() -> str:
@@ -135,31 +135,33 @@ class Watch:
     def _ask_to_stop(self, number: int) -> None:
         if self._may_touch(number):
             self._stopping = number
-            self._said = f"Stop the daemon of {self._rows[number].name}, and what it works on? y stops it"
+            self._message = (
+                f"Stop the daemon of {self._rows[number].name} and its running sessions? Press y to stop"
+            )
 
     def _confirm(self, key: str) -> None:
         number, self._stopping = self._stopping, None
         if number is None or key != "y":
-            self._said = "Not stopped"
+            self._message = "Not stopped"
             return
         spec = self._survey.entries[number].spec
         name = self._rows[number].name
 
         def stop() -> str:
-            pid = stop_daemon(spec, Silent(), os.environ, force=False, timeout=STOP_SECONDS)
-            return f"Stopped the daemon of {name} (pid {pid})" if pid else f"No daemon runs in {name}"
+            pid = stop_daemon(spec, SilentForeground(), os.environ, force=False, timeout=STOP_SECONDS)
+            return f"Stopped the daemon of {name} (pid {pid})" if pid else f"No daemon is running in {name}"
 
         self._do(stop, number, f"Stopping the daemon of {name} …")
 
     def _do(self, what: Callable[[], str], number: int, doing: str) -> None:
-        """Do something that takes its time, beside the table; what came of it is said below."""
-        self._said = doing
+        """Run an action in a thread and show its result below the table."""
+        self._message = doing
 
         def run() -> None:
             try:
-                self._said = what()
+                self._message = what()
             except OcattachError as error:
-                self._said = f"{error.message}. {error.hint}"
+                self._message = f"{error.message}. {error.hint}"
             self._survey.ask([number])
             self._dirty.set()
 
@@ -197,9 +199,9 @@ class Watch:
         finding = self._survey.statuses()[self._selected]
         hint = escape(finding.hint.splitlines()[0]) if finding and finding.hint else ""
         about = "   ".join(filter(None, (chosen.target, chosen.reason)))
-        return [line(about), line(hint, "dim"), line(escape(self._said), "yellow"), line(KEYS, "dim")]
+        return [line(about), line(hint, "dim"), line(escape(self._message), "yellow"), line(KEYS, "dim")]
 
 
 def line(text: str, style: str = "") -> Text:
-    """A line that is cut where the screen ends."""
+    """A line that is cut at the width of the screen."""
     return Text(text, style=style, no_wrap=True, overflow="ellipsis")

@@ -1,1 +1,1 @@
-"""Reading and writing files: directories, ownership, and the formats that are read."""
+"""Files: directories, ownership checks, safe reading and writing, and formats."""

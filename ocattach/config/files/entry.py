@@ -1,6 +1,6 @@
-"""Reading the entries of files, where any key can hold anything.
+"""Typed access to the entries of files, whose values can have any type.
 
-The messages begin with the key; who knows the file and the connection's name puts them in front.
+Messages of errors begin with the key; callers add the file and the name of the connection.
 """
 
 from collections.abc import Iterable, Mapping
@@ -11,11 +11,11 @@ from ocattach.errors import UsageError
 TYPE_NAMES = {bool: "true or false", int: "a number", float: "a number", list: "a list", dict: "an object"}
 
 Entry = Mapping[str, object]
-"""One environment as it stands in a file; a key that is null counts as absent."""
+"""A connection or other object of a file; a key with the value null counts as absent."""
 
 
 def text(entry: Entry, key: str) -> str | None:
-    """The text at `key`."""
+    """The string at `key`; None if absent."""
     value = entry.get(key)
     if value is None or isinstance(value, str):
         return value
@@ -23,7 +23,7 @@ def text(entry: Entry, key: str) -> str | None:
 
 
 def number(entry: Entry, key: str) -> int | None:
-    """The whole number at `key`."""
+    """The integer at `key`; None if absent."""
     value = entry.get(key)
     if value is None or (isinstance(value, int) and not isinstance(value, bool)):
         return value
@@ -31,7 +31,7 @@ def number(entry: Entry, key: str) -> int | None:
 
 
 def flag(entry: Entry, key: str) -> bool:
-    """The truth value at `key`; false where there is none."""
+    """The boolean at `key`; False if absent."""
     value = entry.get(key)
     if value is None or isinstance(value, bool):
         return bool(value)
@@ -39,7 +39,7 @@ def flag(entry: Entry, key: str) -> bool:
 
 
 def texts(entry: Entry, key: str) -> tuple[str, ...]:
-    """The list of texts at `key`."""
+    """The list of strings at `key`; empty if absent."""
     value = entry.get(key)
     if value is None:
         return ()
@@ -54,13 +54,13 @@ def texts(entry: Entry, key: str) -> tuple[str, ...]:
 
 
 def table(entry: Entry, key: str) -> Entry | None:
-    """The object at `key`."""
+    """The object at `key`; None if absent."""
     value = entry.get(key)
     return None if value is None else as_table(value, key)
 
 
 def as_table(value: object, what: str) -> Entry:
-    """A value of a file as an object with text for keys."""
+    """A value as an object with strings for keys. Raises UsageError, naming it `what`."""
     if not isinstance(value, Mapping):
         raise wrong_type(what, value, "an object")
     for key in value:
@@ -70,7 +70,7 @@ def as_table(value: object, what: str) -> Entry:
 
 
 def text_pairs(entry: Entry, key: str) -> tuple[tuple[str, str], ...]:
-    """The object of texts at `key`; whole numbers count as text, since PORT: 3000 can mean nothing else."""
+    """The object of strings at `key`, as pairs. Integers are converted, such as in PORT: 3000."""
     found = []
     for name, value in (table(entry, key) or {}).items():
         if not is_scalar(value) or isinstance(value, bool | float):
@@ -80,12 +80,12 @@ def text_pairs(entry: Entry, key: str) -> tuple[tuple[str, str], ...]:
 
 
 def present(entry: Entry) -> dict[str, object]:
-    """An entry without the keys that say nothing."""
+    """The entry without keys that are None or empty."""
     return {key: value for key, value in entry.items() if value not in (None, "", (), [], {})}
 
 
 def refuse_unknown_keys(entry: Entry, known: Iterable[str], what: str) -> None:
-    """Raise a UsageError for the first key that is not known."""
+    """Raise UsageError for the first unknown key."""
     known = tuple(known)
     for key in entry:
         if key not in known:
@@ -93,12 +93,12 @@ def refuse_unknown_keys(entry: Entry, known: Iterable[str], what: str) -> None:
 
 
 def shown(name: str) -> str:
-    """A name out of a file, as it can stand in a message: one with control characters or line breaks in quotes."""
+    """A name of a file for a message: quoted if it has unprintable characters."""
     return name if name.isprintable() else repr(name)
 
 
 def is_scalar(value: object) -> bool:
-    """Whether a value is text, a number or a truth value."""
+    """Whether a value is a string, number or boolean."""
     return isinstance(value, str | int | float)
 
 

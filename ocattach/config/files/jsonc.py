@@ -1,7 +1,6 @@
-"""JSON with comments and trailing commas, as OpenCode reads its own files.
+"""JSON with comments and trailing commas, as OpenCode reads its configuration.
 
-A JSON5 reader would take more than OpenCode does, and seconds for what the standard library reads in
-milliseconds.
+A JSON5 parser would accept more than OpenCode does, and the available ones are a thousand times slower.
 """
 
 import json
@@ -15,31 +14,31 @@ TRAILING_COMMA = re.compile(rf"(?P<string>{STRING})|,(?=[ \t\r\n]*[}}\]])", re.D
 
 
 def parse(text: str) -> object:
-    """The value of a document; raises ValueError with the line of the original text."""
+    """Parse a document. Raises ValueError with the line in the original text."""
     try:
         try:
             return json.loads(text)
         except json.JSONDecodeError:
             return json.loads(to_json(text))
     except RecursionError as error:
-        raise ValueError("too many brackets within brackets") from error
+        raise ValueError("nested too deeply") from error
 
 
 def to_json(text: str) -> str:
-    """The same document as plain JSON, with every value where it stood."""
+    """The document as plain JSON, with each value at its original position."""
     return TRAILING_COMMA.sub(blank, COMMENT.sub(blank, text))
 
 
 def blank(match: re.Match[str]) -> str:
-    """Spaces instead of a comment or a comma; a string as it is."""
+    """Replace a comment or comma by spaces; keep a string."""
     found = match.group()
     return found if match["string"] is not None else re.sub(r"[^\n\r]", " ", found)
 
 
 def line_of(text: str, keys: Sequence[str]) -> int | None:
-    """The line of a document in which a key stands, given the keys that lead to it; None where there is none.
+    """The line of a key, given the path of keys to it; None if there is none. For error messages.
 
-    It is only for saying where something is: the text must be one that `parse` takes.
+    The text must be one that `parse` accepts.
     """
     plain = to_json(text)
     place: int | None = None
@@ -48,12 +47,12 @@ def line_of(text: str, keys: Sequence[str]) -> int | None:
         found = [member for member in members(plain, value) if member[0] == key]
         if not found:
             return None
-        _, place, value = found[-1]  # of two keys of one name the last counts
+        _, place, value = found[-1]  # the last of duplicate keys takes effect
     return None if place is None else plain.count("\n", 0, place) + 1
 
 
 def members(text: str, start: int) -> Iterator[tuple[str, int, int]]:
-    """The keys of the object that begins at `start`, each with its place and that of its value."""
+    """The keys of the object at `start`, each with its position and that of its value."""
     decoder = json.JSONDecoder()
     position = start + 1 if text[start : start + 1] == "{" else len(text)
     while (place := skip_space(text, position)) < len(text) and text[place] == '"':
@@ -65,6 +64,6 @@ def members(text: str, start: int) -> Iterator[tuple[str, int, int]]:
 
 
 def skip_space(text: str, position: int) -> int:
-    """The place of the next character that is no white space."""
+    """The position of the next character that is not white space."""
     match = SPACE.match(text, position)
     return match.end() if match else position

@@ -1,4 +1,4 @@
-"""Reading files with suspicion, writing them so that no half of one is ever seen."""
+"""Safe reading and atomic writing of files."""
 
 import os
 import shlex
@@ -16,26 +16,26 @@ LOCK_SECONDS = 10
 
 @dataclass(frozen=True, slots=True)
 class Problem:
-    """Something in a file that cannot be used, while the rest can."""
+    """A file, or a connection in it, that is invalid, while others can be used."""
 
     path: Path
     name: str | None
-    """The connection it is about; None for the whole file."""
+    """The connection; None for the whole file."""
 
     error: ConfigurationError
 
 
 def read_text(path: Path) -> str | None:
-    """The text of a regular file of sane size, None when there is no file.
+    """The text of a regular file; None if it does not exist. Never blocks, not even on a named pipe.
 
-    Never waits, as a named pipe would have it; raises ConfigurationError for what is no such file.
+    Raises ConfigurationError for other kinds of files, for one that is too large, and for text that is not UTF-8.
     """
     found = read_with_status(path)
     return None if found is None else found[0]
 
 
 def read_with_status(path: Path) -> tuple[str, os.stat_result] | None:
-    """The same, with whose file it is that was read, whatever has taken its name since."""
+    """Like `read_text`, with the status of the file that was read."""
     try:
         content, status = read_regular(path)
     except (FileNotFoundError, NotADirectoryError):
@@ -51,12 +51,12 @@ def read_with_status(path: Path) -> tuple[str, os.stat_result] | None:
 
 
 def read_regular(path: Path) -> tuple[bytes, os.stat_result]:
-    """The content of a regular file, a little more than the largest at most, and its status."""
+    """The content of a regular file, up to one byte more than allowed, and its status."""
     descriptor = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
     try:
         status = os.fstat(descriptor)
         if not stat.S_ISREG(status.st_mode):
-            raise ConfigurationError(f"{path} is no regular file")
+            raise ConfigurationError(f"{path} is not a regular file")
         with open(descriptor, "rb", closefd=False) as file:
             return file.read(LARGEST + 1), status
     finally:
@@ -64,7 +64,7 @@ def read_regular(path: Path) -> tuple[bytes, os.stat_result]:
 
 
 def write_text(path: Path, text: str) -> None:
-    """Put a private file in place at once and for good: who reads sees the old one or the new one."""
+    """Replace a file atomically and durably, with mode 0600. Creates missing directories."""
     temporary = path.with_name(f".{path.name}.{os.urandom(6).hex()}.tmp")
     try:
         private_directory(path.parent)
@@ -81,7 +81,7 @@ def write_text(path: Path, text: str) -> None:
 
 
 def write_durably(path: Path, content: bytes) -> None:
-    """Write a new file that only its owner can read, down to the disk."""
+    """Create a file with mode 0600 and flush it to the disk."""
     descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
     with open(descriptor, "wb") as file:  # noqa: PTH123 - a descriptor, not a path
         file.write(content)
@@ -90,7 +90,7 @@ def write_durably(path: Path, content: bytes) -> None:
 
 
 def flush_directory(path: Path) -> None:
-    """Make names that were put into a directory, or taken from it, survive a power cut."""
+    """Flush created and removed names of a directory to the disk."""
     descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
     try:
         os.fsync(descriptor)
@@ -99,7 +99,7 @@ def flush_directory(path: Path) -> None:
 
 
 def private_directory(path: Path) -> None:
-    """Make a directory, and those above it, for its owner alone; one that is there stays as it is."""
+    """Create a directory and missing parents with mode 0700; existing ones are not changed."""
     for missing in reversed([directory for directory in (path, *path.parents) if not directory.exists()]):
         missing.mkdir(mode=0o700, exist_ok=True)
 
@@ -109,14 +109,14 @@ def not_written(path: Path, error: OSError) -> OcattachError:
     folder = shlex.quote(str(path.parent))
     return OcattachError(
         f"{path} could not be written: {error.strerror}",
-        hint=f"See whose the folder is, and what room there is: ls -ld {folder}; df -h {folder}",
+        hint=f"Check owner, mode and free space: ls -ld {folder}; df -h {folder}",
     )
 
 
 @contextmanager
 def locked(directory: Path) -> Iterator[None]:
-    """Keep other processes of ours from changing the files of a directory meanwhile."""
-    from filelock import FileLock, Timeout  # noqa: PLC0415 - slow to import; only for who writes
+    """Lock a directory against changes by other ocattach processes. Raises TimedOutError after 10 s."""
+    from filelock import FileLock, Timeout  # noqa: PLC0415 - warm; for writing only
 
     path = directory / ".lock"
     lock = FileLock(path, timeout=LOCK_SECONDS, mode=0o600)
@@ -125,13 +125,13 @@ def locked(directory: Path) -> Iterator[None]:
         lock.acquire()
     except Timeout as error:
         raise TimedOutError(
-            f"Another ocattach has been changing {directory} for {LOCK_SECONDS} s",
-            hint="Try again once it has ended",
+            f"{directory} has been locked by another ocattach for {LOCK_SECONDS} s",
+            hint="Try again when it has ended",
         ) from error
     except OSError as error:
         raise not_written(path, error) from error
     try:
         yield
     finally:
-        with suppress(OSError):  # what was to be done is done, and the lock ends with this process
+        with suppress(OSError):  # the lock ends with this process
             lock.release()

@@ -1,11 +1,14 @@
-"""Changing a YAML file that a person has edited: comments, order and spelling stay where the meaning does."""
+"""Writing YAML, also into a file that the user edited: comments, order and unchanged lines are kept."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
+import yaml
+
 from ocattach.config.files.entry import Entry
-from ocattach.config.files.yaml_text import read_mapping, write_mapping
+from ocattach.config.files.safe import read_text
+from ocattach.config.files.yaml_text import read_mapping
 from ocattach.errors import ConfigurationError
 
 MISSING = object()
@@ -13,20 +16,36 @@ MISSING = object()
 
 @dataclass(frozen=True, slots=True)
 class Member:
-    """A key of a file, with its lines."""
+    """A key of a file with its lines."""
 
     key: str
     value_lines: list[str]
-    """From the key to the end of its value."""
+    """The lines of the key and its value."""
 
     following: list[str]
     """Comments and empty lines up to the next key."""
 
 
-def merge_mapping(former: str, text: str, path: Path) -> str:
-    """The former text with the keys and values of another instead, and every comment of it.
+def write_mapping(mapping: Mapping[str, object]) -> str:
+    """The inverse of `read_mapping`."""
+    dumper = getattr(yaml, "CSafeDumper", yaml.SafeDumper)
+    text: str = yaml.dump(dict(mapping), Dumper=dumper, sort_keys=False, allow_unicode=True, width=4096)
+    return text
 
-    What cannot be merged, such as a damaged file, keeps the lines that are comments, in front of the new text.
+
+def replace_text(path: Path, text: str) -> str:
+    """The text to write to a file that exists: `text` with the comments of the file."""
+    try:
+        former = read_text(path)
+    except ConfigurationError:
+        return text
+    return merge_mapping(former, text, path) if former else text
+
+
+def merge_mapping(former: str, text: str, path: Path) -> str:
+    """The former text with keys and values replaced by those of `text`.
+
+    If it cannot be merged, such as a damaged file, the result is its comment lines followed by `text`.
     """
     mapping = read_mapping(text, path)
     try:
@@ -40,7 +59,7 @@ def merge_mapping(former: str, text: str, path: Path) -> str:
 
 
 def merge_lines(former: str, known: Entry, mapping: Mapping[str, object]) -> str:
-    """The same, from a text whose meaning is known; to be checked by reading the outcome."""
+    """Merge `mapping` into the former text, which was read as `known`. The caller verifies the result."""
     head, members = split_members(former)
     lines = head
     kept = set()
@@ -60,7 +79,7 @@ def merge_lines(former: str, known: Entry, mapping: Mapping[str, object]) -> str
 
 
 def with_value(member: Member, value: object) -> list[str]:
-    """The lines of a key with another value, and the comments that stood within the former one."""
+    """The lines of a key with another value, and the comments within the former one."""
     first, *more = write_mapping({member.key: value}).splitlines()
     comment = comment_of(member)
     inner = [line for line in member.value_lines[1:] if line.lstrip().startswith("#")]
@@ -68,12 +87,10 @@ def with_value(member: Member, value: object) -> list[str]:
 
 
 def comment_of(member: Member) -> str:
-    """The comment at the end of a key's first line; empty where there is none."""
-    import yaml  # noqa: PLC0415 - slow to import
-
+    """The comment at the end of the first line of a key; empty if there is none."""
     line = member.value_lines[0]
     places = [place for place in range(1, len(line)) if line[place] == "#" and line[place - 1] in " \t"]
-    for place in places:  # the first of them that is not within a text
+    for place in places:  # the first that is not within a string
         try:
             if yaml.safe_load(line[:place]) == yaml.safe_load(line):
                 return line[place:]
@@ -84,15 +101,13 @@ def comment_of(member: Member) -> str:
 
 def split_members(text: str) -> tuple[list[str], list[Member]]:
     """The lines before the first key, and the keys in order."""
-    import yaml  # noqa: PLC0415 - slow to import
-
     lines = text.splitlines()
     loader = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
     try:
         node = yaml.compose(text, Loader=loader)
     except yaml.YAMLError as error:
-        raise ConfigurationError(f"The keys of the file cannot be told apart: {error}") from error
-    if node is None:
+        raise ConfigurationError(f"The keys of the file cannot be located: {error}") from error
+    if not isinstance(node, yaml.MappingNode):  # an empty file, or null
         return lines, []
     starts = [(str(key.value), key.start_mark.line) for key, _ in node.value]
     ends = [line for _, line in starts[1:]] + [len(lines)]
@@ -105,5 +120,5 @@ def split_members(text: str) -> tuple[list[str], list[Member]]:
 
 
 def is_comment(line: str) -> bool:
-    """Whether a line says nothing to a program."""
+    """Whether a line is empty or a comment."""
     return not line.strip() or line.lstrip().startswith("#")

@@ -1,7 +1,6 @@
-"""YAML as people write it, and as we write it."""
+"""Reading YAML, with a fast path for the files that ocattach writes."""
 
 import re
-from collections.abc import Mapping
 from pathlib import Path
 
 from ocattach.config.files.entry import Entry, as_table
@@ -9,27 +8,31 @@ from ocattach.errors import ConfigurationError, UsageError
 
 PLAIN_LINE = re.compile(r"([a-z_]+): (?:([A-Za-z/][A-Za-z0-9_./-]*)|([1-9][0-9]{0,8})) *")
 NOT_TEXT = frozenset({"y", "n", "yes", "no", "on", "off", "true", "false", "null"})
-"""Words that YAML reads as something else than text."""
+"""Words that YAML does not read as strings."""
 
 
 def read_mapping(text: str, path: Path) -> Entry:
-    """The keys and values of a YAML file; raises ConfigurationError naming the file and the line."""
+    """Parse a YAML file with a mapping. Raises ConfigurationError naming file and line."""
     plain = read_plain(text)
     if plain is not None:
         return plain
-    import yaml  # noqa: PLC0415 - slow to import; files that we wrote seldom need it
+    import yaml  # noqa: PLC0415 - heavy
 
     loader = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
     try:
         value = yaml.load(text, Loader=loader)  # noqa: S506 - one of the safe loaders
     except yaml.MarkedYAMLError as error:
         line = f" in line {error.problem_mark.line + 1}" if error.problem_mark else ""
-        raise ConfigurationError(f"{path} is no YAML{line}: {error.problem or error.context}") from error
+        raise ConfigurationError(
+            f"{path} is not valid YAML{line}: {error.problem or error.context}"
+        ) from error
     except yaml.reader.ReaderError as error:
         bad, at = chr(error.character), text.count("\n", 0, error.position) + 1
-        raise ConfigurationError(f"{path} is no YAML in line {at}: it has the character {bad!r}") from error
+        raise ConfigurationError(
+            f"{path} is not valid YAML in line {at}: invalid character {bad!r}"
+        ) from error
     except (yaml.YAMLError, ValueError, RecursionError) as error:
-        raise ConfigurationError(f"{path} is no YAML: {' '.join(str(error).split())}") from error
+        raise ConfigurationError(f"{path} is not valid YAML: {' '.join(str(error).split())}") from error
     try:
         return as_table({} if value is None else value, "the file")
     except UsageError as error:
@@ -37,10 +40,10 @@ def read_mapping(text: str, path: Path) -> Entry:
 
 
 def read_plain(text: str) -> Entry | None:
-    """What YAML makes of `key: value` lines of plain words and numbers; None where more is needed.
+    """Parse lines `key: value` of plain words and numbers; None if the text has anything else.
 
-    Most saved connections are no more than that, and the YAML library takes longer to import than all else
-    that is between a name and its link.
+    Most saved connections have only such lines, and importing the YAML library takes longer than the rest of a warm
+    start.
     """
     found: dict[str, object] = {}
     for line in text.split("\n"):
@@ -54,12 +57,3 @@ def read_plain(text: str) -> Entry | None:
             return None
         found[key] = word if number is None else int(number)
     return found
-
-
-def write_mapping(mapping: Mapping[str, object]) -> str:
-    """The inverse of `read_mapping`, one key a line."""
-    import yaml  # noqa: PLC0415 - slow to import
-
-    dumper = getattr(yaml, "CSafeDumper", yaml.SafeDumper)
-    text: str = yaml.dump(dict(mapping), Dumper=dumper, sort_keys=False, allow_unicode=True, width=4096)
-    return text

@@ -1,1 +1,1 @@
-"""Targets: what a connection leads to. One module for each kind of environment, and the table of schemes."""
+"""Targets of connections: one module per kind of environment, and the table of schemes."""

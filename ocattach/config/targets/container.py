@@ -1,4 +1,4 @@
-"""A container that Docker or Podman runs, by its name or by the service of a compose project."""
+"""A container of Docker or Podman, by its name or by the service of a compose project."""
 # ruff: noqa: D102 - an override has the docstring of what it overrides
 
 from collections.abc import Mapping
@@ -15,6 +15,7 @@ from ocattach.config.targets.docker_config import (
     current_context,
 )
 from ocattach.config.targets.key_types import Schema
+from ocattach.config.targets.podman_config import named_service
 from ocattach.config.targets.rules import check_host, check_port, check_text, check_user, check_word
 from ocattach.config.targets.uri_text import (
     URIParts,
@@ -27,7 +28,7 @@ from ocattach.config.targets.uri_text import (
 from ocattach.errors import ConfigurationError, UsageError
 
 COMPOSE = "compose"
-"""First part of the name in URIs of compose services: docker://compose/PROJECT/SERVICE."""
+"""The first part of the name in URIs of compose services: docker://compose/PROJECT/SERVICE."""
 
 ENGINE_KEYS = ("host", "context", "cert_path")
 ENGINE_SCHEMES = ("tcp", "http", "https", "ssh")
@@ -36,28 +37,26 @@ TLS_SCHEMES = ("tcp://", "https://")
 
 
 def container_keys(engine: str) -> Mapping[str, Schema]:
-    """The keys of a container's entries, described for one engine."""
+    """The keys of entries of containers, with descriptions for one engine."""
     return {
         "container": key_types.word("Name or id of the container."),
         COMPOSE: key_types.record(
-            "A service of a compose project, instead of a container's name.",
+            "A service of a compose project, instead of the name of a container.",
             {
                 "project": key_types.word("Name of the project."),
                 "service": key_types.word("Name of the service."),
             },
         ),
         "user": key_types.word(
-            "Account in the container: a name, a number, or USER:GROUP.", "root", "1000:1000", also=":@+"
+            "User in the container: a name, a number, or USER:GROUP.", "root", "1000:1000", also=":@+"
         ),
         "host": key_types.string(
-            f"Address of the {engine}, where it is not the user's own.",
+            f"Address of the {engine}; the default is that of the user.",
             ENGINE,
             "unix:///run/docker.sock",
             "ssh://me@build.example.com",
         ),
-        "context": key_types.word(
-            f"Name under which the user's own configuration knows the {engine}.", also="+"
-        ),
+        "context": key_types.word(f"Name of the {engine} in the user's configuration.", also="+"),
         "cert_path": key_types.string(
             "Directory on this machine with ca.pem, cert.pem and key.pem.",
             f"^(~/|/){key_types.PRINTABLE}*$",
@@ -77,16 +76,16 @@ class ContainerTarget(Target):
     compose_service: str | None = None
 
     user: str | None = None
-    """Account in the container, also as `uid:gid`; None for the container's own."""
+    """User in the container, also as `uid:gid`; None for the default of the container."""
 
     host: str | None = None
     """Address of the engine, such as `unix:///run/docker.sock`."""
 
     context: str | None = None
-    """Name under which the user's engine configuration knows the engine."""
+    """Name of the engine in the user's configuration."""
 
     cert_path: str | None = None
-    """Folder on this machine with ca.pem, cert.pem and key.pem, which makes tcp:// speak TLS."""
+    """Directory on this machine with ca.pem, cert.pem and key.pem, for TLS over tcp://."""
 
     key_rules: ClassVar[Schema] = {
         **key_types.exactly_one("container", COMPOSE),
@@ -98,17 +97,17 @@ class ContainerTarget(Target):
     def __post_init__(self) -> None:
         if self.container is not None:
             if self.compose_project is not None or self.compose_service is not None:
-                raise UsageError("container and compose exclude each other")
+                raise UsageError("container and compose cannot be used together")
             check_word(self.container, "container")
         elif self.compose_project is None or self.compose_service is None:
-            raise UsageError(f"{self.scheme} needs container, or compose with project and service")
+            raise UsageError(f"{self.scheme} requires container, or compose with project and service")
         else:
             check_word(self.compose_project, "compose project")
             check_word(self.compose_service, "compose service")
         if self.user is not None:
             check_user(self.user)
         if self.host is not None and self.context is not None:
-            raise UsageError("host and context exclude each other")
+            raise UsageError("host and context cannot be used together")
         if self.host is not None:
             check_engine(self.host)
         if self.context is not None:
@@ -157,12 +156,12 @@ class ContainerTarget(Target):
             case _:
                 name, _, directory = encoded.partition("/")
                 raise UsageError(
-                    f"{encoded!r} is no container's name",
-                    hint=f"A directory comes after a colon: {parts.scheme}://{name}:/{directory}",
+                    f"{encoded!r} is not a container name",
+                    hint=f"A directory follows a colon: {parts.scheme}://{name}:/{directory}",
                 )
 
     def with_options(self, values: Mapping[str, object]) -> Self:
-        """The same with options laid over it; a context that is typed takes the place of the engine named before."""
+        """The target with options applied; a typed context replaces host and certificates."""
         former = replace(self, host=None, cert_path=None) if "context" in values else self
         return Target.with_options(former, values)
 
@@ -183,11 +182,10 @@ class DockerTarget(ContainerTarget):
     label = "A Docker container"
     keys = container_keys("Docker engine")
 
-    def settled(self, environ: Mapping[str, str]) -> Self:
-        """Which engine is meant, by the rules of the docker command line.
+    def pinned(self, environ: Mapping[str, str]) -> Self:
+        """The target with the engine that the docker command line would use.
 
-        DOCKER_HOST counts before DOCKER_CONTEXT, that before the current context, and that before the default
-        socket, which is written out too: a variable set tomorrow does not lead a saved name elsewhere.
+        The order is DOCKER_HOST, DOCKER_CONTEXT, the current context, the default socket, which is written out too.
         """
         if self.host is not None or self.context not in (None, DEFAULT_CONTEXT):
             return self
@@ -204,7 +202,7 @@ class DockerTarget(ContainerTarget):
         return replace(self, host=DEFAULT_HOST, context=None)
 
     def _at(self, host: str, cert_path: str | None) -> Self:
-        """The same at the engine that DOCKER_HOST names."""
+        """The target at the engine of DOCKER_HOST."""
         speaks_tls = host.startswith(TLS_SCHEMES)
         try:
             return replace(self, host=host, context=None, cert_path=cert_path if speaks_tls else None)
@@ -224,12 +222,10 @@ class PodmanTarget(ContainerTarget):
     label = "A Podman container"
     keys = container_keys("Podman service")
 
-    def settled(self, environ: Mapping[str, str]) -> Self:
-        """Which service is meant, by the rules of `podman --remote`; none named: this account's own podman."""
+    def pinned(self, environ: Mapping[str, str]) -> Self:
+        """The target with the service that `podman --remote` would use; without one, podman of this account."""
         if self.host is not None or self.context is not None:
             return self
-        from ocattach.config.targets.podman_config import named_service  # noqa: PLC0415 - for podman alone
-
         host, context = named_service(environ)
         try:
             return replace(self, host=host, context=context)
@@ -238,15 +234,15 @@ class PodmanTarget(ContainerTarget):
 
 
 def check_engine(value: str) -> None:
-    """Refuse what is no address of an engine."""
+    """Raise UsageError for an invalid address of an engine."""
     check_text(value, "host")
     scheme, _, rest = value.partition("://")
     if scheme == "unix" and rest.startswith("/"):
         return
     if scheme not in ENGINE_SCHEMES:
         raise UsageError(
-            f"host {value!r} is no address of an engine",
-            hint="It looks like unix:///run/docker.sock, tcp://HOST:PORT or ssh://USER@HOST",
+            f"host {value!r} is not the address of an engine",
+            hint="Examples: unix:///run/docker.sock, tcp://HOST:PORT, ssh://USER@HOST",
         )
     user, host, port = split_authority(rest.partition("/")[0])
     check_host(host)
@@ -257,12 +253,12 @@ def check_engine(value: str) -> None:
 
 
 def check_certificates(value: str, host: str | None) -> None:
-    """Refuse a folder of certificates that is none, or belongs to no engine that speaks TLS."""
+    """Raise UsageError for a relative path, and for an engine that is not reached by TLS."""
     check_text(value, "cert_path")
     if not value.startswith(("/", "~/")):
-        raise UsageError(f"cert_path {value!r} is not absolute", hint="It begins with / or ~/")
+        raise UsageError(f"cert_path {value!r} is not absolute", hint="Begin it with / or ~/")
     if host is None or not host.startswith(TLS_SCHEMES):
         raise UsageError(
-            "cert_path is for an engine reached by tcp:// or https://",
-            hint="Name it by host: tcp://HOST:2376",
+            "cert_path requires an engine at tcp:// or https://",
+            hint="Set host, such as tcp://HOST:2376",
         )

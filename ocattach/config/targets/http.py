@@ -1,4 +1,4 @@
-"""A daemon that someone else runs, at a URL."""
+"""A daemon at a URL, which ocattach does not start."""
 # ruff: noqa: D102 - an override has the docstring of what it overrides
 
 import re
@@ -24,65 +24,65 @@ from ocattach.errors import UsageError
 PATH = r"[A-Za-z0-9._~!$&'()*+,;=:@%/-]*"
 HEADER_NAME = r"[A-Za-z0-9!#$%&'*+.^_`|~-]+"
 FRAMING = {"connection", "content-length", "expect", "te", "trailer", "transfer-encoding", "upgrade"}
-"""Headers that belong to each single request."""
+"""Headers that each request sets itself."""
 
 
 @dataclass(frozen=True, slots=True)
 class HTTPTarget(Target):
-    """A daemon at a URL, and how to get its password; without any way to it the user is asked."""
+    """A daemon at a URL and the source of its password; without one, the user is asked."""
 
     url: str
-    """Without a user, a query or a slash at the end; scheme and host in lower case."""
+    """Without user, query and trailing slash; scheme and host in lower case."""
 
     username: str | None = None
 
     headers: tuple[tuple[str, str], ...] = field(default=(), repr=False)
-    """Sent with every request, for the sake of what stands in front of the daemon. They may hold a token."""
+    """Sent with every request, for a proxy in front of the daemon. May contain a token."""
 
     password_env: str | None = None
-    """Name of the variable of this machine that holds the password."""
+    """Name of the variable of this machine that has the password."""
 
     password_command: tuple[str, ...] = ()
     """Program and arguments, run on this machine without a shell; its output is the password."""
 
     ca_file: str | None = None
-    """Certificates in PEM form that count besides the system's; absolute, or begins with `~/`."""
+    """PEM file of certificates that are trusted besides those of the system; absolute, or begins with `~/`."""
 
     allow_plain_password: bool = False
-    """Whether password and headers may go over http:// to another machine, where all on the way can read them."""
+    """Whether password and headers may be sent unencrypted over http:// to another machine."""
 
     scheme: ClassVar[str] = "http"
     label: ClassVar[str] = "A daemon at a URL"
     keys: ClassVar[Mapping[str, Schema]] = {
         "url": key_types.string(
-            "Where the daemon is. Its user is username; a password is never in a file.",
+            "URL of the daemon, without user and password.",
             r"^[Hh][Tt][Tt][Pp][Ss]?://[^@/?#\s]+(/[^?#\s]*)?$",
             "https://opencode.example.com",
         ),
         "username": key_types.string(
-            "User to log in as; without it, opencode.", f"^(?!.*:){key_types.PRINTABLE}+$"
+            "User to log in as; the default is opencode.", f"^(?!.*:){key_types.PRINTABLE}+$"
         ),
         "headers": key_types.table(
-            "Headers of every request, for a proxy in front of the daemon.",
+            "Headers sent with every request, for a proxy in front of the daemon.",
             f"^{HEADER_NAME}$",
             {"type": "string"},
         ),
         "password_env": key_types.string(
-            "Name of the variable of each user's own machine that holds the password.",
+            "Name of the variable of the user's machine that has the password.",
             f"^{key_types.VARIABLE}$",
         ),
         "password_command": key_types.array(
-            "Program and arguments, run on this machine without a shell, that print the password.",
+            "Program and arguments that print the password, run on this machine without a shell.",
             f"^{key_types.PRINTABLE}*$",
             ["pass", "show", "opencode"],
         ),
         "ca_file": key_types.string(
-            "Certificates in PEM form that are trusted besides the system's.",
+            "PEM file of certificates that are trusted besides those of the system.",
             f"^(~/|/){key_types.PRINTABLE}*$",
             "~/ca.pem",
         ),
         "allow_plain_password": {
-            "description": "Whether the password and headers may be sent over http:// to another machine.",
+            "description": "Whether password and headers may be sent unencrypted over http:// to another machine.",
             "type": "boolean",
         },
     }
@@ -100,13 +100,13 @@ class HTTPTarget(Target):
         if self.password_env is not None:
             check_variable(self.password_env, "password_env")
             if self.password_command:
-                raise UsageError("password_env and password_command exclude each other")
+                raise UsageError("password_env and password_command cannot be used together")
         for name, value in self.headers:
             check_header(name, value)
         if self.has_authorization and (self.password_env or self.password_command):
             raise UsageError(
-                "headers: Authorization is how the password is sent",
-                hint="Leave out that header, or password_env and password_command",
+                "headers: Authorization conflicts with the password",
+                hint="Remove that header, or password_env and password_command",
             )
         if self.ca_file is not None:
             check_ca_file(self.ca_file, self.url)
@@ -119,19 +119,19 @@ class HTTPTarget(Target):
 
     @property
     def needs_link(self) -> bool:
-        """Only for headers: `opencode attach` (1.18.33) keeps a base path and takes a CA, but no headers."""
+        """Only with headers, which `opencode attach` (1.18.33) cannot send. It accepts a base path and a CA."""
         return bool(self.headers)
 
     @property
     def has_authorization(self) -> bool:
-        """Whether the headers bring credentials of their own."""
+        """Whether the headers contain credentials."""
         return any(name.lower() == "authorization" for name, _ in self.headers)
 
     @classmethod
     def from_entry(cls, entry: Entry) -> Self:
         url = text(entry, "url")
         if url is None:
-            raise UsageError("http needs url")
+            raise UsageError("http requires url")
         return cls(
             url=url,
             username=text(entry, "username"),
@@ -165,7 +165,7 @@ class HTTPTarget(Target):
         return target, parts.query.get("workdir")
 
     def uri(self, workdir: str | None = None) -> str:
-        """The URL with user and directory; headers and commands have no place in it."""
+        """The URL with user and directory; headers and password_command are not part of it."""
         scheme, _, rest = self.url.partition("://")
         user = f"{encode(self.username)}@" if self.username else ""
         query = format_query({"password_env": self.password_env, "workdir": workdir})
@@ -173,14 +173,12 @@ class HTTPTarget(Target):
 
 
 def normal_url(url: str) -> str:
-    """One spelling for one daemon; raises UsageError for what is no URL of one."""
+    """Normalize a URL, so that one daemon has one spelling. Raises UsageError for an invalid one."""
     parts = split_uri(url)
     authority, slash, path = parts.body.partition("/")
     user, host, port = split_authority(authority)
     if parts.scheme not in {"http", "https"} or parts.query or user is not None:
-        raise UsageError(
-            f"url {url!r} is not of the form http://HOST:PORT", hint="A user belongs in username"
-        )
+        raise UsageError(f"url {url!r} is not of the form http://HOST:PORT", hint="Put a user into username")
     check_host(host, "the host of url")
     if not re.fullmatch(PATH, path):
         raise UsageError(f"url {url!r} has characters in its path that must be percent-encoded")
@@ -188,27 +186,27 @@ def normal_url(url: str) -> str:
 
 
 def check_header(name: str, value: str) -> None:
-    """Refuse what is no header, or is not the connection's to set."""
+    """Raise UsageError for an invalid header, and for one that each request sets itself."""
     if not re.fullmatch(HEADER_NAME, name):
-        raise UsageError(f"headers: {name!r} is no name of a header")
+        raise UsageError(f"headers: {name!r} is not a valid header name")
     if name.lower() in FRAMING:
-        raise UsageError(f"headers: {name} is another one for each request, and cannot be set")
+        raise UsageError(f"headers: {name} is set by each request and cannot be configured")
     check_printable(value, f"headers: {name}")
     if not value.isascii():
-        raise UsageError(f"headers: the value of {name} has other characters than ASCII")
+        raise UsageError(f"headers: the value of {name} has non-ASCII characters")
 
 
 def check_ca_file(value: str, url: str) -> None:
-    """Refuse a file that depends on where one stands, or that nothing would be looked up in."""
+    """Raise UsageError for a relative path, and for a URL that does not use TLS."""
     check_printable(value, "ca_file")
     if not value.startswith(("/", "~/")):
-        raise UsageError(f"ca_file {value!r} is not absolute", hint="It begins with / or ~/")
+        raise UsageError(f"ca_file {value!r} is not absolute", hint="Begin it with / or ~/")
     if not url.startswith("https:"):
-        raise UsageError(f"ca_file means nothing for {url}", hint="It is for https://")
+        raise UsageError(f"ca_file cannot be used with {url}", hint="It requires https://")
 
 
 def check_username(value: str) -> None:
-    """Refuse what HTTP's basic authentication cannot carry."""
+    """Raise UsageError for what HTTP basic authentication cannot carry."""
     check_printable(value, "username")
     if not value or ":" in value:
         raise UsageError(f"username {value!r} is empty or contains ':'")

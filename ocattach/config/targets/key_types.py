@@ -1,4 +1,4 @@
-"""How the keys of an entry are declared: as JSON Schema, which `ocattach --schema` prints for editors."""
+"""JSON Schema of the keys of entries, printed by `ocattach --schema`."""
 
 from collections.abc import Mapping
 

@@ -1,4 +1,4 @@
-"""A container of a pod, named by the pod or by what makes the pod, since pods are replaced."""
+"""A container of a pod, named by the pod or by its deployment, stateful set or labels."""
 # ruff: noqa: D102 - an override has the docstring of what it overrides
 
 from collections.abc import Iterator, Mapping
@@ -19,29 +19,27 @@ from ocattach.errors import OcattachError, UsageError
 
 KINDS: Mapping[str, Schema] = {
     "pod": key_types.word("Name of a pod."),
-    "deployment": key_types.word("Name of a deployment; one of its pods is taken."),
-    "statefulset": key_types.word("Name of a stateful set; one of its pods is taken."),
-    "selector": key_types.text(
-        "Labels of pods, as kubectl --selector takes them.", "app.kubernetes.io/name=web"
-    ),
+    "deployment": key_types.word("Name of a deployment; one of its pods is used."),
+    "statefulset": key_types.word("Name of a stateful set; one of its pods is used."),
+    "selector": key_types.text("Labels of pods, as in kubectl --selector.", "app.kubernetes.io/name=web"),
 }
 """The keys of which an entry has exactly one."""
 
 QUERY_KEYS: Mapping[str, Schema] = {
     "namespace": key_types.word("Namespace of the pod."),
-    "context": key_types.word("Context of each user's own kubeconfig.", also=":@/+="),
-    "container": key_types.word("Container of the pod, where it has several."),
+    "context": key_types.word("Context of the user's kubeconfig.", also=":@/+="),
+    "container": key_types.word("Container of the pod, if it has several."),
 }
-"""The keys that stand after `?` in a URI."""
+"""The keys after `?` in a URI."""
 
 SAFE_IN_SELECTOR = "=,/!()"
 DEFAULT_NAMESPACE = "default"
 
 SERVICE_HOST = "KUBERNETES_SERVICE_HOST"
-"""The variable that every pod has."""
+"""A variable that is set in every pod."""
 
 OWN_NAMESPACE = Path("/var/run/secrets/kubernetes.io/serviceaccount/namespace")
-"""The namespace of the pod that we are in."""
+"""The file with the namespace of the pod that ocattach runs in."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,7 +51,7 @@ class KubernetesTarget(Target):
     statefulset: str | None = None
 
     selector: str | None = None
-    """Labels, as `kubectl --selector` takes them."""
+    """Labels, as in `kubectl --selector`."""
 
     namespace: str | None = None
     context: str | None = None
@@ -63,8 +61,8 @@ class KubernetesTarget(Target):
     """Which of the pod's containers; None for its default."""
 
     scheme: ClassVar[str] = "k8s"
-    surroundings: ClassVar[tuple[str, ...]] = ("KUBECONFIG",)
-    """Contexts of two files may have the same name: k3s calls each of its own "default"."""
+    identity_variables: ClassVar[tuple[str, ...]] = ("KUBECONFIG",)
+    """Contexts of two files may have the same name: k3s names each "default"."""
 
     label: ClassVar[str] = "A pod of a Kubernetes cluster"
     keys: ClassVar[Mapping[str, Schema]] = {**KINDS, **QUERY_KEYS}
@@ -75,9 +73,9 @@ class KubernetesTarget(Target):
         given = [kind for kind in KINDS if getattr(self, kind) is not None]
         if len(given) != 1:
             raise UsageError(
-                f"{' and '.join(given)} exclude each other"
+                f"{' and '.join(given)} cannot be used together"
                 if given
-                else f"k8s needs one of {', '.join(KINDS)}"
+                else f"k8s requires one of {', '.join(KINDS)}"
             )
         for key in ("pod", "deployment", "statefulset", "namespace", "container"):
             value = getattr(self, key)
@@ -100,14 +98,14 @@ class KubernetesTarget(Target):
         parts.refuse_unknown_query(*QUERY_KEYS)
         user, encoded, workdir = split_place(parts.body)
         if user is not None:
-            raise UsageError("k8s:// has no user", hint="Commands run as the account the pod is made with")
+            raise UsageError("k8s:// cannot have a user", hint="Commands run as the user of the container")
         first, slash, rest = encoded.partition("/")
         kind, name = (first, decode(rest)) if slash else ("pod", decode(first))
         if kind not in KINDS:
             near = did_you_mean(kind, KINDS)
             raise UsageError(
-                f"{kind!r} is no kind of thing that has pods",
-                hint=f"{near} A directory comes after a colon: k8s://{first}:/{rest}",
+                f"{kind!r} is not a supported kind of workload",
+                hint=f"{near} A directory follows a colon: k8s://{first}:/{rest}",
             )
         return cls(**{kind: name, **parts.query}), workdir
 
@@ -122,19 +120,19 @@ class KubernetesTarget(Target):
 
     @property
     def name(self) -> str:
-        """What is meant as it stands in a sentence: "deployment api"."""
+        """Kind and name for messages: "deployment api"."""
         return f"{self.kind} {getattr(self, self.kind)}"
 
-    def settled(self, environ: Mapping[str, str]) -> Self:
-        """The same with today's context, and its namespace."""
+    def pinned(self, environ: Mapping[str, str]) -> Self:
+        """The target with the current context and its namespace."""
         if self.context is not None and self.namespace is not None:
             return self
         try:
-            return self._settled(environ)
-        except OcattachError:  # a kubeconfig that cannot be read, or a name in it that we do not take
+            return self._pinned(environ)
+        except OcattachError:  # an unreadable kubeconfig, or an unsupported name in it
             return self
 
-    def _settled(self, environ: Mapping[str, str]) -> Self:
+    def _pinned(self, environ: Mapping[str, str]) -> Self:
         configs = [config for path in kubeconfig_files(environ) if (config := read_config(path))]
         if not configs:
             own = read_text(OWN_NAMESPACE) if SERVICE_HOST in environ and self.namespace is None else None
@@ -151,19 +149,19 @@ class KubernetesTarget(Target):
 
 
 def kubeconfig_files(environ: Mapping[str, str]) -> list[Path]:
-    """Where the user's clusters are described, the file that counts most first; they need not exist."""
+    """The kubeconfig files by precedence; they need not exist."""
     listed = [Path(path) for path in environ.get("KUBECONFIG", "").split(":") if path]
     return listed or [Path(environ.get("HOME") or Path.home()) / ".kube" / "config"]
 
 
 def read_config(path: Path) -> Entry | None:
-    """A kubeconfig; None when there is none."""
+    """A kubeconfig; None if the file does not exist."""
     content = read_text(path)
     return None if content is None else read_mapping(content, path)
 
 
 def namespace_of(context: str | None, configs: list[Entry]) -> str | None:
-    """The namespace of a context, as kubectl has it; None for a context that does not exist."""
+    """The namespace of a context, by default "default"; None for an unknown context."""
     for each in (each for config in configs for each in dictionaries(config.get("contexts"))):
         if each.get("name") == context:
             settings = each.get("context")
@@ -174,7 +172,7 @@ def namespace_of(context: str | None, configs: list[Entry]) -> str | None:
 
 
 def dictionaries(value: object) -> Iterator[Entry]:
-    """The objects of a list in a file."""
+    """The objects in a list; none if the value is not a list."""
     for each in value if isinstance(value, list) else ():
         if isinstance(each, Mapping):
             yield each

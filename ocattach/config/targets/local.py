@@ -1,4 +1,4 @@
-"""The machine we run on, as an environment."""
+"""The local machine as an environment."""
 # ruff: noqa: D102 - an override has the docstring of what it overrides
 
 from dataclasses import dataclass
@@ -13,17 +13,17 @@ from ocattach.errors import UsageError
 
 @dataclass(frozen=True, slots=True)
 class LocalTarget(Target):
-    """The machine we run on, as the user who runs us."""
+    """The local machine, as the current user."""
 
     scheme: ClassVar[str] = "local"
-    label: ClassVar[str] = "The machine of whoever uses it"
+    label: ClassVar[str] = "The user's own machine"
     is_this_machine: ClassVar[bool] = True
-    surroundings: ClassVar[tuple[str, ...]] = ("HOME", "XDG_DATA_HOME")
+    identity_variables: ClassVar[tuple[str, ...]] = ("HOME", "XDG_DATA_HOME")
     user_only_keys: ClassVar[frozenset[str]] = frozenset({"opencode", "env"})
-    """Here these would decide which program runs on the user's own machine."""
+    """These would determine which program runs on the user's machine."""
 
     @classmethod
-    def from_entry(cls, entry: Entry) -> Self:  # noqa: ARG003 - there is nothing to choose
+    def from_entry(cls, entry: Entry) -> Self:  # noqa: ARG003 - no keys
         return cls()
 
     def to_entry(self) -> dict[str, object]:
@@ -34,7 +34,8 @@ class LocalTarget(Target):
         parts.refuse_unknown_query()
         if parts.body and not parts.body.startswith(("/", "~")):
             raise UsageError(
-                f"local:// has no host {parts.body!r}", hint="A directory has three slashes: local:///DIR"
+                f"local:// cannot have a host: {parts.body!r}",
+                hint="A directory needs three slashes: local:///DIR",
             )
         return cls(), decode(parts.body) if parts.body else None
 

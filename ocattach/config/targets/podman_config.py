@@ -1,9 +1,10 @@
-"""Which Podman service is meant on this machine, by the variables and files that podman itself reads.
+"""The Podman service that is the default on this machine, by podman's variables and files.
 
 Files and their order: containers.conf(5) and podman-connections.json, as in systemConfigs and GetConnection of
 podman's configuration library.
 """
 
+import json
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -13,26 +14,26 @@ SYSTEM_FILES = (Path("/usr/share/containers/containers.conf"), Path("/etc/contai
 
 
 @dataclass(frozen=True, slots=True)
-class Destination:
-    """A service that `podman system connection` knows."""
+class PodmanService:
+    """A service of `podman system connection list`."""
 
     uri: str
     identity: str | None = None
-    """Path of the ssh key for it."""
+    """Path of its ssh key."""
 
 
 @dataclass(frozen=True, slots=True)
 class Connections:
-    """All that `podman system connection list` shows."""
+    """The output of `podman system connection list`."""
 
-    destinations: Mapping[str, Destination]
+    destinations: Mapping[str, PodmanService]
     default: str | None = None
 
 
 def named_service(environ: Mapping[str, str]) -> tuple[str | None, str | None]:
-    """The address, or else the connection, that counts where none is given; neither: podman of this machine.
+    """The address or the connection that podman uses by default; neither for podman of this machine.
 
-    CONTAINER_HOST comes before CONTAINER_CONNECTION, and both before the default connection (ActiveDestination).
+    CONTAINER_HOST comes before CONTAINER_CONNECTION, and both over the default connection (ActiveDestination).
     """
     host, connection = environ.get("CONTAINER_HOST"), environ.get("CONTAINER_CONNECTION")
     if host:
@@ -41,9 +42,9 @@ def named_service(environ: Mapping[str, str]) -> tuple[str | None, str | None]:
 
 
 def read_connections(environ: Mapping[str, str]) -> Connections:
-    """The connections of this account; a file that cannot be read has none."""
+    """The connections of this account. Files that cannot be read are ignored, as podman does."""
     default: str | None = None
-    destinations: dict[str, Destination] = {}
+    destinations: dict[str, PodmanService] = {}
     for file in configuration_files(environ):
         engine = read_toml(file).get("engine", {})
         default = engine.get("active_service", default)
@@ -53,17 +54,17 @@ def read_connections(environ: Mapping[str, str]) -> Connections:
     return Connections(destinations, document.get("Default") or default or None)
 
 
-def parse_destinations(entries: Mapping[str, Any], uri: str, identity: str) -> dict[str, Destination]:
-    """The entries that name an address; the two formats differ in how they write their keys."""
+def parse_destinations(entries: Mapping[str, Any], uri: str, identity: str) -> dict[str, PodmanService]:
+    """The entries with an address. The two file formats spell the keys `uri` and `identity` differently."""
     return {
-        name: Destination(str(entry[uri]), entry.get(identity) or None)
+        name: PodmanService(str(entry[uri]), entry.get(identity) or None)
         for name, entry in entries.items()
         if isinstance(entry, dict) and entry.get(uri)
     }
 
 
 def configuration_files(environ: Mapping[str, str]) -> Iterator[Path]:
-    """The containers.conf files that count, the later over the earlier."""
+    """The containers.conf files; later ones override earlier ones."""
     if chosen := environ.get("CONTAINERS_CONF"):
         yield Path(chosen)
     else:
@@ -77,28 +78,26 @@ def configuration_files(environ: Mapping[str, str]) -> Iterator[Path]:
 
 
 def user_file(environ: Mapping[str, str]) -> Path:
-    """The user's own containers.conf."""
+    """The containers.conf of the user."""
     home = environ.get("XDG_CONFIG_HOME") or Path(environ.get("HOME") or Path.home(), ".config")
     return Path(home, "containers", "containers.conf")
 
 
 def connections_file(environ: Mapping[str, str]) -> Path:
-    """Where podman 5 keeps its connections."""
+    """The file in which podman 5 stores connections."""
     chosen = environ.get("PODMAN_CONNECTIONS_CONF")
     return Path(chosen) if chosen else user_file(environ).with_name("podman-connections.json")
 
 
 def read_toml(file: Path) -> dict[str, Any]:
-    """A configuration file; nothing where it is absent, or unreadable for podman too."""
+    """A configuration file; empty if it is absent or cannot be read."""
     try:
         text = file.read_text(encoding="utf-8")
     except (OSError, UnicodeDecodeError):
         return {}
-    if (
-        "service" not in text
-    ):  # neither active_service nor service_destinations: the parser is not worth loading
+    if "service" not in text:  # no active_service or service_destinations: do not load the parser
         return {}
-    import tomllib  # noqa: PLC0415
+    import tomllib  # noqa: PLC0415 - warm
 
     try:
         return tomllib.loads(text)
@@ -107,9 +106,7 @@ def read_toml(file: Path) -> dict[str, Any]:
 
 
 def read_json(file: Path) -> dict[str, Any]:
-    """A file of connections; nothing where it is absent, or unreadable for podman too."""
-    import json  # noqa: PLC0415
-
+    """A file of connections; empty if it is absent or cannot be read."""
     try:
         document = json.loads(file.read_text(encoding="utf-8"))
     except (OSError, ValueError):

@@ -1,10 +1,11 @@
-"""What names, hosts, ports and directories may look like.
+"""Validation of names, hosts, ports and directories.
 
-They travel to engines, shells and terminals, so that only what real ones are made of gets in: nothing that
-could be read as an option or means something to a shell or terminal, no letters that look like others.
+They are passed to engines, shells and terminals. Rejected are values that could be read as an option, special
+characters of shells and terminals, and non-ASCII letters that look like others. Each check raises UsageError.
 """
 
 import re
+from ipaddress import IPv6Address
 
 from ocattach.errors import UsageError
 
@@ -12,23 +13,23 @@ HIGHEST_PORT = 65535
 
 
 def check_text(value: str, what: str) -> None:
-    """Refuse what is empty, could be read as an option, or cannot be shown as it is."""
+    """Reject text that is empty, begins with "-", or has unprintable characters."""
     if not value:
         raise UsageError(f"{what} is empty")
     if value.startswith("-"):
-        raise UsageError(f"{what} {value!r} begins with '-', as an option does")
+        raise UsageError(f"{what} {value!r} begins with '-' like an option")
     check_printable(value, what)
 
 
 def check_printable(value: str, what: str) -> None:
-    """Refuse control characters, line breaks and characters that change how their neighbours are shown."""
+    """Reject control characters, line breaks and characters that change the display of others."""
     if not value.isprintable():
         bad = next(character for character in value if not character.isprintable())
         raise UsageError(f"{what} contains the character {bad!r}")
 
 
 def check_word(value: str, what: str, *, also: str = "") -> None:
-    """Refuse all but ASCII letters, digits, `_.-` and `also`; a letter, a digit or `_` comes first."""
+    """Accept ASCII letters, digits, `_.-` and `also`, beginning with a letter, a digit or `_`."""
     check_text(value, what)
     for character in value:
         if not (character.isascii() and (character.isalnum() or character in "_.-" or character in also)):
@@ -38,20 +39,18 @@ def check_word(value: str, what: str, *, also: str = "") -> None:
 
 
 def check_user(value: str, what: str = "user") -> None:
-    """Refuse what is no account: a name, a number, `user:group`, or `user@domain`."""
+    """Accept a user: a name, a number, `user:group`, or `user@domain`."""
     check_word(value, what, also=":@+")
 
 
 def check_host(value: str, what: str = "host") -> None:
-    """Refuse what is neither a host's name or alias nor an IP address."""
+    """Accept a host name, an alias, or an IP address."""
     address, percent, zone = value.partition("%")
     if ":" not in address:
         if not value.isascii() and value.isprintable():
-            raise UsageError(f"{what} {value!r} has other letters than ASCII", hint=in_ascii(value))
+            raise UsageError(f"{what} {value!r} has non-ASCII letters", hint=in_ascii(value))
         check_word(value, what)
         return
-    from ipaddress import IPv6Address  # noqa: PLC0415 - few hosts are written so
-
     try:
         IPv6Address(address)
     except ValueError as error:
@@ -61,27 +60,27 @@ def check_host(value: str, what: str = "host") -> None:
 
 
 def in_ascii(host: str) -> str:
-    """What a host with other letters is really called: letters that look alike are then told apart."""
+    """A hint with the ASCII (IDNA) form of a host name, in which similar letters can be distinguished."""
     try:
-        return f"Its name in ASCII is {host.encode('idna').decode()}: write that, if it is the host you mean"
+        return f"If this is the host you mean, use its ASCII form: {host.encode('idna').decode()}"
     except UnicodeError:
-        return "No host has such a name"
+        return "This is not a valid host name"
 
 
 def check_port(value: int, what: str = "port") -> None:
-    """Refuse what is no TCP port."""
+    """Accept a TCP port."""
     if not 1 <= value <= HIGHEST_PORT:
         raise UsageError(f"{what} {value} is not between 1 and {HIGHEST_PORT}")
 
 
 def check_workdir(value: str) -> None:
-    """Refuse a directory that depends on where one stands, since that differs at each end."""
+    """Accept an absolute directory, or one below the home directory (`~`)."""
     check_printable(value, "workdir")
     if not (value.startswith(("/", "~/")) or value == "~"):
-        raise UsageError(f"workdir {value!r} is not absolute", hint="It begins with / or ~/")
+        raise UsageError(f"workdir {value!r} is not absolute", hint="Begin it with / or ~/")
 
 
 def check_variable(value: str, what: str) -> None:
-    """Refuse what is no name of an environment variable."""
+    """Accept the name of an environment variable."""
     if not re.fullmatch(r"[A-Za-z_][A-Za-z0-9_]*", value):
-        raise UsageError(f"{what}: {value!r} is no name of an environment variable")
+        raise UsageError(f"{what}: {value!r} is not a valid variable name")

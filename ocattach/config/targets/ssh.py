@@ -1,4 +1,4 @@
-"""A host that is reached by ssh."""
+"""A host reached by ssh."""
 # ruff: noqa: D102 - an override has the docstring of what it overrides
 
 from collections.abc import Mapping
@@ -26,10 +26,10 @@ HOST = "^([A-Za-z0-9_][A-Za-z0-9_.-]*|[0-9A-Fa-f:.]*:[0-9A-Fa-f:.]*(%[A-Za-z0-9_
 
 @dataclass(frozen=True, slots=True)
 class SSHTarget(Target):
-    """A host; what is None is as the user's ssh configuration says."""
+    """A host; fields that are None are taken from the user's ssh configuration."""
 
     host: str
-    """Name, address, or alias from the user's ssh configuration."""
+    """Name, address, or alias of the ssh configuration."""
 
     user: str | None = None
     port: int | None = None
@@ -41,13 +41,13 @@ class SSHTarget(Target):
     """Hosts to go through, as in ssh's ProxyJump: `user@host:port`, several with commas."""
 
     scheme: ClassVar[str] = "ssh"
-    label: ClassVar[str] = "A host, by ssh"
+    label: ClassVar[str] = "A host reached by ssh"
     keys: ClassVar[Mapping[str, Schema]] = {
         "host": key_types.string(
             "Name or address of the host, or an alias of ~/.ssh/config.", HOST, "staging.example.com"
         ),
-        "user": key_types.word("Account on the host.", also=":@+"),
-        "port": key_types.port("Port of the ssh server; the daemon's is daemon_port."),
+        "user": key_types.word("User on the host.", also=":@+"),
+        "port": key_types.port("Port of the ssh server; the port of the daemon is daemon_port."),
         "identity_file": key_types.text(
             "Private key on this machine; may begin with ~/.", "~/.ssh/id_ed25519"
         ),
@@ -76,7 +76,7 @@ class SSHTarget(Target):
     def from_entry(cls, entry: Entry) -> Self:
         host = text(entry, "host")
         if host is None:
-            raise UsageError("ssh needs host")
+            raise UsageError("ssh requires host")
         return cls(
             host=host,
             user=text(entry, "user"),
@@ -92,7 +92,7 @@ class SSHTarget(Target):
     def from_uri(cls, parts: URIParts) -> tuple[Self, str | None]:
         parts.refuse_unknown_query("identity_file", "jump")
         authority, slash, path = parts.body.partition("/")
-        if authority.endswith(":~"):  # host:~/dir, as scp and our docker URIs have it
+        if authority.endswith(":~"):  # host:~/dir, as in scp
             authority, slash, path = authority.removesuffix("~"), "/", f"~{slash}{path}"
         user, host, port = split_authority(authority.removesuffix(":"))
         target = cls(host, user, port, parts.query.get("identity_file"), parts.query.get("jump"))
@@ -106,7 +106,7 @@ class SSHTarget(Target):
 
 
 def format_path(workdir: str | None) -> str:
-    """A directory after a host: the home directory is `/~`, and one that is really called `~` is `/%7E`."""
+    """A directory after a host. The home directory is `/~`; a directory named `~` is `/%7E`."""
     if workdir is None:
         return ""
     path = encode(workdir.removeprefix("/"), SAFE_IN_PATH)
@@ -116,7 +116,7 @@ def format_path(workdir: str | None) -> str:
 
 
 def check_jump(value: str) -> None:
-    """Refuse what is no list of hosts, above all what could be a command."""
+    """Accept a comma-separated list of hosts; in particular, no commands."""
     for hop in value.split(","):
         user, host, port = split_authority(hop)
         check_host(host, "jump")

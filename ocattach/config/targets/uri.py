@@ -1,4 +1,4 @@
-"""URIs of environments, as they are typed and shown: docker://frontend-app:/app."""
+"""URIs of environments, such as docker://frontend-app:/app."""
 
 from dataclasses import dataclass
 
@@ -11,19 +11,19 @@ from ocattach.errors import InvalidURIError, UsageError
 
 @dataclass(frozen=True, slots=True)
 class ParsedURI:
-    """What a URI says: where, and in which directory."""
+    """The target and working directory of a URI."""
 
     target: Target
     workdir: str | None = None
 
 
 def is_uri(text: str) -> bool:
-    """Whether an argument is meant as a URI rather than as a name."""
+    """Whether an argument is a URI and not a name."""
     return "://" in text
 
 
 def parse_uri(text: str) -> ParsedURI:
-    """What a URI means; raises InvalidURIError and nothing else."""
+    """Parse a URI. Raises InvalidURIError and nothing else."""
     try:
         parts = split_uri(text)
         target, workdir = target_class(URI_SCHEMES.get(parts.scheme, parts.scheme)).from_uri(parts)
@@ -32,8 +32,3 @@ def parse_uri(text: str) -> ParsedURI:
     except UsageError as error:
         raise InvalidURIError(error.message, hint=error.hint) from error
     return ParsedURI(target, workdir)
-
-
-def format_uri(target: Target, workdir: str | None = None) -> str:
-    """The inverse of `parse_uri`. Headers and password commands of an HTTP target have no place in a URI."""
-    return target.uri(workdir)

@@ -7,9 +7,8 @@ from dataclasses import replace
 from ocattach.config.files.paths import config_directory
 from ocattach.config.resolver import LOCAL, this_machine
 from ocattach.config.saved import SavedConnections
-from ocattach.config.spec import ConnectionSpec
+from ocattach.config.spec import ConnectionSpec, environment_id
 from ocattach.errors import OcattachError
-from ocattach.sessions.environment import environment_id
 from ocattach.sessions.origins import origin_for
 
 
@@ -61,5 +60,5 @@ def saved_connections(used: ConnectionSpec, environ: Mapping[str, str]) -> Itera
         saved.append(this_machine())
     for spec in saved:
         with suppress(OcattachError):  # a connection that cannot be used has no sessions
-            if environment_id(settled := spec.settled(environ), environ) == environment:
+            if environment_id(settled := spec.pinned(environ), environ) == environment:
                 yield settled

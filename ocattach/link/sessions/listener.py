@@ -15,7 +15,7 @@ from typing import Protocol
 
 from ocattach.backoff import Backoff
 from ocattach.config.files.paths import state_directory
-from ocattach.config.spec import ConnectionSpec
+from ocattach.config.spec import ConnectionSpec, environment_id
 from ocattach.errors import OcattachError
 from ocattach.link.sessions.connections import UsedConnections
 from ocattach.link.sessions.idle import IdleDirectories
@@ -32,7 +32,6 @@ from ocattach.opencode.events import (
     read_events,
 )
 from ocattach.opencode.versions import is_second, keeps_metadata
-from ocattach.sessions.environment import environment_id
 from ocattach.sessions.index import index_file
 from ocattach.sessions.origins import has_origin
 from ocattach.sessions.record import Session

@@ -21,7 +21,7 @@ class DockerTransport(ContainerTransport):
         return repr((self.scheme, self.engine_address()))
 
     def engine_address(self) -> EngineAddress:
-        target = self.target.settled(os.environ)
+        target = self.target.pinned(os.environ)
         if target.context:
             return context_address(target.context)
         if target.host is None:
@@ -29,7 +29,7 @@ class DockerTransport(ContainerTransport):
         return EngineAddress(target.host or DEFAULT_HOST, cert_path=target.cert_path)
 
     def engine_place(self) -> tuple[str, tuple[str, ...]]:
-        target = self.target.settled(os.environ)
+        target = self.target.pinned(os.environ)
         if target.context:
             address = context_address(target.context)
             return f"{address.url} (context {target.context})", ("--context", target.context)

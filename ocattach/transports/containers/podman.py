@@ -31,7 +31,7 @@ class PodmanTransport(ContainerTransport):
         self._service: PodmanService | None = None
 
     def engine_address(self) -> EngineAddress:
-        target = self.target.settled(os.environ)
+        target = self.target.pinned(os.environ)
         if target.host:
             key = os.environ.get("CONTAINER_SSHKEY")
             return EngineAddress(without_query(target.host), cert_path=target.cert_path, identity=key)
@@ -40,7 +40,7 @@ class PodmanTransport(ContainerTransport):
         return self.own_address()
 
     def engine_place(self) -> tuple[str, tuple[str, ...]]:
-        target = self.target.settled(os.environ)
+        target = self.target.pinned(os.environ)
         if target.host:
             return target.host, ("--url", target.host)
         if target.context:

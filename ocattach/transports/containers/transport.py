@@ -118,7 +118,7 @@ class ContainerTransport(CommandTransport):
         return self._engine
 
     def connection_key(self) -> str:
-        target = self.target.settled(os.environ)
+        target = self.target.pinned(os.environ)
         return repr((self.scheme, target.host, target.context, target.cert_path))
 
     def open_connection(self) -> None:

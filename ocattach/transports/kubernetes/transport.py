@@ -56,7 +56,7 @@ class KubernetesTransport(CommandTransport):
         super().__init__(spec, ask=ask, timeout=timeout)
         if not isinstance(spec.target, KubernetesTarget):
             raise TypeError(spec.target)
-        self._target = spec.target.settled(environ)
+        self._target = spec.target.pinned(environ)
         self._cluster: Cluster | None = None
         self._is_shared = False
         """Whether the connection belongs to another handler, which closes it."""
