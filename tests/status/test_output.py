@@ -99,7 +99,7 @@ def test_on_a_terminal_rows_fill_in_as_they_come_and_are_coloured_by_state(desk:
         desk.save("here", {"transport": "local"})
         with desk.terminal("--status", "--timeout", "4") as opened:
             early = opened.wait_for(re.compile(r"here +stopped"))
-            assert re.search(r"dead +asking", early)
+            assert re.search(r"dead +checking", early)
             opened.wait_for(re.compile(r"dead +unreachable"))
             assert opened.wait_for_exit() == 0
             assert opened.screen().count("here ") == 1
