@@ -109,7 +109,7 @@ def test_a_change_is_shown_and_asked_about(laptop: Laptop, project: Project, wor
     assert '  + forward_env: ["SHOP_KEY", "AWS_SECRET_ACCESS_KEY"]' in lines
     assert '  + workdir: "/srv"' in lines
     assert '    description: "the shop"' in lines
-    assert "AWS_SECRET_ACCESS_KEY (not set now)" in screen
+    assert "AWS_SECRET_ACCESS_KEY (currently not set)" in screen
 
 
 def test_what_a_definition_says_cannot_hide_the_question(
@@ -254,7 +254,7 @@ def test_one_of_a_project_that_is_gone_can_be_taken_back_from_anywhere(
         (("trust", "frontend"), 2, "frontend is saved by you"),
         (("trust", "--list", "shopp"), 3, "Did you mean shop?"),
         (("trust", "--revoke"), 2, "requires a NAME"),
-        (("trust", "--revoke", "--list"), 2, "at once"),
+        (("trust", "--revoke", "--list"), 2, "together"),
     ],
 )
 @pytest.mark.usefixtures("project")
