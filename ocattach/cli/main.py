@@ -95,7 +95,7 @@ class MainCommand(Command):
 
 @click.command(
     cls=MainCommand,
-    help="Open the OpenCode TUI, connected to a daemon in a container, on a remote host or in a pod.",
+    help="Open the OpenCode TUI on a daemon in a container, on a host or in a pod.",
     examples=EXAMPLES,
     options_metavar="[OPTIONS]",
 )
