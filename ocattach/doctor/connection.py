@@ -22,6 +22,7 @@ from ocattach.errors import (
 )
 from ocattach.link.client.access import client_at
 from ocattach.link.client.queries import link_status
+from ocattach.link.server.port import open_client
 from ocattach.opencode.api import DaemonClient
 from ocattach.opencode.versions import Tui, answered_version, check_tui, is_second, shortcomings
 from ocattach.transports import open_handler
@@ -29,7 +30,7 @@ from ocattach.transports.base import Ask, TransportHandler
 from ocattach.transports.command import CommandTransport
 
 if TYPE_CHECKING:
-    from ocattach.daemon.probe import Probe
+    from ocattach.daemon.probe import FoundDaemon, Probe
 
 ROUND_TRIPS = 5
 SESSIONS = 100
@@ -61,7 +62,7 @@ class Examination:
         self._handler: TransportHandler | None = None
         self._probe: Probe | None = None
         self._port = 0
-        self._credentials = ("opencode", "")
+        self._daemon: FoundDaemon | None = None
         self._client: DaemonClient | None = None
         self._version = ""
 
@@ -185,22 +186,23 @@ class Examination:
             hint = "None can be started before there is an opencode, as above" if unstartable else start
             raise DaemonNotRunningError(f"No daemon runs in {spec.display()}", hint=hint)
         self._port = daemon.port
-        self._credentials = (daemon.username, daemon.password)
+        self._daemon = daemon
         who = "recorded by ocattach" if daemon.recorded else "started by hand"
         return f"port {daemon.port}, pid {daemon.pid}, {who}" if daemon.pid else f"port {daemon.port}"
 
     def route(self) -> str:
         """The way to the daemon's port."""
         handler, spec = self._open(), self._known_spec()
-        username, password = self._credentials
         if not spec.target.needs_link:
             direct = handler.direct()
             self._client = client_at(
                 direct.url, direct.username, direct.password, ca_file=direct.ca_file, timeout=self._timeout
             )
             return f"direct: {direct.url}"
+        if self._daemon is None:
+            raise DaemonNotRunningError(f"No daemon runs in {spec.display()}")
         tunnel = handler.connect(self._port)
-        self._client = client_at(tunnel.url, username, password, timeout=self._timeout)
+        self._client = open_client(tunnel, self._daemon, self._timeout)
         return tunnel.route_name
 
     def health(self) -> str:
@@ -241,7 +243,7 @@ class Examination:
         client = self._client
         if client is not None and self._version:
             tui = Tui(url="")
-            username = self._credentials[0]
+            username = self._daemon.username if self._daemon else "opencode"
 
             def content_type(asked: str) -> str:
                 return client.request("GET", asked).content_type

@@ -128,7 +128,7 @@ class CommandTransport(TransportHandler):
         return found.opencode
 
     def remembered(self, status: DaemonStatus) -> DaemonStatus:
-        """Keep the daemon's password: one that takes its place gets the same, and its clients never know."""
+        """Keep the daemon's password, for where it cannot be read again."""
         if status.daemon is not None:
             self._daemon_password = status.daemon.password or self._daemon_password
         return status
@@ -137,7 +137,7 @@ class CommandTransport(TransportHandler):
         found = self._probe or self.probe()
         request = StartRequest(
             opencode=self.check_opencode(found),
-            password=self._daemon_password or secrets.token_urlsafe(32),
+            password=secrets.token_urlsafe(32),
             workdir=self.spec.workdir,
             port=self.spec.daemon_port,
             env=(*found.login_environment, *self.spec.env, *self.spec.forwarded_env(), self.origin),

@@ -36,6 +36,9 @@ class StreamResumer(Protocol):
     def keeps(self, request: bytes) -> bool:
         """Whether what a client sent is a whole request for such a stream. Called for whatever clients send."""
 
+    def learn(self, request: bytes) -> None:
+        """Remember a request, without its credentials, that passed the gate and was answered with success."""
+
     def note(self, events: bytes) -> None:
         """Look at what was handed to a client: whole events, after one that was too long perhaps the rest of it."""
 

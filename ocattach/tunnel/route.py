@@ -11,6 +11,7 @@ from typing import Any
 from ocattach.errors import ConnectionLostError, PortClosedError
 from ocattach.execution import Stream
 from ocattach.tunnel.blocking import in_thread
+from ocattach.tunnel.gate import Upstream
 from ocattach.tunnel.multiplexer import Multiplexer
 from ocattach.tunnel.splice import SpliceEndpoint
 
@@ -45,6 +46,9 @@ class Route(ABC):
 
     dead_after: float = 15
     """Seconds of silence after which the far side counts as gone; to be set before `start`."""
+
+    upstream: Upstream = Upstream()
+    """What requests to the server behind the route need."""
 
     @property
     def round_trip(self) -> float | None:

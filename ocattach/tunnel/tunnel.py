@@ -6,12 +6,13 @@ import contextlib
 import socket
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from types import TracebackType
 from typing import Self
 
 from ocattach.errors import ConnectionLostError
 from ocattach.tunnel.event_stream import StreamResumer
+from ocattach.tunnel.gate import Gate
 from ocattach.tunnel.limits import Events, Limits
 from ocattach.tunnel.listener import Listener
 from ocattach.tunnel.route import Route
@@ -41,9 +42,12 @@ class Tunnel:
         limits: Limits | None = None,
         events: Events | None = None,
         keeper: StreamResumer | None = None,
+        gate: Gate | None = None,
+        ports: Sequence[int] = (),
     ) -> None:
         self._target = None if route is None else Target(route, remote_port, remote_host)
-        self._listener = Listener(limits or Limits(), events or Events(), keeper)
+        self._listener = Listener(limits or Limits(), events or Events(), keeper, gate)
+        self._ports = ports
         self._listening: concurrent.futures.Future[int] = concurrent.futures.Future()
         self._loop = asyncio.new_event_loop()
         self._main = self._loop.create_task(self._serve(self._target, timeout))
@@ -220,7 +224,7 @@ class Tunnel:
         try:
             if target is not None:
                 await self._listener.switch_route(target, within=within)
-            self._listening.set_result(await self._listener.listen())
+            self._listening.set_result(await self._listener.listen(self._ports))
             await asyncio.Event().wait()
         finally:
             await self._listener.close()

@@ -28,11 +28,15 @@ class Recorder:
     def __init__(self) -> None:
         self.noted: list[bytes] = []
         self.mended: list[tuple[bytes, float]] = []
+        self.learned: list[bytes] = []
         self.may_mend = threading.Event()
         self.may_mend.set()
 
     def keeps(self, request: bytes) -> bool:
         return request == REQUEST
+
+    def learn(self, request: bytes) -> None:
+        self.learned.append(request)
 
     def note(self, events: bytes) -> None:
         self.noted.append(events)

@@ -5,6 +5,7 @@ from typing import TYPE_CHECKING, Any
 
 from ocattach.daemon.probe import FoundDaemon
 from ocattach.errors import OcattachError
+from ocattach.link.server.credential import Credential
 from ocattach.link.server.state import StateMachine
 from ocattach.opencode.api import DaemonClient
 from ocattach.opencode.snapshot import snapshot
@@ -29,16 +30,11 @@ def daemon_answer(daemon: FoundDaemon, tunnel: "Tunnel", version: str) -> dict[s
     }
 
 
-def account_answer(daemon: FoundDaemon) -> dict[str, str]:
-    """Who the daemon answers: for the account that runs the link, and nobody else."""
-    return {"username": daemon.username, "password": daemon.password}
-
-
 def client_answer(
-    daemon: FoundDaemon, tunnel: "Tunnel", version: str, still: Collection[str]
+    credential: Credential, tunnel: "Tunnel", version: str, still: Collection[str]
 ) -> dict[str, Any]:
     """What a client needs, in the words of `questions.LinkedDaemon`."""
-    return {"url": tunnel.url, "version": version, "still": list(still), **account_answer(daemon)}
+    return {"url": tunnel.url, "version": version, "still": list(still), **credential.to_json()}
 
 
 def look_answer(client: DaemonClient, directories: Sequence[str | None], since: int | None) -> dict[str, Any]:

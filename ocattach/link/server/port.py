@@ -2,7 +2,7 @@
 
 import shlex
 import socket
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING
 
 from ocattach.config.spec import ConnectionSpec
@@ -11,6 +11,7 @@ from ocattach.opencode.api import DaemonClient
 from ocattach.opencode.endpoint import Endpoint
 
 if TYPE_CHECKING:
+    from ocattach.tunnel.gate import Gate
     from ocattach.tunnel.limits import Events, Limits
     from ocattach.tunnel.tunnel import Tunnel
 
@@ -21,6 +22,9 @@ def open_port(
     limits: "Limits",
     events: "Events",
     on_creation: Callable[[], object],
+    *,
+    gate: "Gate",
+    ports: Sequence[int],
 ) -> "Tunnel":
     """A port that leads nowhere yet, and keeps what TUIs show whole; `connect` takes seconds for a request.
 
@@ -31,7 +35,7 @@ def open_port(
 
     command = f"ocattach {shlex.quote(spec.name or spec.display())}"
     keeper = Resync(lambda: connect(REQUEST_SECONDS), command=command, on_creation=on_creation)
-    return Tunnel(limits=limits, events=events, keeper=keeper)
+    return Tunnel(limits=limits, events=events, keeper=keeper, gate=gate, ports=ports)
 
 
 class TunnelEndpoint(Endpoint):

@@ -1,12 +1,12 @@
 """One environment, as its link holds it: handler, daemon and tunnel, brought up once and used by many."""
 
 import time
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 from ocattach.config.spec import ConnectionSpec
 from ocattach.errors import ConnectionLostError, OcattachError, TimedOutError, UnreachableError
 from ocattach.link.server.answers import (
-    account_answer,
     client_answer,
     connected,
     connection_answer,
@@ -14,6 +14,7 @@ from ocattach.link.server.answers import (
     look_answer,
 )
 from ocattach.link.server.connection import DaemonConnection
+from ocattach.link.server.credential import Credential
 from ocattach.link.server.daemon_starter import Client, CrashLoopGuard, command_name
 from ocattach.link.server.deadline_lock import DeadlineLock
 from ocattach.link.server.history import History
@@ -21,11 +22,14 @@ from ocattach.link.server.port import open_port
 from ocattach.link.server.reconnector import QUIET_SECONDS, Reconnector, Unattended
 from ocattach.link.server.state import LinkState, StateMachine
 from ocattach.link.sessions.listener import SessionEventListener
+from ocattach.opencode.endpoint import basic_authorization
 from ocattach.opencode.snapshot import LOOK_SECONDS
 from ocattach.transports import open_handler
 from ocattach.transports.command import import_tunnel
 
 if TYPE_CHECKING:
+    from ocattach.daemon.probe import FoundDaemon
+    from ocattach.tunnel.gate import Gate
     from ocattach.tunnel.tunnel import Tunnel
 
 Attached = dict[str, Any]
@@ -49,8 +53,12 @@ class Environment:
     Its local port stays open from then on. When the way to the daemon is lost, it is restored by the same steps.
     """
 
-    def __init__(self, *, held_seconds: float, dead_after: float) -> None:
+    def __init__(
+        self, credential: Credential, ports: Sequence[int], *, held_seconds: float, dead_after: float
+    ) -> None:
         self.history = History()
+        self._credential, self._ports = credential, ports
+        self._gate: Gate | None = None
         self._held_seconds, self._dead_after = held_seconds, dead_after
         self._lock = DeadlineLock()
         self._spec: ConnectionSpec | None = None
@@ -179,6 +187,7 @@ class Environment:
             self._connection.daemon = daemon
             port = tunnel or self.open_port(spec)
             port.hold()
+            self.let_in(daemon)
             self._connection.tunnel = handler.connect(daemon.port, tunnel=port)
             self.notice_route(self._connection.tunnel)
             self._connection.directories.clear()
@@ -216,14 +225,30 @@ class Environment:
         self._state.restore_given_up()
         self._reconnector.retry_now()
 
+    def let_in(self, daemon: "FoundDaemon") -> None:
+        """Have the gate send the password of this daemon."""
+        if self._gate is not None:
+            has_password = bool(daemon.password)
+            self._gate.authorization = (
+                basic_authorization(daemon.username, daemon.password) if has_password else None
+            )
+
     def open_port(self, spec: ConnectionSpec) -> "Tunnel":
         """The local port, which leads nowhere yet."""
-        from ocattach.tunnel.limits import Events, Limits  # noqa: PLC0415 - see `import_tunnel`
+        from ocattach.tunnel.gate import Gate  # noqa: PLC0415 - see `import_tunnel`
+        from ocattach.tunnel.limits import Events, Limits  # noqa: PLC0415
 
+        self._gate = Gate(self._credential.authorization)
         events = Events(on_lost=self.notice_loss, on_held=self._reconnector.retry_now)
         limits = Limits(held_seconds=self._held_seconds, dead_after=self._dead_after)
         self._connection.tunnel = open_port(
-            spec, self._connection.open_client, limits, events, self._listener.expect
+            spec,
+            self._connection.open_client,
+            limits,
+            events,
+            self._listener.expect,
+            gate=self._gate,
+            ports=self._ports,
         )
         return self._connection.tunnel
 
@@ -255,7 +280,7 @@ class Environment:
             raise ConnectionLostError("There is no connection to the daemon")
         return {
             **daemon_answer(daemon, tunnel, self._connection.version),
-            **account_answer(daemon),
+            **self._credential.to_json(),
             "workdir": self._connection.directories.get(spec.workdir),
             "started": started,
             "shares_files": handler.shares_files,
@@ -285,7 +310,7 @@ class Environment:
         daemon, tunnel = self._connection.daemon, self._connection.tunnel
         if daemon is None or tunnel is None or not self._connection.is_up():
             return None
-        return client_answer(daemon, tunnel, self._connection.version, self._listener.still())
+        return client_answer(self._credential, tunnel, self._connection.version, self._listener.still())
 
     def look(self, directories: list[str | None], since: int | None) -> dict[str, Any] | None:
         """What the daemon itself says of these directories, and has; None without a way to it. Changes nothing."""

@@ -21,7 +21,7 @@ from urllib.parse import quote
 from ocattach.errors import OcattachError, TimedOutError
 from ocattach.opencode.api import DaemonClient
 from ocattach.opencode.endpoint import Answer
-from ocattach.opencode.tui.seen import CREATION, Ask, Seen
+from ocattach.opencode.tui.seen import CREATION, Ask, Seen, is_stream
 
 MEND_SECONDS = 8.0
 """How long reading the state may take; what has been read until then is told."""
@@ -69,7 +69,11 @@ class Resync:
         """Look at what a client sent; whether it is a TUI's request for events."""
         if CREATION.match(request):
             self._on_creation()
-        return self._seen.request(request)
+        return is_stream(request)
+
+    def learn(self, request: bytes) -> None:
+        """Remember what a TUI asked for and got."""
+        self._seen.request(request)
 
     def note(self, events: bytes) -> None:
         """Look at events that were handed to a TUI."""

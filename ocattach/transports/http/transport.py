@@ -1,7 +1,6 @@
 """Daemons that somebody else runs, at a URL: nothing is started there, and most need no tunnel."""
 
 import http.client
-import secrets
 import ssl
 import time
 from collections.abc import Iterator
@@ -57,9 +56,6 @@ class HTTPTransport(TransportHandler):
         )
         self._username = self._target.username or "opencode"
         self._password: Password | None = None
-        self._local_password = secrets.token_urlsafe(32) if self._target.needs_link else None
-        """What the tunnel's clients need: without it any user of this machine could use the headers."""
-
         self._seen_version: str | None = None
         self._workdir: str | None = None
         self._tunnels: list[Tunnel] = []
@@ -97,13 +93,12 @@ class HTTPTransport(TransportHandler):
             daemon = self.direct()
         except DaemonNotRunningError:
             return DaemonStatus(running=False)
-        password = daemon.password if self._local_password is None else self._local_password
         found = FoundDaemon(
             pid=0,
             port=daemon.port,
             host=self._endpoint.host,
             username=daemon.username,
-            password=password,
+            password=daemon.password,
             recorded=False,
         )
         return DaemonStatus(running=True, daemon=found)
@@ -139,20 +134,12 @@ class HTTPTransport(TransportHandler):
         )
 
     def connect(self, remote_port: int, *, tunnel: "Tunnel | None" = None) -> "Tunnel":
-        from ocattach.transports.http.requests import HeaderInjector  # noqa: PLC0415 - links only
         from ocattach.transports.http.route import GatewayRoute  # noqa: PLC0415 - asyncio
         from ocattach.tunnel.tunnel import Tunnel  # noqa: PLC0415 - asyncio
 
         if remote_port != self._endpoint.port:
             raise UnreachableError(f"{self.url} leads to port {self._endpoint.port} alone, not {remote_port}")
-        real = self._password.text if self._password else ""
-        passage = HeaderInjector(
-            self._endpoint,
-            username=self._username,
-            password=real,
-            local_password=real if self._local_password is None else self._local_password,
-        )
-        route = GatewayRoute(passage)
+        route = GatewayRoute(self._endpoint)
         if tunnel is not None:
             tunnel.switch_route(route, remote_port)
             return tunnel
