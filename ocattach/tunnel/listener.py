@@ -8,7 +8,7 @@ import contextlib
 import logging
 import socket
 import time
-from collections.abc import Coroutine, Sequence
+from collections.abc import Callable, Coroutine, Sequence
 from functools import partial
 from http import HTTPStatus
 from typing import Any
@@ -16,7 +16,7 @@ from typing import Any
 from ocattach.errors import ConnectionLostError, OcattachError, PortClosedError, TimedOutError
 from ocattach.tunnel.client import Client
 from ocattach.tunnel.event_stream import StreamResumer
-from ocattach.tunnel.gate import Gate, OpenGate
+from ocattach.tunnel.gate import Gate, OpenGate, Upstream
 from ocattach.tunnel.gated import GatedClient
 from ocattach.tunnel.limits import Events, Limits
 from ocattach.tunnel.route import Route, close_route
@@ -126,10 +126,14 @@ class Listener:
         loop = asyncio.get_running_loop()
         admit = partial(self._admit, is_own=True, counts_as_loss=counts_as_loss)
         self._run(
-            loop.connect_accepted_socket(
-                lambda: GatedClient(OpenGate(), admit, self._dismiss, self._keep, None), connection
-            )
+            loop.connect_accepted_socket(lambda: self._make_own_client(admit), connection)
         )
+
+    def _make_own_client(self, admit: Callable[[Client], None]) -> Client:
+        callbacks = (admit, self._dismiss, self._keep, None)
+        if self.target is None or self.target.route.upstream == Upstream():
+            return Client(*callbacks)
+        return GatedClient(OpenGate(), *callbacks)
 
     def hold(self) -> None:
         """Hold clients from now on although there may be a route: what it leads to is not ready yet."""
@@ -253,7 +257,7 @@ class Listener:
             self._vacant.set()
 
     async def _serve(self, client: Client, *, is_own: bool, counts_as_loss: bool) -> None:
-        if isinstance(client, GatedClient) and not is_own:
+        if isinstance(client, GatedClient):
             if not await client.admitted():
                 return
             self._strangers.discard(client)
