@@ -22,6 +22,7 @@ from ocattach.errors import (
 )
 from ocattach.link.client.access import client_at
 from ocattach.link.client.queries import link_status
+from ocattach.link.server.port import open_client
 from ocattach.opencode.api import DaemonClient
 from ocattach.opencode.events import CONNECTED
 from ocattach.opencode.versions import (
@@ -37,7 +38,7 @@ from ocattach.transports.base import Ask, TransportHandler
 from ocattach.transports.command import CommandTransport
 
 if TYPE_CHECKING:
-    from ocattach.daemon.probe import Probe
+    from ocattach.daemon.probe import FoundDaemon, Probe
 
 ROUND_TRIPS = 5
 SESSIONS = 100
@@ -69,7 +70,7 @@ class ConnectionCheck:
         self._handler: TransportHandler | None = None
         self._probe: Probe | None = None
         self._port = 0
-        self._credentials = ("", "")
+        self._daemon: FoundDaemon | None = None
         self._client: DaemonClient | None = None
         self._version = ""
 
@@ -195,22 +196,23 @@ class ConnectionCheck:
             )
             raise DaemonNotRunningError(f"No daemon runs in {spec.display()}", hint=hint)
         self._port = daemon.port
-        self._credentials = (daemon.username, daemon.password)
+        self._daemon = daemon
         starter = "started by ocattach" if daemon.recorded else "not started by ocattach"
         return f"port {daemon.port}, pid {daemon.pid}, {starter}" if daemon.pid else f"port {daemon.port}"
 
     def route(self) -> str:
         """Connect to the daemon's port."""
         handler, spec = self._open(), self._known_spec()
-        username, password = self._credentials
         if not spec.target.needs_link:
             direct = handler.direct()
             self._client = client_at(
                 direct.url, direct.username, direct.password, ca_file=direct.ca_file, timeout=self._timeout
             )
             return f"direct: {direct.url}"
+        if self._daemon is None:
+            raise DaemonNotRunningError(f"No daemon runs in {spec.display()}")
         tunnel = handler.connect(self._port)
-        self._client = client_at(tunnel.url, username, password, timeout=self._timeout)
+        self._client = open_client(tunnel, self._daemon, self._timeout)
         return tunnel.route_name
 
     def health(self) -> str:
@@ -252,7 +254,7 @@ class ConnectionCheck:
         client = self._client
         if client is not None and self._version:
             tui = Tui(url="")
-            username = self._credentials[0]
+            username = self._daemon.username if self._daemon else "opencode"
 
             def content_type(path: str) -> str:
                 return client.request("GET", path).content_type

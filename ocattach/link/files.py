@@ -31,6 +31,11 @@ def log_file(key: str, environ: Mapping[str, str]) -> Path:
     return state_directory(environ) / "links" / f"{key}.log"
 
 
+def credential_file(key: str, environ: Mapping[str, str]) -> Path:
+    """Where the credential of a key's local port is kept."""
+    return state_directory(environ) / "links" / f"{key}.credential"
+
+
 def link_keys(environ: Mapping[str, str]) -> Iterator[str]:
     """Return the keys of all links that have a socket, running or not."""
     for file in sorted(runtime_directory(environ).glob("*.sock")):

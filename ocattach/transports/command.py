@@ -121,7 +121,7 @@ class CommandTransport(TransportHandler):
         return found.opencode
 
     def keep_daemon(self, status: DaemonStatus) -> DaemonStatus:
-        """Remember the daemon that was found, and its password: a daemon started in its place gets the same."""
+        """Remember the daemon that was found, and its password, which may not be readable later."""
         self._daemon = status.daemon
         if status.daemon is not None:
             self._daemon_password = status.daemon.password or self._daemon_password
@@ -131,7 +131,7 @@ class CommandTransport(TransportHandler):
         found = self._probe or self.probe()
         request = StartRequest(
             opencode=self.check_opencode(found),
-            password=self._daemon_password or secrets.token_urlsafe(32),
+            password=secrets.token_urlsafe(32),
             workdir=self.spec.workdir,
             port=self.spec.daemon_port,
             env=(*found.login_environment, *self.spec.env, *self.spec.forwarded_env(), self.origin),

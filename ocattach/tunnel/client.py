@@ -20,6 +20,10 @@ from ocattach.tunnel.splice import SpliceEndpoint
 REQUEST = re.compile(rb"[A-Z]{3,7} /")
 """The start of an HTTP/1 request."""
 
+CHALLENGE = 'WWW-Authenticate: Basic realm="ocattach"\r\n'
+"""With which a browser asks its user for a name and a password (RFC 7617)."""
+
+SUCCESS = (b"HTTP/1.1 2", b"HTTP/1.0 2")
 UPGRADED = b"HTTP/1.1 101"
 """The start of an answer after which a connection no longer carries HTTP (WebSockets)."""
 
@@ -40,9 +44,10 @@ UNANSWERED = "The connection was lost before OpenCode answered. It may have rece
 def refusal(status: HTTPStatus, reason: str) -> bytes:
     """Return an HTTP error in the format of OpenCode's own: a name, and data with a message."""
     body = json.dumps({"name": LINK_ERROR, "data": {"message": reason}}).encode()
+    challenge = CHALLENGE if status is HTTPStatus.UNAUTHORIZED else ""
     head = (
         f"HTTP/1.1 {status.value} {status.phrase}\r\nContent-Type: application/json\r\n"
-        f"Content-Length: {len(body)}\r\nConnection: close\r\n\r\n"
+        f"Content-Length: {len(body)}\r\n{challenge}Connection: close\r\n\r\n"
     )
     return head.encode() + body
 
@@ -161,7 +166,7 @@ class Client(SpliceEndpoint):
         silent = max(present - heard for present, heard in zip(now(), self._last_received, strict=True))
         self._answered.clear()
         self._waiting.clear()
-        request = stream.restart()
+        request = self._request_again(stream)
         if self.other is None:
             raise ConnectionLostError("The connection was lost immediately.")
         self.other.write(request)
@@ -181,6 +186,12 @@ class Client(SpliceEndpoint):
         super().write(chunk(greeted + b"".join(missed)) + self._waiting)
         self._waiting.clear()
         self.other.begin()
+
+    def _request_again(self, stream: EventStream) -> bytes:
+        return stream.restart()
+
+    def _note_time(self) -> None:
+        self._heard = now()
 
     @property
     def _can_resume(self) -> bool:

@@ -39,6 +39,9 @@ class StreamResumer(Protocol):
     def observe(self, events: bytes) -> None:
         """Inspect events that were sent to a client: whole ones, or the rest of one that was too long."""
 
+    def learn(self, request: bytes) -> None:
+        """Remember the head of an admitted request, without credentials, that the daemon answered with 2xx."""
+
     def replay(self, request: bytes, silent: float) -> Sequence[bytes]:
         """Return the events that a client has missed, each with its end; `silent` is the gap in seconds.
 

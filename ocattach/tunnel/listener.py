@@ -8,7 +8,7 @@ import contextlib
 import logging
 import socket
 import time
-from collections.abc import Coroutine
+from collections.abc import Callable, Coroutine, Sequence
 from functools import partial
 from http import HTTPStatus
 from typing import Any
@@ -16,6 +16,8 @@ from typing import Any
 from ocattach.errors import ConnectionLostError, OcattachError, PortClosedError, TimedOutError
 from ocattach.tunnel.client import Client
 from ocattach.tunnel.event_stream import StreamResumer
+from ocattach.tunnel.gate import Gate, OpenGate, Upstream
+from ocattach.tunnel.gated import GatedClient
 from ocattach.tunnel.limits import Events, Limits
 from ocattach.tunnel.route import Route, close_route
 from ocattach.tunnel.splice import SpliceEndpoint
@@ -33,7 +35,27 @@ NOTICE_SECONDS = 3.0
 RECEIVE_BUFFER = 128 * 1024
 """The kernel's buffer for a client that is not read, in bytes; the kernel doubles it (socket(7))."""
 
+MAX_STRANGERS = 256
+"""Connections without a request that may pass; more are reset, so that no other user can exhaust the link's."""
+
 log = logging.getLogger(__name__)
+
+
+def bind_first(ports: Sequence[int]) -> socket.socket:
+    """A socket of 127.0.0.1 on the first of these ports that is free; on any when none is."""
+    for port in (*ports, 0):
+        listening = socket.socket()
+        listening.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, RECEIVE_BUFFER)
+        listening.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            listening.bind(("127.0.0.1", port))
+        except OSError:
+            listening.close()
+            if not port:
+                raise
+        else:
+            return listening
+    raise AssertionError(ports)
 
 
 class Listener:
@@ -42,7 +64,9 @@ class Listener:
     Belongs to one event loop; public attributes may be read from any thread.
     """
 
-    def __init__(self, limits: Limits, events: Events, resumer: StreamResumer | None) -> None:
+    def __init__(
+        self, limits: Limits, events: Events, resumer: StreamResumer | None, gate: Gate | None = None
+    ) -> None:
         self.target: Target | None = None
         self.lost: str | None = None
         self.port_closed = False
@@ -55,6 +79,9 @@ class Listener:
         self._limits = limits
         self._events = events
         self._resumer = resumer
+        self._gate = gate
+        self._strangers: set[SpliceEndpoint] = set()
+        """Clients that have sent no request yet that may pass."""
         self._refusing: str | None = None
         self._is_holding = False
         self._server: asyncio.Server | None = None
@@ -70,22 +97,26 @@ class Listener:
 
     @property
     def client_count(self) -> int:
-        """The number of connected clients, including held ones, without this program's own."""
-        return len(self._clients) - len(self._internal)
+        """How many clients are connected, held ones included and those of this program's own left out."""
+        return len(self._clients) - len(self._internal) - len(self._strangers)
 
-    async def listen(self) -> int:
-        """Start to accept clients and return the port, which stays open until `close`."""
-        listening = socket.socket()
-        listening.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, RECEIVE_BUFFER)
-        listening.bind(("127.0.0.1", 0))
-        loop = asyncio.get_running_loop()
-        self._server = await loop.create_server(
-            lambda: Client(self._admit, self._remove, self._resume_later, self._resumer),
-            sock=listening,
-            backlog=BACKLOG,
-        )
+    async def listen(self, ports: Sequence[int] = ()) -> int:
+        """Begin to take clients on the first of these ports that is free, else on any.
+
+        Returns the port, which stays open until `close`.
+        """
+        listening = bind_first(ports)
         port: int = listening.getsockname()[1]
+        if self._gate is not None:
+            self._gate.port = port
+        self._server = await asyncio.get_running_loop().create_server(
+            self._make_client, sock=listening, backlog=BACKLOG
+        )
         return port
+
+    def _make_client(self) -> Client:
+        callbacks = (self._admit, self._remove, self._resume_later, self._resumer)
+        return Client(*callbacks) if self._gate is None else GatedClient(self._gate, *callbacks)
 
     def admit(self, connection: socket.socket, counts_as_loss: bool) -> None:
         """Serve a connection of this program itself: it is never held, and its streams are not resumed."""
@@ -94,11 +125,13 @@ class Listener:
             return
         loop = asyncio.get_running_loop()
         admit = partial(self._admit, internal=True, counts_as_loss=counts_as_loss)
-        self._run(
-            loop.connect_accepted_socket(
-                lambda: Client(admit, self._remove, self._resume_later, None), connection
-            )
-        )
+        self._run(loop.connect_accepted_socket(lambda: self._make_internal_client(admit), connection))
+
+    def _make_internal_client(self, admit: Callable[[Client], None]) -> Client:
+        callbacks = (admit, self._remove, self._resume_later, None)
+        if self.target is None or self.target.route.upstream == Upstream():
+            return Client(*callbacks)
+        return GatedClient(OpenGate(), *callbacks)
 
     def hold(self) -> None:
         """Hold new clients even with a route, since the daemon behind it is not ready yet."""
@@ -194,6 +227,11 @@ class Listener:
             return
         if internal:
             self._internal.add(client)
+        elif isinstance(client, GatedClient):
+            if len(self._strangers) >= MAX_STRANGERS:
+                client.reset()
+                return
+            self._strangers.add(client)
         serving = self._serve(client, internal=internal, counts_as_loss=counts_as_loss)
         self._clients[client] = asyncio.get_running_loop().create_task(serving)
 
@@ -209,13 +247,17 @@ class Listener:
         serving = self._clients.pop(client, None)
         if serving is not None:
             serving.cancel()
-        if client not in self._internal:
+        if client not in self._internal | self._strangers:
             self.last_closed = time.monotonic()
         self._internal.discard(client)
+        self._strangers.discard(client)
         if not self._clients:
             self._vacant.set()
 
     async def _serve(self, client: Client, *, internal: bool, counts_as_loss: bool) -> None:
+        if isinstance(client, GatedClient) and not await client.admitted():
+            return
+        self._strangers.discard(client)
         seconds = self._limits.held_seconds
         try:
             async with asyncio.timeout(seconds):
@@ -287,6 +329,8 @@ class Listener:
                     raise
             else:
                 target.has_answered = True
+                if isinstance(client, GatedClient):
+                    client.upstream = target.route.upstream
                 return
 
     def _target_now(self, *, internal: bool = False) -> Target | None:

@@ -12,6 +12,7 @@ from typing import Any
 from ocattach.errors import ConnectionLostError, PortClosedError
 from ocattach.execution import Stream
 from ocattach.tunnel.blocking import in_thread
+from ocattach.tunnel.gate import Upstream
 from ocattach.tunnel.multiplexer import Multiplexer
 from ocattach.tunnel.splice import SpliceEndpoint
 
@@ -46,6 +47,9 @@ class Route(ABC):
 
     dead_after: float = 15
     """Seconds of silence after which the route counts as lost; set before `start`."""
+
+    upstream: Upstream = Upstream()
+    """What requests to the server behind the route need."""
 
     @property
     def round_trip(self) -> float | None:

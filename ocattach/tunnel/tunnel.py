@@ -6,12 +6,13 @@ import contextlib
 import socket
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from types import TracebackType
 from typing import Self
 
 from ocattach.errors import ConnectionLostError
 from ocattach.tunnel.event_stream import StreamResumer
+from ocattach.tunnel.gate import Gate
 from ocattach.tunnel.limits import Events, Limits
 from ocattach.tunnel.listener import Listener
 from ocattach.tunnel.route import Route
@@ -28,6 +29,9 @@ class Tunnel:
     The local port stays open until `close`. When the route is lost, its clients get an error (`client.Client`) and
     `events.on_lost` is called. New clients are then held, within `limits`, until `switch_route`; a client held for
     too long gets an HTTP error. Streams of events that `resumer` handles continue over the next route.
+
+    With a `gate`, clients have to speak HTTP, and each of their requests has to pass it. `ports` are tried in turn
+    as the local port, before any free one.
     """
 
     def __init__(
@@ -40,9 +44,12 @@ class Tunnel:
         limits: Limits | None = None,
         events: Events | None = None,
         resumer: StreamResumer | None = None,
+        gate: Gate | None = None,
+        ports: Sequence[int] = (),
     ) -> None:
         self._target = None if route is None else Target(route, remote_port, remote_host)
-        self._listener = Listener(limits or Limits(), events or Events(), resumer)
+        self._listener = Listener(limits or Limits(), events or Events(), resumer, gate)
+        self._ports = ports
         self._listening: concurrent.futures.Future[int] = concurrent.futures.Future()
         self._loop = asyncio.new_event_loop()
         self._main = self._loop.create_task(self._serve(self._target, timeout))
@@ -219,7 +226,7 @@ class Tunnel:
         try:
             if target is not None:
                 await self._listener.switch_route(target, within=within)
-            self._listening.set_result(await self._listener.listen())
+            self._listening.set_result(await self._listener.listen(self._ports))
             await asyncio.Event().wait()
         finally:
             await self._listener.close()

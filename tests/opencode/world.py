@@ -7,7 +7,9 @@ from pathlib import Path
 from typing import Any
 
 from ocattach.opencode.api import DaemonClient
+from ocattach.opencode.endpoint import basic_authorization
 from ocattach.opencode.tui.resumer import Resync
+from ocattach.tunnel.gate import Gate
 from ocattach.tunnel.route import DirectRoute
 from ocattach.tunnel.tunnel import Tunnel
 from tests.rigs.directories import short_directory
@@ -20,6 +22,9 @@ from tests.rigs.waiting import wait_until
 TUI_SECONDS = 60
 ASK_FIRST = "echo ask-first"
 """A command for which the daemon wants permission."""
+
+
+PASSWORD = "the tunnel's own"
 
 
 class World:
@@ -81,7 +86,10 @@ class Line:
         self._world = world
         resumer = Resync(connect or self._client, command="ocattach frontend")
         route = DirectRoute("127.0.0.1")
-        self._tunnel = opened.enter_context(Tunnel(route, world.daemon.port, resumer=resumer))
+        self._gate = Gate(basic_authorization("opencode", PASSWORD))
+        self._let_in()
+        tunnel = Tunnel(route, world.daemon.port, resumer=resumer, gate=self._gate)
+        self._tunnel = opened.enter_context(tunnel)
         directory = opened.enter_context(short_directory())
         self.tui = opened.enter_context(self._start(directory))
         self.tui.wait_for("You said: said before the gap", timeout=TUI_SECONDS)
@@ -92,17 +100,21 @@ class Line:
         self._tunnel.give_up("It was cut.")
         wait_until(lambda: self._tunnel.lost, "the tunnel to lead nowhere")
         yield
+        self._let_in()
         self._tunnel.switch_route(DirectRoute("127.0.0.1"), self._world.daemon.port)
 
+    def _let_in(self) -> None:
+        self._gate.authorization = basic_authorization("opencode", self._world.daemon.password)
+
     def _client(self) -> DaemonClient:
-        return DaemonClient(self._tunnel.url, password=self._world.daemon.password, timeout=10)
+        return DaemonClient(self._tunnel.url, password=PASSWORD, timeout=10)
 
     def _start(self, directory: Path) -> Terminal:
         machine = self._world.machine
         return Terminal(
             [opencode_bin(), "attach", self._tunnel.url, "-s", self._world.session],
             directory=directory,
-            environment={**machine.environment, "OPENCODE_SERVER_PASSWORD": self._world.daemon.password},
+            environment={**machine.environment, "OPENCODE_SERVER_PASSWORD": PASSWORD},
             cwd=machine.home,
             width=160,
         )

@@ -34,6 +34,9 @@ class Recorder:
     def handles(self, request: bytes) -> bool:
         return request == REQUEST
 
+    def learn(self, request: bytes) -> None:
+        raise AssertionError(request)  # without a gate, nothing is
+
     def observe(self, events: bytes) -> None:
         self.noted.append(events)
 

@@ -10,6 +10,7 @@ from ocattach.errors import DaemonNotRunningError, PersonNeededError
 from ocattach.link.client.foreground import GRACE_SECONDS
 from ocattach.link.client.queries import daemon_of_link
 from ocattach.link.server.daemon_starter import command_name
+from ocattach.link.server.port import open_client as tunnel_client
 from ocattach.transports import open_handler
 from ocattach.transports.base import Ask, Question, TransportHandler
 from ocattach.transports.shared import SharedConnections
@@ -86,7 +87,7 @@ def client_of(handler: TransportHandler) -> Iterator["DaemonClient"]:
             f"No daemon runs in {spec.display()}", hint=f"Start it: ocattach {command_name(spec)}"
         )
     with handler.connect(daemon.port) as tunnel:
-        yield client_at(tunnel.url, daemon.username, daemon.password)
+        yield tunnel_client(tunnel, daemon, REQUEST_SECONDS)
 
 
 def client_at(

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any
 from ocattach.daemon.probe import FoundDaemon
 from ocattach.errors import ConnectionLostError, OcattachError
 from ocattach.link.server.connection import DaemonConnection
+from ocattach.link.server.credential import Credential
 from ocattach.link.server.state import StateMachine
 from ocattach.opencode.api import DaemonClient
 from ocattach.opencode.snapshot import snapshot
@@ -30,29 +31,26 @@ def daemon_answer(daemon: FoundDaemon, tunnel: "Tunnel", version: str) -> dict[s
     }
 
 
-def account_answer(daemon: FoundDaemon) -> dict[str, str]:
-    """Return the credentials, for the account that runs the link."""
-    return {"username": daemon.username, "password": daemon.password}
-
-
-def attached_answer(connection: DaemonConnection, workdir: str | None) -> dict[str, Any]:
+def attached_answer(
+    connection: DaemonConnection, credential: Credential, workdir: str | None
+) -> dict[str, Any]:
     """Return the values of `foreground.Attachment` that the connection determines. Raises ConnectionLostError."""
     daemon, tunnel, handler = connection.daemon, connection.tunnel, connection.handler
     if daemon is None or tunnel is None or handler is None:
         raise ConnectionLostError("There is no connection to the daemon")
     return {
         **daemon_answer(daemon, tunnel, connection.version),
-        **account_answer(daemon),
+        **credential.to_json(),
         "workdir": connection.directories.get(workdir),
         "shares_files": handler.shares_files,
     }
 
 
 def client_answer(
-    daemon: FoundDaemon, tunnel: "Tunnel", version: str, idle: Collection[str]
+    credential: Credential, tunnel: "Tunnel", version: str, idle: Collection[str]
 ) -> dict[str, Any]:
     """Return the values of `queries.LinkedDaemon`."""
-    return {"url": tunnel.url, "version": version, "idle_directories": list(idle), **account_answer(daemon)}
+    return {"url": tunnel.url, "version": version, "idle_directories": list(idle), **credential.to_json()}
 
 
 def snapshot_answer(

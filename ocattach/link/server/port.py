@@ -1,7 +1,7 @@
 """The local port of a link, and the link's own requests through its tunnel."""
 
 import socket
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING
 
 from ocattach.config.spec import ConnectionSpec
@@ -12,6 +12,7 @@ from ocattach.opencode.endpoint import Endpoint
 from ocattach.opencode.tui.resumer import REQUEST_SECONDS, Resync
 
 if TYPE_CHECKING:
+    from ocattach.tunnel.gate import Gate
     from ocattach.tunnel.limits import Events, Limits
     from ocattach.tunnel.tunnel import Tunnel
 
@@ -22,6 +23,9 @@ def open_port(
     limits: "Limits",
     events: "Events",
     on_creation: Callable[[], object],
+    *,
+    gate: "Gate",
+    ports: Sequence[int],
 ) -> "Tunnel":
     """Open the local port, without a route, that sends TUIs what they missed; `connect` takes the seconds of a request.
 
@@ -31,7 +35,7 @@ def open_port(
 
     command = f"ocattach {command_name(spec)}"
     resumer = Resync(lambda: connect(REQUEST_SECONDS), command=command, on_creation=on_creation)
-    return Tunnel(limits=limits, events=events, resumer=resumer)
+    return Tunnel(limits=limits, events=events, resumer=resumer, gate=gate, ports=ports)
 
 
 class TunnelEndpoint(Endpoint):

@@ -22,7 +22,7 @@ from ocattach.errors import OcattachError, TimedOutError
 from ocattach.opencode.api import DaemonClient
 from ocattach.opencode.endpoint import Response, milliseconds
 from ocattach.opencode.sessions import objects
-from ocattach.opencode.tui.seen import CREATION, PendingRequest, Seen
+from ocattach.opencode.tui.seen import CREATION, PendingRequest, Seen, is_stream
 
 MEND_SECONDS = 8.0
 """How long reading the state may take; what was read by then is sent."""
@@ -70,7 +70,11 @@ class Resync:
         """Inspect a request of a client. Returns whether it is a TUI's request for events."""
         if CREATION.match(request):
             self._on_creation()
-        return self._seen.request(request)
+        return is_stream(request)
+
+    def learn(self, request: bytes) -> None:
+        """Remember what a TUI asked for and got."""
+        self._seen.request(request)
 
     def observe(self, events: bytes) -> None:
         """Inspect events that were sent to a TUI."""

@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from typing import Any, TypeVar
 
 STREAM = re.compile(rb"GET (?:/global)?/event[? ][^\r]*\r\n")
-TUI = b"\r\nUser-Agent: opencode/"
+TUI = re.compile(rb"\r\nUser-Agent: opencode/", re.IGNORECASE)
 """The User-Agent of the TUI. Other clients may rely on a reset after missed events."""
 
 HEAD_END = b"\r\n\r\n"
@@ -30,6 +30,14 @@ GROWN = re.compile(rb'"type":"message\.part\.delta"[^\n]*"partID":"(prt_\w+)"')
 
 ASKED = {"permission.asked": "permission", "question.asked": "question"}
 ANSWERED = ("permission.replied", "question.replied", "question.rejected")
+
+
+def is_stream(request: bytes) -> bool:
+    """Whether this is the whole head of a TUI's request for events."""
+    return (
+        STREAM.match(request) is not None and TUI.search(request) is not None and request.endswith(HEAD_END)
+    )
+
 
 K = TypeVar("K")
 V = TypeVar("V")
@@ -66,18 +74,13 @@ class Seen:
 
     lock: threading.Lock = field(default_factory=threading.Lock)
 
-    def request(self, request: bytes) -> bool:
-        """Process a request of a client. Returns whether it is a TUI's whole request for events."""
-        if not request.startswith(b"GET "):
-            return False
-        if STREAM.match(request):
-            return TUI in request and request.endswith(HEAD_END)
+    def request(self, request: bytes) -> None:
+        """Take the head of a request that was answered with success."""
         with self.lock:
             if found := MESSAGES.match(request):
                 remember(self.opened, found[1].decode(), None, limit=16)
             elif found := SESSIONS.match(request):
                 remember(self.lists, found[1].decode(errors="replace"), None, limit=4)
-        return False
 
     def events(self, events: bytes) -> None:
         """Process events that were sent to a TUI."""

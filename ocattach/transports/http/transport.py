@@ -1,7 +1,6 @@
 """Daemons that somebody else runs, at a URL: nothing is started there, and most need no tunnel."""
 
 import http.client
-import secrets
 import ssl
 import time
 from collections.abc import Iterator
@@ -27,7 +26,6 @@ from ocattach.opencode.api import DaemonClient, read_version
 from ocattach.opencode.endpoint import Endpoint, Response
 from ocattach.transports.base import Ask, Availability, DirectDaemon, Plan, TransportHandler
 from ocattach.transports.http.password import Password, given_password, typed_password
-from ocattach.transports.http.requests import HeaderInjector
 
 if TYPE_CHECKING:
     from ocattach.tunnel.tunnel import Tunnel
@@ -58,9 +56,6 @@ class HTTPTransport(TransportHandler):
         )
         self._username = self._target.username or "opencode"
         self._password: Password | None = None
-        self._local_password = secrets.token_urlsafe(32) if self._target.needs_link else None
-        """What the tunnel's clients need: without it any user of this machine could use the headers."""
-
         self._seen_version: str | None = None
         self._workdir: str | None = None
         self._tunnels: list[Tunnel] = []
@@ -98,13 +93,12 @@ class HTTPTransport(TransportHandler):
             daemon = self.direct()
         except DaemonNotRunningError:
             return DaemonStatus(running=False)
-        password = daemon.password if self._local_password is None else self._local_password
         found = FoundDaemon(
             pid=0,
             port=daemon.port,
             host=self._endpoint.host,
             username=daemon.username,
-            password=password,
+            password=daemon.password,
             recorded=False,
         )
         return DaemonStatus(running=True, daemon=found)
@@ -144,14 +138,7 @@ class HTTPTransport(TransportHandler):
 
         if remote_port != self._endpoint.port:
             raise UnreachableError(f"{self.url} leads to port {self._endpoint.port} alone, not {remote_port}")
-        real = self._password.text if self._password else ""
-        injector = HeaderInjector(
-            self._endpoint,
-            username=self._username,
-            password=real,
-            local_password=real if self._local_password is None else self._local_password,
-        )
-        opened = gateway_tunnel(tunnel, injector, remote_port)
+        opened = gateway_tunnel(tunnel, self._endpoint, remote_port)
         if tunnel is None:
             self._tunnels.append(opened)
         return opened

@@ -1,0 +1,137 @@
+"""The end of a tunnel that a local HTTP client is on, whose requests are checked before anything is done for them."""
+
+import asyncio
+from typing import NamedTuple
+
+import h11
+
+from ocattach.tunnel.client import SUCCESS, UPGRADED, Client
+from ocattach.tunnel.event_stream import EventStream
+from ocattach.tunnel.gate import Gate, RefusedError, RequestReader, Upstream, encode_head
+
+HEAD_SECONDS = 10.0
+"""How long a client may take to send the head of its first request."""
+
+
+class Admitted(NamedTuple):
+    """A request that may pass."""
+
+    request: h11.Request
+    head: bytes
+    """As it is shown to the keeper of streams: without credentials."""
+
+
+class GatedClient(Client):
+    """A local client that speaks HTTP through a gate.
+
+    Only the head of its first request is read before it has been spliced. Every later one is checked, too.
+    """
+
+    def __init__(self, gate: Gate, *arguments: object) -> None:
+        super().__init__(*arguments)  # type: ignore[arg-type]  # those of a client
+        self.upstream = Upstream()
+        """What the present route needs of a request; set before `begin`."""
+
+        self._gate = gate
+        self._reader = RequestReader()
+        self._current: Admitted | None = None
+        self._first = asyncio.Event()
+
+    async def admitted(self) -> bool:
+        """Whether the client's first request may pass; otherwise it has been answered."""
+        self.resume_reading()
+        try:
+            async with asyncio.timeout(HEAD_SECONDS):
+                await self._first.wait()
+        except TimeoutError:
+            self.reset()
+        return self._current is not None
+
+    def connection_lost(self, error: Exception | None) -> None:
+        """The client is gone."""
+        self._first.set()
+        super().connection_lost(error)
+
+    def data_received(self, data: bytes) -> None:
+        """Take apart what the client sent, and hand on what may pass."""
+        if self._refusal:
+            return  # it is read so that the answer is not lost
+        if self._speaks_http is None:
+            self._speaks_http = data[:1].isupper()  # as every method is; not TLS, for one
+            if not self._speaks_http:
+                self.reset()
+                return
+        self._reader.receive(data)
+        self._advance()
+
+    def eof_received(self) -> bool:
+        """Hand on the end of input; without a request there is nothing to end."""
+        if self._current is None:
+            self.reset()
+            return True
+        return super().eof_received()
+
+    def begin(self) -> None:
+        """Send the first request, which has been waiting."""
+        if self._current is not None:
+            self._send_head(self._current)
+        self._advance()
+        super().begin()
+
+    def write(self, data: bytes) -> None:
+        """Hand the client what came from the environment; only what was answered well is worth to be remembered."""
+        if self._unanswered and self._current is not None:
+            self._reader.answered(upgraded=data.startswith(UPGRADED))
+            if self._resumer is not None and data.startswith(SUCCESS):
+                self._resumer.learn(self._current.head)
+        super().write(data)
+        if not self._interrupted:
+            self._advance()
+
+    def _advance(self) -> None:
+        try:
+            while not self._refusal and (self._current is None or self.other is not None):
+                taken = self._reader.take()
+                if taken is None:
+                    return
+                if isinstance(taken, bytes):
+                    self._hand_on(taken)
+                else:
+                    self._admit(taken)
+        except RefusedError as error:
+            self._turn_away(error)
+
+    def _hand_on(self, body: bytes) -> None:
+        if self.other is not None:
+            self.other.write(body)
+
+    def _admit(self, request: h11.Request) -> None:
+        self._gate.check(request)
+        is_first = self._current is None
+        headers = [each for each in request.headers.raw_items() if each[0].lower() != b"authorization"]
+        self._current = Admitted(request, encode_head(request, request.target, headers))
+        if is_first:
+            self._unanswered = True
+            self.pause_reading()
+            self._first.set()
+        else:
+            self._send_head(self._current)
+
+    def _turn_away(self, error: RefusedError) -> None:
+        if self._unanswered and self._current is not None:
+            self.reset()  # an answer now would be taken for that to the request before
+            return
+        self._unanswered = True
+        self.refuse(error.status, error.reason)
+        self._first.set()
+
+    def _send_head(self, admitted: Admitted) -> None:
+        self._unanswered = True
+        if self._resumer is not None and (self._stream is None or self._stream.is_over):
+            self._stream = EventStream(admitted.head) if self._resumer.handles(admitted.head) else None
+            self._note_time()
+        self._hand_on(self._gate.encode(admitted.request, self.upstream))
+
+    def _request_again(self, stream: EventStream) -> bytes:
+        super()._request_again(stream)
+        return b"" if self._current is None else self._gate.encode(self._current.request, self.upstream)
