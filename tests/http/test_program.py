@@ -167,7 +167,7 @@ def test_headers_take_a_link_whose_port_has_a_password_of_its_own(
     credentials = base64.b64encode(f"opencode:{real}".encode()).decode()
     for headers in ({}, {"Authorization": f"Basic {credentials}"}):
         daemon._authorization = headers
-        assert daemon.request("GET", "/global/health")[0] == http.client.FORBIDDEN
+        assert daemon.request("GET", "/global/health")[0] == http.client.UNAUTHORIZED
     assert laptop.connect().document["url"] == daemon.document["url"]
     assert laptop.run("--disconnect", "frontend").exit_code == 0
     wait_until(lambda: not laptop.links(), "the link to end")

@@ -89,14 +89,17 @@ def test_requests_while_the_daemon_is_gone_are_answered_by_the_next_one(
 
 
 @pytest.mark.parametrize("environment", ["ssh-relay"], indirect=True)
-def test_another_link_finds_the_daemon_that_took_the_place_of_one_with_its_password(
+def test_another_link_finds_the_daemon_that_took_the_place_of_one_and_keeps_its_own_password(
     environment: Environment, laptop: Laptop
 ) -> None:
     daemon = laptop.connect()
     end_daemon(environment, laptop)
     laptop.run("--disconnect", "frontend")
 
-    assert laptop.connect().document["password"] == daemon.document["password"]
+    again = laptop.connect()
+    assert again.document["password"] == daemon.document["password"]
+    assert daemon.document["daemon"]["pid"] != again.document["daemon"]["pid"]
+    assert again.request("GET", HEALTH)[0] == http.client.OK
 
 
 @pytest.mark.parametrize("environment", ["local"], indirect=True)
