@@ -82,6 +82,11 @@ class Client(SpliceEndpoint):
         self._refusal = b""
         self._timer: asyncio.TimerHandle | None = None
 
+    @property
+    def is_interrupted(self) -> bool:
+        """Whether the client reads a stream of events that waits to be resumed."""
+        return self._interrupted
+
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         """Take the transport and report the client."""
         super().connection_made(transport)
@@ -191,7 +196,7 @@ class Client(SpliceEndpoint):
         return stream.restart()
 
     def _note_time(self) -> None:
-        self._heard = now()
+        self._last_received = now()
 
     @property
     def _can_resume(self) -> bool:

@@ -12,13 +12,23 @@ from ocattach.tunnel.gate import Gate, RefusedError, RequestReader, Upstream, en
 HEAD_SECONDS = 10.0
 """How long a client may take to send the head of its first request."""
 
+MOST_REPEATS = 3
+"""How often a request is sent again. A daemon that closes the connection each time does not answer it."""
+
 
 class Admitted(NamedTuple):
     """A request that may pass."""
 
     request: h11.Request
     head: bytes
-    """As it is shown to the keeper of streams: without credentials."""
+    """Without credentials, for the resumer."""
+
+    @property
+    def only_reads(self) -> bool:
+        """Whether the request can be sent twice: it has no body and changes nothing (RFC 9110, 9.2.1)."""
+        framing = {b"content-length", b"transfer-encoding", b"upgrade"}
+        names = {name for name, _ in self.request.headers}
+        return self.request.method in {b"GET", b"HEAD"} and not names & framing
 
 
 class GatedClient(Client):
@@ -36,10 +46,13 @@ class GatedClient(Client):
         self._reader = RequestReader()
         self._current: Admitted | None = None
         self._first = asyncio.Event()
+        self._is_pipelined = False
+        self._repeats = 0
 
     async def admitted(self) -> bool:
         """Whether the client's first request may pass; otherwise it has been answered."""
-        self.resume_reading()
+        if self._current is None:
+            self.resume_reading()
         try:
             async with asyncio.timeout(HEAD_SECONDS):
                 await self._first.wait()
@@ -62,11 +75,13 @@ class GatedClient(Client):
                 self.reset()
                 return
         self._reader.receive(data)
+        if self._current is not None and self.other is None:
+            self.pause_reading()  # what was read waits for a connection
         self._advance()
 
     def eof_received(self) -> bool:
-        """Hand on the end of input; without a request there is nothing to end."""
-        if self._current is None:
+        """Hand on the end of input; without a connection it ends a request that waits for one."""
+        if self.other is None:
             self.reset()
             return True
         return super().eof_received()
@@ -87,6 +102,27 @@ class GatedClient(Client):
         super().write(data)
         if not self._interrupted:
             self._advance()
+
+    def lose(self) -> None:
+        """Handle the loss of the connection; a request that only reads is sent again over the next one."""
+        if not self._can_repeat:
+            super().lose()
+            return
+        self._repeats += 1
+        self._detach()
+        self.resume_reading()  # to notice a client that gives up
+        self._on_interrupted(self)
+
+    @property
+    def _can_repeat(self) -> bool:
+        is_waiting = self._unanswered and not self.closed and not self._read_ended and not self._can_resume
+        return (
+            is_waiting
+            and self._current is not None
+            and self._current.only_reads
+            and not self._is_pipelined
+            and self._repeats < MOST_REPEATS
+        )
 
     def _advance(self) -> None:
         try:
@@ -110,11 +146,13 @@ class GatedClient(Client):
         is_first = self._current is None
         headers = [each for each in request.headers.raw_items() if each[0].lower() != b"authorization"]
         self._current = Admitted(request, encode_head(request, request.target, headers))
+        self._repeats = 0
         if is_first:
             self._unanswered = True
             self.pause_reading()
             self._first.set()
         else:
+            self._is_pipelined = self._is_pipelined or self._unanswered
             self._send_head(self._current)
 
     def _turn_away(self, error: RefusedError) -> None:

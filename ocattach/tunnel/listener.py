@@ -240,7 +240,12 @@ class Listener:
             client.reset()
             return
         self._spliced.discard(client)
-        self._clients[client] = asyncio.get_running_loop().create_task(self._resume(client))
+        serving = (
+            self._resume(client)
+            if client.is_interrupted
+            else self._serve(client, internal=False, counts_as_loss=True)
+        )
+        self._clients[client] = asyncio.get_running_loop().create_task(serving)
 
     def _remove(self, client: SpliceEndpoint) -> None:
         self._spliced.discard(client)

@@ -26,6 +26,10 @@ class Handler(http.server.BaseHTTPRequestHandler):
         body = self.read_body()
         recorder = self.server.recorder
         recorder.requests.append(Request(self.command, self.path, self.headers, body))
+        if recorder.hang_ups:
+            recorder.hang_ups -= 1
+            self.close_connection = True
+            return
         if self.path == "/upgrade":
             self.echo()
             return
@@ -33,7 +37,7 @@ class Handler(http.server.BaseHTTPRequestHandler):
         self.send_header("Content-Length", "0")
         self.end_headers()
 
-    do_GET = do_POST = do_OPTIONS = handle_any  # noqa: N815 - http.server's names
+    do_GET = do_HEAD = do_POST = do_OPTIONS = handle_any  # noqa: N815 - http.server's names
 
     def read_body(self) -> bytes:
         if self.headers["Transfer-Encoding"] is None:
@@ -72,6 +76,9 @@ class HTTPRecorder:
     def __init__(self) -> None:
         self.requests: list[Request] = []
         self.status = 200
+        self.hang_ups = 0
+        """How many requests are answered with nothing but the end of the connection."""
+
         self._server = Server(("127.0.0.1", 0), Handler)
         self._server.recorder = self
         self._thread = threading.Thread(target=self._server.serve_forever)

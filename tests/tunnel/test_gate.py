@@ -315,6 +315,37 @@ def test_an_upgraded_connection_is_passed_through(gate: Gated) -> None:
     assert received.startswith(b"HTTP/1.1 101")
 
 
+@pytest.mark.parametrize(("method", "status", "times"), [("GET", 200, 2), ("HEAD", 200, 2), ("POST", 502, 1)])
+def test_what_only_reads_is_sent_again_when_the_connection_is_lost(
+    gate: Gated, method: str, status: int, times: int
+) -> None:
+    gate.daemon.hang_ups = 1
+    try:
+        assert gate.ask(method, Authorization=LINK).status == status
+    finally:
+        gate.daemon.hang_ups = 0
+    assert [request.command for request in gate.daemon.requests] == [method] * times
+
+
+def test_what_is_never_answered_ends_in_an_error(gate: Gated) -> None:
+    gate.daemon.hang_ups = 100
+    try:
+        assert gate.ask(Authorization=LINK).status == 502
+    finally:
+        gate.daemon.hang_ups = 0
+    assert len(gate.daemon.requests) == 4
+
+
+def test_pipelined_requests_are_not_sent_again(gate: Gated) -> None:
+    gate.daemon.hang_ups = 1
+    try:
+        answers = gate.send(OK + OK)
+    finally:
+        gate.daemon.hang_ups = 0
+    assert answers.startswith((b"HTTP/1.1 502", b"HTTP/1.1 200")) or not answers
+    assert len(gate.daemon.requests) <= 2
+
+
 def test_a_client_that_says_nothing_does_not_keep_the_link(gate: Gated) -> None:
     with socket.create_connection(("127.0.0.1", gate.tunnel.port)):
         assert gate.ask(Authorization=LINK).status == 200
