@@ -51,6 +51,33 @@ function narrow(socket) {
   setsockopt(socket._handle?.fd ?? -1, level, option, new Int32Array([RECEIVE]), 4)
 }
 
+// Whether this account listens there. A port is free for any account once its daemon has ended, and the first request
+// carries the password. Without the kernel's tables (macOS) it cannot be known. The columns: proc_pid_net(5). Listening
+// sockets are listed first, so most often the start of a table is enough; two accounts cannot listen on one port.
+function isOurs(address, port) {
+  const here = { "127.0.0.1": "0100007F|0{16}FFFF00000100007F", "::1": "0{24}01000000" }[address] ?? "\\w+"
+  const hex = port.toString(16).toUpperCase().padStart(4, "0")
+  const listening = new RegExp(`: (?:0{8}|0{32}|${here}):${hex} \\w+:0000 0A \\S+ \\S+ \\S+ +(\\d+) `)
+  const tables = ["tcp", "tcp6"].map((name) => `/proc/self/net/${name}`).filter((table) => fs.existsSync(table))
+  for (const read of [firstPart, (table) => fs.readFileSync(table, "latin1")]) {
+    for (const table of tables) {
+      const found = listening.exec(read(table))
+      if (found) return +found[1] === process.geteuid()
+    }
+  }
+  return !tables.length
+}
+
+function firstPart(table) {
+  const fd = fs.openSync(table)
+  try {
+    const data = Buffer.allocUnsafe(LARGEST)
+    return data.latin1Slice(0, fs.readSync(fd, data))
+  } finally {
+    fs.closeSync(fd)
+  }
+}
+
 class Connection {
   constructor(id, port, hosts) {
     Object.assign(this, { id, port, credit: CREDIT, owed: 0, unsent: [], backlog: 0, unwritten: 0 })
@@ -63,6 +90,7 @@ class Connection {
     this.socket = socket
     socket._read = () => {} // it would undo every pause of the handle
     socket.on("connect", () => {
+      if (!isOurs(socket.remoteAddress, this.port)) return this.reset("ECONNREFUSED")
       this.connected = true
       socket.setNoDelay(true)
       send(OPENED, this.id)

@@ -14,6 +14,7 @@ from ocattach.execution import Stream
 from ocattach.tunnel.blocking import in_thread
 from ocattach.tunnel.gate import Upstream
 from ocattach.tunnel.multiplexer import Multiplexer
+from ocattach.tunnel.socket_table import listens_here
 from ocattach.tunnel.splice import SpliceEndpoint
 
 CLOSE_SECONDS = 5.0
@@ -252,7 +253,7 @@ class DialRoute(Route):
 
 
 class DirectRoute(Route):
-    """Plain TCP to a host that this machine can reach.
+    """Plain TCP to a port of this machine, on which this account has to listen.
 
     The route itself is never lost, since nothing stays open between connections. The kernel ends connections whose
     peer is silent for too long.
@@ -267,10 +268,15 @@ class DirectRoute(Route):
         self.lost = asyncio.get_running_loop().create_future()
 
     async def dial(self, client: SpliceEndpoint, host: str, port: int) -> None:  # noqa: ARG002  (it has its own host)
+        far = SpliceEndpoint()
         try:
-            transport = await _connect(SpliceEndpoint(), client, host=self._host, port=port)
+            transport = await _connect(far, client, host=self._host, port=port)
         except ConnectionRefusedError as error:
             raise PortClosedError(f"Nothing listens on port {port} of {self._host}") from error
+        if listens_here(transport.get_extra_info("peername")[:2]) is False:
+            far.other = client.other = None
+            transport.abort()
+            raise PortClosedError(f"Port {port} of {self._host} belongs to another account now")
         end_when_silent(transport.get_extra_info("socket"), self.dead_after)
 
     async def close(self) -> None:

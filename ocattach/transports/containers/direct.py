@@ -7,7 +7,6 @@ the same address, fails this check; the relay is used then.
 """
 
 import socket
-import sys
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
@@ -18,28 +17,14 @@ from ocattach.daemon.listener import ListeningSockets
 from ocattach.errors import ConnectionLostError, PortClosedError
 from ocattach.execution import Stream
 from ocattach.transports.containers.engine_streams import SocketStream
-
-Address = tuple[str, int]
+from ocattach.tunnel.socket_table import TABLES, Address, SocketRow, socket_table
 
 BOOT_ID = Path("/proc/sys/kernel/random/boot_id")
-LISTENING = "0A"
-MAPPED = "0000000000000000FFFF0000"
-"""The prefix of an IPv4 address in the IPv6 table, in little-endian byte order."""
-
 DIAL_SECONDS = 0.5
 TABLE_SECONDS = 0.05
 """Time for the kernel to list a new connection at its other end."""
 
 ANYWHERE = {"0.0.0.0": "127.0.0.1", "": "127.0.0.1"}  # noqa: S104 - the engine's address, and the one to dial
-
-
-@dataclass(frozen=True, slots=True)
-class SocketRow:
-    """A socket with a known local port."""
-
-    remote: Address
-    is_listening: bool
-    inode: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,7 +71,7 @@ class DirectPort:
         here = connection.getsockname()[:2]
         deadline = time.monotonic() + TABLE_SECONDS
         while True:
-            for table in ("tcp", "tcp6"):
+            for table in TABLES:
                 rows = list(socket_table(self.process / "net" / table, self.port))
                 if any(row.remote == here for row in rows):
                     return rows
@@ -98,29 +83,6 @@ class DirectPort:
         """Return whether the daemon listens on the port, and nothing else does."""
         found = {row.inode for row in rows if row.is_listening}
         return bool(found) and found <= self.inodes
-
-
-def socket_table(table: Path, port: int) -> Iterator[SocketRow]:
-    """Yield the sockets of a local port from a kernel table (proc_pid_net(5)); none if it cannot be read."""
-    try:
-        lines = table.read_text().splitlines()
-    except OSError:
-        return
-    mark = f":{port:04X} "
-    for line in lines:
-        if mark in line:  # as the local port or the remote one
-            _, local, remote, state, _, _, _, _, _, inode, *_ = line.split()
-            if local.endswith(mark.strip()):
-                yield SocketRow(read_address(remote), state == LISTENING, int(inode))
-
-
-def read_address(text: str) -> Address:
-    """Parse an address of the kernel's tables, with each 32 bits in the machine's byte order."""
-    host, _, port = text.partition(":")
-    host = host.removeprefix(MAPPED)
-    if len(host) == len("0100007F"):
-        host = socket.inet_ntoa(int(host, 16).to_bytes(4, sys.byteorder))
-    return host, int(port, 16)
 
 
 def candidates(container: Mapping[str, Any], host: str, port: int) -> Iterator[DirectPort]:
