@@ -27,18 +27,19 @@ class Way:
     def __init__(self, dial: Callable[[float], socket.socket], authorization: Callable[[], str]) -> None:
         """`dial` takes the seconds after which a silent connection is given up."""
         self.dial = dial
-        self._authorization = authorization
+        self.authorization = authorization
 
     def connection(self, seconds: float) -> http.client.HTTPConnection:
         """A new connection."""
         connection = http.client.HTTPConnection("127.0.0.1", timeout=seconds)
         connection.auto_open = 0  # it would go elsewhere
         connection.sock = self.dial(seconds)
+        connection.port = connection.sock.getpeername()[1]  # for the Host header
         return connection
 
     def headers(self) -> dict[str, str]:
         """What every request needs."""
-        return {"Content-Type": "application/json", "Authorization": self._authorization()}
+        return {"Content-Type": "application/json", "Authorization": self.authorization()}
 
     def request(
         self, method: str, path: str, body: object = None, *, seconds: float = 30

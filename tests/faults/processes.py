@@ -86,7 +86,7 @@ class DaemonKilledPastTheLink(DaemonKilled):
                 raise ConnectionRefusedError("the daemon does not answer yet")
             return past.dial(seconds)
 
-        return Way(dial, site.authorization)
+        return Way(dial, past.authorization)
 
     def induce(self, site: Site) -> None:
         self._is_down.set()

@@ -1,6 +1,5 @@
 """Where faults are induced: an environment, a laptop with a link to it, and the engine that carries the link."""
 
-import base64
 import socket
 from collections.abc import Mapping
 from contextlib import ExitStack, suppress
@@ -9,6 +8,7 @@ from typing import Any
 
 import psutil
 
+from ocattach.opencode.endpoint import basic_authorization
 from tests.environments import Environment
 from tests.faults.clients import Way
 from tests.faults.truth import settled_texts
@@ -118,12 +118,15 @@ class Site:
     def past_the_link(self) -> Way:
         """Straight to the daemon, wherever it listens now."""
 
-        found: list[tuple[Network, int]] = []  # looking for it takes long
+        found: list[tuple[Network, int, str]] = []  # looking for it takes long
+
+        def find() -> tuple[Network, int, str]:
+            if not found:
+                found.append((self.network, self.daemon_port(), self.daemon_authorization()))
+            return found[0]
 
         def dial(seconds: float) -> socket.socket:
-            if not found:
-                found.append((self.network, self.daemon_port()))
-            network, port = found[0]
+            network, port, _ = find()
             try:
                 connection = network.dial(port, timeout=5)
             except OSError:
@@ -132,12 +135,18 @@ class Site:
             connection.settimeout(seconds)
             return connection
 
-        return Way(dial, self.authorization)
+        return Way(dial, lambda: find()[2])
 
     def authorization(self) -> str:
-        """The header's value."""
-        credentials = f"{self.document['username']}:{self.document['password']}"
-        return "Basic " + base64.b64encode(credentials.encode()).decode()
+        """The header's value for the link."""
+        return basic_authorization(self.document["username"], self.document["password"])
+
+    def daemon_authorization(self) -> str:
+        """The header's value for the daemon itself, whose password the link keeps to itself."""
+        passwords = {process.environ()["OPENCODE_SERVER_PASSWORD"] for process in self.daemons()}
+        if len(passwords) != 1:
+            raise ConnectionRefusedError(f"{len(passwords)} daemons run")
+        return basic_authorization("opencode", passwords.pop())
 
     def daemon_port(self) -> int:
         """The port of the daemon that runs, from the kernel. Raises ConnectionRefusedError where none listens."""

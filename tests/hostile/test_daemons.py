@@ -13,7 +13,7 @@ MEMORY = 200
 
 TIMEOUT = (8, "did not become ready")
 LOST = (8, "The daemon cannot be reached")
-FOREIGN = (7, "no OpenCode daemon")
+FOREIGN = (7, "not an OpenCode daemon")
 EXPECTED = {
     "brackets without end": FOREIGN,
     "a version of escapes": FOREIGN,

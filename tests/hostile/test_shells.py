@@ -17,10 +17,10 @@ EXPECTED = {
     "never returns": (8, "did not end"),
     "ends at once": (6, "probe script did not run"),
     "drives the terminal": (6, "probe script did not run"),
-    "drives the terminal by its report": (1, "no directory /tmp"),
-    "names a directory that drives the terminal": (1, "no directory /tmp"),
+    "drives the terminal by its report": (1, "Directory /tmp does not exist"),
+    "names a directory that drives the terminal": (1, "Directory /tmp does not exist"),
     "reports megabytes": (6, "lost while the environment was probed"),
-    "reports a daemon of no sense": (1, "no directory /tmp"),
+    "reports a daemon of no sense": (1, "Directory /tmp does not exist"),
 }
 
 INSTEAD = "its login shell did not get as far as the command"
