@@ -13,7 +13,8 @@ from ocattach.errors import OcattachError, TimedOutError
 from ocattach.execution import CommandResult, Stream, check_output
 from ocattach.transports.base import Availability, Plan
 from ocattach.transports.command import CommandTransport
-from ocattach.tunnel.route import DirectRoute, Route
+from ocattach.tunnel.direct import DirectRoute
+from ocattach.tunnel.route import Route
 
 COMMAND_NOT_FOUND = 127
 CANNOT_EXECUTE = 126

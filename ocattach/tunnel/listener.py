@@ -22,6 +22,7 @@ from ocattach.tunnel.limits import Events, Limits
 from ocattach.tunnel.route import Route, close_route
 from ocattach.tunnel.splice import SpliceEndpoint
 from ocattach.tunnel.target import Target, is_gone
+from ocattach.tunnel.tcp import bind_first
 
 BACKLOG = 256
 PAUSE_SECONDS = 0.5
@@ -32,30 +33,10 @@ LONGEST_PAUSE_SECONDS = 10.0
 NOTICE_SECONDS = 3.0
 """How long a client's stream is interrupted before its user sees a message."""
 
-RECEIVE_BUFFER = 128 * 1024
-"""The kernel's buffer for a client that is not read, in bytes; the kernel doubles it (socket(7))."""
-
 MAX_STRANGERS = 256
 """Connections without a request that may pass; more are reset, so that no other user can exhaust the link's."""
 
 log = logging.getLogger(__name__)
-
-
-def bind_first(ports: Sequence[int]) -> socket.socket:
-    """A socket of 127.0.0.1 on the first of these ports that is free; on any when none is."""
-    for port in (*ports, 0):
-        listening = socket.socket()
-        listening.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, RECEIVE_BUFFER)
-        listening.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        try:
-            listening.bind(("127.0.0.1", port))
-        except OSError:
-            listening.close()
-            if not port:
-                raise
-        else:
-            return listening
-    raise AssertionError(ports)
 
 
 class Listener:

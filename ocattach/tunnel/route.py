@@ -2,7 +2,6 @@
 
 import asyncio
 import logging
-import socket
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Coroutine
 from functools import partial
@@ -14,8 +13,8 @@ from ocattach.execution import Stream
 from ocattach.tunnel.blocking import in_thread
 from ocattach.tunnel.gate import Upstream
 from ocattach.tunnel.multiplexer import Multiplexer
-from ocattach.tunnel.socket_table import listens_here
 from ocattach.tunnel.splice import SpliceEndpoint
+from ocattach.tunnel.tcp import connect_spliced
 
 CLOSE_SECONDS = 5.0
 
@@ -29,9 +28,6 @@ REFUSED = "ECONNREFUSED"
 """The relay's reason when nothing listens on a port."""
 
 log = logging.getLogger(__name__)
-
-IDLE_OPTION: int = getattr(socket, "TCP_KEEPIDLE", 0x10)
-"""The option for seconds of idleness before the first probe; macOS has another name for it."""
 
 
 class Route(ABC):
@@ -179,7 +175,7 @@ class DialRoute(Route):
         far = SpliceEndpoint(decode=decode, is_whole=stream.is_whole, on_closed=self._release)
         self._streams[far] = stream
         try:
-            await _connect(far, client, sock=stream.socket.dup())
+            await connect_spliced(far, client, sock=stream.socket.dup())
         except BaseException:
             self._release(far)
             raise
@@ -250,54 +246,6 @@ class DialRoute(Route):
             closing = asyncio.get_running_loop().create_task(in_thread(stream.close))
             self._closings.add(closing)
             closing.add_done_callback(self._closings.discard)
-
-
-class DirectRoute(Route):
-    """Plain TCP to a port of this machine, on which this account has to listen.
-
-    The route itself is never lost, since nothing stays open between connections. The kernel ends connections whose
-    peer is silent for too long.
-    """
-
-    name = "direct"
-
-    def __init__(self, host: str) -> None:
-        self._host = host
-
-    async def start(self, *, within: float) -> None:  # noqa: ARG002  (nothing is waited for)
-        self.lost = asyncio.get_running_loop().create_future()
-
-    async def dial(self, client: SpliceEndpoint, host: str, port: int) -> None:  # noqa: ARG002  (it has its own host)
-        far = SpliceEndpoint()
-        try:
-            transport = await _connect(far, client, host=self._host, port=port)
-        except ConnectionRefusedError as error:
-            raise PortClosedError(f"Nothing listens on port {port} of {self._host}") from error
-        if listens_here(transport.get_extra_info("peername")[:2]) is False:
-            far.other = client.other = None
-            transport.abort()
-            raise PortClosedError(f"Port {port} of {self._host} belongs to another account now")
-        end_when_silent(transport.get_extra_info("socket"), self.dead_after)
-
-    async def close(self) -> None:
-        return
-
-
-async def _connect(far: SpliceEndpoint, client: SpliceEndpoint, **address: Any) -> asyncio.Transport:
-    far.join(client)
-    transport, _ = await asyncio.get_running_loop().create_connection(lambda: far, **address)
-    return transport
-
-
-def end_when_silent(connection: socket.socket, seconds: float) -> None:
-    """Make the kernel end a TCP connection whose peer does not answer or acknowledge for so long (tcp(7))."""
-    interval = max(1, round(seconds / 3))
-    connection.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
-    connection.setsockopt(socket.IPPROTO_TCP, IDLE_OPTION, interval)
-    connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_KEEPINTVL, interval)
-    connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_KEEPCNT, 2)
-    if hasattr(socket, "TCP_USER_TIMEOUT"):  # Linux only
-        connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT, round(seconds * 1000))
 
 
 async def close_route(route: Route) -> None:

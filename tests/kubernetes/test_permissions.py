@@ -81,7 +81,7 @@ def test_without_exec_and_without_a_known_port_the_way_out_is_shown(
 
         with pytest.raises(AuthenticationError, match="may not get pods/exec") as raised:
             user.handler(pod=pod.name).check_daemon_running()
-        assert "name its port in the connection" in raised.value.hint
+        assert "set its port in the connection" in raised.value.hint
 
 
 def test_with_neither_both_missing_verbs_are_named(kubernetes_cluster: KubernetesCluster, user: User) -> None:

@@ -9,8 +9,8 @@ from typing import Any
 from ocattach.opencode.api import DaemonClient
 from ocattach.opencode.endpoint import basic_authorization
 from ocattach.opencode.tui.resumer import Resync
+from ocattach.tunnel.direct import DirectRoute
 from ocattach.tunnel.gate import Gate
-from ocattach.tunnel.route import DirectRoute
 from ocattach.tunnel.tunnel import Tunnel
 from tests.rigs.directories import short_directory
 from tests.rigs.http_daemon import HandStartedDaemon

@@ -16,7 +16,7 @@ from ocattach.link.sessions import origins as marking
 from ocattach.link.sessions.listener import SessionEventListener
 from ocattach.opencode.api import DaemonClient
 from ocattach.sessions.record import Session
-from ocattach.tunnel.route import DirectRoute
+from ocattach.tunnel.direct import DirectRoute
 from ocattach.tunnel.tunnel import Tunnel
 from tests.rigs.availability import require
 from tests.rigs.directories import short_directory

@@ -5,7 +5,8 @@ from collections.abc import Callable
 
 from ocattach.errors import AuthenticationError
 from ocattach.execution import Stream
-from ocattach.tunnel.route import DialRoute, DirectRoute, RelayRoute, Route
+from ocattach.tunnel.direct import DirectRoute
+from ocattach.tunnel.route import DialRoute, RelayRoute, Route
 from tests.tunnel.relays import ProcessStream, python_relay
 
 

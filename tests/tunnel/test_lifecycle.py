@@ -11,7 +11,8 @@ import psutil
 import pytest
 
 from ocattach.errors import ConnectionLostError, TimedOutError
-from ocattach.tunnel.route import DialRoute, DirectRoute, RelayRoute, Route
+from ocattach.tunnel.direct import DirectRoute
+from ocattach.tunnel.route import DialRoute, RelayRoute, Route
 from ocattach.tunnel.tunnel import Tunnel
 from tests.rigs.waiting import wait_until
 from tests.tunnel import servers

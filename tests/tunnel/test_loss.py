@@ -12,8 +12,9 @@ import pytest
 
 from ocattach.errors import ConnectionLostError
 from ocattach.execution import Stream
+from ocattach.tunnel.direct import DirectRoute
 from ocattach.tunnel.limits import Events, Limits
-from ocattach.tunnel.route import DialRoute, DirectRoute, RelayRoute, Route
+from ocattach.tunnel.route import DialRoute, RelayRoute, Route
 from ocattach.tunnel.tunnel import Tunnel
 from tests.rigs.waiting import wait_until
 from tests.tunnel import servers

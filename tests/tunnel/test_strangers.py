@@ -11,7 +11,8 @@ from tempfile import TemporaryDirectory
 
 import pytest
 
-from ocattach.tunnel.route import DirectRoute, RelayRoute
+from ocattach.tunnel.direct import DirectRoute
+from ocattach.tunnel.route import RelayRoute
 from ocattach.tunnel.socket_table import listens_here
 from ocattach.tunnel.tunnel import Tunnel
 from tests.rigs.availability import need, require

@@ -6,15 +6,31 @@ from typing import TYPE_CHECKING
 
 from ocattach.config.spec import ConnectionSpec
 from ocattach.daemon.probe import FoundDaemon
+from ocattach.link.server.credential import Credential
 from ocattach.link.server.daemon_starter import command_name
 from ocattach.opencode.api import DaemonClient
-from ocattach.opencode.endpoint import Endpoint
+from ocattach.opencode.endpoint import Endpoint, basic_authorization
 from ocattach.opencode.tui.resumer import REQUEST_SECONDS, Resync
 
 if TYPE_CHECKING:
-    from ocattach.tunnel.gate import Gate
     from ocattach.tunnel.limits import Events, Limits
     from ocattach.tunnel.tunnel import Tunnel
+
+
+class LocalAccess:
+    """Who may use the local port of an environment, and which port it is."""
+
+    def __init__(self, credential: Credential, ports: Sequence[int]) -> None:
+        from ocattach.tunnel.gate import Gate  # noqa: PLC0415 - for links alone
+
+        self.credential = credential
+        self.ports = ports
+        self.gate = Gate(credential.authorization)
+
+    def lead_to(self, daemon: FoundDaemon) -> None:
+        """Send the daemon its password with each request from now on."""
+        authorization = basic_authorization(daemon.username, daemon.password)
+        self.gate.authorization = authorization if daemon.password else None
 
 
 def open_port(
@@ -24,8 +40,7 @@ def open_port(
     events: "Events",
     on_creation: Callable[[], object],
     *,
-    gate: "Gate",
-    ports: Sequence[int],
+    access: LocalAccess,
 ) -> "Tunnel":
     """Open the local port, without a route, that sends TUIs what they missed; `connect` takes the seconds of a request.
 
@@ -35,7 +50,7 @@ def open_port(
 
     command = f"ocattach {command_name(spec)}"
     resumer = Resync(lambda: connect(REQUEST_SECONDS), command=command, on_creation=on_creation)
-    return Tunnel(limits=limits, events=events, resumer=resumer, gate=gate, ports=ports)
+    return Tunnel(limits=limits, events=events, resumer=resumer, gate=access.gate, ports=access.ports)
 
 
 class TunnelEndpoint(Endpoint):

@@ -7,7 +7,7 @@ import signal
 import socket
 import sys
 import threading
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from contextlib import suppress
 from types import FrameType
 
@@ -20,8 +20,9 @@ from ocattach.errors import AuthenticationError, OcattachError, UsageError
 from ocattach.link.clock import Clock
 from ocattach.link.files import LinkFiles, link_files
 from ocattach.link.messages import PROTOCOL, HungUpError, Message, MessageChannel
-from ocattach.link.server.credential import Credential, link_credential, link_ports
+from ocattach.link.server.credential import link_credential, link_ports
 from ocattach.link.server.log import start_log
+from ocattach.link.server.port import LocalAccess
 from ocattach.link.server.supervisor import Environment
 from ocattach.transports.base import Question
 
@@ -76,13 +77,11 @@ class ForegroundConnection:
 class Link:
     """The server on a link's socket."""
 
-    def __init__(
-        self, files: LinkFiles, settings: Settings, credential: Credential, ports: Sequence[int]
-    ) -> None:
+    def __init__(self, files: LinkFiles, settings: Settings, access: LocalAccess) -> None:
         self._files = files
         self._idle_limit = settings.link_idle_seconds
         self._environment = Environment(
-            credential, ports, held_seconds=settings.hold_seconds, dead_after=settings.dead_seconds
+            access, held_seconds=settings.hold_seconds, dead_after=settings.dead_seconds
         )
         self._server = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
         self._requests: list[threading.Thread] = []
@@ -223,7 +222,7 @@ def run(key: str, environ: Mapping[str, str]) -> int:
         report_start("taken")
         return 0
     settings = load_settings(config_directory(environ))
-    link = Link(files, settings, link_credential(key, environ), link_ports(key))
+    link = Link(files, settings, LocalAccess(link_credential(key, environ), link_ports(key)))
 
     def on_signal(_number: int, _frame: FrameType | None) -> None:
         link.end()

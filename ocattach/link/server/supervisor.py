@@ -1,7 +1,6 @@
 """One environment, as its link holds it: transport, daemon and tunnel."""
 
 import time
-from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 from ocattach.backoff import Deadline
@@ -16,22 +15,18 @@ from ocattach.link.server.answers import (
     snapshot_answer,
 )
 from ocattach.link.server.connection import DaemonConnection
-from ocattach.link.server.credential import Credential
 from ocattach.link.server.daemon_starter import AttachClient, CrashLoopGuard, command_name
 from ocattach.link.server.deadline_lock import DeadlineLock
 from ocattach.link.server.history import History
-from ocattach.link.server.port import open_port
+from ocattach.link.server.port import LocalAccess, open_port
 from ocattach.link.server.reconnector import QUIET_SECONDS, Reconnector, Unattended
 from ocattach.link.server.state import LinkState, StateMachine
 from ocattach.link.sessions.listener import SessionEventListener
-from ocattach.opencode.endpoint import basic_authorization
 from ocattach.opencode.snapshot import LOOK_SECONDS
 from ocattach.transports import open_handler
-from ocattach.tunnel.gate import Gate
 from ocattach.tunnel.limits import Events, Limits
 
 if TYPE_CHECKING:
-    from ocattach.daemon.probe import FoundDaemon
     from ocattach.tunnel.tunnel import Tunnel
 
 DIAL_SECONDS = 15.0
@@ -53,12 +48,9 @@ class Environment:
     The local port stays open from then on. A lost connection is restored by the same steps.
     """
 
-    def __init__(
-        self, credential: Credential, ports: Sequence[int], *, held_seconds: float, dead_after: float
-    ) -> None:
+    def __init__(self, access: LocalAccess, *, held_seconds: float, dead_after: float) -> None:
         self.history = History()
-        self._credential, self._ports = credential, ports
-        self._gate: Gate | None = None
+        self._access = access
         self._held_seconds, self._dead_after = held_seconds, dead_after
         self._lock = DeadlineLock()
         self._spec: ConnectionSpec | None = None
@@ -187,7 +179,7 @@ class Environment:
             self._connection.daemon = daemon
             port = tunnel or self.open_port(spec)
             port.hold()
-            self.let_in(daemon)
+            self._access.lead_to(daemon)
             self._connection.tunnel = handler.connect(daemon.port, tunnel=port)
             self.notice_route(self._connection.tunnel)
             self._connection.directories.clear()
@@ -225,17 +217,8 @@ class Environment:
         self._state.restore_given_up()
         self._reconnector.retry_now()
 
-    def let_in(self, daemon: "FoundDaemon") -> None:
-        """Have the gate send the password of this daemon."""
-        if self._gate is not None:
-            has_password = bool(daemon.password)
-            self._gate.authorization = (
-                basic_authorization(daemon.username, daemon.password) if has_password else None
-            )
-
     def open_port(self, spec: ConnectionSpec) -> "Tunnel":
         """Open the local port, without a route yet."""
-        self._gate = Gate(self._credential.authorization)
         events = Events(on_lost=self.notice_loss, on_held=self._reconnector.retry_now)
         limits = Limits(held_seconds=self._held_seconds, dead_after=self._dead_after)
         self._connection.tunnel = open_port(
@@ -244,8 +227,7 @@ class Environment:
             limits,
             events,
             self._listener.expect,
-            gate=self._gate,
-            ports=self._ports,
+            access=self._access,
         )
         return self._connection.tunnel
 
@@ -272,7 +254,7 @@ class Environment:
 
     def attached(self, spec: ConnectionSpec, *, started: bool) -> dict[str, Any]:
         """Return what the command line needs to use the daemon."""
-        attached = attached_answer(self._connection, self._credential, spec.workdir)
+        attached = attached_answer(self._connection, self._access.credential, spec.workdir)
         return {**attached, "started": started, "history": self.history.to_json()}
 
     def stop_daemon(
@@ -301,7 +283,7 @@ class Environment:
         if daemon is None or tunnel is None or not self._connection.is_up():
             return None
         return client_answer(
-            self._credential, tunnel, self._connection.version, self._listener.idle_directories()
+            self._access.credential, tunnel, self._connection.version, self._listener.idle_directories()
         )
 
     def snapshot(self, directories: list[str | None], since: int | None) -> dict[str, Any] | None:

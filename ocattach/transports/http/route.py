@@ -7,8 +7,9 @@ from typing import cast
 from ocattach.opencode.endpoint import Endpoint
 from ocattach.tunnel.blocking import in_thread
 from ocattach.tunnel.gate import Upstream
-from ocattach.tunnel.route import Route, end_when_silent
+from ocattach.tunnel.route import Route
 from ocattach.tunnel.splice import READ_SIZE, SpliceEndpoint
+from ocattach.tunnel.tcp import end_when_silent
 from ocattach.tunnel.tunnel import Tunnel
 
 DIAL_SECONDS = 10

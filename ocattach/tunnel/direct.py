@@ -1,0 +1,40 @@
+"""The direct route to the ports of this machine."""
+
+import asyncio
+
+from ocattach.errors import PortClosedError
+from ocattach.tunnel.route import Route
+from ocattach.tunnel.socket_table import listens_here
+from ocattach.tunnel.splice import SpliceEndpoint
+from ocattach.tunnel.tcp import connect_spliced, end_when_silent
+
+
+class DirectRoute(Route):
+    """Plain TCP to a port of this machine, on which this account has to listen.
+
+    The route itself is never lost, since nothing stays open between connections. The kernel ends connections whose
+    peer is silent for too long.
+    """
+
+    name = "direct"
+
+    def __init__(self, host: str) -> None:
+        self._host = host
+
+    async def start(self, *, within: float) -> None:  # noqa: ARG002  (nothing is waited for)
+        self.lost = asyncio.get_running_loop().create_future()
+
+    async def dial(self, client: SpliceEndpoint, host: str, port: int) -> None:  # noqa: ARG002  (it has its own host)
+        far = SpliceEndpoint()
+        try:
+            transport = await connect_spliced(far, client, host=self._host, port=port)
+        except ConnectionRefusedError as error:
+            raise PortClosedError(f"Nothing listens on port {port} of {self._host}") from error
+        if listens_here(transport.get_extra_info("peername")[:2]) is False:
+            far.other = client.other = None
+            transport.abort()
+            raise PortClosedError(f"Port {port} of {self._host} belongs to another account now")
+        end_when_silent(transport.get_extra_info("socket"), self.dead_after)
+
+    async def close(self) -> None:
+        return

@@ -1,0 +1,49 @@
+"""TCP: the local port of a tunnel, and connections as one end of a splice."""
+
+import asyncio
+import socket
+from collections.abc import Sequence
+from typing import Any
+
+from ocattach.tunnel.splice import SpliceEndpoint
+
+IDLE_OPTION: int = getattr(socket, "TCP_KEEPIDLE", 0x10)
+"""The option for seconds of idleness before the first probe; macOS has another name for it."""
+
+RECEIVE_BUFFER = 128 * 1024
+"""The kernel's buffer for a client that is not read, in bytes; the kernel doubles it (socket(7))."""
+
+
+def bind_first(ports: Sequence[int]) -> socket.socket:
+    """A socket of 127.0.0.1 on the first of these ports that is free; on any when none is."""
+    for port in (*ports, 0):
+        listening = socket.socket()
+        listening.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, RECEIVE_BUFFER)
+        listening.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            listening.bind(("127.0.0.1", port))
+        except OSError:
+            listening.close()
+            if not port:
+                raise
+        else:
+            return listening
+    raise AssertionError(ports)
+
+
+async def connect_spliced(far: SpliceEndpoint, client: SpliceEndpoint, **address: Any) -> asyncio.Transport:
+    """Connect `far` to an address, or to a socket (`sock`), spliced with a client that is not read yet."""
+    far.join(client)
+    transport, _ = await asyncio.get_running_loop().create_connection(lambda: far, **address)
+    return transport
+
+
+def end_when_silent(connection: socket.socket, seconds: float) -> None:
+    """Make the kernel end a TCP connection whose peer does not answer or acknowledge for so long (tcp(7))."""
+    interval = max(1, round(seconds / 3))
+    connection.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
+    connection.setsockopt(socket.IPPROTO_TCP, IDLE_OPTION, interval)
+    connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_KEEPINTVL, interval)
+    connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_KEEPCNT, 2)
+    if hasattr(socket, "TCP_USER_TIMEOUT"):  # Linux only
+        connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT, round(seconds * 1000))
