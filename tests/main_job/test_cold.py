@@ -55,7 +55,7 @@ def test_without_an_opencode_here_the_tui_is_refused_before_anything_starts(
     path = "/usr/bin:/bin"
     with terminal(laptop, workdir, "frontend", PATH=path) as opened:
         assert opened.wait_for_exit() == 7
-        assert "no opencode on this machine" in opened.screen()
+        assert "No opencode on this machine" in opened.screen()
     assert not environment.processes()
 
 
