@@ -4,6 +4,7 @@ import socket
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from pathlib import Path
 
 from tests.rigs.namespaces import Network
 
@@ -27,9 +28,9 @@ def answer_at_the_end(connection: socket.socket) -> None:
 
 
 @contextmanager
-def serve(network: Network, behaviour: Behaviour) -> Iterator[int]:
-    """A server in a network; its port."""
-    listener = network.listen(0)
+def serve(network: Network, behaviour: Behaviour, *, home: Path | None = None) -> Iterator[int]:
+    """A server in a network, of the account that a home there belongs to, else of the network's own; its port."""
+    listener = network.listen(0, uid=(home or network.process).stat().st_uid)
     threads: list[threading.Thread] = []
 
     def attend(connection: socket.socket) -> None:

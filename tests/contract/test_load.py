@@ -74,7 +74,10 @@ def flood_never_read(port: int) -> Iterator[None]:
 
 @pytest.mark.one_of_each(also=["ssh-relay"], without=["podman", "local"])
 def test_two_hundred_connections_at_once_beside_one_that_is_never_read(environment: Environment) -> None:
-    with serve(environment.network, echo) as server, tunnel_process(environment, server) as (port, process):
+    with (
+        serve(environment.network, echo, home=environment.home) as server,
+        tunnel_process(environment, server) as (port, process),
+    ):
         most = process.memory_info().rss
         with flood_never_read(port), ThreadPoolExecutor(CONNECTIONS) as pool:
             exchanges = [pool.submit(exchange, port, number) for number in range(CONNECTIONS)]

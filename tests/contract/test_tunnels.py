@@ -31,7 +31,7 @@ def environment(shared_environment: Environment) -> Environment:
 def tunnel_to(environment: Environment, behaviour: Behaviour) -> Iterator[tuple[CommandTransport, Tunnel]]:
     """A tunnel to a server in the environment."""
     with (
-        serve(environment.network, behaviour) as port,
+        serve(environment.network, behaviour, home=environment.home) as port,
         environment.handler() as handler,
         handler.connect(port) as tunnel,
     ):
@@ -63,7 +63,7 @@ def test_twenty_clients_at_once_are_served(environment: Environment) -> None:
 
 
 def test_a_client_is_reset_where_nothing_listens(environment: Environment) -> None:
-    with serve(environment.network, echo) as port:
+    with serve(environment.network, echo, home=environment.home) as port:
         pass
     # ssh finds out when it connects; a relay, when the first client comes.
     with (
@@ -85,7 +85,7 @@ def test_the_local_port_is_on_loopback_and_free_again_afterwards(environment: En
 
 def test_disconnecting_leaves_no_thread_and_no_descriptor(environment: Environment) -> None:
     environment.handler().disconnect()  # whatever is only imported once
-    with serve(environment.network, echo) as port:
+    with serve(environment.network, echo, home=environment.home) as port:
         before = descriptors(), threading.active_count()
         handler = environment.handler()
         tunnel = handler.connect(port)

@@ -109,7 +109,7 @@ def test_a_change_is_shown_and_asked_about(laptop: Laptop, project: Project, wor
     assert '  + forward_env: ["SHOP_KEY", "AWS_SECRET_ACCESS_KEY"]' in lines
     assert '  + workdir: "/srv"' in lines
     assert '    description: "the shop"' in lines
-    assert "AWS_SECRET_ACCESS_KEY (currently not set)" in screen
+    assert "AWS_SECRET_ACCESS_KEY to its daemon (currently not set)" in screen
 
 
 def test_what_a_definition_says_cannot_hide_the_question(

@@ -62,9 +62,16 @@ class Network:
         """A TCP connection made inside; the socket works from here."""
         return self._inside(lambda: socket.create_connection((host, port), timeout))
 
-    def listen(self, port: int, host: str = "127.0.0.1") -> socket.socket:
-        """A listening socket made inside; who accepts from it here serves the programs there."""
-        return self._inside(lambda: socket.create_server((host, port), backlog=128))
+    def listen(self, port: int, host: str = "127.0.0.1", *, uid: int = 0) -> socket.socket:
+        """A listening socket made inside, for an account; who accepts from it here serves the programs there."""
+
+        def listen() -> socket.socket:
+            ctypes.CDLL(None).setfsuid(
+                uid
+            )  # a socket belongs to the thread's user for files (socket(7), credentials(7))
+            return socket.create_server((host, port), backlog=128)
+
+        return self._inside(listen)
 
     def _inside(self, action: Callable[[], T]) -> T:
         answers: list[T] = []

@@ -80,7 +80,9 @@ def test_what_an_environment_has_is_listed_and_remembered(environment: Environme
         *copies[2490:],
     ]
     stopped = laptop.run("session", "list", "-n", "1")
-    assert "frontend is stopped, as of" in stopped.stderr.replace("frontend, local is", "frontend is")
+    assert "frontend is stopped, sessions as of" in stopped.stderr.replace(
+        "frontend, local is", "frontend is"
+    )
     assert told(laptop)["sessions"]["count"] == len(everything) - 1
     assert not environment.processes()
 

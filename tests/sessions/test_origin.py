@@ -147,7 +147,7 @@ def test_what_a_session_waits_for_is_found_and_answered_and_a_session_broken_off
     assert (kept.exit_code, daemon.request("GET", f"/session/{other}")[0]) == (2, 200)
     assert f"{other} --yes" in kept.stderr
     with terminal(laptop, workdir, "session", "delete", other) as asked:
-        asked.wait_for("of frontend for good? [y/n]:")
+        asked.wait_for("in frontend? [y/n]:")
         asked.send_text("n")
         asked.send_keys("Enter")
         assert (asked.wait_for_exit(), daemon.request("GET", f"/session/{other}")[0]) == (130, 200)

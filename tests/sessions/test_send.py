@@ -238,7 +238,7 @@ def test_who_interrupts_it_is_told_how_to_end_the_run(laptop: Laptop, daemon: Da
         (["frontend", "hello", "--agent", "nobody"], 2, "Agent nobody is not available there"),
         (["frontend", " "], 2, "The prompt is empty"),
         (["ses_doesnotexist", "hello"], 3, "ses_doesnotexist"),
-        (["local:///no/such/place", "hello"], 1, "There is no directory /no/such/place"),
+        (["local:///no/such/place", "hello"], 1, "Directory /no/such/place does not exist"),
     ],
 )
 def test_what_would_die_there_without_a_word_is_an_error_here(
@@ -263,7 +263,7 @@ def test_a_directory_that_is_gone_since_is_an_error_before_anything_is_sent(
     ran = laptop.run("session", "send", made["id"], "hello", "--wait")
 
     assert ran.exit_code == 1
-    assert f"There is no directory {gone}" in ran.stderr
+    assert f"Directory {gone} does not exist" in ran.stderr
     assert messages_of(daemon, made["id"]) == []
 
 

@@ -8,6 +8,7 @@ import pytest
 
 from ocattach.errors import OcattachError, PortClosedError, UnreachableError
 from tests.contract.servers import echo, send_and_receive, serve
+from tests.rigs.machine import HOME
 from tests.rigs.ssh import SSHMachines
 from tests.ssh.conftest import Client
 
@@ -24,7 +25,7 @@ def test_a_tunnel_comes_up_and_commands_go_on(
     client: Client, machines: SSHMachines, host: str, route: str
 ) -> None:
     with (
-        serve(machines[host].network, echo) as port,
+        serve(machines[host].network, echo, home=machines[host].confined.path(HOME)) as port,
         client.handler(host) as handler,
     ):
         for _ in range(5):

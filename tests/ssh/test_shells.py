@@ -7,7 +7,7 @@ from ocattach.execution import MAX_OUTPUT
 from tests.contract.servers import echo, send_and_receive, serve
 from tests.contract.test_commands import ARGUMENTS
 from tests.rigs.availability import need
-from tests.rigs.machine import Machine
+from tests.rigs.machine import HOME, Machine
 from tests.rigs.ssh import SSHMachines
 from tests.ssh.conftest import Client
 
@@ -51,7 +51,7 @@ def test_exit_codes_and_input_arrive_whatever_the_login_shell(client: Client) ->
 @pytest.mark.usefixtures("shell")
 def test_the_relay_runs_under_any_login_shell(client: Client, machines: SSHMachines) -> None:
     with (
-        serve(machines["nofwd"].network, echo) as port,
+        serve(machines["nofwd"].network, echo, home=machines["nofwd"].confined.path(HOME)) as port,
         client.handler("nofwd") as handler,
         handler.connect(port) as tunnel,
     ):
@@ -77,7 +77,7 @@ def test_what_start_up_files_print_does_not_disturb_the_relay(
 ) -> None:
     machines["nofwd"].write(".bashrc", f"{CHATTER[chatter]}\n")
     with (
-        serve(machines["nofwd"].network, echo) as port,
+        serve(machines["nofwd"].network, echo, home=machines["nofwd"].confined.path(HOME)) as port,
         client.handler("nofwd") as handler,
         handler.connect(port) as tunnel,
     ):

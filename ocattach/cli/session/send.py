@@ -158,7 +158,7 @@ def checked_session(
         directory = str(content.get("directory") or "") or None
     if directory is not None and not client.has_directory(directory):
         raise WorkdirNotFoundError(
-            f"There is no directory {directory} in {spec.display()}",
+            f"Directory {directory} does not exist in {spec.display()}",
             hint="Create the directory there and send the prompt again",
         )
     check_choice(PromptClient(client), directory, asked)
