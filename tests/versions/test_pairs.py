@@ -60,7 +60,7 @@ def test_an_option_that_came_later_is_refused(laptop_with: MakeLaptop, workdir: 
     laptop = laptop_with(client="1.1.65")
     with terminal(laptop, workdir, option) as opened:
         assert opened.wait_for_exit(timeout=TUI_SECONDS) == 7
-        assert f"OpenCode 1.1.65 on this machine has no {option}" in opened.screen()
+        assert f"OpenCode 1.1.65 on this machine does not support {option}" in opened.screen()
 
 
 def test_a_login_that_came_later_is_refused(laptop_with: MakeLaptop, workdir: Path) -> None:
