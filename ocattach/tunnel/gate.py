@@ -29,6 +29,10 @@ OWN_SITE = (b"same-origin", b"none")
 """Values of Sec-Fetch-Site for requests that no other site has made (Fetch Metadata, W3C)."""
 
 
+DESKTOP = {b"oc://renderer", b"tauri://localhost", b"http://tauri.localhost", b"https://tauri.localhost"}
+"""The origins of OpenCode Desktop, which no web page can have (from the list in OpenCode 1.18.33)."""
+
+
 class RefusedError(Exception):
     """A request that may not pass, with the status and the reason for its client."""
 
@@ -84,6 +88,8 @@ class Gate:
 
     def _check_site(self, request: h11.Request) -> None:
         origin, site = only(request, b"origin"), only(request, b"sec-fetch-site")
+        if origin in DESKTOP:
+            return
         scheme, _, host = (origin or b"").partition(b"://")
         is_foreign = origin is not None and not (scheme == b"http" and self._is_ours(host))
         if site is not None and site.lower() not in OWN_SITE:

@@ -240,6 +240,14 @@ def test_the_ports_own_pages_and_a_link_to_its_start_page_are_let_in(gate: Gated
     assert gate.ask(path="/", Authorization=LINK, **followed).status == 200
 
 
+@pytest.mark.parametrize("origin", ["oc://renderer", "tauri://localhost", "http://tauri.localhost"])
+def test_opencode_desktop_is_let_in_with_the_password_alone(gate: Gated, origin: str) -> None:
+    said = {"Origin": origin, "Sec_Fetch_Site": "cross-site"}
+    assert gate.ask(Authorization=LINK, **said).status == 200
+    assert gate.ask(**said).status == 401
+    assert gate.ask(Authorization=LINK, **{**said, "Origin": f"{origin}.evil.example"}).status == 403
+
+
 LET_IN = b" HTTP/1.1\r\nHost: HOST\r\nAuthorization: LINK\r\n"
 OK = b"GET /a" + LET_IN + b"\r\n"
 POST = b"POST /a" + LET_IN
