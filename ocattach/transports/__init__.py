@@ -1,8 +1,13 @@
 """Transports, one module per kind of environment, imported on first use because SDKs are slow to import."""
 
+import threading
+
 from ocattach.config.spec import ConnectionSpec
 from ocattach.config.targets.registry import find_scheme, load_class
 from ocattach.transports.base import Ask, TransportHandler
+
+LOADING = threading.Lock()
+"""One package at a time: some hide a module from the SDK that they import, which no other thread may need just then."""
 
 
 def handler_class(scheme: str) -> type[TransportHandler]:
@@ -10,7 +15,8 @@ def handler_class(scheme: str) -> type[TransportHandler]:
 
     Raises UsageError for an unknown scheme, and for one whose package cannot be loaded.
     """
-    found: type[TransportHandler] = load_class(scheme, find_scheme(scheme).handler, TransportHandler)
+    with LOADING:
+        found: type[TransportHandler] = load_class(scheme, find_scheme(scheme).handler, TransportHandler)
     return found
 
 

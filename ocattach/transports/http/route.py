@@ -6,7 +6,7 @@ from typing import cast
 
 from ocattach.opencode.endpoint import Endpoint
 from ocattach.tunnel.blocking import in_thread
-from ocattach.tunnel.gate import Upstream
+from ocattach.tunnel.gate import Gate, Upstream
 from ocattach.tunnel.route import Route
 from ocattach.tunnel.splice import READ_SIZE, SpliceEndpoint
 from ocattach.tunnel.tcp import end_when_silent
@@ -75,10 +75,13 @@ class SecureEnd(SpliceEndpoint):
             self._transport.close()
 
 
-def gateway_tunnel(tunnel: Tunnel | None, endpoint: Endpoint, port: int) -> Tunnel:
-    """Return a tunnel through the gateway: a new one, or `tunnel` switched to this route."""
+def gateway_tunnel(tunnel: Tunnel | None, endpoint: Endpoint, port: int, authorization: str) -> Tunnel:
+    """Return a tunnel through the gateway: a new one, or `tunnel` switched to this route.
+
+    Clients of a new one need the daemon's own `authorization`, so that no other user gets the headers.
+    """
     route = GatewayRoute(endpoint)
     if tunnel is None:
-        return Tunnel(route, port)
+        return Tunnel(route, port, gate=Gate(authorization, authorization=authorization))
     tunnel.switch_route(route, port)
     return tunnel

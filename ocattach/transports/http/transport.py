@@ -1,6 +1,7 @@
 """Daemons that somebody else runs, at a URL: nothing is started there, and most need no tunnel."""
 
 import http.client
+import secrets
 import ssl
 import time
 from collections.abc import Iterator
@@ -23,7 +24,7 @@ from ocattach.errors import (
     WorkdirNotFoundError,
 )
 from ocattach.opencode.api import DaemonClient, read_version
-from ocattach.opencode.endpoint import Endpoint, Response
+from ocattach.opencode.endpoint import Endpoint, Response, basic_authorization
 from ocattach.transports.base import Ask, Availability, DirectDaemon, Plan, TransportHandler
 from ocattach.transports.http.password import Password, given_password, typed_password
 
@@ -138,7 +139,9 @@ class HTTPTransport(TransportHandler):
 
         if remote_port != self._endpoint.port:
             raise UnreachableError(f"{self.url} leads to port {self._endpoint.port} alone, not {remote_port}")
-        opened = gateway_tunnel(tunnel, self._endpoint, remote_port)
+        password = self._password.text if self._password else secrets.token_urlsafe(32)
+        authorization = basic_authorization(self._username, password)
+        opened = gateway_tunnel(tunnel, self._endpoint, remote_port, authorization)
         if tunnel is None:
             self._tunnels.append(opened)
         return opened
