@@ -86,7 +86,7 @@ def test_a_reader_of_such_pages_finds_nothing_wrong() -> None:
     assert [line for line in linted.stdout.splitlines() if NO_DATE not in line] == []
     text = re.sub(r".\x08", "", read)
     assert "ocattach --save frontend docker://frontend-app --workdir /app" in text
-    assert re.search(r"^ +-s, --session ID\n +Open this session\.$", text, re.MULTILINE)
+    assert re.search(r"^ +-s, --session ID\n +Open the session with this ID\.$", text, re.MULTILINE)
 
 
 def test_it_is_in_the_wheel_and_where_man_looks_once_installed(wheel: Path, installed: Path) -> None:
