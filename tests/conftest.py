@@ -34,7 +34,7 @@ for _profile, _examples in (("whole", 100), ("quick", 25)):  # the latter for ma
     hypothesis.settings.register_profile(
         _profile,
         max_examples=_examples,
-        deadline=None,  # nor how fast it is
+        deadline=None,  # as the check below
         suppress_health_check=[hypothesis.HealthCheck.too_slow],  # it measures how busy the machine is
     )
 hypothesis.settings.load_profile("whole")

@@ -118,5 +118,5 @@ def test_what_a_host_had_is_listed_with_its_age_once_nobody_reaches_it(office: O
     assert ran.returncode == 0
     assert all(session in ran.stdout for session in office.sessions.values())
     assert "Known" in ran.stdout.splitlines()[0]
-    assert "staging is unreachable, as of" in ran.stderr
+    assert "staging is unreachable, sessions as of" in ran.stderr
     assert (status["state"], status["sessions"]["count"]) == ("unreachable", 1)
