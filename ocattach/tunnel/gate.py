@@ -1,8 +1,8 @@
-"""The gate of a local port: which requests may pass, and what they carry on to the daemon.
+"""The gate of a local port: checks each request, and replaces its credentials by those of the daemon.
 
-Every user of this machine, and every web page in a browser on it, can connect to a port of 127.0.0.1. So a request
-has to carry the link's credential, name this port as its host, and not come from another site. The daemon's own
-credential takes the place of the link's; it is never handed to a client.
+Every user of this machine, and every web page in a browser on it, can connect to a port of 127.0.0.1. Therefore a
+request needs the link's own credentials and this port as its host, and must not come from another site. The daemon's
+credentials are added here; no client ever gets them.
 """
 
 import base64
@@ -34,7 +34,7 @@ DESKTOP = {b"oc://renderer", b"tauri://localhost", b"http://tauri.localhost", b"
 
 
 class RefusedError(Exception):
-    """A request that may not pass, with the status and the reason for its client."""
+    """A request that is refused, with the status and the reason for the client."""
 
     def __init__(self, status: HTTPStatus, reason: str) -> None:
         super().__init__(reason)
@@ -68,7 +68,7 @@ class Gate:
         self.port = 0
 
     def check(self, request: h11.Request) -> None:
-        """Raise RefusedError for a request that may not pass."""
+        """Raise RefusedError unless the request is allowed."""
         if TARGET.fullmatch(request.target) is None:
             raise RefusedError(HTTPStatus.BAD_REQUEST, "This port only takes requests for a path")
         self._check_host(request)
@@ -120,7 +120,7 @@ class Gate:
 
 
 class OpenGate(Gate):
-    """Lets everything pass as it is: for connections of this program's own, which know the daemon's password."""
+    """Allows every request, for this program's own connections: they have the daemon's password."""
 
     def __init__(self) -> None:
         self.authorization = None
@@ -147,10 +147,10 @@ def new_parser() -> h11.Connection:
 
 @dataclass(slots=True)
 class RequestReader:
-    """Takes apart what a client sends on one connection: the head of a request, then its body, and so on.
+    """Parses the requests of one connection: the head of each, then its body.
 
-    h11 reads each request; what is passed on is written anew from what it understood, so that the daemon cannot
-    understand it differently.
+    h11 parses each request, and the head that is forwarded is serialized from the result, so that the daemon cannot
+    interpret it differently.
     """
 
     _parser: h11.Connection = field(default_factory=new_parser)
@@ -171,7 +171,7 @@ class RequestReader:
             self._parser.receive_data(data)
 
     def answered(self, *, upgraded: bool) -> None:
-        """Go on after a request was answered; with `upgraded`, what follows is another protocol."""
+        """Continue after a response; `upgraded` says that another protocol follows."""
         if not self._is_waiting:
             return
         self._is_waiting, self._is_raw = False, upgraded
@@ -273,7 +273,7 @@ def without_token(target: bytes) -> bytes:
 
 
 def is_opened_page(request: h11.Request) -> bool:
-    """Whether a person has followed a link to the start page, which does nothing by itself."""
+    """Return whether a person followed a link to the start page, which changes nothing."""
     fields = dict(request.headers)
     return (
         fields.get(b"sec-fetch-mode") == b"navigate"

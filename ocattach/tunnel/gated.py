@@ -1,4 +1,4 @@
-"""The end of a tunnel that a local HTTP client is on, whose requests are checked before anything is done for them."""
+"""The client end of a tunnel with a gate: parses and checks each HTTP request before it is forwarded."""
 
 import asyncio
 from typing import NamedTuple
@@ -17,11 +17,11 @@ MOST_REPEATS = 3
 
 
 class Admitted(NamedTuple):
-    """A request that may pass."""
+    """A request that passed the gate."""
 
     request: h11.Request
     head: bytes
-    """Without credentials, for the resumer."""
+    """Its head without credentials, for the resumer."""
 
     @property
     def only_reads(self) -> bool:
@@ -32,9 +32,9 @@ class Admitted(NamedTuple):
 
 
 class GatedClient(Client):
-    """A local client that speaks HTTP through a gate.
+    """A local client whose every request has to pass the gate.
 
-    Only the head of its first request is read before it has been spliced. Every later one is checked, too.
+    Only the head of the first request is read before the client is spliced to a connection.
     """
 
     def __init__(self, gate: Gate, *arguments: object) -> None:
@@ -50,7 +50,7 @@ class GatedClient(Client):
         self._repeats = 0
 
     async def admitted(self) -> bool:
-        """Whether the client's first request may pass; otherwise it has been answered."""
+        """Wait for the first request. Returns whether it passed the gate; if not, the client was refused or reset."""
         if self._current is None:
             self.resume_reading()
         try:
@@ -66,9 +66,9 @@ class GatedClient(Client):
         super().connection_lost(error)
 
     def data_received(self, data: bytes) -> None:
-        """Take apart what the client sent, and hand on what may pass."""
+        """Parse the client's data and forward what passes the gate."""
         if self._refusal:
-            return  # it is read so that the answer is not lost
+            return  # read only so that the refusal is not lost
         if self._speaks_http is None:
             self._speaks_http = data[:1].isupper()  # as every method is; not TLS, for one
             if not self._speaks_http:
@@ -80,21 +80,21 @@ class GatedClient(Client):
         self._advance()
 
     def eof_received(self) -> bool:
-        """Hand on the end of input; without a connection it ends a request that waits for one."""
+        """Forward the end of input. A client that waits for a connection has given up."""
         if self.other is None:
             self.reset()
             return True
         return super().eof_received()
 
     def begin(self) -> None:
-        """Send the first request, which has been waiting."""
+        """Send the request that waited for a connection, and read on."""
         if self._current is not None:
             self._send_head(self._current)
         self._advance()
         super().begin()
 
     def write(self, data: bytes) -> None:
-        """Hand the client what came from the environment; only what was answered well is worth to be remembered."""
+        """Send the client data from the environment; the resumer learns only requests that were answered with 2xx."""
         if self._unanswered and self._current is not None:
             self._reader.answered(upgraded=data.startswith(UPGRADED))
             if self._resumer is not None and data.startswith(SUCCESS):
@@ -131,13 +131,13 @@ class GatedClient(Client):
                 if taken is None:
                     return
                 if isinstance(taken, bytes):
-                    self._hand_on(taken)
+                    self._forward(taken)
                 else:
                     self._admit(taken)
         except RefusedError as error:
-            self._turn_away(error)
+            self._refuse_request(error)
 
-    def _hand_on(self, body: bytes) -> None:
+    def _forward(self, body: bytes) -> None:
         if self.other is not None:
             self.other.write(body)
 
@@ -155,9 +155,9 @@ class GatedClient(Client):
             self._is_pipelined = self._is_pipelined or self._unanswered
             self._send_head(self._current)
 
-    def _turn_away(self, error: RefusedError) -> None:
+    def _refuse_request(self, error: RefusedError) -> None:
         if self._unanswered and self._current is not None:
-            self.reset()  # an answer now would be taken for that to the request before
+            self.reset()  # a response now would be taken for that of the previous request
             return
         self._unanswered = True
         self.refuse(error.status, error.reason)
@@ -168,7 +168,7 @@ class GatedClient(Client):
         if self._resumer is not None and (self._stream is None or self._stream.is_over):
             self._stream = EventStream(admitted.head) if self._resumer.handles(admitted.head) else None
             self._note_time()
-        self._hand_on(self._gate.encode(admitted.request, self.upstream))
+        self._forward(self._gate.encode(admitted.request, self.upstream))
 
     def _request_again(self, stream: EventStream) -> bytes:
         super()._request_again(stream)

@@ -34,7 +34,7 @@ NOTICE_SECONDS = 3.0
 """How long a client's stream is interrupted before its user sees a message."""
 
 MAX_STRANGERS = 256
-"""Connections without a request that may pass; more are reset, so that no other user can exhaust the link's."""
+"""Connections without an admitted request; more are reset, so that another user cannot exhaust the link."""
 
 log = logging.getLogger(__name__)
 
@@ -62,7 +62,7 @@ class Listener:
         self._resumer = resumer
         self._gate = gate
         self._strangers: set[SpliceEndpoint] = set()
-        """Clients that have sent no request yet that may pass."""
+        """Clients without a request that passed the gate yet."""
         self._refusing: str | None = None
         self._is_holding = False
         self._server: asyncio.Server | None = None

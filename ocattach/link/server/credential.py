@@ -1,4 +1,4 @@
-"""What clients of a link's local port need, the same from link to link: a password, and a port where it is free."""
+"""The password and the preferred ports of a link's local port, the same from link to link."""
 
 import hashlib
 import os
@@ -27,7 +27,7 @@ CANDIDATES = 8
 
 @dataclass(frozen=True, slots=True)
 class Credential:
-    """What the gate of one environment's local port asks for."""
+    """The credentials that the gate of one environment's local port requires."""
 
     password: str = field(repr=False)
     username: str = USERNAME
