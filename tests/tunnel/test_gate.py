@@ -1,6 +1,7 @@
 """The gate of a local port, attacked as other users of the machine and web pages would."""
 
 import http.client
+import itertools
 import json
 import socket
 from collections.abc import Iterator
@@ -377,3 +378,41 @@ def test_whatever_comes_in_whatever_pieces_the_reader_takes_it_or_refuses(
     else:
         status = HTTPStatus.BAD_REQUEST
     assert status >= HTTPStatus.BAD_REQUEST
+
+
+@given(st.binary(max_size=3000), st.lists(st.integers(1, 200), min_size=1), st.booleans())
+def test_a_body_arrives_whole_in_whatever_pieces_it_comes(
+    body: bytes, sizes: list[int], is_chunked: bool
+) -> None:
+    head = POST + (
+        b"Transfer-Encoding: chunked\r\n\r\n" if is_chunked else b"Content-Length: %d\r\n\r\n" % len(body)
+    )
+    sent = b"".join(b"%x\r\n%b\r\n" % (len(piece), piece) for piece in (body[:7], body[7:]) if piece)
+    left = head + (sent + b"0\r\n\r\n" if is_chunked else body) + OK
+    reader, heads, passed = RequestReader(), 0, b""
+    for size in itertools.cycle(sizes):
+        if not left:
+            break
+        reader.receive(left[:size])
+        left = left[size:]
+        while (taken := reader.take()) is not None:
+            if isinstance(taken, bytes):
+                passed += taken
+            else:
+                heads += 1
+
+    assert heads == 2
+    assert (unchunked(passed) if is_chunked else passed) == body
+
+
+def unchunked(data: bytes) -> bytes:
+    """The content of chunks, which have to end with the last one."""
+    content = b""
+    while True:
+        size, _, data = data.partition(b"\r\n")
+        length = int(size, 16)
+        content += data[:length]
+        data = data[length + 2 :]
+        if not length:
+            assert not data
+            return content
