@@ -45,7 +45,7 @@ def explain(target: str, output: str) -> None:
     """Print what is known of a connection from files on this machine."""
     spec = resolve(target, cwd=Path.cwd(), environ=os.environ)
     pinned = spec.pinned(os.environ).with_default_workdir(Path.cwd())
-    handler = open_handler(pinned, ask=ask_nobody, timeout=1)
+    handler = open_handler(pinned, ask=never_ask, timeout=1)
     explanation = Explanation(spec, pinned, handler.plan(), shares_files=handler.shares_files)
     if output == "json":
         print_json(explanation.to_json())
@@ -54,7 +54,7 @@ def explain(target: str, output: str) -> None:
         click.echo(f"{label:<{LABEL_WIDTH}} {escape(text)}".rstrip())
 
 
-def ask_nobody(question: Question) -> str:
+def never_ask(question: Question) -> str:
     """Fail: a plan is made without questions."""
     raise AssertionError(question)
 

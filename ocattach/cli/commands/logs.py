@@ -219,7 +219,7 @@ class Follower:
         self._thread = threading.Thread(target=self._follow, name="ocattach-logs", daemon=True)
 
     def _follow(self) -> None:
-        self._handler.ask = ask_nobody
+        self._handler.ask = never_ask
         last = ""
         while not self._ended.is_set():
             try:
@@ -256,7 +256,7 @@ class Follower:
         self._thread.join(JOIN_SECONDS)
 
 
-def ask_nobody(question: Question) -> str:
+def never_ask(question: Question) -> str:
     """Raise PersonNeededError: following asks no questions."""
     raise PersonNeededError(f"Connecting again requires input ({question.text.strip(' :')})")
 
