@@ -96,6 +96,15 @@ class Names:
             origin = self._origins[environment, directory] = origin_for(directory, specs)
         return origin
 
+    def depth(self, session: Session) -> int:
+        """Return the number of parts of the longest workdir that contains a session's directory.
+
+        0 stands for a connection without a workdir, -1 for none of either kind.
+        """
+        specs = self._specs.get(session.environment, ())
+        depths = [0 if spec.workdir is None else held_depth(session.directory, spec, None) for spec in specs]
+        return max((depth for depth in depths if depth is not None), default=-1)
+
     def counts_for(self, origin: str, environment: str, name: str) -> bool:
         """Return whether sessions of an origin are listed under a name: its own, or one of a removed connection."""
         return origin == name or (origin not in self.all and self.default_origin(environment) == name)

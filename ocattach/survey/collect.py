@@ -178,7 +178,7 @@ class SessionCollector:
             others = self._others(index, absent) if self._request.lists else []
             counted = index.count(self._wanted(None))
             sources += self._unasked(sources, known)
-        sessions = each_once([*live, *others])
+        sessions = each_once([*live, *others], self._names.depth)
         if limit is None:
             return SessionList(sessions, sources)
         exact = index is not None and all(source.is_whole for source in sources if source.has_answered)

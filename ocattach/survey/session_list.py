@@ -1,8 +1,9 @@
 """The request for a list of sessions, and the list."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 
+from ocattach.config.resolver import LOCAL
 from ocattach.config.spec import ConnectionSpec, origin_name
 from ocattach.errors import OcattachError
 from ocattach.opencode.activity import Activity
@@ -98,9 +99,19 @@ class SessionList:
     """Problems with the index, to be printed."""
 
 
-def each_once(listed: Sequence[ListedSession]) -> list[ListedSession]:
-    """Return the sessions, latest first, without duplicates: two ids can mean the same environment."""
+def each_once(listed: Sequence[ListedSession], depth: Callable[[Session], int]) -> list[ListedSession]:
+    """Return the sessions, latest first, without duplicates: two ids can mean the same environment.
+
+    A duplicate is listed under its own origin, else under the connection whose workdir is nearest to its directory:
+    `depth` returns how near. Which environment answered first does not matter.
+    """
+
+    def rank(each: ListedSession) -> tuple[bool, bool, int, bool, str]:
+        session = each.session
+        is_other = not session.is_native
+        return not each.is_live, is_other, -depth(session), session.origin == LOCAL, session.environment
+
     chosen: dict[str, ListedSession] = {}
-    for each in sorted(listed, key=lambda each: (not each.is_live, not each.session.is_native)):
+    for each in sorted(listed, key=rank):
         chosen.setdefault(each.session.id, each)
     return sorted(chosen.values(), key=lambda each: each.session.updated, reverse=True)
