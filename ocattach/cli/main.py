@@ -29,6 +29,7 @@ from ocattach.errors import (
     OcattachError,
     UsageError,
 )
+from ocattach.printable import command_line
 
 COMPLETION = "_OCATTACH_COMPLETE"
 """The variable that the scripts of `ocattach completion` set when Tab is pressed."""
@@ -254,7 +255,7 @@ def main(arguments: Sequence[str] | None = None) -> NoReturn:
     if COMPLETION in os.environ:
         load_function("commands.completion", "answer")(os.environ[COMPLETION], command, COMMANDS, load)
     name = ours[0] if ours and ours[0] in COMMANDS else None
-    program = "ocattach" if name is None else f"ocattach {name}"
+    program = command_line("ocattach", *([name] if name else []))
     try:
         if name is None:
             command.main(ours, prog_name=program, standalone_mode=False, obj=arguments[split + 1 :])
@@ -287,4 +288,6 @@ def load_function(module: str, name: str) -> Any:
 def usage_hint(program: str, arguments: Sequence[str]) -> str:
     """The hint for a command line that cannot be parsed, such as one with the command after a name."""
     late = next((word for word in arguments[1:] if word in COMMANDS), None)
-    return f"The command goes first: ocattach {late} ..." if late else f"See: {program} --help"
+    return (
+        f"The command goes first: {command_line('ocattach', late)} ..." if late else f"See: {program} --help"
+    )

@@ -11,6 +11,7 @@ from ocattach.link.server.daemon_starter import command_name
 from ocattach.opencode.api import DaemonClient
 from ocattach.opencode.endpoint import Endpoint, basic_authorization
 from ocattach.opencode.tui.resumer import REQUEST_SECONDS, Resync
+from ocattach.printable import command_line
 
 if TYPE_CHECKING:
     from ocattach.tunnel.limits import Events, Limits
@@ -48,7 +49,7 @@ def open_port(
     """
     from ocattach.tunnel.tunnel import Tunnel  # noqa: PLC0415 - see `import_tunnel`
 
-    command = f"ocattach {command_name(spec)}"
+    command = command_line("ocattach", command_name(spec))
     resumer = Resync(lambda: connect(REQUEST_SECONDS), command=command, on_creation=on_creation)
     return Tunnel(limits=limits, events=events, resumer=resumer, gate=access.gate, ports=access.ports)
 
