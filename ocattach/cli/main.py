@@ -252,6 +252,7 @@ def main(arguments: Sequence[str] | None = None) -> NoReturn:
     split = arguments.index("--") if "--" in arguments else len(arguments)
     ours = arguments[:split]
     sys.excepthook = partial(report_defect, ours)
+    os.environ["PATH"] = without_relative_entries(os.environ.get("PATH", ""))
     if COMPLETION in os.environ:
         load_function("commands.completion", "answer")(os.environ[COMPLETION], command, COMMANDS, load)
     name = ours[0] if ours and ours[0] in COMMANDS else None
@@ -272,6 +273,11 @@ def main(arguments: Sequence[str] | None = None) -> NoReturn:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         raise SystemExit(1) from None
     raise SystemExit(0)
+
+
+def without_relative_entries(path: str) -> str:
+    """PATH without its empty and relative entries, which mean the working directory: a repository may have programs."""
+    return os.pathsep.join(filter(os.path.isabs, path.split(os.pathsep))) or os.defpath
 
 
 def load(name: str) -> click.Command:
