@@ -163,6 +163,19 @@ def test_the_version_of_opencode_is_not_the_repositorys(
     assert loaded(repository) == []
 
 
+def test_the_tui_starts_in_the_home_directory(repository: Path, opencode_bin: str) -> None:
+    code = (
+        "import os, sys; from ocattach.cli.tui_program import TuiProgram; "
+        "TuiProgram(os.environ).become([sys.argv[1], '--version'], os.environ)"
+    )
+    home = repository.parent / "our-home"
+    (home / ".opencode/bin").mkdir(parents=True)
+    (home / ".opencode/bin/opencode").symlink_to(opencode_bin)
+    run_here(repository, "-c", code, "opencode", PATH="/usr/bin:/bin")
+
+    assert loaded(repository) == []
+
+
 def test_the_podman_service_is_watched_by_the_systems_programs(repository: Path) -> None:
     folder = repository.parent / "run"
     folder.mkdir()
@@ -199,10 +212,10 @@ def test_our_command_runs_no_program_of_the_repository(repository: Path, words: 
     assert loaded(repository) == []
 
 
-def run_here(repository: Path, *arguments: str) -> str:
+def run_here(repository: Path, *arguments: str, **variables: str) -> str:
     """Run Python in the repository, as the script of the package does; everything that was printed."""
     home = repository.parent / "our-home"
-    (home / ".ssh").mkdir(parents=True)
+    (home / ".ssh").mkdir(parents=True, exist_ok=True)
     folders = {f"OCATTACH_{kind}_DIR": str(home / kind) for kind in ("CONFIG", "STATE", "RUNTIME")}
     ran = subprocess.run(
         [sys.executable, "-P", *arguments],
@@ -213,6 +226,7 @@ def run_here(repository: Path, *arguments: str) -> str:
             "PATH": RELATIVE,
             "LC_ALL": "C.UTF-8",
             "PYTHONPATH": os.environ.get("PYTHONPATH", ""),
+            **variables,
         },
         capture_output=True,
         text=True,
