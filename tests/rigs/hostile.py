@@ -20,8 +20,8 @@ from tests.rigs.ssh import SSHMachines
 ESCAPES = r"\033]0;owned\007\033[2J\033[?1049h\033[31m\r\010\033Pq\033\\"
 """For printf: a window title, an erased screen, another screen, a colour, and more."""
 
-REPORT = r"read -r _ mark; printf '%s probe=1\n' $mark"
-"""The beginning of a report as our own scripts make it, with the mark that they are given."""
+REPORT = r"echo ocattach:output; read -r _ mark; printf '%s probe=1\n' $mark"
+"""The beginning of a report as our own scripts make it, with the mark they are given. The first line is for ssh."""
 
 SHELLS = {
     "floods stdout": "exec yes flood",
