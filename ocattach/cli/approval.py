@@ -37,7 +37,7 @@ def not_trusted(spec: ConnectionSpec, former: Approval | None) -> NotTrustedErro
         f"{spec.name} is defined by {spec.source.path}, {standing(former)}",
         hint=f"Review it: ocattach trust --list {spec.name}\n"
         f"  Then approve it: ocattach trust {spec.name}, or in a script: ocattach {spec.name} --trust\n"
-        f"  In CI, to approve exactly this content: {VARIABLE}=sha256:{digest(spec)}",
+        f"  In CI, to approve exactly this content under this name: {VARIABLE}=sha256:{digest(spec)}",
     )
 
 

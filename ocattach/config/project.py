@@ -13,7 +13,7 @@ from ocattach.config.files import jsonc
 from ocattach.config.files.entry import Entry, as_table, refuse_unknown_keys, shown, table
 from ocattach.config.files.ownership import check_ownership
 from ocattach.config.files.safe import Problem, read_text, read_with_status
-from ocattach.config.names import check_name
+from ocattach.config.names import check_project_name
 from ocattach.config.spec import ConnectionSpec, DefinitionSource, canonical
 from ocattach.errors import ConfigurationError, UsageError
 
@@ -140,7 +140,7 @@ def experimental(document: Entry) -> Entry:
 
 def definition(name: str, value: object, path: Path) -> ConnectionSpec:
     """One entry of a project file as a connection. Raises UsageError naming the wrong key."""
-    check_name(name)
+    check_project_name(name)
     entry = as_table(value, "the environment")
     refuse_nonexistent_keys(entry)
     spec = ConnectionSpec.from_entry(entry, name=name)

@@ -3,7 +3,7 @@
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 
-from ocattach.config.resolver import LOCAL
+from ocattach.config.names import LOCAL
 from ocattach.config.spec import ConnectionSpec, origin_name
 from ocattach.errors import OcattachError
 from ocattach.opencode.activity import Activity

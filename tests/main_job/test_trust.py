@@ -182,7 +182,7 @@ def test_nothing_else_in_the_project_is_read_for_the_verdict(
     marker = project.file.parent / "marker"
     contents = {
         ".py": f"open({str(marker)!r}, 'w')",
-        ".json": json.dumps({"schema": 2, "projects": {str(project.file): {"shop": {"sha256": value[7:]}}}}),
+        ".json": json.dumps({"schema": 2, "projects": {str(project.file): {"shop": {"definition": SHOP}}}}),
     }
     (project.file.parent / name).write_text(contents.get(Path(name).suffix, f"OCATTACH_TRUST={value}\n"))
 

@@ -19,8 +19,8 @@ class LocalTarget(Target):
     label: ClassVar[str] = "The user's own machine"
     is_this_machine: ClassVar[bool] = True
     identity_variables: ClassVar[tuple[str, ...]] = ("HOME", "XDG_DATA_HOME")
-    user_only_keys: ClassVar[frozenset[str]] = frozenset({"opencode", "env"})
-    """These would determine which program runs on the user's machine."""
+    user_only_keys: ClassVar[frozenset[str]] = frozenset({"opencode", "env", "unset_env"})
+    """These would determine which program runs on the user's machine, and how."""
 
     @classmethod
     def from_entry(cls, entry: Entry) -> Self:  # noqa: ARG003 - no keys

@@ -5,7 +5,8 @@ from contextlib import suppress
 from dataclasses import replace
 
 from ocattach.config.files.paths import config_directory
-from ocattach.config.resolver import LOCAL, this_machine
+from ocattach.config.names import LOCAL
+from ocattach.config.resolver import this_machine
 from ocattach.config.saved import SavedConnections
 from ocattach.config.spec import ConnectionSpec, environment_id, origin_name
 from ocattach.errors import OcattachError
