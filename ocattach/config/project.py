@@ -6,12 +6,13 @@ user has approved it (`ocattach.config.trust`).
 
 import os
 import re
+import shlex
 from collections.abc import Iterator
 from pathlib import Path
 
 from ocattach.config.files import jsonc
 from ocattach.config.files.entry import Entry, as_table, refuse_unknown_keys, shown, table
-from ocattach.config.files.ownership import check_ownership
+from ocattach.config.files.ownership import check_ownership, is_foreign_tree
 from ocattach.config.files.safe import Problem, read_text, read_with_status
 from ocattach.config.names import check_project_name
 from ocattach.config.spec import ConnectionSpec, DefinitionSource, canonical
@@ -64,6 +65,9 @@ def project_definitions(cwd: Path) -> Iterator[ConnectionSpec | Problem]:
     for directory in project_directories(cwd):
         for name in (*OUR_FILES, *OPENCODE_FILES):
             yield from file_definitions(directory / name)
+    root = git_root(cwd)
+    if root is not None and is_foreign_tree(root):
+        yield Problem(root / ".git", None, foreign_tree(root), is_note=True)
 
 
 def find_in_project(name: str, cwd: Path) -> ConnectionSpec | None:
@@ -75,7 +79,7 @@ def find_in_project(name: str, cwd: Path) -> ConnectionSpec | None:
         if isinstance(item, ConnectionSpec):
             if item.name == name:
                 return item
-        elif item.name in (name, None):
+        elif item.name in (name, None) and not item.is_note:
             raise item.error
     return None
 
@@ -83,15 +87,27 @@ def find_in_project(name: str, cwd: Path) -> ConnectionSpec | None:
 def project_directories(cwd: Path) -> list[Path]:
     """The working directory and its parents up to the root of the git tree.
 
-    Outside a git tree only the working directory, since parents such as /tmp may belong to other users.
+    Outside a git tree only the working directory, since parents such as /tmp may belong to other users. A tree that git
+    would refuse, because another user made it, is none.
     """
+    start, root = Path(os.path.realpath(cwd)), git_root(cwd)
+    if root is None or is_foreign_tree(root):
+        return [start]
+    return [each for each in (start, *start.parents) if each.is_relative_to(root)]
+
+
+def git_root(cwd: Path) -> Path | None:
+    """The nearest directory with a `.git`; None if there is none."""
     start = Path(os.path.realpath(cwd))
-    found = []
-    for directory in (start, *start.parents):
-        found.append(directory)
-        if os.path.lexists(directory / ".git"):
-            return found
-    return [start]
+    return next((each for each in (start, *start.parents) if os.path.lexists(each / ".git")), None)
+
+
+def foreign_tree(root: Path) -> ConfigurationError:
+    """The note about a git tree that is ignored."""
+    return ConfigurationError(
+        f"{root}/.git belongs to another user, so definitions above the working directory are ignored",
+        hint=f"To use them: git config --global --add safe.directory {shlex.quote(str(root))}",
+    )
 
 
 def file_definitions(path: Path) -> Iterator[ConnectionSpec | Problem]:

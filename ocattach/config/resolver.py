@@ -112,6 +112,7 @@ def not_found(name: str, listing: Listing) -> ConnectionNotFoundError:
     """The error for an unknown name, with similar names."""
     near = closest(name, [listed.spec.name for listed in listing.connections if listed.spec.name])
     question = f"Did you mean {' or '.join(near)}? " if near else ""
+    notes = "".join(f". {problem.error.message}" for problem in listing.problems if problem.is_note)
     return ConnectionNotFoundError(
-        f"No connection named {name}", hint=f"{question}List all connections: ocattach --list"
+        f"No connection named {name}{notes}", hint=f"{question}List all connections: ocattach --list"
     )

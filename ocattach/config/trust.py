@@ -5,7 +5,6 @@ The ledger is in the state directory of the user, outside of any project.
 """
 
 import json
-import os
 import re
 import shlex
 import time
@@ -15,8 +14,8 @@ from hashlib import sha256
 from pathlib import Path
 
 from ocattach.config.files.entry import Entry, as_table, number, table
-from ocattach.config.files.ownership import reason
-from ocattach.config.files.safe import locked, read_with_status, write_text
+from ocattach.config.files.owner import read_own_text
+from ocattach.config.files.safe import locked, write_text
 from ocattach.config.spec import ConnectionSpec, canonical
 from ocattach.errors import ConfigurationError, UsageError
 
@@ -113,18 +112,11 @@ class TrustLedger:
 
     def _read(self) -> Entry:
         """The approvals by file. Raises ConfigurationError for a ledger that is invalid or that others can write."""
-        found = read_with_status(self.path)
+        found = read_own_text(self.path)
         if found is None:
             return {}
-        content, status = found
-        for place, seen in ((self.path, status), (self.path.parent, self.path.parent.stat())):
-            if problem := reason(seen, os.environ):
-                raise ConfigurationError(
-                    f"{place} {problem[0]}, so the approvals in it are not used",
-                    hint=f"{problem[1]} {shlex.quote(str(place))}",
-                )
         try:
-            document = as_table(json.loads(content), "the file")
+            document = as_table(json.loads(found), "the file")
             if document.get("schema") not in READABLE:
                 raise UsageError("written by another version of ocattach")  # noqa: TRY301
             return table(document, PROJECTS) or {}
