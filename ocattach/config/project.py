@@ -53,6 +53,10 @@ NOWHERE = {
 }
 """Keys of other tools that do not exist here: why, and the alternative."""
 
+LONGEST_DEFINITION, LONGEST_DESCRIPTION = 1000, 300
+MOST_VARIABLES, LONGEST_VARIABLE = 64, 4096
+"""Limits of a definition: people have to read it before they approve it."""
+
 SUBSTITUTION = re.compile(r"\{(?:env|file):[^}]*\}")
 """Substitutions that OpenCode makes in its own configuration files."""
 
@@ -167,6 +171,7 @@ def definition(name: str, value: object, path: Path) -> ConnectionSpec:
                 hint=f"Remove {key}, or save your own connection: ocattach --save {name} URI",
             )
     refuse_substitutions(entry)
+    check_size(spec.to_entry())
     source = DefinitionSource("project", path, canonical(spec.to_entry()))
     return ConnectionSpec.from_entry(entry, name=name, source=source)
 
@@ -188,6 +193,24 @@ def refuse_substitutions(entry: Entry) -> None:
                 f"{key} contains {found[0]}, which is not substituted here",
                 hint="To pass variables of your machine to a daemon, list their names in forward_env",
             )
+
+
+def check_size(entry: Entry) -> None:
+    """Raise UsageError for a definition that a terminal of 24 lines could not show where it is to be approved."""
+    rest = {key: value for key, value in entry.items() if key not in ("env", "description")}
+    if len(canonical(rest)) > LONGEST_DEFINITION:
+        raise UsageError(
+            f"the environment has more than {LONGEST_DEFINITION} characters, not counting env and description",
+            hint="Shorten its values, or name fewer variables",
+        )
+    if len(str(entry.get("description", ""))) > LONGEST_DESCRIPTION:
+        raise UsageError(f"description has more than {LONGEST_DESCRIPTION} characters")
+    env = table(entry, "env") or {}
+    if len(env) > MOST_VARIABLES:
+        raise UsageError(f"env has more than {MOST_VARIABLES} variables")
+    for name, value in env.items():
+        if len(name) + len(str(value)) > LONGEST_VARIABLE:
+            raise UsageError(f"env: {name[:LONGEST_DESCRIPTION]} has more than {LONGEST_VARIABLE} characters")
 
 
 def has_unknown_key(path: Path) -> bool:

@@ -190,8 +190,9 @@ class ConnectionSpec:
         return self.target.display(self.workdir)
 
     def title(self) -> str:
-        """The name with the URI: frontend (docker://frontend-app:/app)."""
-        place = self.target.title(self.workdir)
+        """The name with the URI: frontend (docker://frontend-app:/app). With the engine, if a project chose it."""
+        is_ours = self.source.kind != "project"
+        place = self.target.title(self.workdir) if is_ours else self.target.display(self.workdir)
         return f"{self.name} ({place})" if self.name else place
 
     def forwarded_env(self, environ: Mapping[str, str] = os.environ) -> tuple[tuple[str, str], ...]:

@@ -8,7 +8,7 @@ from typing import Any
 import click
 
 from ocattach.cli.amounts import age
-from ocattach.cli.approval import ask, differences, show
+from ocattach.cli.approval import approved, ask, differences, show
 from ocattach.cli.command import Command, output_option
 from ocattach.cli.complete import connection_names
 from ocattach.cli.output import print_json, report
@@ -64,7 +64,7 @@ def approve(ledger: TrustLedger, name: str, output: str) -> None:
             show(spec, ledger.approval(spec))
         ledger.trust(spec)
     report(
-        f"Approved {name} of {spec.source.path}",
+        approved(spec),
         {"trusted": definition_json(Definition(spec, ledger.approval(spec)))},
         output=output,
     )

@@ -186,6 +186,11 @@ class ContainerTarget(Target):
     def title(self, workdir: str | None = None) -> str:
         return replace(self, host=None, cert_path=None).uri(workdir)
 
+    @property
+    def access(self) -> Mapping[str, str]:
+        engine = f"context {self.context}" if self.context else f"the default of {self.scheme}"
+        return {"engine": self.host or engine, "account": self.user or "the default of the container"}
+
 
 class DockerTarget(ContainerTarget):
     """A container of a Docker engine."""
