@@ -160,8 +160,8 @@ def find(
 
 
 def choose(session: str, spec: ConnectionSpec, environ: Mapping[str, str]) -> None:
-    """Store that the user means the environment of this connection by a session's id."""
-    with suppress(IndexUnusableError), Index(index_file(state_directory(environ))) as index:
+    """Store that the user means the environment of this connection by a session's id; nothing for an invalid id."""
+    with suppress(IndexUnusableError, UsageError), Index(index_file(state_directory(environ))) as index:
         index.choose(checked(session), environment_id(spec, environ))
 
 
