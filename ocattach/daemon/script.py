@@ -12,7 +12,7 @@ MARK = b"ocattach:"
 MAX_ANSWER = 256 * 1024
 """Bytes of a script's output that are parsed, whatever an environment sends."""
 
-NEEDED = {"probe.sh": ("environment.sh", "lookup.sh")}
+NEEDED = {"probe.sh": ("environment.sh", "lookup.sh"), "owner.sh": ()}
 """The files whose functions a script uses; environment.sh if it is not listed."""
 
 VARIABLE_NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
