@@ -5,7 +5,7 @@ import threading
 import time
 from collections.abc import Callable, Sequence
 
-from ocattach.daemon.script import script_argv
+from ocattach.daemon.script import RunCommand, script_argv
 from ocattach.errors import ConnectionLostError
 from ocattach.execution import Stream
 
@@ -65,6 +65,11 @@ class OwnerCheck:
         if stream is not None:
             stream.close()
         return stream is not None
+
+
+def shows_owners(run: RunCommand, *, timeout: float) -> bool:
+    """Return whether the environment shows which account listens on a port, as Linux does."""
+    return run(["sh", "-c", "[ -r /proc/self/net/tcp ]"], timeout=timeout).exit_code == 0
 
 
 def exchange(stream: Stream, pattern: str) -> bool | None:

@@ -5,6 +5,7 @@ own=$(id -u)
 set -f
 while IFS= read -r pattern; do
     if [ -r /proc/self/net/tcp ] && command -v grep >/dev/null; then
+        # shellcheck disable=SC2046 # a row becomes its columns
         set -- $(grep -Ehs "$pattern" /proc/self/net/tcp /proc/self/net/tcp6) ""
         if [ "${8-}" = "$own" ]; then echo ours; else echo other; fi
     else
