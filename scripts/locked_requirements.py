@@ -25,7 +25,7 @@ def needed(packages: Mapping[str, Package], group: str) -> Iterator[Package]:
     """Yield the project's dependencies, those of a group, and theirs, each once."""
     project = packages[PROJECT]
     edges = [*project["dependencies"], *project["dev-dependencies"].get(group, ()), {"name": BUILDER}]
-    seen = set()
+    seen: set[tuple[str, str]] = set()
     while edges:
         edge = edges.pop()
         wanted = {(edge["name"], extra) for extra in ("", *edge.get("extra", ()))} - seen
@@ -50,7 +50,7 @@ def main() -> None:
     """Print one line for each package."""
     locked = tomllib.loads((ROOT / "uv.lock").read_text())["package"]
     found = needed({package["name"]: package for package in locked}, "".join(sys.argv[1:]))
-    print(*sorted(map(requirement, found)), sep="\n")
+    sys.stdout.writelines(sorted(f"{requirement(package)}\n" for package in found))
 
 
 if __name__ == "__main__":
