@@ -117,21 +117,10 @@ def test_the_whole_check_installs_with_them() -> None:
 def test_a_package_with_another_content_is_not_installed(tmp_path: Path, wheel: Path) -> None:
     requirements = tmp_path / "requirements"
     requirements.write_text(f"ocattach @ {wheel.as_uri()} --hash=sha256:{'0' * 64}\n")
-    install = [
-        "-m",
-        "pip",
-        "install",
-        "--no-deps",
-        "--no-index",
-        "--require-hashes",
-        "--target",
-        tmp_path / "site",
-    ]
+    install = [sys.executable, "-m", "pip", "install", "--no-deps", "--no-index", "--require-hashes"]
+    folder = ["--target", str(tmp_path / "site")]
     done = subprocess.run(
-        [sys.executable, *install, "--requirement", str(requirements)],
-        check=False,
-        capture_output=True,
-        text=True,
+        [*install, *folder, "--requirement", str(requirements)], check=False, capture_output=True, text=True
     )
 
     assert done.returncode
