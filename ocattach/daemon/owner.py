@@ -47,17 +47,21 @@ class OwnerCheck:
             return self._last
 
     def _ask(self, pattern: str) -> bool | None:
-        was_open = self._stream is not None
-        if self._stream is None:
-            self._stream = self._open_stream(script_argv("owner.sh"))
-            self._stream.socket.settimeout(self._timeout)
+        open_already = self._stream
+        stream = open_already or self._start()
         try:
-            return exchange(self._stream, pattern)
+            return exchange(stream, pattern)
         except (OSError, ConnectionLostError) as error:
             self.close()
-            if was_open:
+            if open_already is not None:
                 return self._ask(pattern)
             raise ConnectionLostError("The check of the port's owner did not answer") from error
+
+    def _start(self) -> Stream:
+        stream = self._open_stream(script_argv("owner.sh"))
+        stream.socket.settimeout(self._timeout)
+        self._stream = stream
+        return stream
 
     def close(self) -> bool:
         """End the shell. Returns whether there was one."""
