@@ -12,6 +12,7 @@ from ocattach.config.files.paths import state_directory
 from ocattach.config.spec import ConnectionSpec
 from ocattach.config.trust import VARIABLE, Approval, TrustLedger, digest, may_be_used
 from ocattach.errors import NotTrustedError
+from ocattach.printable import command_line
 
 
 def require_trust(spec: ConnectionSpec, *, trust: bool, environ: Mapping[str, str]) -> None:
@@ -33,10 +34,13 @@ def require_trust(spec: ConnectionSpec, *, trust: bool, environ: Mapping[str, st
 
 def not_trusted(spec: ConnectionSpec, former: Approval | None) -> NotTrustedError:
     """The error without a terminal, with the commands that approve the definition."""
+    approve, at_once = (
+        command_line("ocattach", *words) for words in (("trust", spec.name), (spec.name, "--trust"))
+    )
     return NotTrustedError(
         f"{spec.name} is defined by {spec.source.path}, {standing(former)}",
-        hint=f"Review it: ocattach trust --list {spec.name}\n"
-        f"  Then approve it: ocattach trust {spec.name}, or in a script: ocattach {spec.name} --trust\n"
+        hint=f"Review it: {command_line('ocattach', 'trust', '--list', spec.name)}\n"
+        f"  Then approve it: {approve}, or in a script: {at_once}\n"
         f"  In CI, to approve exactly this content: {VARIABLE}=sha256:{digest(spec)}",
     )
 
@@ -46,7 +50,8 @@ def ask(spec: ConnectionSpec, former: Approval | None) -> None:
     show(spec, former)
     if not click.confirm(f"Use {spec.name}?", default=None, err=True):
         raise NotTrustedError(
-            f"{spec.name} was not approved", hint=f"To approve it later: ocattach trust {spec.name}"
+            f"{spec.name} was not approved",
+            hint=f"To approve it later: {command_line('ocattach', 'trust', spec.name)}",
         )
 
 

@@ -16,6 +16,7 @@ from ocattach.config.files.safe import Problem, read_text, read_with_status
 from ocattach.config.names import check_name
 from ocattach.config.spec import ConnectionSpec, DefinitionSource, canonical
 from ocattach.errors import ConfigurationError, UsageError
+from ocattach.printable import command_line
 
 OUR_FILES = (".opencode/ocattach.json", ".opencode/ocattach.jsonc")
 OPENCODE_FILES = ("opencode.json", "opencode.jsonc")
@@ -148,7 +149,7 @@ def definition(name: str, value: object, path: Path) -> ConnectionSpec:
         if key in spec.target.user_only_keys:
             raise UsageError(
                 f"{key} cannot be set in a project file: {WHY_NOT.get(key, ON_THIS_MACHINE)}",
-                hint=f"Remove {key}, or save your own connection: ocattach --save {name} URI",
+                hint=f"Remove {key}, or save your own connection: {command_line('ocattach', '--save', name, 'URI')}",
             )
     refuse_substitutions(entry)
     source = DefinitionSource("project", path, canonical(spec.to_entry()))

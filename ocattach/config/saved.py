@@ -15,6 +15,7 @@ from ocattach.config.names import check_name
 from ocattach.config.spec import ConnectionSpec, DefinitionSource
 from ocattach.config.suggestion import closest
 from ocattach.errors import ConfigurationError, ConnectionNotFoundError, UsageError
+from ocattach.printable import command_line
 
 EXTENSION = ".yaml"
 
@@ -37,7 +38,7 @@ class SavedConnections:
                 if not force:
                     raise UsageError(
                         f"A connection named {name} already exists: {path}",
-                        hint=f"To see it: ocattach explain {name}. To replace it, add --force",
+                        hint=f"To see it: {command_line('ocattach', 'explain', name)}. To replace it, add --force",
                     )
                 text = replace_text(path, text)
             elif os.path.lexists(path):

@@ -7,7 +7,6 @@ The ledger is in the state directory of the user, outside of any project.
 import json
 import os
 import re
-import shlex
 import time
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -19,6 +18,7 @@ from ocattach.config.files.ownership import reason
 from ocattach.config.files.safe import locked, read_with_status, write_text
 from ocattach.config.spec import ConnectionSpec
 from ocattach.errors import ConfigurationError, UsageError
+from ocattach.printable import command_line
 
 SCHEMA = 2
 READABLE = (1, SCHEMA)
@@ -117,10 +117,10 @@ class TrustLedger:
             return {}
         content, status = found
         for place, seen in ((self.path, status), (self.path.parent, self.path.parent.stat())):
-            if problem := reason(seen, os.environ):
+            if problem := reason(place, seen, os.environ):
                 raise ConfigurationError(
                     f"{place} {problem[0]}, so the approvals in it are not used",
-                    hint=f"{problem[1]} {shlex.quote(str(place))}",
+                    hint=problem[1],
                 )
         try:
             document = as_table(json.loads(content), "the file")
@@ -133,7 +133,7 @@ class TrustLedger:
     def _damaged(self, error: Exception) -> ConfigurationError:
         return ConfigurationError(
             f"{self.path} cannot be read: {error}",
-            hint=f"To discard all approvals: rm {shlex.quote(str(self.path))}",
+            hint=f"To discard all approvals: {command_line('rm', self.path)}",
         )
 
 

@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 
 from ocattach.daemon.probe import FoundDaemon, daemons
-from ocattach.daemon.script import Report, RunCommand, parse_report, script_argv, script_input
+from ocattach.daemon.script import Report, RunCommand, run_script
 from ocattach.daemon.unusable import ended_at_once
 from ocattach.errors import (
     DaemonStartError,
@@ -57,20 +57,20 @@ def start_daemon(run: RunCommand, request: StartRequest, *, timeout: float) -> D
     Raises DaemonStartError with the end of the daemon's log, WorkdirNotFoundError, or TimedOutError after `timeout`
     seconds.
     """
-    result = run(
-        script_argv(
-            "start.sh",
-            request.workdir or "",
-            request.opencode,
-            str(request.port or 0),
-            str(max(1, int(timeout))),
-        ),
-        stdin=script_input(env=request.env, unset=request.unset_env, password=request.password),
+    report = run_script(
+        run,
+        "start",
+        request.workdir or "",
+        request.opencode,
+        str(request.port or 0),
+        str(max(1, int(timeout))),
+        env=request.env,
+        unset=request.unset_env,
+        password=request.password,
         timeout=timeout + ANSWER_SECONDS,
     )
-    report = parse_report(result, script="start")
     found = daemons(report)
-    if not found:
+    if "error" in report or not found:
         raise start_error(report, request, timeout)
     started = any(line.startswith("started ") for line in report.all("daemon"))
     return DaemonStatus(running=True, daemon=found[0], started=started)
@@ -83,7 +83,7 @@ def start_error(report: Report, request: StartRequest, timeout: float) -> Ocatta
     match report.first("error"):
         case "no-workdir":
             return WorkdirNotFoundError(
-                f"The working directory {request.workdir} cannot be entered in the environment",
+                f"The working directory {report.first('workdir')} cannot be entered in the environment",
                 hint="Choose another directory with --workdir",
             )
         case "home-unwritable" | "state-unwritable":
@@ -127,12 +127,15 @@ def stop_daemon(
     The record is below the HOME that the daemon was started with, which `env` may set.
     Return the pid of the stopped daemon; None if none ran. Raises TimedOutError.
     """
-    result = run(
-        script_argv("stop.sh", str(foreign_pid or ""), str(STOP_SECONDS)),
-        stdin=script_input(env=env, unset=unset_env),
+    report = run_script(
+        run,
+        "stop",
+        str(foreign_pid or ""),
+        str(STOP_SECONDS),
+        env=env,
+        unset=unset_env,
         timeout=STOP_SECONDS + ANSWER_SECONDS,
     )
-    report = parse_report(result, script="stop")
     if "error" in report:
         raise TimedOutError(
             f"The daemon did not stop within {STOP_SECONDS} s", hint="It may be busy; try again"

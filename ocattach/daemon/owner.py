@@ -58,7 +58,7 @@ class OwnerCheck:
             raise ConnectionLostError("The check of the port's owner did not answer") from error
 
     def _start(self) -> Stream:
-        stream = self._open_stream(script_argv("owner.sh"))
+        stream = self._open_stream(script_argv("owner"))
         stream.socket.settimeout(self._timeout)
         self._stream = stream
         return stream

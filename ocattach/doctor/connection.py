@@ -1,6 +1,5 @@
 """The steps that check one connection, from its definition to requests to the daemon."""
 
-import shlex
 import statistics
 import time
 from collections.abc import Callable, Mapping
@@ -34,6 +33,7 @@ from ocattach.opencode.versions import (
     shortcomings,
     version_argv,
 )
+from ocattach.printable import command_line
 from ocattach.transports import open_handler
 from ocattach.transports.base import Ask, TransportHandler
 from ocattach.transports.command import CommandTransport
@@ -78,7 +78,7 @@ class ConnectionCheck:
     def run(self) -> None:
         """Run all steps, except those that depend on one that failed."""
         step = self.ladder.step
-        logs = f"Show the logs: ocattach logs {shlex.quote(self._argument)}"
+        logs = f"Show the logs: {command_line('ocattach', 'logs', self._argument)}"
         step("configuration", self.configuration, hint="Fix the definition, then check it: ocattach --list")
         step("link", self.link, after=["configuration"])
         self.reach_environment()
@@ -109,7 +109,7 @@ class ConnectionCheck:
         if not may_be_used(spec, TrustLedger(state_directory(self._environ)), self._environ):
             raise NotTrustedError(
                 f"{spec.name} is defined by {spec.source.path}, which you have not approved",
-                hint=f"Review and approve it: ocattach trust {spec.name}",
+                hint=f"Review and approve it: {command_line('ocattach', 'trust', spec.name)}",
             )
         self.spec = spec.pinned(self._environ).with_default_workdir(self._cwd)
         place = {"typed": "as typed", "user": f"saved in {spec.source.path}"}
@@ -124,7 +124,7 @@ class ConnectionCheck:
         if status is None or status["state"] is None:
             return "not running"
         if status["state"] != "connected":
-            end = f"ocattach --disconnect {shlex.quote(self._argument)}"
+            end = command_line("ocattach", "--disconnect", self._argument)
             reason = f": {status['reason']}" if status["reason"] else ""
             raise StepWarning(f"{status['state']}{reason} (to end the link: {end})")
         return f"connected, {count(status['clients'], 'client')}, at {status['url']}"
@@ -191,7 +191,7 @@ class ConnectionCheck:
         daemon = status.daemon
         if daemon is None:
             unstartable = any(rung.name == "opencode" and rung.error for rung in self.ladder.rungs)
-            start = f"Start one: ocattach {shlex.quote(self._argument)}"
+            start = f"Start one: {command_line('ocattach', self._argument)}"
             hint = (
                 "Fix the opencode step first: no daemon can be started without it" if unstartable else start
             )

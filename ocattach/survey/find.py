@@ -1,6 +1,5 @@
 """Finds the environment that has a session. Starts no daemon."""
 
-import shlex
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
@@ -11,6 +10,7 @@ from ocattach.config.targets.uri import parse_uri
 from ocattach.errors import DaemonNotRunningError, SessionNotFoundError, UsageError
 from ocattach.opencode.api import DaemonClient
 from ocattach.opencode.sessions import SessionClient, checked
+from ocattach.printable import command_line
 from ocattach.sessions.index import index_file
 from ocattach.sessions.index.file import IndexUnusableError
 from ocattach.sessions.index.rows import Wanted
@@ -119,8 +119,7 @@ def not_found(thing: str, silent: Sequence[str], similar: Sequence[str] = ()) ->
         return SessionNotFoundError(
             f"{thing} was not found in any environment", hint="List all sessions: ocattach session list"
         )
-    names = " ".join(shlex.quote(name) for name in silent)
     return SessionNotFoundError(
         f"{thing} was not found in any environment that answered; no answer from {', '.join(silent)}",
-        hint=f"Show their state: ocattach --status {names}",
+        hint=f"Show their state: {command_line('ocattach', '--status', *silent)}",
     )

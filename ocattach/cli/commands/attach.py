@@ -1,7 +1,6 @@
 """`ocattach NAME`: connect and open the TUI, or print the URL."""
 
 import os
-import shlex
 import sys
 from collections.abc import Mapping
 from datetime import datetime
@@ -24,6 +23,7 @@ from ocattach.link.client.foreground import attach as attach_link
 from ocattach.link.files import link_files
 from ocattach.opencode.tui.launch import tui_environ, unresolved
 from ocattach.opencode.versions import Tui, check_tui, shortcomings, tui_argv
+from ocattach.printable import command_line
 
 
 def attach(options: Options) -> None:
@@ -67,7 +67,7 @@ def terminal_client(options: Options) -> TuiProgram:
     if not (sys.stdin.isatty() and sys.stdout.isatty()):
         raise UsageError(
             "The TUI needs a terminal",
-            hint=f"To print the URL instead: ocattach {shlex.quote(options.target or 'NAME')} --print-url",
+            hint=f"To print the URL instead: {command_line('ocattach', options.target or 'NAME', '--print-url')}",
         )
     return TuiProgram(os.environ)
 

@@ -21,6 +21,7 @@ from ocattach.config.resolver import list_connections, not_found
 from ocattach.config.saved import SavedConnections
 from ocattach.config.trust import TrustLedger, digest
 from ocattach.errors import UsageError
+from ocattach.printable import command_line
 
 EXAMPLES = """
 ocattach trust                     list project definitions and their approval
@@ -76,7 +77,7 @@ def no_definition(name: str) -> Exception:
     if name in saved.names():
         return UsageError(
             f"{name} is saved by you ({saved.path(name)}) and needs no approval",
-            hint=f"To use it: ocattach {name}",
+            hint=f"To use it: {command_line('ocattach', name)}",
         )
     return not_found(name, list_connections(cwd=Path.cwd(), environ=os.environ))
 

@@ -13,6 +13,7 @@ from ocattach.errors import DaemonNotRunningError, SessionNotFoundError
 from ocattach.link.client.access import open_client
 from ocattach.link.client.direct import asker
 from ocattach.opencode.api import DaemonClient
+from ocattach.printable import command_line
 from ocattach.sessions.index import index_file
 from ocattach.sessions.index.file import IndexUnusableError
 from ocattach.sessions.index.store import Index
@@ -48,7 +49,7 @@ def client_at(place: FoundSession) -> Iterator[DaemonClient]:
         forget(session)
         raise
     except DaemonNotRunningError as error:
-        hint = f"To start one with this session: ocattach session open {session}"
+        hint = f"To start one with this session: {command_line('ocattach', 'session', 'open', session)}"
         raise DaemonNotRunningError(error.message, hint=hint) from error
 
 

@@ -27,6 +27,7 @@ from ocattach.link.client.foreground import AttachRequest, attach
 from ocattach.opencode.api import DaemonClient
 from ocattach.opencode.prompts import PromptClient, new_prompt
 from ocattach.opencode.sessions import SESSION_ID, SessionClient
+from ocattach.printable import command_line
 from ocattach.sessions.origins import origin_metadata
 from ocattach.sessions.record import Session
 from ocattach.sessions.run import RetryingClient, Run, RunObserver, deliver
@@ -202,11 +203,14 @@ def sent(
         answer.begin()
         turn = Run(retrying, session, prompt, answer).follow()
     except KeyboardInterrupt:
-        hint = f"The run continues there. To abort it: ocattach session abort {session.id}"
+        hint = f"The run continues there. To abort it: {command_line('ocattach', 'session', 'abort', session.id)}"
         if asked.output != "json":
             say(f"\n{hint}")
         raise InterruptedByUserError("Interrupted", hint=hint) from None
     except OcattachError as error:
-        answer.fail(error.with_hint(f"Check the session: ocattach session show {session.id}"), prompt)
+        answer.fail(
+            error.with_hint(f"Check the session: {command_line('ocattach', 'session', 'show', session.id)}"),
+            prompt,
+        )
     else:
         answer.end(turn)

@@ -7,12 +7,12 @@ are accepted, since many systems give each user a private group.
 
 import os
 import pwd
-import shlex
 import stat
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 
 from ocattach.errors import ConfigurationError
+from ocattach.printable import command_line
 
 ROOT = 0
 GIT_SECONDS = 5
@@ -32,18 +32,18 @@ def check_ownership(
         if link.is_symlink():
             raise ConfigurationError(
                 f"{path} defines environments, but {link} is a symbolic link",
-                hint=f"Replace the link by the file: cp --remove-destination {shlex.quote(os.path.realpath(path))} "
-                f"{shlex.quote(str(path))}"
+                hint="Replace the link by the file: "
+                + command_line("cp", "--remove-destination", os.path.realpath(path), path)
                 if link == path
-                else f"Replace the link by a directory: rm {shlex.quote(str(link))}",
+                else f"Replace the link by a directory: {command_line('rm', link)}",
             )
     for place, found in (path, opened), *directories(path):
-        problem = reason(found, environ)
+        problem = reason(place, found, environ)
         if problem is not None and not is_safe_for_git(tree, environ):
             raise ConfigurationError(
                 f"{path} defines environments, but {place} {problem[0]}",
-                hint=f"{problem[1]} {shlex.quote(str(place))}, or trust the directory: "
-                f"git config --global --add safe.directory {shlex.quote(str(tree[-1]))}",
+                hint=f"{problem[1]}, or trust the directory: "
+                + command_line("git", "config", "--global", "--add", "safe.directory", tree[-1]),
             )
 
 
@@ -54,13 +54,16 @@ def directories(path: Path) -> Iterator[tuple[Path, os.stat_result]]:
         yield path.parent.parent, path.parent.parent.stat()
 
 
-def reason(found: os.stat_result, environ: Mapping[str, str]) -> tuple[str, str] | None:
-    """The problem with a file or directory and the command that fixes it; None if there is none."""
+def reason(place: Path, found: os.stat_result, environ: Mapping[str, str]) -> tuple[str, str] | None:
+    """The problem with a file or directory and the hint that fixes it; None if there is none."""
     if found.st_uid not in owners(environ):
-        return f"belongs to {account(found.st_uid)}", f"Change the owner: chown {os.geteuid()}"
+        return (
+            f"belongs to {account(found.st_uid)}",
+            f"Change the owner: {command_line('chown', os.geteuid(), place)}",
+        )
     sticky_directory = stat.S_ISDIR(found.st_mode) and found.st_mode & stat.S_ISVTX
     if found.st_mode & stat.S_IWOTH and not sticky_directory:
-        return "is world-writable", "Change its mode: chmod o-w"
+        return "is world-writable", f"Change its mode: {command_line('chmod', 'o-w', place)}"
     return None
 
 

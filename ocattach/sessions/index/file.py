@@ -9,6 +9,7 @@ from pathlib import Path
 
 from ocattach.config.files.safe import locked, private_directory
 from ocattach.errors import OcattachError
+from ocattach.printable import command_line
 from ocattach.sessions.index.rows import SELECT
 from ocattach.sessions.index.schema import VERSION, migrate, version_of
 
@@ -82,7 +83,8 @@ def check_version(connection: sqlite3.Connection, path: Path) -> None:
     """Raise IndexUnusableError if a newer version wrote the tables."""
     if version_of(connection) > VERSION:
         raise IndexUnusableError(
-            f"{path} was written by a newer ocattach", hint=f"Update ocattach, or remove it: rm {path}"
+            f"{path} was written by a newer ocattach",
+            hint=f"Update ocattach, or remove it: {command_line('rm', path)}",
         )
 
 

@@ -20,6 +20,7 @@ from ocattach.errors import (
     TimedOutError,
 )
 from ocattach.execution import CommandResult, Stream, check_output
+from ocattach.printable import command_line
 from ocattach.transports.base import Ask, Availability, Plan, Question
 from ocattach.transports.command import CommandTransport
 from ocattach.transports.containers.compose import PROJECT_LABEL, SERVICE_LABEL, Replica, in_order
@@ -150,7 +151,7 @@ class ContainerTransport(CommandTransport):
             check_steady(self.container(), since=self._started_at, program=self.program)
             return EnvironmentNotRunningError(
                 f"{self.engine_name} cannot run commands in {self.place}: {explanation}",
-                hint=f"Try: {self.program} exec {self.container_name()} true",
+                hint=f"Try: {command_line(self.program, 'exec', self.container_name(), 'true')}",
             )
         return None
 
@@ -194,7 +195,8 @@ class ContainerTransport(CommandTransport):
         if not found:
             raise EnvironmentNotFoundError(
                 f"{self.engine_name} has no container for service {service} of compose project {project}",
-                hint=f"Start one: {self.program} compose --project-name {project} up --detach {service}",
+                hint="Start one: "
+                + command_line(self.program, "compose", "--project-name", project, "up", "--detach", service),
             )
         return in_order(found)
 

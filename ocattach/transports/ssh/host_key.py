@@ -16,6 +16,7 @@ from cryptography.hazmat.primitives.serialization import (
 )
 
 from ocattach.errors import HostKeyError
+from ocattach.printable import command_line
 from ocattach.transports.base import Ask, Question
 from ocattach.transports.ssh.config import HostConfig
 from ocattach.transports.ssh.known_hosts import (
@@ -110,8 +111,8 @@ def check_host_key(config: HostConfig, blob: bytes, known: list[KnownKey], ask: 
         raise HostKeyError(
             f"The host key of {config.alias} ({config.known_hosts.name}) has changed to {key.shown}: refused. "
             f"Known is another one: {plain[0].place}",
-            hint=f"If the change is expected: ssh-keygen -f {plain[0].file} -R '{config.known_hosts.name}', "
-            "and connect again",
+            hint="If the change is expected: "
+            f"{command_line('ssh-keygen', '-f', plain[0].file, '-R', config.known_hosts.name)}, and connect again",
         )
     if not is_known_without_port(config, key):
         confirm_new_host(config, key, ask)
@@ -200,7 +201,7 @@ def confirm_new_host(config: HostConfig, key: HostKey, ask: Ask | None) -> None:
         if known.strict == "ask":
             raise HostKeyError(
                 f"The host key of {config.alias} ({key.shown}) is not known yet",
-                hint=f"Connect once, which shows it and asks: ssh {config.alias}",
+                hint=f"Connect once, which shows it and asks: {command_line('ssh', config.alias)}",
             )
         return
     if known.strict == "ask":

@@ -10,6 +10,7 @@ from ocattach.config.targets.ssh import SSHTarget
 from ocattach.daemon.owner import OwnerCheck
 from ocattach.errors import ConnectionLostError, PortClosedError
 from ocattach.execution import CommandResult, Stream
+from ocattach.printable import command_line
 from ocattach.transports.base import Ask, Availability, Plan
 from ocattach.transports.command import CommandTransport
 from ocattach.transports.ssh.command import NO_INPUT, ChannelStream, CommandExchange, shell_command
@@ -76,7 +77,8 @@ class SSHTransport(CommandTransport):
         options = {"-p": target.port, "-i": target.identity_file, "-J": target.jump, "-l": target.user}
         given = [word for option, value in options.items() if value for word in (option, str(value))]
         return Plan(
-            f"the ssh server of {target.host}, as your ssh configuration has it (see: ssh -G {target.host})",
+            f"the ssh server of {target.host}, as your ssh configuration has it "
+            f"(see: {command_line('ssh', '-G', target.host)})",
             command=("ssh", *given, target.host, "--"),
             routes=(
                 "ssh: the server opens the port (direct-tcpip)",
