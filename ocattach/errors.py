@@ -112,6 +112,12 @@ class SessionNotFoundError(OcattachError):
     exit_code = 3
 
 
+class SessionConflictError(OcattachError):
+    """Several environments report the same session or permission request."""
+
+    code = "session-conflict"
+
+
 class AuthenticationError(OcattachError):
     """The environment or its daemon rejects the credentials."""
 

@@ -9,7 +9,8 @@ from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
 
-from ocattach.config.files.safe import Problem, flush_directory, locked, not_written, read_text, write_text
+from ocattach.config.files.owner import read_own_text
+from ocattach.config.files.safe import Problem, flush_directory, locked, not_written, write_text
 from ocattach.config.files.yaml_text import read_mapping
 from ocattach.config.names import check_name
 from ocattach.config.spec import ConnectionSpec, DefinitionSource
@@ -54,7 +55,7 @@ class SavedConnections:
         """The connection of a name, read from its file; None if there is none."""
         check_name(name)
         path = self.path(name)
-        text = read_text(path)
+        text = read_own_text(path, self.directory.parent)
         if text is None or not self._has(path):
             return None
         try:

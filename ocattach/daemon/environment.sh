@@ -84,10 +84,20 @@ is_serve() { # PID: whether its command line is an `opencode serve`
     }
 }
 
-# The daemon that ocattach started for this account, if that process still runs.
+# Another account may have made the directory, below a HOME in /tmp for example.
+is_private() { # FILE: whether it belongs to this account, is no symbolic link, and no other account can write it
+    [ -O "$1" ] && [ ! -L "$1" ] || return 1
+    case "$(LC_ALL=C ls -ld "$1")" in ?????w* | ????????w*) return 1 ;; esac
+}
+
+is_of_account() { # PID: whether the process belongs to this account
+    if [ -d /proc/self ]; then [ -O "/proc/$1" ]; else [ "$(ps -p "$1" -o uid= | tr -d ' ')" = "$(id -u)" ]; fi
+}
+
+# The daemon that ocattach started for this account, if that process still runs. Another account's record is ignored.
 recorded_daemon() { # sets $d_pid $d_start $d_port $d_password
     d_pid= d_start= d_port= d_password=
-    [ -r "$state/daemon" ] || return 1
+    [ -f "$state/daemon" ] && is_private "$state" && is_private "$state/daemon" || return 1
     while IFS='=' read -r key value; do
         case "$key" in
             pid) d_pid=$value ;;
@@ -96,7 +106,8 @@ recorded_daemon() { # sets $d_pid $d_start $d_port $d_password
             password) d_password=$value ;;
         esac
     done <"$state/daemon"
-    [ -n "$d_pid" ] && [ -n "$d_port" ] && start_time "$d_pid" && [ "$started_at" = "$d_start" ] && is_serve "$d_pid"
+    [ -n "$d_pid" ] && [ -n "$d_port" ] && start_time "$d_pid" && [ "$started_at" = "$d_start" ] && is_serve "$d_pid" &&
+        is_of_account "$d_pid"
 }
 
 open_sockets() { # PID: prints the inodes of its sockets, each between two spaces

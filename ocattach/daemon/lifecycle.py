@@ -16,6 +16,11 @@ STOP_SECONDS = 5
 ANSWER_SECONDS = 5
 """How much longer than its script a command may take before it times out."""
 
+OWN_HOME = (
+    'Connect as another user, or set HOME in the connection, "env": {"HOME": "/DIR"}, to a directory that belongs to '
+    "this user, such as a volume"
+)
+
 
 @dataclass(frozen=True, slots=True)
 class DaemonStatus:
@@ -86,9 +91,12 @@ def start_error(report: Report, request: StartRequest, timeout: float) -> Ocatta
                 f"The working directory {report.first('workdir')} cannot be entered in the environment",
                 hint="Choose another directory with --workdir",
             )
-        case "home-unwritable" | "state-unwritable":
+        case "home-unwritable" | "state-unwritable" | "state-foreign" as reason:
             home = report.first("home") or "/"
-            return home_error(home, place="the environment", home=home)
+            foreign = foreign_state_error(home)
+            return (
+                foreign if reason == "state-foreign" else home_error(home, place="the environment", home=home)
+            )
         case "daemon-silent" | "start-locked":
             return TimedOutError(
                 f"opencode serve did not listen within {timeout:.0f} s{ending}",
@@ -107,11 +115,20 @@ def start_error(report: Report, request: StartRequest, timeout: float) -> Ocatta
             )
 
 
+def foreign_state_error(home: str) -> DaemonStartError:
+    """Return the error for a state directory that another account has made, which could replace what is in it."""
+    return DaemonStartError(
+        "The directory for the record of the daemon belongs to another account of the environment, or is a symbolic "
+        f"link: .local/state/ocattach below {home}, unless XDG_STATE_HOME is set",
+        hint=OWN_HOME,
+    )
+
+
 def home_error(directory: str, *, place: str, home: str) -> DaemonStartError:
     """Return the error for a home in which OpenCode cannot make its database; it exits then (EACCES, mkdir)."""
     return DaemonStartError(
         f"OpenCode cannot store its data: {directory} in {place} is not writable for this user, whose HOME is {home}",
-        hint='Connect as another user, or set another HOME in the connection: "env": {"HOME": "/tmp/opencode-home"}',
+        hint=OWN_HOME,
     )
 
 

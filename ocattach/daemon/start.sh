@@ -102,7 +102,10 @@ expand "${1:-$here}"
 workdir=$expanded
 say workdir "$workdir"
 (cd "$workdir") 2>/dev/null || fail no-workdir
-mkdir -p "$state" 2>/dev/null && chmod 700 "$state" && : >>"$log" || fail home-unwritable
+made=
+mkdir -p "$state" 2>/dev/null && chmod 700 "$state" 2>/dev/null && made=yes
+if [ -d "$state" ] && ! is_private "$state"; then fail state-foreign; fi
+[ -n "$made" ] && : >>"$log" || fail home-unwritable
 take_lock "$4"
 if recorded_daemon; then
     say_daemon recorded "$d_pid" "$d_port" 0100007F opencode "$d_password"

@@ -6,7 +6,8 @@ from pathlib import Path
 
 from ocattach.config.files.paths import state_directory
 from ocattach.config.files.safe import Problem
-from ocattach.config.resolver import LOCAL, list_connections, this_machine
+from ocattach.config.names import LOCAL
+from ocattach.config.resolver import list_connections, this_machine
 from ocattach.config.spec import ConnectionSpec
 from ocattach.config.trust import TrustLedger, may_be_used
 from ocattach.errors import ConfigurationError, NotTrustedError

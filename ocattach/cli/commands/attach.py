@@ -37,6 +37,10 @@ def attach(options: Options) -> None:
     attachment = attach_link(request, person, os.environ)
     if spec.name:
         record_use(spec.name, state_directory(os.environ))
+    if options.session and options.target:
+        from ocattach.survey.find import choose  # noqa: PLC0415 - SQLite is slow to import
+
+        choose(options.session, spec, os.environ)
     if options.verbose:
         pid = f", pid {attachment.pid}" if attachment.pid else ""
         say(f"Daemon: OpenCode {attachment.version}, port {attachment.port}{pid} there")

@@ -8,7 +8,7 @@ from typing import Any
 import click
 
 from ocattach.cli.amounts import age
-from ocattach.cli.approval import ask, differences, show
+from ocattach.cli.approval import approved, ask, differences, show
 from ocattach.cli.command import Command, output_option
 from ocattach.cli.complete import connection_names
 from ocattach.cli.output import print_json, report
@@ -65,7 +65,7 @@ def approve(ledger: TrustLedger, name: str, output: str) -> None:
             show(spec, ledger.approval(spec))
         ledger.trust(spec)
     report(
-        f"Approved {name} of {spec.source.path}",
+        approved(spec),
         {"trusted": definition_json(Definition(spec, ledger.approval(spec)))},
         output=output,
     )
@@ -141,5 +141,9 @@ def definition_json(found: Definition) -> dict[str, Any]:
         "definition": json.loads(found.spec.source.definition) if found.spec else None,
         "approved": None
         if approval is None
-        else {"hash": f"sha256:{approval.digest}", "definition": approval.definition, "time": approval.when},
+        else {
+            "hash": f"sha256:{approval.digest}" if approval.digest else None,
+            "definition": approval.definition,
+            "time": approval.when,
+        },
     }

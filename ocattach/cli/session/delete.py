@@ -40,7 +40,7 @@ def command(session: str, *, yes: bool, output: str) -> None:
         if not yes:
             confirm(place, title)
         daemon.delete(session)
-    forget(session)
+    forget(place)
     if output == "json":
         print_json({"deleted": place_json(place)})
     else:

@@ -1,20 +1,16 @@
-"""Rejects project files that another user of this machine could have written, by the rules of git and ssh.
+"""Rejects project files that another user of this machine could have written, unless git's safe.directory names them.
 
-git uses no repository of another owner unless `safe.directory` names it, and ssh (StrictModes) no world-writable file.
-This comes before the approval of content: the user is not even asked about such a definition. Group-writable files
-are accepted, since many systems give each user a private group.
+This comes before the approval of content: the user is not even asked about such a definition.
 """
 
 import os
-import pwd
-import stat
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 
+from ocattach.config.files.owner import owners, reason
 from ocattach.errors import ConfigurationError
 from ocattach.printable import command_line
 
-ROOT = 0
 GIT_SECONDS = 5
 OWN_FOLDER = ".opencode"
 
@@ -47,39 +43,18 @@ def check_ownership(
             )
 
 
+def is_foreign_tree(directory: Path, environ: Mapping[str, str] = os.environ) -> bool:
+    """Whether git would refuse a directory with a `.git`, because another user owns one of the two."""
+    accepted = owners(environ)
+    found = (directory.stat(), (directory / ".git").lstat())
+    return any(each.st_uid not in accepted for each in found) and not is_safe_for_git([directory], environ)
+
+
 def directories(path: Path) -> Iterator[tuple[Path, os.stat_result]]:
     """The directories whose owner could replace the file."""
     yield path.parent, path.parent.stat()
     if path.parent.name == OWN_FOLDER:
         yield path.parent.parent, path.parent.parent.stat()
-
-
-def reason(place: Path, found: os.stat_result, environ: Mapping[str, str]) -> tuple[str, str] | None:
-    """The problem with a file or directory and the hint that fixes it; None if there is none."""
-    if found.st_uid not in owners(environ):
-        return (
-            f"belongs to {account(found.st_uid)}",
-            f"Change the owner: {command_line('chown', os.geteuid(), place)}",
-        )
-    sticky_directory = stat.S_ISDIR(found.st_mode) and found.st_mode & stat.S_ISVTX
-    if found.st_mode & stat.S_IWOTH and not sticky_directory:
-        return "is world-writable", f"Change its mode: {command_line('chmod', 'o-w', place)}"
-    return None
-
-
-def owners(environ: Mapping[str, str]) -> set[int]:
-    """The accepted owners: the user and root, and under sudo the user who called it."""
-    user = os.geteuid()
-    before = environ.get("SUDO_UID", "")
-    return {ROOT, user, *([int(before)] if user == ROOT and before.isdecimal() else [])}
-
-
-def account(uid: int) -> str:
-    """The name of a user with the uid, or only the uid."""
-    try:
-        return f"{pwd.getpwuid(uid).pw_name} (uid {uid})"
-    except KeyError:
-        return f"uid {uid}"
 
 
 def is_safe_for_git(tree: Sequence[Path], environ: Mapping[str, str]) -> bool:

@@ -24,6 +24,9 @@ class Problem:
 
     error: ConfigurationError
 
+    is_note: bool = False
+    """Whether it only explains what was ignored: no connection that is used depends on it."""
+
 
 def read_text(path: Path) -> str | None:
     """The text of a regular file; None if it does not exist. Never blocks, not even on a named pipe.

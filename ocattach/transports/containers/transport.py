@@ -108,8 +108,11 @@ class ContainerTransport(CommandTransport):
     def engine(self) -> Engine:
         """The engine, created on first use."""
         if self._engine is None:
+            address = self.engine_address()
+            if not self.target.allow_plain_password:
+                address.check_encrypted(self.program)
             self._engine = Engine(
-                self.engine_address(),
+                address,
                 name=self.engine_name,
                 program=self.program,
                 ask=self.ask_now,
@@ -120,7 +123,7 @@ class ContainerTransport(CommandTransport):
 
     def connection_key(self) -> str:
         target = self.target.pinned(os.environ)
-        return repr((self.scheme, target.host, target.context, target.cert_path))
+        return repr((self.scheme, target.host, target.context, target.cert_path, target.allow_plain_password))
 
     def open_connection(self) -> None:
         _ = self.client

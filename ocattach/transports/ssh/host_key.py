@@ -119,11 +119,15 @@ def check_host_key(config: HostConfig, blob: bytes, known: list[KnownKey], ask: 
 
 
 def refuse_revoked(config: HostConfig, key: HostKey, known: list[KnownKey]) -> None:
-    """Raise HostKeyError for a key that must not be used any more, or whose authority must not."""
+    """Raise HostKeyError for a key that must not be used any more, or whose authority must not.
+
+    An entry without a port counts for every port of the host.
+    """
     blobs = [key.blob]
     if key.certificate:
         blobs += [signer(key.certificate), whole(key.certificate)]
-    place = next((entry.place for entry in known if entry.marker == REVOKED and entry.blob in blobs), None)
+    entries = [*known, *known_without_port(config)]
+    place = next((entry.place for entry in entries if entry.marker == REVOKED and entry.blob in blobs), None)
     revoked = config.known_hosts.revoked
     if place is None and revoked and is_revoked(revoked, blobs):
         place = str(revoked)
@@ -182,11 +186,15 @@ def signer(certificate: SSHCertificate) -> bytes:
 
 def is_known_without_port(config: HostConfig, key: HostKey) -> bool:
     """Whether the host has this very key at its standard port, which OpenSSH takes for enough."""
+    return any(entry.blob == key.blob for entry in known_without_port(config) if not entry.marker)
+
+
+def known_without_port(config: HostConfig) -> list[KnownKey]:
+    """What the files say of a host at its standard port, if that is not the one to connect to."""
     known = config.known_hosts
     if known.name == known.plain_name:
-        return False
-    plain = known_keys((*known.files, *known.global_files), known.plain_name)
-    return any(entry.blob == key.blob for entry in plain if not entry.marker)
+        return []
+    return known_keys((*known.files, *known.global_files), known.plain_name)
 
 
 def confirm_new_host(config: HostConfig, key: HostKey, ask: Ask | None) -> None:
