@@ -212,6 +212,6 @@ def test_what_is_approved_is_used_by_the_same_commands(
     run("trust", f"team-{transport}")
     assert not onlooker.connections()
 
-    run("--status", f"team-{transport}", "--timeout", "1")
+    run("--status", f"team-{transport}", "--timeout", "5")
 
     assert onlooker.connections() or onlooker.programs() & {"ssh", "plugin"}

@@ -16,9 +16,11 @@ CLAIMS = """
         chosen.environment IS environments.id AS is_chosen
     FROM sessions JOIN environments ON sessions.environment = environments.number
     LEFT JOIN chosen ON chosen.session = sessions.id
-    WHERE {} ORDER BY is_chosen DESC, first_seen, environments.id
+    WHERE CASE WHEN ?1 IS NULL
+        THEN sessions.id IN (SELECT id FROM sessions GROUP BY id HAVING count(*) > 1)
+        ELSE sessions.id = ?1 END
+    ORDER BY is_chosen DESC, first_seen, environments.id
 """
-SEVERAL = "sessions.id IN (SELECT id FROM sessions GROUP BY id HAVING count(*) > 1)"
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,10 +69,7 @@ class Claims:
 
 def read_claims(connection: sqlite3.Connection, session: str | None = None) -> dict[str, Claims]:
     """Return the reports of a session, or of all sessions with several, by session id."""
-    where, values = (SEVERAL, ()) if session is None else ("sessions.id = ?", (session,))
     found: dict[str, list[Claim]] = {}
-    for identifier, environment, place, first_seen, is_chosen in connection.execute(
-        CLAIMS.format(where), values
-    ):
+    for identifier, environment, place, first_seen, is_chosen in connection.execute(CLAIMS, (session,)):
         found.setdefault(identifier, []).append(Claim(environment, place, first_seen, bool(is_chosen)))
     return {identifier: Claims(claims) for identifier, claims in found.items()}
