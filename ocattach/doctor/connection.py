@@ -11,7 +11,7 @@ from ocattach.config.files.paths import state_directory
 from ocattach.config.resolver import resolve
 from ocattach.config.spec import ConnectionSpec
 from ocattach.config.trust import TrustLedger, may_be_used
-from ocattach.daemon.owner import shows_owners
+from ocattach.daemon.port_owner import shows_owners
 from ocattach.daemon.unusable import ended_at_once
 from ocattach.doctor.ladder import Ladder, StepWarning
 from ocattach.errors import (

@@ -2,7 +2,7 @@
 
 import pytest
 
-from ocattach.daemon.owner import shows_owners
+from ocattach.daemon.port_owner import shows_owners
 from ocattach.errors import AuthenticationError, UsageError
 from ocattach.opencode.api import DaemonClient
 from ocattach.transports.base import Question

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Self
 
 from ocattach.config.spec import ConnectionSpec
 from ocattach.config.targets.ssh import SSHTarget
-from ocattach.daemon.owner import OwnerCheck
+from ocattach.daemon.port_owner import PortOwnerCheck
 from ocattach.errors import ConnectionLostError, PortClosedError
 from ocattach.execution import CommandResult, Stream
 from ocattach.printable import command_line
@@ -50,7 +50,7 @@ class SSHTransport(CommandTransport):
         self._target = spec.target
         self._connection: SSHConnection | None = None
         self._second: SSHConnection | None = None
-        self._owner: OwnerCheck | None = None
+        self._owner: PortOwnerCheck | None = None
         self._is_full = False
         self._has_relay = False
         self._is_guest = False
@@ -168,7 +168,7 @@ class SSHTransport(CommandTransport):
         """Ports opened by the ssh server itself, where it does that; else a relay."""
         connection = self.connection
         self._end_owner_check()
-        self._owner = OwnerCheck(
+        self._owner = PortOwnerCheck(
             lambda argv: ChannelStream(open_soon(connection, shell_command(argv)), is_command=True),
             timeout=FORWARD_SECONDS,
         )

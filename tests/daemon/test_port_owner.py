@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from ocattach.daemon.owner import OwnerCheck, shows_owners
+from ocattach.daemon.port_owner import PortOwnerCheck, shows_owners
 from ocattach.errors import ConnectionLostError
 from ocattach.execution import CommandResult, Stream
 from tests.daemon.test_scripts import SHELLS
@@ -22,7 +22,7 @@ ANYWHERE = "0.0.0.0"  # noqa: S104 - as daemons may be told to listen
 pytestmark = pytest.mark.needs_programs
 
 
-def checked(opened: ExitStack, shell: Sequence[str] = ("sh",)) -> tuple[OwnerCheck, list[ProcessStream]]:
+def checked(opened: ExitStack, shell: Sequence[str] = ("sh",)) -> tuple[PortOwnerCheck, list[ProcessStream]]:
     """A check by a shell of this machine, and the streams that it has opened so far."""
     with require("shells"):
         need(shell[0])
@@ -32,7 +32,7 @@ def checked(opened: ExitStack, shell: Sequence[str] = ("sh",)) -> tuple[OwnerChe
         streams.append(ProcessStream([*shell, *argv[1:]]))
         return streams[-1]
 
-    check = OwnerCheck(open_stream, timeout=20)
+    check = PortOwnerCheck(open_stream, timeout=20)
     opened.callback(check.close)
     return check, streams
 
@@ -86,7 +86,9 @@ def test_a_shell_that_was_killed_is_started_again(opened: ExitStack) -> None:
 
 
 def test_something_else_than_our_script_is_not_believed(opened: ExitStack) -> None:
-    check = OwnerCheck(lambda _: ProcessStream(["sh", "-c", "read -r line; echo ours, surely"]), timeout=20)
+    check = PortOwnerCheck(
+        lambda _: ProcessStream(["sh", "-c", "read -r line; echo ours, surely"]), timeout=20
+    )
     opened.callback(check.close)
 
     with pytest.raises(ConnectionLostError):

@@ -17,7 +17,7 @@ LOOPBACK = {"127.0.0.1": "0100007F|0{16}FFFF00000100007F", "::1": "0{24}01000000
 """Addresses as the kernel's tables have them on little-endian machines; elsewhere only wildcards are recognized."""
 
 
-class OwnerCheck:
+class PortOwnerCheck:
     """A shell in the environment that reports who listens on a port, over one stream that `open_stream` opens.
 
     It is started for the first check, and again once it has ended. Threads may check at the same time.
@@ -58,7 +58,7 @@ class OwnerCheck:
             raise ConnectionLostError("The check of the port's owner did not answer") from error
 
     def _start(self) -> Stream:
-        stream = self._open_stream(script_argv("owner"))
+        stream = self._open_stream(script_argv("port_owner"))
         stream.socket.settimeout(self._timeout)
         self._stream = stream
         return stream
