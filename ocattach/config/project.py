@@ -6,7 +6,6 @@ user has approved it (`ocattach.config.trust`).
 
 import os
 import re
-import shlex
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -111,7 +110,7 @@ def foreign_tree(root: Path) -> ConfigurationError:
     """The note about a git tree that is ignored."""
     return ConfigurationError(
         f"{root}/.git belongs to another user, so definitions above the working directory are ignored",
-        hint=f"To use them: git config --global --add safe.directory {shlex.quote(str(root))}",
+        hint="To use them: " + command_line("git", "config", "--global", "--add", "safe.directory", root),
     )
 
 
