@@ -11,6 +11,7 @@ from ocattach.config.files.paths import state_directory
 from ocattach.config.resolver import resolve
 from ocattach.config.spec import ConnectionSpec
 from ocattach.config.trust import TrustLedger, may_be_used
+from ocattach.daemon.owner import shows_owners
 from ocattach.daemon.unusable import ended_at_once
 from ocattach.doctor.ladder import Ladder, StepWarning
 from ocattach.errors import (
@@ -201,7 +202,7 @@ class ConnectionCheck:
         return f"port {daemon.port}, pid {daemon.pid}, {starter}" if daemon.pid else f"port {daemon.port}"
 
     def route(self) -> str:
-        """Connect to the daemon's port."""
+        """Connect to the daemon's port, and check that the connection would notice another account on it."""
         handler, spec = self._open(), self._known_spec()
         if not spec.target.needs_link:
             direct = handler.direct()
@@ -213,7 +214,21 @@ class ConnectionCheck:
             raise DaemonNotRunningError(f"No daemon runs in {spec.display()}")
         tunnel = handler.connect(self._port)
         self._client = open_client(tunnel, self._daemon, self._timeout)
+        unseen = self._why_owner_is_unseen()
+        if unseen:
+            raise StepWarning(
+                f"{tunnel.route_name}: if the daemon ends, another account there could take port {self._port} and "
+                f"receive the next request with the daemon's password ({unseen})"
+            )
         return tunnel.route_name
+
+    def _why_owner_is_unseen(self) -> str:
+        """Return why the owner of the daemon's port cannot be checked; empty where it is."""
+        try:
+            is_shown = shows_owners(self._commands().run, timeout=self._timeout)
+        except AuthenticationError:
+            return "no command may be run there to check its owner"
+        return "" if is_shown else "the system does not show who owns a port"
 
     def health(self) -> str:
         """Request the daemon's health, with its password."""

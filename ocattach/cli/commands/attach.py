@@ -18,7 +18,6 @@ from ocattach.config.last_used import record_use
 from ocattach.config.settings import load_settings
 from ocattach.config.spec import ConnectionSpec
 from ocattach.errors import UsageError
-from ocattach.link.client.access import client_at
 from ocattach.link.client.foreground import Attachment, AttachRequest
 from ocattach.link.client.foreground import attach as attach_link
 from ocattach.link.files import link_files
@@ -90,6 +89,8 @@ def open_tui(client: TuiProgram, options: Options, attachment: Attachment) -> No
     )
 
     def content_type(path: str) -> str:
+        from ocattach.link.client.access import client_at  # noqa: PLC0415 - loads ssl, for old versions only
+
         daemon = client_at(attachment.url, username, attachment.password, ca_file=attachment.ca_file)
         return daemon.request("GET", path).content_type
 
