@@ -1,6 +1,7 @@
 """What a daemon, a file or a process prints is never a line of our scripts' reports, a format string or a pattern."""
 
 import ast
+import logging
 import os
 import subprocess
 from collections.abc import Iterator, Sequence
@@ -15,6 +16,7 @@ from ocattach.daemon.script import parse_report, script_argv
 from ocattach.daemon.unusable import UnusableBinary, ended_at_once
 from ocattach.errors import DaemonStartError
 from ocattach.execution import CommandResult
+from ocattach.link.server.log import LogFormatter
 
 SOURCE = Path(ocattach.__file__).parent
 SEPARATORS = ("\n", "\r", "\r\n", "\x0b", "\x0c", "\x1c", "\x1d", "\x1e", "\x85", "\u2028", "\u2029")
@@ -113,6 +115,16 @@ def test_a_text_of_an_environment_is_not_a_format_string() -> None:
     assert text in ended_at_once(text, exit_code=text, log=text).message
 
 
+@pytest.mark.parametrize("separator", SEPARATORS, ids=ascii)
+def test_a_text_of_an_environment_is_not_an_entry_of_a_links_log(separator: str) -> None:
+    forged = "2026-01-01 00:00:00,000 INFO Connected"
+    record = logging.LogRecord("ocattach", logging.INFO, "f", 1, "lost: %s", (f"x{separator}{forged}",), None)
+    written = LogFormatter("%(asctime)s %(levelname)s %(message)s").format(record)
+
+    assert forged in written
+    assert not [line for line in written.splitlines() if line.startswith(forged)]
+
+
 def calls() -> Iterator[tuple[str, ast.Call]]:
     """Every call in the source, with its place."""
     for file in sorted(SOURCE.rglob("*.py")):
@@ -127,9 +139,8 @@ def test_every_format_string_is_a_constant() -> None:
         for place, call in calls()
         if isinstance(call.func, ast.Attribute)
         and call.func.attr in {"format", "format_map"}
-        and not isinstance(
-            call.func.value, ast.Constant | ast.Call
-        )  # the latter: a log record, a WebSocket frame
+        and not is_constant(call.func.value)
+        and not isinstance(call.func.value, ast.Call)  # a log record, a WebSocket frame
     ]
 
     assert found == []

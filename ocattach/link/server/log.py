@@ -43,11 +43,14 @@ def open_private(path: str, flags: int) -> int:
 
 
 class LogFormatter(logging.Formatter):
-    """Limits the length of entries, and escapes control characters."""
+    """Limits the length of entries, escapes control characters, and indents all lines of an entry but the first.
+
+    A line break in a text of an environment does not begin an entry.
+    """
 
     def format(self, record: logging.LogRecord) -> str:
         """Return the entry as it is written."""
-        return printable(super().format(record)[:LONGEST])
+        return printable(super().format(record)[:LONGEST]).replace("\n", "\n    ")
 
 
 def start_log(path: Path) -> None:
