@@ -15,6 +15,9 @@ HEAD_SECONDS = 10.0
 MOST_REPEATS = 3
 """How often a request is sent again. A daemon that closes the connection each time does not answer it."""
 
+GIVE_UP_SECONDS = 1.0
+"""How long a client that has ended its input may wait for a connection: it has probably given up."""
+
 
 class Admitted(NamedTuple):
     """A request that passed the gate."""
@@ -43,6 +46,9 @@ class GatedClient(Client):
         """What the present route needs of a request; set before `begin`."""
 
         self._gate = gate
+        self._has_begun = False
+        """Whether the current request may be sent over the present connection."""
+
         self._reader = RequestReader()
         self._current: Admitted | None = None
         self._first = asyncio.Event()
@@ -74,24 +80,40 @@ class GatedClient(Client):
             if not self._speaks_http:
                 self.reset()
                 return
+        if self._current is not None and not self._can_advance:
+            self.pause_reading()  # what was read waits for a connection or a response
         self._reader.receive(data)
-        if self._current is not None and self.other is None:
-            self.pause_reading()  # what was read waits for a connection
         self._advance()
 
     def eof_received(self) -> bool:
-        """Forward the end of input. A client that waits for a connection has given up."""
-        if self.other is None:
+        """Forward the end of input. A client that waits for a connection meanwhile has given up."""
+        if self._current is None or self._is_repeating:
             self.reset()
-            return True
-        return super().eof_received()
+        elif self.other is None or self._is_preparing:
+            self._read_ended = True
+            if self.other is None:
+                self._reset_in(GIVE_UP_SECONDS)
+        else:
+            return super().eof_received()
+        return True
 
     def begin(self) -> None:
         """Send the request that waited for a connection, and read on."""
+        self._has_begun = True
+        self._forget_timer()
         if self._current is not None:
             self._send_head(self._current)
         self._advance()
+        self._end_request()
+        self._read_on()
+
+    def _read_on(self) -> None:
         super().begin()
+
+    def _end_request(self) -> None:
+        """Forward the end of input after what was sent before it."""
+        if self._read_ended and self.other is not None and not self._is_preparing:
+            self.other.end_writing()
 
     def write(self, data: bytes) -> None:
         """Send the client data from the environment; the resumer learns only requests that were answered with 2xx."""
@@ -109,15 +131,33 @@ class GatedClient(Client):
             super().lose()
             return
         self._repeats += 1
+        self._wait()
+        self._on_interrupted(self)
+
+    def _wait(self) -> None:
+        """Wait for another connection."""
+        self._has_begun = False
         self._detach()
         self.resume_reading()  # to notice a client that gives up
-        self._on_interrupted(self)
+
+    @property
+    def _can_wait(self) -> bool:
+        return self._unanswered and not self.closed and not self._read_ended and not self._can_resume
+
+    @property
+    def _is_repeating(self) -> bool:
+        """Whether the connection was lost under the current request."""
+        return self._repeats > 0
+
+    @property
+    def _is_preparing(self) -> bool:
+        """Whether the client waits for the response to a request that has yet to be sent."""
+        return False
 
     @property
     def _can_repeat(self) -> bool:
-        is_waiting = self._unanswered and not self.closed and not self._read_ended and not self._can_resume
         return (
-            is_waiting
+            self._can_wait
             and self._current is not None
             and self._current.only_reads
             and not self._is_pipelined
@@ -126,7 +166,7 @@ class GatedClient(Client):
 
     def _advance(self) -> None:
         try:
-            while not self._refusal and (self._current is None or self.other is not None):
+            while self._can_advance:
                 taken = self._reader.take()
                 if taken is None:
                     return
@@ -136,6 +176,10 @@ class GatedClient(Client):
                     self._admit(taken)
         except RefusedError as error:
             self._refuse_request(error)
+
+    @property
+    def _can_advance(self) -> bool:
+        return not self._refusal and (self._current is None or self._has_begun)
 
     def _forward(self, body: bytes) -> None:
         if self.other is not None:
@@ -147,13 +191,16 @@ class GatedClient(Client):
         headers = [each for each in request.headers.raw_items() if each[0].lower() != b"authorization"]
         self._current = Admitted(request, encode_head(request, request.target, headers))
         self._repeats = 0
+        self._begin_request(request, is_first=is_first)
         if is_first:
             self._unanswered = True
-            self.pause_reading()
             self._first.set()
         else:
             self._is_pipelined = self._is_pipelined or self._unanswered
             self._send_head(self._current)
+
+    def _begin_request(self, request: h11.Request, *, is_first: bool) -> None:
+        """Called with each admitted request before it is sent."""
 
     def _refuse_request(self, error: RefusedError) -> None:
         if self._unanswered and self._current is not None:
@@ -168,7 +215,10 @@ class GatedClient(Client):
         if self._resumer is not None and (self._stream is None or self._stream.is_over):
             self._stream = EventStream(admitted.head) if self._resumer.handles(admitted.head) else None
             self._note_time()
-        self._forward(self._gate.encode(admitted.request, self.upstream))
+        self._send(self._gate.encode(admitted.request, self.upstream))
+
+    def _send(self, head: bytes) -> None:
+        self._forward(head)
 
     def _request_again(self, stream: EventStream) -> bytes:
         super()._request_again(stream)
