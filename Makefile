@@ -68,10 +68,10 @@ clean: ## Remove caches and build products
 distclean: clean ## Remove .venv and .tools, too
 	rm -rf $(VENV) .tools
 
-$(VENV)/.runtime: pyproject.toml uv.lock scripts/make-venv
+$(VENV)/.runtime: pyproject.toml uv.lock scripts/make-venv scripts/locked_requirements.py
 	@PYTHON="$(PYTHON)" scripts/make-venv $(VENV)
 	@touch $@
 
-$(VENV)/.development: pyproject.toml uv.lock scripts/make-venv
+$(VENV)/.development: pyproject.toml uv.lock scripts/make-venv scripts/locked_requirements.py
 	@PYTHON="$(PYTHON)" scripts/make-venv $(VENV) dev
 	@touch $@ $(VENV)/.runtime

@@ -7,7 +7,7 @@ import http.client
 import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import Any, Literal
+from typing import Any, Literal, TypeGuard
 
 from ocattach.errors import SessionNotFoundError, UsageError
 from ocattach.opencode.api import DaemonClient, query, request_error
@@ -25,7 +25,7 @@ PAGE = 1000
 MOST = 100_000
 """The largest number of sessions of one environment that are read."""
 
-SESSION_ID = re.compile(r"ses_[A-Za-z0-9]{1,60}")
+SESSION_ID = re.compile(r"ses_[A-Za-z0-9]{1,76}")
 PERMISSION_ID = re.compile(r"per_[A-Za-z0-9]{1,60}")
 
 
@@ -167,9 +167,14 @@ class SessionClient:
         return self._client.request(method, f"/session/{checked(session)}{path}", body)
 
 
+def is_session_id(content: object) -> TypeGuard[str]:
+    """Return whether a value is the id of a session: `ses_`, letters and digits, at most 80 characters."""
+    return isinstance(content, str) and SESSION_ID.fullmatch(content) is not None
+
+
 def checked(session: str) -> str:
     """Return a session id. Raises UsageError if it is malformed, which OpenCode answers with 500."""
-    if not SESSION_ID.fullmatch(session):
+    if not is_session_id(session):
         raise UsageError(
             f"{session!r} is not a session id, such as ses_…",
             hint="List them: ocattach session list",

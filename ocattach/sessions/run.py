@@ -29,6 +29,7 @@ from ocattach.opencode.events import (
 from ocattach.opencode.permissions import Waiting
 from ocattach.opencode.prompts import Prompt, PromptClient
 from ocattach.opencode.sessions import SessionClient
+from ocattach.printable import command_line
 from ocattach.sessions.examination import Examination, examine, examine_situation
 from ocattach.sessions.messages import Failure, Message, Turn, read_messages, turn_of, turns
 from ocattach.sessions.record import Session
@@ -216,7 +217,7 @@ class Run:
     def _check_progress(self, situation: Situation, turn: Turn | None) -> None:
         """Raise RunFailedError if OpenCode reported an error, or the session has been idle for too long."""
         now = time.monotonic()
-        hint = f"ocattach session show {self._session.id}"
+        hint = command_line("ocattach", "session", "show", self._session.id)
         settle = STOPPED_SECONDS if turn is not None and turn.last is not None else SETTLE_SECONDS
         if situation.activity is not Activity.IDLE:
             self._idle_since = 0.0

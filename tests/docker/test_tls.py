@@ -8,14 +8,16 @@ import threading
 from collections.abc import Iterator
 from http.server import BaseHTTPRequestHandler, HTTPServer
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from ocattach.errors import AuthenticationError, ConfigurationError, UnreachableError
+from ocattach.transports.containers import engine_streams
 from ocattach.transports.containers.engine_streams import TLSDialer
 from tests.contract.servers import echo, send_and_receive, serve
 from tests.docker.conftest import RemoteEngine
-from tests.docker.laptops import handler_for
+from tests.docker.laptops import Laptop, handler_for
 from tests.rigs.certificates import Authority
 from tests.rigs.container import ContainerRig
 from tests.rigs.waiting import wait_until
@@ -191,10 +193,50 @@ def test_a_key_that_is_missing_is_told(
     assert "key.pem" in raised.value.hint
 
 
+def test_a_host_of_the_connection_itself_speaks_tls_where_the_variable_says_so(
+    remote_engine: RemoteEngine, variables: pytest.MonkeyPatch
+) -> None:
+    variables.delenv("DOCKER_HOST")
+
+    with handler_for("frontend-app", host=remote_engine.url) as handler:
+        assert handler.run(["echo", "hello"], timeout=30).stdout == b"hello\n"
+
+
+@pytest.mark.parametrize("named", ["variable", "host", "context", "http"])
+def test_an_engine_on_another_machine_is_not_used_in_the_clear(
+    remote_engine: RemoteEngine, tmp_path: Path, variables: pytest.MonkeyPatch, named: str
+) -> None:
+    """Nothing is dialled: the daemon's password, and what one says, would be read on the way."""
+    for name in ("DOCKER_TLS_VERIFY", "DOCKER_CERT_PATH", "DOCKER_HOST"):
+        variables.delenv(name)
+    dialled: list[object] = []
+    variables.setattr(engine_streams, "dial_tcp", lambda *address: dialled.append(address))
+    keys: dict[str, Any] = {}
+    if named == "variable":
+        variables.setenv("DOCKER_HOST", remote_engine.url)
+    elif named == "context":
+        laptop = Laptop(tmp_path)
+        laptop.docker("context", "create", "far", "--docker", f"host={remote_engine.url}")
+        variables.setenv("HOME", str(tmp_path))
+        keys = {"context": "far"}
+    else:
+        keys = {"host": remote_engine.url.replace("tcp", "http" if named == "http" else "tcp")}
+
+    with handler_for("frontend-app", **keys) as handler, pytest.raises(AuthenticationError) as raised:
+        handler.check_available()
+
+    assert "is not encrypted" in raised.value.message
+    assert "allow_plain_password: true" in raised.value.hint
+    assert not dialled
+
+
 def test_plain_http_to_a_port_of_tls_is_told(variables: pytest.MonkeyPatch) -> None:
     variables.delenv("DOCKER_TLS_VERIFY")
 
-    with handler_for("frontend-app") as handler, pytest.raises(UnreachableError) as raised:
+    with (
+        handler_for("frontend-app", allow_plain_password=True) as handler,
+        pytest.raises(UnreachableError) as raised,
+    ):
         handler.check_available()
 
     assert "requires TLS" in raised.value.message
