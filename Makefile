@@ -10,6 +10,8 @@ WORKERS ?= 4
 
 # An opencode of the user's own goes before the one that was fetched for the checkout.
 export PATH := $(PATH):$(CURDIR)/.tools/bin
+# The tests start ocattach thousands of times: its modules are compiled once.
+export PYTHONDONTWRITEBYTECODE :=
 
 .DEFAULT_GOAL := help
 .PHONY: help demo venv test-tools test test-quick check format man pictures bench faults clean distclean

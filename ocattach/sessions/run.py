@@ -44,7 +44,7 @@ POLL_SECONDS = 5.0
 FIRST_PAUSE, LONGEST_PAUSE, JITTER = 0.5, 5.0, 0.25
 """Seconds between two tries to reach a daemon that was lost."""
 
-SETTLE_SECONDS, STOPPED_SECONDS = 20.0, 5.0
+SETTLE_SECONDS, STOPPED_SECONDS = 60.0, 5.0
 """How long a session may be idle before its prompt counts as ignored, and before a begun answer counts as aborted."""
 
 PAGE = 60

@@ -2,6 +2,8 @@
 
 import os
 import shutil
+import socket
+import ssl
 import threading
 from collections.abc import Iterator
 from http.server import BaseHTTPRequestHandler, HTTPServer
@@ -12,13 +14,17 @@ import pytest
 
 from ocattach.errors import AuthenticationError, ConfigurationError, UnreachableError
 from ocattach.transports.containers import engine_streams
+from ocattach.transports.containers.engine_streams import TLSDialer
 from tests.contract.servers import echo, send_and_receive, serve
 from tests.docker.conftest import RemoteEngine
 from tests.docker.laptops import Laptop, handler_for
 from tests.rigs.certificates import Authority
 from tests.rigs.container import ContainerRig
+from tests.rigs.waiting import wait_until
 
 MEGABYTE = 1024 * 1024
+SECONDS = 30
+FULL = 64 * 1024
 
 
 @pytest.fixture(scope="module")
@@ -56,6 +62,47 @@ def test_a_stream_goes_on_being_read_after_its_input_has_ended() -> None:
         stream.close()
 
     assert received == b"second\nfirst\n"
+
+
+def test_what_arrives_before_the_end_of_input_is_sent_and_not_yet_read_is_kept(tmp_path: Path) -> None:
+    authority = Authority(tmp_path / "ca", "ocattach tests")
+    own = authority.sign(tmp_path / "own", "engine", usage="serverAuth", addresses="IP:127.0.0.1")
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.load_cert_chain(own / "cert.pem", own / "key.pem")
+    before, after = os.urandom(MEGABYTE), b"after the end of input"
+    end_of_input = threading.Event()
+
+    def serve_one(listener: socket.socket) -> None:
+        connection, _ = listener.accept()
+        with context.wrap_socket(connection, server_side=True, suppress_ragged_eofs=False) as engine:
+            writing = threading.Thread(target=write_in_pieces, args=(engine, before))
+            writing.start()
+            assert engine.recv(1) == b""
+            end_of_input.set()
+            writing.join(SECONDS)
+            engine.sendall(after)
+            engine.unwrap().close()
+
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        serving = threading.Thread(target=serve_one, args=(listener,))
+        serving.start()
+        dialer = TLSDialer(*listener.getsockname(), cert_path=str(own), verifies=True)
+        stream = dialer.dial(SECONDS)
+        # More is on its way than the pump's socket takes.
+        wait_until(lambda: len(stream.socket.recv(FULL, socket.MSG_PEEK)) == FULL, "the engine's output")
+        stream.socket.shutdown(socket.SHUT_WR)
+        assert end_of_input.wait(SECONDS)
+        received = b"".join(iter(lambda: stream.socket.recv(65536), b""))
+        stream.close()
+        serving.join(SECONDS)
+
+    assert received == before + after
+
+
+def write_in_pieces(connection: ssl.SSLSocket, data: bytes) -> None:
+    """Send data so that what is read at once holds many records of TLS."""
+    for at in range(0, len(data), 1000):
+        connection.sendall(data[at : at + 1000])
 
 
 def test_a_megabyte_goes_through_the_relay_and_back(container: ContainerRig) -> None:
