@@ -15,7 +15,7 @@ HEAD_SECONDS = 10.0
 MOST_REPEATS = 3
 """How often a request is sent again. A daemon that closes the connection each time does not answer it."""
 
-GIVE_UP_SECONDS = 1.0
+GIVE_UP_SECONDS = 5.0
 """How long a client that has ended its input may wait for a connection: it has probably given up."""
 
 
