@@ -4,6 +4,7 @@ import queue
 import threading
 import time
 from collections.abc import Callable
+from contextlib import suppress
 from typing import Protocol, Self, TypeVar
 
 from ocattach.backoff import Backoff, Deadline
@@ -48,6 +49,12 @@ SETTLE_SECONDS, STOPPED_SECONDS = 20.0, 5.0
 
 PAGE = 60
 """Messages of one request."""
+
+MOST_PAGES = 40
+"""How many pages of messages are read to find a prompt."""
+
+BACKLOG = 1000
+"""Events that are held until they are processed."""
 
 LOST = (ConnectionLostError, TimedOutError, UnreachableError)
 
@@ -204,7 +211,7 @@ class Run:
         situation = examine_situation(client, self._session.id, self._session.directory or None)
         messages: list[Message] = []
         before: str | None = None
-        while True:
+        for _ in range(MOST_PAGES):
             content, cursor = SessionClient(client).messages(self._session.id, limit=PAGE, before=before)
             messages[:0] = read_messages(content)
             turn = turn_of(turns(messages), self._prompt.id)
@@ -212,6 +219,7 @@ class Run:
             if turn is not None or cursor is None or not is_begun:
                 return situation, turn
             before = cursor  # the page begins with an answer, so its prompt is on the page before
+        return situation, None
 
     def _check_progress(self, situation: Situation, turn: Turn | None) -> None:
         """Raise RunFailedError if OpenCode reported an error, or the session has been idle for too long."""
@@ -241,7 +249,7 @@ class EventSubscription:
     def __init__(self, client: Callable[[], DaemonClient], session: str) -> None:
         self._client = client
         self._session = session
-        self._events: queue.SimpleQueue[Event] = queue.SimpleQueue()
+        self._events: queue.Queue[Event] = queue.Queue(BACKLOG)
         self._ended = threading.Event()
         self._thread = threading.Thread(target=self._listen, name="ocattach-events", daemon=True)
 
@@ -265,8 +273,11 @@ class EventSubscription:
                 self._ended.wait(next(pauses))
 
     def _receive(self, event: Event) -> bool:
-        if event.kind == CONNECTED or session_of(event.properties) == self._session:
-            self._events.put(event)
+        is_ours = event.kind == CONNECTED or session_of(event.properties) == self._session
+        while is_ours and not self._ended.is_set():
+            with suppress(queue.Full):
+                self._events.put(event, timeout=1)
+                break
         return not self._ended.is_set()
 
     def __enter__(self) -> Self:

@@ -54,6 +54,10 @@ FIRST_PAUSE, LONGEST_PAUSE = 0.5, 10.0
 """Seconds between two tries to open the stream of events."""
 
 BACKLOG = 1000
+EVENTS_PER_SECOND = 200
+"""How many events are taken in a second: a daemon that sends more has to wait. OpenCode sends a few for each session
+at work."""
+
 JOIN_SECONDS = 5
 
 log = logging.getLogger(__name__)
@@ -114,6 +118,8 @@ class SessionEventListener:
         self._idle = IdleDirectories(self._open_client)
         self._has_events = False
         self._notices: queue.Queue[SessionNotice | None] = queue.Queue(BACKLOG)
+        self._second, self._taken = 0.0, 0
+        """The second in which events were last taken, and how many."""
         self._list_at: list[float] = []
         """When to list the changed sessions."""
         self._unwritten: dict[str, Session] = {}
@@ -200,6 +206,7 @@ class SessionEventListener:
 
     def _receive(self, event: Event, tagger: OriginTagger) -> bool:
         """Queue an event for the other thread. Returns whether to go on reading."""
+        self._pace()
         self._idle.receive(event)
         if event.kind == CONNECTED:
             tagger.start_listening(event)
@@ -208,6 +215,15 @@ class SessionEventListener:
         if event.kind == CONNECTED or session is not None:
             self._queue(SessionNotice(event.kind, session, isinstance(info, dict) and has_origin(info)))
         return not self._ended.is_set()
+
+    def _pace(self) -> None:
+        """Wait until the next second if enough events were taken in this one."""
+        now = time.monotonic()
+        if now - self._second >= 1:
+            self._second, self._taken = now, 0
+        self._taken += 1
+        if self._taken > EVENTS_PER_SECOND:
+            self._ended.wait(self._second + 1 - now)
 
     def _queue(self, notice: SessionNotice) -> None:
         while not self._ended.is_set():
