@@ -46,6 +46,11 @@ class OcattachError(Exception):
         super().__init__(self.message)
         self.hint = shortened(hint)
 
+    @property
+    def headline(self) -> str:
+        """The first line of the message, for tables; the code if there is none."""
+        return next(iter(self.message.strip().splitlines()), self.code)
+
     def with_hint(self, hint: str) -> Self:
         """Return the error, with this hint if it has none."""
         self.hint = self.hint or shortened(hint)
@@ -188,6 +193,12 @@ class OpencodeIncompatibleError(OpencodeNotFoundError):
     """An `opencode` program has the wrong version, or was built for another system."""
 
     code = "opencode-incompatible"
+
+
+class DefectError(OcattachError):
+    """An exception that no code expects: a bug in ocattach (`ocattach.defects`)."""
+
+    code = "defect"
 
 
 class TooMuchOutputError(OcattachError):

@@ -250,15 +250,27 @@ class EventSubscription:
         self._client = client
         self._session = session
         self._events: queue.Queue[Event] = queue.Queue(BACKLOG)
+        self._defect: BaseException | None = None
         self._ended = threading.Event()
-        self._thread = threading.Thread(target=self._listen, name="ocattach-events", daemon=True)
+        self._thread = threading.Thread(target=self._run, name="ocattach-events", daemon=True)
 
     def next(self, timeout: float) -> Event | None:
-        """Return the next event, or None after `timeout` seconds. Before CONNECTED, events may have been missed."""
+        """Return the next event, or None after `timeout` seconds. Before CONNECTED, events may have been missed.
+
+        Raises an exception of the thread that no code expects.
+        """
         try:
             return self._events.get(timeout=timeout)
         except queue.Empty:
+            if self._defect is not None:
+                raise self._defect from None
             return None
+
+    def _run(self) -> None:
+        try:
+            self._listen()
+        except BaseException as error:  # noqa: BLE001 - raised by `next`
+            self._defect = error
 
     def _listen(self) -> None:
         kinds = (CONNECTED, RUN_ERROR, *RUN_TEXT, *RUN_CHANGES)

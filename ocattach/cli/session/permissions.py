@@ -89,7 +89,7 @@ def command(name: str | None, *, output: str) -> None:
         say("No pending permission requests")
     for each in silent:
         if not isinstance(each.error, DaemonNotRunningError):  # no daemon, no requests
-            say(f"! {each.name} could not be queried: {each.error.message.splitlines()[0]}", colour="yellow")
+            say(f"! {each.name} could not be queried: {each.error.headline}", colour="yellow")
 
 
 def entries_of(name: str | None) -> tuple[SurveyedConnection, ...]:

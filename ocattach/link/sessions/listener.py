@@ -13,7 +13,7 @@ from contextlib import ExitStack, suppress
 from dataclasses import dataclass
 from typing import Protocol
 
-from ocattach.backoff import Backoff
+from ocattach.backoff import Backoff, Pace
 from ocattach.config.files.paths import state_directory
 from ocattach.config.spec import ConnectionSpec, environment_id
 from ocattach.errors import OcattachError
@@ -118,8 +118,7 @@ class SessionEventListener:
         self._idle = IdleDirectories(self._open_client)
         self._has_events = False
         self._notices: queue.Queue[SessionNotice | None] = queue.Queue(BACKLOG)
-        self._second, self._taken = 0.0, 0
-        """The second in which events were last taken, and how many."""
+        self._pace = Pace(EVENTS_PER_SECOND)
         self._list_at: list[float] = []
         """When to list the changed sessions."""
         self._unwritten: dict[str, Session] = {}
@@ -199,6 +198,8 @@ class SessionEventListener:
                 )
             except OcattachError as error:
                 log.debug("The stream of events has ended: %s", error)
+            except Exception:
+                log.exception("Could not read the events")
             self._idle.stop_listening()
             if time.monotonic() - began > SILENCE_SECONDS:
                 pauses.reset()
@@ -206,7 +207,7 @@ class SessionEventListener:
 
     def _receive(self, event: Event, tagger: OriginTagger) -> bool:
         """Queue an event for the other thread. Returns whether to go on reading."""
-        self._pace()
+        self._ended.wait(self._pace.seconds_to_wait())
         self._idle.receive(event)
         if event.kind == CONNECTED:
             tagger.start_listening(event)
@@ -215,15 +216,6 @@ class SessionEventListener:
         if event.kind == CONNECTED or session is not None:
             self._queue(SessionNotice(event.kind, session, isinstance(info, dict) and has_origin(info)))
         return not self._ended.is_set()
-
-    def _pace(self) -> None:
-        """Wait until the next second if enough events were taken in this one."""
-        now = time.monotonic()
-        if now - self._second >= 1:
-            self._second, self._taken = now, 0
-        self._taken += 1
-        if self._taken > EVENTS_PER_SECOND:
-            self._ended.wait(self._second + 1 - now)
 
     def _queue(self, notice: SessionNotice) -> None:
         while not self._ended.is_set():
@@ -234,13 +226,20 @@ class SessionEventListener:
     def _act(self, tagger: OriginTagger) -> None:
         with ExitStack() as opened:
             while not self._ended.is_set():
-                with suppress(queue.Empty):
-                    if notice := self._notices.get(timeout=self._seconds_to_wait(tagger.next_at)):
-                        self._process(notice, tagger)
-                self._list_due(tagger)
-                for session in tagger.tag_due(is_up=self._connection.is_up()):
-                    self._unwritten[session.id] = session
-                self._write_due(opened)
+                try:
+                    self._act_once(tagger, opened)
+                except Exception:
+                    log.exception("Could not process the events")
+                    self._ended.wait(FIRST_PAUSE)
+
+    def _act_once(self, tagger: OriginTagger, opened: ExitStack) -> None:
+        with suppress(queue.Empty):
+            if notice := self._notices.get(timeout=self._seconds_to_wait(tagger.next_at)):
+                self._process(notice, tagger)
+        self._list_due(tagger)
+        for session in tagger.tag_due(is_up=self._connection.is_up()):
+            self._unwritten[session.id] = session
+        self._write_due(opened)
 
     def _seconds_to_wait(self, tag_at: float | None) -> float | None:
         """Return how long there is nothing to do without a notice; None without end."""
