@@ -287,14 +287,14 @@ def forget_gone(connection: sqlite3.Connection, number: int, reported: set[str],
     connection.executemany("DELETE FROM sessions WHERE environment = ? AND root = 0 AND parent = ?", gone)
 
 
-def forget_oldest(connection: sqlite3.Connection, number: int, keep: int = KEPT) -> None:
+def forget_oldest(connection: sqlite3.Connection, number: int) -> None:
     """Delete the sessions of an environment beyond the limit, those that were updated first."""
     (count,) = connection.execute(
         "SELECT coalesce(sum(sessions), 0) FROM tallies WHERE environment = ?", (number,)
     ).fetchone()
-    if count > keep:
+    if count > KEPT:
         connection.execute(
             "DELETE FROM sessions WHERE environment = ? AND id IN "
             "(SELECT id FROM sessions WHERE environment = ? ORDER BY updated LIMIT ?)",
-            (number, number, count - keep),
+            (number, number, count - KEPT),
         )
