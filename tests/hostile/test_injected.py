@@ -251,6 +251,8 @@ NOT_INSIDE = (
     "Link._converse",
     "Link._has_other_requests",
     "Link._has_other_requests.<locals>.<genexpr>",
+    "logged_error",
+    "OcattachError.to_json",
     "MessageChannel.__init__",
     "MessageChannel.send",
     "MessageChannel.receive",

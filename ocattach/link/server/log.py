@@ -55,6 +55,7 @@ class LogFormatter(logging.Formatter):
 
     def format(self, record: logging.LogRecord) -> str:
         """Return the entry as it is written."""
+        record.exc_text = None  # kept there by a handler with another formatter
         return printable(super().format(record)[:LONGEST])
 
 

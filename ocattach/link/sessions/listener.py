@@ -182,28 +182,34 @@ class SessionEventListener:
     def _listen(self, tagger: OriginTagger) -> None:
         pauses = Backoff(first=FIRST_PAUSE, longest=LONGEST_PAUSE)
         while not self._ended.is_set():
-            if not (self._has_events and self._connection.is_up()):
-                self._wake.wait()
-                self._wake.clear()
-                pauses.reset()
-                continue
-            self._wake.clear()
-            began = time.monotonic()
             try:
-                read_events(
-                    self._open_client(),
-                    KINDS,
-                    lambda event: self._receive(event, tagger),
-                    silence=SILENCE_SECONDS,
-                )
-            except OcattachError as error:
-                log.debug("The stream of events has ended: %s", error)
+                self._listen_once(tagger, pauses)
             except Exception:
-                log.exception("Could not read the events")
+                log.exception("Could not listen to events")
+                self._ended.wait(FIRST_PAUSE)
+
+    def _listen_once(self, tagger: OriginTagger, pauses: Backoff) -> None:
+        if not (self._has_events and self._connection.is_up()):
+            self._wake.wait()
+            self._wake.clear()
+            pauses.reset()
+            return
+        self._wake.clear()
+        began = time.monotonic()
+        try:
+            read_events(
+                self._open_client(),
+                KINDS,
+                lambda event: self._receive(event, tagger),
+                silence=SILENCE_SECONDS,
+            )
+        except OcattachError as error:
+            log.debug("The stream of events has ended: %s", error)
+        finally:
             self._idle.stop_listening()
-            if time.monotonic() - began > SILENCE_SECONDS:
-                pauses.reset()
-            self._wake.wait(next(pauses))
+        if time.monotonic() - began > SILENCE_SECONDS:
+            pauses.reset()
+        self._wake.wait(next(pauses))
 
     def _receive(self, event: Event, tagger: OriginTagger) -> bool:
         """Queue an event for the other thread. Returns whether to go on reading."""
