@@ -8,12 +8,13 @@ import http.client
 import re
 import secrets
 import string
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
+from urllib.parse import quote
 
 from ocattach.opencode.api import DaemonClient, query
-from ocattach.opencode.sessions import check_status, checked, objects, read_list, read_object
+from ocattach.opencode.sessions import SessionClient, check_status, checked, objects, read_list, read_object
 
 IDENTIFIER = re.compile(r"[a-z]{3}_([0-9a-f]{12})[0-9A-Za-z]{14}")
 ALPHABET = string.digits + string.ascii_letters
@@ -22,6 +23,9 @@ COUNTED = 0x1000
 """Ids begin with the time in milliseconds, times this, of which the last 48 bits are kept."""
 
 BITS = 48
+
+LATEST = 2
+"""Number of latest messages whose ids the id of the next prompt must follow."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -61,13 +65,27 @@ class PromptClient:
         path = f"/session/{checked(session)}/prompt_async"
         check_status(self._client.request("POST", path, prompt.to_api()), session)
 
-    def has(self, session: str, prompt: Prompt) -> bool:
-        """Return whether a prompt has arrived."""
-        answer = self._client.request("GET", f"/session/{checked(session)}/message/{prompt.id}")
+    def find(self, session: str, message: str) -> bytes | None:
+        """Return a message as JSON, {"info", "parts"}; None if it has not arrived."""
+        answer = self._client.request("GET", f"/session/{checked(session)}/message/{quote(message, safe='')}")
         if answer.status == http.client.NOT_FOUND:
-            return False
+            return None
         check_status(answer, session)
-        return True
+        return answer.body
+
+    def next_moment(self, session: str) -> int:
+        """Return the time (as in ids) for the id of a session's next message.
+
+        Up to 1.17.0 a daemon compares ids: it answers a prompt with an id later than that of its answer dozens of
+        times, and one with an id earlier than an answer never. So the time comes from the daemon's ids.
+        """
+        sessions = SessionClient(self._client)
+        latest, _ = sessions.messages(session, limit=LATEST)
+        moments = [time_of(str(mapping(message.get("info")).get("id"))) for message in latest]
+        if not moments:
+            created = mapping(sessions.get(session).get("time")).get("created")
+            moments = [of_time(created) if isinstance(created, int) else 0]
+        return max(moments) + 1
 
     def models(self, directory: str | None) -> list[str]:
         """Return the models that can be used in a directory, as PROVIDER/MODEL."""
@@ -93,14 +111,9 @@ class PromptClient:
         return configured if isinstance(configured, str) else ""
 
 
-def new_prompt(text: str, after: Iterable[str], *, time: int = 0, model: str = "", agent: str = "") -> Prompt:
-    """Create a prompt whose id comes after the ids `after` and after `time` (as in ids).
-
-    Up to 1.17.0 a daemon compares ids: it answers a prompt with an id later than that of its answer dozens of times,
-    and one with an id earlier than an answer never. So the time comes from the daemon's ids.
-    """
+def new_prompt(text: str, moment: int, *, model: str = "", agent: str = "") -> Prompt:
+    """Create a prompt; `moment` is that of its ids: see `PromptClient.next_moment`."""
     provider, _, name = model.partition("/")
-    moment = max(time, *(time_of(each) for each in after), 0) + 1
     return Prompt(
         id=identifier("msg", moment),
         part=identifier("prt", moment),

@@ -154,6 +154,10 @@ class Client(SpliceEndpoint):
             self._reset_in(REQUEST_SECONDS)
         self.resume_reading()
 
+    def refuse_unsent(self, reason: str) -> None:
+        """Refuse the request because there is no connection to send it over."""
+        self.refuse(HTTPStatus.SERVICE_UNAVAILABLE, f"Not sent: {reason}")
+
     def show_message(self, message: str) -> None:
         """Show the client's user a message, if the client reads a stream of events that can be resumed."""
         if self._can_resume and self._stream is not None and self._resumer is not None:

@@ -10,7 +10,6 @@ import socket
 import time
 from collections.abc import Callable, Coroutine, Sequence
 from functools import partial
-from http import HTTPStatus
 from typing import Any
 
 from ocattach.errors import ConnectionLostError, OcattachError, PortClosedError, TimedOutError
@@ -19,6 +18,7 @@ from ocattach.tunnel.event_stream import StreamResumer
 from ocattach.tunnel.gate import Gate, OpenGate, Upstream
 from ocattach.tunnel.gated import GatedClient
 from ocattach.tunnel.limits import Events, Limits
+from ocattach.tunnel.prompt import PromptKeeper, PromptRecovery
 from ocattach.tunnel.route import Route, close_route
 from ocattach.tunnel.splice import SpliceEndpoint
 from ocattach.tunnel.target import Target, is_gone
@@ -46,7 +46,12 @@ class Listener:
     """
 
     def __init__(
-        self, limits: Limits, events: Events, resumer: StreamResumer | None, gate: Gate | None = None
+        self,
+        limits: Limits,
+        events: Events,
+        resumer: StreamResumer | None,
+        gate: Gate | None = None,
+        recovery: PromptRecovery | None = None,
     ) -> None:
         self.target: Target | None = None
         self.lost: str | None = None
@@ -61,6 +66,7 @@ class Listener:
         self._events = events
         self._resumer = resumer
         self._gate = gate
+        self._keeper = None if recovery is None else PromptKeeper(recovery)
         self._strangers: set[SpliceEndpoint] = set()
         """Clients without a request that passed the gate yet."""
         self._refusing: str | None = None
@@ -97,7 +103,7 @@ class Listener:
 
     def _make_client(self) -> Client:
         callbacks = (self._admit, self._remove, self._resume_later, self._resumer)
-        return Client(*callbacks) if self._gate is None else GatedClient(self._gate, *callbacks)
+        return Client(*callbacks) if self._gate is None else GatedClient(self._gate, self._keeper, *callbacks)
 
     def admit(self, connection: socket.socket, counts_as_loss: bool) -> None:
         """Serve a connection of this program itself: it is never held, and its streams are not resumed."""
@@ -112,7 +118,7 @@ class Listener:
         callbacks = (admit, self._remove, self._resume_later, None)
         if self.target is None or self.target.route.upstream == Upstream():
             return Client(*callbacks)
-        return GatedClient(OpenGate(), *callbacks)
+        return GatedClient(OpenGate(), None, *callbacks)
 
     def hold(self) -> None:
         """Hold new clients even with a route, since the daemon behind it is not ready yet."""
@@ -250,12 +256,9 @@ class Listener:
                 await self._connect(client, internal=internal, counts_as_loss=counts_as_loss)
         except TimeoutError:
             reason = self.lost or "no answer"
-            client.refuse(
-                HTTPStatus.SERVICE_UNAVAILABLE,
-                f"Not sent: cannot reach the environment for {seconds:g} s: {reason}",
-            )
+            client.refuse_unsent(f"cannot reach the environment for {seconds:g} s: {reason}")
         except (OcattachError, OSError) as error:
-            client.refuse(HTTPStatus.SERVICE_UNAVAILABLE, f"Not sent: {error}")
+            client.refuse_unsent(str(error))
         except asyncio.CancelledError:
             client.reset()
             raise

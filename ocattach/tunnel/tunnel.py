@@ -15,6 +15,7 @@ from ocattach.tunnel.event_stream import StreamResumer
 from ocattach.tunnel.gate import Gate
 from ocattach.tunnel.limits import Events, Limits
 from ocattach.tunnel.listener import Listener
+from ocattach.tunnel.prompt import PromptRecovery
 from ocattach.tunnel.route import Route
 from ocattach.tunnel.target import Target
 
@@ -30,8 +31,8 @@ class Tunnel:
     `events.on_lost` is called. New clients are then held, within `limits`, until `switch_route`; a client held for
     too long gets an HTTP error. Streams of events that `resumer` handles continue over the next route.
 
-    With a `gate`, clients have to speak HTTP, and each of their requests has to pass it. `ports` are tried in turn
-    as the local port, before any free one.
+    With a `gate`, clients have to speak HTTP, and each of their requests has to pass it. Prompts that `recovery` knows
+    are answered even if the route is lost meanwhile. `ports` are tried in turn as the local port, before any free one.
     """
 
     def __init__(
@@ -45,10 +46,11 @@ class Tunnel:
         events: Events | None = None,
         resumer: StreamResumer | None = None,
         gate: Gate | None = None,
+        recovery: PromptRecovery | None = None,
         ports: Sequence[int] = (),
     ) -> None:
         self._target = None if route is None else Target(route, remote_port, remote_host)
-        self._listener = Listener(limits or Limits(), events or Events(), resumer, gate)
+        self._listener = Listener(limits or Limits(), events or Events(), resumer, gate, recovery)
         self._ports = ports
         self._listening: concurrent.futures.Future[int] = concurrent.futures.Future()
         self._loop = asyncio.new_event_loop()

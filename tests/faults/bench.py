@@ -45,6 +45,12 @@ class Result:
     errors: dict[str, int] = field(default_factory=dict)
     """What senders were told, and how often."""
 
+    failed_reads: dict[str, int] = field(default_factory=dict)
+    """The same of those who only read."""
+
+    may_refuse: bool = False
+    """Whether requests may end in an error: the link itself is gone, or is not used."""
+
     leftovers: list[str] = field(default_factory=list)
     gone_after: float = 0
     """Seconds after the end of the link until nothing was left."""
@@ -66,7 +72,8 @@ class Result:
     def is_clean(self) -> bool:
         """Whether it went as it should, times left aside."""
         wrong = self.unusable or self.counts.lost or self.counts.twice or self.leftovers or self.remarks
-        return not wrong
+        errors = self.counts.answer_lost or self.counts.refused or self.failed_reads
+        return not wrong and (self.may_refuse or not errors)
 
 
 class Bench:
@@ -76,6 +83,7 @@ class Bench:
         self.site = site
         self.fault = fault
         self.result = Result(fault.name, fault.what, site.name, fault.simulated)
+        self.result.may_refuse = fault.ends_link or not fault.through_link
         self._ends_of_daemons: list[float] = []
 
     def run(self, repetitions: int) -> Result:
@@ -125,6 +133,7 @@ class Bench:
         self.result.counts = traffic.ledger.counts(texts, self._ends_of_daemons)
         self.result.remarks += traffic.ledger.losses(texts, self._ends_of_daemons)
         self.result.errors = dict(traffic.ledger.failures())
+        self.result.failed_reads = traffic.ledger.failed_reads
 
     def _drop(self, traffic: Traffic) -> None:
         """Induce it once, and go on when prompts are accepted again and events read."""

@@ -109,6 +109,15 @@ class Sender:
             prompt.status = response.status
             if not self._keeps:
                 self._close()
+        self._ledger.read(self._read())
+
+    def _read(self) -> str:
+        """Read the session; what went wrong, or nothing."""
+        try:
+            status, _ = self._way.request("GET", f"/session/{self.session}", seconds=ANSWER_SECONDS)
+        except (OSError, http.client.HTTPException) as error:
+            return type(error).__name__
+        return "" if status == http.client.OK else f"HTTP {status}"
 
     def _close(self) -> None:
         if self._connection is not None:

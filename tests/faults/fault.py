@@ -36,6 +36,9 @@ class Fault(ABC):
     ends_link: ClassVar[bool] = False
     """Whether only the next `ocattach NAME` makes a link again."""
 
+    through_link: ClassVar[bool] = True
+    """Whether its clients go through the link."""
+
     renews: ClassVar[bool] = False
     """Whether the environment begins anew, without the tests' own part of it."""
 

@@ -10,6 +10,7 @@ ALL: tuple[type[Fault], ...] = (
     processes.RelayKilled,
     processes.EightClients,
     processes.DaemonKilled,
+    processes.DaemonSlow,
     processes.DaemonKilledPastTheLink,
     engines.EngineKilled,
     engines.ContainerStopped,

@@ -76,6 +76,7 @@ class Ledger:
     def __init__(self) -> None:
         self._lock = threading.Lock()
         self._prompts: list[Prompt] = []
+        self._reads: Counter[str] = Counter()
 
     def new(self, session: str) -> Prompt:
         """Book a prompt that is about to be sent; no other has its text."""
@@ -83,6 +84,17 @@ class Ledger:
         with self._lock:
             self._prompts.append(prompt)
         return prompt
+
+    def read(self, failure: str) -> None:
+        """Book a request that only reads; empty: it was answered."""
+        with self._lock:
+            self._reads[failure] += 1
+
+    @property
+    def failed_reads(self) -> dict[str, int]:
+        """What those who read were told instead of an answer, and how often."""
+        with self._lock:
+            return {failure: count for failure, count in self._reads.items() if failure}
 
     @property
     def prompts(self) -> list[Prompt]:

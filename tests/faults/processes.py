@@ -2,6 +2,7 @@
 
 import socket
 import threading
+import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
@@ -73,6 +74,7 @@ class DaemonKilledPastTheLink(DaemonKilled):
     sites: ClassVar[Sequence[str]] = ("docker", "local")
     short, long = 0, 4
     has_terminal = False
+    through_link = False
 
     def __init__(self) -> None:
         self._is_down = threading.Event()
@@ -95,6 +97,32 @@ class DaemonKilledPastTheLink(DaemonKilled):
     def restore(self, site: Site) -> None:
         site.connect()
         self._is_down.clear()
+
+
+class DaemonSlow(DaemonKilled):
+    name, what = "daemon-slow", "SIGKILL of the daemon; the next one answers nothing for 10 s once it listens"
+    sites: ClassVar[Sequence[str]] = ("docker", "local", "ssh")
+    short_sites: ClassVar[Sequence[str]] = ("local",)
+    long = 2
+    has_terminal = False
+    simulated = "it is stopped with SIGSTOP"
+
+    def induce(self, site: Site) -> None:
+        super().induce(site)
+        wait_until(lambda: has_port(site), "the next daemon to listen", interval=0.005)
+        for daemon in site.daemons():
+            daemon.suspend()
+        time.sleep(10)
+        for daemon in site.daemons():
+            daemon.resume()
+
+
+def has_port(site: Site) -> bool:
+    """Whether a daemon listens there."""
+    try:
+        return site.daemon_port() > 0
+    except ConnectionRefusedError:
+        return False
 
 
 class Asleep(Fault):

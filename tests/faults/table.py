@@ -121,7 +121,20 @@ def remarks(results: Iterable[Result]) -> list[str]:
     return [
         f"- `{result.fault}` on {result.site}: {remark}"
         for result in results
-        for remark in (*result.remarks, *(f"left over: {name}" for name in result.leftovers))
+        for remark in (
+            *result.remarks,
+            *(f"left over: {name}" for name in result.leftovers),
+            *(
+                f"{what} for {count} prompts"
+                for what, count in result.errors.items()
+                if not result.may_refuse
+            ),
+            *(
+                f"{what} for {count} reads"
+                for what, count in result.failed_reads.items()
+                if not result.may_refuse
+            ),
+        )
     ]
 
 

@@ -58,7 +58,7 @@ def observed(thread: str, act: Callable[[FrameType], None]) -> Iterator[None]:
     try:
         yield
     finally:
-        threading.setprofile(None)  # type: ignore[arg-type]  # as documented
+        threading.setprofile(None)
         sys.setprofile(None)
 
 

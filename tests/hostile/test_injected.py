@@ -171,8 +171,7 @@ def test_what_is_raised_as_an_answer_is_read_concerns_that_environment(
 
     sources = {source.id: source for source in gathered(place).sources}
 
-    assert sources[odd].error is not None
-    assert sources[odd].error.code == "defect"
+    assert isinstance(sources[odd].error, DefectError)
     assert [source.error for name, source in sources.items() if name != odd] == [None]
 
 

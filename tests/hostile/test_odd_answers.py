@@ -14,6 +14,7 @@ from ocattach.errors import DefectError
 from ocattach.opencode.endpoint import milliseconds
 from ocattach.opencode.sessions import is_session_id
 from ocattach.sessions.index import index_file, store
+from ocattach.sessions.index.rows import Wanted
 from ocattach.sessions.index.store import Index
 from ocattach.sessions.record import Session
 from ocattach.survey.collect import SessionCollector
@@ -209,7 +210,7 @@ def test_the_index_keeps_a_bounded_number_of_sessions(workdir: Path, monkeypatch
         index.put([other], "f", 1.0)
         index.put(made, "e", 1.0)
 
-        kept = index.latest(store.Wanted(), limit=None)
+        kept = index.latest(Wanted(), limit=None)
     assert {(each.session.environment, each.session.updated) for each in kept} == {
         ("f", 0),
         *(("e", number) for number in range(20, 30)),

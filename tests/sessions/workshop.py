@@ -44,7 +44,7 @@ class Workshop:
         """A session that is asked something; of whom is the daemon's choice, or this one."""
         session = self.open_session(text, directory=directory, **more)
         PromptClient(self.client).send(
-            session.id, new_prompt(text, [], model=model, time=of_time(session.created))
+            session.id, new_prompt(text, of_time(session.created) + 1, model=model)
         )
         return session
 

@@ -25,7 +25,7 @@ from ocattach.errors import InterruptedByUserError, OcattachError, UsageError, W
 from ocattach.link.client.access import client_at
 from ocattach.link.client.foreground import AttachRequest, attach
 from ocattach.opencode.api import DaemonClient
-from ocattach.opencode.prompts import Prompt, PromptClient, new_prompt, of_time
+from ocattach.opencode.prompts import PromptClient, new_prompt
 from ocattach.opencode.sessions import SessionClient, is_session_id
 from ocattach.sessions.origins import origin_metadata
 from ocattach.sessions.record import Session
@@ -33,9 +33,6 @@ from ocattach.sessions.run import RetryingClient, Run, RunObserver, deliver
 
 WAIT_SECONDS = 3600.0
 """Default timeout of --wait."""
-
-LATEST = 2
-"""Number of latest messages whose ids the id of the prompt must follow."""
 
 EXAMPLES = """
 ocattach session send frontend "Run the tests"          start a session, print its id
@@ -195,7 +192,8 @@ def sent(
     if not asked.is_waited_for:
         deadline = Deadline(min(deadline.left, destination.timeout))
     retrying = RetryingClient(client, lambda left: destination.open(left)[0], observer, deadline=deadline)
-    prompt = retrying.ask(lambda daemon: prompt_after(daemon, session, asked))
+    moment = retrying.ask(lambda daemon: PromptClient(daemon).next_moment(session.id))
+    prompt = new_prompt(asked.text, moment, model=asked.model, agent=asked.agent)
     try:
         deliver(retrying, session.id, prompt)
         if not asked.is_waited_for:
@@ -212,11 +210,3 @@ def sent(
         answer.fail(error.with_hint(f"Check the session: ocattach session show {session.id}"), prompt)
     else:
         answer.end(turn)
-
-
-def prompt_after(client: DaemonClient, session: Session, asked: PromptRequest) -> Prompt:
-    """Create the prompt with an id that sorts after all messages of the session."""
-    latest, _ = SessionClient(client).messages(session.id, limit=LATEST)
-    ids = [str(message["info"].get("id")) for message in latest if isinstance(message.get("info"), dict)]
-    created = 0 if ids else of_time(session.created)
-    return new_prompt(asked.text, ids, time=created, model=asked.model, agent=asked.agent)

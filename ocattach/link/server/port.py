@@ -10,6 +10,7 @@ from ocattach.link.server.credential import Credential
 from ocattach.link.server.daemon_starter import command_name
 from ocattach.opencode.api import DaemonClient
 from ocattach.opencode.endpoint import Endpoint, basic_authorization
+from ocattach.opencode.recovery import Recovery
 from ocattach.opencode.tui.resumer import REQUEST_SECONDS, Resync
 
 if TYPE_CHECKING:
@@ -50,7 +51,15 @@ def open_port(
 
     command = f"ocattach {command_name(spec)}"
     resumer = Resync(lambda: connect(REQUEST_SECONDS), command=command, on_creation=on_creation)
-    return Tunnel(limits=limits, events=events, resumer=resumer, gate=access.gate, ports=access.ports)
+    recovery = Recovery(lambda: connect(REQUEST_SECONDS))
+    return Tunnel(
+        limits=limits,
+        events=events,
+        resumer=resumer,
+        gate=access.gate,
+        recovery=recovery,
+        ports=access.ports,
+    )
 
 
 class TunnelEndpoint(Endpoint):

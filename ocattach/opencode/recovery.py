@@ -1,0 +1,106 @@
+"""Identifies the prompts of clients and finds them again in a daemon, so that a lost connection loses none.
+
+Seen on 1.18.33: a prompt that arrives several times with the same ids of its message and of its parts is one message
+and gets one answer, but one whose run was aborted would run again. The response to `message` is the last assistant
+message when the session is idle, or with `noReply` the prompt itself; `prompt_async` is answered with 204.
+"""
+
+import json
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+from ocattach.opencode.api import DaemonClient
+from ocattach.opencode.prompts import PromptClient, identifier, time_of
+from ocattach.opencode.sessions import Content, SessionClient
+
+MESSAGES = 100
+"""How many of the latest messages are searched for the answer."""
+
+
+class Recovery:
+    """Implements `tunnel.prompt.PromptRecovery`. `connect` returns a client of the current daemon."""
+
+    def __init__(self, connect: Callable[[], DaemonClient]) -> None:
+        self._connect = connect
+
+    def identify(self, session: str, body: bytes, *, waits: bool) -> "Identified | None":
+        """Add the ids that a prompt lacks; None for a body that is not a prompt."""
+        content = read_prompt(body)
+        if content is None:
+            return None
+        if not isinstance(content.get("messageID"), str):
+            moment = PromptClient(self._connect()).next_moment(session)
+            content["messageID"] = identifier("msg", moment)
+        moment = time_of(content["messageID"])
+        for number, part in enumerate(content["parts"]):  # OpenCode sorts them by their ids
+            part.setdefault("id", identifier("prt", moment + number))
+        repeats_itself = waits and content.get("noReply") is True
+        return Identified(
+            json.dumps(content, allow_nan=False).encode(),
+            self._connect,
+            session,
+            content["messageID"],
+            has_run=waits and not repeats_itself,
+            repeats_itself=repeats_itself,
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class Found:
+    """What the daemon has of a prompt. Implements `tunnel.prompt.Arrival`."""
+
+    has_arrived: bool
+    is_running: bool = False
+    answer: bytes | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Identified:
+    """A prompt with ids. Implements `tunnel.prompt.IdentifiedPrompt`."""
+
+    body: bytes
+    _connect: Callable[[], DaemonClient]
+    _session: str
+    _message: str
+    has_run: bool
+    repeats_itself: bool
+    """Whether the response is the prompt itself."""
+
+    def find(self) -> "Found":
+        """Ask the daemon for the prompt, and for its answer."""
+        client = self._connect()
+        stored = PromptClient(client).find(self._session, self._message)
+        if stored is None:
+            return Found(has_arrived=False)
+        if not self.has_run:
+            return Found(has_arrived=True, answer=stored if self.repeats_itself else b"")
+        sessions = SessionClient(client)
+        directory = sessions.get(self._session).get("directory")
+        if self._session in sessions.statuses(directory if isinstance(directory, str) else None):
+            return Found(has_arrived=True, is_running=True)
+        latest, _ = sessions.messages(self._session, limit=MESSAGES)
+        answers = [message for message in latest if is_answer(message, self._message)]
+        answer = json.dumps(answers[-1]).encode() if answers else None
+        return Found(has_arrived=True, answer=answer)
+
+
+def read_prompt(body: bytes) -> Content | None:
+    """Return the content of a prompt; None for anything that cannot be written again as it was."""
+    try:
+        content = json.loads(body)
+        json.dumps(content, allow_nan=False)
+    except (ValueError, RecursionError):
+        return None
+    parts = content.get("parts") if isinstance(content, dict) else None
+    is_prompt = isinstance(parts, list) and all(isinstance(part, dict) for part in parts)
+    return content if is_prompt else None
+
+
+def is_answer(message: Content, prompt: str) -> bool:
+    """Return whether a message is an answer to a prompt that is complete or has failed."""
+    info = message.get("info")
+    if not isinstance(info, dict) or info.get("role") != "assistant" or info.get("parentID") != prompt:
+        return False
+    times: Any = info.get("time")
+    return "error" in info or (isinstance(times, dict) and "completed" in times)
