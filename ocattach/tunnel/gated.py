@@ -1,16 +1,13 @@
 """The client end of a tunnel with a gate: parses and checks each HTTP request before it is forwarded."""
 
 import asyncio
-import logging
-from http import HTTPStatus
 from typing import NamedTuple
 
 import h11
 
-from ocattach.tunnel.client import SUCCESS, UNANSWERED, UPGRADED, Client
+from ocattach.tunnel.client import SUCCESS, UPGRADED, Client
 from ocattach.tunnel.event_stream import EventStream
 from ocattach.tunnel.gate import Gate, RefusedError, RequestReader, Upstream, encode_head
-from ocattach.tunnel.prompt import AbandonedError, PendingPrompt, PromptKeeper, resized, response
 
 HEAD_SECONDS = 10.0
 """How long a client may take to send the head of its first request."""
@@ -20,8 +17,6 @@ MOST_REPEATS = 3
 
 GIVE_UP_SECONDS = 1.0
 """How long a client that has ended its input may wait for a connection: it has probably given up."""
-
-log = logging.getLogger(__name__)
 
 
 class Admitted(NamedTuple):
@@ -45,17 +40,12 @@ class GatedClient(Client):
     Only the head of the first request is read before the client is spliced to a connection.
     """
 
-    def __init__(self, gate: Gate, keeper: PromptKeeper | None, *arguments: object) -> None:
+    def __init__(self, gate: Gate, *arguments: object) -> None:
         super().__init__(*arguments)  # type: ignore[arg-type]  # those of a client
         self.upstream = Upstream()
         """What the present route needs of a request; set before `begin`."""
 
         self._gate = gate
-        self._keeper = keeper
-        self._prompt: PendingPrompt | None = None
-        """The current request, if it is a prompt that is kept until it is answered."""
-
-        self._delivery: asyncio.Task[None] | None = None
         self._has_begun = False
         """Whether the current request may be sent over the present connection."""
 
@@ -79,7 +69,6 @@ class GatedClient(Client):
     def connection_lost(self, error: Exception | None) -> None:
         """The client is gone."""
         self._first.set()
-        self._drop_prompt()
         super().connection_lost(error)
 
     def data_received(self, data: bytes) -> None:
@@ -100,7 +89,7 @@ class GatedClient(Client):
         """Forward the end of input. A client that waits for a connection meanwhile has given up."""
         if self._current is None or self._is_repeating:
             self.reset()
-        elif self.other is None or self._is_delivering:
+        elif self.other is None or self._is_preparing:
             self._read_ended = True
             if self.other is None:
                 self._reset_in(GIVE_UP_SECONDS)
@@ -114,24 +103,20 @@ class GatedClient(Client):
         self._forget_timer()
         if self._current is not None:
             self._send_head(self._current)
-        if self._is_delivering:
-            self._deliver()
         self._advance()
         self._end_request()
+        self._read_on()
+
+    def _read_on(self) -> None:
         super().begin()
 
     def _end_request(self) -> None:
         """Forward the end of input after what was sent before it."""
-        if self._read_ended and self.other is not None and not self._is_delivering:
+        if self._read_ended and self.other is not None and not self._is_preparing:
             self.other.end_writing()
 
     def write(self, data: bytes) -> None:
         """Send the client data from the environment; the resumer learns only requests that were answered with 2xx."""
-        if self._prompt is not None:
-            whole = self._prompt.hold(data)
-            if whole is not None:
-                self._answer_prompt(whole)
-            return
         if self._unanswered and self._current is not None:
             self._reader.answered(upgraded=data.startswith(UPGRADED))
             if self._resumer is not None and data.startswith(SUCCESS):
@@ -140,36 +125,20 @@ class GatedClient(Client):
         if not self._interrupted:
             self._advance()
 
-    def end_writing(self) -> None:
-        """Handle the end of the environment's output, which can be the end of the response to a prompt."""
-        if self._prompt is not None and (whole := self._prompt.hold(b"")) is not None:
-            self._answer_prompt(whole)
-        super().end_writing()
-
     def lose(self) -> None:
-        """Handle the loss of the connection; a request that only reads is sent again over the next one.
-
-        A prompt is sent again too, unless the daemon has it.
-        """
-        if self._prompt is not None and self._can_wait and self._prompt.can_recover:
-            self._stop_delivery()
-            self._prompt.interrupt()
-        elif self._can_repeat:
-            self._repeats += 1
-        else:
+        """Handle the loss of the connection; a request that only reads is sent again over the next one."""
+        if not self._can_repeat:
             super().lose()
             return
+        self._repeats += 1
+        self._wait()
+        self._on_interrupted(self)
+
+    def _wait(self) -> None:
+        """Wait for another connection."""
         self._has_begun = False
         self._detach()
         self.resume_reading()  # to notice a client that gives up
-        self._on_interrupted(self)
-
-    def refuse_unsent(self, reason: str) -> None:
-        """Refuse the request because there is no connection; a prompt may have been sent before."""
-        if self._prompt is None or not self._prompt.was_sent:
-            super().refuse_unsent(reason)
-        else:
-            self.refuse(HTTPStatus.BAD_GATEWAY, f"{UNANSWERED} Since then: {reason}")
 
     @property
     def _can_wait(self) -> bool:
@@ -178,12 +147,12 @@ class GatedClient(Client):
     @property
     def _is_repeating(self) -> bool:
         """Whether the connection was lost under the current request."""
-        return self._repeats > 0 or (self._prompt is not None and self._prompt.was_interrupted)
+        return self._repeats > 0
 
     @property
-    def _is_delivering(self) -> bool:
-        """Whether a whole prompt is here, and not answered."""
-        return self._prompt is not None and self._prompt.is_complete
+    def _is_preparing(self) -> bool:
+        """Whether the client waits for the response to a request that has yet to be sent."""
+        return False
 
     @property
     def _can_repeat(self) -> bool:
@@ -210,16 +179,10 @@ class GatedClient(Client):
 
     @property
     def _can_advance(self) -> bool:
-        if self._refusal or self._is_delivering:
-            return False
-        return self._current is None or self._has_begun or self._prompt is not None
+        return not self._refusal and (self._current is None or self._has_begun)
 
     def _forward(self, body: bytes) -> None:
-        if self._prompt is not None:
-            self._prompt.take(body)
-            if self._is_delivering and self._has_begun:
-                self._deliver()
-        elif self.other is not None:
+        if self.other is not None:
             self.other.write(body)
 
     def _admit(self, request: h11.Request) -> None:
@@ -228,14 +191,16 @@ class GatedClient(Client):
         headers = [each for each in request.headers.raw_items() if each[0].lower() != b"authorization"]
         self._current = Admitted(request, encode_head(request, request.target, headers))
         self._repeats = 0
-        if self._keeper is not None and (is_first or not self._unanswered):
-            self._prompt = self._keeper.keep(request)
+        self._begin_request(request, is_first=is_first)
         if is_first:
             self._unanswered = True
             self._first.set()
         else:
             self._is_pipelined = self._is_pipelined or self._unanswered
             self._send_head(self._current)
+
+    def _begin_request(self, request: h11.Request, *, is_first: bool) -> None:
+        """Called with each admitted request before it is sent."""
 
     def _refuse_request(self, error: RefusedError) -> None:
         if self._unanswered and self._current is not None:
@@ -250,49 +215,10 @@ class GatedClient(Client):
         if self._resumer is not None and (self._stream is None or self._stream.is_over):
             self._stream = EventStream(admitted.head) if self._resumer.handles(admitted.head) else None
             self._note_time()
-        if self._prompt is None:
-            self._forward(self._gate.encode(admitted.request, self.upstream))
+        self._send(self._gate.encode(admitted.request, self.upstream))
 
-    def _deliver(self) -> None:
-        self._delivery = asyncio.get_running_loop().create_task(self._deliver_prompt())
-
-    async def _deliver_prompt(self) -> None:
-        if self._prompt is None:
-            return
-        try:
-            answer = await self._prompt.deliver(self._send_prompt)
-        except AbandonedError as error:
-            self.refuse(HTTPStatus.BAD_GATEWAY, str(error))
-        except Exception:
-            log.exception("Could not deliver a prompt")
-            self.refuse(HTTPStatus.BAD_GATEWAY, UNANSWERED)
-        else:
-            if answer is not None:
-                self._answer_prompt(response(answer))
-
-    def _send_prompt(self, body: bytes) -> bool:
-        if self.other is None or self._current is None:
-            return False
-        request = resized(self._current.request, len(body))
-        self.other.write(self._gate.encode(request, self.upstream) + body)
-        return True
-
-    def _answer_prompt(self, whole: bytes) -> None:
-        self._drop_prompt()
-        self.write(whole)
-        self._end_request()
-        super().begin()
-
-    def _drop_prompt(self) -> None:
-        self._stop_delivery()
-        prompt, self._prompt = self._prompt, None
-        if prompt is not None:
-            prompt.release()
-
-    def _stop_delivery(self) -> None:
-        delivery, self._delivery = self._delivery, None
-        if delivery is not None and delivery is not asyncio.current_task():
-            delivery.cancel()
+    def _send(self, head: bytes) -> None:
+        self._forward(head)
 
     def _request_again(self, stream: EventStream) -> bytes:
         super()._request_again(stream)

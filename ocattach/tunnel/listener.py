@@ -19,6 +19,7 @@ from ocattach.tunnel.gate import Gate, OpenGate, Upstream
 from ocattach.tunnel.gated import GatedClient
 from ocattach.tunnel.limits import Events, Limits
 from ocattach.tunnel.prompt import PromptKeeper, PromptRecovery
+from ocattach.tunnel.recovering import RecoveringClient
 from ocattach.tunnel.route import Route, close_route
 from ocattach.tunnel.splice import SpliceEndpoint
 from ocattach.tunnel.target import Target, is_gone
@@ -103,7 +104,11 @@ class Listener:
 
     def _make_client(self) -> Client:
         callbacks = (self._admit, self._remove, self._resume_later, self._resumer)
-        return Client(*callbacks) if self._gate is None else GatedClient(self._gate, self._keeper, *callbacks)
+        if self._gate is None:
+            return Client(*callbacks)
+        if self._keeper is None:
+            return GatedClient(self._gate, *callbacks)
+        return RecoveringClient(self._gate, self._keeper, *callbacks)
 
     def admit(self, connection: socket.socket, counts_as_loss: bool) -> None:
         """Serve a connection of this program itself: it is never held, and its streams are not resumed."""
@@ -118,7 +123,7 @@ class Listener:
         callbacks = (admit, self._remove, self._resume_later, None)
         if self.target is None or self.target.route.upstream == Upstream():
             return Client(*callbacks)
-        return GatedClient(OpenGate(), None, *callbacks)
+        return GatedClient(OpenGate(), *callbacks)
 
     def hold(self) -> None:
         """Hold new clients even with a route, since the daemon behind it is not ready yet."""

@@ -9,6 +9,7 @@ import asyncio
 import logging
 import re
 from collections.abc import Callable
+from contextlib import suppress
 from http import HTTPStatus
 from typing import Protocol
 
@@ -33,6 +34,12 @@ MOST_SENDS = 4
 
 TRIES, PAUSE_SECONDS = 3, 0.5
 """Tries to prepare a prompt; after these it is sent as it is."""
+
+ACCEPTED = (b"HTTP/1.1 204", b"HTTP/1.0 204")
+"""The response to `prompt_async`, which comes before the prompt is stored (1.18.33)."""
+
+CONFIRM_SECONDS, CONFIRM_PAUSE_SECONDS = 10.0, 0.05
+"""How long that response is held back until the prompt is stored; one that is not valid never is."""
 
 POLL_SECONDS = 1.0
 UNKNOWN_SECONDS = 30.0
@@ -128,6 +135,9 @@ class PendingPrompt:
         """Whether a connection was lost while it was under way."""
 
         self._response = bytearray()
+        self._is_answered = False
+        """Whether the whole response is here."""
+
         self._parser = new_response_parser()
 
     @property
@@ -145,6 +155,11 @@ class PendingPrompt:
         """Whether it may be lost and sent again."""
         return not (self.was_sent and self._is_plain)
 
+    @property
+    def ends_reusable(self) -> bool:
+        """Whether its response, if there is one, lets the client use the connection again."""
+        return not self._is_answered or self._parser.their_state is h11.DONE
+
     def take(self, body: bytes) -> None:
         """Take a part of the body."""
         self._body += body
@@ -158,19 +173,41 @@ class PendingPrompt:
         """Discard what has arrived of the response: the connection was lost."""
         self.was_interrupted = True
         self._response.clear()
+        self._is_answered = False
         self._parser = new_response_parser()
 
     def hold(self, data: bytes) -> bytes | None:
-        """Take a part of the response, or its end without data; return the response once it is complete."""
+        """Take a part of the response, or its end without data; return the response, once, when it is complete."""
+        if self._is_answered:
+            return None
         self._response += data
+        self._is_answered = self._is_whole(data) or len(self._response) > RESPONSE_LIMIT
+        return bytes(self._response) if self._is_answered else None
+
+    def _is_whole(self, data: bytes) -> bool:
         try:
             self._parser.receive_data(data)
             while (event := self._parser.next_event()) is not h11.NEED_DATA:
                 if isinstance(event, h11.EndOfMessage | h11.ConnectionClosed) or event is h11.PAUSED:
-                    return bytes(self._response)
+                    return True
         except h11.RemoteProtocolError:
-            return bytes(self._response) if data else None
-        return bytes(self._response) if len(self._response) > RESPONSE_LIMIT else None
+            return bool(data)
+        return False
+
+    @property
+    def needs_confirmation(self) -> bool:
+        """Whether the response came before the daemon has stored the prompt."""
+        return self._response.startswith(ACCEPTED) and self._prompt is not None
+
+    async def confirm(self) -> None:
+        """Wait until the daemon has the prompt, for a short time: it is lost if the daemon is killed before."""
+        loop = asyncio.get_running_loop()
+        began = loop.time()
+        while self._prompt is not None and loop.time() - began < CONFIRM_SECONDS:
+            with suppress(OcattachError):
+                if (await in_thread(self._prompt.find)).has_arrived:
+                    return
+            await asyncio.sleep(CONFIRM_PAUSE_SECONDS)
 
     async def deliver(self, send: Callable[[bytes], bool]) -> bytes | None:
         """Send the prompt, unless the daemon has it; then return the body of the response, when its run has ended.

@@ -8,7 +8,7 @@ from collections.abc import Iterable
 from tests.faults.clients import Way
 from tests.faults.ledger import Ledger
 
-SETTLED_SECONDS = 10
+SETTLED_SECONDS = 60
 """A prompt is accepted before it is kept; one that is not there after so long will not be."""
 
 PAUSE = 0.2

@@ -1,6 +1,7 @@
 """A small HTTP server that stands for the daemon behind a gate, and writes down what it is asked."""
 
 import http.server
+import socket
 import threading
 from email.message import Message
 from types import TracebackType
@@ -26,6 +27,7 @@ class Handler(http.server.BaseHTTPRequestHandler):
         body = self.read_body()
         recorder = self.server.recorder
         recorder.requests.append(Request(self.command, self.path, self.headers, body))
+        recorder.connections.add(self.connection)
         if recorder.hang_ups:
             recorder.hang_ups -= 1
             self.close_connection = True
@@ -76,12 +78,19 @@ class HTTPRecorder:
     def __init__(self) -> None:
         self.requests: list[Request] = []
         self.status = 200
+        self.connections: set[socket.socket] = set()
         self.hang_ups = 0
         """How many requests are answered with nothing but the end of the connection."""
 
         self._server = Server(("127.0.0.1", 0), Handler)
         self._server.recorder = self
         self._thread = threading.Thread(target=self._server.serve_forever)
+
+    def close_connections(self) -> None:
+        """End the connections of all clients."""
+        for connection in self.connections:
+            connection.shutdown(socket.SHUT_RDWR)
+        self.connections.clear()
 
     @property
     def port(self) -> int:

@@ -91,6 +91,7 @@ def site() -> Iterator[Site]:
 def quick(monkeypatch: pytest.MonkeyPatch) -> None:
     for name in ("PAUSE_SECONDS", "POLL_SECONDS", "UNKNOWN_SECONDS", "STALLED_SECONDS"):
         monkeypatch.setattr(module, name, 0.05)
+    monkeypatch.setattr(module, "CONFIRM_SECONDS", 1.0)
 
 
 def test_one_connection_carries_prompts_and_other_requests_in_turn(site: Site) -> None:
@@ -143,6 +144,36 @@ def test_the_client_gets_the_answer_of_a_run_that_ends_later(site: Site) -> None
     )
     assert site.send(b"next").status == 200  # on the same connection
     assert site.arrived == [b"{} marked", b"next marked"]
+
+
+@pytest.mark.parametrize("cut", ["route", "connection"])
+def test_an_idle_connection_outlives_the_loss_of_the_route(site: Site, cut: str) -> None:
+    assert site.send(b"one").status == 200
+    if cut == "route":
+        site.tunnel.give_up("It was cut.")
+        site.tunnel.switch_route(DirectRoute("127.0.0.1"), site.daemon.port)
+    else:
+        site.daemon.close_connections()
+    site.client.auto_open = 0  # no other connection
+
+    assert site.send(b"two").status == 200
+    assert site.arrived == [b"one marked", b"two marked"]
+
+
+@pytest.mark.parametrize("arrives", [True, False])
+def test_an_accepted_prompt_is_confirmed_once_the_daemon_has_it(site: Site, arrives: bool) -> None:
+    site.daemon.status = 204
+    seen: list[bool] = []
+
+    def find() -> Arrival:
+        seen.append(len(seen) == 2 and arrives)
+        return Arrival(has_arrived=seen[-1])
+
+    site.recovery.find = find
+
+    assert site.send(b"one").status == 204
+    assert seen == [False, False, True] if arrives else not any(seen)
+    assert site.arrived == [b"one marked"]
 
 
 @pytest.mark.parametrize("limit", ["LENGTH_LIMIT", "KEPT_LIMIT"])
