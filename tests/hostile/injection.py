@@ -5,6 +5,7 @@ import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from inspect import CO_GENERATOR
 from itertools import cycle
 from types import CodeType, FrameType
 from typing import Any
@@ -42,8 +43,13 @@ class Calls:
 
 
 def is_ours(frame: FrameType) -> bool:
-    """Whether a call is one of ours: not of a library, a comprehension, or a module's own code."""
-    return "/ocattach/" in frame.f_code.co_filename and not frame.f_code.co_name.startswith("<")
+    """Whether a call is one of ours: not of a library, a comprehension, or a module's own code.
+
+    A generator is called once, at its beginning: what is raised as it is closed cannot be caught.
+    """
+    code = frame.f_code
+    is_resumed = code.co_flags & CO_GENERATOR and frame.f_lineno != code.co_firstlineno
+    return "/ocattach/" in code.co_filename and not code.co_name.startswith("<") and not is_resumed
 
 
 @contextmanager

@@ -1,23 +1,26 @@
 """An exception that no code expects, at every call that a thread makes, is the error of one environment."""
 
+import asyncio
 import json
 import logging
 import os
 import threading
 import time
 from collections.abc import Callable, Iterator
-from contextlib import suppress
 from dataclasses import dataclass
+from http import HTTPStatus
+from http.client import HTTPConnection
 from itertools import cycle
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlsplit
 
 import pytest
 
 from ocattach.cli.status.watch import Watch
 from ocattach.config.settings import Settings
 from ocattach.config.spec import ConnectionSpec, environment_id
-from ocattach.defects import FILE
+from ocattach.defects import FILE, as_error
 from ocattach.doctor.ladder import Ladder, Status
 from ocattach.errors import DefectError, OcattachError
 from ocattach.link.client.foreground import connect
@@ -36,6 +39,11 @@ from ocattach.survey.collect import SessionCollector
 from ocattach.survey.everywhere import AllConnections, SurveyedConnection
 from ocattach.survey.session_list import Request, SessionList
 from ocattach.survey.status import Survey
+from ocattach.transports.pump import Pump
+from ocattach.tunnel.direct import DirectRoute
+from ocattach.tunnel.route import DialRoute
+from ocattach.tunnel.splice import SpliceEndpoint
+from ocattach.tunnel.tunnel import Tunnel
 from tests.hostile.injection import ODD, SECRET, calls, injected
 from tests.rigs.odd_daemon import OddDaemon, odd_daemon, session
 from tests.rigs.waiting import wait_until
@@ -314,9 +322,72 @@ def test_the_watch_goes_on_whatever_an_action_raises(make: Callable[[], BaseExce
 
 
 def test_an_error_of_ours_is_itself_and_not_a_defect(place: Place) -> None:
-    from ocattach.defects import as_error  # noqa: PLC0415
-
     error = OcattachError("x")
-    with suppress(OSError):
-        assert as_error(error, place.state / FILE) is error
+
+    assert as_error(error, place.state / FILE) is error
     assert place.said() == ""
+
+
+class OddRoute(DirectRoute):
+    """A route whose next dial raises."""
+
+    error: BaseException | None = None
+
+    async def dial(self, client: SpliceEndpoint, host: str, port: int) -> None:
+        error, self.error = self.error, None
+        if error is not None:
+            raise error
+        await super().dial(client, host, port)
+
+
+def status(tunnel: Tunnel) -> int:
+    """The status with which a client of the tunnel is answered."""
+    connection = HTTPConnection("127.0.0.1", tunnel.port, timeout=SECONDS)
+    try:
+        connection.request("GET", "/global/health")
+        return connection.getresponse().status
+    finally:
+        connection.close()
+
+
+ODD_EXCEPTIONS = [make for make in ODD if isinstance(make(), Exception)]
+
+
+def test_a_tunnel_answers_and_goes_on_whatever_a_dial_raises(daemons: list[OddDaemon]) -> None:
+    route = OddRoute("127.0.0.1")
+    with Tunnel(route, urlsplit(daemons[0].url).port or 0) as tunnel:
+        for make in ODD_EXCEPTIONS:
+            route.error = make()
+            assert status(tunnel) == HTTPStatus.SERVICE_UNAVAILABLE
+            assert status(tunnel) == HTTPStatus.OK
+
+
+@pytest.mark.parametrize("make", ODD)
+@pytest.mark.parametrize("what", ["await_end", "ping"])
+def test_a_route_is_lost_whatever_watching_it_raises(make: Callable[[], BaseException], what: str) -> None:
+    def fails(*_: object) -> Any:
+        raise make()
+
+    async def lost() -> str:
+        route = DialRoute("ssh", fails, **{what: fails})
+        route.dead_after = 0.1
+        await route.start(within=1)
+        try:
+            return await asyncio.wait_for(route.lost, SECONDS)
+        finally:
+            await route.close()
+
+    assert "could not be" in asyncio.run(lost())
+
+
+@pytest.mark.parametrize("make", ODD)
+@pytest.mark.filterwarnings("ignore::pytest.PytestUnhandledThreadExceptionWarning")
+def test_a_pump_ends_whatever_its_connection_raises(make: Callable[[], BaseException]) -> None:
+    def fails() -> bytes:
+        raise make()
+
+    pump = Pump(receive=fails, send=lambda _: None, end_input=lambda: None, hang_up=lambda: None)
+    pump.socket.settimeout(SECONDS)
+
+    assert pump.socket.recv(1) == b""
+    pump.close()
