@@ -101,12 +101,12 @@ class Tunnel:
     @property
     def lost(self) -> str | None:
         """Why the route was lost; None while it works."""
-        return self._listener.lost
+        return self._listener.router.lost
 
     @property
     def port_closed(self) -> bool:
         """Whether only the daemon's port was lost, while its route still works."""
-        return self.lost is not None and self._listener.port_closed
+        return self.lost is not None and self._listener.router.port_closed
 
     @property
     def round_trip(self) -> float | None:
@@ -116,24 +116,24 @@ class Tunnel:
     @property
     def held(self) -> int:
         """The number of clients that wait for a route."""
-        return self._listener.held
+        return self._listener.router.held
 
     @property
     def released(self) -> int:
         """The number of clients that had waited for the current route."""
-        return self._listener.released
+        return self._listener.router.released
 
     def check(self) -> None:
         """Check soon whether the route still works, for example after this machine has slept.
 
         Returns immediately; a loss shows in `lost`.
         """
-        self._call_soon(self._listener.check)
+        self._call_soon(self._listener.router.check)
 
     def give_up(self, reason: str) -> None:
         """Drop the route: its clients get an error, new ones are held."""
-        self._listener.lost = self._listener.lost or reason  # visible at once to other threads
-        self._call_soon(self._listener.give_up, reason)
+        self._listener.router.lost = self._listener.router.lost or reason  # visible at once to other threads
+        self._call_soon(self._listener.router.give_up, reason)
 
     def refuse(self, reason: str) -> None:
         """Refuse clients for this reason until there is another route."""
@@ -141,11 +141,11 @@ class Tunnel:
 
     def hold(self) -> None:
         """Hold clients until `release`, even with a route: a daemon that is starting loses requests."""
-        self._call_soon(self._listener.hold)
+        self._call_soon(self._listener.router.hold)
 
     def release(self) -> None:
         """Give held clients the route."""
-        self._call_soon(self._listener.release)
+        self._call_soon(self._listener.router.release)
 
     def connect(self, *, counts_as_loss: bool = True) -> socket.socket:
         """Open a connection of this program itself through the tunnel; it is refused instead of held.
@@ -186,7 +186,7 @@ class Tunnel:
             asyncio.run(route.close())
             raise ConnectionLostError("The tunnel is closed.")
         switch = asyncio.run_coroutine_threadsafe(
-            self._listener.switch_route(target, within=timeout), self._loop
+            self._listener.router.switch_route(target, within=timeout), self._loop
         )
         try:
             switch.result()
@@ -227,7 +227,7 @@ class Tunnel:
     async def _serve(self, target: Target | None, within: float) -> None:
         try:
             if target is not None:
-                await self._listener.switch_route(target, within=within)
+                await self._listener.router.switch_route(target, within=within)
             self._listening.set_result(await self._listener.listen(self._ports))
             await asyncio.Event().wait()
         finally:

@@ -4,6 +4,7 @@ import json
 import re
 
 from ocattach.opencode.api import DaemonClient
+from tests.model.server import asked_for
 from tests.opencode.world import ASK_FIRST, World
 from tests.tunnel.servers import free_port
 
@@ -98,6 +99,28 @@ def test_words_that_were_on_the_screen_stay_there_and_those_of_the_gap_come(worl
 
     whole = " ".join(f"w{number}" for number in range(40))
     line.tui.wait_for(lambda screen: whole in re.sub(r"\s+", " ", screen))
+
+
+def test_a_prompt_of_the_tui_is_answered_once_whatever_gap_comes_before_or_after_it(world: World) -> None:
+    line = world.tunnel()
+    line.tui.send_text("please ")  # an exclamation mark at the start is a shell command's
+    line.tui.wait_for("please")
+    line.tui.send_text("!slow 6")
+    line.tui.send_keys("Enter")
+    line.tui.wait_for("w3")
+    with line.gap():
+        pass
+    line.tui.wait_for("w29")
+    world.await_idle()
+    with line.gap():
+        line.tui.send_text("typed in the gap")
+        line.tui.send_keys("Enter")
+        world.start_again()
+    screen = line.tui.wait_for("You said: typed in the gap")
+
+    assert "Failed to send" not in screen
+    for text in ("please !slow 6", "typed in the gap"):
+        assert asked_for(world.machine.model.requests, text) == 1
 
 
 def test_a_session_that_was_deleted_in_a_gap_is_left(world: World) -> None:

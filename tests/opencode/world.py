@@ -8,6 +8,7 @@ from typing import Any
 
 from ocattach.opencode.api import DaemonClient
 from ocattach.opencode.endpoint import basic_authorization
+from ocattach.opencode.recovery import Recovery
 from ocattach.opencode.tui.resumer import Resync
 from ocattach.tunnel.direct import DirectRoute
 from ocattach.tunnel.gate import Gate
@@ -88,7 +89,10 @@ class Line:
         route = DirectRoute("127.0.0.1")
         self._gate = Gate(basic_authorization("opencode", PASSWORD))
         self._let_in()
-        tunnel = Tunnel(route, world.daemon.port, resumer=resumer, gate=self._gate)
+        recovery = Recovery(
+            lambda: DaemonClient(world.daemon.url, password=world.daemon.password, timeout=10)
+        )
+        tunnel = Tunnel(route, world.daemon.port, resumer=resumer, gate=self._gate, recovery=recovery)
         self._tunnel = opened.enter_context(tunnel)
         directory = opened.enter_context(short_directory())
         self.tui = opened.enter_context(self._start(directory))

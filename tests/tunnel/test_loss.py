@@ -151,7 +151,7 @@ def test_close_ends_a_switch_that_is_under_way(echo_port: int) -> None:
 
     switching = threading.Thread(target=switch)
     switching.start()
-    wait_until(lambda: tunnel._listener._switches, "the switch to begin")
+    wait_until(lambda: tunnel._listener.router._switches, "the switch to begin")
     tunnel.close()
     switching.join(timeout=10)
 
