@@ -10,6 +10,8 @@ WORKERS ?= 4
 
 # An opencode of the user's own goes before the one that was fetched for the checkout.
 export PATH := $(PATH):$(CURDIR)/.tools/bin
+# The tests start ocattach thousands of times: its modules are compiled once.
+export PYTHONDONTWRITEBYTECODE :=
 
 .DEFAULT_GOAL := help
 .PHONY: help demo venv test-tools test test-quick check format man pictures bench faults clean distclean
@@ -66,10 +68,10 @@ clean: ## Remove caches and build products
 distclean: clean ## Remove .venv and .tools, too
 	rm -rf $(VENV) .tools
 
-$(VENV)/.runtime: pyproject.toml uv.lock scripts/make-venv
+$(VENV)/.runtime: pyproject.toml uv.lock scripts/make-venv scripts/locked_requirements.py
 	@PYTHON="$(PYTHON)" scripts/make-venv $(VENV)
 	@touch $@
 
-$(VENV)/.development: pyproject.toml uv.lock scripts/make-venv
+$(VENV)/.development: pyproject.toml uv.lock scripts/make-venv scripts/locked_requirements.py
 	@PYTHON="$(PYTHON)" scripts/make-venv $(VENV) dev
 	@touch $@ $(VENV)/.runtime

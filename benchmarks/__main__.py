@@ -20,7 +20,18 @@ from tests.rigs.availability import Unavailable
 from tests.rigs.leash import leash
 
 RESULTS = Path(__file__).with_name("results")
-MEASUREMENTS = ("imports", "warm", "cold", "start", "relay", "ssh_tunnel", "memory", "survey", "sessions")
+MEASUREMENTS = (
+    "imports",
+    "warm",
+    "cold",
+    "start",
+    "relay",
+    "ssh_tunnel",
+    "gate",
+    "memory",
+    "survey",
+    "sessions",
+)
 
 
 class Measurement(Protocol):

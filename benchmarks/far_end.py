@@ -4,9 +4,12 @@ A program of its own, so that it shares no interpreter with what is measured. Th
 what is wanted of it, eight more how many bytes:
 
 e  send back what comes      u  take so many, and answer with one      d  send so many
+
+Anything else is HTTP: a body is taken, `/N` is answered with N bytes, `/event` with a stream of events.
 """
 
 import contextlib
+import re
 import socket
 import subprocess
 import sys
@@ -18,6 +21,10 @@ from tests.rigs.opencode import CHECKOUT
 
 CHUNK = 256 * 1024
 BLOCK = bytes(CHUNK)
+EVENTS = (
+    b"HTTP/1.1 200 OK\r\ncontent-type: text/event-stream\r\ntransfer-encoding: chunked\r\n\r\n"
+    b'2c\r\ndata: {"type":"server.connected","id":"a"}\n\n\r\n'
+)
 
 
 def serve_connection(connection: socket.socket) -> None:
@@ -27,12 +34,38 @@ def serve_connection(connection: socket.socket) -> None:
             if wanted == b"e":
                 echo(connection)
                 return
+            if wanted not in b"ud":
+                serve_http(connection, wanted)
+                return
             left = int.from_bytes(receive(connection, 8))
             if wanted == b"u":
                 take(connection, left)
                 connection.sendall(b"!")
             else:
                 give(connection, left)
+
+
+def serve_http(connection: socket.socket, received: bytes) -> None:
+    while data := connection.recv(CHUNK):
+        received += data
+        head, end, body = received.partition(b"\r\n\r\n")
+        if not end:
+            continue
+        _, path, _ = head.split(b" ", 2)
+        if path.startswith(b"/event"):
+            connection.sendall(EVENTS)
+            continue
+        length = re.search(rb"(?i)\r\ncontent-length: (\d+)", head)
+        take(connection, int(length[1]) - len(body) if length else 0)
+        count = int(path[1:])
+        connection.sendall(answer_head(count))
+        give(connection, count)
+        received = b""
+
+
+def answer_head(count: int) -> bytes:
+    """The head before so many bytes; always of the same length."""
+    return b"HTTP/1.1 200 OK\r\nContent-Length: %012d\r\n\r\n" % count
 
 
 def echo(connection: socket.socket) -> None:

@@ -44,7 +44,8 @@ class OcattachError(Exception):
     def __init__(self, message: str, *, hint: str = "") -> None:
         self.message = shortened(message)
         super().__init__(self.message)
-        self.hint = shortened(hint)
+        self.hint = ""
+        self.with_hint(hint)
 
     @property
     def headline(self) -> str:
@@ -52,8 +53,11 @@ class OcattachError(Exception):
         return next(iter(self.message.strip().splitlines()), self.code)
 
     def with_hint(self, hint: str) -> Self:
-        """Return the error, with this hint if it has none."""
-        self.hint = self.hint or shortened(hint)
+        """Return the error, with this hint if it has none.
+
+        A hint that is too long is dropped: a command of which the middle is missing may be quoted differently.
+        """
+        self.hint = self.hint or (hint if len(hint) <= LONGEST else "")
         return self
 
     def to_json(self) -> dict[str, str | int]:
@@ -111,6 +115,12 @@ class SessionNotFoundError(OcattachError):
 
     code = "no-such-session"
     exit_code = 3
+
+
+class SessionConflictError(OcattachError):
+    """Several environments report the same session or permission request."""
+
+    code = "session-conflict"
 
 
 class AuthenticationError(OcattachError):

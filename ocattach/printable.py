@@ -1,4 +1,6 @@
-"""Text that came from an environment, made safe to be shown."""
+"""Makes text that came from outside safe to show on a terminal, and to paste into a shell."""
+
+import shlex
 
 
 def printable(text: str) -> str:
@@ -7,3 +9,16 @@ def printable(text: str) -> str:
         character if character.isprintable() or character == "\n" else f"\\x{ord(character):02x}"
         for character in text
     )
+
+
+def command_line(*words: object) -> str:
+    """Return the command that a message or hint shows, with its words quoted for POSIX shells and fish.
+
+    Every command with a word from outside is made here: a name, a path or a URL may contain anything.
+    """
+    return " ".join(map(quoted, map(str, words)))
+
+
+def quoted(word: str) -> str:
+    r"""Return the word quoted, with backslashes in double quotes: in single quotes, fish reads \\ as one character."""
+    return shlex.quote(word).replace("\\", "'\"\\\\\"'")

@@ -2,7 +2,7 @@
 
 import json
 import os
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 import click
 
@@ -12,6 +12,7 @@ from ocattach.config.files.paths import state_directory
 from ocattach.config.spec import ConnectionSpec
 from ocattach.config.trust import VARIABLE, Approval, TrustLedger, digest, may_be_used
 from ocattach.errors import NotTrustedError
+from ocattach.printable import command_line
 
 
 def require_trust(spec: ConnectionSpec, *, trust: bool, environ: Mapping[str, str]) -> None:
@@ -29,15 +30,26 @@ def require_trust(spec: ConnectionSpec, *, trust: bool, environ: Mapping[str, st
             raise not_trusted(spec, former)
         ask(spec, former)
     ledger.trust(spec)
+    if trust:
+        say(approved(spec))
+
+
+def approved(spec: ConnectionSpec) -> str:
+    """The message about an approval, with what decides where the connection leads."""
+    access = "".join(f", {label}: {value}" for label, value in spec.target.access.items())
+    return f"Approved {spec.name} of {spec.source.path}: {spec.target.title(spec.workdir)}{access}"
 
 
 def not_trusted(spec: ConnectionSpec, former: Approval | None) -> NotTrustedError:
     """The error without a terminal, with the commands that approve the definition."""
+    approve, at_once = (
+        command_line("ocattach", *words) for words in (("trust", spec.name), (spec.name, "--trust"))
+    )
     return NotTrustedError(
         f"{spec.name} is defined by {spec.source.path}, {standing(former)}",
-        hint=f"Review it: ocattach trust --list {spec.name}\n"
-        f"  Then approve it: ocattach trust {spec.name}, or in a script: ocattach {spec.name} --trust\n"
-        f"  In CI, to approve exactly this content: {VARIABLE}=sha256:{digest(spec)}",
+        hint=f"Review it: {command_line('ocattach', 'trust', '--list', spec.name)}\n"
+        f"  Then approve it: {approve}, or in a script: {at_once}\n"
+        f"  In CI, to approve exactly this content under this name: {VARIABLE}=sha256:{digest(spec)}",
     )
 
 
@@ -46,12 +58,13 @@ def ask(spec: ConnectionSpec, former: Approval | None) -> None:
     show(spec, former)
     if not click.confirm(f"Use {spec.name}?", default=None, err=True):
         raise NotTrustedError(
-            f"{spec.name} was not approved", hint=f"To approve it later: ocattach trust {spec.name}"
+            f"{spec.name} was not approved",
+            hint=f"To approve it later: {command_line('ocattach', 'trust', spec.name)}",
         )
 
 
 def show(spec: ConnectionSpec, former: Approval | None) -> None:
-    """Print a definition, what has changed in it, and last what using it will do."""
+    """Print a definition, what has changed in it, and last what using it will do: that stays on the screen."""
     say(f"{spec.name} is defined by {spec.source.path}, {standing(former)}:")
     for mark, line in differences(former.definition if former else None, json.loads(spec.source.definition)):
         say(f"  {mark} {line}", colour={"+": "green", "-": "red"}.get(mark))
@@ -95,22 +108,36 @@ def flat(entry: Entry, above: str = "") -> dict[str, str]:
 
 
 def consequences(spec: ConnectionSpec, environ: Mapping[str, str]) -> list[str]:
-    """What using a connection does, one line each: commands that run, and data of this machine that is sent."""
-    place = spec.display()
-    lines = [f"connect to {place}"]
-    if spec.target.runs_commands:
-        program = spec.opencode or "opencode"
-        lines = [f"run `{program} serve` in {place}, unless a daemon is already running"]
-        if spec.env:
-            lines.append(f"set these variables for it: {', '.join(name for name, _ in spec.env)}")
+    """What using a connection does, one line each.
+
+    Last is what decides: where commands run, by which engine and account, and which data of this machine is sent. Its
+    length is limited by `config.project.check_size`.
+    """
+    place = spec.target.title(spec.workdir)
+    lines = []
+    if spec.env:
+        lines.append(f"set these variables for its daemon: {', '.join(name for name, _ in spec.env)}")
     lines.append("load the plugins, tools and configuration of its working directory")
+    if spec.target.runs_commands:
+        lines.append(
+            f"run `{spec.opencode or 'opencode'} serve` in {place}, unless a daemon is already running"
+        )
+    else:
+        lines.append(f"connect to {place}")
+    lines += [f"use the {label}: {value}" for label, value in spec.target.access.items()]
     for name in spec.target.sent_variables:
-        lines.append(f"send the value of your variable {name} as the password{unset(name, environ)}")
-    for name in spec.forward_env:
-        lines.append(f"pass the value of your variable {name} to its daemon{unset(name, environ)}")
+        lines.append(f"send the value of your variable {name} as the password{unset((name,), environ)}")
+    if spec.forward_env:
+        names = ", ".join(spec.forward_env)
+        lines.append(
+            f"pass the values of your variables to its daemon: {names}{unset(spec.forward_env, environ)}"
+        )
     return lines
 
 
-def unset(name: str, environ: Mapping[str, str]) -> str:
-    """A note for a variable that has no value on this machine."""
-    return "" if name in environ else " (currently not set)"
+def unset(names: Sequence[str], environ: Mapping[str, str]) -> str:
+    """A note for variables that have no value on this machine."""
+    missing = [name for name in names if name not in environ]
+    if len(names) == 1 or not missing:
+        return " (currently not set)" if missing else ""
+    return f" ({len(missing)} of them currently not set)"

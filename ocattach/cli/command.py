@@ -1,6 +1,5 @@
 """Shared by all commands: help that begins with examples, the output option, and hints for errors."""
 
-import shlex
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Any, TypeVar
@@ -14,6 +13,7 @@ from ocattach.errors import (
     OcattachError,
     UsageError,
 )
+from ocattach.printable import command_line
 
 Decorated = TypeVar("Decorated", bound=Callable[..., Any])
 
@@ -68,8 +68,8 @@ def advice(target: str | None) -> Iterator[None]:
         if target is None or error.exit_code in UNEXPLAINED:
             raise
         is_failed_start = isinstance(error, DaemonStartError)
-        command = (
-            "Check its log: ocattach logs" if is_failed_start else "Find the failing step: ocattach doctor"
+        purpose, command = (
+            ("Check its log", "logs") if is_failed_start else ("Find the failing step", "doctor")
         )
-        error.with_hint(f"{command} {shlex.quote(target)}")
+        error.with_hint(f"{purpose}: {command_line('ocattach', command, target)}")
         raise

@@ -28,6 +28,7 @@ from ocattach.errors import (
     OcattachError,
     UsageError,
 )
+from ocattach.printable import command_line
 
 COMPLETION = "_OCATTACH_COMPLETE"
 """The variable that the scripts of `ocattach completion` set when Tab is pressed."""
@@ -246,10 +247,11 @@ def main(arguments: Sequence[str] | None = None) -> NoReturn:
     ours = arguments[:split]
     sys.excepthook = partial(report_defect, ours)
     log_thread_defects(state_directory(os.environ) / FILE)
+    os.environ["PATH"] = without_relative_entries(os.environ.get("PATH", ""))
     if COMPLETION in os.environ:
         load_function("commands.completion", "answer")(os.environ[COMPLETION], command, COMMANDS, load)
     name = ours[0] if ours and ours[0] in COMMANDS else None
-    program = "ocattach" if name is None else f"ocattach {name}"
+    program = command_line("ocattach", *([name] if name else []))
     try:
         if name is None:
             command.main(ours, prog_name=program, standalone_mode=False, obj=arguments[split + 1 :])
@@ -268,6 +270,11 @@ def main(arguments: Sequence[str] | None = None) -> NoReturn:
     raise SystemExit(0)
 
 
+def without_relative_entries(path: str) -> str:
+    """PATH without its empty and relative entries, which mean the working directory: a repository may have programs."""
+    return os.pathsep.join(filter(os.path.isabs, path.split(os.pathsep))) or os.defpath
+
+
 def load(name: str) -> click.Command:
     """Import a command of COMMANDS. Called to run it, to complete its options and for the manual page."""
     chosen: click.Command = load_function(name if name in GROUPS else f"commands.{name}", name)
@@ -282,4 +289,6 @@ def load_function(module: str, name: str) -> Any:
 def usage_hint(program: str, arguments: Sequence[str]) -> str:
     """The hint for a command line that cannot be parsed, such as one with the command after a name."""
     late = next((word for word in arguments[1:] if word in COMMANDS), None)
-    return f"The command goes first: ocattach {late} ..." if late else f"See: {program} --help"
+    return (
+        f"The command goes first: {command_line('ocattach', late)} ..." if late else f"See: {program} --help"
+    )

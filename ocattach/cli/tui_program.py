@@ -52,5 +52,10 @@ class TuiProgram:
         return str(memory["version"]) if known else None
 
     def become(self, argv: list[str], environ: Mapping[str, str]) -> None:
-        """Replace this process by the program."""
+        """Replace this process by the program, in the home directory.
+
+        Where it starts, opencode loads modules from node_modules, and plugins that tui.json names (1.18.33).
+        """
+        home = Path(environ.get("HOME", "/"))
+        os.chdir(home if home.is_dir() else "/")
         os.execve(self.path, argv, dict(environ))  # noqa: S606

@@ -9,6 +9,12 @@ RESERVED = frozenset(
 )
 """Commands, those that are to come included: `ocattach NAME` must stay unambiguous."""
 
+LOCAL = "local"
+"""The name of this machine, unless the user has saved a connection under this name."""
+
+RESERVED_IN_PROJECTS = frozenset({*RESERVED, LOCAL})
+"""Names that a project file may not define: those that would take the place of something built in."""
+
 LONGEST = 100
 """Short enough for a file name with an extension on every system."""
 
@@ -30,4 +36,13 @@ def check_name(text: str) -> None:
     if text in RESERVED:
         raise UsageError(
             f"{text!r} is reserved for a command of ocattach", hint=f"Choose another name, such as my-{text}"
+        )
+
+
+def check_project_name(text: str) -> None:
+    """Raise UsageError for a name that a project file may not define."""
+    check_name(text)
+    if text in RESERVED_IN_PROJECTS:
+        raise UsageError(
+            f"{text!r} is reserved for this machine", hint=f"Choose another name, such as my-{text}"
         )

@@ -11,11 +11,12 @@ from pathlib import Path
 
 from ocattach.config.files.entry import Entry, as_table, refuse_unknown_keys, shown, table
 from ocattach.config.files.jsonc import Lines, parse
-from ocattach.config.files.ownership import check_ownership
+from ocattach.config.files.ownership import check_ownership, is_foreign_tree
 from ocattach.config.files.safe import Problem, read_text, read_with_status
-from ocattach.config.names import check_name
+from ocattach.config.names import check_project_name
 from ocattach.config.spec import ConnectionSpec, DefinitionSource, canonical
 from ocattach.errors import ConfigurationError, UsageError
+from ocattach.printable import command_line
 
 OUR_FILES = (".opencode/ocattach.json", ".opencode/ocattach.jsonc")
 OPENCODE_FILES = ("opencode.json", "opencode.jsonc")
@@ -55,6 +56,10 @@ NOWHERE = {
 }
 """Keys of other tools that do not exist here: why, and the alternative."""
 
+LONGEST_DEFINITION, LONGEST_DESCRIPTION = 1000, 300
+MOST_VARIABLES, LONGEST_VARIABLE = 64, 4096
+"""Limits of a definition: people have to read it before they approve it."""
+
 SUBSTITUTION = re.compile(r"\{(?:env|file):[^}]*\}")
 """Substitutions that OpenCode makes in its own configuration files."""
 
@@ -67,6 +72,9 @@ def project_definitions(cwd: Path) -> Iterator[ConnectionSpec | Problem]:
     for directory in project_directories(cwd):
         for name in (*OUR_FILES, *OPENCODE_FILES):
             yield from file_definitions(directory / name)
+    root = git_root(cwd)
+    if root is not None and is_foreign_tree(root):
+        yield Problem(root / ".git", None, foreign_tree(root), is_note=True)
 
 
 def find_in_project(name: str, cwd: Path) -> ConnectionSpec | None:
@@ -78,7 +86,7 @@ def find_in_project(name: str, cwd: Path) -> ConnectionSpec | None:
         if isinstance(item, ConnectionSpec):
             if item.name == name:
                 return item
-        elif item.name in (name, None):
+        elif item.name in (name, None) and not item.is_note:
             raise item.error
     return None
 
@@ -86,15 +94,27 @@ def find_in_project(name: str, cwd: Path) -> ConnectionSpec | None:
 def project_directories(cwd: Path) -> list[Path]:
     """The working directory and its parents up to the root of the git tree.
 
-    Outside a git tree only the working directory, since parents such as /tmp may belong to other users.
+    Outside a git tree only the working directory, since parents such as /tmp may belong to other users. A tree that git
+    would refuse, because another user made it, is none.
     """
+    start, root = Path(os.path.realpath(cwd)), git_root(cwd)
+    if root is None or is_foreign_tree(root):
+        return [start]
+    return [each for each in (start, *start.parents) if each.is_relative_to(root)]
+
+
+def git_root(cwd: Path) -> Path | None:
+    """The nearest directory with a `.git`; None if there is none."""
     start = Path(os.path.realpath(cwd))
-    found = []
-    for directory in (start, *start.parents):
-        found.append(directory)
-        if os.path.lexists(directory / ".git"):
-            return found
-    return [start]
+    return next((each for each in (start, *start.parents) if os.path.lexists(each / ".git")), None)
+
+
+def foreign_tree(root: Path) -> ConfigurationError:
+    """The note about a git tree that is ignored."""
+    return ConfigurationError(
+        f"{root}/.git belongs to another user, so definitions above the working directory are ignored",
+        hint="To use them: " + command_line("git", "config", "--global", "--add", "safe.directory", root),
+    )
 
 
 def file_definitions(path: Path) -> Iterator[ConnectionSpec | Problem]:
@@ -159,7 +179,7 @@ def experimental(document: Entry) -> Entry:
 
 def definition(name: str, value: object, path: Path) -> ConnectionSpec:
     """One entry of a project file as a connection. Raises UsageError naming the wrong key."""
-    check_name(name)
+    check_project_name(name)
     entry = as_table(value, "the environment")
     refuse_nonexistent_keys(entry)
     spec = ConnectionSpec.from_entry(entry, name=name)
@@ -167,9 +187,10 @@ def definition(name: str, value: object, path: Path) -> ConnectionSpec:
         if key in spec.target.user_only_keys:
             raise UsageError(
                 f"{key} cannot be set in a project file: {WHY_NOT.get(key, ON_THIS_MACHINE)}",
-                hint=f"Remove {key}, or save your own connection: ocattach --save {name} URI",
+                hint=f"Remove {key}, or save your own connection: {command_line('ocattach', '--save', name, 'URI')}",
             )
     refuse_substitutions(entry)
+    check_size(spec.to_entry())
     source = DefinitionSource("project", path, canonical(spec.to_entry()))
     return ConnectionSpec.from_entry(entry, name=name, source=source)
 
@@ -191,6 +212,24 @@ def refuse_substitutions(entry: Entry) -> None:
                 f"{key} contains {found[0]}, which is not substituted here",
                 hint="To pass variables of your machine to a daemon, list their names in forward_env",
             )
+
+
+def check_size(entry: Entry) -> None:
+    """Raise UsageError for a definition that a terminal of 24 lines could not show where it is to be approved."""
+    rest = {key: value for key, value in entry.items() if key not in ("env", "description")}
+    if len(canonical(rest)) > LONGEST_DEFINITION:
+        raise UsageError(
+            f"the environment has more than {LONGEST_DEFINITION} characters, not counting env and description",
+            hint="Shorten its values, or name fewer variables",
+        )
+    if len(str(entry.get("description", ""))) > LONGEST_DESCRIPTION:
+        raise UsageError(f"description has more than {LONGEST_DESCRIPTION} characters")
+    env = table(entry, "env") or {}
+    if len(env) > MOST_VARIABLES:
+        raise UsageError(f"env has more than {MOST_VARIABLES} variables")
+    for name, value in env.items():
+        if len(name) + len(str(value)) > LONGEST_VARIABLE:
+            raise UsageError(f"env: {name[:LONGEST_DESCRIPTION]} has more than {LONGEST_VARIABLE} characters")
 
 
 def has_unknown_key(path: Path) -> bool:

@@ -10,15 +10,12 @@ from pathlib import Path
 from ocattach.config.files.paths import config_directory, state_directory
 from ocattach.config.files.safe import Problem
 from ocattach.config.last_used import last_used
-from ocattach.config.names import is_name
+from ocattach.config.names import LOCAL, is_name
 from ocattach.config.saved import SavedConnections
 from ocattach.config.spec import ConnectionSpec
 from ocattach.config.suggestion import closest
 from ocattach.config.targets.uri import is_uri, parse_uri
 from ocattach.errors import ConnectionNotFoundError, UsageError
-
-LOCAL = "local"
-"""The name of this machine, unless a connection has this name."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,9 +54,10 @@ def resolve(argument: str, *, cwd: Path, environ: Mapping[str, str]) -> Connecti
             hint="Example of a URI: docker://NAME:/DIR",
         )
     saved = SavedConnections(config_directory(environ))
-    spec = saved.find(argument) or in_project(argument, cwd)
+    spec = saved.find(argument)
     if spec is None and argument == LOCAL:
         return this_machine()
+    spec = spec or in_project(argument, cwd)
     if spec is None:
         raise not_found(argument, list_connections(cwd=cwd, environ=environ))
     return spec
@@ -114,6 +112,7 @@ def not_found(name: str, listing: Listing) -> ConnectionNotFoundError:
     """The error for an unknown name, with similar names."""
     near = closest(name, [listed.spec.name for listed in listing.connections if listed.spec.name])
     question = f"Did you mean {' or '.join(near)}? " if near else ""
+    notes = "".join(f". {problem.error.message}" for problem in listing.problems if problem.is_note)
     return ConnectionNotFoundError(
-        f"No connection named {name}", hint=f"{question}List all connections: ocattach --list"
+        f"No connection named {name}{notes}", hint=f"{question}List all connections: ocattach --list"
     )

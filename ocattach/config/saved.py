@@ -9,12 +9,14 @@ from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
 
-from ocattach.config.files.safe import Problem, flush_directory, locked, not_written, read_text, write_text
+from ocattach.config.files.owner import read_own_text
+from ocattach.config.files.safe import Problem, flush_directory, locked, not_written, write_text
 from ocattach.config.files.yaml_text import read_mapping
 from ocattach.config.names import check_name
 from ocattach.config.spec import ConnectionSpec, DefinitionSource
 from ocattach.config.suggestion import closest
 from ocattach.errors import ConfigurationError, ConnectionNotFoundError, UsageError
+from ocattach.printable import command_line
 
 EXTENSION = ".yaml"
 
@@ -37,7 +39,7 @@ class SavedConnections:
                 if not force:
                     raise UsageError(
                         f"A connection named {name} already exists: {path}",
-                        hint=f"To see it: ocattach explain {name}. To replace it, add --force",
+                        hint=f"To see it: {command_line('ocattach', 'explain', name)}. To replace it, add --force",
                     )
                 text = replace_text(path, text)
             elif os.path.lexists(path):
@@ -53,7 +55,7 @@ class SavedConnections:
         """The connection of a name, read from its file; None if there is none."""
         check_name(name)
         path = self.path(name)
-        text = read_text(path)
+        text = read_own_text(path, self.directory.parent)
         if text is None or not self._has(path):
             return None
         try:

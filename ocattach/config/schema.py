@@ -1,7 +1,7 @@
 """The JSON Schema of project files, generated from the keys that the targets declare."""
 
 from ocattach.config.common_keys import COMMON_KEYS
-from ocattach.config.names import PATTERN, RESERVED
+from ocattach.config.names import PATTERN, RESERVED_IN_PROJECTS
 from ocattach.config.targets.base import Target
 from ocattach.config.targets.key_types import Schema
 from ocattach.config.targets.registry import target_class, transports
@@ -35,7 +35,7 @@ def environments_schema() -> Schema:
     return {
         "description": "Connections by name, as used by `ocattach NAME`.",
         "type": "object",
-        "propertyNames": {"pattern": f"^{PATTERN}$", "not": {"enum": sorted(RESERVED)}},
+        "propertyNames": {"pattern": f"^{PATTERN}$", "not": {"enum": sorted(RESERVED_IN_PROJECTS)}},
         "additionalProperties": {"$ref": "#/definitions/environment"},
     }
 

@@ -5,7 +5,7 @@ from dataclasses import dataclass, fields
 from pathlib import Path
 
 from ocattach.config.files.entry import Entry, refuse_unknown_keys, wrong_type
-from ocattach.config.files.safe import read_text
+from ocattach.config.files.owner import read_own_text
 from ocattach.config.files.yaml_text import read_mapping
 from ocattach.errors import ConfigurationError, UsageError
 
@@ -32,7 +32,7 @@ class Settings:
 def load_settings(config_directory: Path) -> Settings:
     """Read the settings. Raises ConfigurationError naming the file and the wrong key."""
     path = config_directory / FILE
-    text = read_text(path)
+    text = read_own_text(path)
     if text is None:
         return Settings()
     mapping = read_mapping(text, path)

@@ -160,17 +160,22 @@ class ConnectionSpec:
 
         Name and directory are not part of it, since one link and one daemon serve all directories.
         """
-        return canonical(
-            {
-                "transport": self.target.scheme,
-                "target": self.target.to_entry(),
-                "daemon_port": self.daemon_port,
-                "opencode": self.opencode,
-                "surroundings": {
-                    name: environ[name] for name in self.target.identity_variables if name in environ
-                },
-            }
-        )
+        return canonical({**self._place(environ), "daemon_port": self.daemon_port, "opencode": self.opencode})
+
+    def _place(self, environ: Mapping[str, str]) -> dict[str, object]:
+        variables = self.target.identity_variables
+        return {
+            "transport": self.target.scheme,
+            "target": self.target.to_entry(),
+            "surroundings": {name: environ[name] for name in variables if name in environ},
+        }
+
+    def place_id(self, environ: Mapping[str, str] = os.environ) -> str:
+        """The id of the account and machine, container or pod that a pinned connection leads to.
+
+        Its daemons share one database of sessions, so environments with an equal id have the same sessions.
+        """
+        return sha256(canonical(self._place(environ)).encode()).hexdigest()[:LINK_KEY_LENGTH]
 
     def link_key(self, environ: Mapping[str, str] = os.environ) -> str:
         """The id of the environment: a hash of `identity`, 16 hexadecimal digits.
@@ -185,8 +190,9 @@ class ConnectionSpec:
         return self.target.display(self.workdir)
 
     def title(self) -> str:
-        """The name with the URI: frontend (docker://frontend-app:/app)."""
-        place = self.target.title(self.workdir)
+        """The name with the URI: frontend (docker://frontend-app:/app). With the engine, if a project chose it."""
+        is_ours = self.source.kind != "project"
+        place = self.target.title(self.workdir) if is_ours else self.target.display(self.workdir)
         return f"{self.name} ({place})" if self.name else place
 
     def forwarded_env(self, environ: Mapping[str, str] = os.environ) -> tuple[tuple[str, str], ...]:

@@ -1,31 +1,29 @@
 """Which definitions of project files the user has approved.
 
-An approval is for the content of one definition in one file under one name; changed content needs a new approval.
+An approval is for the content of one definition in one file under one name; a changed name or content needs a new one.
 The ledger is in the state directory of the user, outside of any project.
 """
 
 import json
-import os
 import re
-import shlex
 import time
 from collections.abc import Mapping
 from dataclasses import dataclass
 from hashlib import sha256
 from pathlib import Path
 
-from ocattach.config.files.entry import Entry, as_table, number, table, text
-from ocattach.config.files.ownership import reason
-from ocattach.config.files.safe import locked, read_with_status, write_text
-from ocattach.config.spec import ConnectionSpec
+from ocattach.config.files.entry import Entry, as_table, number, table
+from ocattach.config.files.owner import read_own_text
+from ocattach.config.files.safe import locked, write_text
+from ocattach.config.spec import ConnectionSpec, canonical
 from ocattach.errors import ConfigurationError, UsageError
+from ocattach.printable import command_line
 
 SCHEMA = 2
 READABLE = (1, SCHEMA)
-"""Version 1 has hashes only, so changes since such an approval cannot be shown."""
+"""Version 1 has hashes of another form and no definitions: its approvals do not count, and changes cannot be shown."""
 
 PROJECTS = "projects"
-DIGEST = "sha256"
 DEFINITION = "definition"
 WHEN = "approved"
 
@@ -39,13 +37,17 @@ class Approval:
 
     path: Path
     name: str
-    digest: str
 
     definition: Entry | None
-    """The approved content; None if only its hash was recorded."""
+    """The approved content; None if it was not recorded."""
 
     when: int | None
     """In seconds since the epoch."""
+
+    @property
+    def digest(self) -> str:
+        """The hash of what was approved; empty if that was not recorded."""
+        return "" if self.definition is None else digest_of(self.name, canonical(self.definition))
 
 
 class TrustLedger:
@@ -73,7 +75,6 @@ class TrustLedger:
                 Approval(
                     Path(path),
                     called,
-                    text(record, DIGEST) or "",
                     table(record, DEFINITION),
                     number(record, WHEN),
                 )
@@ -89,7 +90,6 @@ class TrustLedger:
     def trust(self, spec: ConnectionSpec) -> None:
         """Approve the current definition of a connection."""
         record = {
-            DIGEST: digest(spec),
             DEFINITION: json.loads(spec.source.definition),
             WHEN: int(time.time()),
         }
@@ -112,18 +112,11 @@ class TrustLedger:
 
     def _read(self) -> Entry:
         """The approvals by file. Raises ConfigurationError for a ledger that is invalid or that others can write."""
-        found = read_with_status(self.path)
+        found = read_own_text(self.path)
         if found is None:
             return {}
-        content, status = found
-        for place, seen in ((self.path, status), (self.path.parent, self.path.parent.stat())):
-            if problem := reason(seen, os.environ):
-                raise ConfigurationError(
-                    f"{place} {problem[0]}, so the approvals in it are not used",
-                    hint=f"{problem[1]} {shlex.quote(str(place))}",
-                )
         try:
-            document = as_table(json.loads(content), "the file")
+            document = as_table(json.loads(found), "the file")
             if document.get("schema") not in READABLE:
                 raise UsageError("written by another version of ocattach")  # noqa: TRY301
             return table(document, PROJECTS) or {}
@@ -133,7 +126,7 @@ class TrustLedger:
     def _damaged(self, error: Exception) -> ConfigurationError:
         return ConfigurationError(
             f"{self.path} cannot be read: {error}",
-            hint=f"To discard all approvals: rm {shlex.quote(str(self.path))}",
+            hint=f"To discard all approvals: {command_line('rm', self.path)}",
         )
 
 
@@ -145,7 +138,8 @@ def may_be_used(spec: ConnectionSpec, ledger: TrustLedger, environ: Mapping[str,
 def is_approved_by_variable(spec: ConnectionSpec, environ: Mapping[str, str]) -> bool:
     """Whether the variable OCATTACH_TRUST, for CI, has the hash of a project's definition.
 
-    Only hashes are accepted, since a path or name would also approve changed content. Raises UsageError for others.
+    Only hashes are accepted, each of a name and its content: a path or name would also approve changed content.
+    Raises UsageError for others.
     """
     words = environ.get(VARIABLE, "").replace(",", " ").split()
     for word in words:
@@ -159,7 +153,12 @@ def is_approved_by_variable(spec: ConnectionSpec, environ: Mapping[str, str]) ->
 
 def digest(spec: ConnectionSpec) -> str:
     """The hash of a project's definition, without typed options."""
-    return sha256(spec.source.definition.encode()).hexdigest()
+    return digest_of(name(spec), spec.source.definition)
+
+
+def digest_of(called: str, definition: str) -> str:
+    """The hash of a name and a definition in canonical JSON: the same content under another name is another one."""
+    return sha256(f"{called}\n{definition}".encode()).hexdigest()
 
 
 def project(spec: ConnectionSpec) -> Path:

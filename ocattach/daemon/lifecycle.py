@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 
 from ocattach.daemon.probe import NUMBER, FoundDaemon, daemons
-from ocattach.daemon.script import Report, RunCommand, parse_report, script_argv, script_input
+from ocattach.daemon.script import Report, RunCommand, run_script
 from ocattach.daemon.unusable import ended_at_once
 from ocattach.errors import (
     DaemonStartError,
@@ -15,6 +15,11 @@ from ocattach.errors import (
 STOP_SECONDS = 5
 ANSWER_SECONDS = 5
 """How much longer than its script a command may take before it times out."""
+
+OWN_HOME = (
+    'Connect as another user, or set HOME in the connection, "env": {"HOME": "/DIR"}, to a directory that belongs to '
+    "this user, such as a volume"
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,20 +62,20 @@ def start_daemon(run: RunCommand, request: StartRequest, *, timeout: float) -> D
     Raises DaemonStartError with the end of the daemon's log, WorkdirNotFoundError, or TimedOutError after `timeout`
     seconds.
     """
-    result = run(
-        script_argv(
-            "start.sh",
-            request.workdir or "",
-            request.opencode,
-            str(request.port or 0),
-            str(max(1, int(timeout))),
-        ),
-        stdin=script_input(env=request.env, unset=request.unset_env, password=request.password),
+    report = run_script(
+        run,
+        "start",
+        request.workdir or "",
+        request.opencode,
+        str(request.port or 0),
+        str(max(1, int(timeout))),
+        env=request.env,
+        unset=request.unset_env,
+        password=request.password,
         timeout=timeout + ANSWER_SECONDS,
     )
-    report = parse_report(result, script="start")
     found = daemons(report)
-    if not found:
+    if "error" in report or not found:
         raise start_error(report, request, timeout)
     started = any(line.startswith("started ") for line in report.all("daemon"))
     return DaemonStatus(running=True, daemon=found[0], started=started)
@@ -83,12 +88,15 @@ def start_error(report: Report, request: StartRequest, timeout: float) -> Ocatta
     match report.first("error"):
         case "no-workdir":
             return WorkdirNotFoundError(
-                f"The working directory {request.workdir} cannot be entered in the environment",
+                f"The working directory {report.first('workdir')} cannot be entered in the environment",
                 hint="Choose another directory with --workdir",
             )
-        case "home-unwritable" | "state-unwritable":
+        case "home-unwritable" | "state-unwritable" | "state-foreign" as reason:
             home = report.first("home") or "/"
-            return home_error(home, place="the environment", home=home)
+            foreign = foreign_state_error(home)
+            return (
+                foreign if reason == "state-foreign" else home_error(home, place="the environment", home=home)
+            )
         case "daemon-silent" | "start-locked":
             return TimedOutError(
                 f"opencode serve did not listen within {timeout:.0f} s{ending}",
@@ -107,11 +115,20 @@ def start_error(report: Report, request: StartRequest, timeout: float) -> Ocatta
             )
 
 
+def foreign_state_error(home: str) -> DaemonStartError:
+    """Return the error for a state directory that another account has made, which could replace what is in it."""
+    return DaemonStartError(
+        "The directory for the record of the daemon belongs to another account of the environment, or is a symbolic "
+        f"link: .local/state/ocattach below {home}, unless XDG_STATE_HOME is set",
+        hint=OWN_HOME,
+    )
+
+
 def home_error(directory: str, *, place: str, home: str) -> DaemonStartError:
     """Return the error for a home in which OpenCode cannot make its database; it exits then (EACCES, mkdir)."""
     return DaemonStartError(
         f"OpenCode cannot store its data: {directory} in {place} is not writable for this user, whose HOME is {home}",
-        hint='Connect as another user, or set another HOME in the connection: "env": {"HOME": "/tmp/opencode-home"}',
+        hint=OWN_HOME,
     )
 
 
@@ -127,12 +144,15 @@ def stop_daemon(
     The record is below the HOME that the daemon was started with, which `env` may set.
     Return the pid of the stopped daemon; None if none ran. Raises TimedOutError.
     """
-    result = run(
-        script_argv("stop.sh", str(foreign_pid or ""), str(STOP_SECONDS)),
-        stdin=script_input(env=env, unset=unset_env),
+    report = run_script(
+        run,
+        "stop",
+        str(foreign_pid or ""),
+        str(STOP_SECONDS),
+        env=env,
+        unset=unset_env,
         timeout=STOP_SECONDS + ANSWER_SECONDS,
     )
-    report = parse_report(result, script="stop")
     if "error" in report:
         raise TimedOutError(
             f"The daemon did not stop within {STOP_SECONDS} s", hint="It may be busy; try again"

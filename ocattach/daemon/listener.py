@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass
 
-from ocattach.daemon.script import RunCommand, parse_report, script_argv, script_input
+from ocattach.daemon.script import RunCommand, run_script
 
 
 @dataclass(frozen=True, slots=True)
@@ -18,8 +18,7 @@ class ListeningSockets:
 
 def find_listener(run: RunCommand, *, pid: int, port: int, timeout: float) -> ListeningSockets:
     """Return the sockets of a process in the environment that listen on a port."""
-    result = run(script_argv("listener.sh", str(pid), str(port)), stdin=script_input(), timeout=timeout)
-    report = parse_report(result, script="listener")
+    report = run_script(run, "listener", str(pid), str(port), timeout=timeout)
     return ListeningSockets(
         kernel=report.first("kernel") or "",
         inodes=frozenset(int(inode) for inode in report.all("inode") if inode.isdigit()),

@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
-from ocattach.daemon.script import RunCommand, parse_report, script_argv, script_input
+from ocattach.daemon.script import RunCommand, run_script
 
 DAEMON, OPENCODE = "daemon", "opencode"
 SOURCES = (DAEMON, OPENCODE)
@@ -41,12 +41,16 @@ def read_logs(
 ) -> Logs:
     """Return the `last` lines of each log, or the lines `after` an earlier answer."""
     positions = after.positions if after else {}
-    result = run(
-        script_argv("logs.sh", str(last), str(AT_ONCE), *(positions.get(source, "") for source in SOURCES)),
-        stdin=script_input(env=env, unset=unset_env),
+    report = run_script(
+        run,
+        "logs",
+        str(last),
+        str(AT_ONCE),
+        *(positions.get(source, "") for source in SOURCES),
+        env=env,
+        unset=unset_env,
         timeout=timeout,
     )
-    report = parse_report(result, script="logs")
     found = [source for source in SOURCES if f"{source}_file" in report]
     return Logs(
         lines={source: tuple(report.all(source)) for source in found},

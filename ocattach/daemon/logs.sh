@@ -28,7 +28,7 @@ new_lines() { # KEY FILE PLACE
     say "$1_file" "$2"
     say "$1_place" "$beginning:$total"
     [ "$total" -gt "$seen" ] || return 0
-    tail -n "+$((seen + 1))" "$2" | head -n $((total - seen)) | cut -b 1-1000 | sed "s/^/ocattach:$1=/"
+    tail -n "+$((seen + 1))" "$2" | head -n $((total - seen)) | cut -b 1-1000 | say_lines "$1"
 }
 
 read_input

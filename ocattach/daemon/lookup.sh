@@ -152,7 +152,7 @@ search_installed() { # where OpenCode's installer, Bun and npm install it
     return 1
 }
 
-# Background processes of the command may keep the pipe open, so the whole group is killed.
+# Background processes of the command may keep the pipe open, so its whole process group is killed.
 within_deadline() { # COMMAND...: runs it with empty input and prints its output; "ocattach-late" if the deadline passed
     session=
     if command -v setsid >/dev/null; then session=setsid; else set -m; fi
@@ -164,7 +164,8 @@ within_deadline() { # COMMAND...: runs it with empty input and prints its output
         [ "$attempts" -gt 0 ] || { printf '\nocattach-late\n'; break; }
         pause
     done
-    kill -KILL "-$asked" 2>/dev/null || kill -KILL "$asked" 2>/dev/null
+    # shellcheck disable=SC2046 # split into pids
+    kill -KILL "$asked" $(processes pgid "$asked") 2>/dev/null
 }
 
 # Interactive, since .bashrc, which nvm and others use to set PATH, often returns early otherwise.

@@ -4,7 +4,7 @@ import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from ocattach.daemon.script import Report, RunCommand, parse_report, script_argv, script_input
+from ocattach.daemon.script import Report, RunCommand, run_script
 from ocattach.daemon.unusable import UnusableBinary, parse_unusable
 from ocattach.errors import ConnectionLostError
 
@@ -87,12 +87,16 @@ class Probe:
 
 def probe(run: RunCommand, request: ProbeRequest, *, timeout: float) -> Probe:
     """Probe an environment, in one round trip of at most `timeout` seconds. Raises ConnectionLostError."""
-    result = run(
-        script_argv("probe.sh", request.workdir or "", request.opencode or "", str(request.port or "")),
-        stdin=script_input(env=request.env, unset=request.unset_env),
+    report = run_script(
+        run,
+        "probe",
+        request.workdir or "",
+        request.opencode or "",
+        str(request.port or ""),
+        env=request.env,
+        unset=request.unset_env,
         timeout=timeout,
     )
-    report = parse_report(result, script="probe")
     if "end" not in report:
         raise ConnectionLostError("The connection was lost while the environment was probed")
     return Probe(

@@ -63,7 +63,7 @@ find_unwritable() { # reports the directory that is not writable
     [ ! -d "$configuration" ] || configuration=
     for folder in "$share/opencode" "${state%/*}" "${state%/*/*}/opencode" "${XDG_CACHE_HOME:-$HOME/.cache}/opencode" \
         ${configuration:+"$configuration"}; do
-        case "$folder" in /*) ;; *) folder=$PWD/$folder ;; esac
+        case "$folder" in /*) ;; *) folder=$here/$folder ;; esac
         while [ ! -e "${folder:-/}" ]; do folder=${folder%/*}; done
         if ! [ -d "$folder/" ] || ! [ -w "$folder/" ]; then
             say unwritable "${folder:-/}"

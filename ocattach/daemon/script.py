@@ -1,6 +1,7 @@
-"""Makes the commands and input of the shell scripts, and parses their answers."""
+"""Runs the shell scripts of this room in an environment, and parses their reports."""
 
 import re
+import secrets
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Protocol
@@ -8,11 +9,10 @@ from typing import Protocol
 from ocattach.errors import ConnectionLostError, UsageError
 from ocattach.execution import CommandResult
 
-MARK = b"ocattach:"
 MAX_ANSWER = 256 * 1024
 """Bytes of a script's output that are parsed, whatever an environment sends."""
 
-NEEDED = {"probe.sh": ("environment.sh", "lookup.sh")}
+NEEDED = {"probe": ("environment.sh", "lookup.sh"), "port_owner": ()}
 """The files whose functions a script uses; environment.sh if it is not listed."""
 
 VARIABLE_NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
@@ -44,18 +44,37 @@ class Report:
         return next(iter(self.all(key)), None)
 
 
+def run_script(
+    run: RunCommand,
+    name: str,
+    *arguments: str,
+    env: Iterable[tuple[str, str]] = (),
+    unset: Iterable[str] = (),
+    password: str = "",
+    timeout: float,
+) -> Report:
+    """Run a script and return its report. Secrets do not belong in its arguments, but in its input: `password`, `env`.
+
+    Raises UsageError for invalid variables, ConnectionLostError if the output has no report, and what `run` raises.
+    """
+    mark = f"ocattach-{secrets.token_hex(8)}"
+    stdin = script_input(mark, env=env, unset=unset, password=password)
+    return parse_report(run(script_argv(name, *arguments), stdin=stdin, timeout=timeout), name, mark)
+
+
 def script_argv(name: str, *arguments: str) -> list[str]:
-    """Return the command that runs a script. Secrets do not belong in its arguments, but in `script_input`."""
+    """Return the command that runs a script."""
     folder = Path(__file__).parent
-    text = "".join((folder / part).read_text() for part in (*NEEDED.get(name, ("environment.sh",)), name))
-    return ["sh", "-c", text, "ocattach", *arguments]
+    parts = (*NEEDED.get(name, ("environment.sh",)), f"{name}.sh")
+    return ["sh", "-c", "".join((folder / part).read_text() for part in parts), "ocattach", *arguments]
 
 
 def script_input(
-    *, env: Iterable[tuple[str, str]] = (), unset: Iterable[str] = (), password: str = ""
+    mark: str, *, env: Iterable[tuple[str, str]] = (), unset: Iterable[str] = (), password: str = ""
 ) -> bytes:
     """Return the input for `read_input` of environment.sh. Raises UsageError for invalid variables."""
-    lines = [f"unset {name}" for name in unset]
+    lines = [f"mark {mark}"]
+    lines += [f"unset {name}" for name in unset]
     lines += [f"export {name}={value}" for name, value in env]
     for name in [*unset, *(name for name, _ in env)]:
         if not VARIABLE_NAME.fullmatch(name):
@@ -68,15 +87,17 @@ def script_input(
     return "".join(f"{line}\n" for line in [*lines, "end"]).encode()
 
 
-def parse_report(result: CommandResult, *, script: str) -> Report:
-    """Parse the output of a script. Lines that shells and their start-up files printed are ignored.
+def parse_report(result: CommandResult, script: str, mark: str) -> Report:
+    """Parse the output of a script. Lines without its mark, which other programs printed, are ignored.
 
-    Raises ConnectionLostError if the output has no answer of the script.
+    Lines end at a line feed and nowhere else: a value may have other line separators. A last line without one is
+    incomplete. Raises ConnectionLostError if the output has no report of the script.
     """
     values: dict[str, list[str]] = {}
-    for line in result.stdout[:MAX_ANSWER].splitlines():
-        if line.startswith(MARK) and b"=" in line:
-            key, _, value = line[len(MARK) :].decode(errors="replace").partition("=")
+    prefix = f"{mark} ".encode()
+    for line in result.stdout[:MAX_ANSWER].split(b"\n")[:-1]:
+        if line.startswith(prefix) and b"=" in line:
+            key, _, value = line.removeprefix(prefix).decode(errors="replace").partition("=")
             values.setdefault(key, []).append(value.replace("\0", "\N{REPLACEMENT CHARACTER}"))
     if script not in values:
         output = (result.stderr or result.stdout)[-500:].decode(errors="replace").strip()

@@ -37,7 +37,7 @@ say_log() { # without the line of `launch`; with its beginning, since loaders re
 
 fail() { # REASON
     say error "$1"
-    if [ -r "$log" ]; then say_log | sed 's/^/ocattach:log=/'; fi
+    if [ -r "$log" ]; then say_log | say_lines log; fi
     exit 1
 }
 
@@ -52,15 +52,15 @@ launch() { # OPENCODE PORT: sets $daemon_pid. Ignores HUP and has its own sessio
     OPENCODE_PASSWORD=$password # the name in OpenCode 2
     export OPENCODE_SERVER_PASSWORD OPENCODE_PASSWORD
     unset OPENCODE_SERVER_USERNAME
-    session=
-    command -v setsid >/dev/null && session=setsid
+    session=$(command -v setsid) # its path: below, a relative entry of PATH means the working directory
     # Here, since the redirection below happens later. The line is different in each log, so that readers that
     # continue from a position recognise a new log.
     echo "ocattach: started at $(date -u +%Y-%m-%dT%H:%M:%SZ) by process $$" >"$log"
     ( # not nohup, which busybox may lack
         trap '' HUP
         umask "$account_umask"
-        exec $session "$1" serve --hostname 127.0.0.1 --port "$2" </dev/null >>"$log" 2>&1 9>&-
+        cd "$workdir" || exit 1
+        exec ${session:+"$session"} "$1" serve --hostname 127.0.0.1 --port "$2" </dev/null >>"$log" 2>&1 9>&-
     ) &
     daemon_pid=$!
 }
@@ -71,7 +71,10 @@ await_listening() { # SECONDS: sets $port
     while :; do
         while IFS= read -r line; do
             case "$line" in
-                *"listening on http://"*) port=${line##*:}; return 0 ;;
+                *"listening on http://"*)
+                    port=${line##*:}
+                    case "$port" in "" | *[!0-9]*) ;; *) return 0 ;; esac
+                    ;;
             esac
         done <"$log"
         start_time "$daemon_pid" || exited
@@ -95,11 +98,14 @@ umask 077
 read_input
 say start 1
 say home "$HOME"
-if [ -n "$1" ]; then
-    expand "$1"
-    cd "$expanded" 2>/dev/null || fail no-workdir
-fi
-mkdir -p "$state" 2>/dev/null && chmod 700 "$state" && : >>"$log" || fail home-unwritable
+expand "${1:-$here}"
+workdir=$expanded
+say workdir "$workdir"
+(cd "$workdir") 2>/dev/null || fail no-workdir
+made=
+mkdir -p "$state" 2>/dev/null && chmod 700 "$state" 2>/dev/null && made=yes
+if [ -d "$state" ] && ! is_private "$state"; then fail state-foreign; fi
+[ -n "$made" ] && : >>"$log" || fail home-unwritable
 take_lock "$4"
 if recorded_daemon; then
     say_daemon recorded "$d_pid" "$d_port" 0100007F opencode "$d_password"

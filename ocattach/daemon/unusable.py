@@ -1,7 +1,6 @@
 """Errors for `opencode` programs in an environment that cannot be used, and what to do about them."""
 
 import re
-import shlex
 from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import groupby
@@ -13,38 +12,14 @@ from ocattach.errors import (
     OpencodeIncompatibleError,
     OpencodeNotFoundError,
 )
+from ocattach.printable import command_line
 
 INSTALL = "npm install -g opencode-ai"
+REINSTALL = f"Reinstall it in the environment: {INSTALL}"
 INSTALL_THERE = f"Install OpenCode in the environment, which selects the right build: {INSTALL}"
-
-REASONS = {
-    "absent": "does not exist",
-    "silent": "does not print its PATH",
-    "same": "has the same PATH",
-    "late": "did not answer within {detail} s",
-    "dangling": "broken symbolic link",
-    "folder": "is a directory",
-    "not-executable": "not executable",
-    "empty": "empty file",
-    "stub": "npm's stub; the package's postinstall script, which installs the program, was not run",
-    "libc": "built for {libc}, whose loader {detail} does not exist",
-    "architecture": "built for another processor ({detail}) than {machine}",
-    "system": "built for another operating system",
-    "interpreter": "script for {detail}, which does not exist",
-}
-"""The reasons that lookup.sh reports."""
 
 NO_PROGRAM = {"absent", "silent", "same", "late"}
 """The reasons for places without an opencode."""
-
-REMEDIES = {
-    "stub": "Run the postinstall script that npm skipped, in the environment: node {script}",
-    "libc": "Install {package} in the environment; this selects it: {install}",
-    "architecture": INSTALL_THERE,
-    "system": INSTALL_THERE,
-    "not-executable": "Make it executable in the environment: chmod +x {path}",
-    "interpreter": f"Install {{detail}} in the environment, or an OpenCode that does not need it: {INSTALL}",
-}
 
 REJECTED_CONFIG = re.compile(r"Config file at (\S+) is not valid JSON|Configuration is invalid at (\S+)")
 """What `opencode serve` prints before it exits because of its configuration (1.18.33)."""
@@ -61,7 +36,7 @@ UNABLE = (
     (re.compile(r"postinstall script was not run"), *STUB),
     (
         re.compile(r"(?:Error loading shared library|error while loading shared libraries:) (\S+?):"),
-        "needs the library {}",
+        "needs the library",
         "Install it in the environment; on Alpine: apk add libstdc++ libgcc",
     ),
     (
@@ -90,7 +65,7 @@ class UnusableBinary:
     """A path at which lookup.sh found no opencode that can be used."""
 
     reason: str
-    """A key of REASONS."""
+    """As lookup.sh reports it."""
 
     detail: str
     """Depends on the reason: the missing loader, or the seconds of a timeout."""
@@ -100,17 +75,37 @@ class UnusableBinary:
     def explain(self, machine: str) -> str:
         """Return the reason as text."""
         libc = "musl" if self.is_musl else "glibc"
-        return REASONS.get(self.reason, self.reason).format(detail=self.detail, machine=machine, libc=libc)
+        reasons = {
+            "absent": "does not exist",
+            "silent": "does not print its PATH",
+            "same": "has the same PATH",
+            "late": f"did not answer within {self.detail} s",
+            "dangling": "broken symbolic link",
+            "folder": "is a directory",
+            "not-executable": "not executable",
+            "empty": "empty file",
+            "stub": "npm's stub; the package's postinstall script, which installs the program, was not run",
+            "libc": f"built for {libc}, whose loader {self.detail} does not exist",
+            "architecture": f"built for another processor ({self.detail}) than {machine}",
+            "system": "built for another operating system",
+            "interpreter": f"script for {self.detail}, which does not exist",
+        }
+        return reasons.get(self.reason, self.reason)
 
     def remedy(self, machine: str) -> str:
-        """Return the hint. `machine` is the environment's processor, as `uname -m` prints it."""
-        return REMEDIES.get(self.reason, f"Reinstall it in the environment: {INSTALL}").format(
-            path=shlex.quote(self.path),
-            detail=self.detail,
-            script=shlex.quote(f"{self.detail}/postinstall.mjs"),
-            package=package(machine, musl=not self.is_musl),
-            install=INSTALL if self.is_musl else f"apk add libstdc++ libgcc && {INSTALL}",
-        )
+        """Return the hint; empty if there is none."""
+        script = command_line("node", f"{self.detail}/postinstall.mjs")
+        needed = package(machine, musl=not self.is_musl)
+        install = INSTALL if self.is_musl else f"apk add libstdc++ libgcc && {INSTALL}"
+        remedies = {
+            "stub": f"Run the postinstall script that npm skipped, in the environment: {script}",
+            "libc": f"Install {needed} in the environment; this selects it: {install}",
+            "architecture": INSTALL_THERE,
+            "system": INSTALL_THERE,
+            "not-executable": f"Make it executable in the environment: {command_line('chmod', '+x', self.path)}",
+            "interpreter": f"Install {self.detail} in the environment, or an OpenCode that does not need it: {INSTALL}",
+        }
+        return remedies.get(self.reason, "")
 
     @property
     def is_musl(self) -> bool:
@@ -140,7 +135,7 @@ def not_found(tried: Sequence[UnusableBinary], *, system: str, environment: str)
         )
     return OpencodeIncompatibleError(
         f"The opencode in {environment} cannot run; searched, in this order:{listing}",
-        hint=min(broken, key=lambda each: each.reason not in REMEDIES).remedy(machine),
+        hint=next(filter(None, (each.remedy(machine) for each in broken)), REINSTALL),
     )
 
 
@@ -164,9 +159,7 @@ def ended_at_once(program: str, *, exit_code: str | None, log: str) -> OcattachE
         )
     for pattern, problem, hint in UNABLE:
         if match := pattern.search(log):
-            problem_text = problem.format(*match.groups())
-            return OpencodeIncompatibleError(
-                f"{program} in the environment {problem_text}{output}", hint=hint
-            )
+            what = " ".join([problem, *match.groups()])
+            return OpencodeIncompatibleError(f"{program} in the environment {what}{output}", hint=hint)
     code = f" (exit code {exit_code})" if exit_code else ""
     return DaemonStartError(f"opencode serve exited at once{code}{output}")

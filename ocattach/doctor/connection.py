@@ -1,6 +1,5 @@
 """The steps that check one connection, from its definition to requests to the daemon."""
 
-import shlex
 import statistics
 import time
 from collections.abc import Callable, Mapping
@@ -12,6 +11,7 @@ from ocattach.config.files.paths import state_directory
 from ocattach.config.resolver import resolve
 from ocattach.config.spec import ConnectionSpec
 from ocattach.config.trust import TrustLedger, may_be_used
+from ocattach.daemon.port_owner import shows_owners
 from ocattach.daemon.unusable import ended_at_once
 from ocattach.doctor.ladder import Ladder, StepWarning
 from ocattach.errors import (
@@ -33,6 +33,7 @@ from ocattach.opencode.versions import (
     shortcomings,
     version_argv,
 )
+from ocattach.printable import command_line
 from ocattach.transports import open_handler
 from ocattach.transports.base import Ask, TransportHandler
 from ocattach.transports.command import CommandTransport
@@ -77,7 +78,7 @@ class ConnectionCheck:
     def run(self) -> None:
         """Run all steps, except those that depend on one that failed."""
         step = self.ladder.step
-        logs = f"Show the logs: ocattach logs {shlex.quote(self._argument)}"
+        logs = f"Show the logs: {command_line('ocattach', 'logs', self._argument)}"
         step("configuration", self.configuration, hint="Fix the definition, then check it: ocattach --list")
         step("link", self.link, after=["configuration"])
         self.reach_environment()
@@ -108,7 +109,7 @@ class ConnectionCheck:
         if not may_be_used(spec, TrustLedger(state_directory(self._environ)), self._environ):
             raise NotTrustedError(
                 f"{spec.name} is defined by {spec.source.path}, which you have not approved",
-                hint=f"Review and approve it: ocattach trust {spec.name}",
+                hint=f"Review and approve it: {command_line('ocattach', 'trust', spec.name)}",
             )
         self.spec = spec.pinned(self._environ).with_default_workdir(self._cwd)
         place = {"typed": "as typed", "user": f"saved in {spec.source.path}"}
@@ -123,7 +124,7 @@ class ConnectionCheck:
         if status is None or status["state"] is None:
             return "not running"
         if status["state"] != "connected":
-            end = f"ocattach --disconnect {shlex.quote(self._argument)}"
+            end = command_line("ocattach", "--disconnect", self._argument)
             reason = f": {status['reason']}" if status["reason"] else ""
             raise StepWarning(f"{status['state']}{reason} (to end the link: {end})")
         return f"connected, {count(status['clients'], 'client')}, at {status['url']}"
@@ -190,7 +191,7 @@ class ConnectionCheck:
         daemon = status.daemon
         if daemon is None:
             unstartable = any(rung.name == "opencode" and rung.error for rung in self.ladder.rungs)
-            start = f"Start one: ocattach {shlex.quote(self._argument)}"
+            start = f"Start one: {command_line('ocattach', self._argument)}"
             hint = (
                 "Fix the opencode step first: no daemon can be started without it" if unstartable else start
             )
@@ -201,7 +202,7 @@ class ConnectionCheck:
         return f"port {daemon.port}, pid {daemon.pid}, {starter}" if daemon.pid else f"port {daemon.port}"
 
     def route(self) -> str:
-        """Connect to the daemon's port."""
+        """Connect to the daemon's port, and check that the connection would notice another account on it."""
         handler, spec = self._open(), self._known_spec()
         if not spec.target.needs_link:
             direct = handler.direct()
@@ -213,7 +214,21 @@ class ConnectionCheck:
             raise DaemonNotRunningError(f"No daemon runs in {spec.display()}")
         tunnel = handler.connect(self._port)
         self._client = open_client(tunnel, self._daemon, self._timeout)
+        unseen = self._why_owner_is_unseen()
+        if unseen:
+            raise StepWarning(
+                f"{tunnel.route_name}: if the daemon ends, another account there could take port {self._port} and "
+                f"receive the next request with the daemon's password ({unseen})"
+            )
         return tunnel.route_name
+
+    def _why_owner_is_unseen(self) -> str:
+        """Return why the owner of the daemon's port cannot be checked; empty where it is."""
+        try:
+            is_shown = shows_owners(self._commands().run, timeout=self._timeout)
+        except AuthenticationError:
+            return "no command may be run there to check its owner"
+        return "" if is_shown else "the system does not show who owns a port"
 
     def health(self) -> str:
         """Request the daemon's health, with its password."""

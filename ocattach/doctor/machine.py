@@ -24,6 +24,7 @@ from ocattach.doctor.ladder import Ladder, StepWarning
 from ocattach.errors import ConfigurationError
 from ocattach.link.client.queries import link_status
 from ocattach.link.files import link_keys
+from ocattach.printable import command_line
 
 WRITABLE_BY_OTHERS = stat.S_IWGRP | stat.S_IWOTH
 
@@ -83,7 +84,7 @@ class MachineCheck:
         new = sorted({spec.name or "" for spec in found if not may_be_used(spec, ledger, self._environ)})
         files = ", ".join(sorted({str(spec.source.path) for spec in found}))
         if new:
-            approve = f"ocattach trust {new[0]}"
+            approve = command_line("ocattach", "trust", new[0])
             raise StepWarning(f"not approved: {', '.join(new)} ({files}); review and approve: {approve}")
         return f"{len(found)} defined in {files}"
 
@@ -93,7 +94,8 @@ class MachineCheck:
         refuse_writable(directory)
         if directory.exists() and not os.access(directory, os.W_OK):
             raise ConfigurationError(
-                f"{directory} is not writable by this user", hint=f"Check its permissions: ls -ld {directory}"
+                f"{directory} is not writable by this user",
+                hint=f"Check its permissions: {command_line('ls', '-ld', directory)}",
             )
         return str(directory)
 
@@ -135,7 +137,7 @@ def docker(environ: Mapping[str, str]) -> str:
     if host.startswith("unix://") and not path.exists():
         raise StepWarning(f"no engine at {host}; if Docker is installed, start it: systemctl start docker")
     if host.startswith("unix://") and not os.access(path, os.W_OK):
-        raise StepWarning(f"no permission to use {host}; check: ls -l {path}")
+        raise StepWarning(f"no permission to use {host}; check: {command_line('ls', '-l', path)}")
     return f"{host} (context {target.context})" if target.context else host
 
 
@@ -165,11 +167,13 @@ def refuse_writable(directory: Path) -> None:
     found = directory.stat()
     if found.st_uid not in (os.getuid(), 0):
         raise ConfigurationError(
-            f"{directory} belongs to another user", hint=f"Check its owner: ls -ld {directory}"
+            f"{directory} belongs to another user",
+            hint=f"Check its owner: {command_line('ls', '-ld', directory)}",
         )
     if found.st_mode & WRITABLE_BY_OTHERS:
         raise ConfigurationError(
-            f"{directory} is writable by other users", hint=f"Restrict it: chmod go-w {directory}"
+            f"{directory} is writable by other users",
+            hint=f"Restrict it: {command_line('chmod', 'go-w', directory)}",
         )
 
 

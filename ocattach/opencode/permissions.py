@@ -20,6 +20,7 @@ from ocattach.opencode.sessions import (
     updated,
 )
 from ocattach.opencode.snapshot import AGAIN_SECONDS
+from ocattach.printable import command_line
 
 DIRECTORIES = 32
 """The directories of the latest sessions that are queried. The daemon keeps each of them in memory from then on."""
@@ -96,7 +97,7 @@ def answer(client: DaemonClient, asked: Waiting, reply: Reply) -> None:
         if is_waiting(daemon, asked):
             raise OcattachError(
                 f"The daemon accepted the reply, but {asked.session} still waits for {asked.id}",
-                hint=f"Reply in the TUI: ocattach session open {asked.session}",
+                hint=f"Reply in the TUI: {command_line('ocattach', 'session', 'open', asked.session)}",
             )
 
 

@@ -52,6 +52,7 @@ class Found:
 
     has_arrived: bool
     is_running: bool = False
+    has_begun: bool = False
     answer: bytes | None = None
 
 
@@ -80,9 +81,10 @@ class Identified:
         if self._session in sessions.statuses(directory if isinstance(directory, str) else None):
             return Found(has_arrived=True, is_running=True)
         latest, _ = sessions.messages(self._session, limit=MESSAGES)
-        answers = [message for message in latest if is_answer(message, self._message)]
-        answer = json.dumps(answers[-1]).encode() if answers else None
-        return Found(has_arrived=True, answer=answer)
+        answers = [message for message in latest if answers_prompt(message, self._message)]
+        is_complete = bool(answers) and has_ended(answers[-1])
+        answer = json.dumps(answers[-1]).encode() if is_complete else None
+        return Found(has_arrived=True, has_begun=bool(answers), answer=answer)
 
 
 def read_prompt(body: bytes) -> Content | None:
@@ -97,10 +99,13 @@ def read_prompt(body: bytes) -> Content | None:
     return content if is_prompt else None
 
 
-def is_answer(message: Content, prompt: str) -> bool:
-    """Return whether a message is an answer to a prompt that is complete or has failed."""
+def answers_prompt(message: Content, prompt: str) -> bool:
+    """Return whether a message is an answer, or a part of one, to a prompt."""
     info = message.get("info")
-    if not isinstance(info, dict) or info.get("role") != "assistant" or info.get("parentID") != prompt:
-        return False
-    times: Any = info.get("time")
-    return "error" in info or (isinstance(times, dict) and "completed" in times)
+    return isinstance(info, dict) and info.get("role") == "assistant" and info.get("parentID") == prompt
+
+
+def has_ended(answer: Content) -> bool:
+    """Return whether an answer is complete or has failed."""
+    times: Any = answer["info"].get("time")
+    return "error" in answer["info"] or (isinstance(times, dict) and "completed" in times)

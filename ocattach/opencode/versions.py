@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from typing import Any, NamedTuple
 
 from ocattach.errors import OpencodeIncompatibleError
+from ocattach.printable import command_line
 
 VERSION_TEXT = re.compile(r"[A-Za-z0-9][A-Za-z0-9.+_-]{0,63}")
 NUMBERS = re.compile(r"v?(\d{1,6})\.(\d{1,6})\.(\d{1,6})(?![\d.])")
@@ -147,7 +148,12 @@ def check_pair(here: Version, there: Version, content_type: Callable[[str], str]
         raise unable(here, there, effect, f"Install OpenCode {there.major} here, or {here.major} there")
     if there < API_SINCE <= here and content_type(API_SAMPLE) == WEB_PAGE:
         effect = "the TUI would end with “Request is not supported by this version of OpenCode Server”"
-        raise unable(here, there, effect, f"Update OpenCode there: npm install -g opencode-ai@{here}")
+        raise unable(
+            here,
+            there,
+            effect,
+            f"Update OpenCode there: {command_line('npm', 'install', '-g', f'opencode-ai@{here}')}",
+        )
 
 
 def unable(here: Version, there: Version, effect: str, hint: str) -> OpencodeIncompatibleError:
@@ -162,7 +168,7 @@ def lacking(client: str, server: str, what: str) -> OpencodeIncompatibleError:
     """Return the error for a program here that lacks a feature."""
     return OpencodeIncompatibleError(
         f"OpenCode {client} on this machine {what} (the daemon is OpenCode {server})",
-        hint=f"Install the version of the environment: npm install -g opencode-ai@{server}",
+        hint=f"Install the version of the environment: {command_line('npm', 'install', '-g', f'opencode-ai@{server}')}",
     )
 
 

@@ -5,12 +5,12 @@ the requested one.
 """
 
 import re
-import shlex
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 
 from ocattach.opencode.activity import Activity
+from ocattach.printable import command_line
 from ocattach.sessions.messages import CALLS, CUT_OFF, Failure, Message, Turn
 from ocattach.sessions.record import Session
 from ocattach.sessions.situation import Situation
@@ -74,6 +74,10 @@ class Case:
         answers = self.turn.answers if self.turn else ()
         return next((answer for answer in reversed(answers) if answer.completed or answer.failure), None)
 
+    def send_command(self, *options: str) -> str:
+        """Return the command that sends another prompt to the session."""
+        return command_line("ocattach", "session", "send", self.session.id, "TEXT", *options)
+
 
 def diagnose(
     session: Session, turn: Turn | None, situation: Situation, surroundings: Surroundings
@@ -89,7 +93,7 @@ def waiting(case: Case) -> Iterator[Finding]:
         yield Finding(
             "waiting-for-permission",
             f"The session waits for a permission: {asked.wanted}",
-            f"ocattach session reply {asked.id} once",
+            command_line("ocattach", "session", "reply", asked.id, "once"),
         )
 
 
@@ -102,7 +106,8 @@ def retrying(case: Case) -> Iterator[Finding]:
             "retrying",
             f"The request to the model server failed {times(situation.attempt)}: "
             f"{situation.reason or 'no reason given'}{again}",
-            proxy_hint(case) or f"To stop it: ocattach session abort {case.session.id}",
+            proxy_hint(case)
+            or f"To stop it: {command_line('ocattach', 'session', 'abort', case.session.id)}",
             concerns_connection=True,
         )
 
@@ -113,9 +118,7 @@ def failed(case: Case) -> Iterator[Finding]:
     if failure is None:
         return
     if failure.is_abort:
-        yield Finding(
-            "aborted", "The run was aborted", f"To continue: ocattach session send {case.session.id} TEXT"
-        )
+        yield Finding("aborted", "The run was aborted", f"To continue: {case.send_command()}")
         return
     concerns_connection = failure.status in GATEWAY_ERRORS or not failure.status
     yield Finding(
@@ -141,14 +144,12 @@ def unanswered(case: Case) -> Iterator[Finding]:
             "interrupted",
             "The answer is incomplete, and this daemon does not continue it: "
             "another daemon began it, or it began before a restart",
-            f"To continue: ocattach session send {case.session.id} TEXT",
+            f"To continue: {case.send_command()}",
         )
     elif around.models is not None and asked and asked not in around.models:
         yield silence(f"the model {asked} does not exist there", "List the models there: opencode models")
     elif around.now > turn.prompt.created + SETTLE_MILLISECONDS:
-        yield silence(
-            "the daemon does not process it", f"Send it again: ocattach session send {case.session.id} TEXT"
-        )
+        yield silence("the daemon does not process it", f"Send it again: {case.send_command()}")
 
 
 def silence(reason: str, hint: str) -> Finding:
@@ -179,7 +180,7 @@ def speechless(case: Case) -> Iterator[Finding]:
         yield Finding(
             "only-tools",
             f"The answer has no text, only tool calls ({counted(turn.tools)})",
-            f"To ask for the result: ocattach session send {case.session.id} TEXT",
+            f"To ask for the result: {case.send_command()}",
         )
     else:
         yield Finding(
@@ -197,7 +198,7 @@ def cut_off(case: Case) -> Iterator[Finding]:
         yield Finding(
             "cut-off",
             f"The answer was cut off at the output limit of the model: {answer.tokens.output} tokens",
-            f"To get the rest: ocattach session send {case.session.id} TEXT",
+            f"To get the rest: {case.send_command()}",
         )
 
 
@@ -216,7 +217,7 @@ def wrong_model(case: Case) -> Iterator[Finding]:
     yield Finding(
         "wrong-model",
         f"{answer.full_model} answered; {what}",
-        f"ocattach session send {case.session.id} TEXT --model {shlex.quote(configured or asked)}",
+        case.send_command("--model", configured or asked),
     )
 
 

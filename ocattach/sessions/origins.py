@@ -80,20 +80,25 @@ class Names:
         return origin_for("", specs) if specs else None
 
     def named(self, session: Session) -> Session:
-        """Return the session with the origin under which it is listed: its own, else the one of its directory."""
-        if session.is_native:
+        """Return the session with the origin under which it is listed: its own, else the one of its directory.
+
+        Its own counts only if a connection of that name leads to its environment: any program there can write it.
+        In an environment without connections it is cleared if it is the name of a connection to another one.
+        """
+        specs = self._specs.get(session.environment)
+        if specs is None:
+            return replace(session, origin="", is_native=False) if session.origin in self.all else session
+        if any(origin_name(spec) == session.origin for spec in specs):
             return session
         origin = self._origin_of(session.environment, session.directory)
-        return session if origin is None else replace(session, origin=origin)
+        return replace(session, origin=origin, is_native=False)
 
-    def _origin_of(self, environment: str, directory: str) -> str | None:
-        """Return the origin of a directory; None if no connection leads to the environment."""
-        specs = self._specs.get(environment)
-        if specs is None:
-            return None
+    def _origin_of(self, environment: str, directory: str) -> str:
+        """Return the origin of a directory of an environment to which a connection leads."""
         origin = self._origins.get((environment, directory))
         if origin is None:
-            origin = self._origins[environment, directory] = origin_for(directory, specs)
+            origin = origin_for(directory, self._specs[environment])
+            self._origins[environment, directory] = origin
         return origin
 
     def depth(self, session: Session) -> int:

@@ -30,6 +30,7 @@ from ocattach.opencode.events import (
 from ocattach.opencode.permissions import Waiting
 from ocattach.opencode.prompts import Prompt, PromptClient
 from ocattach.opencode.sessions import SessionClient
+from ocattach.printable import command_line
 from ocattach.sessions.examination import Examination, examine, examine_situation
 from ocattach.sessions.messages import Failure, Message, Turn, read_messages, turn_of, turns
 from ocattach.sessions.record import Session
@@ -44,7 +45,7 @@ POLL_SECONDS = 5.0
 FIRST_PAUSE, LONGEST_PAUSE, JITTER = 0.5, 5.0, 0.25
 """Seconds between two tries to reach a daemon that was lost."""
 
-SETTLE_SECONDS, STOPPED_SECONDS = 20.0, 5.0
+SETTLE_SECONDS, STOPPED_SECONDS = 60.0, 5.0
 """How long a session may be idle before its prompt counts as ignored, and before a begun answer counts as aborted."""
 
 PAGE = 60
@@ -224,7 +225,7 @@ class Run:
     def _check_progress(self, situation: Situation, turn: Turn | None) -> None:
         """Raise RunFailedError if OpenCode reported an error, or the session has been idle for too long."""
         now = time.monotonic()
-        hint = f"ocattach session show {self._session.id}"
+        hint = command_line("ocattach", "session", "show", self._session.id)
         settle = STOPPED_SECONDS if turn is not None and turn.last is not None else SETTLE_SECONDS
         if situation.activity is not Activity.IDLE:
             self._idle_since = 0.0

@@ -11,6 +11,7 @@ from ocattach.defects import FILE, as_error
 from ocattach.errors import DaemonNotRunningError, TimedOutError
 from ocattach.opencode.activity import Activity
 from ocattach.opencode.catalogue import RECENT_SECONDS, Catalogue
+from ocattach.sessions.index.claims import Claims
 from ocattach.sessions.index.file import IndexUnusableError
 from ocattach.sessions.index.rows import Covered, IndexedSession, Total, Wanted
 from ocattach.sessions.index.store import Index, IndexedEnvironment
@@ -20,7 +21,15 @@ from ocattach.survey.environment_status import EnvironmentState, state_of
 from ocattach.survey.everywhere import AllConnections
 from ocattach.survey.fanout import QueryResult
 from ocattach.survey.query import SessionQuery
-from ocattach.survey.session_list import ListedSession, Request, SessionList, SessionSource, each_once
+from ocattach.survey.session_list import (
+    ListedSession,
+    Request,
+    SessionList,
+    SessionSource,
+    conflict_notes,
+    each_once,
+    is_owned,
+)
 
 Results = Sequence[QueryResult[Catalogue]]
 
@@ -51,6 +60,7 @@ class SessionCollector:
                 gathered = self._merge(results, index)
                 if self._is_short(gathered):
                     gathered = self._merge(self._ask_for_more(results, gathered), index)
+                self._notes += conflict_notes(index.claims(), gathered.sources)
                 self._add_notice(index)
         except IndexUnusableError as error:
             self._notes.append(
@@ -169,6 +179,7 @@ class SessionCollector:
             environment,
             catalogue.began,
             uri=replace(spec, workdir=None).display(),
+            place=spec.place_id(self._environ),
             covered=None if request.search else covered,
         )
 
@@ -188,13 +199,15 @@ class SessionCollector:
     ) -> SessionList:
         limit = self._request.limit
         counted, others = 0, []
+        claims = index.claims() if index else {}
+        live = [each for each in live if is_owned(each.session, claims)]
         if index is not None:
             answered = {source.id for source in sources if source.has_answered and not source.error}
             known = index.environments()
             absent = (
                 [environment for environment in known if environment not in answered] if answered else None
             )
-            others = self._others(index, absent) if self._request.lists else []
+            others = self._others(index, absent, claims) if self._request.lists else []
             counted = index.count(self._wanted(None))
             sources += self._unasked(sources, known)
         sessions = each_once([*live, *others], self._names.depth)
@@ -204,10 +217,16 @@ class SessionCollector:
         more = max(counted, len(sessions)) - min(limit, len(sessions))
         return SessionList(sessions[:limit], sources, more, exact)
 
-    def _others(self, index: Index, absent: Sequence[str] | None) -> list[ListedSession]:
+    def _others(
+        self, index: Index, absent: Sequence[str] | None, claims: Mapping[str, Claims]
+    ) -> list[ListedSession]:
         """Return the sessions that the index has of environments that did not answer in full; None stands for all."""
         wanted = replace(self._wanted(absent), renamed=self._names.environments_of(self._request.origins))
-        found = index.latest(wanted, limit=self._request.limit, keep=self._query.is_wanted)
+
+        def keep(session: Session) -> bool:
+            return self._query.is_wanted(session) and is_owned(session, claims)
+
+        found = index.latest(wanted, limit=self._request.limit, keep=keep)
         return [self._from_index(each) for each in found]
 
     def _unasked(
@@ -227,10 +246,7 @@ class SessionCollector:
         return found
 
     def _from_index(self, known: IndexedSession) -> ListedSession:
-        session = known.session
-        if not session.is_native and session.origin not in self._names.all:
-            session = self._names.named(session)
-        return ListedSession(session, known.seen, is_live=False)
+        return ListedSession(self._names.named(known.session), known.seen, is_live=False)
 
     def _wanted(self, environments: Sequence[str] | None) -> Wanted:
         request, names = self._request, self._names

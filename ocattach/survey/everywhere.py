@@ -6,10 +6,12 @@ from pathlib import Path
 
 from ocattach.config.files.paths import state_directory
 from ocattach.config.files.safe import Problem
-from ocattach.config.resolver import LOCAL, list_connections, this_machine
+from ocattach.config.names import LOCAL
+from ocattach.config.resolver import list_connections, this_machine
 from ocattach.config.spec import ConnectionSpec
 from ocattach.config.trust import TrustLedger, may_be_used
 from ocattach.errors import ConfigurationError, NotTrustedError
+from ocattach.printable import command_line
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,5 +61,5 @@ def refusal(spec: ConnectionSpec, ledger: TrustLedger, environ: Mapping[str, str
         return NotTrustedError(error.message, hint=error.hint)
     return NotTrustedError(
         f"Defined by {spec.source.path}, which you have not approved",
-        hint=f"Review and approve it: ocattach {spec.name}",
+        hint=f"Review and approve it: {command_line('ocattach', spec.name)}",
     )

@@ -9,8 +9,8 @@ from ocattach.config.spec import ConnectionSpec, environment_id, origin_name
 from ocattach.opencode.sessions import updated
 from ocattach.opencode.snapshot import SESSIONS, DaemonSnapshot
 from ocattach.sessions.index.file import IndexUnusableError
-from ocattach.sessions.index.rows import Covered, LastStatus
-from ocattach.sessions.index.store import Index, Tally
+from ocattach.sessions.index.rows import Covered, LastStatus, Tally
+from ocattach.sessions.index.store import Index
 from ocattach.sessions.origins import Names
 from ocattach.sessions.record import Session
 from ocattach.survey.environment_status import SessionCount
@@ -53,7 +53,8 @@ class Journal:
         covered = Covered(above=int(edge), children=True, began=snapshot.began)
         with suppress(IndexUnusableError), self._open() as index:
             uri = replace(spec, workdir=None).display()
-            index.put(sessions, environment, snapshot.began, uri=uri, covered=covered)
+            place = spec.place_id(self.environ)
+            index.put(sessions, environment, snapshot.began, uri=uri, place=place, covered=covered)
 
     def sessions(self, specs: Sequence[ConnectionSpec]) -> list[SessionCount | None]:
         """Return the number of each connection's sessions; None if its environment has never answered."""

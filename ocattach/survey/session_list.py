@@ -1,12 +1,13 @@
 """The request for a list of sessions, and the list."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 
-from ocattach.config.resolver import LOCAL
+from ocattach.config.names import LOCAL
 from ocattach.config.spec import ConnectionSpec, origin_name
 from ocattach.errors import OcattachError
 from ocattach.opencode.activity import Activity
+from ocattach.sessions.index.claims import Claims
 from ocattach.sessions.record import Session
 from ocattach.survey.environment_status import EnvironmentState
 
@@ -97,6 +98,26 @@ class SessionList:
 
     notes: list[str] = field(default_factory=list)
     """Problems with the index, to be printed."""
+
+
+def is_owned(session: Session, claims: Mapping[str, Claims]) -> bool:
+    """Return whether a session belongs to the environment that reported it, as far as the index knows."""
+    known = claims.get(session.id)
+    return known is None or all(claim.environment != session.environment for claim in known.others)
+
+
+def conflict_notes(claims: Mapping[str, Claims], sources: Sequence[SessionSource]) -> Iterator[str]:
+    """Yield a note for each two of these environments that report sessions with the same ids."""
+    names = {source.id: source.name for source in sources}
+    found: dict[tuple[str, str], list[str]] = {}
+    for identifier, each in claims.items():
+        for other in each.others:
+            if other.environment in names:
+                first = names.get(each.owner.environment, "another environment")
+                found.setdefault((first, names[other.environment]), []).append(identifier)
+    for (first, second), sessions in found.items():
+        more = f" and {len(sessions) - 1} more" if len(sessions) > 1 else ""
+        yield f"{second} reports {sessions[0]}{more} of {first} as its own; listed once, under {first}"
 
 
 def each_once(listed: Sequence[ListedSession], depth: Callable[[Session], int]) -> list[ListedSession]:

@@ -4,7 +4,6 @@ A scheme supplies `run`, `open_stream` and `place`.
 """
 
 import secrets
-import shlex
 from abc import abstractmethod
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, ClassVar
@@ -34,6 +33,7 @@ from ocattach.errors import (
 )
 from ocattach.execution import CommandResult, Stream
 from ocattach.opencode.runtime import javascript_argv
+from ocattach.printable import command_line
 from ocattach.transports.base import Ask, Plan, TransportHandler
 from ocattach.tunnel.route import RelayRoute, Route, relay_source
 from ocattach.tunnel.tunnel import Tunnel
@@ -216,7 +216,7 @@ class CommandTransport(TransportHandler):
         reason = "; ".join(dict.fromkeys(failures)) or "opencode was not found there"
         raise UnreachableError(
             f"Cannot start a relay in {self.place}: {reason}",
-            hint=f"Check each step: ocattach doctor {shlex.quote(self.spec.name or self.spec.display())}",
+            hint=f"Check each step: {command_line('ocattach', 'doctor', self.spec.name or self.spec.display())}",
         )
 
     def daemon_host(self, port: int) -> str:

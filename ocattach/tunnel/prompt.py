@@ -45,8 +45,8 @@ POLL_SECONDS = 1.0
 UNKNOWN_SECONDS = 30.0
 """How long the daemon may fail to say what became of a prompt."""
 
-STALLED_SECONDS = 5.0
-"""How long a session may be idle before its prompt counts as abandoned: it is busy within a second (1.18.33)."""
+SETTLE_SECONDS, STOPPED_SECONDS = 60.0, 5.0
+"""How long a session may be idle before its prompt counts as abandoned: before and after its answer has begun."""
 
 log = logging.getLogger(__name__)
 
@@ -61,6 +61,10 @@ class Arrival(Protocol):
     @property
     def is_running(self) -> bool:
         """Whether its session works."""
+
+    @property
+    def has_begun(self) -> bool:
+        """Whether there is an answer, which may not be complete."""
 
     @property
     def answer(self) -> bytes | None:
@@ -258,7 +262,7 @@ class PendingPrompt:
                 if not arrival.has_arrived or arrival.answer is not None:
                     return arrival.answer
                 active = known if arrival.is_running else active
-                if known - active > STALLED_SECONDS:
+                if known - active > (STOPPED_SECONDS if arrival.has_begun else SETTLE_SECONDS):
                     raise AbandonedError("OpenCode has this prompt, and ended before it answered.")
             await asyncio.sleep(POLL_SECONDS)
 

@@ -113,6 +113,9 @@ class SpliceEndpoint(asyncio.Protocol, asyncio.BufferedProtocol):
             self.other.lose()
         if self._on_closed is not None:
             self._on_closed(self)
+        if self.other is not None and self.other.closed:
+            self.other.other = None  # a cycle would keep both in memory until it is collected
+            self.other = None
 
     def write(self, data: bytes) -> None:
         """Write data; if that has to be buffered, the other end is paused."""

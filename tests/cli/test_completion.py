@@ -2,6 +2,7 @@
 
 import json
 import os
+import shlex
 import subprocess
 import sys
 from collections.abc import Iterator, Mapping
@@ -10,6 +11,9 @@ from pathlib import Path
 
 import pytest
 
+from ocattach.sessions.index import index_file
+from ocattach.sessions.index.store import Index
+from ocattach.sessions.record import Session
 from tests.rigs.availability import need, require
 from tests.rigs.terminal import Terminal
 
@@ -51,6 +55,7 @@ def variables(workdir: Path) -> Mapping[str, str]:
         "OCATTACH_RUNTIME_DIR": str(workdir / "run"),
         "DOCKER_HOST": f"unix://{workdir}/none.sock",
         "LANG": "C.UTF-8",
+        "PYTHONPATH": os.environ.get("PYTHONPATH", ""),
     }
 
 
@@ -84,6 +89,110 @@ def test_a_name_that_is_begun_is_completed(shell: str, variables: Mapping[str, s
             terminal.send_keys("C-u")
             terminal.send_text("clear\n")
             terminal.wait_for(lambda screen: screen.strip() in {"ready>", "ready> "})
+
+
+RUN = "$(touch pwned)"
+HOSTILE_NAMES = (
+    f"na {RUN}",
+    "nb;touch${IFS}pwned;#",
+    "nc`touch pwned`",
+    "nd\ttouch pwned",
+    f"ne\nplain,ne{RUN}",
+    f"nf:{RUN}",
+    f"ng'{RUN}",
+    f'nh"{RUN}',
+    "ni&touch${IFS}pwned",
+    "nj|touch${IFS}pwned",
+    "nk>pwned",
+    "nl*",
+    "nm\\;touch pwned",
+)
+HOSTILE_IDS = (
+    "ses_a;touch${IFS}pwned;#",
+    f"ses_b{RUN}",
+    f"ses_c\nplain,ses_d{RUN}",
+    "ses_e touch",
+    "../ses_f",
+)
+HOSTILE_TITLES = (
+    f"x\nplain,ses_p{RUN}",
+    f"x\nplain\nses_q{RUN}\n_",
+    f"x\tses_r{RUN}\r\u2028plain,ses_s{RUN}",
+    f"%F{{red}}{RUN}`touch pwned`:",
+)
+TYPED = (
+    *(f"ocattach n{letter}" for letter in "abef"),
+    "ocattach --remove na",
+    *(f"ocattach session show ses_{letter}" for letter in "abpq"),
+    "ocattach session show ",
+    "ocattach x --identity di",
+    "ocattach x --identity fi",
+)
+
+
+@pytest.fixture
+def hostile(variables: Mapping[str, str], workdir: Path) -> Path:
+    """A project, saved files and an index of sessions whose texts are commands; the project."""
+    project = workdir / "project"
+    entries = {name: {"transport": "local"} for name in HOSTILE_NAMES} | {"refused": {"transport": "none"}}
+    (project / ".opencode/ocattach.json").write_text(json.dumps({"environments": entries}))
+    for name in HOSTILE_NAMES:
+        (workdir / "config/connections" / f"{name}.yaml").write_text('{"transport": "local"}')
+    (project / f"dir {RUN}").mkdir()
+    (project / f"file;touch${{IFS}}pwned;{RUN}").touch()
+    ids = [*HOSTILE_IDS, *(f"ses_title{number}" for number in range(len(HOSTILE_TITLES)))]
+    titles = ["" for _ in HOSTILE_IDS] + list(HOSTILE_TITLES)
+    sessions = [
+        Session(id=each, environment="local", title=title, updated=2_000_000_000_000)
+        for each, title in zip(ids, titles, strict=True)
+    ]
+    with Index(index_file(Path(variables["OCATTACH_STATE_DIR"]))) as index:
+        index.put(sessions, "local", 1.0)
+    return project
+
+
+@every_shell
+def test_nothing_that_is_completed_runs(
+    shell: str, variables: Mapping[str, str], workdir: Path, hostile: Path
+) -> None:
+    with shell_at_work(shell, variables, workdir) as terminal:
+        for number, typed in enumerate(TYPED):
+            terminal.send_text(typed)
+            terminal.send_keys(*(["Tab"] if typed[-1] != " " else ["Tab", "Tab"]), "Enter")
+            terminal.send_text(
+                f"echo typed $((900+{number}))\n" if shell != "fish" else f"echo typed (math 900+{number})\n"
+            )
+            terminal.wait_for(f"typed {900 + number}")
+            assert not (hostile / "pwned").exists(), typed
+            terminal.send_text("clear\n")
+            terminal.wait_for(lambda screen: screen.strip() in {"ready>", "ready> "})
+
+
+@pytest.mark.needs_programs
+@pytest.mark.parametrize("shell", sorted(SHELLS))
+@pytest.mark.parametrize("words", ["ocattach ", "ocattach --remove ", "ocattach session show "])
+def test_only_valid_names_and_ids_are_offered(
+    shell: str, words: str, variables: Mapping[str, str], hostile: Path
+) -> None:
+    words_there = {"COMP_WORDS": words, "COMP_CWORD": "" if shell == "fish" else str(len(words.split()))}
+    ran = subprocess.run(
+        ["ocattach"],
+        env={**variables, **words_there, "_OCATTACH_COMPLETE": f"{shell}_complete"},
+        cwd=hostile,
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+
+    lines = ran.stdout.splitlines()
+    pairs = [tuple(line.partition("\t")[0].split(",")) for line in lines]
+    if shell == "zsh":
+        pairs = list(zip(lines[::3], lines[1::3], strict=True))
+    values = [value for _, value in pairs]
+    assert {kind for kind, _ in pairs} == {"plain"}
+    assert {"frontend", "refused", "ses_title3"} & set(values)
+    assert all(shlex.quote(value) == value for value in values)
+    assert not [value for value in values if value.startswith(tuple("n."))]
 
 
 def offered(words: str, variables: Mapping[str, str], cwd: Path) -> list[str]:

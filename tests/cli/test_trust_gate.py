@@ -4,13 +4,20 @@ import os
 import subprocess
 import sys
 from collections.abc import Mapping, Sequence
+from pathlib import Path
 from typing import Any
 
 import pytest
 
 from ocattach.cli.main import COMMANDS, GROUPS, command, main
 from ocattach.cli.session import COMMANDS as SESSION_COMMANDS
+from ocattach.config.files.paths import state_directory
+from ocattach.config.spec import environment_id
 from ocattach.errors import NotTrustedError
+from ocattach.sessions.index import index_file
+from ocattach.sessions.index.store import Index
+from ocattach.sessions.record import Session
+from ocattach.survey.everywhere import everywhere
 from tests.cli.onlooker import Onlooker
 
 NAME = "{name}"
@@ -124,6 +131,54 @@ def test_no_command_uses_what_is_not_approved(
         assert not list(onlooker.directory.rglob("trust.json"))
 
 
+BY_ID: Sequence[tuple[str, ...]] = [
+    ("session", "show", SESSION),
+    ("session", "open", SESSION, "--print-url"),
+    ("session", "send", SESSION, "hello"),
+    ("session", "send", SESSION, "hello", "--wait"),
+    ("session", "abort", SESSION),
+    ("session", "export", SESSION),
+    ("session", "delete", SESSION, "--yes"),
+]
+"""Commands that use the environment of a session in the index; `show` then shows what the index has."""
+
+
+def remember(name: str) -> None:
+    """Store in the index that the session is one of this connection's environment."""
+    places = everywhere(cwd=Path.cwd(), environ=os.environ)
+    (spec,) = (each for each in places.specs if each.name == name)
+    environment = environment_id(spec, os.environ)
+    session = Session(id=SESSION, environment=environment, directory="/app")
+    with Index(index_file(state_directory(os.environ))) as index:
+        index.put([session], environment, 1.0, uri=spec.display(), place=spec.place_id(os.environ))
+
+
+@pytest.mark.parametrize("form", BY_ID, ids=" ".join)
+@pytest.mark.parametrize("transport", ["docker", "http", "k8s", "podman", "ssh"])
+@pytest.mark.parametrize("change", ["revoked", "changed", "never approved"])
+def test_no_command_uses_it_by_the_id_of_a_session_that_is_known_from_before(
+    onlooker: Onlooker,
+    project: Mapping[str, Mapping[str, Any]],
+    form: tuple[str, ...],
+    transport: str,
+    change: str,
+) -> None:
+    name = f"team-{transport}"
+    if change != "never approved":
+        run("trust", name)
+    remember(name)
+    if change == "revoked":
+        run("trust", "--revoke", name)
+    if change == "changed":
+        onlooker.define_all({**project, name: {**project[name], "description": "changed since"}})
+
+    code = run(*form)
+
+    assert onlooker.connections() == 0
+    assert onlooker.programs() <= {"sh", "opencode"}
+    assert code == (0 if form[1] == "show" else REFUSED)
+
+
 @pytest.mark.usefixtures("project")
 def test_status_that_goes_on_does_not_either(onlooker: Onlooker) -> None:
     argv = [sys.executable, "-m", "ocattach", "--status", "--watch", "-o", "json"]
@@ -157,6 +212,6 @@ def test_what_is_approved_is_used_by_the_same_commands(
     run("trust", f"team-{transport}")
     assert not onlooker.connections()
 
-    run("--status", f"team-{transport}", "--timeout", "1")
+    run("--status", f"team-{transport}", "--timeout", "5")
 
     assert onlooker.connections() or onlooker.programs() & {"ssh", "plugin"}

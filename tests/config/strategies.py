@@ -1,5 +1,7 @@
 """Every target, directory and connection that can be meant."""
 
+from typing import Any
+
 from hypothesis import strategies as st
 
 from ocattach.config.spec import ConnectionSpec
@@ -52,7 +54,7 @@ usernames = printable.filter(lambda name: ":" not in name)
 @st.composite
 def containers(draw: st.DrawFn) -> Target:
     kind = draw(st.sampled_from([DockerTarget, PodmanTarget]))
-    by_engine = draw(
+    by_engine: dict[str, Any] = draw(
         st.sampled_from([{}, {"host": draw(engines)}, {"context": draw(words)}, TLS_ENGINE]),
     )
     user = draw(st.none() | users)

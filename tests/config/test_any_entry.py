@@ -61,11 +61,11 @@ def test_what_is_shown_of_a_definition_is_a_line_for_each_key_and_drives_no_term
     assert bool(changed) is (old.to_entry() != new.to_entry())
 
 
-@given(st.binary() | st.binary().map(lambda data: b"ocattach:probe=1\n" + data))
+@given(st.binary() | st.binary().map(lambda data: b"mark probe=1\nmark " + data + b"\n"))
 def test_what_an_environment_answers_is_a_report_or_a_lost_connection(data: bytes) -> None:
     said = ""
     try:
-        parse_report(CommandResult(0, data, data), script="probe")
+        parse_report(CommandResult(0, data, data), "probe", "mark")
     except ConnectionLostError as error:
         said = error.message
 

@@ -10,7 +10,10 @@ import pytest
 
 from ocattach.config.files.safe import Problem
 from ocattach.config.project import find_in_project, project_definitions
-from ocattach.errors import ConfigurationError
+from ocattach.config.settings import load_settings
+from ocattach.errors import ConfigurationError, ConnectionNotFoundError
+from ocattach.sessions.index.file import IndexUnusableError
+from ocattach.sessions.index.store import Index
 from tests.config.conftest import Desk
 
 WEB = {"transport": "docker", "container": "web"}
@@ -211,6 +214,95 @@ def test_without_git_nobody_vouches(desk: Desk, monkeypatch: pytest.MonkeyPatch)
     monkeypatch.setenv("PATH", str(desk.home))
 
     refusal(desk)
+
+
+def put(desk: Desk, path: str, content: str) -> Path:
+    """A file in the user's configuration directory."""
+    file = desk.home / "config" / path
+    file.parent.mkdir(parents=True, exist_ok=True)
+    file.write_text(content)
+    return file
+
+
+COMMAND = (
+    """{"transport": "http", "url": "https://daemon.example", "password_command": ["touch", "/it/ran"]}"""
+)
+CONFIGURATION = pytest.mark.parametrize(
+    ("path", "content"), [("connections/web.yaml", COMMAND), ("config.yaml", "hold_seconds: 1")]
+)
+
+
+def configured(desk: Desk, path: str) -> object:
+    """Use the file."""
+    return load_settings(desk.home / "config") if path == "config.yaml" else desk.resolve("web")
+
+
+@as_root
+@CONFIGURATION
+@pytest.mark.parametrize("place", ["file", "directory", "above", "target", "directory of the target"])
+def test_configuration_that_another_account_could_have_written_is_refused(
+    desk: Desk, tmp_path: Path, path: str, content: str, place: str
+) -> None:
+    file = put(desk, path, content)
+    foreign = {"file": file, "directory": file.parent, "above": desk.home / "config"}.get(place)
+    if foreign is None:
+        (tmp_path / "elsewhere").mkdir()
+        target = file.rename(tmp_path / "elsewhere" / file.name)
+        file.symlink_to(target)
+        configured(desk, path)
+        foreign = target if place == "target" else target.parent
+    else:
+        configured(desk, path)
+
+    os.chown(foreign, SOMEBODY_ELSE, SOMEBODY_ELSE)
+    with pytest.raises(ConfigurationError, match="belongs to nobody") as raised:
+        configured(desk, path)
+    assert str(file) in raised.value.message
+    subprocess.run(["sh", "-c", raised.value.hint.partition(": ")[2]], check=True)
+    configured(desk, path)
+
+    foreign.chmod(0o777)
+    with pytest.raises(ConfigurationError, match="is world-writable"):
+        configured(desk, path)
+
+
+@as_root
+def test_an_index_that_another_account_could_have_written_routes_nothing(desk: Desk) -> None:
+    file = desk.home / "state/sessions.db"
+    Index(file).close()
+    os.chown(file, SOMEBODY_ELSE, SOMEBODY_ELSE)
+
+    with pytest.raises(IndexUnusableError, match="belongs to nobody"):
+        Index(file)
+
+
+@as_root
+def test_a_git_tree_that_another_account_has_planted_above_is_ignored_with_a_note(
+    desk: Desk, tmp_path: Path
+) -> None:
+    above = tmp_path / "src"
+    os.chown(above, 0, 0)
+    above.chmod(0o1777)
+    (above / ".git").mkdir()
+    os.chown(above / ".git", SOMEBODY_ELSE, SOMEBODY_ELSE)
+    trap = above / "opencode.json"
+    trap.write_text("{")
+    os.chown(trap, SOMEBODY_ELSE, SOMEBODY_ELSE)
+    work = above / "work"
+    work.mkdir()
+    (work / "opencode.json").write_text(
+        '{"environments": {"mine": {"transport": "docker", "container": "mine"}}}'
+    )
+
+    assert desk.resolve("mine", cwd=work).display() == "docker://mine"
+    assert desk.resolve("local", cwd=work).name == "local"
+    with pytest.raises(ConnectionNotFoundError, match="belongs to another user") as raised:
+        desk.resolve("web", cwd=work)
+    assert str(above / ".git") in raised.value.message
+
+    tell_git(str(above))
+    with pytest.raises(ConfigurationError, match="invalid JSON"):
+        desk.resolve("web", cwd=work)
 
 
 def tell_git(value: str) -> None:

@@ -145,9 +145,11 @@ def test_a_linked_working_directory_is_where_it_really_is(desk: Desk, tmp_path: 
         ),
         ({"transport": "http", "url": "http://h", "headers": {"X-Token": "t"}}, "headers"),
         ({"transport": "http", "url": "http://h", "allow_plain_password": True}, "allow_plain_password"),
+        ({"transport": "docker", "container": "c", "allow_plain_password": True}, "allow_plain_password"),
         ({"transport": "http", "url": "https://h", "ca_file": "/ca.pem"}, "ca_file"),
         ({"transport": "docker", "container": "c", "host": "tcp://h:2376", "cert_path": "/c"}, "cert_path"),
         ({"transport": "local", "opencode": "./evil"}, "opencode"),
+        ({"transport": "local", "unset_env": ["OPENCODE_CONFIG"]}, "unset_env"),
         ({"transport": "local", "env": {"LD_PRELOAD": "./evil.so"}}, "env"),
     ],
 )

@@ -6,7 +6,9 @@ from pathlib import Path
 import pytest
 
 from ocattach.config.files.paths import state_directory
+from ocattach.config.files.safe import Problem
 from ocattach.config.last_used import record_use
+from ocattach.config.project import project_definitions
 from ocattach.config.resolver import list_connections, remove_connection
 from ocattach.errors import ConfigurationError, ConnectionNotFoundError, InvalidURIError, UsageError
 from tests.config.conftest import Desk
@@ -43,12 +45,17 @@ def test_what_is_not_saved_is_looked_for_in_the_project(desk: Desk) -> None:
     assert (spec.display(), spec.source.kind) == ("docker://web", "project")
 
 
-def test_local_is_this_machine_unless_somebody_has_named_something_so(desk: Desk) -> None:
-    assert (desk.resolve("local").name, desk.resolve("local").display()) == ("local", "local://")
-
+def test_local_is_this_machine_unless_the_user_has_named_something_so(desk: Desk) -> None:
     desk.define({"local": WEB})
 
-    assert desk.resolve("local").display() == "docker://web"
+    assert (desk.resolve("local").name, desk.resolve("local").display()) == ("local", "local://")
+    (item,) = project_definitions(desk.project)
+    assert isinstance(item, Problem)
+    assert "'local' is reserved for this machine" in item.error.message
+
+    desk.save("local", "docker://mine")
+
+    assert desk.resolve("local").display() == "docker://mine"
 
 
 def test_a_saved_name_does_not_need_a_readable_project(desk: Desk) -> None:

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from ocattach.config.common_keys import COMMON_KEYS
 from ocattach.config.files import jsonc
-from ocattach.config.names import RESERVED
+from ocattach.config.names import RESERVED_IN_PROJECTS
 from ocattach.config.project import definition
 from ocattach.config.schema import project_schema
 from ocattach.config.spec import ConnectionSpec
@@ -77,7 +77,7 @@ def test_a_key_that_only_the_user_may_set_is_declared_like_the_others(transport:
 
 
 def test_commands_are_no_names() -> None:
-    assert set(PARTS["environments"]["propertyNames"]["not"]["enum"]) == RESERVED
+    assert set(PARTS["environments"]["propertyNames"]["not"]["enum"]) == RESERVED_IN_PROJECTS
 
 
 @given(specs.map(shareable))
@@ -117,7 +117,8 @@ def test_what_lacks_something_is_refused_by_both_or_by_none(
 
 
 @pytest.mark.parametrize(
-    "name", ["web", "a.b-c_d", "-x", ".x", "", "a b", "é", "x" * 100, "x" * 101, *sorted(RESERVED)]
+    "name",
+    ["web", "a.b-c_d", "-x", ".x", "", "a b", "é", "x" * 100, "x" * 101, *sorted(RESERVED_IN_PROJECTS)],
 )
 def test_a_name_is_one_for_both_or_for_none(name: str) -> None:
     entry = {"transport": "local"}

@@ -2,6 +2,7 @@ import json
 import os
 import stat
 from concurrent.futures import ThreadPoolExecutor
+from hashlib import sha256
 from pathlib import Path
 
 import pytest
@@ -192,31 +193,35 @@ def test_what_was_approved_is_kept_to_be_compared_with(desk: Desk) -> None:
     assert former.when
 
 
-def first_ledger(desk: Desk, spec: ConnectionSpec) -> None:
-    """Write what the first form of the ledger would have of a definition."""
+def test_approvals_of_the_first_form_of_the_ledger_are_asked_for_again_and_others_stay(desk: Desk) -> None:
+    desk.define({"web": WEB, "api": WEB})
+    spec = defined(desk)
     desk.ledger.path.parent.mkdir(parents=True)
-    projects = {str(spec.source.path): {spec.name: {"sha256": digest(spec)}}}
+    record = {"sha256": sha256(spec.source.definition.encode()).hexdigest()}
+    projects = {str(spec.source.path): {spec.name: record}}
     desk.ledger.path.write_text(json.dumps({"schema": 1, "projects": projects}))
 
-
-def test_approvals_of_the_first_form_of_the_ledger_count(desk: Desk) -> None:
-    desk.define({"web": WEB, "api": WEB})
-    first_ledger(desk, defined(desk))
-
-    assert desk.ledger.is_trusted(defined(desk))
-    assert not desk.ledger.is_trusted(defined(desk, "api"))
+    assert not desk.ledger.is_trusted(spec)
     (approval,) = desk.ledger.approvals()
     assert approval.definition is None
-
-
-def test_they_stay_when_others_are_added(desk: Desk) -> None:
-    desk.define({"web": WEB, "api": WEB})
-    first_ledger(desk, defined(desk))
-
     desk.ledger.trust(defined(desk, "api"))
-
-    assert desk.ledger.is_trusted(defined(desk))
+    assert len(desk.ledger.approvals()) == 2
     assert desk.ledger.is_trusted(defined(desk, "api"))
+
+
+def test_approvals_of_the_second_form_count(desk: Desk) -> None:
+    desk.define({"web": WEB})
+    spec = defined(desk)
+    desk.ledger.path.parent.mkdir(parents=True)
+    record = {
+        "sha256": "of the content alone",
+        "definition": json.loads(spec.source.definition),
+        "approved": 1,
+    }
+    projects = {str(spec.source.path): {spec.name: record}}
+    desk.ledger.path.write_text(json.dumps({"schema": 2, "projects": projects}))
+
+    assert desk.ledger.is_trusted(spec)
 
 
 @pytest.mark.skipif(os.geteuid() != 0, reason="only root can give files to other accounts")
@@ -264,6 +269,19 @@ def test_once_the_content_has_changed_the_variable_names_something_else(desk: De
     desk.define({"web": {**WEB, "forward_env": ["AWS_SECRET_ACCESS_KEY"]}})
 
     assert not is_approved_by_variable(defined(desk), environ)
+
+
+def test_the_variable_names_contents_under_their_names(desk: Desk) -> None:
+    staging, production = WEB, {**WEB, "container": "production"}
+    desk.define({"staging": staging, "production": production})
+    environ = pinned(defined(desk, "staging"), defined(desk, "production"))
+
+    desk.define({"staging": production, "production": staging})
+
+    assert not is_approved_by_variable(defined(desk, "staging"), environ)
+    assert not is_approved_by_variable(defined(desk, "production"), environ)
+    desk.define({"renamed": staging})
+    assert not is_approved_by_variable(defined(desk, "renamed"), environ)
 
 
 @pytest.mark.parametrize(

@@ -14,11 +14,15 @@ from contextlib import contextmanager
 import psutil
 import pytest
 
+from ocattach.tunnel.frames import INITIAL_CREDIT
 from tests.contract.servers import echo, send_and_receive, serve
 from tests.environments import Environment
 
 MEGABYTE = 1024 * 1024
 CONNECTIONS = 200
+SIZE = 2 * INITIAL_CREDIT
+"""What goes through each connection: more than the relay may send before the other end has read."""
+
 MEMORY_LIMIT = 100 * MEGABYTE
 THREADS_LIMIT = 50 * MEGABYTE
 """On top of that, where each connection has threads and a window of its own (ssh's own forwarding)."""
@@ -44,8 +48,8 @@ def tunnel_process(environment: Environment, port: int) -> Iterator[tuple[int, p
 
 
 def exchange(port: int, number: int) -> bool:
-    """Whether a megabyte of its own comes back through a connection of its own as it was."""
-    data = hashlib.shake_256(number.to_bytes(2)).digest(MEGABYTE)
+    """Whether data of its own comes back through a connection of its own as it was."""
+    data = hashlib.shake_256(number.to_bytes(2)).digest(SIZE)
     return send_and_receive(port, data) == data
 
 

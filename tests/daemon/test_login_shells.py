@@ -37,7 +37,7 @@ PROFILES = {
 }
 
 CHATTY = r"""
-printf '\033]0;title\007Welcome!\nocattach:opencode=/evil\nocattach-path'
+printf '\033]0;title\007Welcome!\n%s opencode=/evil\nocattach-path' "$ocattach_mark"
 i=0
 while [ $i -lt 2000 ]; do
     echo "message $i of the day" >&2

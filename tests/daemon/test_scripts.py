@@ -14,7 +14,7 @@ INTENDED = "SC1007,SC2012,SC2013,SC2015,SC2034,SC2086,SC2088"
 """Empty assignments; process numbers split into words; a choice by && and ||; what another script uses."""
 
 
-@pytest.mark.parametrize("name", ["probe.sh", "start.sh", "stop.sh", "logs.sh", "listener.sh"])
+@pytest.mark.parametrize("name", ["probe", "start", "stop", "logs", "listener", "proxies", "port_owner"])
 def test_a_script_is_sound_to_shellcheck(name: str) -> None:
     with require("shells"):
         need("shellcheck")
@@ -34,19 +34,19 @@ def test_a_script_is_sound_to_shellcheck(name: str) -> None:
 def test_a_probe_is_answered_alike_by_every_shell(local: LocalMachine, shell: Sequence[str]) -> None:
     with require("shells"):
         need(shell[0])
-    _, flag, text, *arguments = script_argv("probe.sh", "~", "", "")
+    _, flag, text, *arguments = script_argv("probe", "~", "", "")
     (local.home / ".local/bin").mkdir(parents=True)
     (local.home / ".local/bin/opencode").symlink_to(local.home.parent / "bin/opencode")
     done = subprocess.run(
         [*shell, flag, text, *arguments],
-        input=script_input(),
+        input=script_input("mark"),
         env={"HOME": str(local.home), "PATH": "/usr/bin:/bin"},
         capture_output=True,
         check=True,
     )
     said = done.stdout.decode().splitlines()
 
-    assert f"ocattach:workdir={local.home}" in said
-    assert f"ocattach:opencode={local.home}/.local/bin/opencode" in said
-    assert "ocattach:end=1" in said
+    assert f"mark workdir={local.home}" in said
+    assert f"mark opencode={local.home}/.local/bin/opencode" in said
+    assert "mark end=1" in said
     assert not done.stderr

@@ -8,7 +8,13 @@ from pathlib import Path
 CHECKOUT = Path(__file__).parents[2]
 README = CHECKOUT / "README.md"
 CONTRIBUTING = CHECKOUT / "CONTRIBUTING.md"
-PAGES = (README, CONTRIBUTING, CHECKOUT / "CHANGELOG.md", *sorted((CHECKOUT / "docs").glob("*.md")))
+PAGES = (
+    README,
+    CONTRIBUTING,
+    CHECKOUT / "CHANGELOG.md",
+    CHECKOUT / "SECURITY.md",
+    *sorted((CHECKOUT / "docs").glob("*.md")),
+)
 
 BLOCK = re.compile(
     r"(?:^<!-- (?P<mark>[^\n]+) -->\n)?^```(?P<language>\w*)\n(?P<code>.*?)^```$", re.MULTILINE | re.DOTALL

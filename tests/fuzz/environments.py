@@ -179,7 +179,7 @@ def store(sessions: list[Session | None]) -> None:
         escape(each.title + each.origin + each.directory).encode()
     index().put(kept, "e", 1.0)
     index().totals(Wanted())
-    index().forget([each.id for each in kept])
+    index().forget([each.id for each in kept], "e")
 
 
 def events(data: bytes) -> None:

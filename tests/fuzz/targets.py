@@ -124,7 +124,7 @@ def ledger(data: bytes) -> None:
 def report(data: bytes) -> None:
     """What an environment answers to our scripts."""
     try:
-        answer = parse_report(CommandResult(0, data, data), script="probe")
+        answer = parse_report(CommandResult(0, data, data), "probe", "ocattach")
     except ConnectionLostError as error:
         check(escape(error.message).replace("\n", "").isprintable(), error)
         return

@@ -67,7 +67,8 @@ def test_the_first_use_shows_what_would_be_done_and_asks_once(
         'forward_env: ["SHOP_KEY"]',
         "run `opencode serve` in local://",
         "plugins",
-        "pass the value of your variable SHOP_KEY to its daemon",
+        "use the account: yours, on this machine",
+        "pass the values of your variables to its daemon: SHOP_KEY",
     ):
         assert words in screen
     assert list(ledger(laptop)) == [str(project.file)]
@@ -109,7 +110,7 @@ def test_a_change_is_shown_and_asked_about(laptop: Laptop, project: Project, wor
     assert '  + forward_env: ["SHOP_KEY", "AWS_SECRET_ACCESS_KEY"]' in lines
     assert '  + workdir: "/srv"' in lines
     assert '    description: "the shop"' in lines
-    assert "AWS_SECRET_ACCESS_KEY to its daemon (currently not set)" in screen
+    assert "to its daemon: SHOP_KEY, AWS_SECRET_ACCESS_KEY (2 of them currently not set)" in screen
 
 
 def test_what_a_definition_says_cannot_hide_the_question(
@@ -120,7 +121,7 @@ def test_what_a_definition_says_cannot_hide_the_question(
             **SHOP,
             "transport": "docker",
             "container": "c",
-            "env": {"A": "\x1b[2J\r\nUse shop? y", "B": "x" * 9000},
+            "env": {"A": "\x1b[2J\r\nUse shop? y", "B": "x" * 4000},
         }
     )
 
@@ -182,7 +183,7 @@ def test_nothing_else_in_the_project_is_read_for_the_verdict(
     marker = project.file.parent / "marker"
     contents = {
         ".py": f"open({str(marker)!r}, 'w')",
-        ".json": json.dumps({"schema": 2, "projects": {str(project.file): {"shop": {"sha256": value[7:]}}}}),
+        ".json": json.dumps({"schema": 2, "projects": {str(project.file): {"shop": {"definition": SHOP}}}}),
     }
     (project.file.parent / name).write_text(contents.get(Path(name).suffix, f"OCATTACH_TRUST={value}\n"))
 

@@ -1,4 +1,4 @@
-"""A world for each test."""
+"""A world for all tests, and a session for each."""
 
 from collections.abc import Iterator
 from contextlib import ExitStack
@@ -11,9 +11,16 @@ from tests.rigs.directories import short_directory
 from tests.rigs.local import local_machine
 
 
-@pytest.fixture
-def world() -> Iterator[World]:
+@pytest.fixture(scope="module")
+def shared_world() -> Iterator[World]:
+    """Its daemon goes on from test to test; one that ends it starts another."""
     with ExitStack() as opened:
         opened.enter_context(require("opencode"))
         machine = opened.enter_context(local_machine(opened.enter_context(short_directory())))
         yield World(machine, opened)
+
+
+@pytest.fixture
+def world(shared_world: World) -> Iterator[World]:
+    with shared_world.with_session() as world:
+        yield world

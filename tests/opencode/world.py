@@ -4,7 +4,7 @@ import json
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
-from typing import Any
+from typing import Any, Self
 
 from ocattach.opencode.api import DaemonClient
 from ocattach.opencode.endpoint import basic_authorization
@@ -29,17 +29,25 @@ PASSWORD = "the tunnel's own"
 
 
 class World:
-    """A daemon, one session in it, and TUIs that show it."""
+    """A daemon, a session in it for each test, and TUIs that show it."""
 
     def __init__(self, machine: LocalMachine, opened: ExitStack) -> None:
         self.machine = machine
         self._opened = opened
+        self._lines = ExitStack()
         config = json.loads(opencode_config(machine.model.port))
         config["permission"] = {"bash": {"*": "allow", f"{ASK_FIRST}*": "ask"}}
         (machine.home / CONFIG_PATH).write_text(json.dumps(config))
         self.daemon = opened.enter_context(HandStartedDaemon(machine))
-        self.session = self.create("Before the gap")
-        self.say("said before the gap")
+        self.session = ""
+
+    @contextmanager
+    def with_session(self) -> Iterator[Self]:
+        """It, with a new session that is the one meant below, and no TUI yet."""
+        with ExitStack() as self._lines:
+            self.session = self.create("Before the gap")
+            self.say("said before the gap")
+            yield self
 
     def request(self, method: str, path: str, body: Any = None) -> Any:
         """A request to the daemon, past every tunnel."""
@@ -61,14 +69,18 @@ class World:
 
     def asked(self, kind: str) -> dict[str, Any]:
         """The permission or question that is asked for, once there is one."""
-        ask: dict[str, Any] = wait_until(
-            lambda: self.request("GET", f"/{kind}"), f"a {kind} to be asked for"
-        )[0]
-        return ask
+
+        def first() -> dict[str, Any] | None:
+            found: list[dict[str, Any]] = self.request("GET", f"/{kind}")
+            return next((each for each in found if each["sessionID"] == self.session), None)
+
+        return wait_until(first, f"a {kind} to be asked for")
 
     def await_idle(self) -> None:
-        """Wait until nothing is at work."""
-        wait_until(lambda: self.request("GET", "/session/status") == {}, "the session to be idle")
+        """Wait until nothing is at work in the session."""
+        wait_until(
+            lambda: self.session not in self.request("GET", "/session/status"), "the session to be idle"
+        )
 
     def start_again(self) -> None:
         """Kill the daemon, and have another in its place."""
@@ -77,7 +89,7 @@ class World:
 
     def tunnel(self, connect: Callable[[], DaemonClient] | None = None) -> "Line":
         """A way to the daemon for one TUI."""
-        return Line(self, self._opened, connect)
+        return Line(self, self._lines, connect)
 
 
 class Line:

@@ -47,6 +47,13 @@ def test_finding_or_asking_a_warm_link_imports_nothing_slow(room: str) -> None:
     assert not imported_by(room) & SLOW
 
 
+@pytest.mark.parametrize(
+    "room", ["ocattach.cli", "ocattach.cli.commands.attach", "ocattach.link.client.foreground"]
+)
+def test_attaching_by_a_warm_link_imports_neither_http_nor_tls_nor_a_database(room: str) -> None:
+    assert not imported_by(room) & {"http", "ssl", "sqlite3"}
+
+
 @pytest.mark.parametrize("module", ["ocattach.link.client.direct", "ocattach.transports.http.transport"])
 def test_a_connection_without_a_link_imports_nothing_slow(module: str) -> None:
     assert not imported_by(module) & SLOW

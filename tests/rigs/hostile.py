@@ -20,8 +20,8 @@ from tests.rigs.ssh import SSHMachines
 ESCAPES = r"\033]0;owned\007\033[2J\033[?1049h\033[31m\r\010\033Pq\033\\"
 """For printf: a window title, an erased screen, another screen, a colour, and more."""
 
-REPORT = r"printf 'ocattach:%s\n' output probe=1"
-"""The beginning of an answer that looks like our own scripts'."""
+REPORT = r"echo ocattach:output; read -r _ mark; printf '%s probe=1\n' $mark"
+"""The beginning of a report as our own scripts make it, with the mark they are given. The first line is for ssh."""
 
 SHELLS = {
     "floods stdout": "exec yes flood",
@@ -30,17 +30,17 @@ SHELLS = {
     "ends at once": "exit 0",
     "drives the terminal": f"printf '{ESCAPES}'; printf '{ESCAPES}' >&2; exit 1",
     "drives the terminal by its report": (
-        f"{REPORT}; for key in system home user tried; do printf 'ocattach:%s={ESCAPES}\\n' $key; done;"
-        "echo ocattach:home_writable=yes; echo ocattach:end=1"
+        f"{REPORT}; for key in system home user tried; do printf '%s %s={ESCAPES}\\n' $mark $key; done;"
+        "echo $mark home_writable=yes; echo $mark end=1"
     ),
     "names a directory that drives the terminal": (
-        f"{REPORT}; printf 'ocattach:workdir=/{ESCAPES}\\nocattach:end=1\\n'"
+        f"{REPORT}; printf '%s workdir=/{ESCAPES}\\n%s end=1\\n' $mark $mark"
     ),
-    "reports megabytes": f"{REPORT}; yes ocattach:tried=/long | head -c 4000000; echo ocattach:end=1",
+    "reports megabytes": f"{REPORT}; yes $mark tried=/long | head -c 4000000; echo $mark end=1",
     "reports a daemon of no sense": (
-        f"{REPORT}; echo ocattach:daemon=found ² 99999999999999999999999 zz - -;"
-        "printf 'ocattach:daemon=found 12 %s 0100007F - -\\n' $(yes 9 | head -c 9999 | tr -d '\\n');"
-        f"printf 'ocattach:daemon=found 12 0 {ESCAPES} - -\\nocattach:end=1\\n'"
+        f"{REPORT}; echo $mark daemon=found ² 99999999999999999999999 zz - -;"
+        "printf '%s daemon=found 12 %s 0100007F - -\\n' $mark $(yes 9 | head -c 9999 | tr -d '\\n');"
+        f"printf '%s daemon=found 12 0 {ESCAPES} - -\\n%s end=1\\n' $mark $mark"
     ),
 }
 """Shells by what they do to whoever runs a command in them."""

@@ -15,6 +15,7 @@ ENVIRONMENT = {
     "OPENCODE_DISABLE_MODELS_FETCH": "1",
     "OPENCODE_DISABLE_AUTOUPDATE": "1",
     "npm_config_offline": "true",  # OpenCode fetches its plugin package into every new home
+    "BUN_JSC_useDFGJIT": "0",  # a daemon that lives for a test spends more on compiling its code than it gains
 }
 """What every daemon under test gets: nothing in a test leaves this machine."""
 

@@ -36,13 +36,16 @@ class Notebook:
     writes: list[float] = field(default_factory=list)
     closed: bool = False
 
-    def put(self, sessions: Iterable[Session], environment: str, asked: float, *, uri: str) -> None:
-        assert (len(environment), uri) == (16, "docker://app")
+    def put(
+        self, sessions: Iterable[Session], environment: str, asked: float, *, uri: str, place: str
+    ) -> None:
+        assert (len(environment), uri, len(place)) == (16, "docker://app", 16)
         assert asked <= time.time()
         self.writes.append(time.monotonic())
         self.told |= {session.id: session for session in sessions}
 
-    def forget(self, sessions: Sequence[str]) -> None:
+    def forget(self, sessions: Sequence[str], environment: str) -> None:
+        assert len(environment) == 16
         self.gone += sessions
 
     def close(self) -> None:

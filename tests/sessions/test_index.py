@@ -14,9 +14,9 @@ from pathlib import Path
 import pytest
 
 from ocattach.sessions.index.file import IndexUnusableError
-from ocattach.sessions.index.rows import Covered, LastStatus, Wanted
+from ocattach.sessions.index.rows import Covered, LastStatus, Tally, Wanted
 from ocattach.sessions.index.schema import STEPS, VERSION, migrate, version_of
-from ocattach.sessions.index.store import Index, Tally
+from ocattach.sessions.index.store import Index
 from ocattach.sessions.record import Session
 from tests.sessions.writer import AT_ONCE, sessions
 

@@ -20,8 +20,6 @@ __all__ = ["laptop"]
 
 UNKNOWN = "ses_00000000000000000000000000"
 
-ENGINES = pytest.mark.parametrize("environment", ["docker", "k8s", "ssh"], indirect=True)
-
 
 def exported_there(environment: Environment, session: str) -> dict[str, Any]:
     """What `opencode export` prints in the environment."""
@@ -55,7 +53,7 @@ def remembered(laptop: Laptop) -> set[str]:
         return {identifier for (identifier,) in connection.execute("SELECT id FROM sessions")}
 
 
-@ENGINES
+@pytest.mark.parametrize("environment", ["docker", "k8s", "ssh"], indirect=True)
 def test_a_session_knows_where_it_began_and_so_does_the_agents_shell(
     environment: Environment, laptop: Laptop
 ) -> None:
@@ -78,7 +76,7 @@ def test_a_session_knows_where_it_began_and_so_does_the_agents_shell(
 
 
 @pytest.mark.parametrize(
-    ("environment", "ends"), [("docker", True), ("k8s", False), ("ssh", False)], indirect=["environment"]
+    ("environment", "ends"), [("docker", True), ("ssh", False)], indirect=["environment"]
 )
 def test_a_session_of_the_tui_is_opened_again_where_it_lives_also_after_its_daemon_has_ended(
     environment: Environment, laptop: Laptop, workdir: Path, *, ends: bool
@@ -111,7 +109,7 @@ def test_a_session_of_the_tui_is_opened_again_where_it_lives_also_after_its_daem
         assert leave(opened) == 0
 
 
-@ENGINES
+@pytest.mark.parametrize("environment", ["docker"], indirect=True)
 def test_what_a_session_waits_for_is_found_and_answered_and_a_session_broken_off_and_deleted(
     environment: Environment, laptop: Laptop, workdir: Path
 ) -> None:

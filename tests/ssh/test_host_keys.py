@@ -147,6 +147,21 @@ def test_a_revoked_key_is_refused_although_it_is_known(client: Client, main: Mac
         client.greet("main")
 
 
+@pytest.mark.parametrize("known", [True, False])
+@pytest.mark.parametrize("name", ["{host}", "[{host}]:2222", "*"])
+def test_a_key_that_is_revoked_for_a_host_is_refused_at_its_other_ports(
+    client: Client, machines: SSHMachines, name: str, *, known: bool
+) -> None:
+    host, key = machines["main"].address, public(machines, "main")
+    plain = machines.client_bin(client.folder / "plain") / "ssh"
+    client.forget_hosts(f"StrictHostKeyChecking no\nPort 2222\nProxyCommand {plain} -W localhost:22 main")
+    at_port = f"[{host}]:2222 {key}\n" if known else ""
+    client.known_hosts.write_text(f"{at_port}@revoked {name.format(host=host)} {key}\n")
+
+    with pytest.raises(HostKeyError, match="revoked"):
+        client.greet("main")
+
+
 @pytest.mark.parametrize("kind", ["list of keys", "revocation list"])
 def test_keys_in_a_file_of_revoked_ones_are_refused(client: Client, kind: str) -> None:
     revoked = client.folder / "revoked"

@@ -1,5 +1,6 @@
 """How tunnels begin, what they carry and how they end."""
 
+import gc
 import socket
 import threading
 from collections.abc import Callable
@@ -13,6 +14,7 @@ import pytest
 from ocattach.errors import ConnectionLostError, TimedOutError
 from ocattach.tunnel.direct import DirectRoute
 from ocattach.tunnel.route import DialRoute, RelayRoute, Route
+from ocattach.tunnel.splice import SpliceEndpoint
 from ocattach.tunnel.tunnel import Tunnel
 from tests.rigs.waiting import wait_until
 from tests.tunnel import servers
@@ -184,3 +186,20 @@ def test_who_speaks_at_once_is_heard_also_where_asyncio_forgets_that_it_was_paus
     tunnel.switch_route(DirectRoute("127.0.0.1"), echo_port)
 
     assert servers.receive(client, 5) == b"hello"
+
+
+def test_a_client_is_freed_as_soon_as_it_is_gone(echo_port: int) -> None:
+    gc.collect()
+    gc.disable()
+    try:
+        with Tunnel(DirectRoute("127.0.0.1"), echo_port) as tunnel:
+            for _ in range(10):
+                assert exchange(tunnel, b"hello") == b"hello"
+            wait_until(lambda: not endpoints(), "all clients to be freed")
+    finally:
+        gc.enable()
+
+
+def endpoints() -> int:
+    """How many ends of connections are in memory."""
+    return sum(issubclass(type(found), SpliceEndpoint) for found in gc.get_objects())

@@ -29,6 +29,7 @@ class Arrival:
 
     has_arrived: bool = True
     is_running: bool = False
+    has_begun: bool = False
     answer: bytes | None = None
 
 
@@ -89,7 +90,7 @@ def site() -> Iterator[Site]:
 
 @pytest.fixture(autouse=True)
 def quick(monkeypatch: pytest.MonkeyPatch) -> None:
-    for name in ("PAUSE_SECONDS", "POLL_SECONDS", "UNKNOWN_SECONDS", "STALLED_SECONDS"):
+    for name in ("PAUSE_SECONDS", "POLL_SECONDS", "UNKNOWN_SECONDS", "SETTLE_SECONDS", "STOPPED_SECONDS"):
         monkeypatch.setattr(module, name, 0.05)
     monkeypatch.setattr(module, "CONFIRM_SECONDS", 1.0)
 
@@ -116,6 +117,7 @@ def test_a_prompt_that_never_arrives_is_given_up_after_some_times(site: Site) ->
     ("find", "reason"),
     [
         (Arrival, "ended before it answered"),
+        (lambda: Arrival(has_begun=True), "ended before it answered"),
         (lambda: raising(ConnectionLostError("It is gone.")), "Cannot find out"),
         (lambda: raising(ValueError("secret")), "before OpenCode answered"),
     ],

@@ -51,7 +51,7 @@ def by_hand(laptop: Laptop, version: str, **variables: str) -> Iterator[subproce
 
 
 @old
-def test_an_old_daemon_is_started_used_and_ended_with_all_its_processes(
+def test_an_old_daemon_is_started_used_and_ended_and_what_its_sessions_cannot_keep_is_said(
     laptop_with: MakeLaptop, version: str
 ) -> None:
     laptop = laptop_with(daemon=version)
@@ -63,6 +63,11 @@ def test_an_old_daemon_is_started_used_and_ended_with_all_its_processes(
     assert "You said: hello from a test" in [part.get("text") for part in parts]
     assert len(daemons(laptop)) == (1 if version == "1.17.0" else 2)
     assert not laptop.connect().document["daemon"]["started"]
+
+    _, tagged = daemon.request("POST", "/session", {"metadata": {"origin": "here"}})
+    said = laptop.run("frontend", "--print-url", "--verbose").stderr
+    assert ("metadata" in tagged) is (version == "1.17.0")
+    assert (f"OpenCode {version} there: sessions do not keep their origin" in said) is (version != "1.17.0")
 
     assert laptop.run("--stop", "frontend").exit_code == 0
     assert not daemons(laptop)
@@ -87,19 +92,6 @@ def test_an_old_daemon_that_was_started_by_hand_is_found_and_ended(
         assert daemons(laptop)
         assert laptop.run("--stop", "frontend", "--force").exit_code == 0
         assert not daemons(laptop)
-
-
-@pytest.mark.parametrize(("version", "lacks"), [("1.14.41", True), ("1.17.0", False)])
-def test_what_sessions_of_a_version_cannot_keep_is_said_and_so(
-    laptop_with: MakeLaptop, version: str, lacks: bool
-) -> None:
-    laptop = laptop_with(daemon=version)
-    daemon = laptop.connect()
-    _, session = daemon.request("POST", "/session", {"metadata": {"origin": "here"}})
-    said = laptop.run("frontend", "--print-url", "--verbose").stderr
-
-    assert ("metadata" not in session) is lacks
-    assert (f"OpenCode {version} there: sessions do not keep their origin" in said) is lacks
 
 
 @pytest.mark.parametrize(("version", "refused"), [("1.17.0", True), ("current", False)])

@@ -1,7 +1,6 @@
 """`ocattach NAME`: connect and open the TUI, or print the URL."""
 
 import os
-import shlex
 import sys
 from collections.abc import Mapping
 from datetime import datetime
@@ -19,12 +18,12 @@ from ocattach.config.last_used import record_use
 from ocattach.config.settings import load_settings
 from ocattach.config.spec import ConnectionSpec
 from ocattach.errors import UsageError
-from ocattach.link.client.access import client_at
 from ocattach.link.client.foreground import Attachment, AttachRequest
 from ocattach.link.client.foreground import attach as attach_link
 from ocattach.link.files import link_files
 from ocattach.opencode.tui.launch import tui_environ, unresolved
 from ocattach.opencode.versions import Tui, check_tui, shortcomings, tui_argv
+from ocattach.printable import command_line
 
 
 def attach(options: Options) -> None:
@@ -38,6 +37,10 @@ def attach(options: Options) -> None:
     attachment = attach_link(request, person, os.environ)
     if spec.name:
         record_use(spec.name, state_directory(os.environ))
+    if options.session and options.target:
+        from ocattach.survey.find import choose  # noqa: PLC0415 - SQLite is slow to import
+
+        choose(options.session, spec, os.environ)
     if options.verbose:
         pid = f", pid {attachment.pid}" if attachment.pid else ""
         say(f"Daemon: OpenCode {attachment.version}, port {attachment.port}{pid} there")
@@ -68,7 +71,7 @@ def terminal_client(options: Options) -> TuiProgram:
     if not (sys.stdin.isatty() and sys.stdout.isatty()):
         raise UsageError(
             "The TUI needs a terminal",
-            hint=f"To print the URL instead: ocattach {shlex.quote(options.target or 'NAME')} --print-url",
+            hint=f"To print the URL instead: {command_line('ocattach', options.target or 'NAME', '--print-url')}",
         )
     return TuiProgram(os.environ)
 
@@ -86,6 +89,8 @@ def open_tui(client: TuiProgram, options: Options, attachment: Attachment) -> No
     )
 
     def content_type(path: str) -> str:
+        from ocattach.link.client.access import client_at  # noqa: PLC0415 - loads ssl, for old versions only
+
         daemon = client_at(attachment.url, username, attachment.password, ca_file=attachment.ca_file)
         return daemon.request("GET", path).content_type
 

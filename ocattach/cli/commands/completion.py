@@ -1,6 +1,7 @@
 """`ocattach completion SHELL`, and the completions that the printed scripts request."""
 
 import os
+import shlex
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import NoReturn
@@ -10,9 +11,11 @@ from click.shell_completion import BashComplete, CompletionItem, FishComplete, S
 
 from ocattach.cli.command import Command
 from ocattach.config.files.paths import config_directory, state_directory
+from ocattach.config.names import RESERVED, is_name
 from ocattach.config.project import project_definitions
 from ocattach.config.saved import SavedConnections
 from ocattach.errors import OcattachError
+from ocattach.opencode.sessions import is_session_id
 from ocattach.printable import printable
 from ocattach.sessions.index import index_file
 from ocattach.sessions.index.rows import Wanted
@@ -62,8 +65,17 @@ def answer(
     shell = kind(main, {}, PROGRAM, "_OCATTACH_COMPLETE")
     words, incomplete = shell.get_completion_args()
     for item in offers(shell, words, incomplete, commands, load):
-        click.echo(shell.format_completion(item))
+        if may_be_offered(item):
+            click.echo(shell.format_completion(item))
     raise SystemExit(0)
+
+
+def may_be_offered(item: CompletionItem) -> bool:
+    """Whether a completion needs no quotes in a shell: bash inserts it as it is.
+
+    Files and directories are completed by the shell itself, and only named by what was typed.
+    """
+    return shlex.quote(item.value) == item.value or (item.type != "plain" and item.value.isprintable())
 
 
 def offers(
@@ -85,20 +97,20 @@ def offers(
 
 
 def connection_names() -> dict[str, str]:
-    """The names of saved connections and of those that the project defines, with their help."""
-    names = saved_names()
-    for definition in project_definitions(Path.cwd()):
-        if definition.name:
-            names.setdefault(definition.name, "defined by the project")
-    return names
+    """The valid names of saved connections and of those that the project defines, with their help."""
+    found = {item.name or "": "defined by the project" for item in project_definitions(Path.cwd())}
+    return {
+        name: text for name, text in found.items() if is_name(name) and name not in RESERVED
+    } | saved_names()
 
 
 def saved_names() -> dict[str, str]:
-    """The names of saved connections, without reading their files."""
+    """The valid names of saved connections, without reading their files."""
     try:
-        return dict.fromkeys(SavedConnections(config_directory(os.environ)).names(), "saved by you")
+        names = SavedConnections(config_directory(os.environ)).names()
     except OcattachError:  # no messages during completion
         return {}
+    return dict.fromkeys(filter(is_name, names), "saved by you")
 
 
 def session_ids() -> dict[str, str]:
@@ -111,4 +123,9 @@ def session_ids() -> dict[str, str]:
             sessions = [each.session for each in index.latest(Wanted(), limit=MAX_SESSIONS)]
     except OcattachError:  # no messages during completion
         return {}
-    return {each.id: printable(f"{each.origin}: {each.title}") for each in sessions}
+    return {each.id: one_line(f"{each.origin}: {each.title}") for each in sessions if is_session_id(each.id)}
+
+
+def one_line(text: str) -> str:
+    """The text without line breaks and tabs, which end a completion in zsh and fish."""
+    return printable(" ".join(text.split()))

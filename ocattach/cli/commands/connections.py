@@ -26,6 +26,7 @@ from ocattach.config.spec import ConnectionSpec
 from ocattach.config.targets.uri import is_uri, parse_uri
 from ocattach.errors import UsageError
 from ocattach.link.client.foreground import end_all_links, end_link, stop_daemon
+from ocattach.printable import command_line
 
 
 def save(options: Options) -> None:
@@ -33,7 +34,7 @@ def save(options: Options) -> None:
     if options.target is None or not is_uri(options.target):
         raise UsageError(
             "--save requires a URI",
-            hint=f"For example: ocattach --save {options.save} docker://CONTAINER:/DIR",
+            hint=f"For example: {command_line('ocattach', '--save', options.save, 'docker://CONTAINER:/DIR')}",
         )
     parsed = parse_uri(options.target)
     spec = options.applied_to(ConnectionSpec(target=parsed.target, workdir=parsed.workdir))

@@ -1,7 +1,6 @@
 """`ocattach explain`: what connecting would run, where, and which file defines it. Reads files only."""
 
 import os
-import shlex
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -21,6 +20,7 @@ from ocattach.errors import OpencodeNotFoundError
 from ocattach.link.files import log_file
 from ocattach.opencode.tui.launch import find_client, packaged_version, unresolved
 from ocattach.opencode.versions import Tui, tui_argv
+from ocattach.printable import command_line
 from ocattach.transports import open_handler
 from ocattach.transports.base import Plan, Question
 
@@ -148,7 +148,9 @@ class Explanation:
         for hidden in self.hidden:
             yield "hides", f"{hidden.display()} ({source(hidden)})"
         if spec.source.kind == "project":
-            approve = f"not approved; to review and approve it: ocattach trust {spec.name}"
+            approve = (
+                f"not approved; to review and approve it: {command_line('ocattach', 'trust', spec.name)}"
+            )
             yield "trust", "approved" if self.is_trusted else approve
         yield "reached by", self.plan.connection
         yield "directory", spec.workdir or "the daemon's default"
@@ -159,7 +161,7 @@ class Explanation:
         yield "link log", str(self.log) if self.log else "none: this connection needs no link"
         for step in self.steps():
             yield "runs here" if step.here else "runs there", step.does
-            yield "", f"$ {shlex.join(step.argv)}"
+            yield "", f"$ {command_line(*step.argv)}"
 
     def daemon_lines(self) -> Iterator[tuple[str, str]]:
         """The program, port and variables of a daemon that would be started; values of variables are not shown."""

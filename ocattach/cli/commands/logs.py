@@ -32,6 +32,7 @@ from ocattach.errors import (
 from ocattach.link.client.direct import asker
 from ocattach.link.files import log_file
 from ocattach.link.server.log import former
+from ocattach.printable import command_line
 from ocattach.transports import open_handler
 from ocattach.transports.base import Question, TransportHandler
 
@@ -159,7 +160,7 @@ def print_logs(name: str, found: Found, *, follow: bool) -> None:
     elif not (found.error or found.files or found.link_lines):
         raise OcattachError(
             "No logs found: no daemon has run there, and no link here",
-            hint=f"Connect once: ocattach {name}",
+            hint=f"Connect once: {command_line('ocattach', name)}",
         )
 
 

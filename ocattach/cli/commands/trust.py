@@ -8,7 +8,7 @@ from typing import Any
 import click
 
 from ocattach.cli.amounts import age
-from ocattach.cli.approval import ask, differences, show
+from ocattach.cli.approval import approved, ask, differences, show
 from ocattach.cli.command import Command, output_option
 from ocattach.cli.complete import connection_names
 from ocattach.cli.output import print_json, report
@@ -21,6 +21,7 @@ from ocattach.config.resolver import list_connections, not_found
 from ocattach.config.saved import SavedConnections
 from ocattach.config.trust import TrustLedger, digest
 from ocattach.errors import UsageError
+from ocattach.printable import command_line
 
 EXAMPLES = """
 ocattach trust                     list project definitions and their approval
@@ -64,7 +65,7 @@ def approve(ledger: TrustLedger, name: str, output: str) -> None:
             show(spec, ledger.approval(spec))
         ledger.trust(spec)
     report(
-        f"Approved {name} of {spec.source.path}",
+        approved(spec),
         {"trusted": definition_json(Definition(spec, ledger.approval(spec)))},
         output=output,
     )
@@ -76,7 +77,7 @@ def no_definition(name: str) -> Exception:
     if name in saved.names():
         return UsageError(
             f"{name} is saved by you ({saved.path(name)}) and needs no approval",
-            hint=f"To use it: ocattach {name}",
+            hint=f"To use it: {command_line('ocattach', name)}",
         )
     return not_found(name, list_connections(cwd=Path.cwd(), environ=os.environ))
 
@@ -140,5 +141,9 @@ def definition_json(found: Definition) -> dict[str, Any]:
         "definition": json.loads(found.spec.source.definition) if found.spec else None,
         "approved": None
         if approval is None
-        else {"hash": f"sha256:{approval.digest}", "definition": approval.definition, "time": approval.when},
+        else {
+            "hash": f"sha256:{approval.digest}" if approval.digest else None,
+            "definition": approval.definition,
+            "time": approval.when,
+        },
     }

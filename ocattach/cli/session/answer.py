@@ -13,6 +13,7 @@ from ocattach.config.spec import ConnectionSpec
 from ocattach.errors import OcattachError, RunFailedError
 from ocattach.opencode.permissions import Waiting
 from ocattach.opencode.prompts import Prompt
+from ocattach.printable import command_line
 from ocattach.sessions.diagnosis import Surroundings, clock, diagnose
 from ocattach.sessions.messages import Turn
 from ocattach.sessions.record import Session
@@ -78,7 +79,7 @@ class AnswerPrinter(NoticeReporter):
         """Print a permission request and the command that answers it; also with --quiet, since the run waits for it."""
         self._end_line()
         say(f"! Waiting for permission: {asked.wanted}", colour="yellow")
-        say(f"  ocattach session reply {asked.id} once")
+        say(f"  {command_line('ocattach', 'session', 'reply', asked.id, 'once')}")
 
     def retries(self, situation: Situation) -> None:
         """Report that the model server failed and when the request is retried."""
@@ -113,7 +114,7 @@ class AnswerPrinter(NoticeReporter):
         if turn.failure or any(finding.code in FAILED for finding in findings):
             error = RunFailedError(
                 findings[0].message if findings else str(turn.failure),
-                hint=f"See: ocattach session show {self._session.id}",
+                hint=f"See: {command_line('ocattach', 'session', 'show', self._session.id)}",
             )
         if self._is_json:
             self._print({**turn_json(turn), "error": error and error.to_json()})

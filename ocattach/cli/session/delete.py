@@ -9,6 +9,7 @@ from ocattach.cli.session.place import client_at, forget, place_json, place_of
 from ocattach.cli.terminal import escape, has_terminal, say
 from ocattach.errors import UsageError
 from ocattach.opencode.sessions import SessionClient
+from ocattach.printable import command_line
 from ocattach.survey.find import FoundSession
 
 EXAMPLES = """
@@ -30,7 +31,7 @@ def command(session: str, *, yes: bool, output: str) -> None:
     if not yes and (output == "json" or not has_terminal()):
         raise UsageError(
             "Cannot ask for confirmation without a terminal",
-            hint=f"To delete it: ocattach session delete {session} --yes",
+            hint=f"To delete it: {command_line('ocattach', 'session', 'delete', session, '--yes')}",
         )
     place = place_of(session)
     with client_at(place) as client:
@@ -39,7 +40,7 @@ def command(session: str, *, yes: bool, output: str) -> None:
         if not yes:
             confirm(place, title)
         daemon.delete(session)
-    forget(session)
+    forget(place)
     if output == "json":
         print_json({"deleted": place_json(place)})
     else:

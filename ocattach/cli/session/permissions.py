@@ -87,9 +87,20 @@ def command(name: str | None, *, output: str) -> None:
         say("To answer: ocattach session reply ID once|always|reject")
     else:
         say("No pending permission requests")
+    for permission in ambiguous(asked, entries):
+        say(f"! {permission} is reported by several environments; reply to it in a TUI", colour="yellow")
     for each in silent:
         if not isinstance(each.error, DaemonNotRunningError):  # no daemon, no requests
             say(f"! {each.name} could not be queried: {each.error.headline}", colour="yellow")
+
+
+def ambiguous(asked: Sequence[PendingPermission], entries: Sequence[SurveyedConnection]) -> Iterator[str]:
+    """The requests that environments of several places report: `session reply` refuses them."""
+    places = {environment_id(each.spec, os.environ): each.spec.place_id(os.environ) for each in entries}
+    found: dict[str, set[str]] = {}
+    for each in asked:
+        found.setdefault(each.waiting.id, set()).add(places[each.session.environment])
+    yield from (permission for permission, where in found.items() if len(where) > 1)
 
 
 def entries_of(name: str | None) -> tuple[SurveyedConnection, ...]:

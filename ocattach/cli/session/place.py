@@ -3,16 +3,18 @@
 import os
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 from ocattach.cli.approval import require_trust
-from ocattach.cli.terminal import Person
+from ocattach.cli.terminal import Person, say
 from ocattach.config.files.paths import state_directory
 from ocattach.errors import DaemonNotRunningError, SessionNotFoundError
 from ocattach.link.client.access import open_client
 from ocattach.link.client.direct import asker
 from ocattach.opencode.api import DaemonClient
+from ocattach.printable import command_line
 from ocattach.sessions.index import index_file
 from ocattach.sessions.index.file import IndexUnusableError
 from ocattach.sessions.index.store import Index
@@ -26,10 +28,16 @@ FIND_SECONDS = 20.0
 
 
 def place_of(session: str) -> FoundSession:
-    """Find the environment of a session. Raises SessionNotFoundError, and UsageError for an invalid id."""
+    """Find the environment of a session, and warn of others that report it too.
+
+    Raises SessionNotFoundError, SessionConflictError, and UsageError for an invalid id.
+    """
     places = everywhere(cwd=Path.cwd(), environ=os.environ)
     place = find(session, places.entries, environ=os.environ, timeout=FIND_SECONDS)
-    return FoundSession(place.spec, Names(places.specs, os.environ).named(place.session))
+    for other in place.others:
+        say(f"! {other} reports {session} too; using {place.spec.title()}", colour="yellow")
+    names = Names([*places.specs, place.spec], os.environ)
+    return replace(place, session=names.named(place.session))
 
 
 @contextmanager
@@ -40,22 +48,22 @@ def client_at(place: FoundSession) -> Iterator[DaemonClient]:
     """
     if place.spec.source.kind == "project":
         require_trust(place.spec, trust=False, environ=os.environ)
-    session = place.session.id
     try:
         with open_client(place.spec, environ=os.environ, ask=asker(Person()), timeout=FIND_SECONDS) as client:
             yield client
     except SessionNotFoundError:
-        forget(session)
+        forget(place)
         raise
     except DaemonNotRunningError as error:
-        hint = f"To start one with this session: ocattach session open {session}"
+        command = command_line("ocattach", "session", "open", place.session.id)
+        hint = f"To start one with this session: {command}"
         raise DaemonNotRunningError(error.message, hint=hint) from error
 
 
-def forget(session: str) -> None:
+def forget(place: FoundSession) -> None:
     """Remove a deleted session from the index."""
     with suppress(IndexUnusableError), Index(index_file(state_directory(os.environ))) as index:
-        index.forget([session])
+        index.forget([place.session.id], place.session.environment)
 
 
 def place_json(place: FoundSession) -> dict[str, Any]:

@@ -10,15 +10,17 @@ import click
 from ocattach.cli.command import Command, output_option
 from ocattach.cli.output import print_json
 from ocattach.cli.session.place import FIND_SECONDS
-from ocattach.cli.terminal import say
+from ocattach.cli.terminal import Person, say
 from ocattach.config.spec import ConnectionSpec
-from ocattach.errors import SessionNotFoundError, UsageError
+from ocattach.errors import SessionConflictError, SessionNotFoundError, UsageError
+from ocattach.link.client.access import open_client
+from ocattach.link.client.direct import asker
 from ocattach.opencode.api import DaemonClient
 from ocattach.opencode.permissions import Waiting, answer, waiting
 from ocattach.opencode.sessions import PERMISSION_ID, Reply
 from ocattach.survey.everywhere import everywhere
 from ocattach.survey.fanout import ask_each
-from ocattach.survey.find import not_found
+from ocattach.survey.find import IndexRecord, choosing, not_found
 
 HINT = "List pending requests: ocattach session permissions"
 
@@ -53,22 +55,49 @@ def command(permission: str, reply: str, *, output: str) -> None:
 
 
 def answer_anywhere(permission: str, reply: Reply) -> Waiting:
-    """Answer the request in the environment that has it. Raises SessionNotFoundError if none has."""
+    """Answer the request in the environment that has it.
+
+    Raises SessionNotFoundError if none has, and SessionConflictError if several have, before anything is answered.
+    """
+    asked, spec = find_request(permission)
+    with open_client(spec, environ=os.environ, ask=asker(Person()), timeout=FIND_SECONDS) as client:
+        answer(client, asked, reply)
+    return asked
+
+
+def find_request(permission: str) -> tuple[Waiting, ConnectionSpec]:
+    """Return the request and a connection to its environment, by querying all environments."""
 
     def question(client: DaemonClient, specs: Sequence[ConnectionSpec]) -> Waiting | None:
-        for asked, _ in waiting(client, [spec.workdir for spec in specs]):
-            if asked.id == permission:
-                answer(client, asked, reply)
-                return asked
-        return None
+        pending = waiting(client, [spec.workdir for spec in specs])
+        return next((asked for asked, _ in pending if asked.id == permission), None)
 
     entries = everywhere(cwd=Path.cwd(), environ=os.environ).entries
+    found: list[tuple[Waiting, ConnectionSpec]] = []
     unasked: list[str] = []
     for told in ask_each(entries, question, environ=os.environ, timeout=FIND_SECONDS):
         if told.answer is not None:
-            return told.answer
-        if told.error is not None:
+            found.append((told.answer, told.specs[0]))
+        elif told.error is not None:
             unasked += [name for spec in told.specs if (name := spec.name)]
-    if unasked:
+    if not found and unasked:
         raise not_found(permission, unasked)
-    raise SessionNotFoundError(f"No environment has {permission}", hint=HINT)
+    if not found:
+        raise SessionNotFoundError(f"No environment has {permission}", hint=HINT)
+    check_owner(permission, found)
+    return found[0]
+
+
+def check_owner(permission: str, found: Sequence[tuple[Waiting, ConnectionSpec]]) -> None:
+    """Raise SessionConflictError if several environments report a request, or another one has its session."""
+    places = {spec.place_id(os.environ) for _, spec in found}
+    asked, spec = found[0]
+    claims = IndexRecord.read(asked.session, os.environ).claims
+    if len(places) == 1 and (claims is None or claims.belongs_to(*places)):
+        return
+    names = ", ".join(spec.title() for _, spec in found)
+    owner = "" if len(places) > 1 else f", but {asked.session} belongs to another environment"
+    raise SessionConflictError(
+        f"{permission} is reported by {names}{owner}",
+        hint=f"Reply in the TUI of the right one: {choosing(spec, asked.session)}",
+    )

@@ -27,6 +27,7 @@ from ocattach.link.client.foreground import AttachRequest, attach
 from ocattach.opencode.api import DaemonClient
 from ocattach.opencode.prompts import PromptClient, new_prompt
 from ocattach.opencode.sessions import SessionClient, is_session_id
+from ocattach.printable import command_line
 from ocattach.sessions.origins import origin_metadata
 from ocattach.sessions.record import Session
 from ocattach.sessions.run import RetryingClient, Run, RunObserver, deliver
@@ -64,6 +65,8 @@ class Destination:
     spec: ConnectionSpec
     session: str | None
     """None for a new session."""
+
+    origin: str
 
     person: Person
     timeout: float
@@ -131,12 +134,12 @@ def find_destination(asked: PromptRequest, person: Person) -> Destination:
         place = place_of(asked.target)
         require_trust(place.spec, trust=asked.trust, environ=os.environ)
         spec = replace(place.spec, workdir=place.session.directory or None)
-        return Destination(spec, place.session.id, person, timeout)
+        return Destination(spec, place.session.id, place.session.origin, person, timeout)
     spec = resolve(asked.target, cwd=Path.cwd(), environ=os.environ)
     require_trust(spec, trust=asked.trust, environ=os.environ)
     spec = spec.pinned(os.environ).with_default_workdir(Path.cwd())
     person.heading(f"Connecting to {spec.title()}")
-    return Destination(spec, None, person, timeout)
+    return Destination(spec, None, origin_name(spec), person, timeout)
 
 
 def checked_session(
@@ -160,11 +163,11 @@ def checked_session(
         )
     check_choice(PromptClient(client), directory, asked)
     if content is None:
-        content = sessions.create(directory, metadata=origin_metadata(origin_name(spec), environment))
+        content = sessions.create(directory, metadata=origin_metadata(destination.origin, environment))
     session = Session.from_api(content, environment=environment)
     if session is None:
         raise OcattachError(f"The daemon in {spec.display()} did not create a session")
-    return replace(session, origin=session.origin or origin_name(spec))  # old versions do not store it
+    return replace(session, origin=destination.origin)  # old versions do not store it
 
 
 def check_choice(prompts: PromptClient, directory: str | None, asked: PromptRequest) -> None:
@@ -202,11 +205,14 @@ def sent(
         answer.begin()
         turn = Run(retrying, session, prompt, answer).follow()
     except KeyboardInterrupt:
-        hint = f"The run continues there. To abort it: ocattach session abort {session.id}"
+        hint = f"The run continues there. To abort it: {command_line('ocattach', 'session', 'abort', session.id)}"
         if asked.output != "json":
             say(f"\n{hint}")
         raise InterruptedByUserError("Interrupted", hint=hint) from None
     except OcattachError as error:
-        answer.fail(error.with_hint(f"Check the session: ocattach session show {session.id}"), prompt)
+        answer.fail(
+            error.with_hint(f"Check the session: {command_line('ocattach', 'session', 'show', session.id)}"),
+            prompt,
+        )
     else:
         answer.end(turn)

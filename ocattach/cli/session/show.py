@@ -82,7 +82,7 @@ def query_session(place: FoundSession) -> Shown:
         return Shown(place, None, error)
     if any(finding.concerns_connection for finding in examination.findings):
         examination = examination.with_proxies(proxies(place))
-    named = replace(session, origin=session.origin or place.session.origin)
+    named = replace(session, origin=place.session.origin)
     return Shown(replace(place, session=named), examination)
 
 

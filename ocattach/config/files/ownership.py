@@ -1,20 +1,16 @@
-"""Rejects project files that another user of this machine could have written, by the rules of git and ssh.
+"""Rejects project files that another user of this machine could have written, unless git's safe.directory names them.
 
-git uses no repository of another owner unless `safe.directory` names it, and ssh (StrictModes) no world-writable file.
-This comes before the approval of content: the user is not even asked about such a definition. Group-writable files
-are accepted, since many systems give each user a private group.
+This comes before the approval of content: the user is not even asked about such a definition.
 """
 
 import os
-import pwd
-import shlex
-import stat
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 
+from ocattach.config.files.owner import owners, reason
 from ocattach.errors import ConfigurationError
+from ocattach.printable import command_line
 
-ROOT = 0
 GIT_SECONDS = 5
 OWN_FOLDER = ".opencode"
 
@@ -32,19 +28,26 @@ def check_ownership(
         if link.is_symlink():
             raise ConfigurationError(
                 f"{path} defines environments, but {link} is a symbolic link",
-                hint=f"Replace the link by the file: cp --remove-destination {shlex.quote(os.path.realpath(path))} "
-                f"{shlex.quote(str(path))}"
+                hint="Replace the link by the file: "
+                + command_line("cp", "--remove-destination", os.path.realpath(path), path)
                 if link == path
-                else f"Replace the link by a directory: rm {shlex.quote(str(link))}",
+                else f"Replace the link by a directory: {command_line('rm', link)}",
             )
     for place, found in (path, opened), *directories(path):
-        problem = reason(found, environ)
+        problem = reason(place, found, environ)
         if problem is not None and not is_safe_for_git(tree, environ):
             raise ConfigurationError(
                 f"{path} defines environments, but {place} {problem[0]}",
-                hint=f"{problem[1]} {shlex.quote(str(place))}, or trust the directory: "
-                f"git config --global --add safe.directory {shlex.quote(str(tree[-1]))}",
+                hint=f"{problem[1]}, or trust the directory: "
+                + command_line("git", "config", "--global", "--add", "safe.directory", tree[-1]),
             )
+
+
+def is_foreign_tree(directory: Path, environ: Mapping[str, str] = os.environ) -> bool:
+    """Whether git would refuse a directory with a `.git`, because another user owns one of the two."""
+    accepted = owners(environ)
+    found = (directory.stat(), (directory / ".git").lstat())
+    return any(each.st_uid not in accepted for each in found) and not is_safe_for_git([directory], environ)
 
 
 def directories(path: Path) -> Iterator[tuple[Path, os.stat_result]]:
@@ -52,31 +55,6 @@ def directories(path: Path) -> Iterator[tuple[Path, os.stat_result]]:
     yield path.parent, path.parent.stat()
     if path.parent.name == OWN_FOLDER:
         yield path.parent.parent, path.parent.parent.stat()
-
-
-def reason(found: os.stat_result, environ: Mapping[str, str]) -> tuple[str, str] | None:
-    """The problem with a file or directory and the command that fixes it; None if there is none."""
-    if found.st_uid not in owners(environ):
-        return f"belongs to {account(found.st_uid)}", f"Change the owner: chown {os.geteuid()}"
-    sticky_directory = stat.S_ISDIR(found.st_mode) and found.st_mode & stat.S_ISVTX
-    if found.st_mode & stat.S_IWOTH and not sticky_directory:
-        return "is world-writable", "Change its mode: chmod o-w"
-    return None
-
-
-def owners(environ: Mapping[str, str]) -> set[int]:
-    """The accepted owners: the user and root, and under sudo the user who called it."""
-    user = os.geteuid()
-    before = environ.get("SUDO_UID", "")
-    return {ROOT, user, *([int(before)] if user == ROOT and before.isdecimal() else [])}
-
-
-def account(uid: int) -> str:
-    """The name of a user with the uid, or only the uid."""
-    try:
-        return f"{pwd.getpwuid(uid).pw_name} (uid {uid})"
-    except KeyError:
-        return f"uid {uid}"
 
 
 def is_safe_for_git(tree: Sequence[Path], environ: Mapping[str, str]) -> bool:

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Literal
 
 from ocattach.errors import ConfigurationError
+from ocattach.printable import command_line
 
 APPLICATION = "ocattach"
 
@@ -88,7 +89,7 @@ def override(environ: Mapping[str, str], variable: str) -> Path | None:
     if not value.startswith("/"):
         raise ConfigurationError(
             f"{variable} must be an absolute path, not {value!r}",
-            hint=f"Begin it with /, or remove it: unset {variable}",
+            hint=f"Begin it with /, or remove it: {command_line('unset', variable)}",
         )
     return Path(value)
 
@@ -106,10 +107,13 @@ def longest_runtime_directory() -> int:
 def check_private(path: Path, found: os.stat_result) -> None:
     """Raise ConfigurationError for a directory that other users can access."""
     if not stat.S_ISDIR(found.st_mode):
-        raise ConfigurationError(f"{path} is not a directory", hint=f"Check it and remove it: ls -ld {path}")
+        raise ConfigurationError(
+            f"{path} is not a directory", hint=f"Check it and remove it: {command_line('ls', '-ld', path)}"
+        )
     if found.st_uid != os.getuid():
         raise ConfigurationError(f"{path} belongs to another user", hint=OWN_DIRECTORY)
     if found.st_mode & OTHERS:
         raise ConfigurationError(
-            f"{path} is accessible to other users", hint=f"Change its mode: chmod 700 {path}"
+            f"{path} is accessible to other users",
+            hint=f"Change its mode: {command_line('chmod', 700, path)}",
         )

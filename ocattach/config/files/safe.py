@@ -1,7 +1,6 @@
 """Safe reading and atomic writing of files."""
 
 import os
-import shlex
 import stat
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
@@ -9,6 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from ocattach.errors import ConfigurationError, OcattachError, TimedOutError
+from ocattach.printable import command_line
 
 LARGEST = 1024 * 1024
 LOCK_SECONDS = 10
@@ -23,6 +23,9 @@ class Problem:
     """The connection; None for the whole file."""
 
     error: ConfigurationError
+
+    is_note: bool = False
+    """Whether it only explains what was ignored: no connection that is used depends on it."""
 
 
 def read_text(path: Path) -> str | None:
@@ -106,10 +109,10 @@ def private_directory(path: Path) -> None:
 
 def not_written(path: Path, error: OSError) -> OcattachError:
     """The error for a file that could not be written or removed."""
-    folder = shlex.quote(str(path.parent))
     return OcattachError(
         f"{path} could not be written: {error.strerror}",
-        hint=f"Check owner, mode and free space: ls -ld {folder}; df -h {folder}",
+        hint="Check owner, mode and free space: "
+        f"{command_line('ls', '-ld', path.parent)}; {command_line('df', '-h', path.parent)}",
     )
 
 

@@ -79,6 +79,11 @@ class Target(ABC):
         """The URI to show while connecting; may omit the address of an engine."""
         return self.uri(workdir)
 
+    @property
+    def access(self) -> Mapping[str, str]:
+        """What decides where a connection leads, besides `title`: the engine or cluster, and the account there."""
+        return {}
+
     def default_workdir(self, cwd: Path) -> str | None:  # noqa: ARG002 - for subclasses
         """The working directory to use if none is given; None for the default of the daemon."""
         return None

@@ -3,9 +3,9 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
-from typing import ClassVar, Self
+from typing import Any, ClassVar, Self
 
-from ocattach.config.files.entry import Entry, present, refuse_unknown_keys, table, text
+from ocattach.config.files.entry import Entry, flag, present, refuse_unknown_keys, table, text
 from ocattach.config.targets import key_types
 from ocattach.config.targets.base import Target
 from ocattach.config.targets.docker_config import (
@@ -62,6 +62,11 @@ def container_keys(engine: str) -> Mapping[str, Schema]:
             f"^(~/|/){key_types.PRINTABLE}*$",
             "~/.docker/certs",
         ),
+        "allow_plain_password": {
+            "description": "Whether the daemon's password may go unencrypted over tcp:// to an engine on another "
+            "machine.",
+            "type": "boolean",
+        },
     }
 
 
@@ -87,11 +92,14 @@ class ContainerTarget(Target):
     cert_path: str | None = None
     """Directory on this machine with ca.pem, cert.pem and key.pem, for TLS over tcp://."""
 
+    allow_plain_password: bool = False
+    """Whether an engine on another machine may be used without encryption, which exposes the daemon's password."""
+
     key_rules: ClassVar[Schema] = {
         **key_types.exactly_one("container", COMPOSE),
         **key_types.not_together("host", "context"),
     }
-    user_only_keys: ClassVar[frozenset[str]] = frozenset({"cert_path"})
+    user_only_keys: ClassVar[frozenset[str]] = frozenset({"cert_path", "allow_plain_password"})
     options: ClassVar[Mapping[str, str]] = {"user": "user", "context": "context"}
 
     def __post_init__(self) -> None:
@@ -127,6 +135,7 @@ class ContainerTarget(Target):
             host=text(entry, "host"),
             context=text(entry, "context"),
             cert_path=text(entry, "cert_path"),
+            allow_plain_password=flag(entry, "allow_plain_password"),
         )
 
     def to_entry(self) -> dict[str, object]:
@@ -139,6 +148,7 @@ class ContainerTarget(Target):
                 "host": self.host,
                 "context": self.context,
                 "cert_path": self.cert_path,
+                "allow_plain_password": self.allow_plain_password or None,
             }
         )
 
@@ -146,7 +156,7 @@ class ContainerTarget(Target):
     def from_uri(cls, parts: URIParts) -> tuple[Self, str | None]:
         parts.refuse_unknown_query(*ENGINE_KEYS)
         user, encoded, workdir = split_place(parts.body)
-        engine = {key: parts.query.get(key) for key in ENGINE_KEYS}
+        engine: dict[str, Any] = {key: parts.query.get(key) for key in ENGINE_KEYS}
         names = [decode(name) for name in encoded.split("/")]
         match names:
             case [container]:
@@ -161,9 +171,12 @@ class ContainerTarget(Target):
                 )
 
     def with_options(self, values: Mapping[str, object]) -> Self:
-        """The target with options applied; a typed context replaces host and certificates."""
-        former = replace(self, host=None, cert_path=None) if "context" in values else self
-        return Target.with_options(former, values)
+        """The target with options applied; a typed context replaces what was said about the former engine."""
+        if "context" not in values:
+            return Target.with_options(self, values)
+        return Target.with_options(
+            replace(self, host=None, cert_path=None, allow_plain_password=False), values
+        )
 
     def uri(self, workdir: str | None = None) -> str:
         name = self.container or f"{COMPOSE}/{self.compose_project}/{self.compose_service}"
@@ -172,6 +185,11 @@ class ContainerTarget(Target):
 
     def title(self, workdir: str | None = None) -> str:
         return replace(self, host=None, cert_path=None).uri(workdir)
+
+    @property
+    def access(self) -> Mapping[str, str]:
+        engine = f"context {self.context}" if self.context else f"the default of {self.scheme}"
+        return {"engine": self.host or engine, "account": self.user or "the default of the container"}
 
 
 class DockerTarget(ContainerTarget):
@@ -186,7 +204,11 @@ class DockerTarget(ContainerTarget):
         """The target with the engine that the docker command line would use.
 
         The order is DOCKER_HOST, DOCKER_CONTEXT, the current context, the default socket, which is written out too.
+        DOCKER_TLS_VERIFY also applies to a host that the connection names, as to `docker --host`.
         """
+        if self.host is not None and self.cert_path is None:
+            speaks_tls = self.host.startswith(TLS_SCHEMES)
+            return replace(self, cert_path=certificate_path(environ) if speaks_tls else None)
         if self.host is not None or self.context not in (None, DEFAULT_CONTEXT):
             return self
         host = environ.get("DOCKER_HOST")

@@ -114,6 +114,10 @@ class HTTPTarget(Target):
             check_printable(word, "password_command")
 
     @property
+    def access(self) -> Mapping[str, str]:
+        return {"account": self.username or "opencode"}
+
+    @property
     def sent_variables(self) -> tuple[str, ...]:
         return (self.password_env,) if self.password_env else ()
 

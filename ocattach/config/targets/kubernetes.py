@@ -109,6 +109,10 @@ class KubernetesTarget(Target):
             )
         return cls(**{kind: name, **parts.query}), workdir
 
+    @property
+    def access(self) -> Mapping[str, str]:
+        return {"cluster": f"context {self.context}" if self.context else "the one of the kubeconfig"}
+
     def uri(self, workdir: str | None = None) -> str:
         query = format_query({key: getattr(self, key) for key in QUERY_KEYS})
         return f"k8s://{format_place(None, self._name(), workdir)}{query}"

@@ -1,6 +1,7 @@
 """The local machine as an environment."""
 # ruff: noqa: D102 - an override has the docstring of what it overrides
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import ClassVar, Self
@@ -19,8 +20,8 @@ class LocalTarget(Target):
     label: ClassVar[str] = "The user's own machine"
     is_this_machine: ClassVar[bool] = True
     identity_variables: ClassVar[tuple[str, ...]] = ("HOME", "XDG_DATA_HOME")
-    user_only_keys: ClassVar[frozenset[str]] = frozenset({"opencode", "env"})
-    """These would determine which program runs on the user's machine."""
+    user_only_keys: ClassVar[frozenset[str]] = frozenset({"opencode", "env", "unset_env"})
+    """These would determine which program runs on the user's machine, and how."""
 
     @classmethod
     def from_entry(cls, entry: Entry) -> Self:  # noqa: ARG003 - no keys
@@ -38,6 +39,10 @@ class LocalTarget(Target):
                 hint="A directory needs three slashes: local:///DIR",
             )
         return cls(), decode(parts.body) if parts.body else None
+
+    @property
+    def access(self) -> Mapping[str, str]:
+        return {"account": "yours, on this machine"}
 
     def uri(self, workdir: str | None = None) -> str:
         return f"local://{encode(workdir or '', SAFE_IN_PATH)}"

@@ -100,6 +100,10 @@ class SSHTarget(Target):
             return target, None
         return target, decode(path) if path.startswith("~") else f"/{decode(path)}"
 
+    @property
+    def access(self) -> Mapping[str, str]:
+        return {"account": self.user or "the one of your ssh configuration"}
+
     def uri(self, workdir: str | None = None) -> str:
         query = format_query({"identity_file": self.identity_file, "jump": self.jump})
         return f"ssh://{format_authority(self.user, self.host, self.port)}{format_path(workdir)}{query}"

@@ -11,6 +11,7 @@ from ocattach.link.client.foreground import GRACE_SECONDS
 from ocattach.link.client.queries import daemon_of_link
 from ocattach.link.server.daemon_starter import command_name
 from ocattach.link.server.port import open_client as tunnel_client
+from ocattach.printable import command_line
 from ocattach.transports import open_handler
 from ocattach.transports.base import Ask, Question, TransportHandler
 from ocattach.transports.shared import SharedConnections
@@ -29,7 +30,8 @@ class NonInteractive:
         """Raise PersonNeededError with the command that asks the question."""
         first = next(iter(question.text.strip(" :\n").splitlines()), "a question without text")
         raise PersonNeededError(
-            f"A person must answer: {first}", hint=f"Connect once from a terminal: ocattach {self._name}"
+            f"A person must answer: {first}",
+            hint=f"Connect once from a terminal: {command_line('ocattach', self._name)}",
         )
 
 
@@ -84,7 +86,8 @@ def client_of(handler: TransportHandler) -> Iterator["DaemonClient"]:
     daemon = handler.check_daemon_running().daemon
     if daemon is None:
         raise DaemonNotRunningError(
-            f"No daemon runs in {spec.display()}", hint=f"Start it: ocattach {command_name(spec)}"
+            f"No daemon runs in {spec.display()}",
+            hint=f"Start it: {command_line('ocattach', command_name(spec))}",
         )
     with handler.connect(daemon.port) as tunnel:
         yield tunnel_client(tunnel, daemon, REQUEST_SECONDS)

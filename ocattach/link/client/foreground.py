@@ -14,6 +14,7 @@ from ocattach.config.spec import ConnectionSpec
 from ocattach.errors import ConnectionLostError, OcattachError, TimedOutError
 from ocattach.link.files import LinkFiles, link_files, link_keys
 from ocattach.link.messages import PROTOCOL, Foreground, HungUpError, Message, MessageChannel
+from ocattach.printable import command_line
 
 GRACE_SECONDS = 5
 """How much longer than the link's own deadline the command waits for its answer."""
@@ -136,11 +137,12 @@ def ask(
             channel.close()
     if hung_up:
         raise ConnectionLostError(
-            f"The link to {spec.display()} ended without an answer", hint=f"Read its log: tail {files.log}"
+            f"The link to {spec.display()} ended without an answer",
+            hint=f"Read its log: {command_line('tail', files.log)}",
         )
     raise TimedOutError(
         f"The link to {spec.display()} did not start in {timeout:.0f} s",
-        hint=f"Read its log: tail {files.log}",
+        hint=f"Read its log: {command_line('tail', files.log)}",
     )
 
 
@@ -177,7 +179,7 @@ def start_link(spec: ConnectionSpec, files: LinkFiles, environ: Mapping[str, str
     if word != "taken":
         raise OcattachError(
             f"The link process could not start ({word or 'no answer'})",
-            hint=f"Read its log: tail {files.log}",
+            hint=f"Read its log: {command_line('tail', files.log)}",
         )
     return None
 
@@ -251,7 +253,9 @@ def await_end(files: LinkFiles) -> None:
 
 def not_ended(files: LinkFiles) -> TimedOutError:
     """Return the error for a link that does not end."""
-    return TimedOutError(f"The link did not end in {END_SECONDS} s", hint=f"Read its log: tail {files.log}")
+    return TimedOutError(
+        f"The link did not end in {END_SECONDS} s", hint=f"Read its log: {command_line('tail', files.log)}"
+    )
 
 
 def end_all_links(environ: Mapping[str, str]) -> int:

@@ -1,11 +1,11 @@
 """Finds or starts the daemon of an environment, and stops after repeated crashes."""
 
-import shlex
 import time
 from typing import TYPE_CHECKING, Protocol
 
 from ocattach.daemon.probe import FoundDaemon
 from ocattach.errors import CrashLoopError, DaemonNotRunningError, DaemonStartError
+from ocattach.printable import command_line
 from ocattach.transports.base import Question, TransportHandler
 
 if TYPE_CHECKING:
@@ -20,7 +20,7 @@ STARTS = 3
 
 def command_name(spec: "ConnectionSpec") -> str:
     """Return the connection as it is typed in a command."""
-    return shlex.quote(spec.name or spec.display())
+    return spec.name or spec.display()
 
 
 class AttachClient(Protocol):
@@ -62,13 +62,13 @@ class CrashLoopGuard:
         if not start:
             raise DaemonNotRunningError(
                 f"No daemon runs in {handler.spec.display()}",
-                hint=f"Start one: ocattach {command_name(handler.spec)}",
+                hint=f"Start one: {command_line('ocattach', command_name(handler.spec))}",
             )
         if self._failures >= STARTS:
             raise CrashLoopError(
                 f"The daemon in {handler.spec.display()} exited {STARTS} times"
                 f" within {SHORT_LIFE:.0f} s of its start. Its log ends:\n{handler.daemon_log()}",
-                hint=f"Read the whole log: ocattach logs {command_name(handler.spec)}",
+                hint=f"Read the whole log: {command_line('ocattach', 'logs', command_name(handler.spec))}",
             )
         return self._start(handler, client)
 

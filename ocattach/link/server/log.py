@@ -47,7 +47,10 @@ def open_private(path: str, flags: int) -> int:
 
 
 class LogFormatter(logging.Formatter):
-    """Limits the length of entries, escapes control characters, and leaves out the texts of exceptions."""
+    """Limits the length of entries, escapes control characters, and indents all lines of an entry but the first.
+
+    A line break in a text of an environment does not begin an entry. The texts of exceptions are left out.
+    """
 
     def formatException(self, ei: Any) -> str:  # noqa: N802 - of the base class
         """Return the traceback without texts, which may hold a secret."""
@@ -56,7 +59,7 @@ class LogFormatter(logging.Formatter):
     def format(self, record: logging.LogRecord) -> str:
         """Return the entry as it is written."""
         record.exc_text = None  # kept there by a handler with another formatter
-        return printable(super().format(record)[:LONGEST])
+        return printable(super().format(record)[:LONGEST]).replace("\n", "\n    ")
 
 
 def start_log(path: Path) -> None:

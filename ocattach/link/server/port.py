@@ -12,6 +12,7 @@ from ocattach.opencode.api import DaemonClient
 from ocattach.opencode.endpoint import Endpoint, basic_authorization
 from ocattach.opencode.recovery import Recovery
 from ocattach.opencode.tui.resumer import REQUEST_SECONDS, Resync
+from ocattach.printable import command_line
 
 if TYPE_CHECKING:
     from ocattach.tunnel.limits import Events, Limits
@@ -49,7 +50,7 @@ def open_port(
     """
     from ocattach.tunnel.tunnel import Tunnel  # noqa: PLC0415 - see `import_tunnel`
 
-    command = f"ocattach {command_name(spec)}"
+    command = command_line("ocattach", command_name(spec))
     resumer = Resync(lambda: connect(REQUEST_SECONDS), command=command, on_creation=on_creation)
     recovery = Recovery(lambda: connect(REQUEST_SECONDS))
     return Tunnel(

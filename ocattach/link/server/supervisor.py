@@ -24,6 +24,7 @@ from ocattach.link.server.reconnector import QUIET_SECONDS, Reconnector, Unatten
 from ocattach.link.server.state import LinkState, StateMachine
 from ocattach.link.sessions.listener import SessionEventListener
 from ocattach.opencode.snapshot import LOOK_SECONDS
+from ocattach.printable import command_line
 from ocattach.transports import open_handler
 from ocattach.tunnel.limits import Events, Limits
 
@@ -122,7 +123,10 @@ class Environment:
             is_lost = tunnel is not None and self._state.state is LinkState.LOST
             if spec is None or tunnel is None or not is_lost or self._closed:
                 return
-            unattended, before = Unattended(self.history, f"ocattach {command_name(spec)}"), self._summary
+            unattended, before = (
+                Unattended(self.history, command_line("ocattach", command_name(spec))),
+                self._summary,
+            )
             started = self.connect(
                 spec, unattended, start=self._may_start, timeout=START_SECONDS, reach_within=DIAL_SECONDS
             )

@@ -5,9 +5,10 @@ from contextlib import suppress
 from dataclasses import replace
 
 from ocattach.config.files.paths import config_directory
-from ocattach.config.resolver import LOCAL, this_machine
+from ocattach.config.names import LOCAL
+from ocattach.config.resolver import this_machine
 from ocattach.config.saved import SavedConnections
-from ocattach.config.spec import ConnectionSpec, environment_id
+from ocattach.config.spec import ConnectionSpec, environment_id, origin_name
 from ocattach.errors import OcattachError
 from ocattach.sessions.origins import origin_for
 
@@ -25,6 +26,11 @@ class UsedConnections:
         """The URI of the environment, without a directory."""
         return self._specs[0].target.uri() if self._specs else ""
 
+    @property
+    def place(self) -> str:
+        """The place of the environment (`ConnectionSpec.place_id`)."""
+        return self._specs[0].place_id() if self._specs else ""
+
     def add(self, spec: ConnectionSpec, directory: str | None) -> None:
         """Add a connection that is used now; `directory` is the absolute path of its workdir, if that is known."""
         known = replace(spec, workdir=directory)
@@ -40,6 +46,10 @@ class UsedConnections:
         for spec in (*self._specs, *self._others):
             if spec.workdir and spec.workdir not in self._real:
                 self._real[spec.workdir] = real_directory(spec.workdir)
+
+    def has_name(self, origin: str) -> bool:
+        """Return whether a connection of this name leads to the environment."""
+        return any(origin_name(spec) == origin for spec in (*self._specs, *self._others))
 
     def origin(self, directory: str) -> str:
         """Return the origin of a session in a directory; empty before the first `add`."""

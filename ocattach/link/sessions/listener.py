@@ -76,11 +76,13 @@ class DaemonAccess(Protocol):
 class SessionStore(Protocol):
     """Where sessions are stored: the index, except in tests. For one thread."""
 
-    def put(self, sessions: Iterable[Session], environment: str, asked: float, *, uri: str) -> None:
+    def put(
+        self, sessions: Iterable[Session], environment: str, asked: float, *, uri: str, place: str
+    ) -> None:
         """Store sessions as an environment reported them at this time."""
 
-    def forget(self, sessions: Sequence[str]) -> None:
-        """Remove sessions that were deleted."""
+    def forget(self, sessions: Sequence[str], environment: str) -> None:
+        """Remove sessions that were deleted in an environment."""
 
     def close(self) -> None:
         """Close the store."""
@@ -299,7 +301,8 @@ class SessionEventListener:
             if self._store is None:
                 self._store = self._open_store()
                 opened.callback(self._store.close)
-            self._store.put(sessions, self._environment, time.time(), uri=self._connections.uri)
-            self._store.forget(deleted)
+            used = self._connections
+            self._store.put(sessions, self._environment, time.time(), uri=used.uri, place=used.place)
+            self._store.forget(deleted, self._environment)
         except OcattachError as error:
             log.info("Could not update the index: %s", error)

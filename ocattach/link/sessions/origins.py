@@ -70,11 +70,11 @@ class OriginTagger:
         return self._due[0][0] if self._due else None
 
     def read(self, content: Any) -> Session | None:
-        """Read a session from the API. Without an origin it gets the one that would be written."""
+        """Read a session from the API. Without an origin of this environment it gets the one that would be written."""
         session = Session.from_api(content, environment=self._environment)
-        if session is None or session.origin:
+        if session is None or self._connections.has_name(session.origin):
             return session
-        return replace(session, origin=self._connections.origin(session.directory))
+        return replace(session, origin=self._connections.origin(session.directory), is_native=False)
 
     def expect(self) -> None:
         """Expect a new session, which a client of this link has requested. Never blocks."""

@@ -55,7 +55,10 @@ def packaged_version(program: Path) -> str | None:
 
 
 def ask_version(program: str) -> "subprocess.Popen[bytes]":
-    """Start the program to get its version, which takes most of a second; see `told_version`."""
+    """Start the program to get its version, which takes most of a second; see `told_version`.
+
+    It does not run in the working directory, whose node_modules opencode loads (`esprima`, 1.18.33).
+    """
     import subprocess  # noqa: PLC0415 - only if the version is not known otherwise
 
     return subprocess.Popen(
@@ -64,6 +67,7 @@ def ask_version(program: str) -> "subprocess.Popen[bytes]":
         stdout=subprocess.PIPE,
         stderr=subprocess.DEVNULL,
         start_new_session=True,
+        cwd="/",
     )
 
 

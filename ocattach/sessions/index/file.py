@@ -7,8 +7,10 @@ from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
+from ocattach.config.files.owner import check_own
 from ocattach.config.files.safe import locked, private_directory
-from ocattach.errors import OcattachError
+from ocattach.errors import ConfigurationError, OcattachError
+from ocattach.printable import command_line
 from ocattach.sessions.index.rows import SELECT
 from ocattach.sessions.index.schema import VERSION, migrate, version_of
 
@@ -32,7 +34,13 @@ def open_file(path: Path) -> sqlite3.Connection:
     try:
         private_directory(path.parent)
         # SQLite would create it with mode 0644; its -wal and -shm files get its mode (sqlite.org/wal.html).
-        os.close(os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600))
+        descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+        try:
+            check_own(path, os.fstat(descriptor), path.parent)
+        finally:
+            os.close(descriptor)
+    except ConfigurationError as error:
+        raise IndexUnusableError(error.message, hint=error.hint) from error
     except OSError as error:
         raise IndexUnusableError(f"{path} cannot be opened: {error.strerror}") from error
     try:
@@ -82,7 +90,8 @@ def check_version(connection: sqlite3.Connection, path: Path) -> None:
     """Raise IndexUnusableError if a newer version wrote the tables."""
     if version_of(connection) > VERSION:
         raise IndexUnusableError(
-            f"{path} was written by a newer ocattach", hint=f"Update ocattach, or remove it: rm {path}"
+            f"{path} was written by a newer ocattach",
+            hint=f"Update ocattach, or remove it: {command_line('rm', path)}",
         )
 
 

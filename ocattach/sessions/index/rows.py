@@ -8,10 +8,10 @@ from ocattach.sessions.record import Session, Tokens
 
 COLUMNS = (
     "id, environment, root, updated, origin, native, title, directory, project, parent, created, archived, cost, "
-    "input, output, reasoning, cache_read, cache_write, model, provider, agent, seen"
+    "input, output, reasoning, cache_read, cache_write, model, provider, agent, seen, first_seen"
 )
 PLACES = ", ".join("?" * len(COLUMNS.split(",")))
-CHANGES = ", ".join(f"{name} = excluded.{name}" for name in COLUMNS.split(", ")[2:])
+CHANGES = ", ".join(f"{name} = excluded.{name}" for name in COLUMNS.split(", ")[2:-1])
 PUT = (
     f"INSERT INTO sessions ({COLUMNS}) VALUES ({PLACES}) "  # noqa: S608 - nothing but names of columns
     f"ON CONFLICT DO UPDATE SET {CHANGES} WHERE excluded.seen >= seen"
@@ -49,6 +49,20 @@ class LastStatus:
     """The daemon's port in the environment."""
 
     version: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class Tally:
+    """The number and cost of the sessions of an origin."""
+
+    roots: int = 0
+    sessions: int = 0
+    """Children included."""
+
+    cost: float = 0.0
+
+    def __add__(self, other: "Tally") -> "Tally":
+        return Tally(self.roots + other.roots, self.sessions + other.sessions, self.cost + other.cost)
 
 
 @dataclass(frozen=True, slots=True)
@@ -159,6 +173,7 @@ def to_row(session: Session, number: int, seen: float) -> tuple[object, ...]:
         session.model,
         session.provider,
         session.agent,
+        seen,
         seen,
     )
 

@@ -74,6 +74,14 @@ STEPS = (
         version TEXT
     ) WITHOUT ROWID;
     """,
+    """
+    ALTER TABLE sessions ADD COLUMN first_seen REAL NOT NULL DEFAULT 0;
+    ALTER TABLE environments ADD COLUMN place TEXT NOT NULL DEFAULT '';
+    CREATE TABLE chosen (
+        session TEXT PRIMARY KEY,
+        environment TEXT NOT NULL
+    ) WITHOUT ROWID;
+    """,
 )
 """Each step migrates from the version that is its number to the next. Published steps never change."""
 

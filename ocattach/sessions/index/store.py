@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Self, TypeVar
 
+from ocattach.sessions.index.claims import Claims, read_claims
 from ocattach.sessions.index.file import is_damage, open_file, replace_file, transaction, unusable
 from ocattach.sessions.index.rows import (
     JOINED,
@@ -22,6 +23,7 @@ from ocattach.sessions.index.rows import (
     Covered,
     IndexedSession,
     LastStatus,
+    Tally,
     Total,
     Wanted,
     from_row,
@@ -53,19 +55,8 @@ class IndexedEnvironment:
     walked: float | None = None
     """When it last reported all its sessions; None for never."""
 
-
-@dataclass(frozen=True, slots=True)
-class Tally:
-    """The number and cost of the sessions of an origin."""
-
-    roots: int = 0
-    sessions: int = 0
-    """Children included."""
-
-    cost: float = 0.0
-
-    def __add__(self, other: "Tally") -> "Tally":
-        return Tally(self.roots + other.roots, self.sessions + other.sessions, self.cost + other.cost)
+    place: str = ""
+    """The `config.spec.place_id` of its connections; empty if an older version stored it."""
 
 
 class Index:
@@ -92,6 +83,7 @@ class Index:
         asked: float,
         *,
         uri: str = "",
+        place: str = "",
         covered: Covered | None = None,
     ) -> None:
         """Store the sessions that an environment reported, and with `covered` remove those that it did not."""
@@ -100,7 +92,7 @@ class Index:
 
         def write(connection: sqlite3.Connection) -> None:
             with transaction(connection):
-                number = number_of(connection, IndexedEnvironment(environment, uri, asked, walked))
+                number = number_of(connection, IndexedEnvironment(environment, uri, asked, walked, place))
                 connection.executemany(PUT, [to_row(each, number, asked) for each in rows])
                 if covered is not None:
                     forget_gone(connection, number, {each.id for each in rows}, covered)
@@ -108,15 +100,29 @@ class Index:
 
         self._do(write)
 
-    def forget(self, sessions: Sequence[str]) -> None:
-        """Remove sessions and their children."""
-        gone = [(session, session) for session in sessions]
+    def forget(self, sessions: Sequence[str], environment: str) -> None:
+        """Remove an environment's sessions and their children. What others reported under the same ids stays."""
 
         def write(connection: sqlite3.Connection) -> None:
             with transaction(connection):
-                connection.executemany("DELETE FROM sessions WHERE id = ? OR root = 0 AND parent = ?", gone)
+                number = number_of(connection, IndexedEnvironment(environment))
+                delete(connection, number, sessions)
 
         self._do(write)
+
+    def claims(self, session: str | None = None) -> dict[str, Claims]:
+        """Return the reports of a session, or of all sessions that several environments reported, by session id."""
+        return self._do(lambda connection: read_claims(connection, session))
+
+    def choose(self, session: str, environment: str) -> None:
+        """Store that the user means this environment by a session's id."""
+        row = (session, environment)
+        self._do(lambda connection: connection.execute("INSERT OR REPLACE INTO chosen VALUES (?, ?)", row))
+
+    def chosen(self, session: str) -> str | None:
+        """Return the environment that the user has chosen for a session; None without a choice."""
+        query = "SELECT max(environment) FROM chosen WHERE session = ?"
+        return self._do(lambda connection: connection.execute(query, (session,)).fetchone()[0])  # type: ignore[no-any-return]
 
     def find(self, session: str) -> list[IndexedSession]:
         """Return a session from every environment that had it, the last report first."""
@@ -187,7 +193,7 @@ class Index:
         query = (
             "SELECT origin, provider, model, count(*), sum(root), sum(cost), sum(input), sum(output), "  # noqa: S608
             "sum(reasoning), sum(cache_read), sum(cache_write) FROM "
-            f"(SELECT {SUMMED} FROM {JOINED}{where} GROUP BY sessions.id) "
+            f"(SELECT {SUMMED}, min(first_seen) FROM {JOINED}{where} GROUP BY sessions.id) "
             "GROUP BY origin, provider, model ORDER BY 6 DESC, 4 DESC, 1"
         )
         return self._do(lambda connection: [to_total(row) for row in connection.execute(query, values)])
@@ -202,7 +208,7 @@ class Index:
         return self._do(
             lambda connection: {
                 row[0]: IndexedEnvironment(*row)
-                for row in connection.execute("SELECT id, uri, asked, walked FROM environments")
+                for row in connection.execute("SELECT id, uri, asked, walked, place FROM environments")
             }
         )
 
@@ -263,10 +269,11 @@ class Index:
 def number_of(connection: sqlite3.Connection, environment: IndexedEnvironment) -> int:
     """Return the row number of an environment, after updating the row."""
     connection.execute(
-        "INSERT INTO environments (id, uri, asked, walked) VALUES (?, ?, ?, ?) ON CONFLICT (id) DO UPDATE SET "
-        "uri = coalesce(nullif(excluded.uri, ''), uri), asked = max(asked, excluded.asked), "
-        "walked = coalesce(excluded.walked, walked)",
-        (environment.id, environment.uri, environment.asked, environment.walked),
+        "INSERT INTO environments (id, uri, asked, walked, place) VALUES (?, ?, ?, ?, ?) "
+        "ON CONFLICT (id) DO UPDATE SET uri = coalesce(nullif(excluded.uri, ''), uri), "
+        "asked = max(asked, excluded.asked), walked = coalesce(excluded.walked, walked), "
+        "place = coalesce(nullif(excluded.place, ''), place)",
+        (environment.id, environment.uri, environment.asked, environment.walked, environment.place),
     )
     (number,) = connection.execute(
         "SELECT number FROM environments WHERE id = ?", (environment.id,)
@@ -282,7 +289,12 @@ def forget_gone(connection: sqlite3.Connection, number: int, reported: set[str],
         f"SELECT id FROM sessions WHERE environment = ? AND updated > ? AND seen < ? {only}",  # noqa: S608
         (number, covered.above, covered.began),
     )
-    gone = [(number, identifier) for (identifier,) in known if identifier not in reported]
+    delete(connection, number, [identifier for (identifier,) in known if identifier not in reported])
+
+
+def delete(connection: sqlite3.Connection, number: int, sessions: Iterable[str]) -> None:
+    """Delete sessions of an environment, and their children."""
+    gone = [(number, session) for session in sessions]
     connection.executemany("DELETE FROM sessions WHERE environment = ? AND id = ?", gone)
     connection.executemany("DELETE FROM sessions WHERE environment = ? AND root = 0 AND parent = ?", gone)
 

@@ -18,7 +18,7 @@ class DockerTransport(ContainerTransport):
     target_class = DockerTarget
 
     def connection_key(self) -> str:
-        return repr((self.scheme, self.engine_address()))
+        return repr((self.scheme, self.engine_address(), self.target.allow_plain_password))
 
     def engine_address(self) -> EngineAddress:
         target = self.target.pinned(os.environ)

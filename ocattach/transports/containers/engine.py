@@ -5,9 +5,11 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from http.client import HTTPException
 from typing import Any
+from urllib.parse import urlsplit
 
-from ocattach.errors import OcattachError, UnreachableError
+from ocattach.errors import AuthenticationError, OcattachError, UnreachableError
 from ocattach.execution import Stream
+from ocattach.opencode.endpoint import is_loopback
 from ocattach.transports.base import ODD_SHAPE, Ask
 from ocattach.transports.containers.engine_errors import EngineErrors, Refused, reasons
 from ocattach.transports.containers.engine_http import EngineAdapter, EngineConnection
@@ -19,6 +21,12 @@ with without_module("paramiko"):
     import docker
     import requests
     from docker.errors import APIError, DockerException
+
+
+PLAIN_SCHEMES = ("tcp", "http")
+
+TLS_BY = {"docker": "DOCKER_TLS_VERIFY=1 and DOCKER_CERT_PATH, or cert_path", "podman": "cert_path"}
+"""How each engine's connection gets certificates."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,6 +44,17 @@ class EngineAddress:
 
     identity: str | None = None
     """Path of the key for an engine behind ssh; None for the ssh configuration's keys."""
+
+    def check_encrypted(self, program: str) -> None:
+        """Raise AuthenticationError if others on the network could read the daemon's password on its way."""
+        url = urlsplit(self.url)
+        is_plain = url.scheme in PLAIN_SCHEMES and self.cert_path is None and self.verifies
+        if is_plain and not is_loopback(url.hostname or ""):
+            raise AuthenticationError(
+                f"{self.url} is not encrypted: a password is not sent to another machine in the clear",
+                hint=f"Use TLS ({TLS_BY[program]}) or ssh://, or allow it in a connection of your own: "
+                "allow_plain_password: true",
+            )
 
 
 class EngineClient(docker.APIClient):

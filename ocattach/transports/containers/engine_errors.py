@@ -11,6 +11,7 @@ from ocattach.errors import (
     TimedOutError,
     UnreachableError,
 )
+from ocattach.printable import command_line
 
 PLAIN_TO_TLS = "HTTP request to an HTTPS server"
 """The answer of Go's TLS server to plain HTTP (net/http, server.go)."""
@@ -122,7 +123,7 @@ class EngineErrors:
         if not self.url.startswith("ssh://"):
             return ""
         host = self.url.removeprefix("ssh://").partition("/")[0]
-        return f"Check it there: ssh {host} {self.program} info"
+        return f"Check it there: {command_line('ssh', host, self.program, 'info')}"
 
 
 def reasons(error: BaseException) -> list[BaseException]:

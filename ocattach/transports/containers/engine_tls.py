@@ -42,6 +42,9 @@ class TLSStream(Stream):
         self._session = context.wrap_bio(self._incoming, self._outgoing, server_hostname=host)
         self._session_lock, self._send_lock = threading.Lock(), threading.Lock()
         self._failure = ""
+        self._unread = b""
+        """Decrypted data that `_end_input` had to read."""
+
         self._shake_hands()
         connection.settimeout(None)
         self._pump = Pump(
@@ -76,8 +79,9 @@ class TLSStream(Stream):
     def _receive(self) -> bytes:
         while True:
             with self._session_lock:
+                unread, self._unread = self._unread, b""
                 try:
-                    return self._session.read(CHUNK)
+                    return unread or self._session.read(CHUNK)
                 except ssl.SSLWantReadError:
                     pass
                 except ssl.SSLZeroReturnError:
@@ -95,12 +99,17 @@ class TLSStream(Stream):
             self._connection.sendall(encrypted)
 
     def _end_input(self) -> None:
-        """Send close_notify; data from the engine can still be read (RFC 8446, 6.1)."""
+        """Send close_notify; data from the engine can still be read (RFC 8446, 6.1).
+
+        `unwrap` also expects the engine's close_notify, which comes later. Data in its place would end the session
+        (OpenSSL's "application data after close notify"), so all that has arrived is read before.
+        """
         with self._send_lock:
             with self._session_lock:
-                with suppress(
-                    ssl.SSLError
-                ):  # unwrap also expects the engine's close_notify, which comes later
+                with suppress(ssl.SSLError):
+                    while data := self._session.read(CHUNK):
+                        self._unread += data
+                with suppress(ssl.SSLError):
                     self._session.unwrap()
                 encrypted = self._outgoing.read()
             self._connection.sendall(encrypted)

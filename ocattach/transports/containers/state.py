@@ -4,23 +4,27 @@ from collections.abc import Mapping
 from typing import Any
 
 from ocattach.errors import AuthenticationError, EnvironmentNotRunningError, ShellNotFoundError
+from ocattach.printable import command_line
 
-STOPPED = ("it exited with code {exit_code}", "{program} start {name}")
-NEVER_STARTED = ("it was created but never started", "{program} start {name}")
+NAME = "NAME"
+"""Stands for the container in the commands of STATES."""
+
+STOPPED = ("it exited with code", ("start", NAME))
+NEVER_STARTED = ("it was created but never started", ("start", NAME))
 
 STATES = {
     "created": NEVER_STARTED,
     "initialized": NEVER_STARTED,
     "exited": STOPPED,
     "stopped": STOPPED,
-    "stopping": ("it is being stopped", "{program} start {name}"),
-    "paused": ("it is paused", "{program} unpause {name}"),
+    "stopping": ("it is being stopped", ("start", NAME)),
+    "paused": ("it is paused", ("unpause", NAME)),
     "restarting": (
-        "it keeps exiting; the engine has restarted it {restarts} times",
-        "{program} logs {name}",
+        "it keeps exiting; the engine has restarted it",
+        ("logs", NAME),
     ),
-    "dead": ("it is dead: the engine could not remove it completely", "{program} rm --force {name}"),
-    "removing": ("it is being removed", "{program} ps --all"),
+    "dead": ("it is dead: the engine could not remove it completely", ("rm", "--force", NAME)),
+    "removing": ("it is being removed", ("ps", "--all")),
 }
 """For each status of Docker and Podman the cause, and the next command."""
 
@@ -59,22 +63,20 @@ def is_restarted(container: Mapping[str, Any]) -> bool:
 def not_running(container: Mapping[str, Any], status: str, *, program: str) -> EnvironmentNotRunningError:
     """Return the error for a container in a state."""
     name = container["Name"].lstrip("/")
-    cause, step = STATES.get(status, (f"it is {status}", "{program} ps --all"))
-    words = {
-        "program": program,
-        "name": name,
-        "exit_code": container["State"].get("ExitCode"),
-        "restarts": container.get("RestartCount"),
-    }
-    return EnvironmentNotRunningError(
-        f"Container {name} is not running: {cause.format(**words)}", hint=f"Try: {step.format(**words)}"
-    )
+    cause, step = STATES.get(status, (f"it is {status}", ("ps", "--all")))
+    if status == "restarting":
+        cause = f"{cause} {container.get('RestartCount')} times"
+    elif (cause, step) == STOPPED:
+        cause = f"{cause} {container['State'].get('ExitCode')}"
+    command = command_line(program, *(name if word == NAME else word for word in step))
+    return EnvironmentNotRunningError(f"Container {name} is not running: {cause}", hint=f"Try: {command}")
 
 
 def unknown_user(user: str | None, place: str, program: str, name: str) -> AuthenticationError:
     """Return the error for a user that the container does not have."""
     return AuthenticationError(
-        f"No user {user} in {place}", hint=f"List the users: {program} exec {name} cat /etc/passwd"
+        f"No user {user} in {place}",
+        hint=f"List the users: {command_line(program, 'exec', name, 'cat', '/etc/passwd')}",
     )
 
 

@@ -20,6 +20,7 @@ from ocattach.errors import (
     TimedOutError,
 )
 from ocattach.execution import CommandResult, Stream, check_output
+from ocattach.printable import command_line
 from ocattach.transports.base import Ask, Availability, Plan, Question
 from ocattach.transports.command import CommandTransport
 from ocattach.transports.containers.compose import PROJECT_LABEL, SERVICE_LABEL, Replica, in_order
@@ -107,8 +108,11 @@ class ContainerTransport(CommandTransport):
     def engine(self) -> Engine:
         """The engine, created on first use."""
         if self._engine is None:
+            address = self.engine_address()
+            if not self.target.allow_plain_password:
+                address.check_encrypted(self.program)
             self._engine = Engine(
-                self.engine_address(),
+                address,
                 name=self.engine_name,
                 program=self.program,
                 ask=self.ask_now,
@@ -119,7 +123,7 @@ class ContainerTransport(CommandTransport):
 
     def connection_key(self) -> str:
         target = self.target.pinned(os.environ)
-        return repr((self.scheme, target.host, target.context, target.cert_path))
+        return repr((self.scheme, target.host, target.context, target.cert_path, target.allow_plain_password))
 
     def open_connection(self) -> None:
         _ = self.client
@@ -150,7 +154,7 @@ class ContainerTransport(CommandTransport):
             check_steady(self.container(), since=self._started_at, program=self.program)
             return EnvironmentNotRunningError(
                 f"{self.engine_name} cannot run commands in {self.place}: {explanation}",
-                hint=f"Try: {self.program} exec {self.container_name()} true",
+                hint=f"Try: {command_line(self.program, 'exec', self.container_name(), 'true')}",
             )
         return None
 
@@ -194,7 +198,8 @@ class ContainerTransport(CommandTransport):
         if not found:
             raise EnvironmentNotFoundError(
                 f"{self.engine_name} has no container for service {service} of compose project {project}",
-                hint=f"Start one: {self.program} compose --project-name {project} up --detach {service}",
+                hint="Start one: "
+                + command_line(self.program, "compose", "--project-name", project, "up", "--detach", service),
             )
         return found
 

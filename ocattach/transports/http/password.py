@@ -8,6 +8,7 @@ from ocattach.config.spec import ConnectionSpec
 from ocattach.config.targets.http import HTTPTarget
 from ocattach.config.targets.local import LocalTarget
 from ocattach.errors import AuthenticationError, TimedOutError
+from ocattach.printable import command_line
 from ocattach.transports.base import Ask, Question
 
 COMMAND_SECONDS = 60
@@ -40,7 +41,7 @@ def given_password(
         if not text:
             raise AuthenticationError(
                 f"The password for {target.url} is to come from {origin}, which is not set",
-                hint=f"export {target.password_env}=…, and connect again",
+                hint=f"{command_line('export', f'{target.password_env}=PASSWORD')}, and connect again",
             )
         return checked(text, origin)
     if target.password_command:
@@ -54,7 +55,7 @@ def password_of_command(target: HTTPTarget, *, ask: Ask, timeout: float) -> Pass
 
     program = target.password_command[0]
     origin = f"the command {program}"
-    hint = f"See what it prints: {program} …"
+    hint = f"See what it prints: {command_line(program)} …"
     with LocalTransport(ConnectionSpec(target=LocalTarget()), ask=ask) as machine:
         try:
             result = machine.run(target.password_command, timeout=timeout)

@@ -25,6 +25,7 @@ from ocattach.errors import (
 )
 from ocattach.opencode.api import DaemonClient, read_version
 from ocattach.opencode.endpoint import Endpoint, Response, basic_authorization
+from ocattach.printable import command_line
 from ocattach.transports.base import Ask, Availability, DirectDaemon, Plan, TransportHandler
 from ocattach.transports.http.password import Password, given_password, typed_password
 
@@ -252,7 +253,7 @@ class HTTPTransport(TransportHandler):
     def _not_running(self, reason: str) -> DaemonNotRunningError:
         return DaemonNotRunningError(
             f"No daemon answers at {self.url}: {reason}",
-            hint=f"Start it there: opencode serve --port {self._endpoint.port}",
+            hint=f"Start it there: {command_line('opencode', 'serve', '--port', self._endpoint.port)}",
         )
 
     @contextmanager
@@ -287,5 +288,5 @@ class HTTPTransport(TransportHandler):
         through = f" through the proxy {self._endpoint.proxy.host}" if self._endpoint.proxy else ""
         return UnreachableError(
             f"{self.url} cannot be reached{through}: {cause or error.message}",
-            hint=f"Try: curl --head {self.url}/global/health",
+            hint=f"Try: {command_line('curl', '--head', f'{self.url}/global/health')}",
         )

@@ -3,7 +3,6 @@
 import copy
 import os
 import re
-import shlex
 import shutil
 import ssl
 import tempfile
@@ -29,6 +28,7 @@ from ocattach.errors import (
     UnreachableError,
     UsageError,
 )
+from ocattach.printable import command_line
 from ocattach.transports.kubernetes.channels import Channels
 from ocattach.transports.kubernetes.config import load_configuration
 from ocattach.untrusted_json import parse_json
@@ -87,7 +87,7 @@ class Cluster:
     def kubectl(self, *words: str) -> str:
         """Return a kubectl command for this cluster and namespace, to show in a hint."""
         context = ["--context", self._context] if self._context else []
-        return shlex.join(["kubectl", *context, "--namespace", self.namespace, *words])
+        return command_line("kubectl", *context, "--namespace", self.namespace, *words)
 
     def path(self, *names: str, group: str = "api/v1") -> str:
         """Return the API path of an object in the namespace."""

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from typing import Any, Self
 
 from ocattach.errors import EnvironmentNotFoundError, EnvironmentNotRunningError, OcattachError, UsageError
+from ocattach.printable import command_line
 
 DEFAULT_CONTAINER = "kubectl.kubernetes.io/default-container"
 """The annotation with kubectl's default container."""
@@ -52,7 +53,7 @@ class Pod:
 
     def container(self, wanted: str | None) -> str:
         """Return the container to use. Raises UsageError with the choices if it is ambiguous."""
-        choice = ", ".join(f"--container {name}" for name in self.containers)
+        choice = ", ".join(command_line("--container", name) for name in self.containers)
         name = wanted or (self.containers[0] if len(self.containers) == 1 else self.default_container)
         if name is None:
             raise UsageError(f"Pod {self.name} has several containers", hint=f"Name one: {choice}")
@@ -68,13 +69,15 @@ class Pod:
             code = self.states.get(container, {}).get("terminated", {}).get("exitCode")
             how = f" (exit code {code})" if code is not None else f" ({self.why})" if self.why else ""
             return EnvironmentNotRunningError(
-                f"Pod {self.name} {ENDED_PHASES[self.phase]}{how}", hint=f"logs {self.name} {container}"
+                f"Pod {self.name} {ENDED_PHASES[self.phase]}{how}",
+                hint=command_line("logs", self.name, container),
             )
         state = self.states.get(container)
         if state is None:
             why = f": {self.why}" if self.why else ""
             return EnvironmentNotRunningError(
-                f"Pod {self.name} is {self.phase.lower()}{why}", hint=f"describe pod {self.name}"
+                f"Pod {self.name} is {self.phase.lower()}{why}",
+                hint=command_line("describe", "pod", self.name),
             )
         if "running" in state:
             return None
@@ -85,7 +88,7 @@ class Pod:
         if "terminated" in state:
             return EnvironmentNotRunningError(
                 f"{where} ended with exit code {state['terminated'].get('exitCode')}",
-                hint=f"logs {self.name} {container}",
+                hint=command_line("logs", self.name, container),
             )
         waiting = state.get("waiting") or {}
         reason = waiting.get("reason") or "waiting"
@@ -93,7 +96,9 @@ class Pod:
         crashed = reason == "CrashLoopBackOff"
         return EnvironmentNotRunningError(
             f"{where} is not ready: {reason}{message}",
-            hint=f"logs --previous {self.name} {container}" if crashed else f"describe pod {self.name}",
+            hint=command_line("logs", "--previous", self.name, container)
+            if crashed
+            else command_line("describe", "pod", self.name),
         )
 
 

@@ -1,5 +1,6 @@
 """Pods of a Kubernetes cluster, through its API server."""
 
+import shlex
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import closing
@@ -115,7 +116,7 @@ class KubernetesTransport(CommandTransport):
             pods = self.pods()
             self._choice = choose(pods, self._target.container, last)
         except EnvironmentNotRunningError as error:
-            error.hint = f"Try: {self.cluster.kubectl(*error.hint.split(' '))}"
+            error.hint = f"Try: {self.cluster.kubectl(*shlex.split(error.hint))}"
             raise
         except ODD_SHAPE as error:
             raise UnreachableError(

@@ -14,6 +14,7 @@ from ocattach.errors import (
     TimedOutError,
     UnreachableError,
 )
+from ocattach.printable import command_line
 from ocattach.transports.base import Ask
 from ocattach.transports.optional import without_module
 from ocattach.transports.ssh.config import HostConfig, way_to
@@ -69,18 +70,19 @@ def errors_translated(config: HostConfig, timeout: float) -> Iterator[None]:
         raise
     except socket.gaierror as error:
         raise UnreachableError(
-            f"No host named {config.hostname}: {error.strerror}", hint=f"Try: ssh {config.alias}"
+            f"No host named {config.hostname}: {error.strerror}",
+            hint=f"Try: {command_line('ssh', config.alias)}",
         ) from error
     except TimeoutError as error:
         raise TimedOutError(
             f"{config.alias} ({config.hostname}) did not answer in {timeout:.0f} s",
-            hint=f"Try: ssh {config.alias}",
+            hint=f"Try: {command_line('ssh', config.alias)}",
         ) from error
     except (OSError, EOFError, paramiko.SSHException) as error:
         raise UnreachableError(
             f"Cannot connect to {config.alias} ({config.hostname}, port {config.port}): "
             f"{getattr(error, 'strerror', None) or str(error) or type(error).__name__}",
-            hint=f"Try: ssh {config.alias}",
+            hint=f"Try: {command_line('ssh', config.alias)}",
         ) from error
 
 

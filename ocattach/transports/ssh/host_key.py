@@ -16,6 +16,7 @@ from cryptography.hazmat.primitives.serialization import (
 )
 
 from ocattach.errors import HostKeyError
+from ocattach.printable import command_line
 from ocattach.transports.base import Ask, Question
 from ocattach.transports.ssh.config import HostConfig
 from ocattach.transports.ssh.known_hosts import (
@@ -110,19 +111,23 @@ def check_host_key(config: HostConfig, blob: bytes, known: list[KnownKey], ask: 
         raise HostKeyError(
             f"The host key of {config.alias} ({config.known_hosts.name}) has changed to {key.shown}: refused. "
             f"Known is another one: {plain[0].place}",
-            hint=f"If the change is expected: ssh-keygen -f {plain[0].file} -R '{config.known_hosts.name}', "
-            "and connect again",
+            hint="If the change is expected: "
+            f"{command_line('ssh-keygen', '-f', plain[0].file, '-R', config.known_hosts.name)}, and connect again",
         )
     if not is_known_without_port(config, key):
         confirm_new_host(config, key, ask)
 
 
 def refuse_revoked(config: HostConfig, key: HostKey, known: list[KnownKey]) -> None:
-    """Raise HostKeyError for a key that must not be used any more, or whose authority must not."""
+    """Raise HostKeyError for a key that must not be used any more, or whose authority must not.
+
+    An entry without a port counts for every port of the host.
+    """
     blobs = [key.blob]
     if key.certificate:
         blobs += [signer(key.certificate), whole(key.certificate)]
-    place = next((entry.place for entry in known if entry.marker == REVOKED and entry.blob in blobs), None)
+    entries = [*known, *known_without_port(config)]
+    place = next((entry.place for entry in entries if entry.marker == REVOKED and entry.blob in blobs), None)
     revoked = config.known_hosts.revoked
     if place is None and revoked and is_revoked(revoked, blobs):
         place = str(revoked)
@@ -181,11 +186,15 @@ def signer(certificate: SSHCertificate) -> bytes:
 
 def is_known_without_port(config: HostConfig, key: HostKey) -> bool:
     """Whether the host has this very key at its standard port, which OpenSSH takes for enough."""
+    return any(entry.blob == key.blob for entry in known_without_port(config) if not entry.marker)
+
+
+def known_without_port(config: HostConfig) -> list[KnownKey]:
+    """What the files say of a host at its standard port, if that is not the one to connect to."""
     known = config.known_hosts
     if known.name == known.plain_name:
-        return False
-    plain = known_keys((*known.files, *known.global_files), known.plain_name)
-    return any(entry.blob == key.blob for entry in plain if not entry.marker)
+        return []
+    return known_keys((*known.files, *known.global_files), known.plain_name)
 
 
 def confirm_new_host(config: HostConfig, key: HostKey, ask: Ask | None) -> None:
@@ -200,7 +209,7 @@ def confirm_new_host(config: HostConfig, key: HostKey, ask: Ask | None) -> None:
         if known.strict == "ask":
             raise HostKeyError(
                 f"The host key of {config.alias} ({key.shown}) is not known yet",
-                hint=f"Connect once, which shows it and asks: ssh {config.alias}",
+                hint=f"Connect once, which shows it and asks: {command_line('ssh', config.alias)}",
             )
         return
     if known.strict == "ask":

@@ -2,7 +2,6 @@
 
 import base64
 import binascii
-import shlex
 import socket
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
@@ -26,6 +25,7 @@ from cryptography.hazmat.primitives.serialization import (
 from paramiko.agent import AgentKey, AgentSSH
 
 from ocattach.errors import AuthenticationError
+from ocattach.printable import command_line
 from ocattach.transports.base import Ask, Question
 from ocattach.transports.ssh.config import Identities
 
@@ -256,7 +256,7 @@ def load_key(file: Path, ask: Ask | None) -> paramiko.PKey:
             continue
     raise AuthenticationError(
         f"The key {file} was not opened: it needs its passphrase",
-        hint=f"Give it to an agent once: ssh-add {shlex.quote(str(file))}",
+        hint=f"Give it to an agent once: {command_line('ssh-add', file)}",
     )
 
 
@@ -274,5 +274,5 @@ def read_key(file: Path, passphrase: str | None) -> paramiko.PKey:
     except (OSError, paramiko.SSHException, UnsupportedAlgorithm, StopIteration, TypeError, ValueError):
         # What the library says of it is not passed on: it is about the content of a secret.
         raise AuthenticationError(
-            f"The key file {file} cannot be read", hint=f"Try: ssh-keygen -y -f {shlex.quote(str(file))}"
+            f"The key file {file} cannot be read", hint=f"Try: {command_line('ssh-keygen', '-y', '-f', file)}"
         ) from None

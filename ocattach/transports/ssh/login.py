@@ -5,6 +5,7 @@ from collections.abc import Callable, Sequence
 import paramiko
 
 from ocattach.errors import AuthenticationError
+from ocattach.printable import command_line
 from ocattach.transports.base import Ask, Question
 from ocattach.transports.ssh.auth import AuthEndedError, Authentication, Prompts, Verdict
 from ocattach.transports.ssh.config import HostConfig
@@ -173,7 +174,7 @@ class Login:
         return AuthenticationError(
             f"{self._config.alias} did not accept {self._config.user}{with_these(self._tried)} "
             f"(it accepts: {', '.join(sorted(self._accepted_methods)) or 'nothing more'})",
-            hint=f"Try: ssh {self._who}",
+            hint=f"Try: {command_line('ssh', self._who)}",
         )
 
     def ended(self, error: AuthEndedError) -> AuthenticationError:

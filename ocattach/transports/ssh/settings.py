@@ -14,6 +14,7 @@ from typing import Any
 
 from ocattach.config.targets.ssh import SSHTarget
 from ocattach.errors import ConfigurationError, TimedOutError
+from ocattach.printable import command_line
 
 Settings = Mapping[str, list[str]]
 """Every setting by its lower-case name, as `ssh -G` prints them: one that may be repeated has several values."""
@@ -55,12 +56,13 @@ def openssh_settings(target: SSHTarget) -> Settings:
         )
     except subprocess.TimeoutExpired as error:
         raise TimedOutError(
-            f"ssh -G {target.host} did not answer in {ANSWER_SECONDS} s", hint=f"Try: ssh -G {target.host}"
+            f"{command_line('ssh', '-G', target.host)} did not answer in {ANSWER_SECONDS} s",
+            hint=f"Try: {command_line('ssh', '-G', target.host)}",
         ) from error
     if answer.returncode:
         raise ConfigurationError(
             f"OpenSSH cannot read its configuration: {answer.stderr.strip()}",
-            hint=f"Try: ssh -G {target.host}",
+            hint=f"Try: {command_line('ssh', '-G', target.host)}",
         )
     settings: dict[str, list[str]] = {}
     for line in answer.stdout.splitlines():

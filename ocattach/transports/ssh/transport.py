@@ -7,8 +7,10 @@ from typing import TYPE_CHECKING, Self
 
 from ocattach.config.spec import ConnectionSpec
 from ocattach.config.targets.ssh import SSHTarget
-from ocattach.errors import ConnectionLostError
+from ocattach.daemon.port_owner import PortOwnerCheck
+from ocattach.errors import ConnectionLostError, PortClosedError
 from ocattach.execution import CommandResult, Stream
+from ocattach.printable import command_line
 from ocattach.transports.base import Ask, Availability, Plan
 from ocattach.transports.command import CommandTransport
 from ocattach.transports.ssh.command import NO_INPUT, ChannelStream, CommandExchange, shell_command
@@ -48,6 +50,7 @@ class SSHTransport(CommandTransport):
         self._target = spec.target
         self._connection: SSHConnection | None = None
         self._second: SSHConnection | None = None
+        self._owner: PortOwnerCheck | None = None
         self._is_full = False
         self._has_relay = False
         self._is_guest = False
@@ -74,7 +77,8 @@ class SSHTransport(CommandTransport):
         options = {"-p": target.port, "-i": target.identity_file, "-J": target.jump, "-l": target.user}
         given = [word for option, value in options.items() if value for word in (option, str(value))]
         return Plan(
-            f"the ssh server of {target.host}, as your ssh configuration has it (see: ssh -G {target.host})",
+            f"the ssh server of {target.host}, as your ssh configuration has it "
+            f"(see: {command_line('ssh', '-G', target.host)})",
             command=("ssh", *given, target.host, "--"),
             routes=(
                 "ssh: the server opens the port (direct-tcpip)",
@@ -110,6 +114,8 @@ class SSHTransport(CommandTransport):
             try:
                 return open_soon(connection, command)
             except SessionRefusedError:
+                if self._owner is not None and self._owner.close():  # it is started again when it is needed
+                    return open_soon(connection, command)
                 if not self._has_relay:
                     raise
                 self._is_full = True
@@ -129,19 +135,43 @@ class SSHTransport(CommandTransport):
         return stream
 
     def dial(self, port: int) -> Stream:
-        """A connection to a port on the host's loopback; several threads may dial at once.
+        """Open a connection to a port on the host's loopback, on which this account listens. Threads may dial at once.
 
-        Raises ConnectionLostError when the whole connection is gone, PortClosedError when nothing listens there,
-        TimedOutError when the host does not say.
+        Raises ConnectionLostError when the whole connection is gone, PortClosedError when nothing or another account
+        listens there, TimedOutError when the host does not answer.
         """
         connection = self._connection
         if connection is None:
             raise ConnectionLostError(f"The ssh connection to {self.place} is closed")
-        return ChannelStream(connection.forward(self.daemon_host(port), port, timeout=FORWARD_SECONDS))
+        host = self.daemon_host(port)
+        channel = connection.forward(host, port, timeout=FORWARD_SECONDS)
+        try:
+            is_ours = self._is_ours(host, port)
+        except BaseException:
+            channel.close()
+            raise
+        if is_ours is False:
+            channel.close()
+            raise PortClosedError(f"Port {port} of {self._target.host} belongs to another account now")
+        return ChannelStream(channel)
+
+    def _is_ours(self, host: str, port: int) -> bool | None:
+        """Whether this account listens there; None where that cannot be seen, or the host runs no further command."""
+        if self._owner is None:
+            return None
+        try:
+            return self._owner.is_ours(host, port)
+        except SessionRefusedError:
+            return None
 
     def routes(self, port: int) -> Iterator[Callable[[], Route]]:
         """Ports opened by the ssh server itself, where it does that; else a relay."""
         connection = self.connection
+        self._end_owner_check()
+        self._owner = PortOwnerCheck(
+            lambda argv: ChannelStream(open_soon(connection, shell_command(argv)), is_command=True),
+            timeout=FORWARD_SECONDS,
+        )
         try:
             self.dial(port).close()
         except ForwardingProhibitedError:
@@ -151,8 +181,14 @@ class SSHTransport(CommandTransport):
             "ssh", self.dial, await_end=connection.await_end, ping=connection.await_answer
         )
 
+    def _end_owner_check(self) -> None:
+        owner, self._owner = self._owner, None
+        if owner is not None:
+            owner.close()
+
     def disconnect(self) -> None:
         super().disconnect()
+        self._end_owner_check()
         if self._second is not None:
             self._second.close()
             self._second = None
