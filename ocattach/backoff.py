@@ -1,4 +1,4 @@
-"""Pauses between tries, and deadlines."""
+"""Pauses between tries, the pace of events, and deadlines."""
 
 import random
 import time
@@ -27,6 +27,22 @@ class Backoff:
     def reset(self) -> None:
         """Begin again with the first pause."""
         self._next = self._first
+
+
+class Pace:
+    """Limits how often something happens in a second, by the monotonic clock."""
+
+    def __init__(self, most: int) -> None:
+        self._most = most
+        self._second, self._count = 0.0, 0
+
+    def seconds_to_wait(self) -> float:
+        """Count an event, and return how long to wait after it."""
+        now = time.monotonic()
+        if now - self._second >= 1:
+            self._second, self._count = now, 0
+        self._count += 1
+        return self._second + 1 - now if self._count > self._most else 0.0
 
 
 class Deadline:

@@ -47,6 +47,11 @@ class OcattachError(Exception):
         self.hint = ""
         self.with_hint(hint)
 
+    @property
+    def headline(self) -> str:
+        """The first line of the message, for tables; the code if there is none."""
+        return next(iter(self.message.strip().splitlines()), self.code)
+
     def with_hint(self, hint: str) -> Self:
         """Return the error, with this hint if it has none.
 
@@ -198,6 +203,12 @@ class OpencodeIncompatibleError(OpencodeNotFoundError):
     """An `opencode` program has the wrong version, or was built for another system."""
 
     code = "opencode-incompatible"
+
+
+class DefectError(OcattachError):
+    """An exception that no code expects: a bug in ocattach (`ocattach.defects`)."""
+
+    code = "defect"
 
 
 class TooMuchOutputError(OcattachError):

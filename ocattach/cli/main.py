@@ -3,7 +3,6 @@
 import os
 import re
 import sys
-import traceback
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 from functools import partial
@@ -21,7 +20,7 @@ from ocattach.cli.output import print_json
 from ocattach.cli.schema import print_schema
 from ocattach.cli.terminal import Person, has_terminal
 from ocattach.config.files.paths import state_directory
-from ocattach.config.files.safe import write_text
+from ocattach.defects import FILE, as_error, log_thread_defects
 from ocattach.errors import (
     ConfigurationError,
     InterruptedByUserError,
@@ -235,15 +234,10 @@ def wants_json(arguments: Sequence[str]) -> bool:
 
 
 def report_defect(
-    arguments: Sequence[str], kind: type[BaseException], error: BaseException, trace: TracebackType | None
+    arguments: Sequence[str], _kind: type[BaseException], error: BaseException, trace: TracebackType | None
 ) -> None:
     """Report an unexpected exception as a defect of ocattach and write the traceback to a file (`sys.excepthook`)."""
-    file = state_directory(os.environ) / "defect.log"
-    write_text(file, "".join(traceback.format_exception(kind, error, trace)))
-    defect = OcattachError(
-        f"Internal error: {error!r}", hint=f"This is a bug in ocattach. Please report it with {file}"
-    )
-    show(defect, arguments)
+    show(as_error(error.with_traceback(trace), state_directory(os.environ) / FILE), arguments)
 
 
 def main(arguments: Sequence[str] | None = None) -> NoReturn:
@@ -252,6 +246,7 @@ def main(arguments: Sequence[str] | None = None) -> NoReturn:
     split = arguments.index("--") if "--" in arguments else len(arguments)
     ours = arguments[:split]
     sys.excepthook = partial(report_defect, ours)
+    log_thread_defects(state_directory(os.environ) / FILE)
     os.environ["PATH"] = without_relative_entries(os.environ.get("PATH", ""))
     if COMPLETION in os.environ:
         load_function("commands.completion", "answer")(os.environ[COMPLETION], command, COMMANDS, load)

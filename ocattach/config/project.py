@@ -9,8 +9,8 @@ import re
 from collections.abc import Iterator
 from pathlib import Path
 
-from ocattach.config.files import jsonc
 from ocattach.config.files.entry import Entry, as_table, refuse_unknown_keys, shown, table
+from ocattach.config.files.jsonc import Lines, parse
 from ocattach.config.files.ownership import check_ownership, is_foreign_tree
 from ocattach.config.files.safe import Problem, read_text, read_with_status
 from ocattach.config.names import check_project_name
@@ -21,6 +21,9 @@ from ocattach.printable import command_line
 OUR_FILES = (".opencode/ocattach.json", ".opencode/ocattach.jsonc")
 OPENCODE_FILES = ("opencode.json", "opencode.jsonc")
 KEY = "environments"
+MOST_PROBLEMS, MOST_ENTRIES = 10, 500
+"""How many problems of a file are reported, and how many entries are read: every command reads them."""
+
 EXPERIMENTAL = "experimental"
 
 ON_THIS_MACHINE = "it determines what is run on this machine"
@@ -115,29 +118,45 @@ def foreign_tree(root: Path) -> ConfigurationError:
 
 
 def file_definitions(path: Path) -> Iterator[ConnectionSpec | Problem]:
-    """The definitions in a file, with problems; none if the file does not exist."""
-    text = ""
+    """The definitions in a file, with problems; none if the file does not exist.
+
+    After `MOST_PROBLEMS` the rest of the file is one more problem.
+    """
+    lines = None
     try:
         found = read_with_status(path)
         if found is None:
             return
         text, status = found
-        environments = read_environments(text, path)
+        document = read_document(text)
+        lines = Lines(text)
+        environments = read_environments(document, path)
         if environments:
             check_ownership(path, status, project_directories(path.parent))
     except UsageError as error:
-        yield Problem(path, None, located(error, path, text))
+        yield Problem(path, None, located(error, path, lines))
         return
-    for name, entry in environments.items():
+    problems = 0
+    for number, (name, entry) in enumerate(environments.items()):
+        if problems == MOST_PROBLEMS or number == MOST_ENTRIES:
+            yield Problem(path, None, too_many(path, len(environments) - number, is_invalid=problems > 0))
+            return
         try:
             yield definition(name, entry, path)
         except UsageError as error:
-            yield Problem(path, name, located(error, path, text, name, entry))
+            problems += 1
+            yield Problem(path, name, located(error, path, lines, name, entry))
 
 
-def read_environments(text: str, path: Path) -> Entry:
+def too_many(path: Path, rest: int, *, is_invalid: bool) -> ConfigurationError:
+    """The error for entries of a file that are not read."""
+    if is_invalid:
+        return ConfigurationError(f"{path}: {rest} more entries were not read; correct the first ones")
+    return ConfigurationError(f"{path}: only the first {MOST_ENTRIES} entries are used; {rest} more follow")
+
+
+def read_environments(document: Entry, path: Path) -> Entry:
     """The names and entries in a file, not yet validated."""
-    document = read_document(text)
     if path.name in OPENCODE_FILES:
         return {**(table(experimental(document), KEY) or {}), **(table(document, KEY) or {})}
     refuse_unknown_keys(document, ("$schema", KEY), "the file")
@@ -147,7 +166,7 @@ def read_environments(text: str, path: Path) -> Entry:
 def read_document(text: str) -> Entry:
     """Parse a file that holds a JSON object."""
     try:
-        return as_table(jsonc.parse(text), "the file")
+        return as_table(parse(text), "the file")
     except ValueError as error:
         raise UsageError(f"invalid JSON: {error}") from error
 
@@ -221,33 +240,28 @@ def has_unknown_key(path: Path) -> bool:
 
 
 def located(
-    error: UsageError, path: Path, text: str, name: str | None = None, entry: object = None
+    error: UsageError, path: Path, lines: Lines | None, name: str | None = None, entry: object = None
 ) -> ConfigurationError:
-    """The error with file, line and connection in front of its message."""
+    """The error with file, line and connection in front of its message; `lines` is None if it is not JSON."""
     if isinstance(error, ConfigurationError):
         return error
-    line = line_of_error(error, text, name, entry)
+    line = None if lines is None else line_of_error(error, lines, name, entry)
     place = str(path) if line is None else f"{path}:{line}"
     where = place if name is None else f"{place}: {KEY}: {shown(name)}"
     return ConfigurationError(f"{where}: {error.message}", hint=error.hint)
 
 
-def line_of_error(error: UsageError, text: str, name: str | None, entry: object) -> int | None:
-    """The line of the wrong key, else of the connection; None for a file that is not JSON.
+def line_of_error(error: UsageError, lines: Lines, name: str | None, entry: object) -> int | None:
+    """The line of the wrong key, else of the connection.
 
     The key is `error.key`, else the first word of its message (see `entry`).
     """
     first = error.key or error.message.partition(" ")[0].rstrip(":")
-    try:
-        if name is None:
-            return jsonc.line_of(text, (first,))
-        nested = (
-            [key for key, value in entry.items() if isinstance(value, dict)]
-            if isinstance(entry, dict)
-            else []
-        )
-        inner = [(first,), *((key, first) for key in nested), ()]
-        candidates = [(*top, KEY, name, *keys) for keys in inner for top in ((), (EXPERIMENTAL,))]
-        return next((line for keys in candidates if (line := jsonc.line_of(text, keys))), None)
-    except ValueError:  # invalid JSON: the message has the line
-        return None
+    if name is None:
+        return lines.line((first,))
+    nested = (
+        [key for key, value in entry.items() if isinstance(value, dict)] if isinstance(entry, dict) else []
+    )
+    inner = [(first,), *((key, first) for key in nested), ()]
+    candidates = [(*top, KEY, name, *keys) for keys in inner for top in ((), (EXPERIMENTAL,))]
+    return next((line for keys in candidates if (line := lines.line(keys))), None)

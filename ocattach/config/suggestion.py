@@ -3,6 +3,8 @@
 from collections.abc import Iterable
 
 MOST = 3
+LONGEST = 100
+"""The number of suggestions, and of characters that are compared: comparing takes quadratic time."""
 
 
 def closest(word: str, known: Iterable[str]) -> tuple[str, ...]:
@@ -10,7 +12,8 @@ def closest(word: str, known: Iterable[str]) -> tuple[str, ...]:
     from difflib import get_close_matches  # noqa: PLC0415 - warm; 3 ms
 
     by_folded = {candidate.casefold(): candidate for candidate in known}
-    return tuple(by_folded[match] for match in get_close_matches(word.casefold(), by_folded, n=MOST))
+    matches = get_close_matches(word[:LONGEST].casefold(), by_folded, n=MOST)
+    return tuple(by_folded[match] for match in matches)
 
 
 def did_you_mean(word: str, known: Iterable[str]) -> str:

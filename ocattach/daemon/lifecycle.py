@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass
 
-from ocattach.daemon.probe import FoundDaemon, daemons
+from ocattach.daemon.probe import NUMBER, FoundDaemon, daemons
 from ocattach.daemon.script import Report, RunCommand, run_script
 from ocattach.daemon.unusable import ended_at_once
 from ocattach.errors import (
@@ -157,5 +157,5 @@ def stop_daemon(
         raise TimedOutError(
             f"The daemon did not stop within {STOP_SECONDS} s", hint="It may be busy; try again"
         )
-    stopped = report.first("stopped")
-    return int(stopped) if stopped else None
+    stopped = report.first("stopped") or ""
+    return int(stopped) if NUMBER.fullmatch(stopped) else None

@@ -4,8 +4,10 @@ import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
+from pathlib import Path
 from typing import Any
 
+from ocattach.defects import as_error
 from ocattach.errors import OcattachError
 
 
@@ -54,14 +56,16 @@ class StepWarning(Exception):  # noqa: N818 - not an error
 class Ladder:
     """The results so far. `began` is called before each step, `done` with its result."""
 
-    def __init__(self, *, began: Callable[[str], None], done: Callable[[Rung], None]) -> None:
+    def __init__(self, *, began: Callable[[str], None], done: Callable[[Rung], None], log: Path) -> None:
+        """`log` is the file for exceptions that no code expects."""
         self.rungs: list[Rung] = []
+        self._log = log
         self._began = began
         self._done = done
         self._waited = 0.0
 
     def step(self, name: str, check: Callable[[], str], *, after: Sequence[str] = (), hint: str = "") -> None:
-        """Run a step. `check` returns what it found, or raises StepWarning or OcattachError.
+        """Run a step. `check` returns what it found, or raises StepWarning or an exception, which is the step's error.
 
         The step is skipped if one of the steps in `after` failed or was skipped. `hint` is for errors without one.
         """
@@ -78,9 +82,9 @@ class Ladder:
             found = check()
         except StepWarning as warning:
             status, found = Status.WARNING, str(warning)
-        except OcattachError as failure:
-            status, found, error = Status.FAILED, failure.message, failure
-            failure.hint = failure.hint or hint
+        except Exception as failure:  # noqa: BLE001 - whatever it is, the other steps are run
+            error = as_error(failure, self._log).with_hint(hint)
+            status, found = Status.FAILED, error.message
         self._add(Rung(name, status, found, time.monotonic() - began - self._waited, error))
 
     def note(self, name: str, found: str, *, status: Status = Status.OK) -> None:

@@ -6,7 +6,7 @@ from enum import StrEnum
 
 from ocattach.errors import OcattachError
 from ocattach.opencode.api import DaemonClient, query
-from ocattach.opencode.sessions import Content, SessionClient
+from ocattach.opencode.sessions import Content, SessionClient, is_session_id
 
 
 class Activity(StrEnum):
@@ -37,7 +37,11 @@ def activities(client: DaemonClient, directory: str | None) -> dict[str, Activit
     content = answer.json()
     if answer.status != http.client.OK or not isinstance(content, dict):
         return None
-    found = {session: activity(status) for session, status in content.items() if isinstance(status, dict)}
+    found = {
+        session: activity(status)
+        for session, status in content.items()
+        if is_session_id(session) and isinstance(status, dict)
+    }
     found = {session: each for session, each in found.items() if each is not Activity.IDLE}
     return {**found, **waiting(SessionClient(client), directory)} if found else found
 
@@ -63,7 +67,7 @@ GENERATIONS = 5
 def lineage(client: SessionClient, session: object) -> Iterable[str]:
     """Return a session and its ancestors."""
     for _ in range(GENERATIONS):
-        if not isinstance(session, str):
+        if not is_session_id(session):
             return
         yield session
         try:

@@ -19,6 +19,7 @@ from ocattach.errors import (
 )
 from ocattach.opencode.endpoint import Endpoint, Response, basic_authorization
 from ocattach.opencode.versions import HEALTH_PATHS, answered_version, check_server, config_hint, is_second
+from ocattach.untrusted_json import parse_json
 
 TRY_SECONDS = 1.0
 """Seconds of one request. A request during the start of the daemon is never answered (1.18.33), so tries are short."""
@@ -185,7 +186,7 @@ def read_event(response: http.client.HTTPResponse) -> str:
         line = response.readline(EVENT_BYTES)
         if line.startswith(b"data:"):
             try:
-                event = json.loads(line.removeprefix(b"data:"))
+                event = parse_json(line.removeprefix(b"data:"))
             except ValueError:
                 break
             if isinstance(event, dict) and isinstance(event.get("type"), str):

@@ -4,14 +4,14 @@ It is only read, and returned in the shapes of the API. OpenCode creates it on t
 columns (`opencode db path`, 1.18.33; not in 1.1.65). Missing columns are left out.
 """
 
-import json
 import sqlite3
 from collections.abc import Iterator, Mapping
 from contextlib import closing
 from pathlib import Path
 from typing import Any
 
-from ocattach.opencode.sessions import PAGE, Content, Page, SessionFilter
+from ocattach.opencode.sessions import PAGE, Content, Page, SessionFilter, is_session_id, slim
+from ocattach.untrusted_json import parse_json
 
 BUSY_SECONDS = 1.0
 """How long to wait for a lock. There is none while OpenCode uses WAL."""
@@ -62,8 +62,9 @@ def stored_pages(file: Path, choice: SessionFilter, *, limit: int = PAGE) -> Ite
         while not is_last:
             following = rows.fetchmany(limit)
             is_last = not following
-            found = [content_of(dict(zip(columns, row, strict=True))) for row in fetched]
-            yield Page([each for each in found if choice.takes(each)], is_last=is_last)
+            found = [slim(content_of(dict(zip(columns, row, strict=True)))) for row in fetched]
+            taken = [each for each in found if is_session_id(each.get("id")) and choice.takes(each)]
+            yield Page(taken, is_last=is_last)
             fetched = following
 
 
@@ -92,6 +93,6 @@ def content_of(row: Mapping[str, Any]) -> Content:
 def parsed(text: Any) -> Any:
     """Parse the JSON in a column; None if it is invalid."""
     try:
-        return json.loads(text) if isinstance(text, str) else None
+        return parse_json(text.encode()) if isinstance(text, str) else None
     except ValueError:
         return None

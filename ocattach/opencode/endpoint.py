@@ -2,7 +2,6 @@
 
 import base64
 import http.client
-import json
 import os
 import socket
 import ssl
@@ -18,6 +17,7 @@ from urllib.parse import unquote, urlsplit
 
 from ocattach.backoff import Deadline
 from ocattach.errors import CertificateError, ConnectionLostError, TimedOutError, UnreachableError, UsageError
+from ocattach.untrusted_json import parse_json
 
 T = TypeVar("T")
 
@@ -54,8 +54,8 @@ class Response:
         if "json" not in self.content_type:
             return None
         try:
-            return json.loads(self.body)
-        except (ValueError, RecursionError):  # RecursionError: too deeply nested
+            return parse_json(self.body)
+        except ValueError:
             return None
 
 
@@ -208,7 +208,7 @@ class Endpoint:
             raise CertificateError(
                 f"The certificate of {self.authority} is not accepted: {error.verify_message}"
             ) from error
-        except (OSError, http.client.HTTPException) as error:
+        except (OSError, UnicodeError, http.client.HTTPException) as error:  # UnicodeError: no name of a host
             raise ConnectionLostError(
                 f"The daemon cannot be reached: {str(error) or type(error).__name__}"
             ) from error
@@ -296,5 +296,5 @@ def milliseconds(date: str) -> float | None:
     """Parse a Date header. Returns milliseconds since the epoch; None if it is not valid."""
     try:
         return parsedate_to_datetime(date).timestamp() * 1000
-    except ValueError:
+    except (ValueError, OverflowError, OSError):  # OverflowError: the year 99999999999
         return None

@@ -15,6 +15,7 @@ from typing import Any
 
 from ocattach.errors import ConnectionLostError, OcattachError
 from ocattach.opencode.api import DaemonClient
+from ocattach.untrusted_json import parse_json
 
 CONNECTED = "server.connected"
 """The first event of a stream."""
@@ -103,8 +104,8 @@ def parse_event(line: bytes) -> Event | None:
     if not line.startswith(b"data:"):
         return None
     try:
-        content = json.loads(line.removeprefix(b"data:"))
-    except (ValueError, RecursionError):
+        content = parse_json(line.removeprefix(b"data:"))
+    except ValueError:
         return None
     payload = content.get("payload") if isinstance(content, dict) else None
     properties = payload.get("properties") if isinstance(payload, dict) else None

@@ -11,12 +11,12 @@ from ocattach.opencode.api import DaemonClient
 from ocattach.opencode.catalogue import RECENT_SECONDS, Catalogue, read_catalogue
 from ocattach.opencode.sessions import (
     PERMISSION_ID,
-    SESSION_ID,
     Content,
     Reply,
     SessionClient,
     SessionFilter,
     check_status,
+    is_session_id,
     updated,
 )
 from ocattach.opencode.snapshot import AGAIN_SECONDS
@@ -56,7 +56,7 @@ class Waiting:
         identifier, session = content.get("id"), content.get("sessionID")
         if not (isinstance(identifier, str) and PERMISSION_ID.fullmatch(identifier)):
             return None
-        if not (isinstance(session, str) and SESSION_ID.fullmatch(session)):
+        if not is_session_id(session):
             return None
         return cls(
             id=identifier,
@@ -73,7 +73,7 @@ def waiting(client: DaemonClient, workdirs: Iterable[str | None]) -> list[tuple[
     catalogue = Catalogue(client.await_version(timeout=AGAIN_SECONDS), time.time())
     choice = SessionFilter(since=int((time.time() - RECENT_SECONDS) * 1000))
     read_catalogue(client, choice, catalogue, enough=lambda _: True)
-    sessions = {str(each.get("id")): each for each in catalogue.sessions}
+    sessions = {str(each["id"]): each for each in catalogue.sessions}
     latest = sorted(sessions.values(), key=updated, reverse=True)
     directories = dict.fromkeys(absolute(client, workdir) for workdir in workdirs)
     directories |= dict.fromkeys(str(each["directory"]) for each in latest if each.get("directory"))

@@ -1,6 +1,6 @@
 """OpenCode's session API: all its URLs and shapes (1.18.33, `version` 1 throughout).
 
-Results are JSON objects and lists whose contents are not checked: see `sessions.record`.
+Ids, times and numbers of lists are checked here. Other values of JSON objects are not: see `sessions.record`.
 """
 
 import http.client
@@ -23,10 +23,25 @@ PAGE = 1000
 """Sessions of one request: about 400 bytes each, of at most 16 MiB. The daemon reads all sessions for each request."""
 
 MOST = 100_000
-"""The largest number of sessions of one environment that are read."""
+MOST_BYTES = 64 * 1024 * 1024
+"""The largest number of sessions of one environment that are read, and about how many bytes of them."""
+
+MOST_WAITING = 100
+"""How many permission requests of a directory are read. Each costs further requests."""
+
+LATEST = 253_402_214_400_000
+"""The last day of the year 9999 in milliseconds since the epoch: `datetime` knows no later one."""
 
 SESSION_ID = re.compile(r"ses_[A-Za-z0-9]{1,76}")
 PERMISSION_ID = re.compile(r"per_[A-Za-z0-9]{1,60}")
+
+TEXTS = {"id": 80, "parentID": 80, "title": 1000, "directory": 1000, "projectID": 80, "agent": 100}
+TABLES = ("time", "tokens", "model")
+"""The values of a session in a list that are kept, of texts at most so many characters."""
+
+LONGEST_NAME = 100
+LARGEST_TABLE = 8
+"""The largest text and number of values in one of `TABLES`; OpenCode has at most five."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,6 +50,8 @@ class Page:
 
     sessions: list[Content]
     is_last: bool
+    size: int = 0
+    """In bytes, as it was sent."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -83,15 +100,16 @@ class SessionClient:
         """Return one page of the sessions of all projects: those before the cursor, the latest first."""
         where = query(limit=limit, **choice.to_query(), cursor=cursor)
         answer = self._client.request("GET", f"/experimental/session{where}")
-        return Page(objects(read_list(answer)), is_last=not answer.next_cursor)
+        return Page(read_sessions(answer), is_last=not answer.next_cursor, size=len(answer.body))
 
     def pages(self, choice: SessionFilter, *, limit: int = PAGE) -> Iterator[Page]:
         """Return all pages, each requested when it is needed. No session is repeated or missing.
 
         Sessions that are updated meanwhile move to pages that were returned already: they are added to the last page.
+        Ends without a last page if there are too many sessions, or if a page has nothing new.
         """
         seen: set[str] = set()
-        newest, cursor, size = 0, None, limit
+        newest, cursor, size, read = 0, None, limit, 0
         while True:
             page = self.page(choice, limit=size, cursor=cursor)
             fresh = unseen(page.sessions, seen)
@@ -102,6 +120,9 @@ class SessionClient:
             yield Page(fresh, is_last=False)
             # OpenCode's own cursor is the last one's stamp, and leaves out the others that have the same (1.18.33).
             following = stamps[-1] + 1
+            read += page.size
+            if len(seen) >= MOST or read >= MOST_BYTES or not (fresh or following == cursor):
+                return
             size = limit if following != cursor else min(2 * size, MOST)
             if following == cursor and size == MOST:
                 break
@@ -114,7 +135,7 @@ class SessionClient:
     def of_project(self, choice: SessionFilter) -> Page:
         """Return the sessions of the daemon's project, for versions that cannot list all projects (1.1.65)."""
         answer = self._client.request("GET", f"/session?limit={MOST}")
-        found = [each for each in objects(read_list(answer)) if choice.takes(each)]
+        found = [each for each in read_sessions(answer) if choice.takes(each)]
         return Page(sorted(found, key=updated, reverse=True), is_last=True)
 
     def get(self, session: str) -> Content:
@@ -145,11 +166,16 @@ class SessionClient:
     def statuses(self, directory: str | None) -> dict[str, Content]:
         """Return the statuses of a directory that are not idle: {"type": "busy"} or {"type": "retry", …}."""
         content = read_object(self._client.request("GET", f"/session/status{query(directory=directory)}"))
-        return {session: status for session, status in content.items() if isinstance(status, dict)}
+        return {
+            session: status
+            for session, status in content.items()
+            if is_session_id(session) and isinstance(status, dict)
+        }
 
     def permissions(self, directory: str | None) -> list[Content]:
         """Return the open permission requests: {"id", "sessionID", "permission", "patterns", "metadata", …}."""
-        return objects(read_list(self._client.request("GET", f"/permission{query(directory=directory)}")))
+        answer = self._client.request("GET", f"/permission{query(directory=directory)}")
+        return objects(read_list(answer))[:MOST_WAITING]
 
     def reply(self, permission: str, reply: Reply, *, directory: str | None, message: str = "") -> None:
         """Reply to a permission request; `directory` is that of its session. Raises SessionNotFoundError."""
@@ -211,9 +237,46 @@ def read_list(answer: Response) -> list[Any]:
     return content
 
 
+def read_sessions(answer: Response) -> list[Content]:
+    """Return the sessions in a response, without values that are not used. Raises OcattachError."""
+    return [slim(each) for each in objects(read_list(answer)) if is_session_id(each.get("id"))]
+
+
+def slim(session: Content) -> Content:
+    """Return the values of a session that are used, with short texts."""
+    kept: Content = {
+        name: value[:longest]
+        for name, longest in TEXTS.items()
+        if isinstance(value := session.get(name), str)
+    }
+    kept |= {name: slim_table(value) for name in TABLES if isinstance(value := session.get(name), dict)}
+    if isinstance(cost := session.get("cost"), int | float):
+        kept["cost"] = cost
+    metadata = session.get("metadata")
+    if isinstance(metadata, dict) and "origin" in metadata:
+        origin = metadata["origin"]
+        kept["metadata"] = {"origin": origin[:LONGEST_NAME] if isinstance(origin, str) else None}
+    return kept
+
+
+def slim_table(content: Content, levels: int = 2) -> Content:
+    """Return a small object with its numbers, short texts, and the objects in it."""
+    kept: Content = {}
+    for name, value in content.items():
+        if isinstance(value, str):
+            kept[name] = value[:LONGEST_NAME]
+        elif isinstance(value, int | float):
+            kept[name] = value
+        elif isinstance(value, dict) and levels > 1:
+            kept[name] = slim_table(value, levels - 1)
+        if len(kept) == LARGEST_TABLE:
+            break
+    return kept
+
+
 def unseen(sessions: Sequence[Content], seen: set[str]) -> list[Content]:
     """Return the sessions whose ids are not in `seen`, and add them."""
-    fresh = {str(each.get("id")): each for each in sessions if str(each.get("id")) not in seen}
+    fresh = {each["id"]: each for each in sessions if each["id"] not in seen}
     seen.update(fresh)
     return list(fresh.values())
 
@@ -221,8 +284,14 @@ def unseen(sessions: Sequence[Content], seen: set[str]) -> list[Content]:
 def updated(session: Content) -> int:
     """Return when a session was last updated, in milliseconds since the epoch."""
     time = session.get("time")
-    stamp = time.get("updated") if isinstance(time, dict) else None
-    return stamp if isinstance(stamp, int) else 0
+    return stamp(time.get("updated")) if isinstance(time, dict) else 0
+
+
+def stamp(content: object) -> int:
+    """Read a time in milliseconds since the epoch; 0 for anything else."""
+    if isinstance(content, bool) or not isinstance(content, int | float):
+        return 0
+    return int(content) if 0 <= content <= LATEST else 0
 
 
 def objects(content: Any) -> list[Content]:

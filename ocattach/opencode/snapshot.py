@@ -23,11 +23,6 @@ SESSIONS = 100
 MORE_DIRECTORIES = 3
 """Directories of the latest sessions that are queried besides the named ones."""
 
-KEPT = ("id", "parentID", "title", "directory", "projectID", "time", "cost", "tokens", "model", "agent")
-
-LONGEST = 1000
-"""Characters of a text in `to_json`."""
-
 
 @dataclass(frozen=True, slots=True)
 class DaemonSnapshot:
@@ -46,11 +41,11 @@ class DaemonSnapshot:
     """The update time from which sessions were read; None for all."""
 
     def to_json(self) -> dict[str, Any]:
-        """Return it for another ocattach process, without unused values."""
+        """Return it for another ocattach process."""
         return {
             "version": self.version,
             "doing": [list(pair) for pair in self.doing],
-            "sessions": [slim(session) for session in self.sessions],
+            "sessions": list(self.sessions),
             "is_whole": self.is_whole,
             "began": self.began,
             "since": self.since,
@@ -64,17 +59,6 @@ class DaemonSnapshot:
             for directory, each in record["doing"]
         ]
         return cls(doing=doing, **{name: record[name] for name in record if name != "doing"})
-
-
-def slim(session: Content) -> Content:
-    """Return the values of a session that are used."""
-    metadata = session.get("metadata")
-    origin = metadata.get("origin") if isinstance(metadata, dict) else None
-    kept = {name: session[name] for name in KEPT if name in session}
-    kept |= {
-        name: text[:LONGEST] for name in ("title", "directory") if isinstance(text := kept.get(name), str)
-    }
-    return {**kept, "metadata": {"origin": origin}} if isinstance(origin, str) else kept
 
 
 def snapshot(

@@ -17,7 +17,8 @@ from ocattach.sessions.situation import Situation
 
 PAGE = 50
 MOST_PAGES = 40
-"""How many pages of messages are read at most."""
+MOST_TEXT = 64 * 1024 * 1024
+"""How many pages of messages, and characters of their texts, are read at most."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -115,10 +116,15 @@ def read_all(sessions: SessionClient, session: str) -> tuple[list[Message], bool
     """Return the messages of a session, oldest first, and whether these are all."""
     messages: list[Message] = []
     before: str | None = None
+    size = 0
     for _ in range(MOST_PAGES):
         content, cursor = sessions.messages(session, limit=PAGE, before=before)
-        messages[:0] = read_messages(content)
+        read = read_messages(content)
+        messages[:0] = read
+        size += sum(len(text.words) for message in read for text in message.texts)
         if cursor is None or cursor == before:
             return messages, True
+        if size >= MOST_TEXT:
+            break
         before = cursor
     return messages, False

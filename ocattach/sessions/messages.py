@@ -4,7 +4,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, NamedTuple, Self
 
-from ocattach.opencode.sessions import objects
+from ocattach.opencode.sessions import objects, stamp
 from ocattach.sessions.record import (
     LONGEST_ID,
     LONGEST_NAME,
@@ -131,8 +131,8 @@ class Message:
             id=identifier,
             is_answer=info["role"] == "assistant",
             parent=words(info.get("parentID"), LONGEST_ID),
-            created=whole(time.get("created")),
-            completed=whole(time.get("completed")),
+            created=stamp(time.get("created")),
+            completed=stamp(time.get("completed")),
             provider=words(chosen.get("providerID"), LONGEST_NAME),
             model=words(chosen.get("modelID"), LONGEST_NAME),
             agent=words(info.get("agent"), LONGEST_NAME),

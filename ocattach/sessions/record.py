@@ -4,6 +4,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, Self
 
+from ocattach.opencode.sessions import is_session_id, stamp
+
 LONGEST_ID = 80
 LONGEST_TITLE = 300
 LONGEST_NAME = 100
@@ -13,8 +15,8 @@ LONGEST_PATH = 1000
 ORIGIN = "origin"
 """The key of a session's origin in its metadata."""
 
-LARGEST = 1 << 53
-"""Numbers beyond this are no numbers of JSON (RFC 8259)."""
+LARGEST = 10**12
+"""The largest amount of tokens or dollars. The index adds up a million of them in 64 bits."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -91,10 +93,10 @@ class Session:
         if not isinstance(content, Mapping):
             return None
         identifier = content.get("id")
-        if not isinstance(identifier, str) or not 0 < len(identifier) <= LONGEST_ID:
+        if not is_session_id(identifier):
             return None
         time, model = table(content.get("time")), table(content.get("model"))
-        origin = native_origin(content)
+        origin, parent = native_origin(content), content.get("parentID")
         return cls(
             id=identifier,
             environment=environment,
@@ -103,10 +105,10 @@ class Session:
             title=words(content.get("title"), LONGEST_TITLE),
             directory=words(content.get("directory"), LONGEST_PATH),
             project=words(content.get("projectID"), LONGEST_ID),
-            parent=words(content.get("parentID"), LONGEST_ID) or None,
-            created=whole(time.get("created")),
-            updated=whole(time.get("updated")),
-            archived=whole(time.get("archived")) or None,
+            parent=parent if is_session_id(parent) else None,
+            created=stamp(time.get("created")),
+            updated=stamp(time.get("updated")),
+            archived=stamp(time.get("archived")) or None,
             cost=amount(content.get("cost")),
             tokens=Tokens.from_api(content.get("tokens")),
             model=words(model.get("id"), LONGEST_NAME),

@@ -4,6 +4,7 @@ import queue
 import threading
 import time
 from collections.abc import Callable
+from contextlib import suppress
 from typing import Protocol, Self, TypeVar
 
 from ocattach.backoff import Backoff, Deadline
@@ -49,6 +50,12 @@ SETTLE_SECONDS, STOPPED_SECONDS = 60.0, 5.0
 
 PAGE = 60
 """Messages of one request."""
+
+MOST_PAGES = 40
+"""How many pages of messages are read to find a prompt."""
+
+BACKLOG = 1000
+"""Events that are held until they are processed."""
 
 LOST = (ConnectionLostError, TimedOutError, UnreachableError)
 
@@ -205,7 +212,7 @@ class Run:
         situation = examine_situation(client, self._session.id, self._session.directory or None)
         messages: list[Message] = []
         before: str | None = None
-        while True:
+        for _ in range(MOST_PAGES):
             content, cursor = SessionClient(client).messages(self._session.id, limit=PAGE, before=before)
             messages[:0] = read_messages(content)
             turn = turn_of(turns(messages), self._prompt.id)
@@ -213,6 +220,7 @@ class Run:
             if turn is not None or cursor is None or not is_begun:
                 return situation, turn
             before = cursor  # the page begins with an answer, so its prompt is on the page before
+        return situation, None
 
     def _check_progress(self, situation: Situation, turn: Turn | None) -> None:
         """Raise RunFailedError if OpenCode reported an error, or the session has been idle for too long."""
@@ -242,16 +250,28 @@ class EventSubscription:
     def __init__(self, client: Callable[[], DaemonClient], session: str) -> None:
         self._client = client
         self._session = session
-        self._events: queue.SimpleQueue[Event] = queue.SimpleQueue()
+        self._events: queue.Queue[Event] = queue.Queue(BACKLOG)
+        self._defect: BaseException | None = None
         self._ended = threading.Event()
-        self._thread = threading.Thread(target=self._listen, name="ocattach-events", daemon=True)
+        self._thread = threading.Thread(target=self._run, name="ocattach-events", daemon=True)
 
     def next(self, timeout: float) -> Event | None:
-        """Return the next event, or None after `timeout` seconds. Before CONNECTED, events may have been missed."""
+        """Return the next event, or None after `timeout` seconds. Before CONNECTED, events may have been missed.
+
+        Raises an exception of the thread that no code expects.
+        """
         try:
             return self._events.get(timeout=timeout)
         except queue.Empty:
+            if self._defect is not None:
+                raise self._defect from None
             return None
+
+    def _run(self) -> None:
+        try:
+            self._listen()
+        except BaseException as error:  # noqa: BLE001 - raised by `next`
+            self._defect = error
 
     def _listen(self) -> None:
         kinds = (CONNECTED, RUN_ERROR, *RUN_TEXT, *RUN_CHANGES)
@@ -266,8 +286,11 @@ class EventSubscription:
                 self._ended.wait(next(pauses))
 
     def _receive(self, event: Event) -> bool:
-        if event.kind == CONNECTED or session_of(event.properties) == self._session:
-            self._events.put(event)
+        is_ours = event.kind == CONNECTED or session_of(event.properties) == self._session
+        while is_ours and not self._ended.is_set():
+            with suppress(queue.Full):
+                self._events.put(event, timeout=1)
+                break
         return not self._ended.is_set()
 
     def __enter__(self) -> Self:

@@ -6,6 +6,7 @@ from typing import Any, Self
 
 from ocattach.opencode.activity import Activity
 from ocattach.opencode.permissions import Waiting
+from ocattach.opencode.sessions import stamp
 from ocattach.sessions.messages import LONGEST_REASON
 from ocattach.sessions.record import table, whole, words
 
@@ -38,7 +39,7 @@ class Situation:
             return cls(
                 activity=Activity.RETRYING,
                 attempt=whole(content.get("attempt")),
-                next_try=whole(content.get("next")),
+                next_try=stamp(content.get("next")),
                 reason=words(content.get("message"), LONGEST_REASON).strip(),
             )
         if content.get("type") != "busy":

@@ -5,7 +5,9 @@ from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
 
+from ocattach.config.files.paths import state_directory
 from ocattach.config.spec import ConnectionSpec, environment_id
+from ocattach.defects import FILE, as_error
 from ocattach.errors import DaemonNotRunningError, TimedOutError
 from ocattach.opencode.activity import Activity
 from ocattach.opencode.catalogue import RECENT_SECONDS, Catalogue
@@ -105,16 +107,33 @@ class SessionCollector:
         sources: list[SessionSource] = []
         for each in results:
             environment = environment_id(each.specs[0], self._environ)
-            source, catalogue = self._source(each, environment, known)
+            try:
+                source, listed = self._take(each, environment, known, index)
+            except IndexUnusableError:
+                raise
+            except Exception as failure:  # noqa: BLE001 - it concerns this environment only
+                error = as_error(failure, state_directory(self._environ) / FILE)
+                source, listed = SessionSource(environment, each.specs, state_of(error), error), []
             sources.append(source)
-            if catalogue is None:
-                continue
-            contents = list(catalogue.sessions)  # the thread of an overdue query may still add to it
-            sessions = self._query.read(environment, contents)
-            if index is not None:
-                self._store(index, environment, each.specs[0], sessions, catalogue)
-            live += self._listed(sessions, catalogue)
+            live += listed
         return self._put_together(live, sources, index)
+
+    def _take(
+        self,
+        result: QueryResult[Catalogue],
+        environment: str,
+        known: Mapping[str, IndexedEnvironment],
+        index: Index | None,
+    ) -> tuple[SessionSource, list[ListedSession]]:
+        """Return the outcome of an environment's query, and its sessions, which are stored in the index."""
+        source, catalogue = self._source(result, environment, known)
+        if catalogue is None:
+            return source, []
+        contents = list(catalogue.sessions)  # the thread of an overdue query may still add to it
+        sessions = self._query.read(environment, contents)
+        if index is not None:
+            self._store(index, environment, result.specs[0], sessions, catalogue)
+        return source, self._listed(sessions, catalogue)
 
     def _source(
         self, result: QueryResult[Catalogue], environment: str, known: Mapping[str, IndexedEnvironment]

@@ -9,6 +9,7 @@ from typing import Any, Literal
 from ocattach.errors import (
     AuthenticationError,
     DaemonNotRunningError,
+    DefectError,
     EnvironmentNotFoundError,
     EnvironmentNotRunningError,
     NotTrustedError,
@@ -108,6 +109,9 @@ class EnvironmentStatus:
     sessions: SessionCount | None = None
     """From the index; None if the environment has never listed sessions."""
 
+    is_defect: bool = False
+    """Whether a bug in ocattach is the reason."""
+
     last_known: LastStatus | None = None
     """The stored status, if the environment does not answer now."""
 
@@ -134,5 +138,10 @@ def status_of(
 ) -> EnvironmentStatus:
     """Return the status of an environment whose query failed with an error."""
     return EnvironmentStatus(
-        state=state_of(error), reason=error.message, hint=error.hint, through=through, link=link
+        state=state_of(error),
+        reason=error.message,
+        hint=error.hint,
+        through=through,
+        link=link,
+        is_defect=isinstance(error, DefectError),
     )

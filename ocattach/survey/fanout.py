@@ -9,7 +9,9 @@ from dataclasses import dataclass
 from functools import partial
 from typing import Generic, TypeVar
 
+from ocattach.config.files.paths import state_directory
 from ocattach.config.spec import ConnectionSpec, environment_id
+from ocattach.defects import FILE, as_error, write_trace
 from ocattach.errors import OcattachError, TimedOutError
 from ocattach.link.client.access import NonInteractive, open_client
 from ocattach.opencode.api import DaemonClient
@@ -23,6 +25,10 @@ CLOSE_SECONDS = 1.0
 """How long queries that have answered may take to close their connections."""
 
 
+Fail = Callable[[OcattachError], None]
+"""Takes the error of a query."""
+
+
 def nothing() -> None:
     """Clean nothing up."""
 
@@ -33,38 +39,55 @@ class FanOut(Generic[K]):
     The thread of an overdue query goes on in the background: a dial to a dead host cannot be interrupted.
     """
 
-    def __init__(self, timeout: float) -> None:
+    def __init__(self, timeout: float, environ: Mapping[str, str]) -> None:
         """`timeout` is in seconds, for each query from its start."""
         self.timeout = timeout
+        self._log = state_directory(environ) / FILE
         self.connections = SharedConnections()
         self.changed = threading.Condition()
         """Notified after each query; callers may guard their results with it."""
         self.is_closed = False
         self._began: dict[K, float] = {}
 
-    def start(self, key: K, query: Callable[[], None], *, clean_up: Callable[[], None] = nothing) -> bool:
+    def start(
+        self, key: K, query: Callable[[], None], fail: Fail, *, clean_up: Callable[[], None] = nothing
+    ) -> bool:
         """Run a query in a thread, unless the last one with this key is still running; return whether it was started.
 
+        `fail` takes any exception of the query as an error, DefectError for one that no code expects.
         `clean_up` is called in that thread if the query ends after `close`.
         """
         with self.changed:
             if self.is_closed or key in self._began:
                 return False
             self._began[key] = time.monotonic()
-        run = partial(self._run, key, query, clean_up)
-        threading.Thread(target=run, name="ocattach-query", daemon=True).start()
+        run = partial(self._run, key, query, fail, clean_up)
+        try:
+            threading.Thread(target=run, name="ocattach-query", daemon=True).start()
+        except RuntimeError as error:  # the limit of threads
+            fail(as_error(error, self._log))
+            self._end(key)
         return True
 
-    def _run(self, key: K, query: Callable[[], None], clean_up: Callable[[], None]) -> None:
+    def _run(self, key: K, query: Callable[[], None], fail: Fail, clean_up: Callable[[], None]) -> None:
         try:
-            query()
-        finally:
-            with self.changed:
-                del self._began[key]
-                self.changed.notify_all()
-                is_closed = self.is_closed
+            try:
+                query()
+            except BaseException as error:  # noqa: BLE001 - whatever it is, it is the error of this query
+                fail(as_error(error, self._log))
+            finally:
+                is_closed = self._end(key)
             if is_closed:
                 clean_up()
+        except BaseException as error:  # noqa: BLE001 - nothing is printed by a thread
+            write_trace(error, self._log)
+
+    def _end(self, key: K) -> bool:
+        """Note the end of a query. Returns whether no more queries are accepted."""
+        with self.changed:
+            del self._began[key]
+            self.changed.notify_all()
+            return self.is_closed
 
     def elapsed(self, key: K) -> float | None:
         """Return for how many seconds a query has been running; None if it is not."""
@@ -118,36 +141,37 @@ def ask_each(
     groups: dict[str, list[SurveyedConnection]] = {}
     for entry in entries:
         groups.setdefault(environment_id(entry.spec, environ), []).append(entry)
-    fanout = FanOut[tuple[ConnectionSpec, ...]](timeout)
+    fanout = FanOut[tuple[ConnectionSpec, ...]](timeout, environ)
     results = queue.SimpleQueue[QueryResult[T]]()
 
     def query(specs: tuple[ConnectionSpec, ...]) -> None:
-        try:
-            with open_client(
-                specs[0],
-                environ=environ,
-                ask=NonInteractive(specs[0]),
-                timeout=dial_timeout or timeout,
-                shared=fanout.connections,
-            ) as client:
-                results.put(QueryResult(specs, answer=question(client, specs)))
-        except OcattachError as error:
-            results.put(QueryResult(specs, error=error))
+        with open_client(
+            specs[0],
+            environ=environ,
+            ask=NonInteractive(specs[0]),
+            timeout=dial_timeout or timeout,
+            shared=fanout.connections,
+        ) as client:
+            results.put(QueryResult(specs, answer=question(client, specs)))
+
+    def fail(specs: tuple[ConnectionSpec, ...], error: OcattachError) -> None:
+        results.put(QueryResult(specs, error=error))
 
     waiting = set()
     for group in groups.values():
         specs = tuple(entry.spec for entry in group if entry.refusal is None)
         if specs:
             waiting.add(specs)
-            fanout.start(specs, partial(query, specs))
+            fanout.start(specs, partial(query, specs), partial(fail, specs))
         else:
             yield QueryResult(tuple(entry.spec for entry in group), error=group[0].refusal)
     deadline = time.monotonic() + timeout
     with suppress(queue.Empty):
         while waiting:
             result = results.get(timeout=max(0.0, deadline - time.monotonic()))
-            waiting.remove(result.specs)
-            yield result
+            if result.specs in waiting:  # the first result counts: closing the connection may fail afterwards
+                waiting.remove(result.specs)
+                yield result
     for specs in waiting:
         yield QueryResult(specs, error=TimedOutError(f"No answer within {timeout:g} s"))
     fanout.close(wait=0.0 if waiting else CLOSE_SECONDS)

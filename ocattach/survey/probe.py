@@ -73,7 +73,7 @@ class EnvironmentProbe:
         except OcattachError as error:
             status = status_of(error, link=self._link, through="environment")
             is_silent = status.state is EnvironmentState.UNREACHABLE
-            self._report_all(report, replace(status, through=None) if is_silent else status)
+            self.report_all(report, replace(status, through=None) if is_silent else status)
 
     def has_link(self) -> bool:
         """Whether the environment's link has a socket; does not connect to it."""
@@ -87,7 +87,8 @@ class EnvironmentProbe:
         if kept is not None:
             kept.disconnect()
 
-    def _report_all(self, report: Report, status: EnvironmentStatus) -> None:
+    def report_all(self, report: Report, status: EnvironmentStatus) -> None:
+        """Report the same status for all connections that the probe serves."""
         for workdir in self._workdirs:
             report(workdir, status)
 
@@ -116,7 +117,7 @@ class EnvironmentProbe:
             status, seen = answer.get("status"), answer.get("snapshot")
             self._link = status if status and status["state"] else None
         if self._refusal is not None:
-            self._report_all(report, status_of(self._refusal, link=self._link))
+            self.report_all(report, status_of(self._refusal, link=self._link))
             return True
         return self._link is not None and self._report_link(report, self._link, seen)
 
@@ -131,13 +132,11 @@ class EnvironmentProbe:
         match link["state"]:
             case LinkState.CONNECTED if seen and "error" in seen:
                 reason = OcattachError.from_json(seen["error"]).message
-                self._report_all(report, replace(status, state=EnvironmentState.UNREACHABLE, reason=reason))
+                self.report_all(report, replace(status, state=EnvironmentState.UNREACHABLE, reason=reason))
             case LinkState.CONNECTED if seen:
                 self._report_daemon(report, status, DaemonSnapshot.from_json(seen))
             case LinkState.LOCKED | LinkState.STOPPED as state:
-                self._report_all(
-                    report, replace(status, state=EnvironmentState(state), reason=link["reason"])
-                )
+                self.report_all(report, replace(status, state=EnvironmentState(state), reason=link["reason"]))
             case _:
                 return False
         return True
@@ -178,9 +177,9 @@ class EnvironmentProbe:
         if daemon is None:
             self._store_saved_sessions()
             stopped = replace(self._running(None), state=EnvironmentState.STOPPED, reason=NO_DAEMON)
-            self._report_all(report, stopped)
+            self.report_all(report, stopped)
             return
-        self._report_all(report, self._running(daemon.port))
+        self.report_all(report, self._running(daemon.port))
         with handler.connect(daemon.port) as tunnel:
             client = client_at(tunnel.url, daemon.username, daemon.password, timeout=LOOK_SECONDS)
             self._ask_client(client, daemon.port, report)
@@ -205,6 +204,6 @@ class EnvironmentProbe:
             seen = snapshot(client, self._workdirs, since=self._since())
         except OcattachError as error:
             failed = status_of(error, through="environment", link=self._link)
-            self._report_all(report, replace(failed, port=port))
+            self.report_all(report, replace(failed, port=port))
         else:
             self._report_daemon(report, self._running(port), seen)

@@ -9,10 +9,11 @@ from types import TracebackType
 from typing import Self
 
 from ocattach.config.files.paths import state_directory
+from ocattach.errors import OcattachError
 from ocattach.sessions.index import index_file
 from ocattach.sessions.index.rows import LastStatus
 from ocattach.sessions.origins import Names
-from ocattach.survey.environment_status import ANSWERED, EnvironmentState, EnvironmentStatus
+from ocattach.survey.environment_status import ANSWERED, EnvironmentState, EnvironmentStatus, status_of
 from ocattach.survey.everywhere import SurveyedConnection
 from ocattach.survey.fanout import FanOut
 from ocattach.survey.journal import Journal
@@ -75,7 +76,7 @@ class Survey:
         self._known = self._journal.statuses()
         self._new: dict[str, LastStatus] = {}
         """Statuses that `close` stores."""
-        self._fanout = FanOut[ProbeKey](timeout)
+        self._fanout = FanOut[ProbeKey](timeout, environ)
         self._changed = self._fanout.changed
         self._changes = 0
         self._keys = [probe_key(entry, environ) for entry in self.entries]
@@ -114,22 +115,33 @@ class Survey:
 
     def _start(self, key: ProbeKey) -> None:
         state = self._probes[key]
-        self._fanout.start(key, partial(self._query, key, state), clean_up=state.probe.close)
+        self._fanout.start(
+            key,
+            partial(self._query, key, state),
+            partial(self._fail, state),
+            clean_up=state.probe.close,
+        )
+
+    def _fail(self, state: ProbeState, error: OcattachError) -> None:
+        with self._changed:
+            state.failures += 1
+            state.probe.report_all(partial(self._report, state), status_of(error))
+
+    def _report(self, state: ProbeState, workdir: str | None, status: EnvironmentStatus) -> None:
+        with self._changed:
+            if status.state is EnvironmentState.RUNNING and status.version is None:
+                state.early[workdir] = status
+            else:
+                state.statuses[workdir] = status
+                state.has_answered = True
 
     def _query(self, key: ProbeKey, state: ProbeState) -> None:
-        def report(workdir: str | None, status: EnvironmentStatus) -> None:
-            with self._changed:
-                if status.state is EnvironmentState.RUNNING and status.version is None:
-                    state.early[workdir] = status
-                else:
-                    state.statuses[workdir] = status
-                    state.has_answered = True
-
         with self._changed:
             state.began, state.has_answered = time.monotonic(), False
             state.early.clear()
         try:
-            state.probe.ask(self._fanout.connections, report, timeout=max(1.0, PROBE_SHARE * self.timeout))
+            timeout = max(1.0, PROBE_SHARE * self.timeout)
+            state.probe.ask(self._fanout.connections, partial(self._report, state), timeout=timeout)
             self._sessions = self._journal.sessions([entry.spec for entry in self.entries])
         finally:
             with self._changed:

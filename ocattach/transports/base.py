@@ -13,6 +13,9 @@ from ocattach.errors import OcattachError
 if TYPE_CHECKING:
     from ocattach.tunnel.tunnel import Tunnel
 
+ODD_SHAPE = (LookupError, TypeError, ValueError, AttributeError, ArithmeticError, RecursionError)
+"""What SDKs, and readers of their results, raise for JSON of another shape than the API has."""
+
 
 @dataclass(frozen=True, slots=True)
 class Question:

@@ -63,16 +63,20 @@ class Pump:
                 self._inner.sendall(data)
                 data = self._receive()
             shut_down(self._inner, socket.SHUT_WR)
-        except (OSError, EOFError):
+        except BaseException as error:
             shut_down(self._inner, socket.SHUT_RDWR)
+            if not isinstance(error, OSError | EOFError):
+                raise
 
     def _carry_input(self) -> None:
         try:
             while data := self._inner.recv(CHUNK):
                 self._send(data)
             self._end_input()
-        except (OSError, EOFError):
+        except BaseException as error:
             shut_down(self._inner, socket.SHUT_RDWR)
+            if not isinstance(error, OSError | EOFError):
+                raise
 
     def close(self) -> None:
         """End both threads and both ends. Closing twice is harmless."""

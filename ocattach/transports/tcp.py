@@ -4,6 +4,7 @@ import socket
 import time
 from typing import Any
 
+LONGEST_SHOWN = 100
 TRY_SECONDS = 2.5
 """Seconds before a new attempt; the kernel repeats its own after 1, 3, 7 and 15 s (tcp(7))."""
 
@@ -19,7 +20,11 @@ def dial_tcp(
     deadline = time.monotonic() + timeout
     while True:
         failure: OSError = OSError(f"{host} has no address")
-        for kind, _, _, _, address in socket.getaddrinfo(host, port, family, socket.SOCK_STREAM):
+        try:
+            addresses = socket.getaddrinfo(host, port, family, socket.SOCK_STREAM)
+        except UnicodeError as error:  # a label of more than 63 characters
+            raise OSError(f"{host[:LONGEST_SHOWN]} is not the name of a host") from error
+        for kind, _, _, _, address in addresses:
             seconds = min(TRY_SECONDS, max(0.1, deadline - time.monotonic()))
             try:
                 connection = _connect(kind, address, seconds, bind_address)

@@ -22,8 +22,11 @@ async def in_thread(call: Callable[[], T], *, discard: Callable[[T], object] = l
     def run() -> None:
         try:
             result = call()
-        except BaseException as error:  # noqa: BLE001  (raised where it is awaited)
+        except Exception as error:  # noqa: BLE001  (raised where it is awaited)
             _set(future.set_exception, error)
+            return
+        except BaseException as error:  # noqa: BLE001  (SystemExit would end the loop)
+            _set(future.set_exception, RuntimeError(type(error).__name__))
             return
         if not _set(future.set_result, result):
             discard(result)

@@ -11,7 +11,7 @@ import hmac
 import re
 from dataclasses import dataclass, field
 from http import HTTPStatus
-from urllib.parse import parse_qsl, unquote_to_bytes
+from urllib.parse import unquote_to_bytes
 
 import h11
 
@@ -286,7 +286,8 @@ def decoded(authorization: bytes) -> bytes:
 def token(target: bytes) -> bytes:
     """The credentials in the query of a request, as basic authentication encodes them."""
     _, _, query = target.partition(b"?")
-    given = [value for name, value in parse_qsl(query) if name == TOKEN.encode()]
+    pairs = [each.partition(b"=") for each in query.split(b"&")]
+    given = [unquote_to_bytes(value) for name, _, value in pairs if unquote_to_bytes(name) == TOKEN.encode()]
     return given[0].replace(b" ", b"+") if len(given) == 1 else b""
 
 

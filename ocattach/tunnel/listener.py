@@ -36,6 +36,8 @@ NOTICE_SECONDS = 3.0
 MAX_STRANGERS = 256
 """Connections without an admitted request; more are reset, so that another user cannot exhaust the link."""
 
+INTERNAL_ERROR = "internal error of ocattach; its log has the details: ocattach logs NAME"
+
 log = logging.getLogger(__name__)
 
 
@@ -198,6 +200,9 @@ class Listener:
         except asyncio.CancelledError:
             client.reset()
             raise
+        except Exception:
+            log.exception("Could not serve a client")
+            client.refuse_unsent(INTERNAL_ERROR)
         else:
             self._spliced.add(client)
             client.begin()
@@ -229,9 +234,11 @@ class Listener:
                 await client.resume("The connection is back" if notice.when() <= loop.time() else "")
             except (OcattachError, OSError) as error:
                 log.debug("Cannot resume a stream of events yet: %s", error)
-                self._spliced.discard(client)
+            except Exception:
+                log.exception("Could not resume a stream of events")
             else:
                 return
+            self._spliced.discard(client)
             self.router.changed.clear()
             with contextlib.suppress(TimeoutError):
                 await asyncio.wait_for(self.router.changed.wait(), pause)

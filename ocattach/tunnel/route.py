@@ -192,7 +192,12 @@ class DialRoute(Route):
             await asyncio.wait(ending)
 
     async def _watch(self, await_end: Callable[[], str]) -> None:
-        self._lose(await in_thread(await_end))
+        try:
+            reason = await in_thread(await_end)
+        except Exception:
+            log.exception("Could not watch the %s route", self.name)
+            reason = "The connection could not be watched any more."
+        self._lose(reason)
 
     def _receive(self, decode: Callable[[bytes], bytes] | None, data: bytes) -> bytes:
         self._last_received = asyncio.get_running_loop().time()
@@ -206,6 +211,9 @@ class DialRoute(Route):
                 await self._await_answer(in_thread(ping), seconds)
             except ConnectionLostError as error:
                 self._lose(str(error))
+            except Exception:
+                log.exception("Could not ping through the %s route", self.name)
+                self._lose("The connection could not be checked any more.")
 
     async def _await_answer(self, answering: Coroutine[Any, Any, None], seconds: float) -> None:
         """Wait for a ping's answer. Data on the streams counts as well, since the answer may be queued behind it."""

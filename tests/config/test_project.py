@@ -1,11 +1,21 @@
 import json
 import os
+import time
+from collections.abc import Mapping
 from pathlib import Path
 
 import pytest
 
 from ocattach.config.files.safe import LARGEST, Problem
-from ocattach.config.project import find_in_project, project_definitions, project_directories
+from ocattach.config.project import (
+    MOST_ENTRIES,
+    MOST_PROBLEMS,
+    OPENCODE_FILES,
+    OUR_FILES,
+    find_in_project,
+    project_definitions,
+    project_directories,
+)
 from ocattach.config.spec import ConnectionSpec
 from ocattach.errors import ConfigurationError
 from tests.config.conftest import Desk
@@ -364,3 +374,80 @@ def test_a_byte_order_mark_does_not_disturb(desk: Desk) -> None:
     path.write_bytes(b"\xef\xbb\xbf" + path.read_bytes())
 
     assert shown("web", desk.project) == "docker://web"
+
+
+DEEP = "[" * 100_000
+ALMOST = "[" * 800 + "]" * 800
+"""Python's parser takes this, and some that call it do not."""
+
+
+@pytest.mark.parametrize("name", [OPENCODE_FILES[0], OUR_FILES[0]])
+@pytest.mark.parametrize(
+    "content",
+    [
+        f'{{"environments": {DEEP}',
+        f'{{"environments": {{"web": {DEEP}',
+        f'{{"a": 1, // comment\n"environments": {{"web": {{"env": {DEEP}',
+        f'{{"environments": {{"web": {{"env": {ALMOST}}}}}}}',
+        f'{{"environments": {{"web": {ALMOST}}}}}',
+        f'{{"other": {ALMOST}, "environments": {{"web": 1}}}}',
+        '{"environments":' + '{"web":' * 800 + "1" + "}" * 801,
+        '{"environments":' * 50_000,
+        '"' * 500_000,
+        "/*" * 400_000,
+        "//" * 400_000,
+        '{"environments": {"web": {"host": ' + ", " * 400_000 + "}}}",
+    ],
+    ids=range(12),
+)
+def test_brackets_without_end_are_one_problem_and_soon(desk: Desk, name: str, content: str) -> None:
+    path = desk.define({}, name)
+    path.write_text(content)
+
+    began = time.monotonic()
+    (problem,) = problems(desk.project)
+
+    assert str(path) in problem.error.message
+    assert time.monotonic() - began < SECONDS
+
+
+SECONDS = 10
+"""A busy machine takes a fifth of it, and what takes quadratic time many times more."""
+
+
+@pytest.mark.parametrize("name", [OPENCODE_FILES[0], OUR_FILES[0]])
+@pytest.mark.parametrize(
+    "entries",
+    [
+        {
+            f"n{number}": {"transport": "docker", "container": "c", f"k{number}": 1}
+            for number in range(20_000)
+        },
+        {f"n {number}": "docker://c" for number in range(40_000)},
+        {f"n{number}": 1 for number in range(60_000)},
+        {f"n{number}": "docker://c" for number in range(40_000)},
+        {"web": {"transport": "docker", "container": "c", **{f"k{number}": 1 for number in range(50_000)}}},
+        {"web": {"transport": "docker", "container": "c", "k" * 900_000: 1}},
+        {"web": {"transport": "docker", "container": "c", **{f"k{n}": {"a": 1} for n in range(40_000)}}},
+    ],
+    ids=range(7),
+)
+def test_thousands_of_mistakes_are_the_first_few_and_soon(
+    desk: Desk, name: str, entries: Mapping[str, object]
+) -> None:
+    desk.define(entries, name)
+
+    began = time.monotonic()
+    found = list(project_definitions(desk.project))
+
+    assert time.monotonic() - began < SECONDS
+    assert 0 < len([each for each in found if isinstance(each, Problem)]) <= MOST_PROBLEMS + 1
+    assert len(found) <= MOST_ENTRIES + 1
+
+
+def test_an_entry_before_too_many_mistakes_can_be_used(desk: Desk) -> None:
+    desk.define({"web": WEB, **{f"n{number}": 1 for number in range(100)}})
+
+    assert shown("web", desk.project) == "docker://web"
+    with pytest.raises(ConfigurationError, match="90 more entries were not read"):
+        find_in_project("other", desk.project)

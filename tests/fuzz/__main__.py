@@ -25,23 +25,24 @@ def main() -> int:
     parser = argparse.ArgumentParser(prog="python -m tests.fuzz", description=__doc__)
     parser.add_argument("target", choices=[*TARGETS, "all"])
     parser.add_argument("--seconds", type=float, default=60)
+    parser.add_argument("--inputs", type=int, default=None, help="end after so many, whatever the time")
     parser.add_argument("--seed", type=int, default=None)
     parser.add_argument("--atheris", action="store_true")
     options = parser.parse_args()
     if options.atheris:
         with_coverage(TARGETS[options.target], options)
     names = list(TARGETS) if options.target == "all" else [options.target]
-    found = [path for name in names for path in fuzz(name, options.seconds, options.seed)]
+    found = [path for name in names for path in fuzz(name, options.seconds, options.seed, options.inputs)]
     return 1 if found else 0
 
 
-def fuzz(name: str, seconds: float, seed: int | None) -> list[Path]:
+def fuzz(name: str, seconds: float, seed: int | None, inputs: int | None = None) -> list[Path]:
     """Mutate for a while; the files in which what was found is kept."""
     seed = random.SystemRandom().getrandbits(32) if seed is None else seed
     chance = random.Random(seed)  # noqa: S311 - to be repeated, not to be secret
     known = [path.read_bytes() for path in corpus(name)]
-    found, runs, end = [], 0, time.monotonic() + seconds
-    while time.monotonic() < end:
+    found, runs, began = [], 0, time.monotonic()
+    while runs < inputs if inputs is not None else time.monotonic() < began + seconds:
         data = mutated(chance, known)
         runs += 1
         try:
@@ -51,7 +52,9 @@ def fuzz(name: str, seconds: float, seed: int | None) -> list[Path]:
             say(f"{name}: {error!r}\n  kept as {found[-1]}")
             if len(found) == ENOUGH:
                 break
-    say(f"{name}: {runs} inputs in {seconds:g} s (--seed {seed}), {len(found)} broke a promise")
+    say(
+        f"{name}: {runs} inputs in {time.monotonic() - began:.0f} s (--seed {seed}), {len(found)} broke a promise"
+    )
     return found
 
 

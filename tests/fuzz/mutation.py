@@ -13,7 +13,9 @@ TOKENS = [
     b"- ", b"|\n", b">\n", b"{env:A}", b"transport", b"container", b"compose", b"host", b"port", b"env",
     b"headers", b"docker", b"podman", b"ssh", b"k8s", b"http", b"https", b"local", b"environments",
     b"experimental", b"selector/", "é".encode(), "\u202e".encode(), "\u2028".encode(), "\u0430".encode(),
-    "\ufeff".encode(), b"\xff", b"\xc0\xaf", b"xn--",
+    "\ufeff".encode(), b"\xff", b"\xc0\xaf", b"xn--", b"NaN", b"Infinity", b"1e400", b'"\\ud800"', b"[" * 200,
+    b"[]", b"{}", b"ses_", b'"id":', b'"time":', b"data: ", b"\n\n", b"ocattach:", b"HTTP/1.1 ", b"chunked",
+    b"Content-Length: ", b"Transfer-Encoding: ", b"Upgrade: ", b"Host: ", b"\x00\x00\x00\x01", b"\xff\xff\xff\xff",
 ]  # fmt: skip
 
 

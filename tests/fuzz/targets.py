@@ -16,6 +16,7 @@ from ocattach.config.trust import TrustLedger
 from ocattach.daemon.script import parse_report
 from ocattach.errors import ConfigurationError, ConnectionLostError, InvalidURIError, OcattachError
 from ocattach.execution import CommandResult
+from tests.fuzz.environments import ENVIRONMENT_TARGETS
 
 Target = Callable[[bytes], None]
 
@@ -133,7 +134,8 @@ def report(data: bytes) -> None:
 
 
 TARGETS: dict[str, Target] = {
-    target.__name__: target for target in (uri, project, saved, settings, ledger, report)
+    target.__name__: target
+    for target in (uri, project, saved, settings, ledger, report, *ENVIRONMENT_TARGETS)
 }
 CORPUS = Path(__file__).with_name("corpus")
 

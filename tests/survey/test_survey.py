@@ -182,17 +182,18 @@ def test_names_with_different_credentials_are_asked_each_for_itself(
         assert sum(seen) == 2
 
 
-def test_a_query_that_ends_after_the_fan_out_is_closed_cleans_up() -> None:
-    fanout, go_on, cleaned_up = FanOut[str](60), threading.Event(), threading.Event()
+def test_a_query_that_ends_after_the_fan_out_is_closed_cleans_up(environ: dict[str, str]) -> None:
+    fanout, go_on, cleaned_up = FanOut[str](60, environ), threading.Event(), threading.Event()
+    failures: list[OcattachError] = []
 
     def query() -> None:
         go_on.wait()
 
-    assert fanout.start("host", query, clean_up=cleaned_up.set)
-    assert not fanout.start("host", query)
+    assert fanout.start("host", query, failures.append, clean_up=cleaned_up.set)
+    assert not fanout.start("host", query, failures.append)
     fanout.close()
     assert not cleaned_up.is_set()
     go_on.set()
 
     assert cleaned_up.wait(10)
-    assert not fanout.start("host", query)
+    assert not fanout.start("host", query, failures.append)

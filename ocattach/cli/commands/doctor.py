@@ -16,6 +16,8 @@ from ocattach.cli.complete import connection_names
 from ocattach.cli.output import print_json
 from ocattach.cli.terminal import Person, escape, say
 from ocattach.cli.tui_program import TuiProgram
+from ocattach.config.files.paths import state_directory
+from ocattach.defects import FILE
 from ocattach.doctor.connection import ConnectionCheck
 from ocattach.doctor.ladder import Ladder, Rung, Status
 from ocattach.doctor.machine import MachineCheck
@@ -51,7 +53,7 @@ INDENT = " " * (NAME_WIDTH + TIME_WIDTH + 5)
 def doctor(target: str | None, timeout: float, output: str) -> None:
     """Run the checks; exit with the code of the first failure."""
     screen = Screen(quiet=output == "json")
-    ladder = Ladder(began=screen.began, done=screen.done)
+    ladder = Ladder(began=screen.began, done=screen.done, log=state_directory(os.environ) / FILE)
     examined = None
     if target is None:
         MachineCheck(ladder, cwd=Path.cwd(), environ=os.environ, tui=tui_program).run()

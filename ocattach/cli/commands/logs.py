@@ -16,9 +16,11 @@ from ocattach.cli.command import Command, advice, output_option
 from ocattach.cli.complete import connection_names
 from ocattach.cli.output import print_json
 from ocattach.cli.terminal import Person, escape, say
+from ocattach.config.files.paths import state_directory
 from ocattach.config.resolver import resolve
 from ocattach.config.spec import ConnectionSpec
 from ocattach.daemon import Logs
+from ocattach.defects import FILE, as_error
 from ocattach.errors import (
     AuthenticationError,
     OcattachError,
@@ -235,6 +237,10 @@ class Follower:
                 last = self._say(f"Environment not reachable: {error.message}", last)
                 pause = AGAIN_SECONDS
                 self._handler.disconnect()
+            except BaseException as error:  # noqa: BLE001 - the link's log goes on
+                failure = as_error(error, state_directory(os.environ) / FILE)
+                self._say(f"{failure.message}; no longer following the logs there. {failure.hint}", last)
+                return
             self._ended.wait(pause)
 
     def _pass_on(self, read: Logs) -> None:

@@ -194,7 +194,7 @@ def source_words(source: SessionSource) -> Iterable[str]:
     """The notice about an environment that did not answer completely; none for a stopped one without sessions."""
     if source.error is None or (source.state is EnvironmentState.STOPPED and source.asked is None):
         return
-    reason = source.error.message.strip().splitlines()[0]
+    reason = source.error.headline
     if source.has_answered:
         yield f"! {source.name} answered incompletely: {reason}"
         return

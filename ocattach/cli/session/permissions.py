@@ -91,7 +91,7 @@ def command(name: str | None, *, output: str) -> None:
         say(f"! {permission} is reported by several environments; reply to it in a TUI", colour="yellow")
     for each in silent:
         if not isinstance(each.error, DaemonNotRunningError):  # no daemon, no requests
-            say(f"! {each.name} could not be queried: {each.error.message.splitlines()[0]}", colour="yellow")
+            say(f"! {each.name} could not be queried: {each.error.headline}", colour="yellow")
 
 
 def ambiguous(asked: Sequence[PendingPermission], entries: Sequence[SurveyedConnection]) -> Iterator[str]:

@@ -26,7 +26,7 @@ from ocattach.link.client.access import client_at
 from ocattach.link.client.foreground import AttachRequest, attach
 from ocattach.opencode.api import DaemonClient
 from ocattach.opencode.prompts import PromptClient, new_prompt
-from ocattach.opencode.sessions import SESSION_ID, SessionClient
+from ocattach.opencode.sessions import SessionClient, is_session_id
 from ocattach.printable import command_line
 from ocattach.sessions.origins import origin_metadata
 from ocattach.sessions.record import Session
@@ -120,7 +120,7 @@ def command(**parameters: Any) -> None:
         )
     deadline = Deadline(asked.timeout or WAIT_SECONDS)
     person = Person(quiet=asked.quiet)
-    with advice(None if SESSION_ID.fullmatch(asked.target) else asked.target):
+    with advice(None if is_session_id(asked.target) else asked.target):
         destination = find_destination(asked, person)
         client, workdir = destination.open()
         session = checked_session(destination, client, workdir, asked)
@@ -130,7 +130,7 @@ def command(**parameters: Any) -> None:
 def find_destination(asked: PromptRequest, person: Person) -> Destination:
     """Resolve the target. Raises SessionNotFoundError, NotTrustedError, and what `resolve` raises."""
     timeout = asked.timeout or load_settings(config_directory(os.environ)).connect_timeout_seconds
-    if SESSION_ID.fullmatch(asked.target):
+    if is_session_id(asked.target):
         place = place_of(asked.target)
         require_trust(place.spec, trust=asked.trust, environ=os.environ)
         spec = replace(place.spec, workdir=place.session.directory or None)

@@ -18,7 +18,7 @@ from ocattach.config.files.safe import Problem
 from ocattach.config.resolver import list_connections, resolve
 from ocattach.config.spec import ConnectionSpec
 from ocattach.config.trust import TrustLedger
-from ocattach.errors import UsageError
+from ocattach.errors import DefectError, UsageError
 from ocattach.sessions.origins import Names
 from ocattach.survey.environment_status import EnvironmentStatus
 from ocattach.survey.everywhere import SurveyedConnection, everywhere, refusal
@@ -95,7 +95,7 @@ def look_once(survey: Survey, options: Options, problems: Sequence[Problem]) -> 
         print_document(
             survey.entries, survey.statuses(), problems, took=time.monotonic() - began, timeout=survey.timeout
         )
-        say_notices(survey)
+        finish(survey)
         return
     if sys.stdout.isatty():
         with shown(survey) as refresh:
@@ -106,7 +106,14 @@ def look_once(survey: Survey, options: Options, problems: Sequence[Problem]) -> 
         await_all(survey)
         print_columns(survey)
     say_problems(problems)
+    finish(survey)
+
+
+def finish(survey: Survey) -> None:
+    """Print notices. Exits with 1 if a bug in ocattach is the reason for a state."""
     say_notices(survey)
+    if any(status is None or status.is_defect for status in survey.statuses()):
+        raise SystemExit(DefectError.exit_code)
 
 
 def say_notices(survey: Survey) -> None:

@@ -13,7 +13,8 @@ from rich.text import Text
 from ocattach.cli.keys import Keyboard
 from ocattach.cli.status.table import Row, rows, table
 from ocattach.cli.terminal import escape, screen_console
-from ocattach.errors import OcattachError
+from ocattach.config.files.paths import state_directory
+from ocattach.defects import FILE, as_error
 from ocattach.link.client.foreground import end_link, stop_daemon
 from ocattach.survey.status import Survey
 
@@ -160,7 +161,8 @@ class Watch:
         def run() -> None:
             try:
                 self._message = what()
-            except OcattachError as error:
+            except BaseException as failure:  # noqa: BLE001 - whatever it is, the table stays
+                error = as_error(failure, state_directory(os.environ) / FILE)
                 self._message = f"{error.message}. {error.hint}"
             self._survey.ask([number])
             self._dirty.set()

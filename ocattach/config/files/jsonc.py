@@ -6,6 +6,9 @@ A JSON5 parser would accept more than OpenCode does, and the available ones are 
 import json
 import re
 from collections.abc import Iterator, Sequence
+from functools import cached_property
+
+from ocattach.untrusted_json import check_depth
 
 STRING = r'"(?:\\.|[^"\\])*(?:"|\Z)'
 COMMENT = re.compile(rf"(?P<string>{STRING})|//[^\n\r]*|/\*.*?(?:\*/|\Z)", re.DOTALL)
@@ -17,11 +20,13 @@ def parse(text: str) -> object:
     """Parse a document. Raises ValueError with the line in the original text."""
     try:
         try:
-            return json.loads(text)
+            content = json.loads(text)
         except json.JSONDecodeError:
-            return json.loads(to_json(text))
+            content = json.loads(to_json(text))
     except RecursionError as error:
         raise ValueError("nested too deeply") from error
+    check_depth(content)
+    return content
 
 
 def to_json(text: str) -> str:
@@ -35,20 +40,37 @@ def blank(match: re.Match[str]) -> str:
     return found if match["string"] is not None else re.sub(r"[^\n\r]", " ", found)
 
 
-def line_of(text: str, keys: Sequence[str]) -> int | None:
-    """The line of a key, given the path of keys to it; None if there is none. For error messages.
+class Lines:
+    """The lines of keys in a document, for error messages. Each object is read once, when it is first needed.
 
     The text must be one that `parse` accepts.
     """
-    plain = to_json(text)
-    place: int | None = None
-    value = skip_space(plain, 0)
-    for key in keys:
-        found = [member for member in members(plain, value) if member[0] == key]
-        if not found:
-            return None
-        _, place, value = found[-1]  # the last of duplicate keys takes effect
-    return None if place is None else plain.count("\n", 0, place) + 1
+
+    def __init__(self, text: str) -> None:
+        self._text = text
+        self._objects: dict[int, dict[str, tuple[int, int]]] = {}
+        """By position: the keys, each with its position and that of its value."""
+
+    @cached_property
+    def _plain(self) -> str:
+        return to_json(self._text)
+
+    def line(self, keys: Sequence[str]) -> int | None:
+        """Return the line of a key, given the path of keys to it; None if there is none."""
+        place: int | None = None
+        value = skip_space(self._plain, 0)
+        for key in keys:
+            found = self._object(value).get(key)
+            if found is None:
+                return None
+            place, value = found
+        return None if place is None else self._plain.count("\n", 0, place) + 1
+
+    def _object(self, start: int) -> dict[str, tuple[int, int]]:
+        """Return the members of the object at a position. The last of duplicate keys takes effect."""
+        if start not in self._objects:
+            self._objects[start] = {key: (place, value) for key, place, value in members(self._plain, start)}
+        return self._objects[start]
 
 
 def members(text: str, start: int) -> Iterator[tuple[str, int, int]]:

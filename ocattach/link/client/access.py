@@ -28,7 +28,7 @@ class NonInteractive:
 
     def __call__(self, question: Question) -> str:
         """Raise PersonNeededError with the command that asks the question."""
-        first, *_ = question.text.strip(" :\n").splitlines()
+        first = next(iter(question.text.strip(" :\n").splitlines()), "a question without text")
         raise PersonNeededError(
             f"A person must answer: {first}",
             hint=f"Connect once from a terminal: {command_line('ocattach', self._name)}",

@@ -4,9 +4,10 @@ from collections.abc import Collection, Sequence
 from typing import TYPE_CHECKING, Any
 
 from ocattach.daemon.probe import FoundDaemon
-from ocattach.errors import ConnectionLostError, OcattachError
+from ocattach.errors import ConnectionLostError
 from ocattach.link.server.connection import DaemonConnection
 from ocattach.link.server.credential import Credential
+from ocattach.link.server.log import logged_error
 from ocattach.link.server.state import StateMachine
 from ocattach.opencode.api import DaemonClient
 from ocattach.opencode.snapshot import snapshot
@@ -59,8 +60,8 @@ def snapshot_answer(
     """Return `DaemonSnapshot.to_json`, or the `error`."""
     try:
         return snapshot(client, directories, since=since).to_json()
-    except OcattachError as error:
-        return {"error": error.to_json()}
+    except Exception as error:  # noqa: BLE001 - whatever it is, the link's status is answered
+        return {"error": logged_error(error).to_json()}
 
 
 def connection_answer(tunnel: "Tunnel", connection: StateMachine) -> dict[str, Any]:

@@ -2,9 +2,13 @@
 
 import logging
 import os
+import threading
 from io import TextIOWrapper
 from pathlib import Path
+from typing import Any
 
+from ocattach.defects import defect, trace_text
+from ocattach.errors import OcattachError
 from ocattach.printable import printable
 
 LARGEST = 512 * 1024
@@ -45,11 +49,16 @@ def open_private(path: str, flags: int) -> int:
 class LogFormatter(logging.Formatter):
     """Limits the length of entries, escapes control characters, and indents all lines of an entry but the first.
 
-    A line break in a text of an environment does not begin an entry.
+    A line break in a text of an environment does not begin an entry. The texts of exceptions are left out.
     """
+
+    def formatException(self, ei: Any) -> str:  # noqa: N802 - of the base class
+        """Return the traceback without texts, which may hold a secret."""
+        return trace_text(ei[1])
 
     def format(self, record: logging.LogRecord) -> str:
         """Return the entry as it is written."""
+        record.exc_text = None  # kept there by a handler with another formatter
         return printable(super().format(record)[:LONGEST]).replace("\n", "\n    ")
 
 
@@ -58,3 +67,23 @@ def start_log(path: Path) -> None:
     handler = PrivateFile(path)
     handler.setFormatter(LogFormatter("%(asctime)s %(levelname)s %(message)s"))
     logging.basicConfig(handlers=[handler], level=logging.INFO)
+
+
+def logged_error(error: BaseException) -> OcattachError:
+    """Return an error of ours unchanged, and the DefectError for any other, after logging its traceback."""
+    if isinstance(error, OcattachError):
+        return error
+    logging.getLogger(__name__).error("%s failed", threading.current_thread().name, exc_info=error)
+    return defect(error, log_path())
+
+
+def log_path() -> Path:
+    """Return the path of this process's log."""
+    files = (handler for handler in logging.getLogger().handlers if isinstance(handler, PrivateFile))
+    return next((Path(file.baseFilename) for file in files), Path("link.log"))
+
+
+def log_failure(failure: threading.ExceptHookArgs) -> None:
+    """Log the error that ended a thread (`threading.excepthook`)."""
+    exception = failure.exc_value or failure.exc_type()
+    logging.getLogger(__name__).error("%s failed", failure.thread and failure.thread.name, exc_info=exception)

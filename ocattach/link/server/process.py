@@ -16,12 +16,12 @@ from filelock import FileLock, Timeout
 from ocattach.config.files.paths import config_directory
 from ocattach.config.settings import Settings, load_settings
 from ocattach.config.spec import ConnectionSpec
-from ocattach.errors import AuthenticationError, OcattachError, UsageError
+from ocattach.errors import AuthenticationError, UsageError
 from ocattach.link.clock import Clock
 from ocattach.link.files import LinkFiles, link_files
 from ocattach.link.messages import PROTOCOL, HungUpError, Message, MessageChannel
 from ocattach.link.server.credential import link_credential, link_ports
-from ocattach.link.server.log import start_log
+from ocattach.link.server.log import log_failure, logged_error, start_log
 from ocattach.link.server.port import LocalAccess
 from ocattach.link.server.supervisor import Environment
 from ocattach.transports.base import Question
@@ -115,17 +115,24 @@ class Link:
         """Serve requests until the link ends."""
         clock = Clock(CLOCK_SECONDS)
         while not self._ending.is_set():
-            ready, _, _ = select.select([self._server, self._woken], [], [], self._seconds_to_wait())
-            if clock.has_jumped():
-                self._environment.check()
-            if self._woken in ready:
-                self._woken.recv(BACKLOG)
-            if self._server in ready:
-                connection, _ = self._server.accept()
-                self._accept(connection)
-            elif not ready and self._has_idled():
-                logger.info("ending: the link is idle")
-                break
+            try:
+                self._serve_next(clock)
+            except Exception as error:
+                logger.exception("cannot serve: %s", type(error).__name__)
+                self._ending.wait(CLOCK_SECONDS)
+
+    def _serve_next(self, clock: Clock) -> None:
+        ready, _, _ = select.select([self._server, self._woken], [], [], self._seconds_to_wait())
+        if clock.has_jumped():
+            self._environment.check()
+        if self._woken in ready:
+            self._woken.recv(BACKLOG)
+        if self._server in ready:
+            connection, _ = self._server.accept()
+            self._accept(connection)
+        elif not ready and self._has_idled():
+            logger.info("ending: the link is idle")
+            self._ending.set()
 
     def _seconds_to_wait(self) -> float:
         idle = self._environment.idle_seconds or 0.0
@@ -148,27 +155,41 @@ class Link:
     def _handle(self, connection: socket.socket) -> None:
         channel = MessageChannel(connection)
         try:
-            request = channel.receive(timeout=REQUEST_SECONDS)
-            is_ours = request.get("protocol") == PROTOCOL
-            if request["do"] == "status":  # must not change anything
-                channel.send(self._status(request) if is_ours else {"protocol": PROTOCOL})
-                return
-            if request["do"] == "daemon":  # as above
-                channel.send({"daemon": self._environment.daemon()} if is_ours else {"protocol": PROTOCOL})
-                return
-            if not is_ours or request["do"] == "end":
-                logger.info("ending: requested by a command with protocol %s", request.get("protocol"))
-                self.end()
-                self._gone.wait(JOIN_SECONDS)  # the connection's closing is the answer
-                return
-            answer = self._answer(request, ForegroundConnection(channel))
-            channel.send(answer)
-        except (HungUpError, TimeoutError):
+            self._converse(channel)
+        except HungUpError:
             logger.info("a command closed its connection")
         finally:
             channel.close()
             if self._environment.idle_seconds is None and not self._has_other_requests():
                 self.end()
+
+    def _converse(self, channel: MessageChannel) -> None:
+        """Serve one request. Any exception is the answer."""
+        try:
+            self._serve_request(channel)
+        except HungUpError:
+            raise
+        except BaseException as error:  # noqa: BLE001 - an odd answer of the environment must not end the link
+            failure = logged_error(error)
+            logger.info("failed: %s", failure)
+            channel.send({"error": failure.to_json()})
+
+    def _serve_request(self, channel: MessageChannel) -> None:
+        try:
+            request = channel.receive(timeout=REQUEST_SECONDS)
+        except TimeoutError as error:
+            raise HungUpError from error
+        is_ours = request.get("protocol") == PROTOCOL
+        if request["do"] == "status":  # must not change anything
+            channel.send(self._status(request) if is_ours else {"protocol": PROTOCOL})
+        elif request["do"] == "daemon":  # as above
+            channel.send({"daemon": self._environment.daemon()} if is_ours else {"protocol": PROTOCOL})
+        elif not is_ours or request["do"] == "end":
+            logger.info("ending: requested by a command with protocol %s", request.get("protocol"))
+            self.end()
+            self._gone.wait(JOIN_SECONDS)  # the connection's closing is the answer
+        else:
+            channel.send(self._answer(request, ForegroundConnection(channel)))
 
     def _status(self, request: Message) -> Message:
         """Return the status, and with `directories` the snapshot of the daemon."""
@@ -178,25 +199,19 @@ class Link:
         return {**status, "snapshot": self._environment.snapshot(directories, request.get("since"))}
 
     def _answer(self, request: Message, foreground: ForegroundConnection) -> Message:
-        try:
-            spec = ConnectionSpec.from_json(request["spec"])
-            timeout = float(request["timeout"])
-            match request["do"]:
-                case "attach":
-                    start = bool(request["start"])
-                    return {
-                        "attached": self._environment.attach(spec, foreground, start=start, timeout=timeout)
-                    }
-                case "stop":
-                    force = bool(request["force"])
-                    stopped = self._environment.stop_daemon(spec, foreground, force=force, timeout=timeout)
-                    self.end()
-                    return {"stopped": stopped}
-                case unknown:
-                    raise UsageError(f"Unknown request to a link: {unknown}")
-        except OcattachError as error:
-            logger.info("failed: %s", error)
-            return {"error": error.to_json()}
+        spec = ConnectionSpec.from_json(request["spec"])
+        timeout = float(request["timeout"])
+        match request["do"]:
+            case "attach":
+                start = bool(request["start"])
+                return {"attached": self._environment.attach(spec, foreground, start=start, timeout=timeout)}
+            case "stop":
+                force = bool(request["force"])
+                stopped = self._environment.stop_daemon(spec, foreground, force=force, timeout=timeout)
+                self.end()
+                return {"stopped": stopped}
+            case unknown:
+                raise UsageError(f"Unknown request to a link: {unknown}")
 
     def close(self) -> None:
         """Close everything, the socket first, so that the next command starts a new link."""
@@ -240,12 +255,6 @@ def run(key: str, environ: Mapping[str, str]) -> int:
         link.close()
         logger.info("ended")
     return 0
-
-
-def log_failure(failure: threading.ExceptHookArgs) -> None:
-    """Log the error that ended a thread."""
-    exception = failure.exc_value or failure.exc_type()
-    logger.error("%s failed", failure.thread and failure.thread.name, exc_info=exception)
 
 
 def report_start(word: str) -> None:

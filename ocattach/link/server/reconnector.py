@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterator
 from ocattach.backoff import Backoff, Deadline
 from ocattach.errors import AuthenticationError, CrashLoopError, OcattachError, PersonNeededError
 from ocattach.link.server.history import History
+from ocattach.link.server.log import logged_error
 from ocattach.link.server.state import LinkState, StateMachine
 from ocattach.transports.base import Question
 
@@ -99,8 +100,11 @@ class Reconnector:
         while not self._ending.is_set():
             self._wake.wait()
             self._wake.clear()
-            if self._has_work():
-                self._keep_trying()
+            try:
+                if self._has_work():
+                    self._keep_trying()
+            except Exception as error:  # noqa: BLE001 - the next request tries again
+                logged_error(error)
 
     def _has_work(self) -> bool:
         is_lost = self._state.state is LinkState.LOST and self._state.error is None
@@ -111,7 +115,8 @@ class Reconnector:
         for pause in pauses():
             try:
                 self._restore()
-            except OcattachError as error:
+            except Exception as failure:  # noqa: BLE001 - whatever it is, it is tried again
+                error = logged_error(failure)
                 refusals = refusals + 1 if isinstance(error, AuthenticationError) else 0
                 if isinstance(error, PersonNeededError | CrashLoopError) or refusals >= REFUSALS:
                     self._give_up(error)

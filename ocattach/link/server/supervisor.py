@@ -18,6 +18,7 @@ from ocattach.link.server.connection import DaemonConnection
 from ocattach.link.server.daemon_starter import AttachClient, CrashLoopGuard, command_name
 from ocattach.link.server.deadline_lock import DeadlineLock
 from ocattach.link.server.history import History
+from ocattach.link.server.log import logged_error
 from ocattach.link.server.port import LocalAccess, open_port
 from ocattach.link.server.reconnector import QUIET_SECONDS, Reconnector, Unattended
 from ocattach.link.server.state import LinkState, StateMachine
@@ -217,7 +218,7 @@ class Environment:
             self._state.move(LinkState.STARTING)
             return
         self._connection.release_route("the environment cannot be used")
-        self._state.lose(error.message if isinstance(error, OcattachError) else str(error))
+        self._state.lose(logged_error(error).message)
         self._state.restore_given_up()
         self._reconnector.retry_now()
 

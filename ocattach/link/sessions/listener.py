@@ -13,7 +13,7 @@ from contextlib import ExitStack, suppress
 from dataclasses import dataclass
 from typing import Protocol
 
-from ocattach.backoff import Backoff
+from ocattach.backoff import Backoff, Pace
 from ocattach.config.files.paths import state_directory
 from ocattach.config.spec import ConnectionSpec, environment_id
 from ocattach.errors import OcattachError
@@ -54,6 +54,10 @@ FIRST_PAUSE, LONGEST_PAUSE = 0.5, 10.0
 """Seconds between two tries to open the stream of events."""
 
 BACKLOG = 1000
+EVENTS_PER_SECOND = 200
+"""How many events are taken in a second: a daemon that sends more has to wait. OpenCode sends a few for each session
+at work."""
+
 JOIN_SECONDS = 5
 
 log = logging.getLogger(__name__)
@@ -116,6 +120,7 @@ class SessionEventListener:
         self._idle = IdleDirectories(self._open_client)
         self._has_events = False
         self._notices: queue.Queue[SessionNotice | None] = queue.Queue(BACKLOG)
+        self._pace = Pace(EVENTS_PER_SECOND)
         self._list_at: list[float] = []
         """When to list the changed sessions."""
         self._unwritten: dict[str, Session] = {}
@@ -179,29 +184,38 @@ class SessionEventListener:
     def _listen(self, tagger: OriginTagger) -> None:
         pauses = Backoff(first=FIRST_PAUSE, longest=LONGEST_PAUSE)
         while not self._ended.is_set():
-            if not (self._has_events and self._connection.is_up()):
-                self._wake.wait()
-                self._wake.clear()
-                pauses.reset()
-                continue
-            self._wake.clear()
-            began = time.monotonic()
             try:
-                read_events(
-                    self._open_client(),
-                    KINDS,
-                    lambda event: self._receive(event, tagger),
-                    silence=SILENCE_SECONDS,
-                )
-            except OcattachError as error:
-                log.debug("The stream of events has ended: %s", error)
+                self._listen_once(tagger, pauses)
+            except Exception:
+                log.exception("Could not listen to events")
+                self._ended.wait(FIRST_PAUSE)
+
+    def _listen_once(self, tagger: OriginTagger, pauses: Backoff) -> None:
+        if not (self._has_events and self._connection.is_up()):
+            self._wake.wait()
+            self._wake.clear()
+            pauses.reset()
+            return
+        self._wake.clear()
+        began = time.monotonic()
+        try:
+            read_events(
+                self._open_client(),
+                KINDS,
+                lambda event: self._receive(event, tagger),
+                silence=SILENCE_SECONDS,
+            )
+        except OcattachError as error:
+            log.debug("The stream of events has ended: %s", error)
+        finally:
             self._idle.stop_listening()
-            if time.monotonic() - began > SILENCE_SECONDS:
-                pauses.reset()
-            self._wake.wait(next(pauses))
+        if time.monotonic() - began > SILENCE_SECONDS:
+            pauses.reset()
+        self._wake.wait(next(pauses))
 
     def _receive(self, event: Event, tagger: OriginTagger) -> bool:
         """Queue an event for the other thread. Returns whether to go on reading."""
+        self._ended.wait(self._pace.seconds_to_wait())
         self._idle.receive(event)
         if event.kind == CONNECTED:
             tagger.start_listening(event)
@@ -220,13 +234,20 @@ class SessionEventListener:
     def _act(self, tagger: OriginTagger) -> None:
         with ExitStack() as opened:
             while not self._ended.is_set():
-                with suppress(queue.Empty):
-                    if notice := self._notices.get(timeout=self._seconds_to_wait(tagger.next_at)):
-                        self._process(notice, tagger)
-                self._list_due(tagger)
-                for session in tagger.tag_due(is_up=self._connection.is_up()):
-                    self._unwritten[session.id] = session
-                self._write_due(opened)
+                try:
+                    self._act_once(tagger, opened)
+                except Exception:
+                    log.exception("Could not process the events")
+                    self._ended.wait(FIRST_PAUSE)
+
+    def _act_once(self, tagger: OriginTagger, opened: ExitStack) -> None:
+        with suppress(queue.Empty):
+            if notice := self._notices.get(timeout=self._seconds_to_wait(tagger.next_at)):
+                self._process(notice, tagger)
+        self._list_due(tagger)
+        for session in tagger.tag_due(is_up=self._connection.is_up()):
+            self._unwritten[session.id] = session
+        self._write_due(opened)
 
     def _seconds_to_wait(self, tag_at: float | None) -> float | None:
         """Return how long there is nothing to do without a notice; None without end."""

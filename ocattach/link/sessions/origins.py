@@ -19,6 +19,7 @@ from ocattach.opencode.api import DaemonClient
 from ocattach.opencode.endpoint import milliseconds
 from ocattach.opencode.events import Event
 from ocattach.opencode.sessions import SessionClient, SessionFilter
+from ocattach.opencode.tui.seen import remember
 from ocattach.sessions.origins import has_origin, origin_metadata
 from ocattach.sessions.record import Session, table
 
@@ -30,6 +31,9 @@ OTHERS_FIRST = (2.0, 4.0)
 may have created: its own link writes at once, and two links that find it at the same moment do not both write."""
 
 TRIES = 3
+
+MOST_DUE, MOST_SEEN = 1000, 10_000
+"""How many sessions may wait for their origin at once, and how many are remembered. Others are found by a list."""
 
 MARGIN_MS = 60_000
 """How much of the time before a gap is listed again after it."""
@@ -54,8 +58,8 @@ class OriginTagger:
         self._first_event = (Event("", "", {}), self._began)
         self._listed_until = 0.0
         self._expected: queue.SimpleQueue[float] = queue.SimpleQueue()
-        self._seen: set[str] = set()
-        """New sessions that need no further attention."""
+        self._seen: dict[str, None] = {}
+        """The latest new sessions that need no further attention."""
         self._due: list[tuple[float, int, str, int]] = []
         """For each session to write to: the time, a serial number, its id, and the number of tries so far."""
         self._numbers = itertools.count()
@@ -86,9 +90,9 @@ class OriginTagger:
 
     def add(self, session: Session, *, has_origin: bool) -> None:
         """Plan to write the origin into a new session, unless it has one."""
-        if not session.is_root or session.id in self._seen:
+        if not session.is_root or session.id in self._seen or len(self._due) >= MOST_DUE:
             return
-        self._seen.add(session.id)
+        remember(self._seen, session.id, None, limit=MOST_SEEN)
         is_ours = self._was_expected()
         if not has_origin:
             self._plan(session.id, 0.0 if is_ours else random.uniform(*OTHERS_FIRST))  # noqa: S311 - see there
@@ -131,7 +135,7 @@ class OriginTagger:
                 if tries < TRIES:
                     self._plan(session, 2.0**tries, tries)
             if not is_up or tries == TRIES:
-                self._seen.discard(session)
+                self._seen.pop(session, None)
             elif changed is not None:
                 yield changed
 

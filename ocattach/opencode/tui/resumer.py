@@ -21,7 +21,7 @@ from ocattach.backoff import Deadline
 from ocattach.errors import OcattachError, TimedOutError
 from ocattach.opencode.api import DaemonClient
 from ocattach.opencode.endpoint import Response, milliseconds
-from ocattach.opencode.sessions import objects
+from ocattach.opencode.sessions import is_session_id, objects
 from ocattach.opencode.tui.seen import CREATION, PendingRequest, Seen, is_stream
 
 MEND_SECONDS = 8.0
@@ -138,7 +138,8 @@ class MissedState:
     def _session_events(self) -> Iterator[Event]:
         for path in reversed(self._seen.lists):
             for info in objects(self._get(path).json()):
-                self._sessions[str(info.get("id"))] = info
+                if is_session_id(session := info.get("id")):
+                    self._sessions[session] = info
         for session in reversed(self._seen.opened):
             if session in self._sessions:
                 continue
@@ -146,7 +147,7 @@ class MissedState:
             info = answer.json()
             if answer.status == http.client.NOT_FOUND:
                 yield event("session.deleted", {"sessionID": session, "info": {"id": session}}, None)
-            elif isinstance(info, dict):
+            elif isinstance(info, dict) and info.get("id") == session:
                 self._sessions[session] = info
         for session, info in self._sessions.items():
             yield event("session.updated", {"sessionID": session, "info": info}, info)

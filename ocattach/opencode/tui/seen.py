@@ -3,12 +3,13 @@
 The requests and events are those of OpenCode 1.18.33; 1.1.65, 1.14.41 and 1.17.0 have the same.
 """
 
-import json
 import re
 import threading
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import Any, TypeVar
+
+from ocattach.untrusted_json import parse_json
 
 STREAM = re.compile(rb"GET (?:/global)?/event[? ][^\r]*\r\n")
 TUI = re.compile(rb"\r\nUser-Agent: opencode/", re.IGNORECASE)
@@ -125,8 +126,8 @@ def parse_events(events: bytes) -> Iterator[tuple[str, str, dict[str, Any]]]:
         if not line.startswith(b"data:") or OBSERVED.search(line) is None:
             continue
         try:
-            event = json.loads(line.removeprefix(b"data:"))
-        except (ValueError, RecursionError):
+            event = parse_json(line.removeprefix(b"data:"))
+        except ValueError:
             continue  # the rest of an event that was too long
         if not isinstance(event, dict):
             continue

@@ -34,6 +34,9 @@ from ocattach.sessions.record import Session
 
 T = TypeVar("T")
 
+KEPT = 100_000
+"""The largest number of sessions of one environment: as many as are read from it. The latest are kept."""
+
 STATUS_SECONDS = 90 * 24 * 3600
 """How long the status of a connection is kept."""
 
@@ -93,6 +96,7 @@ class Index:
                 connection.executemany(PUT, [to_row(each, number, asked) for each in rows])
                 if covered is not None:
                     forget_gone(connection, number, {each.id for each in rows}, covered)
+                forget_oldest(connection, number)
 
         self._do(write)
 
@@ -293,3 +297,16 @@ def delete(connection: sqlite3.Connection, number: int, sessions: Iterable[str])
     gone = [(number, session) for session in sessions]
     connection.executemany("DELETE FROM sessions WHERE environment = ? AND id = ?", gone)
     connection.executemany("DELETE FROM sessions WHERE environment = ? AND root = 0 AND parent = ?", gone)
+
+
+def forget_oldest(connection: sqlite3.Connection, number: int) -> None:
+    """Delete the sessions of an environment beyond the limit, those that were updated first."""
+    (count,) = connection.execute(
+        "SELECT coalesce(sum(sessions), 0) FROM tallies WHERE environment = ?", (number,)
+    ).fetchone()
+    if count > KEPT:
+        connection.execute(
+            "DELETE FROM sessions WHERE environment = ? AND id IN "
+            "(SELECT id FROM sessions WHERE environment = ? ORDER BY updated LIMIT ?)",
+            (number, number, count - KEPT),
+        )

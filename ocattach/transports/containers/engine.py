@@ -3,13 +3,14 @@
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from http.client import HTTPException
 from typing import Any
 from urllib.parse import urlsplit
 
-from ocattach.errors import AuthenticationError, OcattachError
+from ocattach.errors import AuthenticationError, OcattachError, UnreachableError
 from ocattach.execution import Stream
 from ocattach.opencode.endpoint import is_loopback
-from ocattach.transports.base import Ask
+from ocattach.transports.base import ODD_SHAPE, Ask
 from ocattach.transports.containers.engine_errors import EngineErrors, Refused, reasons
 from ocattach.transports.containers.engine_http import EngineAdapter, EngineConnection
 from ocattach.transports.containers.engine_streams import Dialer, dialer
@@ -158,6 +159,11 @@ class Engine:
             yield
         except (APIError, DockerException, requests.exceptions.RequestException, OSError) as error:
             raise self._own_error(error, refused) from error
+        except (*ODD_SHAPE, HTTPException) as error:
+            raise UnreachableError(
+                f"The {self.name} engine at {self.address.url} gave an answer that makes no sense",
+                hint=f"Check the engine: {self.program} info",
+            ) from error
 
     def _own_error(self, error: Exception, refused: Refused | None) -> OcattachError:
         """Return our error for the outermost cause that is known."""

@@ -96,12 +96,13 @@ class EngineErrors:
                 f"The certificate of {at} is not trusted: {error.verify_message}",
                 hint=f"Check that {self.cert_path or '~/.docker'}/ca.pem signed it, and that it names this address",
             )
-        if error.reason in NOT_TLS:
+        reason = getattr(error, "reason", None)  # not set by all of them
+        if reason in NOT_TLS:
             return UnreachableError(
                 f"There is no TLS at {at}",
                 hint="Remove cert_path or DOCKER_TLS_VERIFY if it has no certificate",
             )
-        return self.hung_up(error.reason or str(error))
+        return self.hung_up(reason or str(error))
 
     def hung_up(self, reason: str) -> OcattachError:
         """Return the error for a connection that the far end closed with this reason."""

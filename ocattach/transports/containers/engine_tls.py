@@ -87,7 +87,7 @@ class TLSStream(Stream):
                 except ssl.SSLZeroReturnError:
                     return b""
                 except ssl.SSLError as error:
-                    self._failure = error.reason or str(error)
+                    self._failure = getattr(error, "reason", None) or str(error)
                     raise
             self._take_in()
 

@@ -166,7 +166,7 @@ class ContainerTransport(CommandTransport):
         """Return the error for a missing container, with similar names in the hint."""
         with self.engine.errors_translated():
             entries = self.client.containers(all=True)
-        names = [name.lstrip("/") for entry in entries for name in entry["Names"]]
+            names = [name.lstrip("/") for entry in entries for name in entry["Names"]]
         near = closest(self.target.container or "", names)
         hint = (
             f"Did you mean {' or '.join(near)}?" if near else f"List the containers: {self.program} ps --all"
@@ -194,24 +194,25 @@ class ContainerTransport(CommandTransport):
         project, service = self.target.compose_project, self.target.compose_service
         with self.engine.errors_translated():
             labels = [f"{PROJECT_LABEL}={project}", f"{SERVICE_LABEL}={service}"]
-            found = self.client.containers(all=True, filters={"label": labels})
+            found = in_order(self.client.containers(all=True, filters={"label": labels}))
         if not found:
             raise EnvironmentNotFoundError(
                 f"{self.engine_name} has no container for service {service} of compose project {project}",
                 hint="Start one: "
                 + command_line(self.program, "compose", "--project-name", project, "up", "--detach", service),
             )
-        return in_order(found)
+        return found
 
     def check_available(self) -> Availability:
         replicas = [] if self.target.container else self.replicas()
         self._replica = replicas[0] if replicas else None
         container = self.container()
-        check_running(container, program=self.program)
-        self._started_at = container["State"].get("StartedAt")
+        with self.engine.errors_translated():
+            check_running(container, program=self.program)
+            self._started_at = container["State"].get("StartedAt")
+            name = container["Name"].lstrip("/")
         if len(replicas) < 2:  # noqa: PLR2004 - only one
             return Availability("Container is running")
-        name = container["Name"].lstrip("/")
         return Availability(
             f"Container {name} is running, one of {len(replicas)} of service {self.target.compose_service}"
         )

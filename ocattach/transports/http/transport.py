@@ -278,8 +278,9 @@ class HTTPTransport(TransportHandler):
         """Why there was no answer."""
         cause = error.__cause__
         if isinstance(cause, ssl.SSLError):
+            reason = getattr(cause, "reason", None) or cause  # not set by all of them
             return UnreachableError(
-                f"{self._endpoint.authority} does not speak TLS as it should: {cause.reason or cause}",
+                f"{self._endpoint.authority} does not speak TLS as it should: {reason}",
                 hint=f"Is it http://{self._endpoint.authority}?",
             )
         if isinstance(cause, ConnectionRefusedError) and self._endpoint.proxy is None:

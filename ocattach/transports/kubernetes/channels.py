@@ -3,7 +3,7 @@
 One thread reads and writes each: an OpenSSL connection must not be used by two threads at once.
 """
 
-import json
+import re
 import select
 import socket
 import ssl
@@ -11,12 +11,14 @@ import threading
 import time
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from typing import Any
 
 from websocket import ABNF, WebSocket, WebSocketException
 
 from ocattach.errors import ConnectionLostError, TimedOutError
 from ocattach.execution import Stream, check_output
 from ocattach.transports.pump import shut_down
+from ocattach.untrusted_json import parse_json
 
 HALF_CLOSING = "v5.channel.k8s.io"
 """The protocol that can end a single channel, by a message on channel 255; kubelets before 1.30 only have v4."""
@@ -39,6 +41,7 @@ NOT_FOUND_TEXTS = ("executable file not found", "no such file or directory", "no
 NOT_EXECUTABLE_TEXT = "permission denied"
 """Messages of the runtimes (runc, crun); the cluster gives no exit code with them."""
 
+EXIT_CODE = re.compile(r"[0-9]{1,3}")
 WOULD_BLOCK = (BlockingIOError, ssl.SSLWantReadError, ssl.SSLWantWriteError)
 
 
@@ -74,7 +77,7 @@ class Channels:
                 frame = self._websocket.frame_buffer.recv_frame()
             except WOULD_BLOCK:
                 return None
-            except (OSError, WebSocketException):
+            except (OSError, ValueError, WebSocketException):  # ValueError: what is not a frame
                 self.ended = True
                 return None
             data = bytes(frame.data)  # type: ignore[arg-type]  # what was received is never str
@@ -164,11 +167,12 @@ def exit_code(status: bytes, place: str) -> tuple[int, str]:
     """Return a command's exit code and '', or a shell's code for a command that did not start and the reason."""
     if not status:
         raise ConnectionLostError(f"The connection to {place} ended while a command ran")
-    record = json.loads(status)
+    record = read_status(status)
     if record.get("status") == "Success":
         return 0, ""
-    for cause in (record.get("details") or {}).get("causes") or []:
-        if cause.get("reason") == "ExitCode":
+    details = record.get("details")
+    for cause in objects(details.get("causes") if isinstance(details, dict) else None):
+        if cause.get("reason") == "ExitCode" and EXIT_CODE.fullmatch(str(cause.get("message"))):
             return int(cause["message"]), ""
     message = str(record.get("message"))
     if any(text in message for text in NOT_FOUND_TEXTS):
@@ -176,6 +180,20 @@ def exit_code(status: bytes, place: str) -> tuple[int, str]:
     if NOT_EXECUTABLE_TEXT in message:
         return 126, message
     raise ConnectionLostError(f"The cluster could not run a command in {place}: {message}")
+
+
+def read_status(status: bytes) -> dict[str, Any]:
+    """Return a Status object; an empty one for anything else."""
+    try:
+        record = parse_json(status)
+    except ValueError:
+        return {}
+    return record if isinstance(record, dict) else {}
+
+
+def objects(content: Any) -> list[dict[str, Any]]:
+    """Return the JSON objects of a list; nothing if it is not a list."""
+    return [each for each in content if isinstance(each, dict)] if isinstance(content, list) else []
 
 
 @dataclass(frozen=True, slots=True)
@@ -232,8 +250,8 @@ class ChannelStream(Stream):
                 self._carry_input()
                 if self._has_ended() or not self._wait():
                     break
-        except OSError:
-            pass  # the other end was closed
+        except (OSError, ValueError, WebSocketException):
+            pass  # the other end was closed, or sent what is not a WebSocket's frame
         finally:
             self._channels.close()
             self._inner.close()

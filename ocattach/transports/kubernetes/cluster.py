@@ -1,7 +1,6 @@
 """A cluster's API server: requests, WebSockets, and the translation of errors."""
 
 import copy
-import json
 import os
 import re
 import shutil
@@ -32,6 +31,7 @@ from ocattach.errors import (
 from ocattach.printable import command_line
 from ocattach.transports.kubernetes.channels import Channels
 from ocattach.transports.kubernetes.config import load_configuration
+from ocattach.untrusted_json import parse_json
 
 DIAL_SECONDS = 10
 KEYS = "keys-"
@@ -104,13 +104,15 @@ class Cluster:
         if answer.status != 200:  # noqa: PLR2004
             raise self._refused(answer.status, body)
         try:
-            found: Mapping[str, Any] = json.loads(body)
-        except ValueError as error:
-            raise UnreachableError(
-                f"{self.server} is not a Kubernetes API server",
-                hint="Check the address in the kubeconfig: kubectl config view",
-            ) from error
-        return found
+            found = parse_json(body)
+        except ValueError:
+            found = None
+        if isinstance(found, dict):
+            return found
+        raise UnreachableError(
+            f"{self.server} is not a Kubernetes API server",
+            hint="Check the address in the kubeconfig: kubectl config view",
+        )
 
     def open_channels(self, path: str, query: Sequence[tuple[str, str]]) -> Channels:
         """Open a WebSocket to an API path."""
@@ -155,7 +157,8 @@ class Cluster:
                 hint="Check the certificate authority in the kubeconfig: kubectl config view",
             )
         system = next((cause for cause in causes if isinstance(cause, OSError) and cause.strerror), None)
-        reason = system.strerror if isinstance(system, OSError) else str(causes[-1]).splitlines()[-1]
+        text = str(causes[-1]).strip() or type(causes[-1]).__name__
+        reason = system.strerror if isinstance(system, OSError) else text.splitlines()[-1]
         return UnreachableError(
             f"{self.name} ({self.server}{self._proxied()}) does not answer: {reason}", hint=hint
         )
@@ -245,6 +248,6 @@ def status_message(body: bytes | str) -> str:
     """Return the message of a Status object, or the start of another answer."""
     text = body.decode(errors="replace") if isinstance(body, bytes) else body
     try:
-        return str(json.loads(text)["message"])
+        return str(parse_json(text.encode())["message"])
     except (ValueError, KeyError, TypeError):
         return text.strip()[:200] or "no reason given"

@@ -21,7 +21,7 @@ from ocattach.errors import (
     UsageError,
 )
 from ocattach.execution import CommandResult, Stream
-from ocattach.transports.base import Ask, Availability, Plan
+from ocattach.transports.base import ODD_SHAPE, Ask, Availability, Plan
 from ocattach.transports.command import CommandTransport
 from ocattach.transports.kubernetes.channels import (
     COMMAND,
@@ -111,13 +111,18 @@ class KubernetesTransport(CommandTransport):
         return self._choice
 
     def check_available(self) -> Availability:
-        pods = self.pods()
         last = last_pod(self.spec.link_key())
         try:
+            pods = self.pods()
             self._choice = choose(pods, self._target.container, last)
         except EnvironmentNotRunningError as error:
             error.hint = f"Try: {self.cluster.kubectl(*shlex.split(error.hint))}"
             raise
+        except ODD_SHAPE as error:
+            raise UnreachableError(
+                f"{self.cluster.name} ({self.cluster.server}) gave an answer that makes no sense",
+                hint=f"Try: {self.cluster.kubectl('get', 'pods', '--output', 'json')}",
+            ) from error
         return Availability(self._choice.summary(last, pods))
 
     def pods(self) -> list[Pod]:
