@@ -23,6 +23,10 @@ from ocattach.errors import UsageError
 
 HOST = "^([A-Za-z0-9_][A-Za-z0-9_.-]*|[0-9A-Fa-f:.]*:[0-9A-Fa-f:.]*(%[A-Za-z0-9_][A-Za-z0-9_.-]*)?)$"
 
+PORT = "([1-9][0-9]{0,3}|[1-5][0-9]{4}|6[0-4][0-9]{3}|65[0-4][0-9]{2}|655[0-2][0-9]|6553[0-5])"
+HOP = rf"([A-Za-z0-9_.:@+%-]+@)?(\[[A-Za-z0-9.%]*:[A-Za-z0-9.:%]*\]|[A-Za-z0-9_.%-]+)(:{PORT})?"
+"""One host of `jump`, for the schema; `check_jump` is stricter."""
+
 
 @dataclass(frozen=True, slots=True)
 class SSHTarget(Target):
@@ -53,7 +57,7 @@ class SSHTarget(Target):
         ),
         "jump": key_types.string(
             "Hosts to go through, as in ssh's ProxyJump: USER@HOST:PORT, several with commas.",
-            r"^[A-Za-z0-9_.:@+,%\[\]-]+$",
+            f"^{HOP}(,{HOP})*$",
             "bastion.example.com",
         ),
     }
