@@ -7,7 +7,8 @@ import h11
 
 from ocattach.tunnel.client import SUCCESS, UPGRADED, Client
 from ocattach.tunnel.event_stream import EventStream
-from ocattach.tunnel.gate import Gate, RefusedError, RequestReader, Upstream, encode_head
+from ocattach.tunnel.gate import Gate, Upstream
+from ocattach.tunnel.requests import RefusedError, RequestReader, encode_head
 
 HEAD_SECONDS = 10.0
 """How long a client may take to send the head of its first request."""

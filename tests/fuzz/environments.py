@@ -50,8 +50,9 @@ from ocattach.transports.kubernetes.channels import exit_code
 from ocattach.transports.kubernetes.cluster import FORBIDDEN, status_message
 from ocattach.tunnel.event_stream import EventStream
 from ocattach.tunnel.frames import PROTOCOL_VERSION
-from ocattach.tunnel.gate import Gate, OpenGate, RefusedError, RequestReader, Upstream
+from ocattach.tunnel.gate import Gate, OpenGate, Upstream
 from ocattach.tunnel.multiplexer import Multiplexer
+from ocattach.tunnel.requests import RefusedError, RequestReader
 
 PIECES = (1, 7, 64, 4096)
 """Sizes of what arrives at once; the length of an input chooses one."""

@@ -14,7 +14,8 @@ from hypothesis import strategies as st
 
 from ocattach.opencode.endpoint import basic_authorization
 from ocattach.tunnel.direct import DirectRoute
-from ocattach.tunnel.gate import Gate, RefusedError, RequestReader, Upstream
+from ocattach.tunnel.gate import Gate, Upstream
+from ocattach.tunnel.requests import RefusedError, RequestReader
 from ocattach.tunnel.tunnel import Tunnel
 from tests.rigs.waiting import wait_until
 from tests.tunnel.http_daemon import HTTPRecorder
