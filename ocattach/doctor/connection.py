@@ -1,7 +1,5 @@
 """The steps that check one connection, from its definition to requests to the daemon."""
 
-import statistics
-import time
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from types import TracebackType
@@ -14,6 +12,7 @@ from ocattach.config.trust import TrustLedger, may_be_used
 from ocattach.daemon.port_owner import shows_owners
 from ocattach.daemon.unusable import ended_at_once
 from ocattach.doctor.ladder import Ladder, StepWarning
+from ocattach.doctor.requests import RequestChecks, count
 from ocattach.errors import (
     AuthenticationError,
     DaemonNotRunningError,
@@ -23,12 +22,7 @@ from ocattach.errors import (
 from ocattach.link.client.access import client_at
 from ocattach.link.client.queries import link_status
 from ocattach.link.server.port import open_client
-from ocattach.opencode.api import DaemonClient
-from ocattach.opencode.events import CONNECTED
 from ocattach.opencode.versions import (
-    Tui,
-    check_tui,
-    is_second,
     printed_version,
     shortcomings,
     version_argv,
@@ -41,8 +35,6 @@ from ocattach.transports.command import CommandTransport
 if TYPE_CHECKING:
     from ocattach.daemon.probe import FoundDaemon, Probe
 
-ROUND_TRIPS = 5
-SESSIONS = 100
 NO_PROGRAM = 127
 """The exit code for a command that was not found."""
 
@@ -72,8 +64,7 @@ class ConnectionCheck:
         self._probe: Probe | None = None
         self._port = 0
         self._daemon: FoundDaemon | None = None
-        self._client: DaemonClient | None = None
-        self._version = ""
+        self._checks: RequestChecks | None = None
 
     def run(self) -> None:
         """Run all steps, except those that depend on one that failed."""
@@ -94,13 +85,10 @@ class ConnectionCheck:
             hint=logs,
         )
         step("route", self.route, after=["daemon"], hint=logs)
-        step("health", self.health, after=["route"], hint=logs)
-        for name, check in (
-            ("sessions", self.sessions),
-            ("events", self.events),
-            ("round trip", self.round_trip),
-        ):
-            step(name, check, after=["health"], hint=logs)
+        step("health", lambda: self._requests().health(), after=["route"], hint=logs)
+        step("sessions", lambda: self._requests().sessions(), after=["health"], hint=logs)
+        step("events", lambda: self._requests().events(), after=["health"], hint=logs)
+        step("round trip", lambda: self._requests().round_trip(), after=["health"], hint=logs)
         step("tui", self.tui)
 
     def configuration(self) -> str:
@@ -206,14 +194,16 @@ class ConnectionCheck:
         handler, spec = self._open(), self._known_spec()
         if not spec.target.needs_link:
             direct = handler.direct()
-            self._client = client_at(
+            client = client_at(
                 direct.url, direct.username, direct.password, ca_file=direct.ca_file, timeout=self._timeout
             )
+            self._checks = RequestChecks(client, workdir=handler.workdir, username=direct.username)
             return f"direct: {direct.url}"
         if self._daemon is None:
             raise DaemonNotRunningError(f"No daemon runs in {spec.display()}")
         tunnel = handler.connect(self._port)
-        self._client = open_client(tunnel, self._daemon, self._timeout)
+        client = open_client(tunnel, self._daemon, self._timeout)
+        self._checks = RequestChecks(client, workdir=handler.workdir, username=self._daemon.username)
         unseen = self._why_owner_is_unseen()
         if unseen:
             raise StepWarning(
@@ -230,51 +220,11 @@ class ConnectionCheck:
             return "no command may be run there to check its owner"
         return "" if is_shown else "the system does not show who owns a port"
 
-    def health(self) -> str:
-        """Request the daemon's health, with its password."""
-        self._version = self._requests().version()
-        return f"OpenCode {self._version}"
-
-    def sessions(self) -> str:
-        """Request sessions. Unlike health, that fails if the configuration is invalid (1.18.33)."""
-        if is_second(self._version):
-            raise StepWarning("not checked: ocattach has not been tested with the session API of OpenCode 2")
-        workdir = self._open().workdir
-        found = len(self._requests().sessions(workdir, limit=SESSIONS))
-        least = "at least " if found == SESSIONS else ""
-        where = workdir or "the daemon's own directory"
-        return f"{least}{count(found, 'session')} in {where}"
-
-    def events(self) -> str:
-        """Open the event stream that the TUI uses."""
-        if is_second(self._version):
-            raise StepWarning("not checked: ocattach has not been tested with the events of OpenCode 2")
-        first = self._requests().first_event(self._open().workdir)
-        if first != CONNECTED:
-            raise StepWarning(f"the first event is {first}, expected {CONNECTED}")
-        return first
-
-    def round_trip(self) -> str:
-        """Measure requests, one after the other, each on a new connection."""
-        times = []
-        for _ in range(ROUND_TRIPS):
-            began = time.monotonic()
-            self._requests().version()
-            times.append((time.monotonic() - began) * 1000)
-        return f"median {statistics.median(times):.1f} ms of {ROUND_TRIPS} requests (slowest {max(times):.1f} ms)"
-
     def tui(self) -> str:
         """Check the `opencode` program on this machine, and whether its version works with the daemon's."""
         program, version = self._tui()
-        client = self._client
-        if client is not None and self._version:
-            tui = Tui(url="")
-            username = self._daemon.username if self._daemon else "opencode"
-
-            def content_type(path: str) -> str:
-                return client.request("GET", path).content_type
-
-            check_tui(version, self._version, tui, username=username, content_type=content_type)
+        if self._checks is not None:
+            self._checks.tui(version)
         return f"{version} at {program}"
 
     def _runs_commands(self) -> bool:
@@ -304,10 +254,10 @@ class ConnectionCheck:
             raise TypeError(handler)
         return handler
 
-    def _requests(self) -> DaemonClient:
-        if self._client is None:
+    def _requests(self) -> RequestChecks:
+        if self._checks is None:
             raise AssertionError("route")
-        return self._client
+        return self._checks
 
     def __enter__(self) -> Self:
         return self
@@ -317,8 +267,3 @@ class ConnectionCheck:
     ) -> None:
         if self._handler is not None:
             self._handler.disconnect()
-
-
-def count(number: int, thing: str) -> str:
-    """Return "1 session" or "2 sessions"."""
-    return f"{number} {thing}" if number == 1 else f"{number} {thing}s"

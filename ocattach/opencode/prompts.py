@@ -8,7 +8,7 @@ import http.client
 import re
 import secrets
 import string
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
 from urllib.parse import quote
@@ -65,13 +65,16 @@ class PromptClient:
         path = f"/session/{checked(session)}/prompt_async"
         check_status(self._client.request("POST", path, prompt.to_api()), session)
 
-    def find(self, session: str, message: str) -> bytes | None:
-        """Return a message as JSON, {"info", "parts"}; None if it has not arrived."""
+    def find(self, session: str, message: str, parts: Iterable[str] = ()) -> bytes | None:
+        """Return a message as JSON, {"info", "parts"}; None if it has not arrived, or without one of these parts.
+
+        A daemon that is killed may have stored a message without its parts (seen on 1.18.33).
+        """
         answer = self._client.request("GET", f"/session/{checked(session)}/message/{quote(message, safe='')}")
         if answer.status == http.client.NOT_FOUND:
             return None
-        check_status(answer, session)
-        return answer.body
+        stored = {part.get("id") for part in objects(read_object(answer, session).get("parts"))}
+        return answer.body if stored.issuperset(parts) else None
 
     def next_moment(self, session: str) -> int:
         """Return the time (as in ids) for the id of a session's next message.

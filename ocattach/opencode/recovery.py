@@ -41,6 +41,7 @@ class Recovery:
             self._connect,
             session,
             content["messageID"],
+            tuple(str(part["id"]) for part in content["parts"] if part.get("type") == "text"),
             has_run=waits and not repeats_itself,
             repeats_itself=repeats_itself,
         )
@@ -64,6 +65,9 @@ class Identified:
     _connect: Callable[[], DaemonClient]
     _session: str
     _message: str
+    _texts: tuple[str, ...]
+    """The ids of its texts; OpenCode makes other parts of files."""
+
     has_run: bool
     repeats_itself: bool
     """Whether the response is the prompt itself."""
@@ -71,7 +75,7 @@ class Identified:
     def find(self) -> "Found":
         """Ask the daemon for the prompt, and for its answer."""
         client = self._connect()
-        stored = PromptClient(client).find(self._session, self._message)
+        stored = PromptClient(client).find(self._session, self._message, self._texts)
         if stored is None:
             return Found(has_arrived=False)
         if not self.has_run:

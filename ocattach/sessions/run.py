@@ -135,7 +135,7 @@ def deliver(client: RetryingClient, session: str, prompt: Prompt) -> None:
     def attempt(daemon: DaemonClient) -> None:
         nonlocal may_have_arrived
         prompts = PromptClient(daemon)
-        if may_have_arrived and prompts.find(session, prompt.id) is not None:
+        if may_have_arrived and prompts.find(session, prompt.id, [prompt.part]) is not None:
             return
         may_have_arrived = True
         prompts.send(session, prompt)

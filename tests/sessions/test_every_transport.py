@@ -174,7 +174,7 @@ def test_two_names_of_one_environment_share_its_sessions_by_their_directories(
         make(daemon, f"{work}/packages"): "frontend",
         make(daemon, f"{work}/packages/api/src"): "deep",
         make(daemon, "/opt"): "local",
-        make(daemon, work, metadata={"origin": "somebody"}): "somebody",
+        make(daemon, work, metadata={"origin": "somebody"}): "frontend",  # no connection has that name
     }
 
     found = listed(laptop)["sessions"]

@@ -26,7 +26,7 @@ from ocattach.tunnel.gate import Gate
 from ocattach.tunnel.tunnel import Tunnel
 from tests.model.server import asked_for
 from tests.rigs.http_proxy import splice
-from tests.rigs.http_servers import Server, serve
+from tests.rigs.http_servers import Server, answer, serve
 from tests.rigs.waiting import wait_until
 from tests.sessions.workshop import Workshop, workshop
 
@@ -242,6 +242,15 @@ def test_a_run_that_was_aborted_meanwhile_is_not_run_again(here: Workshop) -> No
     ((status, content),) = answers
     assert (status, content["info"]["error"]["name"]) == (200, "MessageAbortedError")
     assert asked_for(here.machine.model.requests, "!slow 30\nand") == 1
+
+
+@pytest.mark.parametrize(("parts", "arrived"), [([], False), (["prt_1"], False), (["prt_2", "prt_1"], True)])
+def test_a_message_has_arrived_when_all_its_parts_have(parts: list[str], *, arrived: bool) -> None:
+    stored = {"info": {"id": "msg_1"}, "parts": [{"id": part} for part in parts]}
+    with serve(answer("200 OK", json.dumps(stored))) as server:
+        found = PromptClient(DaemonClient(server.url)).find("ses_1", "msg_1", ["prt_1", "prt_2"])
+
+    assert (found is not None) is arrived
 
 
 def test_a_prompt_that_its_client_gave_up_is_not_sent_any_more(here: Workshop) -> None:
