@@ -75,11 +75,11 @@ def find_request(permission: str) -> tuple[Waiting, ConnectionSpec]:
     entries = everywhere(cwd=Path.cwd(), environ=os.environ).entries
     found: list[tuple[Waiting, ConnectionSpec]] = []
     unasked: list[str] = []
-    for told in ask_each(entries, question, environ=os.environ, timeout=FIND_SECONDS):
-        if told.answer is not None:
-            found.append((told.answer, told.specs[0]))
-        elif told.error is not None:
-            unasked += [name for spec in told.specs if (name := spec.name)]
+    for result in ask_each(entries, question, environ=os.environ, timeout=FIND_SECONDS):
+        if result.answer is not None:
+            found.append((result.answer, result.specs[0]))
+        elif result.error is not None:
+            unasked += [name for spec in result.specs if (name := spec.name)]
     if not found and unasked:
         raise not_found(permission, unasked)
     if not found:

@@ -1,1 +1,1 @@
-"""Daemons that somebody else runs, at a URL."""
+"""Daemons that run at a URL and are not managed by ocattach."""

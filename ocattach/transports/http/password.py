@@ -1,4 +1,4 @@
-"""Where the password for a daemon at a URL comes from: a variable, a command, or the person at the terminal."""
+"""Gets the password of a daemon at a URL: from a variable, a command, or a prompt."""
 
 import os
 from collections.abc import Mapping
@@ -12,17 +12,17 @@ from ocattach.printable import command_line
 from ocattach.transports.base import Ask, Question
 
 COMMAND_SECONDS = 60
-"""A command may itself ask a person, in a window of its own."""
+"""The timeout of a password command, which may itself open a prompt."""
 
 SHOWN = 500
-"""Characters of what a failed command said."""
+"""Characters of the output of a failed command that are shown."""
 
 WAYS = "Name a variable in password_env or a program in password_command, or connect from a terminal"
 
 
 @dataclass(frozen=True, slots=True)
 class Password:
-    """A password, and how its origin is called in a sentence."""
+    """A password, and its source for messages."""
 
     text: str = field(repr=False)
     origin: str
@@ -31,9 +31,9 @@ class Password:
 def given_password(
     target: HTTPTarget, *, ask: Ask, timeout: float, environ: Mapping[str, str] = os.environ
 ) -> Password | None:
-    """The password that the connection says how to get; None where a person has to be asked.
+    """Return the password from the connection's variable or command; None if it has neither.
 
-    Raises AuthenticationError with the origin where it cannot be had.
+    Raises AuthenticationError, with the source, if that has none.
     """
     if target.password_env is not None:
         origin = f"the variable {target.password_env}"
@@ -50,7 +50,7 @@ def given_password(
 
 
 def password_of_command(target: HTTPTarget, *, ask: Ask, timeout: float) -> Password:
-    """What a program of this machine prints; it gets no input and no terminal."""
+    """Return the output of a program on this machine, which gets no input and no terminal."""
     from ocattach.transports.local import LocalTransport  # noqa: PLC0415 - for few
 
     program = target.password_command[0]
@@ -80,20 +80,20 @@ def password_of_command(target: HTTPTarget, *, ask: Ask, timeout: float) -> Pass
 
 
 def checked(text: str, origin: str) -> Password:
-    """The password, where the TUI can be given it: by a variable, and HTTP has one line for it."""
+    """Return the password. Raises AuthenticationError if it cannot be passed in a variable or an HTTP header."""
     if not text.isprintable():
         raise AuthenticationError(f"What {origin} gives as a password has line breaks or control characters")
     return Password(text, origin)
 
 
 def typed_password(target: HTTPTarget, username: str, *, again: bool, ask: Ask) -> Password:
-    """What the person types. Raises AuthenticationError where there is none, and for no answer."""
+    """Prompt for the password. Raises AuthenticationError without a terminal, and for an empty answer."""
     sorry = "That was not accepted. " if again else ""
     try:
         text = ask(Question(f"{sorry}Password of {username} for {target.url}: ", secret=True))
     except AuthenticationError as error:
         raise AuthenticationError(
-            f"{target.url} wants a password, and nobody could be asked for it", hint=WAYS
+            f"{target.url} requires a password, and there is no terminal to ask for it", hint=WAYS
         ) from error
     if not text:
         raise AuthenticationError(f"No password was typed for {target.url}", hint=WAYS)

@@ -1,4 +1,4 @@
-"""The route to a daemon behind a gateway that wants more of each request than `opencode attach` can send."""
+"""The route to a daemon behind a gateway that requires headers, which `opencode attach` cannot send."""
 
 import asyncio
 import socket
@@ -16,7 +16,7 @@ DIAL_SECONDS = 10
 
 
 class GatewayRoute(Route):
-    """A connection to the URL's server for each client, whose requests the tunnel's gate completes.
+    """Opens a connection to the URL's server for each client; the tunnel's gate adds the headers.
 
     Never lost by itself: nothing stays open between connections.
     """
@@ -55,7 +55,7 @@ class GatewayRoute(Route):
 
 
 class SecureEnd(SpliceEndpoint):
-    """The end at a gateway that speaks TLS, which asyncio ends in both directions at once."""
+    """The end of a TLS connection to a gateway; asyncio closes TLS in both directions at once."""
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         """Take the transport; it may keep a little: with a limit of 0, asyncio's TLS pauses what has been sent."""
@@ -63,13 +63,13 @@ class SecureEnd(SpliceEndpoint):
         self._transport.set_write_buffer_limits(high=READ_SIZE)
 
     def eof_received(self) -> bool:
-        """Hand on the end of the responses; the transport closes itself."""
+        """Forward the end of the responses; the transport closes itself."""
         super().eof_received()
         self._write_ended = True
         return False
 
     def end_writing(self) -> None:
-        """Close the connection: an HTTP client that ends its requests wants no more responses either."""
+        """Close the connection: a client that has ended its input expects no more responses."""
         if self._transport is not None and not self._write_ended:
             self._read_ended = self._write_ended = True
             self._transport.close()

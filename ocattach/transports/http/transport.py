@@ -1,4 +1,4 @@
-"""Daemons that somebody else runs, at a URL: nothing is started there, and most need no tunnel."""
+"""Daemons at a URL that are not managed by ocattach: none is started, and most need no tunnel."""
 
 import http.client
 import secrets
@@ -34,7 +34,7 @@ if TYPE_CHECKING:
 
 REQUEST_SECONDS = 10
 TRIES = 3
-"""How often a person may type the password."""
+"""How often the password is asked for."""
 
 GATEWAY_ERRORS = {
     http.client.BAD_GATEWAY,
@@ -44,7 +44,7 @@ GATEWAY_ERRORS = {
 
 
 class HTTPTransport(TransportHandler):
-    """A daemon at a URL; `connect` carries what a URL cannot, which is headers."""
+    """A daemon at a URL; `connect` opens a tunnel that adds the headers."""
 
     scheme = "http"
 
@@ -69,7 +69,7 @@ class HTTPTransport(TransportHandler):
 
     @property
     def url(self) -> str:
-        """Where the daemon is."""
+        """The URL of the daemon."""
         return self._target.url
 
     def plan(self) -> Plan:
@@ -152,7 +152,7 @@ class HTTPTransport(TransportHandler):
             self._tunnels.pop().close()
 
     def _client(self) -> DaemonClient:
-        """A request to the daemon, with the password as far as it is known; secrets only go where they may."""
+        """Return a client with the known password. Raises AuthenticationError rather than send it unencrypted."""
         if self._password is not None or self._target.headers:
             self._refuse_plain()
         left = max(0.1, self._deadline - time.monotonic())
@@ -164,7 +164,7 @@ class HTTPTransport(TransportHandler):
         )
 
     def _refuse_plain(self) -> None:
-        """Raise AuthenticationError where whoever is on the way could read a secret, and the user has not said yes."""
+        """Raise AuthenticationError if a secret would be sent unencrypted and the connection does not allow that."""
         endpoint = self._endpoint
         if endpoint.scheme == "https" or endpoint.is_loopback or self._target.allow_plain_password:
             return
@@ -175,7 +175,7 @@ class HTTPTransport(TransportHandler):
         )
 
     def _version(self) -> str:
-        """The daemon's version; the password is found on the way."""
+        """Return the version of the daemon, after getting the password."""
         if self._password is None:
             self._password = given_password(self._target, ask=self.ask, timeout=self.timeout)
         with self._errors_translated():
@@ -186,7 +186,7 @@ class HTTPTransport(TransportHandler):
             return read_version(answer)
 
     def _authenticated(self, refused: Response) -> Response:
-        """The answer with a password that is accepted. Raises AuthenticationError where there is none."""
+        """Return the response to an accepted password. Raises AuthenticationError if none is accepted."""
         self._refuse_plain()
         if self._target.has_authorization:
             raise AuthenticationError(
@@ -212,7 +212,7 @@ class HTTPTransport(TransportHandler):
         )
 
     def _refuse_foreign(self, answer: Response) -> None:
-        """Raise an error that says what answered instead of a daemon."""
+        """Raise the error for a response that is not from a daemon."""
         status = answer.status
         if answer.location and http.client.MULTIPLE_CHOICES <= status < http.client.BAD_REQUEST:
             raise UnreachableError(
@@ -238,7 +238,7 @@ class HTTPTransport(TransportHandler):
         )
 
     def _check_workdir(self) -> None:
-        """See that the daemon serves sessions in the connection's directory, and that it has that."""
+        """Check that the daemon has the connection's directory and serves sessions there."""
         directory = self.spec.workdir
         if directory is not None and directory.startswith("~"):
             directory = self._client().home() + directory.removeprefix("~")
@@ -258,7 +258,7 @@ class HTTPTransport(TransportHandler):
 
     @contextmanager
     def _errors_translated(self) -> Iterator[None]:
-        """What happens to requests, in words about the URL."""
+        """Turn the errors of requests into errors about the URL."""
         try:
             yield
         except CertificateError as error:
@@ -275,7 +275,7 @@ class HTTPTransport(TransportHandler):
             raise self._unreachable(error) from error
 
     def _unreachable(self, error: ConnectionLostError) -> UnreachableError:
-        """Why there was no answer."""
+        """Return why there was no response."""
         cause = error.__cause__
         if isinstance(cause, ssl.SSLError):
             reason = getattr(cause, "reason", None) or cause  # not set by all of them
