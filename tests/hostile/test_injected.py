@@ -256,6 +256,7 @@ def test_a_link_answers_and_goes_on_whatever_is_raised_wherever(
 NOT_INSIDE = (
     "Link._handle",
     "Link._converse",
+    "Link._serve_request",
     "Link._has_other_requests",
     "Link._has_other_requests.<locals>.<genexpr>",
     "logged_error",
@@ -267,7 +268,7 @@ NOT_INSIDE = (
     "Environment.idle_seconds",
     "DaemonConnection.idle_seconds",
 )
-"""The border of a link's request, and the channel on which the error is reported."""
+"""The border of a link's request, up to where it is read, and the channel on which the error is reported."""
 
 
 def test_a_loss_is_retried_whatever_a_try_raises() -> None:
