@@ -20,6 +20,7 @@ from ocattach.survey.environment_status import EnvironmentState, EnvironmentStat
 from ocattach.survey.everywhere import SurveyedConnection
 from ocattach.survey.status import Survey
 from tests.rigs.certificates import Authority
+from tests.rigs.http_servers import Server, serve
 from tests.rigs.odd_daemon import odd_daemon
 
 SECONDS = 10.0
@@ -107,6 +108,51 @@ def test_an_engine_whose_json_makes_no_sense_is_one_row(
     assert not status.is_defect
     assert status.state in {EnvironmentState.UNREACHABLE, EnvironmentState.UNAVAILABLE}
     escape(status.reason).encode()
+
+
+ENDLESS = 2**40
+"""The length that an endless response announces."""
+
+
+@pytest.mark.parametrize("transport", ["docker", "k8s"])
+def test_an_endless_response_is_given_up(
+    environ: dict[str, str], workdir: Path, transport: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    sent: list[int] = []
+
+    def endless(connection: socket.socket, server: Server) -> None:
+        ping = "/_ping" in server.heads[-1]
+        connection.sendall(
+            b"HTTP/1.1 200 OK\r\nApi-Version: 1.41\r\nContent-Type: application/json\r\n"
+            b"Connection: close\r\nContent-Length: %d\r\n\r\n" % (2 if ping else ENDLESS)
+        )
+        if ping:
+            connection.sendall(b"OK")
+            return
+        sent.append(0)
+        while len(sent) < 1000:  # MiB
+            connection.sendall(b" " * 2**20)
+            sent.append(0)
+
+    with serve(endless) as server:
+        target: dict[str, Any] = {"container": "a", "host": f"tcp://127.0.0.1:{server.port}"}
+        if transport == "k8s":
+            target = {"pod": "a"}
+            config = {
+                "clusters": [{"name": "c", "cluster": {"server": server.url}}],
+                "users": [{"name": "u", "user": {}}],
+                "contexts": [{"name": "x", "context": {"cluster": "c", "user": "u"}}],
+                "current-context": "x",
+            }
+            (workdir / "kubeconfig").write_text(json.dumps(config))
+            monkeypatch.setenv("KUBECONFIG", str(workdir / "kubeconfig"))
+            environ["KUBECONFIG"] = str(workdir / "kubeconfig")
+        entry = ConnectionSpec.from_entry({"transport": transport, **target})
+        (status,) = surveyed(entry, environ=environ)
+
+    assert status.state is EnvironmentState.UNREACHABLE
+    assert "longer than 16 MiB" in status.reason
+    assert len(sent) < 100
 
 
 @pytest.mark.parametrize("body", BODIES.values(), ids=BODIES)

@@ -1,6 +1,6 @@
 """HTTP over our own streams, for the SDK's client."""
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from http.client import HTTPException
 from typing import Any
 
@@ -8,8 +8,9 @@ from requests.adapters import HTTPAdapter
 from urllib3.connection import HTTPConnection
 from urllib3.connectionpool import HTTPConnectionPool
 
-from ocattach.errors import ConnectionLostError
+from ocattach.errors import ConnectionLostError, UnreachableError
 from ocattach.execution import Stream
+from ocattach.opencode.endpoint import MAX_ANSWER
 from ocattach.transports.containers.engine_streams import Dialer
 
 POOL_SIZE = 10
@@ -86,6 +87,29 @@ class EnginePool(HTTPConnectionPool):
     ConnectionCls: Any = EngineConnection
 
 
+class LimitedBody:
+    """The body of a response, as `requests` reads it."""
+
+    def __init__(self, raw: Any) -> None:
+        self._raw = raw
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._raw, name)
+
+    def stream(self, *arguments: Any, **settings: Any) -> Iterator[bytes]:
+        """Yield the pieces. Raises UnreachableError when there are too many."""
+        length = 0
+        for piece in self._raw.stream(*arguments, **settings):
+            length += len(piece)
+            if length > MAX_ANSWER:
+                self._raw.close()
+                raise UnreachableError(
+                    f"The engine's response is longer than {MAX_ANSWER // 1024**2} MiB",
+                    hint="Check that the address is that of an engine",
+                )
+            yield piece
+
+
 class EngineAdapter(HTTPAdapter):
     """Sends the SDK's requests to the engine, whatever host is in the URL, and without a proxy."""
 
@@ -93,6 +117,13 @@ class EngineAdapter(HTTPAdapter):
         super().__init__()
         self._dialer = dialer
         self._pool = EnginePool("engine", maxsize=POOL_SIZE, dialer=dialer)
+
+    def send(self, request: Any, stream: bool = False, *arguments: Any, **settings: Any) -> Any:
+        """Send a request; a response that is not streamed is limited in length."""
+        response = super().send(request, stream, *arguments, **settings)
+        if not stream:
+            response.raw = LimitedBody(response.raw)
+        return response
 
     def get_connection_with_tls_context(self, *_: Any, **__: Any) -> HTTPConnectionPool:
         return self._pool

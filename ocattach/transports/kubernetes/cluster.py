@@ -28,6 +28,7 @@ from ocattach.errors import (
     UnreachableError,
     UsageError,
 )
+from ocattach.opencode.endpoint import MAX_ANSWER
 from ocattach.printable import command_line
 from ocattach.transports.kubernetes.channels import Channels
 from ocattach.transports.kubernetes.config import load_configuration
@@ -100,7 +101,13 @@ class Cluster:
             answer = self._client.call_api(
                 "GET", where, header_params=self._headers(), _request_timeout=self._timeout
             )
-            body = answer.read()
+            body = answer.response.read(MAX_ANSWER + 1)
+        if len(body) > MAX_ANSWER:
+            answer.response.close()
+            raise UnreachableError(
+                f"The response of {self.server} is longer than {MAX_ANSWER // 1024**2} MiB",
+                hint="Check the address in the kubeconfig: kubectl config view",
+            )
         if answer.status != 200:  # noqa: PLR2004
             raise self._refused(answer.status, body)
         try:
