@@ -184,7 +184,7 @@ def test_two_names_of_one_environment_share_its_sessions_by_their_directories(
     whole = listed(laptop, "--origin", "deep", "--all-directories")["sessions"]
     assert set(ids(whole)) == set(made)
     counted = {name: told_of(laptop, name)["sessions"]["count"] for name in ("frontend", "deep", "far")}
-    assert counted == {"frontend": 2, "deep": 1, "far": 0}
+    assert counted == {"frontend": 3, "deep": 1, "far": 0}
 
     (laptop.config / "connections/deep.yaml").rename(laptop.config / "connections/deeper.yaml")
     laptop.run("--stop", "frontend")

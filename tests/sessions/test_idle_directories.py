@@ -37,7 +37,7 @@ def test_a_link_knows_it_of_a_daemon_that_does_nothing_and_doubts_it_while_somet
     world.make(metadata={"origin": "elsewhere"})
     link = world.link()
     wait_until(link.watcher.idle_directories, "it to be known")
-    begin(world, "!slow 3")
+    begin(world, "!slow 6")
     wait_until(lambda: works(world), "work to begin")
 
     seen = 0
@@ -45,7 +45,7 @@ def test_a_link_knows_it_of_a_daemon_that_does_nothing_and_doubts_it_while_somet
         is_still = world.workdir in link.watcher.idle_directories()
         seen += works(world)  # before and after
         assert not (is_still and works(world))
-    assert seen > 3
+    assert seen
     wait_until(link.watcher.idle_directories, "it to be known again")
 
 
