@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Self
 from ocattach.config.spec import ConnectionSpec
 from ocattach.config.targets.ssh import SSHTarget
 from ocattach.daemon.port_owner import PortOwnerCheck
-from ocattach.errors import ConnectionLostError, PortClosedError
+from ocattach.errors import ConnectionLostError, OcattachError, PortClosedError
 from ocattach.execution import CommandResult, Stream
 from ocattach.printable import command_line
 from ocattach.transports.base import Ask, Availability, Plan
@@ -147,8 +147,10 @@ class SSHTransport(CommandTransport):
         channel = connection.forward(host, port, timeout=FORWARD_SECONDS)
         try:
             is_ours = self._is_ours(host, port)
-        except BaseException:
+        except BaseException as error:
             channel.close()
+            if isinstance(error, OcattachError) and not connection.transport.is_active():
+                raise ConnectionLostError(f"The ssh connection to {self.place} is gone: {error}") from error
             raise
         if is_ours is False:
             channel.close()
