@@ -110,6 +110,20 @@ def test_an_engine_whose_json_makes_no_sense_is_one_row(
     escape(status.reason).encode()
 
 
+def use_cluster(url: str, workdir: Path, environ: dict[str, str], monkeypatch: pytest.MonkeyPatch) -> None:
+    """Have a kubeconfig that names this API server."""
+    config = {
+        "clusters": [{"name": "c", "cluster": {"server": url}}],
+        "users": [{"name": "u", "user": {}}],
+        "contexts": [{"name": "x", "context": {"cluster": "c", "user": "u"}}],
+        "current-context": "x",
+    }
+    file = workdir / "kubeconfig"
+    file.write_text(json.dumps(config))
+    monkeypatch.setenv("KUBECONFIG", str(file))
+    environ["KUBECONFIG"] = str(file)
+
+
 ENDLESS = 2**40
 """The length that an endless response announces."""
 
@@ -138,15 +152,7 @@ def test_an_endless_response_is_given_up(
         target: dict[str, Any] = {"container": "a", "host": f"tcp://127.0.0.1:{server.port}"}
         if transport == "k8s":
             target = {"pod": "a"}
-            config = {
-                "clusters": [{"name": "c", "cluster": {"server": server.url}}],
-                "users": [{"name": "u", "user": {}}],
-                "contexts": [{"name": "x", "context": {"cluster": "c", "user": "u"}}],
-                "current-context": "x",
-            }
-            (workdir / "kubeconfig").write_text(json.dumps(config))
-            monkeypatch.setenv("KUBECONFIG", str(workdir / "kubeconfig"))
-            environ["KUBECONFIG"] = str(workdir / "kubeconfig")
+            use_cluster(server.url, workdir, environ, monkeypatch)
         entry = ConnectionSpec.from_entry({"transport": transport, **target})
         (status,) = surveyed(entry, environ=environ)
 
@@ -172,18 +178,9 @@ def test_a_cluster_whose_json_makes_no_sense_is_one_row(
             "/apis/apps/v1/namespaces/default/deployments/a",
         ):
             server.answer(path, body)
-        config = {
-            "clusters": [{"name": "c", "cluster": {"server": server.url}}],
-            "users": [{"name": "u", "user": {}}],
-            "contexts": [{"name": "x", "context": {"cluster": "c", "user": "u"}}],
-            "current-context": "x",
-        }
-        (workdir / "kubeconfig").write_text(json.dumps(config))
-        monkeypatch.setenv("KUBECONFIG", str(workdir / "kubeconfig"))
-        (status,) = surveyed(
-            ConnectionSpec.from_entry({"transport": "k8s", **target}),
-            environ={**environ, "KUBECONFIG": str(workdir / "kubeconfig")},
-        )
+        use_cluster(server.url, workdir, environ, monkeypatch)
+        entry = ConnectionSpec.from_entry({"transport": "k8s", **target})
+        (status,) = surveyed(entry, environ=environ)
 
     assert not status.is_defect
     assert status.state in {EnvironmentState.UNREACHABLE, EnvironmentState.UNAVAILABLE}
