@@ -10,6 +10,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
+from ocattach.errors import SessionNotFoundError
 from ocattach.opencode.api import DaemonClient
 from ocattach.opencode.prompts import PromptClient, identifier, time_of
 from ocattach.opencode.sessions import Content, SessionClient
@@ -25,12 +26,15 @@ class Recovery:
         self._connect = connect
 
     def identify(self, session: str, body: bytes, *, waits: bool) -> "Identified | None":
-        """Add the ids that a prompt lacks; None for a body that is not a prompt."""
+        """Add the ids that a prompt lacks; None for a body that is not a prompt, or without such a session."""
         content = read_prompt(body)
         if content is None:
             return None
         if not isinstance(content.get("messageID"), str):
-            moment = PromptClient(self._connect()).next_moment(session)
+            try:
+                moment = PromptClient(self._connect()).next_moment(session)
+            except SessionNotFoundError:  # OpenCode's response says so
+                return None
             content["messageID"] = identifier("msg", moment)
         moment = time_of(content["messageID"])
         for number, part in enumerate(content["parts"]):  # OpenCode sorts them by their ids

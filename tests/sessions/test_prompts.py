@@ -253,6 +253,13 @@ def test_a_message_has_arrived_when_all_its_parts_have(parts: list[str], *, arri
     assert (found is not None) is arrived
 
 
+def test_a_prompt_to_a_session_that_does_not_exist_is_not_prepared() -> None:
+    with serve(answer("404 Not Found", "{}")) as server:
+        recovery = Recovery(lambda: DaemonClient(server.url))
+        assert recovery.identify("ses_1", b'{"parts": []}', waits=True) is None
+    assert len(server.heads) == 1
+
+
 def test_a_prompt_that_its_client_gave_up_is_not_sent_any_more(here: Workshop) -> None:
     session = here.open_session("given up")
     with port_to(here, "unsent") as port:
