@@ -24,7 +24,7 @@ HELP_OPTIONS = {"help_option_names": ["-h", "--help"]}
 
 
 class Command(click.Command):
-    """A command whose help begins with its purpose and examples, followed by usage and options."""
+    """A command whose help begins with its purpose, the docstring of its function, and examples."""
 
     def __init__(self, *args: Any, examples: str, **settings: Any) -> None:
         """Take the examples as one text, a line each."""
@@ -50,6 +50,12 @@ def output_option(function: Decorated) -> Decorated:
         "-o", "--output", type=click.Choice(["table", "json"]), default="table", help="Output format."
     )
     return option(function)
+
+
+def timeout_option(purpose: str, *, default: float | None = None) -> Callable[[Decorated], Decorated]:
+    """The option `--timeout SECONDS`."""
+    seconds = click.FloatRange(min=1)
+    return click.option("--timeout", type=seconds, default=default, metavar="SECONDS", help=purpose)
 
 
 def silence_libraries() -> None:

@@ -9,7 +9,7 @@ import termios
 import threading
 import time
 import tty
-from types import FrameType, TracebackType
+from types import FrameType
 from typing import Any, Self
 
 ESCAPE_SECONDS = 0.05
@@ -56,9 +56,7 @@ class Keyboard:
             raise
         return self
 
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
+    def __exit__(self, *_: object) -> None:
         self._restore()
 
     def _restore(self) -> None:

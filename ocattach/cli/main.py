@@ -13,7 +13,7 @@ from typing import Any, NoReturn
 import click
 
 from ocattach import __version__
-from ocattach.cli.command import Command, advice, output_option, silence_libraries
+from ocattach.cli.command import Command, advice, output_option, silence_libraries, timeout_option
 from ocattach.cli.complete import connection_names, saved_names
 from ocattach.cli.options import Options
 from ocattach.cli.output import print_json
@@ -124,12 +124,7 @@ class MainCommand(Command):
 @click.option("--print-url", is_flag=True, help="Print the local URL instead of opening the TUI.")
 @click.option("--no-start", is_flag=True, help="Do not start a daemon.")
 @click.option("--trust", is_flag=True, help="Approve the project's definition in its current form.")
-@click.option(
-    "--timeout",
-    type=click.FloatRange(min=1),
-    metavar="SECONDS",
-    help="Timeout for connecting (default 60), or for --status (default 5).",
-)
+@timeout_option("Timeout for connecting (default 60), or for --status (default 5).")
 @click.option("--user", metavar="NAME", help="User to run as in the environment (ssh: to log in as).")
 @click.option("--identity", type=click.Path(), metavar="FILE", help="ssh: private key file.")
 @click.option("--port", type=click.IntRange(1, 65535), metavar="N", help="ssh: port of the ssh server.")

@@ -43,14 +43,10 @@ class Bash(BashComplete):
 SHELLS: Mapping[str, type[ShellComplete]] = {"bash": Bash, "zsh": ZshComplete, "fish": FishComplete}
 
 
-@click.command(
-    cls=Command,
-    help="Print a shell completion script for commands, options, connection names and session ids.",
-    examples=EXAMPLES,
-)
+@click.command(cls=Command, examples=EXAMPLES)
 @click.argument("shell", type=click.Choice(list(SHELLS)))
 def completion(shell: str) -> None:
-    """Print the script of a shell."""
+    """Print a shell completion script for commands, options, connection names and session ids."""
     command = Command("ocattach", examples="")
     click.echo(SHELLS[shell](command, {}, PROGRAM, "_OCATTACH_COMPLETE").source())
 

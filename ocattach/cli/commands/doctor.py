@@ -7,11 +7,10 @@ import textwrap
 import time
 from functools import partial
 from pathlib import Path
-from typing import NoReturn
 
 import click
 
-from ocattach.cli.command import Command, output_option
+from ocattach.cli.command import Command, output_option, timeout_option
 from ocattach.cli.complete import connection_names
 from ocattach.cli.output import print_json
 from ocattach.cli.terminal import Person, escape, say
@@ -36,22 +35,12 @@ NAME_WIDTH, TIME_WIDTH, WORD_WIDTH = 14, 8, 30
 INDENT = " " * (NAME_WIDTH + TIME_WIDTH + 5)
 
 
-@click.command(
-    cls=Command,
-    help="Diagnose a connection, or the setup of this machine. Starts no daemon and changes nothing.",
-    examples=EXAMPLES,
-)
+@click.command(cls=Command, examples=EXAMPLES)
 @click.argument("target", required=False, metavar="[NAME|URI]", shell_complete=connection_names)
-@click.option(
-    "--timeout",
-    type=click.FloatRange(min=1),
-    default=10,
-    metavar="SECONDS",
-    help="Timeout of each step; default 10.",
-)
+@timeout_option("Timeout of each step; default 10.", default=10)
 @output_option
 def doctor(target: str | None, timeout: float, output: str) -> None:
-    """Run the checks; exit with the code of the first failure."""
+    """Diagnose a connection, or the setup of this machine. Starts no daemon and changes nothing."""
     screen = Screen(quiet=output == "json")
     ladder = Ladder(began=screen.began, done=screen.done, log=state_directory(os.environ) / FILE)
     examined = None
@@ -81,12 +70,7 @@ def doctor(target: str | None, timeout: float, output: str) -> None:
         )
     elif target is None:
         say("To check a connection: ocattach doctor NAME")
-    leave(error.exit_code if error else 0)
-
-
-def leave(exit_code: int) -> NoReturn:
-    """Exit with this code without printing an error."""
-    raise SystemExit(exit_code)
+    raise SystemExit(error.exit_code if error else 0)
 
 
 def tui_program() -> tuple[str, str]:

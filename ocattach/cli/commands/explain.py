@@ -34,15 +34,11 @@ LABEL_WIDTH = 12
 LOCAL_URL = "http://127.0.0.1:PORT"
 
 
-@click.command(
-    cls=Command,
-    help="Show what `ocattach NAME` would run, where, and which file defines the connection. Connects to nothing.",
-    examples=EXAMPLES,
-)
+@click.command(cls=Command, examples=EXAMPLES)
 @click.argument("target", metavar="NAME|URI", shell_complete=connection_names)
 @output_option
 def explain(target: str, output: str) -> None:
-    """Print what is known of a connection from files on this machine."""
+    """Show what `ocattach NAME` would run, where, and which file defines the connection. Connects to nothing."""
     spec = resolve(target, cwd=Path.cwd(), environ=os.environ)
     pinned = spec.pinned(os.environ).with_default_workdir(Path.cwd())
     handler = open_handler(pinned, ask=never_ask, timeout=1)

@@ -11,10 +11,10 @@ from typing import IO, Any
 
 import click
 
-from ocattach.cli.approval import require_trust
 from ocattach.cli.command import Command, advice, output_option
 from ocattach.cli.complete import connection_names
 from ocattach.cli.output import print_json
+from ocattach.cli.target import as_used
 from ocattach.cli.terminal import Person, escape, say
 from ocattach.config.files.paths import state_directory
 from ocattach.config.resolver import resolve
@@ -58,11 +58,7 @@ ocattach logs frontend -n 500 | grep ERROR
 """
 
 
-@click.command(
-    cls=Command,
-    help="Show the logs of the daemon and of OpenCode in the environment, and of the link on this machine.",
-    examples=EXAMPLES,
-)
+@click.command(cls=Command, examples=EXAMPLES)
 @click.argument("name", metavar="NAME|URI", shell_complete=connection_names)
 @click.option("-f", "--follow", is_flag=True, help="Keep printing new lines.")
 @click.option(
@@ -75,12 +71,10 @@ ocattach logs frontend -n 500 | grep ERROR
 )
 @output_option
 def logs(name: str, *, follow: bool, lines: int, output: str) -> None:
-    """Print the last lines of the logs, each with its source; with --follow, new lines too."""
+    """Show the logs of the daemon and of OpenCode in the environment, and of the link on this machine."""
     if follow and output == "json":
         raise UsageError("-o json and --follow cannot be used together")
-    spec = resolve(name, cwd=Path.cwd(), environ=os.environ)
-    require_trust(spec, trust=False, environ=os.environ)
-    spec = spec.pinned(os.environ).with_default_workdir(Path.cwd())
+    spec = as_used(resolve(name, cwd=Path.cwd(), environ=os.environ))
     with ExitStack() as stack:
         handler = stack.enter_context(open_handler(spec, ask=asker(Person()), timeout=TIMEOUT))
         found = collect(name, spec, handler, lines)

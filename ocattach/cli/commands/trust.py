@@ -31,17 +31,13 @@ ocattach trust --revoke frontend   revoke the approval
 """
 
 
-@click.command(
-    cls=Command,
-    help="Approve connections that a project defines, or revoke the approval.",
-    examples=EXAMPLES,
-)
+@click.command(cls=Command, examples=EXAMPLES)
 @click.argument("name", required=False, metavar="[NAME]", shell_complete=connection_names)
 @click.option("--list", "list_", is_flag=True, help="List definitions and their approval; approves nothing.")
 @click.option("--revoke", is_flag=True, help="Revoke the approval of NAME.")
 @output_option
 def trust(name: str | None, *, list_: bool, revoke: bool, output: str) -> None:
-    """List, approve or revoke project definitions."""
+    """Approve connections that a project defines, or revoke the approval."""
     ledger = TrustLedger(state_directory(os.environ))
     if list_ and revoke:
         raise UsageError("--list and --revoke cannot be used together")

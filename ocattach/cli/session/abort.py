@@ -4,9 +4,8 @@ import click
 
 from ocattach.cli.command import Command, output_option
 from ocattach.cli.complete import session_ids
-from ocattach.cli.output import print_json
+from ocattach.cli.output import report
 from ocattach.cli.session.place import client_at, place_json, place_of
-from ocattach.cli.terminal import say
 from ocattach.opencode.sessions import SessionClient
 
 EXAMPLES = """
@@ -14,15 +13,11 @@ ocattach session abort ses_0123
 """
 
 
-@click.command(
-    cls=Command,
-    help="Abort what a session is doing: an answer of the model, a tool call, or a pending permission request.",
-    examples=EXAMPLES,
-)
+@click.command(cls=Command, examples=EXAMPLES)
 @click.argument("session", metavar="ID", shell_complete=session_ids)
 @output_option
 def command(session: str, *, output: str) -> None:
-    """Abort the session; does nothing if it is idle."""
+    """Abort what a session is doing: an answer of the model, a tool call, or a pending permission request."""
     place = place_of(session)
     with client_at(place) as client:
         daemon = SessionClient(client)
@@ -31,9 +26,5 @@ def command(session: str, *, output: str) -> None:
         )  # OpenCode aborts what it does not have, too (1.18.33)
         was_at_work = session in daemon.statuses(directory if isinstance(directory, str) else None)
         daemon.abort(session)
-    if output == "json":
-        print_json({"session": place_json(place), "aborted": was_at_work})
-    elif was_at_work:
-        say(f"Aborted {session}")
-    else:
-        say(f"{session} was idle")
+    text = f"Aborted {session}" if was_at_work else f"{session} was idle"
+    report(text, {"session": place_json(place), "aborted": was_at_work}, output=output)

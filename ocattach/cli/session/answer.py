@@ -1,12 +1,13 @@
 """Reports on a prompt that was sent: as it proceeds for people, or as one JSON document at the end."""
 
 import sys
+from dataclasses import asdict
 from typing import Any, NoReturn
 
 import click
 
 from ocattach.cli.output import print_json
-from ocattach.cli.session.describe import describe_tokens, spoken
+from ocattach.cli.session.describe import spoken
 from ocattach.cli.session.place import place_json
 from ocattach.cli.terminal import say
 from ocattach.config.spec import ConnectionSpec
@@ -149,6 +150,6 @@ def turn_json(turn: Turn) -> dict[str, Any]:
         "agent": last.agent if last else "",
         "finish": last.finish if last else "",
         "tools": list(turn.tools),
-        "tokens": describe_tokens(turn.tokens),
+        "tokens": asdict(turn.tokens),
         "cost": turn.cost,
     }

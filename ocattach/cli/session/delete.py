@@ -4,9 +4,9 @@ import click
 
 from ocattach.cli.command import Command, output_option
 from ocattach.cli.complete import session_ids
-from ocattach.cli.output import print_json
+from ocattach.cli.output import report
 from ocattach.cli.session.place import client_at, forget, place_json, place_of
-from ocattach.cli.terminal import escape, has_terminal, say
+from ocattach.cli.terminal import escape, has_terminal
 from ocattach.errors import UsageError
 from ocattach.opencode.sessions import SessionClient
 from ocattach.printable import command_line
@@ -18,16 +18,12 @@ ocattach session delete ses_0123 --yes    delete without confirmation, in a scri
 """
 
 
-@click.command(
-    cls=Command,
-    help="Delete a session in its environment, with its messages and child sessions.",
-    examples=EXAMPLES,
-)
+@click.command(cls=Command, examples=EXAMPLES)
 @click.argument("session", metavar="ID", shell_complete=session_ids)
 @click.option("--yes", is_flag=True, help="Delete without confirmation.")
 @output_option
 def command(session: str, *, yes: bool, output: str) -> None:
-    """Ask for confirmation and delete the session."""
+    """Delete a session in its environment, with its messages and child sessions."""
     if not yes and (output == "json" or not has_terminal()):
         raise UsageError(
             "Cannot ask for confirmation without a terminal",
@@ -41,10 +37,7 @@ def command(session: str, *, yes: bool, output: str) -> None:
             confirm(place, title)
         daemon.delete(session)
     forget(place)
-    if output == "json":
-        print_json({"deleted": place_json(place)})
-    else:
-        say(f"Deleted {session}")
+    report(f"Deleted {session}", {"deleted": place_json(place)}, output=output)
 
 
 def confirm(place: FoundSession, title: str) -> None:

@@ -7,17 +7,11 @@ from typing import Any
 from ocattach.cli.amounts import ago
 from ocattach.printable import printable
 from ocattach.sessions.messages import Message
-from ocattach.sessions.record import Tokens
 
 
 def spoken(text: str) -> str:
     """Text of a model with its control characters escaped, except tabs, which indent code."""
     return "\t".join(printable(piece) for piece in text.split("\t"))
-
-
-def describe_tokens(tokens: Tokens) -> dict[str, int]:
-    """Tokens for scripts."""
-    return asdict(tokens)
 
 
 def message_json(message: Message) -> dict[str, Any]:
@@ -31,7 +25,7 @@ def message_json(message: Message) -> dict[str, Any]:
         "model": message.full_model,
         "agent": message.agent,
         "finish": message.finish,
-        "tokens": describe_tokens(message.tokens),
+        "tokens": asdict(message.tokens),
         "cost": message.cost,
         "tools": list(message.tools),
         "text": message.text,

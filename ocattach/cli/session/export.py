@@ -18,15 +18,11 @@ ocattach session export ses_0123 | jq .info.metadata
 """
 
 
-@click.command(
-    cls=Command,
-    help="Print a session with all of its messages as JSON, in the format of `opencode export`.",
-    examples=EXAMPLES,
-)
+@click.command(cls=Command, examples=EXAMPLES)
 @click.argument("session", metavar="ID", shell_complete=session_ids)
 @output_option
 def command(session: str, *, output: str) -> None:  # noqa: ARG001 - always JSON
-    """Read the session page by page and print it."""
+    """Print a session with all of its messages as JSON, in the format of `opencode export`."""
     with client_at(place_of(session)) as client:
         daemon = SessionClient(client)
         info = daemon.get(session)

@@ -13,7 +13,7 @@ import click
 
 from ocattach.cli.amounts import ago, moment, money
 from ocattach.cli.columns import GAP, cut, lines, width
-from ocattach.cli.command import Command
+from ocattach.cli.command import Command, timeout_option
 from ocattach.cli.output import print_json, problem_json
 from ocattach.cli.session.options import origin_option
 from ocattach.cli.terminal import escape, say
@@ -44,11 +44,7 @@ ROOM = 110
 SHORTEST_TITLE = 16
 
 
-@click.command(
-    cls=Command,
-    help="List the sessions of all environments, the latest first. Starts no daemon.",
-    examples=EXAMPLES,
-)
+@click.command(cls=Command, examples=EXAMPLES)
 @origin_option
 @click.option(
     "--all-directories",
@@ -68,12 +64,7 @@ SHORTEST_TITLE = 16
 @click.option(
     "--offline", is_flag=True, help="List what the local index has, without connecting to any environment."
 )
-@click.option(
-    "--timeout",
-    type=click.FloatRange(min=1),
-    metavar="SECONDS",
-    help="Timeout for the environments to answer.",
-)
+@timeout_option("Timeout for the environments to answer.")
 @click.option(
     "-o",
     "--output",
@@ -93,7 +84,7 @@ def command(
     timeout: float | None,
     output: str,
 ) -> None:
-    """Collect the sessions and print them."""
+    """List the sessions of all environments, the latest first. Starts no daemon."""
     if limit is None and output == "table":
         limit = FIRST
     request = Request(

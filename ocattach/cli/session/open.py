@@ -14,17 +14,13 @@ ocattach session open ses_0123 --print-url   print a URL for a program that cont
 """
 
 
-@click.command(
-    cls=Command,
-    help="Attach to the environment that has a session and open it. Starts a daemon if none is running.",
-    examples=EXAMPLES,
-)
+@click.command(cls=Command, examples=EXAMPLES)
 @click.argument("session", metavar="ID", shell_complete=session_ids)
 @click.option("--print-url", is_flag=True, help="Print the local URL instead of opening the TUI.")
 @click.option("--trust", is_flag=True, help="Approve the project's definition in its current form.")
 @output_option
 def command(session: str, *, print_url: bool, trust: bool, output: str) -> None:
-    """Attach as `ocattach NAME -s ID` does, in the session's directory."""
+    """Attach to the environment that has a session and open it. Starts a daemon if none is running."""
     place = place_of(session)
     is_defined = place.spec.source.kind != "typed"
     target = place.spec.name if is_defined and place.spec.name else place.spec.target.uri()

@@ -53,15 +53,11 @@ class FailedQuery:
         return ", ".join(spec.name or spec.display() for spec in self.specs)
 
 
-@click.command(
-    cls=Command,
-    help="List pending permission requests of all environments, or of one. Starts no daemon.",
-    examples=EXAMPLES,
-)
+@click.command(cls=Command, examples=EXAMPLES)
 @click.argument("name", required=False, metavar="[NAME]", shell_complete=connection_names)
 @output_option
 def command(name: str | None, *, output: str) -> None:
-    """Query the environments and print their requests."""
+    """List pending permission requests of all environments, or of one. Starts no daemon."""
     entries = entries_of(name)
     asked, silent = [], []
     for told in ask(entries):

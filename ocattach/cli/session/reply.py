@@ -8,9 +8,9 @@ from typing import cast
 import click
 
 from ocattach.cli.command import Command, output_option
-from ocattach.cli.output import print_json
+from ocattach.cli.output import report
 from ocattach.cli.session.place import FIND_SECONDS
-from ocattach.cli.terminal import Person, say
+from ocattach.cli.terminal import Person
 from ocattach.config.spec import ConnectionSpec
 from ocattach.errors import SessionConflictError, SessionNotFoundError, UsageError
 from ocattach.link.client.access import open_client
@@ -32,41 +32,29 @@ ocattach session reply per_0123 reject    refuse it
 """
 
 
-@click.command(
-    cls=Command,
-    help="Answer a permission request of a session, in any environment. Starts no daemon.",
-    examples=EXAMPLES,
-)
+@click.command(cls=Command, examples=EXAMPLES)
 @click.argument("permission", metavar="PERMISSION")
 @click.argument("reply", type=click.Choice(["once", "always", "reject"]))
 @output_option
 def command(permission: str, reply: str, *, output: str) -> None:
-    """Find the request and answer it."""
+    """Answer a permission request of a session, in any environment. Starts no daemon."""
     if not PERMISSION_ID.fullmatch(permission):
         raise UsageError(
             f"{permission!r} is not the id of a permission request (per_…)",
             hint=HINT,
         )
-    answered = answer_anywhere(permission, cast("Reply", reply))
-    if output == "json":
-        print_json({"permission": permission, "session": answered.session, "reply": reply})
-    else:
-        say(f"Answered {reply}: {answered.wanted}, for {answered.session}")
-
-
-def answer_anywhere(permission: str, reply: Reply) -> Waiting:
-    """Answer the request in the environment that has it.
-
-    Raises SessionNotFoundError if none has, and SessionConflictError if several have, before anything is answered.
-    """
-    asked, spec = find_request(permission)
+    answered, spec = find_request(permission)
     with open_client(spec, environ=os.environ, ask=asker(Person()), timeout=FIND_SECONDS) as client:
-        answer(client, asked, reply)
-    return asked
+        answer(client, answered, cast("Reply", reply))
+    text = f"Answered {reply}: {answered.wanted}, for {answered.session}"
+    report(text, {"permission": permission, "session": answered.session, "reply": reply}, output=output)
 
 
 def find_request(permission: str) -> tuple[Waiting, ConnectionSpec]:
-    """Return the request and a connection to its environment, by querying all environments."""
+    """Return the request and a connection to its environment, by querying all environments.
+
+    Raises SessionNotFoundError if none has it, and SessionConflictError if several have.
+    """
 
     def question(client: DaemonClient, specs: Sequence[ConnectionSpec]) -> Waiting | None:
         pending = waiting(client, [spec.workdir for spec in specs])

@@ -11,10 +11,11 @@ import click
 
 from ocattach.backoff import Deadline
 from ocattach.cli.approval import require_trust
-from ocattach.cli.command import Command, advice, output_option
+from ocattach.cli.command import Command, advice, output_option, timeout_option
 from ocattach.cli.complete import connection_names
 from ocattach.cli.session.answer import AnswerPrinter, NoticeReporter
 from ocattach.cli.session.place import place_of
+from ocattach.cli.target import as_used
 from ocattach.cli.terminal import Person, say
 from ocattach.config.files.paths import config_directory
 from ocattach.config.resolver import resolve
@@ -98,11 +99,8 @@ class Destination:
     is_flag=True,
     help="Wait for the answer and print it; exit with 1 if the run fails.",
 )
-@click.option(
-    "--timeout",
-    type=click.FloatRange(min=1),
-    metavar="SECONDS",
-    help=f"Timeout for connecting (default 60), or with --wait for the whole run (default {WAIT_SECONDS:.0f}).",
+@timeout_option(
+    f"Timeout for connecting (default 60), or with --wait for the whole run (default {WAIT_SECONDS:.0f})."
 )
 @click.option("--trust", is_flag=True, help="Approve the project's definition in its current form.")
 @output_option
@@ -135,9 +133,7 @@ def find_destination(asked: PromptRequest, person: Person) -> Destination:
         require_trust(place.spec, trust=asked.trust, environ=os.environ)
         spec = replace(place.spec, workdir=place.session.directory or None)
         return Destination(spec, place.session.id, place.session.origin, person, timeout)
-    spec = resolve(asked.target, cwd=Path.cwd(), environ=os.environ)
-    require_trust(spec, trust=asked.trust, environ=os.environ)
-    spec = spec.pinned(os.environ).with_default_workdir(Path.cwd())
+    spec = as_used(resolve(asked.target, cwd=Path.cwd(), environ=os.environ), trust=asked.trust)
     person.heading(f"Connecting to {spec.title()}")
     return Destination(spec, None, origin_name(spec), person, timeout)
 

@@ -52,18 +52,14 @@ class Shown:
     """Why it could not be queried; `place` is then from the index."""
 
 
-@click.command(
-    cls=Command,
-    help="Show a session: its environment, state, models, tokens and cost, and a diagnosis of problems.",
-    examples=EXAMPLES,
-)
+@click.command(cls=Command, examples=EXAMPLES)
 @click.argument("session", metavar="ID", shell_complete=session_ids)
 @click.option(
     "--messages", type=click.IntRange(min=0), default=0, metavar="N", help="Also show the last N messages."
 )
 @output_option
 def command(session: str, *, messages: int, output: str) -> None:
-    """Find the session, query its environment and print the result."""
+    """Show a session: its environment, state, models, tokens and cost, and a diagnosis of problems."""
     shown = query_session(place_of(session))
     if output == "json":
         print_json(shown_json(shown, messages))

@@ -9,7 +9,7 @@ import click
 
 from ocattach.cli.amounts import moment, money
 from ocattach.cli.columns import lines
-from ocattach.cli.command import Command, output_option
+from ocattach.cli.command import Command, output_option, timeout_option
 from ocattach.cli.output import print_json
 from ocattach.cli.session.list import WALK_SECONDS, say_notes, source_json
 from ocattach.cli.session.options import origin_option
@@ -17,7 +17,7 @@ from ocattach.cli.terminal import escape, say
 from ocattach.config.files.paths import state_directory
 from ocattach.sessions.index import index_file
 from ocattach.sessions.index.rows import Total
-from ocattach.sessions.record import Tokens
+from ocattach.sessions.messages import total as total_tokens
 from ocattach.survey.collect import SessionCollector
 from ocattach.survey.everywhere import everywhere
 from ocattach.survey.session_list import Request
@@ -46,12 +46,7 @@ TITLES = ("Origin", "Model", "Sessions", "Input", "Output", "Reasoning", "Cache 
 @click.option(
     "--offline", is_flag=True, help="Use the local index only, without connecting to any environment."
 )
-@click.option(
-    "--timeout",
-    type=click.FloatRange(min=1),
-    metavar="SECONDS",
-    help="Timeout for the environments to answer.",
-)
+@timeout_option("Timeout for the environments to answer.")
 @output_option
 def command(
     origins: tuple[str, ...], *, since: str | None, offline: bool, timeout: float | None, output: str
@@ -95,7 +90,6 @@ def command(
 
 def sum_up(totals: Sequence[Total]) -> Total:
     """The sum of several totals."""
-    tokens = [asdict(total.tokens) for total in totals]
     return Total(
         "total",
         "",
@@ -103,7 +97,7 @@ def sum_up(totals: Sequence[Total]) -> Total:
         sum(total.sessions for total in totals),
         sum(total.roots for total in totals),
         round(sum(total.cost for total in totals), 9),
-        Tokens(**{name: sum(each[name] for each in tokens) for name in asdict(Tokens())}),
+        total_tokens(total.tokens for total in totals),
     )
 
 

@@ -4,6 +4,7 @@ import os
 import sys
 import time
 from collections.abc import Sequence
+from contextlib import nullcontext
 from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
@@ -52,7 +53,8 @@ def status(options: Options) -> None:
             look_once(survey, options, problems)
             return
     if chosen is not None:
-        attach_to(specs[chosen], options)
+        target = specs[chosen].name or [*dict.fromkeys(options.targets)][chosen]
+        attach(replace(options, targets=(target,), status=False, watch=False, timeout=None))
 
 
 def check_watch(options: Options) -> None:
@@ -85,47 +87,30 @@ def no_connections(options: Options) -> None:
 
 
 def look_once(survey: Survey, options: Options, problems: Sequence[Problem]) -> None:
-    """Query once and print the result; on a terminal rows are filled in as answers arrive."""
+    """Query once and print the result; on a terminal rows are filled in as answers arrive.
+
+    Exits with 1 if a bug in ocattach is the reason for a state.
+    """
     from ocattach.cli.status.table import print_columns, shown  # noqa: PLC0415 - heavy (rich)
 
     began = time.monotonic()
     survey.ask()
+    is_drawn = options.output != "json" and sys.stdout.isatty()
+    with shown(survey) if is_drawn else nullcontext(lambda: None) as refresh:
+        while not survey.is_done:
+            survey.await_change(LOOK_SECONDS)
+            refresh()
     if options.output == "json":
-        await_all(survey)
-        print_document(
-            survey.entries, survey.statuses(), problems, took=time.monotonic() - began, timeout=survey.timeout
-        )
-        finish(survey)
-        return
-    if sys.stdout.isatty():
-        with shown(survey) as refresh:
-            while not survey.is_done:
-                survey.await_change(LOOK_SECONDS)
-                refresh()
+        took = time.monotonic() - began
+        print_document(survey.entries, survey.statuses(), problems, took=took, timeout=survey.timeout)
     else:
-        await_all(survey)
-        print_columns(survey)
-    say_problems(problems)
-    finish(survey)
-
-
-def finish(survey: Survey) -> None:
-    """Print notices. Exits with 1 if a bug in ocattach is the reason for a state."""
-    say_notices(survey)
-    if any(status is None or status.is_defect for status in survey.statuses()):
-        raise SystemExit(DefectError.exit_code)
-
-
-def say_notices(survey: Survey) -> None:
-    """Print notices of the survey."""
+        if not is_drawn:
+            print_columns(survey)
+        say_problems(problems)
     for notice in survey.notices:
         say(f"! {notice}", colour="yellow")
-
-
-def await_all(survey: Survey) -> None:
-    """Wait until each environment has answered or timed out."""
-    while not survey.is_done:
-        survey.await_change(LOOK_SECONDS)
+    if any(status is None or status.is_defect for status in survey.statuses()):
+        raise SystemExit(DefectError.exit_code)
 
 
 def print_document(
@@ -169,14 +154,3 @@ def status_json(finding: EnvironmentStatus) -> dict[str, Any]:
         "sessions": finding.sessions and finding.sessions.to_json(),
         "link": finding.link,
     }
-
-
-def attach_to(spec: ConnectionSpec, options: Options) -> None:
-    """Attach to a connection that was chosen with --watch."""
-    target = spec.name or next(text for text in options.targets if as_links_know_text(text) == spec)
-    attach(replace(options, targets=(target,), status=False, watch=False, timeout=None))
-
-
-def as_links_know_text(text: str) -> ConnectionSpec:
-    """The connection that an argument of the command line means."""
-    return as_links_know(resolve(text, cwd=Path.cwd(), environ=os.environ))
