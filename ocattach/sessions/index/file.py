@@ -3,8 +3,7 @@
 import os
 import sqlite3
 import time
-from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import suppress
 from pathlib import Path
 
 from ocattach.config.files.owner import check_own
@@ -117,16 +116,3 @@ def is_damage(error: sqlite3.DatabaseError) -> bool:
 def unusable(path: Path, error: sqlite3.DatabaseError) -> IndexUnusableError:
     """Return the error for an error of SQLite."""
     return IndexUnusableError(f"{path} cannot be used: {error}")
-
-
-@contextmanager
-def transaction(connection: sqlite3.Connection) -> Iterator[None]:
-    """Run statements as one transaction, which has the write lock from its beginning."""
-    connection.execute("BEGIN IMMEDIATE")
-    try:
-        yield
-    except BaseException:
-        with suppress(sqlite3.Error):  # some errors have rolled it back already
-            connection.execute("ROLLBACK")
-        raise
-    connection.execute("COMMIT")

@@ -1,29 +1,32 @@
 """Sessions as rows of the index, and filters for them."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
+from operator import attrgetter
 from typing import Any
 
 from ocattach.sessions.record import Session, Tokens
 
-COLUMNS = (
-    "id, environment, root, updated, origin, native, title, directory, project, parent, created, archived, cost, "
-    "input, output, reasoning, cache_read, cache_write, model, provider, agent, seen, first_seen"
-)
-PLACES = ", ".join("?" * len(COLUMNS.split(",")))
-CHANGES = ", ".join(f"{name} = excluded.{name}" for name in COLUMNS.split(", ")[2:-1])
+FIELDS = (
+    "id", "updated", "origin", "title", "directory", "project", "parent", "created", "archived", "cost", "model",
+    "provider", "agent",
+)  # fmt: skip
+"""The columns that have the names of fields of a session."""
+
+AMOUNTS = tuple(each.name for each in fields(Tokens))
+"""The columns that have the names of fields of its tokens."""
+
+COLUMNS = (*FIELDS, *AMOUNTS, "root", "native", "seen", "environment", "first_seen")
+CHANGES = ", ".join(f"{name} = excluded.{name}" for name in COLUMNS[1:-2])
 PUT = (
-    f"INSERT INTO sessions ({COLUMNS}) VALUES ({PLACES}) "  # noqa: S608 - nothing but names of columns
+    f"INSERT INTO sessions ({', '.join(COLUMNS)}) VALUES ({', '.join('?' * len(COLUMNS))}) "  # noqa: S608 - our names
     f"ON CONFLICT DO UPDATE SET {CHANGES} WHERE excluded.seen >= seen"
 )
 NOT_ARCHIVED = "archived IS NULL"
 JOINED = "sessions CROSS JOIN environments ON sessions.environment = environments.number"
 """Sessions first (sqlite.org/optoverview.html), so that the latest are found by their index."""
-SUMMED = "origin, provider, model, root, cost, input, output, reasoning, cache_read, cache_write"
-SELECT = (
-    "SELECT sessions.id, environments.id, updated, origin, native, title, directory, project, parent, created, "  # noqa: S608
-    f"archived, cost, model, provider, agent, seen, input, output, reasoning, cache_read, cache_write FROM {JOINED}"
-)
+SUMMED = ", ".join(("origin", "provider", "model", "root", "cost", *AMOUNTS))
+SELECT = f"SELECT environments.id, native, seen, sessions.{', '.join((*FIELDS, *AMOUNTS))} FROM {JOINED}"  # noqa: S608
 
 
 @dataclass(frozen=True, slots=True)
@@ -148,75 +151,22 @@ class Covered:
     """When the query began. Later writes of others are kept."""
 
 
+fields_of = attrgetter(*FIELDS)
+amounts_of = attrgetter(*AMOUNTS)
+
+
 def to_row(session: Session, number: int, seen: float) -> tuple[object, ...]:
-    """Return a session as a row."""
-    tokens = session.tokens
-    return (
-        session.id,
-        number,
-        int(session.is_root),
-        session.updated,
-        session.origin,
-        int(session.is_native),
-        session.title,
-        session.directory,
-        session.project,
-        session.parent,
-        session.created,
-        session.archived,
-        session.cost,
-        tokens.input,
-        tokens.output,
-        tokens.reasoning,
-        tokens.cache_read,
-        tokens.cache_write,
-        session.model,
-        session.provider,
-        session.agent,
-        seen,
-        seen,
-    )
+    """Return a session as a row: the values of COLUMNS."""
+    tokens = amounts_of(session.tokens)
+    return *fields_of(session), *tokens, session.is_root, session.is_native, seen, number, seen
 
 
 def from_row(row: tuple[Any, ...]) -> IndexedSession:
     """Read a row of `SELECT`."""
-    (
-        identifier,
-        environment,
-        updated,
-        origin,
-        native,
-        title,
-        directory,
-        project,
-        parent,
-        created,
-        archived,
-        cost,
-        model,
-        provider,
-        agent,
-        seen,
-        *tokens,
-    ) = row
-    session = Session(
-        id=identifier,
-        environment=environment,
-        origin=origin,
-        is_native=bool(native),
-        title=title,
-        directory=directory,
-        project=project,
-        parent=parent,
-        created=created,
-        updated=updated,
-        archived=archived,
-        cost=cost,
-        tokens=to_tokens(tokens),
-        model=model,
-        provider=provider,
-        agent=agent,
-    )
+    environment, native, seen, *values = row
+    known = dict(zip(FIELDS, values, strict=False))
+    tokens = to_tokens(values[len(FIELDS) :])
+    session = Session(**known, environment=environment, is_native=bool(native), tokens=tokens)
     return IndexedSession(session, seen)
 
 
@@ -227,6 +177,5 @@ def to_total(row: tuple[Any, ...]) -> Total:
 
 
 def to_tokens(numbers: Sequence[int]) -> Tokens:
-    """Read tokens in the order of the columns."""
-    given, output, reasoning, read, written = numbers
-    return Tokens(input=given, output=output, reasoning=reasoning, cache_read=read, cache_write=written)
+    """Read tokens in the order of AMOUNTS."""
+    return Tokens(**dict(zip(AMOUNTS, numbers, strict=True)))

@@ -1,7 +1,8 @@
 """The tables of the index, and their migration."""
 
 import sqlite3
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager, suppress
 
 STEPS = (
     """
@@ -98,15 +99,23 @@ def migrate(connection: sqlite3.Connection, steps: Sequence[str] = STEPS) -> Non
     """Migrate the tables to the current version, in one transaction."""
     if version_of(connection) == len(steps):
         return
-    connection.execute("BEGIN IMMEDIATE")
-    try:
+    with transaction(connection):
         for step in steps[version_of(connection) :]:
             for statement in statements(step):
                 connection.execute(statement)
         connection.execute(f"PRAGMA user_version = {len(steps)}")
+
+
+@contextmanager
+def transaction(connection: sqlite3.Connection) -> Iterator[None]:
+    """Run statements as one transaction, which has the write lock from its beginning."""
+    connection.execute("BEGIN IMMEDIATE")
+    try:
+        yield
         connection.execute("COMMIT")
     except BaseException:
-        connection.execute("ROLLBACK")
+        with suppress(sqlite3.Error):  # some errors have rolled it back already
+            connection.execute("ROLLBACK")
         raise
 
 

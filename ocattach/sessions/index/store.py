@@ -10,11 +10,12 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Self, TypeVar
+from typing import Any, Self, TypeVar
 
 from ocattach.sessions.index.claims import Claims, read_claims
-from ocattach.sessions.index.file import is_damage, open_file, replace_file, transaction, unusable
+from ocattach.sessions.index.file import is_damage, open_file, replace_file, unusable
 from ocattach.sessions.index.rows import (
+    AMOUNTS,
     JOINED,
     NOT_ARCHIVED,
     PUT,
@@ -30,6 +31,7 @@ from ocattach.sessions.index.rows import (
     to_row,
     to_total,
 )
+from ocattach.sessions.index.schema import transaction
 from ocattach.sessions.record import Session
 
 T = TypeVar("T")
@@ -91,24 +93,21 @@ class Index:
         walked = asked if covered is not None and covered.above == 0 else None
 
         def write(connection: sqlite3.Connection) -> None:
-            with transaction(connection):
-                number = number_of(connection, IndexedEnvironment(environment, uri, asked, walked, place))
-                connection.executemany(PUT, [to_row(each, number, asked) for each in rows])
-                if covered is not None:
-                    forget_gone(connection, number, {each.id for each in rows}, covered)
-                forget_oldest(connection, number)
+            number = number_of(connection, IndexedEnvironment(environment, uri, asked, walked, place))
+            connection.executemany(PUT, [to_row(each, number, asked) for each in rows])
+            if covered is not None:
+                forget_gone(connection, number, {each.id for each in rows}, covered)
+            forget_oldest(connection, number)
 
-        self._do(write)
+        self._write(write)
 
     def forget(self, sessions: Sequence[str], environment: str) -> None:
         """Remove an environment's sessions and their children. What others reported under the same ids stays."""
 
         def write(connection: sqlite3.Connection) -> None:
-            with transaction(connection):
-                number = number_of(connection, IndexedEnvironment(environment))
-                delete(connection, number, sessions)
+            delete(connection, number_of(connection, IndexedEnvironment(environment)), sessions)
 
-        self._do(write)
+        self._write(write)
 
     def claims(self, session: str | None = None) -> dict[str, Claims]:
         """Return the reports of a session, or of all sessions that several environments reported, by session id."""
@@ -116,24 +115,18 @@ class Index:
 
     def choose(self, session: str, environment: str) -> None:
         """Store that the user means this environment by a session's id."""
-        row = (session, environment)
-        self._do(lambda connection: connection.execute("INSERT OR REPLACE INTO chosen VALUES (?, ?)", row))
+        self._rows("INSERT OR REPLACE INTO chosen VALUES (?, ?)", session, environment)
 
     def chosen(self, session: str) -> str | None:
         """Return the environment that the user has chosen for a session; None without a choice."""
-        query = "SELECT max(environment) FROM chosen WHERE session = ?"
-        return self._do(lambda connection: connection.execute(query, (session,)).fetchone()[0])  # type: ignore[no-any-return]
+        rows = self._rows("SELECT environment FROM chosen WHERE session = ?", session)
+        return next((environment for (environment,) in rows), None)
 
     def find(self, session: str) -> list[IndexedSession]:
         """Return a session from every environment that had it, the last report first."""
-        return self._do(
-            lambda connection: [
-                from_row(row)
-                for row in connection.execute(
-                    f"{SELECT} WHERE sessions.id = ? ORDER BY seen DESC", (session,)
-                )
-            ]
-        )
+        return [
+            from_row(row) for row in self._rows(f"{SELECT} WHERE sessions.id = ? ORDER BY seen DESC", session)
+        ]
 
     def latest(
         self, wanted: Wanted, *, limit: int | None, keep: Callable[[Session], bool] = lambda _: True
@@ -171,7 +164,8 @@ class Index:
             what = "sessions" if wanted.children else "roots"
             query = f"SELECT coalesce(sum({what}), 0) FROM tallies JOIN environments ON environment = number"  # noqa: S608
         query += f" WHERE {' AND '.join(terms)}" if terms else ""
-        return self._do(lambda connection: int(connection.execute(query, values).fetchone()[0]))
+        ((count,),) = self._rows(query, *values)
+        return int(count)
 
     def tallies(self) -> dict[tuple[str, str], Tally]:
         """Return the sums by environment and origin."""
@@ -179,56 +173,48 @@ class Index:
             "SELECT id, origin, roots, sessions, cost FROM tallies "
             "JOIN environments ON environment = number WHERE sessions > 0"
         )
-        return self._do(
-            lambda connection: {
-                (environment, origin): Tally(roots, sessions, max(0.0, round(cost, 9)))
-                for environment, origin, roots, sessions, cost in connection.execute(query)
-            }
-        )
+        return {
+            (environment, origin): Tally(roots, sessions, max(0.0, round(cost, 9)))
+            for environment, origin, roots, sessions, cost in self._rows(query)
+        }
 
     def totals(self, wanted: Wanted) -> list[Total]:
         """Return the sums by origin and model, the highest cost first. A session in two environments counts once."""
         terms, values = wanted.conditions()
         where = f" WHERE {' AND '.join(terms)}" if terms else ""
+        sums = ", ".join(f"sum({name})" for name in ("root", "cost", *AMOUNTS))
         query = (
-            "SELECT origin, provider, model, count(*), sum(root), sum(cost), sum(input), sum(output), "  # noqa: S608
-            "sum(reasoning), sum(cache_read), sum(cache_write) FROM "
+            f"SELECT origin, provider, model, count(*), {sums} FROM "  # noqa: S608
             f"(SELECT {SUMMED}, min(first_seen) FROM {JOINED}{where} GROUP BY sessions.id) "
             "GROUP BY origin, provider, model ORDER BY 6 DESC, 4 DESC, 1"
         )
-        return self._do(lambda connection: [to_total(row) for row in connection.execute(query, values)])
+        return [to_total(row) for row in self._rows(query, *values)]
 
     def newest(self, environment: str) -> int | None:
         """Return the latest update in an environment, in milliseconds since the epoch; None without sessions."""
         query = "SELECT max(updated) FROM sessions JOIN environments ON environment = number WHERE environments.id = ?"
-        return self._do(lambda connection: connection.execute(query, (environment,)).fetchone()[0])  # type: ignore[no-any-return]
+        ((newest,),) = self._rows(query, environment)
+        return None if newest is None else int(newest)
 
     def environments(self) -> dict[str, IndexedEnvironment]:
         """Return all environments, by id."""
-        return self._do(
-            lambda connection: {
-                row[0]: IndexedEnvironment(*row)
-                for row in connection.execute("SELECT id, uri, asked, walked, place FROM environments")
-            }
-        )
+        rows = self._rows("SELECT id, uri, asked, walked, place FROM environments")
+        return {row[0]: IndexedEnvironment(*row) for row in rows}
 
     def put_statuses(self, statuses: Mapping[str, LastStatus]) -> None:
         """Store the statuses of connections, each by a key that the caller chooses."""
         rows = [(key, each.state, each.asked, each.port, each.version) for key, each in statuses.items()]
 
         def write(connection: sqlite3.Connection) -> None:
-            with transaction(connection):
-                connection.executemany("INSERT OR REPLACE INTO statuses VALUES (?, ?, ?, ?, ?)", rows)
-                connection.execute("DELETE FROM statuses WHERE asked < ?", (time.time() - STATUS_SECONDS,))
+            connection.executemany("INSERT OR REPLACE INTO statuses VALUES (?, ?, ?, ?, ?)", rows)
+            connection.execute("DELETE FROM statuses WHERE asked < ?", (time.time() - STATUS_SECONDS,))
 
-        self._do(write)
+        self._write(write)
 
     def statuses(self) -> dict[str, LastStatus]:
         """Return the stored statuses by their keys."""
-        query = "SELECT connection, state, asked, port, version FROM statuses"
-        return self._do(
-            lambda connection: {key: LastStatus(*values) for key, *values in connection.execute(query)}
-        )
+        rows = self._rows("SELECT connection, state, asked, port, version FROM statuses")
+        return {key: LastStatus(*values) for key, *values in rows}
 
     def close(self) -> None:
         """Close the file. Closing twice is harmless."""
@@ -239,6 +225,19 @@ class Index:
 
     def __exit__(self, *_: object) -> None:
         self.close()
+
+    def _rows(self, query: str, *values: object) -> list[tuple[Any, ...]]:
+        """Return the rows of a query."""
+        return self._do(lambda connection: connection.execute(query, values).fetchall())
+
+    def _write(self, write: Callable[[sqlite3.Connection], None]) -> None:
+        """Run statements as one transaction."""
+
+        def write_all(connection: sqlite3.Connection) -> None:
+            with transaction(connection):
+                write(connection)
+
+        self._do(write_all)
 
     def _do(self, what: Callable[[sqlite3.Connection], T]) -> T:
         """Run a query. A file that proves to be damaged is replaced first."""
