@@ -13,8 +13,8 @@ from ocattach.opencode.activity import Activity
 from ocattach.opencode.catalogue import RECENT_SECONDS, Catalogue
 from ocattach.sessions.index.claims import Claims
 from ocattach.sessions.index.file import IndexUnusableError
-from ocattach.sessions.index.rows import Covered, IndexedSession, Total, Wanted
-from ocattach.sessions.index.store import Index, IndexedEnvironment
+from ocattach.sessions.index.rows import Covered, IndexedEnvironment, IndexedSession, Total, Wanted
+from ocattach.sessions.index.store import Index
 from ocattach.sessions.origins import Names
 from ocattach.sessions.record import Session
 from ocattach.survey.environment_status import EnvironmentState, state_of

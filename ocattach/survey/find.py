@@ -15,8 +15,8 @@ from ocattach.printable import command_line
 from ocattach.sessions.index import index_file
 from ocattach.sessions.index.claims import Claims
 from ocattach.sessions.index.file import IndexUnusableError
-from ocattach.sessions.index.rows import IndexedSession, Wanted
-from ocattach.sessions.index.store import Index, IndexedEnvironment
+from ocattach.sessions.index.rows import IndexedEnvironment, IndexedSession, Wanted
+from ocattach.sessions.index.store import Index
 from ocattach.sessions.origins import origin_for
 from ocattach.sessions.record import Session
 from ocattach.survey.everywhere import SurveyedConnection

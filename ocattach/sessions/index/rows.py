@@ -1,4 +1,4 @@
-"""Sessions as rows of the index, and filters for them."""
+"""What the index holds: environments, sessions as rows, and filters for them."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass, fields
@@ -36,6 +36,24 @@ class IndexedSession:
     session: Session
     seen: float
     """When it was last reported, in seconds since the epoch."""
+
+
+@dataclass(frozen=True, slots=True)
+class IndexedEnvironment:
+    """An environment in the index."""
+
+    id: str
+    uri: str = ""
+    """Its URI. Names can change."""
+
+    asked: float = 0.0
+    """When it last answered, in seconds since the epoch."""
+
+    walked: float | None = None
+    """When it last reported all its sessions; None for never."""
+
+    place: str = ""
+    """The `config.spec.place_id` of its connections; empty if an older version stored it."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -8,7 +8,6 @@ import sqlite3
 import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import closing
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Self, TypeVar
 
@@ -22,6 +21,7 @@ from ocattach.sessions.index.rows import (
     SELECT,
     SUMMED,
     Covered,
+    IndexedEnvironment,
     IndexedSession,
     LastStatus,
     Tally,
@@ -41,24 +41,6 @@ KEPT = 100_000
 
 STATUS_SECONDS = 90 * 24 * 3600
 """How long the status of a connection is kept."""
-
-
-@dataclass(frozen=True, slots=True)
-class IndexedEnvironment:
-    """An environment in the index."""
-
-    id: str
-    uri: str = ""
-    """Its URI. Names can change."""
-
-    asked: float = 0.0
-    """When it last answered, in seconds since the epoch."""
-
-    walked: float | None = None
-    """When it last reported all its sessions; None for never."""
-
-    place: str = ""
-    """The `config.spec.place_id` of its connections; empty if an older version stored it."""
 
 
 class Index:
