@@ -15,7 +15,7 @@ import click
 from ocattach import __version__
 from ocattach.cli.command import Command, advice, output_option, silence_libraries, timeout_option
 from ocattach.cli.complete import connection_names, saved_names
-from ocattach.cli.options import Options
+from ocattach.cli.options import WHERE, Options
 from ocattach.cli.output import print_json
 from ocattach.cli.schema import print_schema
 from ocattach.cli.terminal import Person, has_terminal
@@ -46,7 +46,7 @@ ocattach --list                      list saved connections and those of the pro
 SECTIONS = {
     "Attach": ("workdir", "session", "continue_", "fork", "print_url", "no_start", "trust", "timeout"),
     "Connections": ("save", "list_", "status", "watch", "remove", "disconnect", "stop", "all_", "force"),
-    "Where": ("user", "identity", "port", "namespace", "context", "container"),
+    "Where": WHERE,
     "Output": ("output", "verbose", "quiet", "schema", "version"),
 }
 

@@ -4,6 +4,9 @@ from dataclasses import dataclass
 
 from ocattach.config.spec import ConnectionSpec
 
+WHERE = ("user", "identity", "port", "namespace", "context", "container")
+"""The options that change the target; which of them it takes depends on its scheme."""
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Options:
@@ -45,12 +48,5 @@ class Options:
 
     def applied_to(self, spec: ConnectionSpec) -> ConnectionSpec:
         """The connection with the typed options applied."""
-        return spec.with_overrides(
-            workdir=self.workdir,
-            user=self.user,
-            identity=self.identity,
-            port=self.port,
-            namespace=self.namespace,
-            context=self.context,
-            container=self.container,
-        )
+        options = {name: getattr(self, name) for name in WHERE}
+        return spec.with_overrides(workdir=self.workdir, **options)

@@ -2,8 +2,8 @@
 
 from collections.abc import Mapping
 
+from ocattach.config.files.entry import Schema
 from ocattach.config.targets import key_types
-from ocattach.config.targets.key_types import Schema
 from ocattach.config.targets.rules import check_variable
 from ocattach.errors import UsageError
 

@@ -1,9 +1,9 @@
 """The JSON Schema of project files, generated from the keys that the targets declare."""
 
 from ocattach.config.common_keys import COMMON_KEYS
+from ocattach.config.files.entry import Schema
 from ocattach.config.names import PATTERN, RESERVED_IN_PROJECTS
 from ocattach.config.targets.base import Target
-from ocattach.config.targets.key_types import Schema
 from ocattach.config.targets.registry import target_class, transports
 
 

@@ -16,12 +16,11 @@ from ocattach.config.files.entry import (
     Entry,
     as_table,
     number,
-    present,
+    read_values,
     refuse_unknown_keys,
     shown,
     text,
-    text_pairs,
-    texts,
+    written_values,
 )
 from ocattach.config.suggestion import closest
 from ocattach.config.targets.base import Target
@@ -39,6 +38,9 @@ ORIGIN_VARIABLE = "OCATTACH_ORIGIN"
 """The variable with the `origin_name` of a connection, set for daemons that ocattach starts."""
 
 LINK_KEY_LENGTH = 16
+
+OWN_KEYS = {key: schema for key, schema in COMMON_KEYS.items() if key not in ("transport", "port")}
+"""The keys with the names of fields."""
 
 SourceKind = Literal["typed", "user", "project"]
 
@@ -105,34 +107,16 @@ class ConnectionSpec:
             raise no_transport(entry)
         kind = target_class(transport)
         refuse_unknown_keys(entry, (*COMMON_KEYS, *kind.keys), transport)
-        return cls(
-            target=kind.from_entry(entry),
-            name=name,
-            workdir=text(entry, "workdir"),
-            daemon_port=daemon_port(entry, kind),
-            opencode=text(entry, "opencode"),
-            env=text_pairs(entry, "env"),
-            unset_env=texts(entry, "unset_env"),
-            forward_env=texts(entry, "forward_env"),
-            description=text(entry, "description") or "",
-            source=source,
-        )
+        target = kind.from_entry(entry)
+        values = read_values(entry, OWN_KEYS)
+        values["daemon_port"] = daemon_port(values["daemon_port"], entry, kind)
+        values["description"] = values["description"] or ""
+        return cls(target=target, name=name, source=source, **values)
 
     def to_entry(self) -> dict[str, object]:
         """The inverse of `from_entry`: keys that are set, with JSON values."""
-        return present(
-            {
-                "transport": self.target.scheme,
-                **self.target.to_entry(),
-                "workdir": self.workdir,
-                "daemon_port": self.daemon_port,
-                "opencode": self.opencode,
-                "env": dict(self.env),
-                "unset_env": list(self.unset_env),
-                "forward_env": list(self.forward_env),
-                "description": self.description,
-            }
-        )
+        own = written_values(self, OWN_KEYS)
+        return {"transport": self.target.scheme, **self.target.to_entry(), **own}
 
     @classmethod
     def from_json(cls, document: str) -> Self:
@@ -207,29 +191,11 @@ class ConnectionSpec:
         """The connection with the current settings of this machine written out (see `Target.pinned`)."""
         return replace(self, target=self.target.pinned(environ))
 
-    def with_overrides(
-        self,
-        *,
-        workdir: str | None = None,
-        user: str | None = None,
-        identity: str | None = None,
-        port: int | None = None,
-        namespace: str | None = None,
-        context: str | None = None,
-        container: str | None = None,
-    ) -> Self:
+    def with_overrides(self, *, workdir: str | None = None, **options: object) -> Self:
         """The connection with typed options applied. Raises UsageError for an option that its scheme does not have.
 
-        `port` is the ssh port, as in `--port`. Typed options do not affect trust.
+        `options` have the names of the command line's; those that are None are not applied. They do not affect trust.
         """
-        options = {
-            "user": user,
-            "identity": identity,
-            "port": port,
-            "namespace": namespace,
-            "context": context,
-            "container": container,
-        }
         given = {option: value for option, value in options.items() if value is not None}
         target = self.target.with_options(given) if given else self.target
         return replace(self, target=target, workdir=self.workdir if workdir is None else workdir)
@@ -246,9 +212,8 @@ def no_transport(entry: Entry) -> UsageError:
     return UsageError("transport is missing", hint=hint)
 
 
-def daemon_port(entry: Entry, kind: type[Target]) -> int | None:
-    """The port of the daemon from `daemon_port` or its synonym `port`."""
-    port = number(entry, "daemon_port")
+def daemon_port(port: int | None, entry: Entry, kind: type[Target]) -> int | None:
+    """The port of the daemon: `port`, which the key `daemon_port` has, or that of its synonym `port`."""
     if "port" in kind.keys:
         return port
     synonym = number(entry, "port")

@@ -213,13 +213,13 @@ def test_an_option_that_a_scheme_does_not_know_is_refused_by_name(
     uri: str, options: dict[str, str], option: str
 ) -> None:
     with pytest.raises(UsageError, match=option):
-        spec_of(uri).with_overrides(**options)  # type: ignore[arg-type]
+        spec_of(uri).with_overrides(**options)
 
 
 @pytest.mark.parametrize(("uri", "options"), [("ssh://h", {"user": "-x"}), ("local://", {"workdir": "app"})])
 def test_a_typed_option_is_checked_as_an_entry_is(uri: str, options: dict[str, str]) -> None:
     with pytest.raises(UsageError):
-        spec_of(uri).with_overrides(**options)  # type: ignore[arg-type]
+        spec_of(uri).with_overrides(**options)
 
 
 def test_the_default_directory_is_used_and_not_forced() -> None:

@@ -3,7 +3,8 @@
 Messages of errors begin with the key; callers add the file and the name of the connection.
 """
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
+from typing import Any
 
 from ocattach.config.suggestion import did_you_mean
 from ocattach.errors import UsageError
@@ -12,6 +13,9 @@ TYPE_NAMES = {bool: "true or false", int: "a number", float: "a number", list: "
 
 Entry = Mapping[str, object]
 """A connection or other object of a file; a key with the value null counts as absent."""
+
+Schema = Mapping[str, object]
+"""JSON Schema of the values at a key."""
 
 
 def text(entry: Entry, key: str) -> str | None:
@@ -77,6 +81,36 @@ def text_pairs(entry: Entry, key: str) -> tuple[tuple[str, str], ...]:
             raise wrong_type(f"{key}: {shown(name)}", value, "text")
         found.append((name, str(value)))
     return tuple(found)
+
+
+READERS: Mapping[object, Callable[[Entry, str], Any]] = {
+    "string": text,
+    "integer": number,
+    "boolean": flag,
+    "array": texts,
+    "object": text_pairs,
+}
+"""The functions above by the JSON type of the values that they read."""
+
+
+WRITERS: Mapping[object, Callable[[Any], object]] = {"array": list, "object": dict}
+"""What makes a JSON value of an attribute, by its type; others are written as they are."""
+
+
+def read_values(entry: Entry, keys: Mapping[str, Schema]) -> dict[str, Any]:
+    """The values at keys with these schemas. A key that is absent has the empty value of its type, or None."""
+    return {key: READERS[schema["type"]](entry, key) for key, schema in keys.items()}
+
+
+def written_values(owner: object, keys: Mapping[str, Schema]) -> dict[str, object]:
+    """The inverse of `read_values`: the attributes with the names of these keys that are set, with JSON values."""
+    values = {key: WRITERS.get(schema["type"], plain)(getattr(owner, key)) for key, schema in keys.items()}
+    return present(values)
+
+
+def plain(value: object) -> object:
+    """The value; None for False, which is the default of all flags."""
+    return None if value is False else value
 
 
 def present(entry: Entry) -> dict[str, object]:

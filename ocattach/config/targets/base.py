@@ -1,12 +1,11 @@
 """The base class of targets. A new scheme adds a subclass and a row in the table of `registry`."""
 
 from abc import ABC, abstractmethod
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import ClassVar, Self
 
-from ocattach.config.files.entry import Entry
-from ocattach.config.targets.key_types import Schema
+from ocattach.config.files.entry import Entry, Schema, read_values, written_values
 from ocattach.config.targets.uri_text import URIParts
 from ocattach.errors import UsageError
 
@@ -54,13 +53,21 @@ class Target(ABC):
         return True
 
     @classmethod
-    @abstractmethod
     def from_entry(cls, entry: Entry) -> Self:
-        """The target of an entry; keys that do not belong to the target are ignored."""
+        """The target of an entry; keys that do not belong to the target are ignored.
 
-    @abstractmethod
+        Only a target whose fields are not named after its `keys` overrides this and `to_entry`.
+        """
+        required = cls.key_rules.get("required")
+        for key in required if isinstance(required, list) else ():
+            if entry.get(key) is None:
+                raise UsageError(f"{cls.scheme} requires {key}")
+        make: Callable[..., Self] = cls
+        return make(**read_values(entry, cls.keys))
+
     def to_entry(self) -> dict[str, object]:
         """The inverse of `from_entry`: keys that are set, without `transport`."""
+        return written_values(self, self.keys)
 
     @classmethod
     @abstractmethod

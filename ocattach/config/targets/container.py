@@ -5,7 +5,16 @@ from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import Any, ClassVar, Self
 
-from ocattach.config.files.entry import Entry, flag, present, refuse_unknown_keys, table, text
+from ocattach.config.files.entry import (
+    Entry,
+    Schema,
+    present,
+    read_values,
+    refuse_unknown_keys,
+    table,
+    text,
+    written_values,
+)
 from ocattach.config.targets import key_types
 from ocattach.config.targets.base import Target
 from ocattach.config.targets.docker_config import (
@@ -14,7 +23,6 @@ from ocattach.config.targets.docker_config import (
     certificate_path,
     current_context,
 )
-from ocattach.config.targets.key_types import Schema
 from ocattach.config.targets.podman_config import named_service
 from ocattach.config.targets.rules import check_host, check_port, check_text, check_user, check_word
 from ocattach.config.targets.uri_text import (
@@ -128,29 +136,19 @@ class ContainerTarget(Target):
         compose = table(entry, COMPOSE) or {}
         refuse_unknown_keys(compose, ("project", "service"), COMPOSE)
         return cls(
-            container=text(entry, "container"),
             compose_project=text(compose, "project"),
             compose_service=text(compose, "service"),
-            user=text(entry, "user"),
-            host=text(entry, "host"),
-            context=text(entry, "context"),
-            cert_path=text(entry, "cert_path"),
-            allow_plain_password=flag(entry, "allow_plain_password"),
+            **read_values(entry, cls.plain_keys()),
         )
 
     def to_entry(self) -> dict[str, object]:
         compose = present({"project": self.compose_project, "service": self.compose_service})
-        return present(
-            {
-                "container": self.container,
-                COMPOSE: compose,
-                "user": self.user,
-                "host": self.host,
-                "context": self.context,
-                "cert_path": self.cert_path,
-                "allow_plain_password": self.allow_plain_password or None,
-            }
-        )
+        return {**present({COMPOSE: compose}), **written_values(self, self.plain_keys())}
+
+    @classmethod
+    def plain_keys(cls) -> dict[str, Schema]:
+        """The keys with the names of fields."""
+        return {key: schema for key, schema in cls.keys.items() if key != COMPOSE}
 
     @classmethod
     def from_uri(cls, parts: URIParts) -> tuple[Self, str | None]:

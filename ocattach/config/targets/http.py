@@ -6,10 +6,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import ClassVar, Self
 
-from ocattach.config.files.entry import Entry, flag, present, text, text_pairs, texts
+from ocattach.config.files.entry import Schema
 from ocattach.config.targets import key_types
 from ocattach.config.targets.base import Target
-from ocattach.config.targets.key_types import Schema
 from ocattach.config.targets.rules import check_host, check_printable, check_variable
 from ocattach.config.targets.uri_text import (
     URIParts,
@@ -130,34 +129,6 @@ class HTTPTarget(Target):
     def has_authorization(self) -> bool:
         """Whether the headers contain credentials."""
         return any(name.lower() == "authorization" for name, _ in self.headers)
-
-    @classmethod
-    def from_entry(cls, entry: Entry) -> Self:
-        url = text(entry, "url")
-        if url is None:
-            raise UsageError("http requires url")
-        return cls(
-            url=url,
-            username=text(entry, "username"),
-            headers=text_pairs(entry, "headers"),
-            password_env=text(entry, "password_env"),
-            password_command=texts(entry, "password_command"),
-            ca_file=text(entry, "ca_file"),
-            allow_plain_password=flag(entry, "allow_plain_password"),
-        )
-
-    def to_entry(self) -> dict[str, object]:
-        return present(
-            {
-                "url": self.url,
-                "username": self.username,
-                "headers": dict(self.headers),
-                "password_env": self.password_env,
-                "password_command": list(self.password_command),
-                "ca_file": self.ca_file,
-                "allow_plain_password": self.allow_plain_password or None,
-            }
-        )
 
     @classmethod
     def from_uri(cls, parts: URIParts) -> tuple[Self, str | None]:

@@ -1,10 +1,9 @@
-"""JSON Schema of the keys of entries, printed by `ocattach --schema`."""
+"""JSON Schema of the keys of entries, by which they are read, and which `ocattach --schema` prints."""
 
 from collections.abc import Mapping
 
+from ocattach.config.files.entry import Schema
 from ocattach.config.targets.rules import HIGHEST_PORT
-
-Schema = Mapping[str, object]
 
 PRINTABLE = r"[^\u0000-\u001f\u007f-\u009f]"
 TEXT = f"^(?!-){PRINTABLE}+$"

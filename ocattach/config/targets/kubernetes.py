@@ -6,13 +6,12 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import ClassVar, Self
 
-from ocattach.config.files.entry import Entry, present, text
+from ocattach.config.files.entry import Entry, Schema, text
 from ocattach.config.files.safe import read_text
 from ocattach.config.files.yaml_text import read_mapping
 from ocattach.config.suggestion import did_you_mean
 from ocattach.config.targets import key_types
 from ocattach.config.targets.base import Target
-from ocattach.config.targets.key_types import Schema
 from ocattach.config.targets.rules import check_text, check_word
 from ocattach.config.targets.uri_text import URIParts, decode, encode, format_place, format_query, split_place
 from ocattach.errors import OcattachError, UsageError
@@ -85,13 +84,6 @@ class KubernetesTarget(Target):
             check_text(self.selector, "selector")
         if self.context is not None:
             check_word(self.context, "context", also=":@/+=")
-
-    @classmethod
-    def from_entry(cls, entry: Entry) -> Self:
-        return cls(**{key: text(entry, key) for key in cls.keys})
-
-    def to_entry(self) -> dict[str, object]:
-        return present({key: getattr(self, key) for key in self.keys})
 
     @classmethod
     def from_uri(cls, parts: URIParts) -> tuple[Self, str | None]:

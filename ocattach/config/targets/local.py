@@ -6,7 +6,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import ClassVar, Self
 
-from ocattach.config.files.entry import Entry
 from ocattach.config.targets.base import Target
 from ocattach.config.targets.uri_text import SAFE_IN_PATH, URIParts, decode, encode
 from ocattach.errors import UsageError
@@ -22,13 +21,6 @@ class LocalTarget(Target):
     identity_variables: ClassVar[tuple[str, ...]] = ("HOME", "XDG_DATA_HOME")
     user_only_keys: ClassVar[frozenset[str]] = frozenset({"opencode", "env", "unset_env"})
     """These would determine which program runs on the user's machine, and how."""
-
-    @classmethod
-    def from_entry(cls, entry: Entry) -> Self:  # noqa: ARG003 - no keys
-        return cls()
-
-    def to_entry(self) -> dict[str, object]:
-        return {}
 
     @classmethod
     def from_uri(cls, parts: URIParts) -> tuple[Self, str | None]:

@@ -5,10 +5,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import ClassVar, Self
 
-from ocattach.config.files.entry import Entry, number, present, text
+from ocattach.config.files.entry import Schema
 from ocattach.config.targets import key_types
 from ocattach.config.targets.base import Target
-from ocattach.config.targets.key_types import Schema
 from ocattach.config.targets.rules import check_host, check_port, check_text, check_user
 from ocattach.config.targets.uri_text import (
     SAFE_IN_PATH,
@@ -19,7 +18,6 @@ from ocattach.config.targets.uri_text import (
     format_query,
     split_authority,
 )
-from ocattach.errors import UsageError
 
 HOST = "^([A-Za-z0-9_][A-Za-z0-9_.-]*|[0-9A-Fa-f:.]*:[0-9A-Fa-f:.]*(%[A-Za-z0-9_][A-Za-z0-9_.-]*)?)$"
 
@@ -75,22 +73,6 @@ class SSHTarget(Target):
             check_text(self.identity_file, "identity_file")
         if self.jump is not None:
             check_jump(self.jump)
-
-    @classmethod
-    def from_entry(cls, entry: Entry) -> Self:
-        host = text(entry, "host")
-        if host is None:
-            raise UsageError("ssh requires host")
-        return cls(
-            host=host,
-            user=text(entry, "user"),
-            port=number(entry, "port"),
-            identity_file=text(entry, "identity_file"),
-            jump=text(entry, "jump"),
-        )
-
-    def to_entry(self) -> dict[str, object]:
-        return present({key: getattr(self, key) for key in self.keys})
 
     @classmethod
     def from_uri(cls, parts: URIParts) -> tuple[Self, str | None]:

@@ -4,9 +4,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import ClassVar, Self
 
-from ocattach.config.files.entry import Entry, text
+from ocattach.config.files.entry import Entry, Schema, text
 from ocattach.config.targets.base import Target
-from ocattach.config.targets.key_types import Schema
 from ocattach.config.targets.rules import check_word
 from ocattach.config.targets.uri_text import SAFE_IN_PATH, URIParts, decode, encode
 
