@@ -3,7 +3,7 @@
 import json
 import math
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from typing import Any
 
 DEEPEST = 100
@@ -42,6 +42,16 @@ def parse_json(data: bytes) -> Any:
     if containers > DEEPEST:
         check_depth(content)
     return content
+
+
+def table(content: Any) -> Mapping[str, Any]:
+    """Return a JSON object; an empty one for anything else."""
+    return content if isinstance(content, Mapping) else {}
+
+
+def objects(content: Any) -> list[dict[str, Any]]:
+    """Return the JSON objects of a list; nothing if it is not a list."""
+    return [each for each in content if isinstance(each, dict)] if isinstance(content, list) else []
 
 
 def check_size(data: bytes) -> None:

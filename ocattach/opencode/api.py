@@ -3,7 +3,7 @@
 import http.client
 import json
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any
 from urllib.parse import quote, urlencode
 
@@ -19,7 +19,7 @@ from ocattach.errors import (
 )
 from ocattach.opencode.endpoint import Endpoint, Response, basic_authorization
 from ocattach.opencode.versions import HEALTH_PATHS, answered_version, check_server, config_hint, is_second
-from ocattach.untrusted_json import parse_json
+from ocattach.untrusted_json import objects, parse_json, table
 
 TRY_SECONDS = 1.0
 """Seconds of one request. A request during the start of the daemon is never answered (1.18.33), so tries are short."""
@@ -29,6 +29,9 @@ PAUSE_SECONDS = 0.05
 EVENT_LINES = 10
 EVENT_BYTES = 64 * 1024
 """How much is read to find the first event of a stream."""
+
+DATA = b"data:"
+"""The beginning of a line with an event."""
 
 UNKNOWN_PATH = {http.client.OK, http.client.NOT_FOUND}
 """How other versions answer paths they do not have: with their web page and status 200, or with 404."""
@@ -134,15 +137,15 @@ class DaemonClient:
     def home(self) -> str:
         """Return the home directory of the account that runs the daemon."""
         answer = self.request("GET", "/path")
-        content = answer.json()
-        if not isinstance(content, dict) or not isinstance(content.get("home"), str):
-            raise request_error(answer.status, content)
-        return str(content["home"])
+        home = table(answer.json()).get("home")
+        if not isinstance(home, str):
+            raise request_error(answer.status, answer.json())
+        return home
 
     def real_directory(self, directory: str) -> str:
         """Return a directory without symbolic links, as in its sessions (1.18.33)."""
-        content = self.request("GET", f"/path{query(directory=directory)}").json()
-        real = content.get("directory") if isinstance(content, dict) else None
+        content = table(self.request("GET", f"/path{query(directory=directory)}").json())
+        real = content.get("directory")
         return real if isinstance(real, str) and real else directory
 
     def has_directory(self, directory: str) -> bool:
@@ -184,20 +187,23 @@ def read_event(response: http.client.HTTPResponse) -> str:
     """
     for _ in range(EVENT_LINES):
         line = response.readline(EVENT_BYTES)
-        if line.startswith(b"data:"):
-            try:
-                event = parse_json(line.removeprefix(b"data:"))
-            except ValueError:
-                break
-            if isinstance(event, dict) and isinstance(event.get("type"), str):
-                return str(event["type"])
+        if not line or line.startswith(DATA):
             break
-        if not line:
-            break
+    kind = read_data(line).get("type")
+    if isinstance(kind, str):
+        return kind
     raise OcattachError(
         f"The daemon did not send a stream of events (status {response.status}, {response.headers.get_content_type()})",
         hint="A proxy in between may buffer responses: turn its buffering off",
     )
+
+
+def read_data(line: bytes) -> Mapping[str, Any]:
+    """Return the JSON object in a line of a stream of events; an empty one for any other line."""
+    try:
+        return table(parse_json(line.removeprefix(DATA))) if line.startswith(DATA) else {}
+    except ValueError:  # such as the rest of an event that was too long
+        return {}
 
 
 def read_version(answer: Response) -> str:
@@ -220,7 +226,7 @@ def read_version(answer: Response) -> str:
 
 def link_error(content: Any) -> str | None:
     """Return the reason if the link answered in place of the daemon, else None."""
-    if not isinstance(content, dict) or content.get("name") != LINK_ERROR:
+    if table(content).get("name") != LINK_ERROR:
         return None
     data = content.get("data")
     return str(data.get("message")) if isinstance(data, dict) else "no reason given"
@@ -228,11 +234,9 @@ def link_error(content: Any) -> str | None:
 
 def request_error(status: int, content: Any) -> OcattachError:
     """Return the error for a failed request, from OpenCode's {"name", "data": {"path", "issues", "message"}}."""
-    name = content.get("name") if isinstance(content, dict) else None
-    data = content.get("data") if isinstance(content, dict) else None
+    name, data = table(content).get("name"), table(content).get("data")
     if name in {"ConfigInvalidError", "ConfigJsonError"} and isinstance(data, dict):
-        issues = [issue for issue in data.get("issues") or [] if isinstance(issue, dict)]
-        reasons = [describe_issue(issue) for issue in issues]
+        reasons = [describe_issue(issue) for issue in objects(data.get("issues"))]
         reason = "; ".join(reasons) or str(data.get("message") or "it is not valid JSON(C)").strip()
         return EnvironmentConfigError(
             f"OpenCode in the environment rejects its configuration {data.get('path')}: {reason}",

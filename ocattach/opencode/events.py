@@ -14,8 +14,8 @@ from dataclasses import dataclass
 from typing import Any
 
 from ocattach.errors import ConnectionLostError, OcattachError
-from ocattach.opencode.api import DaemonClient
-from ocattach.untrusted_json import parse_json
+from ocattach.opencode.api import DaemonClient, read_data
+from ocattach.untrusted_json import table
 
 CONNECTED = "server.connected"
 """The first event of a stream."""
@@ -101,15 +101,10 @@ def read_events(
 
 def parse_event(line: bytes) -> Event | None:
     """Parse a line. Returns None if it is not an event, such as the rest of one that was too long."""
-    if not line.startswith(b"data:"):
-        return None
-    try:
-        content = parse_json(line.removeprefix(b"data:"))
-    except ValueError:
-        return None
-    payload = content.get("payload") if isinstance(content, dict) else None
-    properties = payload.get("properties") if isinstance(payload, dict) else None
-    if not isinstance(payload, dict) or not isinstance(properties, dict):
+    content = read_data(line)
+    payload = table(content.get("payload"))
+    properties = payload.get("properties")
+    if not isinstance(properties, dict):
         return None
     return Event(
         str(payload.get("type")),

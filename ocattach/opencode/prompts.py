@@ -8,13 +8,14 @@ import http.client
 import re
 import secrets
 import string
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any
 from urllib.parse import quote
 
 from ocattach.opencode.api import DaemonClient, query
-from ocattach.opencode.sessions import SessionClient, check_status, checked, objects, read_list, read_object
+from ocattach.opencode.sessions import SessionClient, check_status, checked, read_list, read_object
+from ocattach.untrusted_json import objects, table
 
 IDENTIFIER = re.compile(r"[a-z]{3}_([0-9a-f]{12})[0-9A-Za-z]{14}")
 ALPHABET = string.digits + string.ascii_letters
@@ -84,9 +85,9 @@ class PromptClient:
         """
         sessions = SessionClient(self._client)
         latest, _ = sessions.messages(session, limit=LATEST)
-        moments = [time_of(str(mapping(message.get("info")).get("id"))) for message in latest]
+        moments = [time_of(str(table(message.get("info")).get("id"))) for message in latest]
         if not moments:
-            created = mapping(sessions.get(session).get("time")).get("created")
+            created = table(sessions.get(session).get("time")).get("created")
             moments = [of_time(created) if isinstance(created, int) else 0]
         return max(moments) + 1
 
@@ -96,7 +97,7 @@ class PromptClient:
         return [
             f"{provider.get('id')}/{model}"
             for provider in objects(content.get("providers"))
-            for model in mapping(provider.get("models"))
+            for model in table(provider.get("models"))
         ]
 
     def agents(self, directory: str | None) -> list[dict[str, Any]]:
@@ -106,7 +107,7 @@ class PromptClient:
     def configured_model(self, directory: str | None, agent: str = "") -> str:
         """Return the configured PROVIDER/MODEL of an agent or directory; empty if there is none."""
         for each in self.agents(directory) if agent else ():
-            model = mapping(each.get("model"))
+            model = table(each.get("model"))
             if each.get("name") == agent and model:
                 return f"{model.get('providerID')}/{model.get('modelID')}"
         content = read_object(self._client.request("GET", f"/config{query(directory=directory)}"))
@@ -142,8 +143,3 @@ def time_of(identifier: str) -> int:
 def of_time(milliseconds: int) -> int:
     """Convert a time since the epoch to the unit of ids."""
     return milliseconds * COUNTED % (1 << BITS)
-
-
-def mapping(content: Any) -> Mapping[str, Any]:
-    """Return a JSON object; an empty one for anything else."""
-    return content if isinstance(content, Mapping) else {}

@@ -8,12 +8,12 @@ message when the session is idle, or with `noReply` the prompt itself; `prompt_a
 import json
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any
 
 from ocattach.errors import SessionNotFoundError
 from ocattach.opencode.api import DaemonClient
 from ocattach.opencode.prompts import PromptClient, identifier, time_of
 from ocattach.opencode.sessions import Content, SessionClient
+from ocattach.untrusted_json import table
 
 MESSAGES = 100
 """How many of the latest messages are searched for the answer."""
@@ -109,11 +109,10 @@ def read_prompt(body: bytes) -> Content | None:
 
 def answers_prompt(message: Content, prompt: str) -> bool:
     """Return whether a message is an answer, or a part of one, to a prompt."""
-    info = message.get("info")
-    return isinstance(info, dict) and info.get("role") == "assistant" and info.get("parentID") == prompt
+    info = table(message.get("info"))
+    return info.get("role") == "assistant" and info.get("parentID") == prompt
 
 
 def has_ended(answer: Content) -> bool:
     """Return whether an answer is complete or has failed."""
-    times: Any = answer["info"].get("time")
-    return "error" in answer["info"] or (isinstance(times, dict) and "completed" in times)
+    return "error" in answer["info"] or "completed" in table(answer["info"].get("time"))

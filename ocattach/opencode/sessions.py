@@ -12,6 +12,7 @@ from typing import Any, Literal, TypeGuard
 from ocattach.errors import SessionNotFoundError, UsageError
 from ocattach.opencode.api import DaemonClient, query, request_error
 from ocattach.opencode.endpoint import Response
+from ocattach.untrusted_json import objects, table
 
 Content = dict[str, Any]
 """A JSON object."""
@@ -81,10 +82,9 @@ class SessionFilter:
 
     def takes(self, session: Content) -> bool:
         """Return whether a session matches, for daemons that do not filter."""
-        time = session.get("time")
         return (
             not (self.roots and session.get("parentID"))
-            and (self.archived or not (isinstance(time, dict) and time.get("archived")))
+            and (self.archived or not table(session.get("time")).get("archived"))
             and self.search.lower() in str(session.get("title")).lower()
             and updated(session) >= (self.since or 0)
         )
@@ -252,8 +252,8 @@ def slim(session: Content) -> Content:
     kept |= {name: slim_table(value) for name in TABLES if isinstance(value := session.get(name), dict)}
     if isinstance(cost := session.get("cost"), int | float):
         kept["cost"] = cost
-    metadata = session.get("metadata")
-    if isinstance(metadata, dict) and "origin" in metadata:
+    metadata = table(session.get("metadata"))
+    if "origin" in metadata:
         origin = metadata["origin"]
         kept["metadata"] = {"origin": origin[:LONGEST_NAME] if isinstance(origin, str) else None}
     return kept
@@ -283,8 +283,7 @@ def unseen(sessions: Sequence[Content], seen: set[str]) -> list[Content]:
 
 def updated(session: Content) -> int:
     """Return when a session was last updated, in milliseconds since the epoch."""
-    time = session.get("time")
-    return stamp(time.get("updated")) if isinstance(time, dict) else 0
+    return stamp(table(session.get("time")).get("updated"))
 
 
 def stamp(content: object) -> int:
@@ -292,8 +291,3 @@ def stamp(content: object) -> int:
     if isinstance(content, bool) or not isinstance(content, int | float):
         return 0
     return int(content) if 0 <= content <= LATEST else 0
-
-
-def objects(content: Any) -> list[Content]:
-    """Return the JSON objects of a list; nothing if it is not a list."""
-    return [each for each in content if isinstance(each, dict)] if isinstance(content, list) else []

@@ -4,16 +4,16 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, NamedTuple, Self
 
-from ocattach.opencode.sessions import objects, stamp
+from ocattach.opencode.sessions import stamp
 from ocattach.sessions.record import (
     LONGEST_ID,
     LONGEST_NAME,
     Tokens,
     amount,
-    table,
     whole,
     words,
 )
+from ocattach.untrusted_json import objects, table
 
 LONGEST_TEXT = 1 << 20
 LONGEST_REASON = 2000

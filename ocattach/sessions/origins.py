@@ -6,7 +6,8 @@ from pathlib import PurePosixPath
 from typing import Any
 
 from ocattach.config.spec import ConnectionSpec, environment_id, origin_name
-from ocattach.sessions.record import ORIGIN, Session, table
+from ocattach.sessions.record import ORIGIN, Session
+from ocattach.untrusted_json import table
 
 
 def origin_metadata(origin: str, environment: str) -> dict[str, str]:

@@ -1,10 +1,10 @@
 """A session as ocattach stores it: numbers and short texts, no messages."""
 
-from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, Self
 
 from ocattach.opencode.sessions import is_session_id, stamp
+from ocattach.untrusted_json import table
 
 LONGEST_ID = 80
 LONGEST_TITLE = 300
@@ -37,9 +37,8 @@ class Tokens:
     @classmethod
     def from_api(cls, content: Any) -> Self:
         """Read `tokens` of a session or message; what is not there counts as none."""
-        tokens = content if isinstance(content, Mapping) else {}
-        cache = tokens.get("cache")
-        cache = cache if isinstance(cache, Mapping) else {}
+        tokens = table(content)
+        cache = table(tokens.get("cache"))
         return cls(
             input=whole(tokens.get("input")),
             output=whole(tokens.get("output")),
@@ -90,13 +89,13 @@ class Session:
     @classmethod
     def from_api(cls, content: Any, *, environment: str) -> Self | None:
         """Read a session from the API; None if it is malformed."""
-        if not isinstance(content, Mapping):
-            return None
+        content = table(content)
         identifier = content.get("id")
         if not is_session_id(identifier):
             return None
         time, model = table(content.get("time")), table(content.get("model"))
-        origin, parent = native_origin(content), content.get("parentID")
+        origin = words(table(content.get("metadata")).get(ORIGIN), LONGEST_NAME)
+        parent = content.get("parentID")
         return cls(
             id=identifier,
             environment=environment,
@@ -115,16 +114,6 @@ class Session:
             provider=words(model.get("providerID"), LONGEST_NAME),
             agent=words(content.get("agent"), LONGEST_NAME),
         )
-
-
-def native_origin(content: Mapping[str, Any]) -> str:
-    """Return the origin in a session's metadata; empty without one."""
-    return words(table(content.get("metadata")).get(ORIGIN), LONGEST_NAME)
-
-
-def table(content: Any) -> Mapping[str, Any]:
-    """Return a JSON object; an empty one for anything else."""
-    return content if isinstance(content, Mapping) else {}
 
 
 def words(content: Any, longest: int) -> str:

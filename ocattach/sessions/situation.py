@@ -8,7 +8,8 @@ from ocattach.opencode.activity import Activity
 from ocattach.opencode.permissions import Waiting
 from ocattach.opencode.sessions import stamp
 from ocattach.sessions.messages import LONGEST_REASON
-from ocattach.sessions.record import table, whole, words
+from ocattach.sessions.record import whole, words
+from ocattach.untrusted_json import table
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

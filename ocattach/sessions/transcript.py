@@ -4,7 +4,8 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from ocattach.sessions.messages import LONGEST_TEXT, Message, Text
-from ocattach.sessions.record import LONGEST_ID, table, words
+from ocattach.sessions.record import LONGEST_ID, words
+from ocattach.untrusted_json import table
 
 PARAGRAPH = "\n\n"
 

@@ -9,6 +9,7 @@ import base64
 import binascii
 import hmac
 import re
+from collections.abc import Sequence
 from dataclasses import dataclass
 from http import HTTPStatus
 from urllib.parse import unquote_to_bytes
@@ -34,6 +35,8 @@ OWN_SITE = (b"same-origin", b"none")
 DESKTOP = {b"oc://renderer", b"tauri://localhost", b"http://tauri.localhost", b"https://tauri.localhost"}
 """The origins of OpenCode Desktop, which no web page can have (from the list in OpenCode 1.18.33)."""
 
+Header = tuple[bytes, bytes]
+
 
 @dataclass(frozen=True, slots=True)
 class Upstream:
@@ -42,7 +45,7 @@ class Upstream:
     prefix: bytes = b""
     """Put before each path."""
 
-    headers: tuple[tuple[bytes, bytes], ...] = ()
+    headers: tuple[Header, ...] = ()
     """Set in each request, in place of the client's own of the same name."""
 
 
@@ -107,9 +110,8 @@ class Gate:
         headers = list(upstream.headers)
         if self.authorization is not None:
             headers.append((b"Authorization", self.authorization.encode()))
-        replaced = {b"authorization", *(name.lower() for name, _ in headers)}
-        kept = [(name, value) for name, value in request.headers.raw_items() if name.lower() not in replaced]
-        return encode_head(request, upstream.prefix + without_token(request.target), [*headers, *kept])
+        target = upstream.prefix + without_token(request.target)
+        return encode_head(request, target, replaced(request, headers, b"authorization"))
 
 
 class OpenGate(Gate):
@@ -124,9 +126,14 @@ class OpenGate(Gate):
 
     def encode(self, request: h11.Request, upstream: Upstream) -> bytes:
         """The head of a request as it is sent to the daemon, with the client's own credential."""
-        set_here = {name.lower() for name, _ in upstream.headers}
-        kept = [(name, value) for name, value in request.headers.raw_items() if name.lower() not in set_here]
-        return encode_head(request, upstream.prefix + request.target, [*upstream.headers, *kept])
+        headers = replaced(request, upstream.headers)
+        return encode_head(request, upstream.prefix + request.target, headers)
+
+
+def replaced(request: h11.Request, headers: Sequence[Header], *dropped: bytes) -> list[Header]:
+    """These headers, and the request's own except those of the same names, and the dropped ones."""
+    names = {*dropped, *(name.lower() for name, _ in headers)}
+    return [*headers, *(each for each in request.headers.raw_items() if each[0].lower() not in names)]
 
 
 def decoded(authorization: bytes) -> bytes:

@@ -7,7 +7,7 @@ import h11
 
 from ocattach.tunnel.client import SUCCESS, UPGRADED, Client
 from ocattach.tunnel.event_stream import EventStream
-from ocattach.tunnel.gate import Gate, Upstream
+from ocattach.tunnel.gate import Gate, Upstream, replaced
 from ocattach.tunnel.requests import RefusedError, RequestReader, encode_head
 
 HEAD_SECONDS = 10.0
@@ -189,7 +189,7 @@ class GatedClient(Client):
     def _admit(self, request: h11.Request) -> None:
         self._gate.check(request)
         is_first = self._current is None
-        headers = [each for each in request.headers.raw_items() if each[0].lower() != b"authorization"]
+        headers = replaced(request, (), b"authorization")
         self._current = Admitted(request, encode_head(request, request.target, headers))
         self._repeats = 0
         self._begin_request(request, is_first=is_first)

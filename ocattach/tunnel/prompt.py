@@ -17,6 +17,7 @@ import h11
 
 from ocattach.errors import OcattachError
 from ocattach.tunnel.blocking import in_thread
+from ocattach.tunnel.gate import replaced
 
 PATH = re.compile(rb"/session/(ses_[A-Za-z0-9]{1,60})/(message|prompt_async)(?:\?.*)?")
 
@@ -287,8 +288,7 @@ def response(answer: bytes) -> bytes:
 
 def resized(request: h11.Request, length: int) -> h11.Request:
     """Return a request with a body of another length."""
-    kept = [each for each in request.headers.raw_items() if each[0].lower() != b"content-length"]
-    headers = [*kept, (b"Content-Length", b"%d" % length)]
+    headers = replaced(request, [(b"Content-Length", b"%d" % length)])
     return h11.Request(
         method=request.method, target=request.target, headers=headers, http_version=request.http_version
     )

@@ -43,40 +43,28 @@ TRANSITIONS: Mapping[LinkState, frozenset[LinkState]] = {
 
 
 class StateMachine:
-    """The state of one connection, the reason for it, and the time of the last loss. Thread-safe."""
+    """The state of one connection, the reason for it, and the time of the last loss. Only `move` changes them.
+
+    Thread-safe.
+    """
 
     def __init__(self, history: History) -> None:
         self._history = history
         self._lock = threading.Lock()
-        self._state = LinkState.STARTING
-        self._reason: str | None = None
-        self._error: OcattachError | None = None
-        self._lost_at = 0.0
-
-    @property
-    def state(self) -> LinkState:
-        """The current state."""
-        return self._state
-
-    @property
-    def error(self) -> OcattachError | None:
-        """The error after which the link stopped retrying. It is kept until the connection is restored."""
-        return self._error
-
-    @property
-    def reason(self) -> str | None:
+        self.state = LinkState.STARTING
+        self.reason: str | None = None
         """Why the connection is not established; None if it is."""
-        return self._reason
 
-    @property
-    def lost_at(self) -> float:
+        self.error: OcattachError | None = None
+        """The error after which the link stopped retrying. It is kept until the connection is restored."""
+
+        self.lost_at = 0.0
         """When an established connection was last lost, by the monotonic clock."""
-        return self._lost_at
 
     def snapshot(self) -> tuple[LinkState, str | None]:
         """The state and the reason for it, read together."""
         with self._lock:
-            return self._state, self._reason
+            return self.state, self.reason
 
     def move(self, to: LinkState, *, reason: str = "", error: OcattachError | None = None) -> bool:
         """Change the state, and log the change. Returns whether the state has changed.
@@ -85,15 +73,15 @@ class StateMachine:
         threads report events, and another thread may have been faster.
         """
         with self._lock:
-            if to not in TRANSITIONS[self._state]:
+            if to not in TRANSITIONS[self.state]:
                 return False
-            if to is LinkState.LOST and self._state is not LinkState.RECONNECTING:
-                self._lost_at = time.monotonic()
+            if to is LinkState.LOST and self.state is not LinkState.RECONNECTING:
+                self.lost_at = time.monotonic()
             if to in {LinkState.STARTING, LinkState.CONNECTED}:
-                self._reason = self._error = None
+                self.reason = self.error = None
             else:
-                self._reason, self._error = reason or self._reason, error or self._error
-            self._state = to
+                self.reason, self.error = reason or self.reason, error or self.error
+            self.state = to
             self._history.note(f"{to}: {reason}" if reason else f"{to}")
             return True
 
@@ -107,8 +95,8 @@ class StateMachine:
 
     def restore_given_up(self) -> None:
         """An attempt on behalf of a person has failed: keep what the link had given up before."""
-        if self._error is not None:
-            self.give_up(self._error)
+        if self.error is not None:
+            self.give_up(self.error)
 
     def give_up(self, error: OcattachError) -> bool:
         """Stop retrying, unless another attempt has begun meanwhile. Returns whether the link stopped."""

@@ -21,7 +21,8 @@ from ocattach.opencode.events import Event
 from ocattach.opencode.sessions import SessionClient, SessionFilter
 from ocattach.opencode.tui.seen import remember
 from ocattach.sessions.origins import has_origin, origin_metadata
-from ocattach.sessions.record import Session, table
+from ocattach.sessions.record import Session
+from ocattach.untrusted_json import table
 
 EXPECTED_SECONDS = 10.0
 """How long after a client's request for a new session a session that appears counts as this one."""

@@ -21,8 +21,9 @@ from ocattach.backoff import Deadline
 from ocattach.errors import OcattachError, TimedOutError
 from ocattach.opencode.api import DaemonClient
 from ocattach.opencode.endpoint import Response, milliseconds
-from ocattach.opencode.sessions import is_session_id, objects
+from ocattach.opencode.sessions import is_session_id
 from ocattach.opencode.tui.seen import CREATION, PendingRequest, Seen, is_stream
+from ocattach.untrusted_json import objects, table
 
 MEND_SECONDS = 8.0
 """How long reading the state may take; what was read by then is sent."""
@@ -155,8 +156,7 @@ class MissedState:
     def _statuses(self) -> dict[str, Any]:
         statuses: dict[str, Any] = {}
         for directory in self._directories():
-            answer = self._get(f"/session/status?directory={quote(directory, safe='')}").json()
-            statuses |= answer if isinstance(answer, dict) else {}
+            statuses |= table(self._get(f"/session/status?directory={quote(directory, safe='')}").json())
         return statuses
 
     def _content_events(self, info: Mapping[str, Any]) -> Iterator[Event]:

@@ -9,7 +9,8 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import Any, TypeVar
 
-from ocattach.untrusted_json import parse_json
+from ocattach.opencode.api import read_data
+from ocattach.untrusted_json import table
 
 STREAM = re.compile(rb"GET (?:/global)?/event[? ][^\r]*\r\n")
 TUI = re.compile(rb"\r\nUser-Agent: opencode/", re.IGNORECASE)
@@ -123,15 +124,10 @@ def remember(mapping: dict[K, V], key: K, value: V, *, limit: int) -> None:
 def parse_events(events: bytes) -> Iterator[tuple[str, str, dict[str, Any]]]:
     """Return the directory, type and properties of the observed events."""
     for line in events.split(b"\n"):
-        if not line.startswith(b"data:") or OBSERVED.search(line) is None:
+        if OBSERVED.search(line) is None:
             continue
-        try:
-            event = parse_json(line.removeprefix(b"data:"))
-        except ValueError:
-            continue  # the rest of an event that was too long
-        if not isinstance(event, dict):
-            continue
-        payload = event.get("payload", event)
-        properties = payload.get("properties") if isinstance(payload, dict) else None
+        event = read_data(line)
+        payload = table(event.get("payload", event))
+        properties = payload.get("properties")
         if isinstance(properties, dict):
             yield str(event.get("directory") or ""), str(payload.get("type")), properties

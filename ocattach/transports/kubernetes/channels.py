@@ -10,15 +10,14 @@ import ssl
 import threading
 import time
 from collections.abc import Mapping
-from dataclasses import dataclass, field
-from typing import Any
+from dataclasses import dataclass
 
 from websocket import ABNF, WebSocket, WebSocketException
 
 from ocattach.errors import ConnectionLostError, TimedOutError
 from ocattach.execution import Stream, check_output
 from ocattach.transports.pump import shut_down
-from ocattach.untrusted_json import parse_json
+from ocattach.untrusted_json import objects, parse_json, table
 
 HALF_CLOSING = "v5.channel.k8s.io"
 """The protocol that can end a single channel, by a message on channel 255; kubelets before 1.30 only have v4."""
@@ -123,32 +122,19 @@ class Channels:
             self._socket.close()
 
 
-@dataclass(slots=True)
-class Output:
-    """The output of a command."""
+def exchange(channels: Channels, stdin: bytes, deadline: float) -> Mapping[int, bytearray]:
+    """Send stdin and return the output by channel once the command has ended.
 
-    channels: Mapping[int, bytearray] = field(
-        default_factory=lambda: {STDOUT: bytearray(), STDERR: bytearray(), STATUS: bytearray()}
-    )
-
-    def take(self, channel: int, data: bytes) -> None:
-        """Add a message. Raises TooMuchOutputError when the output exceeds the limit."""
-        kept = self.channels.get(channel)
-        if kept is not None:
-            kept += data
-            check_output(sum(map(len, self.channels.values())), "the pod")
-
-    def __getitem__(self, channel: int) -> bytes:
-        return bytes(self.channels[channel])
-
-
-def exchange(channels: Channels, stdin: bytes, deadline: float) -> Output:
-    """Send stdin and collect the output until the command has ended. Raises TimedOutError at the deadline."""
-    output = Output()
+    Raises TimedOutError at the deadline, and TooMuchOutputError.
+    """
+    output = {STDOUT: bytearray(), STDERR: bytearray(), STATUS: bytearray()}
     rest = memoryview(stdin)
     while True:
         while (message := channels.receive()) is not None:
-            output.take(*message)
+            channel, data = message
+            if channel in output:
+                output[channel] += data
+                check_output(sum(map(len, output.values())), "the pod")
         while rest and channels.unsent < HIGH and not channels.ended:
             channels.send(STDIN, bytes(rest[:CHUNK]))
             rest = rest[CHUNK:]
@@ -167,11 +153,13 @@ def exit_code(status: bytes, place: str) -> tuple[int, str]:
     """Return a command's exit code and '', or a shell's code for a command that did not start and the reason."""
     if not status:
         raise ConnectionLostError(f"The connection to {place} ended while a command ran")
-    record = read_status(status)
+    try:
+        record = table(parse_json(status))
+    except ValueError:
+        record = {}
     if record.get("status") == "Success":
         return 0, ""
-    details = record.get("details")
-    for cause in objects(details.get("causes") if isinstance(details, dict) else None):
+    for cause in objects(table(record.get("details")).get("causes")):
         if cause.get("reason") == "ExitCode" and EXIT_CODE.fullmatch(str(cause.get("message"))):
             return int(cause["message"]), ""
     message = str(record.get("message"))
@@ -180,20 +168,6 @@ def exit_code(status: bytes, place: str) -> tuple[int, str]:
     if NOT_EXECUTABLE_TEXT in message:
         return 126, message
     raise ConnectionLostError(f"The cluster could not run a command in {place}: {message}")
-
-
-def read_status(status: bytes) -> dict[str, Any]:
-    """Return a Status object; an empty one for anything else."""
-    try:
-        record = parse_json(status)
-    except ValueError:
-        return {}
-    return record if isinstance(record, dict) else {}
-
-
-def objects(content: Any) -> list[dict[str, Any]]:
-    """Return the JSON objects of a list; nothing if it is not a list."""
-    return [each for each in content if isinstance(each, dict)] if isinstance(content, list) else []
 
 
 @dataclass(frozen=True, slots=True)

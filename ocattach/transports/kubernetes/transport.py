@@ -180,13 +180,13 @@ class KubernetesTransport(CommandTransport):
                 raise TimedOutError(
                     f"A command in {self.place} did not end within {timeout:.0f} s"
                 ) from error
-        code, reason = exit_code(output[STATUS], self.place)
+        code, reason = exit_code(bytes(output[STATUS]), self.place)
         if reason and stdin:
             raise UnreachableError(
                 f"No shell (sh) in {self.place}, which ocattach needs: {reason}",
                 hint="Use an image with a shell, or name another container of the pod: --container",
             )
-        return CommandResult(code, output[STDOUT], output[STDERR] or reason.encode())
+        return CommandResult(code, bytes(output[STDOUT]), bytes(output[STDERR]) or reason.encode())
 
     def open_stream(self, argv: Sequence[str]) -> Stream:
         return ChannelStream(self.open_command(argv, stdin=True), COMMAND)
