@@ -3,20 +3,19 @@
 Each script needs one round trip, since round trips take long on slow connections.
 """
 
-from ocattach.daemon.lifecycle import DaemonStatus, StartRequest, start_daemon, stop_daemon
+from ocattach.daemon.lifecycle import DaemonStatus, start_daemon, stop_daemon
 from ocattach.daemon.logs import DAEMON, Logs, read_logs
-from ocattach.daemon.probe import Probe, ProbeRequest, probe
+from ocattach.daemon.probe import Probe, probe
 from ocattach.daemon.proxies import read_proxies
-from ocattach.daemon.script import RunCommand
+from ocattach.daemon.script import DaemonSettings, RunCommand
 
 __all__ = [
     "DAEMON",
+    "DaemonSettings",
     "DaemonStatus",
     "Logs",
     "Probe",
-    "ProbeRequest",
     "RunCommand",
-    "StartRequest",
     "probe",
     "read_logs",
     "read_proxies",

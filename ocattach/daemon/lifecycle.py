@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 
 from ocattach.daemon.probe import NUMBER, FoundDaemon, daemons
-from ocattach.daemon.script import Report, RunCommand, run_script
+from ocattach.daemon.script import DEFAULTS, DaemonSettings, Report, RunCommand, run_script
 from ocattach.daemon.unusable import ended_at_once
 from ocattach.errors import (
     DaemonStartError,
@@ -37,26 +37,7 @@ class DaemonStatus:
         return self.daemon.port if self.daemon else None
 
 
-@dataclass(frozen=True, slots=True)
-class StartRequest:
-    """What is needed to start a daemon."""
-
-    opencode: str
-    """Path of the program in the environment."""
-
-    password: str
-    workdir: str | None = None
-    port: int | None = None
-    """None for 4096 if it is free, else any (opencode's rule for `--port 0`)."""
-
-    env: tuple[tuple[str, str], ...] = ()
-    unset_env: tuple[str, ...] = ()
-
-    def __repr__(self) -> str:
-        return f"StartRequest(opencode={self.opencode!r}, workdir={self.workdir!r}, port={self.port})"
-
-
-def start_daemon(run: RunCommand, request: StartRequest, *, timeout: float) -> DaemonStatus:
+def start_daemon(run: RunCommand, settings: DaemonSettings, *, password: str, timeout: float) -> DaemonStatus:
     """Start `opencode serve` and wait until it listens. If another client started one meanwhile, return that.
 
     Raises DaemonStartError with the end of the daemon's log, WorkdirNotFoundError, or TimedOutError after `timeout`
@@ -65,23 +46,22 @@ def start_daemon(run: RunCommand, request: StartRequest, *, timeout: float) -> D
     report = run_script(
         run,
         "start",
-        request.workdir or "",
-        request.opencode,
-        str(request.port or 0),
+        settings.workdir or "",
+        settings.opencode or "",
+        str(settings.port or 0),
         str(max(1, int(timeout))),
-        env=request.env,
-        unset=request.unset_env,
-        password=request.password,
+        settings=settings,
+        password=password,
         timeout=timeout + ANSWER_SECONDS,
     )
     found = daemons(report)
     if "error" in report or not found:
-        raise start_error(report, request, timeout)
+        raise start_error(report, settings, timeout)
     started = any(line.startswith("started ") for line in report.all("daemon"))
     return DaemonStatus(running=True, daemon=found[0], started=started)
 
 
-def start_error(report: Report, request: StartRequest, timeout: float) -> OcattachError:
+def start_error(report: Report, settings: DaemonSettings, timeout: float) -> OcattachError:
     """Return the error for an answer of start.sh without a daemon."""
     log = "\n".join(report.all("log"))
     ending = f"; its log ends:\n{log}" if log else ""
@@ -102,13 +82,15 @@ def start_error(report: Report, request: StartRequest, timeout: float) -> Ocatta
                 f"opencode serve did not listen within {timeout:.0f} s{ending}",
                 hint="Wait longer with --timeout",
             )
-        case "daemon-exited" if request.port and "ServeError" in log:
+        case "daemon-exited" if settings.port and "ServeError" in log:
             return DaemonStartError(
-                f"opencode serve cannot listen on port {request.port} in the environment: the port is in use",
+                f"opencode serve cannot listen on port {settings.port} in the environment: the port is in use",
                 hint="Set another `port` in the connection, or remove it",
             )
         case "daemon-exited":
-            return ended_at_once(request.opencode, exit_code=report.first("exit_code"), log=log)
+            return ended_at_once(
+                settings.opencode or "opencode", exit_code=report.first("exit_code"), log=log
+            )
         case reason:
             return DaemonStartError(
                 f"opencode serve could not be started ({reason or 'no reason reported'}){ending}"
@@ -133,15 +115,11 @@ def home_error(directory: str, *, place: str, home: str) -> DaemonStartError:
 
 
 def stop_daemon(
-    run: RunCommand,
-    *,
-    foreign_pid: int | None = None,
-    env: tuple[tuple[str, str], ...] = (),
-    unset_env: tuple[str, ...] = (),
+    run: RunCommand, settings: DaemonSettings = DEFAULTS, *, foreign_pid: int | None = None
 ) -> int | None:
     """Stop the daemon that ocattach started, or the process `foreign_pid` if none is recorded.
 
-    The record is below the HOME that the daemon was started with, which `env` may set.
+    The record is below the HOME that the daemon was started with, which the settings may set.
     Return the pid of the stopped daemon; None if none ran. Raises TimedOutError.
     """
     report = run_script(
@@ -149,8 +127,7 @@ def stop_daemon(
         "stop",
         str(foreign_pid or ""),
         str(STOP_SECONDS),
-        env=env,
-        unset=unset_env,
+        settings=settings,
         timeout=STOP_SECONDS + ANSWER_SECONDS,
     )
     if "error" in report:

@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
-from ocattach.daemon.script import RunCommand, run_script
+from ocattach.daemon.script import DEFAULTS, DaemonSettings, RunCommand, run_script
 
 DAEMON, OPENCODE = "daemon", "opencode"
 SOURCES = (DAEMON, OPENCODE)
@@ -32,11 +32,10 @@ class Logs:
 
 def read_logs(
     run: RunCommand,
+    settings: DaemonSettings = DEFAULTS,
     *,
     last: int,
     after: Logs | None = None,
-    env: tuple[tuple[str, str], ...] = (),
-    unset_env: tuple[str, ...] = (),
     timeout: float,
 ) -> Logs:
     """Return the `last` lines of each log, or the lines `after` an earlier answer."""
@@ -47,8 +46,7 @@ def read_logs(
         str(last),
         str(AT_ONCE),
         *(positions.get(source, "") for source in SOURCES),
-        env=env,
-        unset=unset_env,
+        settings=settings,
         timeout=timeout,
     )
     found = [source for source in SOURCES if f"{source}_file" in report]

@@ -4,7 +4,7 @@ import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from ocattach.daemon.script import Report, RunCommand, run_script
+from ocattach.daemon.script import DaemonSettings, Report, RunCommand, run_script
 from ocattach.daemon.unusable import UnusableBinary, parse_unusable
 from ocattach.errors import ConnectionLostError
 
@@ -13,21 +13,6 @@ CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f]")
 LAST_PORT = 65535
 WILDCARDS = {"00000000", "0" * 32}
 IPV6_LOOPBACK = "00000000000000000000000001000000"
-
-
-@dataclass(frozen=True, slots=True)
-class ProbeRequest:
-    """The settings of a connection that a probe needs."""
-
-    workdir: str | None = None
-    opencode: str | None = None
-    """Path of the program in the environment; None searches for it."""
-
-    port: int | None = None
-    """The port the daemon must have; None for any."""
-
-    env: tuple[tuple[str, str], ...] = ()
-    unset_env: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,7 +48,7 @@ class Probe:
 
     user_id: str
     workdir: str | None
-    """The request's working directory, absolute; None if it does not exist, or was not given."""
+    """The working directory of the settings, absolute; None if it does not exist, or was not given."""
 
     opencode: str | None
     """Path of the program; None if none of the paths in `tried` can be used."""
@@ -85,16 +70,15 @@ class Probe:
         return min(fitting, key=lambda daemon: (not daemon.recorded, daemon.pid), default=None)
 
 
-def probe(run: RunCommand, request: ProbeRequest, *, timeout: float) -> Probe:
+def probe(run: RunCommand, settings: DaemonSettings, *, timeout: float) -> Probe:
     """Probe an environment, in one round trip of at most `timeout` seconds. Raises ConnectionLostError."""
     report = run_script(
         run,
         "probe",
-        request.workdir or "",
-        request.opencode or "",
-        str(request.port or ""),
-        env=request.env,
-        unset=request.unset_env,
+        settings.workdir or "",
+        settings.opencode or "",
+        str(settings.port or ""),
+        settings=settings,
         timeout=timeout,
     )
     if "end" not in report:

@@ -3,6 +3,7 @@
 import re
 import secrets
 from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Protocol
 
@@ -24,6 +25,24 @@ class RunCommand(Protocol):
     def __call__(self, argv: Sequence[str], *, stdin: bytes = b"", timeout: float) -> CommandResult:
         """Run `argv` with `stdin` as its input, for at most `timeout` seconds."""
         ...
+
+
+@dataclass(frozen=True, slots=True)
+class DaemonSettings:
+    """What a connection says about its daemon."""
+
+    workdir: str | None = None
+    opencode: str | None = None
+    """Path of the program in the environment; None searches for it."""
+
+    port: int | None = None
+    """The port that the daemon must have. None: any; one that is started gets 4096 if it is free, else any."""
+
+    env: tuple[tuple[str, str], ...] = field(default=(), repr=False)
+    unset_env: tuple[str, ...] = ()
+
+
+DEFAULTS = DaemonSettings()
 
 
 class Report:
@@ -48,17 +67,17 @@ def run_script(
     run: RunCommand,
     name: str,
     *arguments: str,
-    env: Iterable[tuple[str, str]] = (),
-    unset: Iterable[str] = (),
+    settings: DaemonSettings = DEFAULTS,
     password: str = "",
     timeout: float,
 ) -> Report:
-    """Run a script and return its report. Secrets do not belong in its arguments, but in its input: `password`, `env`.
+    """Run a script, with the variables of the settings, and return its report.
 
+    Secrets do not belong in its arguments, but in its input: `password`, and the values of variables.
     Raises UsageError for invalid variables, ConnectionLostError if the output has no report, and what `run` raises.
     """
     mark = f"ocattach-{secrets.token_hex(8)}"
-    stdin = script_input(mark, env=env, unset=unset, password=password)
+    stdin = script_input(mark, env=settings.env, unset=settings.unset_env, password=password)
     return parse_report(run(script_argv(name, *arguments), stdin=stdin, timeout=timeout), name, mark)
 
 

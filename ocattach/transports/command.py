@@ -6,15 +6,15 @@ A scheme supplies `run`, `open_stream` and `place`.
 import secrets
 from abc import abstractmethod
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import replace
 from typing import TYPE_CHECKING, ClassVar
 
 from ocattach.config.spec import ORIGIN_VARIABLE, ConnectionSpec, origin_name
 from ocattach.daemon import (
+    DaemonSettings,
     DaemonStatus,
     Logs,
     Probe,
-    ProbeRequest,
-    StartRequest,
     probe,
     read_logs,
     read_proxies,
@@ -26,7 +26,6 @@ from ocattach.daemon.unusable import not_found
 from ocattach.errors import (
     ConnectionLostError,
     OcattachError,
-    OpencodeNotFoundError,
     TimedOutError,
     UnreachableError,
     WorkdirNotFoundError,
@@ -83,16 +82,15 @@ class CommandTransport(TransportHandler):
     def workdir(self) -> str | None:
         return self._probe.workdir if self._probe else self.spec.workdir
 
+    @property
+    def settings(self) -> DaemonSettings:
+        """What the connection says about its daemon."""
+        spec = self.spec
+        return DaemonSettings(spec.workdir, spec.opencode, spec.daemon_port, spec.env, spec.unset_env)
+
     def probe(self) -> Probe:
         """Query the environment again: its daemons, `opencode` and the working directory."""
-        request = ProbeRequest(
-            workdir=self.spec.workdir,
-            opencode=self.spec.opencode,
-            port=self.spec.daemon_port,
-            env=self.spec.env,
-            unset_env=self.spec.unset_env,
-        )
-        self._probe = probe(self.run, request, timeout=min(PROBE_SECONDS, self.timeout))
+        self._probe = probe(self.run, self.settings, timeout=min(PROBE_SECONDS, self.timeout))
         return self._probe
 
     def check_daemon_running(self) -> DaemonStatus:
@@ -117,7 +115,7 @@ class CommandTransport(TransportHandler):
         if found.unwritable:
             raise home_error(found.unwritable, place=self.place, home=found.home)
         if not found.opencode:
-            raise self.opencode_not_found(found)
+            raise not_found(found.tried, system=found.system, environment=self.place)
         return found.opencode
 
     def keep_daemon(self, status: DaemonStatus) -> DaemonStatus:
@@ -129,23 +127,18 @@ class CommandTransport(TransportHandler):
 
     def start_daemon(self) -> DaemonStatus:
         found = self._probe or self.probe()
-        request = StartRequest(
+        # The variable of the origin tells a daemon and its agents' shells which connection started it.
+        origin = ORIGIN_VARIABLE, origin_name(self.spec)
+        settings = replace(
+            self.settings,
             opencode=self.check_opencode(found),
-            password=secrets.token_urlsafe(32),
-            workdir=self.spec.workdir,
-            port=self.spec.daemon_port,
-            env=(*found.login_environment, *self.spec.env, *self.spec.forwarded_env(), self.origin),
-            unset_env=self.spec.unset_env,
+            env=(*found.login_environment, *self.spec.env, *self.spec.forwarded_env(), origin),
         )
         if not self.reaches_ports and self._early_relay is None:
             # It starts while the daemon does, and needs the port only when it is used.
             self._early_relay = self.open_stream(self.relay_commands(0)[0])
-        return self.keep_daemon(start_daemon(self.run, request, timeout=self.timeout))
-
-    @property
-    def origin(self) -> tuple[str, str]:
-        """The variable that gives a daemon and its agents' shells the name of the connection that started it."""
-        return ORIGIN_VARIABLE, origin_name(self.spec)
+        password = secrets.token_urlsafe(32)
+        return self.keep_daemon(start_daemon(self.run, settings, password=password, timeout=self.timeout))
 
     def stop_daemon(self, *, force: bool = False) -> int | None:
         daemon = self.probe().daemon(self.spec.daemon_port)
@@ -155,32 +148,17 @@ class CommandTransport(TransportHandler):
                 f"The daemon in {self.place} (pid {foreign.pid}) was not started by ocattach",
                 hint="Stop it anyway with --stop --force",
             )
-        return stop_daemon(
-            self.run,
-            foreign_pid=foreign.pid if foreign else None,
-            env=self.spec.env,
-            unset_env=self.spec.unset_env,
-        )
+        return stop_daemon(self.run, self.settings, foreign_pid=foreign.pid if foreign else None)
 
     def read_logs(self, last: int, *, after: Logs | None = None) -> Logs:
-        return read_logs(
-            self.run,
-            last=last,
-            after=after,
-            env=self.spec.env,
-            unset_env=self.spec.unset_env,
-            timeout=min(PROBE_SECONDS, self.timeout),
-        )
+        timeout = min(PROBE_SECONDS, self.timeout)
+        return read_logs(self.run, self.settings, last=last, after=after, timeout=timeout)
 
     def daemon_proxies(self) -> Mapping[str, str]:
         daemon = (self._probe or self.probe()).daemon(self.spec.daemon_port)
         if daemon is None:
             return {}
         return read_proxies(self.run, pid=daemon.pid, timeout=min(PROBE_SECONDS, self.timeout))
-
-    def opencode_not_found(self, found: Probe) -> OpencodeNotFoundError:
-        """Return the error that lists the places searched, and why none can be used."""
-        return not_found(found.tried, system=found.system, environment=self.place)
 
     def connect(self, remote_port: int, *, tunnel: Tunnel | None = None) -> Tunnel:
         return self.open_tunnel(tunnel, remote_port, self.routes(remote_port))

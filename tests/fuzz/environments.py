@@ -16,9 +16,10 @@ import h11
 
 from ocattach.cli.amounts import ago, money
 from ocattach.cli.terminal import escape
-from ocattach.daemon.lifecycle import StartRequest, start_daemon, stop_daemon
+from ocattach.daemon.lifecycle import start_daemon, stop_daemon
 from ocattach.daemon.logs import read_logs
-from ocattach.daemon.probe import ProbeRequest, probe
+from ocattach.daemon.probe import probe
+from ocattach.daemon.script import DaemonSettings
 from ocattach.errors import ConnectionLostError, OcattachError
 from ocattach.execution import CommandResult, Stream
 from ocattach.opencode.api import DaemonClient, read_event, read_version, request_error
@@ -211,9 +212,9 @@ def scripts(data: bytes) -> None:
     def run(*_: object, **__: object) -> CommandResult:
         return CommandResult(0, data, data)
 
-    request = StartRequest("/opencode", "")
-    attempt(lambda: probe(run, ProbeRequest(), timeout=1).daemon(None))
-    attempt(lambda: start_daemon(run, request, timeout=1))
+    settings = DaemonSettings(opencode="/opencode")
+    attempt(lambda: probe(run, DaemonSettings(), timeout=1).daemon(None))
+    attempt(lambda: start_daemon(run, settings, password="", timeout=1))
     attempt(lambda: stop_daemon(run))
     attempt(lambda: read_logs(run, last=1, timeout=1))
 

@@ -116,48 +116,41 @@ def gathered(place: Place) -> SessionList:
     ).gather()
 
 
-def test_status_has_a_row_for_each_whatever_is_raised_wherever(
-    place: Place, capfd: pytest.CaptureFixture[str]
+def row_of_each(place: Place) -> int:
+    """Check that `--status` has a row for each, and one that answers. Returns how many are defects."""
+    statuses = surveyed(place)
+    assert None not in statuses
+    assert any(status.state == "busy" for status in statuses)
+    for status in statuses:
+        assert SECRET not in status.reason
+        assert not status.is_defect or str(place.state / FILE) in status.hint
+    return sum(status.is_defect for status in statuses)
+
+
+def sessions_of_others(place: Place) -> int:
+    """Check that `session list` has the sessions of one that answers. Returns how many others are defects."""
+    listed = gathered(place)
+    failed = [source.error for source in listed.sources if isinstance(source.error, DefectError)]
+    assert any(each.is_live for each in listed.sessions)
+    assert SECRET not in str(failed)
+    return len(failed)
+
+
+@pytest.mark.parametrize(("ask", "calls_at_least"), [(row_of_each, 50), (sessions_of_others, 40)])
+def test_the_others_answer_whatever_is_raised_wherever(
+    place: Place, capfd: pytest.CaptureFixture[str], ask: Callable[[Place], int], calls_at_least: int
 ) -> None:
-    found = calls("ocattach-query", lambda: surveyed(place), without=BORDER)
-    assert len(found) > 50
+    found = calls("ocattach-query", lambda: ask(place), without=BORDER)
+    assert len(found) > calls_at_least
 
     defects = 0
     for code, make in zip(found, cycle(ODD), strict=False):
         began = time.monotonic()
         with injected("ocattach-query", code, make()) as raised:
-            statuses = surveyed(place)
+            failed = ask(place)
         assert time.monotonic() - began < SECONDS / 2, raised
-        assert None not in statuses, raised
-        defects += sum(status.is_defect for status in statuses)
-        assert sum(status.is_defect for status in statuses) <= 1, raised
-        assert any(status.state == "busy" for status in statuses), raised
-        for status in statuses:
-            assert SECRET not in status.reason, raised
-            assert not status.is_defect or str(place.state / FILE) in status.hint
-
-    assert defects > len(found) / 2
-    assert SECRET not in place.said()
-    assert capfd.readouterr().err == ""
-
-
-def test_the_list_of_sessions_has_the_others_whatever_is_raised_wherever(
-    place: Place, capfd: pytest.CaptureFixture[str]
-) -> None:
-    found = calls("ocattach-query", lambda: gathered(place), without=BORDER)
-    assert len(found) > 40
-
-    defects = 0
-    for code, make in zip(found, cycle(ODD), strict=False):
-        began = time.monotonic()
-        with injected("ocattach-query", code, make()) as raised:
-            listed = gathered(place)
-        assert time.monotonic() - began < SECONDS / 2, raised
-        failed = [source for source in listed.sources if isinstance(source.error, DefectError)]
-        defects += len(failed)
-        assert len(failed) <= 1, raised
-        assert any(each.is_live for each in listed.sessions), raised
-        assert SECRET not in str([source.error for source in failed])
+        assert failed <= 1, raised
+        defects += failed
 
     assert defects > len(found) / 2
     assert SECRET not in place.said()

@@ -12,8 +12,9 @@ from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
 from ocattach.config.targets.rules import check_workdir
-from ocattach.daemon.lifecycle import StartRequest, start_daemon
-from ocattach.daemon.probe import ProbeRequest, probe
+from ocattach.daemon.lifecycle import start_daemon
+from ocattach.daemon.probe import probe
+from ocattach.daemon.script import DaemonSettings
 from ocattach.execution import CommandResult
 from ocattach.transports.ssh.command import shell_command
 from tests.rigs.waiting import wait_until
@@ -87,7 +88,7 @@ def test_a_directory_of_any_name_is_found(machine: Machine, name: str) -> None:
     check_workdir(str(folder))
 
     found = probe(
-        machine.run, ProbeRequest(workdir=str(folder), opencode=str(folder / "opencode")), timeout=20
+        machine.run, DaemonSettings(workdir=str(folder), opencode=str(folder / "opencode")), timeout=20
     )
 
     assert found.workdir == str(folder)
@@ -98,14 +99,13 @@ def test_a_directory_of_any_name_is_found(machine: Machine, name: str) -> None:
 @pytest.mark.parametrize("name", NASTY)
 def test_a_daemon_gets_directory_path_and_variables_as_they_are(machine: Machine, name: str) -> None:
     folder = machine.make(name)
-    request = StartRequest(
+    settings = DaemonSettings(
         opencode=str(folder / "opencode"),
-        password="secret",
         workdir=str(folder),
         env=(("NASTY", name), ("ALL", "".join(NASTY))),
     )
 
-    status = start_daemon(machine.run, request, timeout=20)
+    status = start_daemon(machine.run, settings, password="secret", timeout=20)
 
     try:
         assert status.port == 4711

@@ -10,9 +10,9 @@ from pathlib import Path
 import pytest
 
 import ocattach
-from ocattach.daemon.lifecycle import StartRequest, start_daemon
+from ocattach.daemon.lifecycle import start_daemon
 from ocattach.daemon.logs import DAEMON, read_logs
-from ocattach.daemon.script import parse_report, script_argv
+from ocattach.daemon.script import DaemonSettings, parse_report, script_argv
 from ocattach.daemon.unusable import UnusableBinary, ended_at_once
 from ocattach.errors import DaemonStartError
 from ocattach.execution import CommandResult
@@ -56,9 +56,9 @@ class Machine:
         (self.home / "output").write_bytes(output.encode(errors="surrogateescape"))
         self.program.write_text(DAEMON_THAT_FORGES)
         self.program.chmod(0o755)
-        request = StartRequest(opencode=str(self.program), password="secret")
+        settings = DaemonSettings(opencode=str(self.program))
         with pytest.raises(DaemonStartError) as error:
-            start_daemon(self.run, request, timeout=10)
+            start_daemon(self.run, settings, password="secret", timeout=10)
         return error.value
 
 

@@ -9,8 +9,7 @@ from pathlib import Path
 import pytest
 
 from ocattach.daemon import (
-    ProbeRequest,
-    StartRequest,
+    DaemonSettings,
     probe,
     read_logs,
     read_proxies,
@@ -116,11 +115,9 @@ class Machine:
 
 def test_our_scripts_run_no_program_of_the_repository(repository: Path) -> None:
     machine = Machine(repository)
-    probe(machine.run, ProbeRequest(workdir=str(repository)), timeout=30)
-    request = StartRequest(
-        opencode=machine.write("opencode", DAEMON), password="secret", workdir=str(repository)
-    )
-    daemon = start_daemon(machine.run, request, timeout=10).daemon
+    probe(machine.run, DaemonSettings(workdir=str(repository)), timeout=30)
+    settings = DaemonSettings(opencode=machine.write("opencode", DAEMON), workdir=str(repository))
+    daemon = start_daemon(machine.run, settings, password="secret", timeout=10).daemon
     assert daemon
     read_logs(machine.run, last=10, timeout=10)
     read_proxies(machine.run, pid=daemon.pid, timeout=10)
@@ -134,8 +131,8 @@ def test_our_scripts_run_no_program_of_the_repository(repository: Path) -> None:
 
 def test_a_daemon_without_a_directory_starts_where_the_transport_put_us(repository: Path) -> None:
     machine = Machine(repository)
-    request = StartRequest(opencode=machine.write("opencode", DAEMON), password="secret")
-    daemon = start_daemon(machine.run, request, timeout=10).daemon
+    settings = DaemonSettings(opencode=machine.write("opencode", DAEMON))
+    daemon = start_daemon(machine.run, settings, password="secret", timeout=10).daemon
     assert daemon
     place = Path(f"/proc/{daemon.pid}/cwd").readlink()
     stop_daemon(machine.run)
