@@ -4,7 +4,7 @@ from collections.abc import Sequence
 
 from rich.cells import cell_len as width
 
-__all__ = ["GAP", "cut", "lines", "pad", "width"]
+__all__ = ["GAP", "cut", "lines", "width"]
 
 GAP = 2
 """Spaces between columns."""
@@ -19,15 +19,12 @@ def cut(text: str, columns: int) -> str:
     return f"{text}…"
 
 
-def pad(text: str, columns: int) -> str:
-    """The text padded with spaces to a number of terminal columns."""
-    return text + " " * (columns - width(text))
-
-
 def lines(rows: Sequence[Sequence[str]]) -> list[str]:
     """Rows as aligned lines; nothing is shortened or wrapped."""
     widths = [max(map(width, column)) for column in zip(*rows, strict=True)]
     return [
-        "".join(pad(cell, each + GAP) for cell, each in zip(row, widths, strict=True)).rstrip()
+        "".join(
+            cell + " " * (each + GAP - width(cell)) for cell, each in zip(row, widths, strict=True)
+        ).rstrip()
         for row in rows
     ]

@@ -70,6 +70,9 @@ ACTIONS = {
 }
 """Options of the main command that replace attaching: each is a function of its name in the given module."""
 
+JSON_ASKED_FOR = re.compile(r"(?:^|\0)(?:-[a-z]*o\0?|--output[\0=])json(?:\0|$)")
+"""Finds `-o json` in arguments joined by NUL, also in a command line that cannot be parsed."""
+
 GROUPS = {"session"}
 """Commands that have subcommands: packages directly below `ocattach.cli`."""
 
@@ -201,7 +204,7 @@ def fail(error: OcattachError, arguments: Sequence[str], program: str) -> NoRetu
 
 def show(error: OcattachError, arguments: Sequence[str]) -> None:
     """Print an error: as JSON on stdout if requested, else as text on stderr."""
-    if wants_json(arguments):
+    if JSON_ASKED_FOR.search("\0".join(arguments)):
         print_json({"error": error.to_json()})
     elif isinstance(error, InterruptedByUserError):
         click.echo(err=True)  # ends the line on which ^C was echoed
@@ -218,14 +221,6 @@ def next_step(error: OcattachError, program: str) -> str:
     if error.exit_code == UsageError.exit_code:
         return f"See: {program} --help"
     return "Check the setup of this machine: ocattach doctor"
-
-
-JSON_ASKED_FOR = re.compile(r"(?:^|\0)(?:-[a-z]*o\0?|--output[\0=])json(?:\0|$)")
-
-
-def wants_json(arguments: Sequence[str]) -> bool:
-    """Whether the arguments contain `-o json`; works also for a command line that cannot be parsed."""
-    return JSON_ASKED_FOR.search("\0".join(arguments)) is not None
 
 
 def report_defect(

@@ -57,12 +57,9 @@ def listed_definitions(cwd: Path, ledger: TrustLedger) -> list[Definition]:
     """The definitions seen from a directory with their approvals, then all other approvals."""
     approvals = {(approval.path, approval.name): approval for approval in ledger.approvals()}
     here = [Definition(each.spec, approvals.pop((each.path, each.name), None)) for each in definitions(cwd)]
-    return here + [Definition(current_definition(approval), approval) for approval in approvals.values()]
-
-
-def current_definition(approval: Approval) -> ConnectionSpec | None:
-    """The current definition for an approval; None if it is gone or invalid."""
-    for item in file_definitions(approval.path):
-        if isinstance(item, ConnectionSpec) and item.name == approval.name:
-            return item
-    return None
+    others = []
+    for approval in approvals.values():
+        specs = (item for item in file_definitions(approval.path) if isinstance(item, ConnectionSpec))
+        current = next((spec for spec in specs if spec.name == approval.name), None)
+        others.append(Definition(current, approval))
+    return here + others

@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from ocattach.daemon.script import DaemonSettings, Report, RunCommand, run_script
-from ocattach.daemon.unusable import UnusableBinary, parse_unusable
+from ocattach.daemon.unusable import UnusableBinary
 from ocattach.errors import ConnectionLostError
 
 NUMBER = re.compile(r"[0-9]{1,9}")
@@ -90,7 +90,9 @@ def probe(run: RunCommand, settings: DaemonSettings, *, timeout: float) -> Probe
         user_id=report.first("user") or "",
         workdir=plain(report.first("workdir")),
         opencode=report.first("opencode"),
-        tried=tuple(unusable for line in report.all("tried") if (unusable := parse_unusable(line))),
+        tried=tuple(
+            UnusableBinary(*line.split(":", 2)) for line in report.all("tried") if line.count(":") > 1
+        ),
         path=report.first("path"),
         daemons=daemons(report),
     )

@@ -113,15 +113,6 @@ class UnusableBinary:
         return "ld-musl" in self.detail
 
 
-def parse_unusable(line: str) -> UnusableBinary | None:
-    """Parse "reason:detail:path"; return None for anything else."""
-    match line.split(":", 2):
-        case [reason, detail, path]:
-            return UnusableBinary(reason, detail, path)
-        case _:
-            return None
-
-
 def not_found(tried: Sequence[UnusableBinary], *, system: str, environment: str) -> OpencodeNotFoundError:
     """Return the error for an environment without a usable opencode; `system` is the output of `uname -sm`."""
     machine = system.rpartition(" ")[2]

@@ -39,11 +39,6 @@ UNKNOWN_PATH = {http.client.OK, http.client.NOT_FOUND}
 LINK_ANSWERS = {http.client.BAD_GATEWAY, http.client.SERVICE_UNAVAILABLE}
 
 
-def always() -> bool:
-    """Return True."""
-    return True
-
-
 class DaemonClient:
     """Requests to one daemon. Each uses its own connection and takes at most `timeout` seconds."""
 
@@ -101,7 +96,7 @@ class DaemonClient:
             answer = self.request("GET", path)
         return answer if answered_version(answer.json()) else first
 
-    def await_version(self, *, timeout: float, may_recover: Callable[[], bool] = always) -> str:
+    def await_version(self, *, timeout: float, may_recover: Callable[[], bool] = lambda: True) -> str:
         """Return the version of a daemon that is known to run, and that may be busy.
 
         Raises ConnectionLostError at once, TimedOutError after `timeout` seconds or when `may_recover` returns False.
@@ -154,7 +149,7 @@ class DaemonClient:
         return answer.status != http.client.INTERNAL_SERVER_ERROR
 
     def await_ready(
-        self, directory: str | None, *, timeout: float, may_recover: Callable[[], bool] = always
+        self, directory: str | None, *, timeout: float, may_recover: Callable[[], bool] = lambda: True
     ) -> str:
         """Wait until sessions work in a directory, and return the version of the daemon.
 

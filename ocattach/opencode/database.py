@@ -53,8 +53,10 @@ def stored_pages(file: Path, choice: SessionFilter, *, limit: int = PAGE) -> Ite
 
     Raises sqlite3.Error if it cannot be read.
     """
-    with closing(open_database(file)) as connection:
-        columns = [name for name in COLUMNS if name in columns_of(connection)]
+    uri = f"{file.absolute().as_uri()}?mode=ro"
+    with closing(sqlite3.connect(uri, uri=True, timeout=BUSY_SECONDS)) as connection:
+        present = {name for (name,) in connection.execute("SELECT name FROM pragma_table_info('session')")}
+        columns = [name for name in COLUMNS if name in present]
         select = f"SELECT {', '.join(columns)} FROM session WHERE time_updated >= ?"  # noqa: S608 - names of ours
         rows = connection.execute(f"{select} ORDER BY time_updated DESC", [choice.since or 0])
         fetched = rows.fetchmany(limit)
@@ -66,16 +68,6 @@ def stored_pages(file: Path, choice: SessionFilter, *, limit: int = PAGE) -> Ite
             taken = [each for each in found if is_session_id(each.get("id")) and choice.takes(each)]
             yield Page(taken, is_last=is_last)
             fetched = following
-
-
-def open_database(file: Path) -> sqlite3.Connection:
-    """Open the database for reading. Raises sqlite3.Error."""
-    return sqlite3.connect(f"{file.absolute().as_uri()}?mode=ro", uri=True, timeout=BUSY_SECONDS)
-
-
-def columns_of(connection: sqlite3.Connection) -> set[str]:
-    """Return the columns of the table of sessions. Raises sqlite3.Error."""
-    return {name for (name,) in connection.execute("SELECT name FROM pragma_table_info('session')")}
 
 
 def content_of(row: Mapping[str, Any]) -> Content:

@@ -11,7 +11,7 @@ from datetime import datetime
 
 from ocattach.opencode.activity import Activity
 from ocattach.printable import command_line
-from ocattach.sessions.messages import CALLS, CUT_OFF, Failure, Message, Turn
+from ocattach.sessions.messages import CALLS, CUT_OFF, Message, Turn
 from ocattach.sessions.record import Session
 from ocattach.sessions.situation import Situation
 
@@ -121,10 +121,12 @@ def failed(case: Case) -> Iterator[Finding]:
         yield Finding("aborted", "The run was aborted", f"To continue: {case.send_command()}")
         return
     concerns_connection = failure.status in GATEWAY_ERRORS or not failure.status
+    is_refused = failure.status in {401, 403}
+    hint = "Check the provider's credentials in the environment: opencode auth list" if is_refused else ""
     yield Finding(
         "provider-error",
         f"The provider returned an error: {failure}",
-        (proxy_hint(case) if concerns_connection else "") or error_hint(failure),
+        (proxy_hint(case) if concerns_connection else "") or hint,
         concerns_connection=concerns_connection,
     )
 
@@ -238,13 +240,6 @@ def model_server_hint(case: Case) -> str:
     model = case.answer.full_model if case.answer else ""
     provider = model.partition("/")[0]
     return f"Check that the base URL of provider {provider} can be reached from there" if provider else ""
-
-
-def error_hint(failure: Failure) -> str:
-    """Return what to do about an error of the provider."""
-    if failure.status in {401, 403}:
-        return "Check the provider's credentials in the environment: opencode auth list"
-    return ""
 
 
 USER = re.compile(r"^([A-Za-z][A-Za-z0-9+.-]*://)?(?:.*@)?([^/?#]*).*$", re.DOTALL)

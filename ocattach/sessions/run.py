@@ -31,7 +31,7 @@ from ocattach.opencode.permissions import Waiting
 from ocattach.opencode.prompts import Prompt, PromptClient
 from ocattach.opencode.sessions import SessionClient
 from ocattach.printable import command_line
-from ocattach.sessions.examination import Examination, examine, examine_situation
+from ocattach.sessions.examination import examine, examine_situation
 from ocattach.sessions.messages import Failure, Message, Turn, read_messages, turn_of, turns
 from ocattach.sessions.record import Session
 from ocattach.sessions.situation import Situation
@@ -235,13 +235,8 @@ class Run:
             self._idle_since = now
         elif now - self._idle_since >= settle:
             examination = self._client.ask(lambda client: examine(client, self._session))
-            raise RunFailedError(reason_of(examination), hint=hint)
-
-
-def reason_of(examination: Examination) -> str:
-    """Return why a prompt got no answer."""
-    default = "The prompt was sent, but the daemon does not process it"
-    return next((finding.message for finding in examination.findings), default)
+            default = "The prompt was sent, but the daemon does not process it"
+            raise RunFailedError(next((each.message for each in examination.findings), default), hint=hint)
 
 
 class EventSubscription:

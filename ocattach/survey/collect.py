@@ -13,7 +13,7 @@ from ocattach.opencode.activity import Activity
 from ocattach.opencode.catalogue import RECENT_SECONDS, Catalogue
 from ocattach.sessions.index.claims import Claims
 from ocattach.sessions.index.file import IndexUnusableError
-from ocattach.sessions.index.rows import Covered, IndexedEnvironment, IndexedSession, Total, Wanted
+from ocattach.sessions.index.rows import Covered, IndexedEnvironment, Total, Wanted
 from ocattach.sessions.index.store import Index
 from ocattach.sessions.origins import Names
 from ocattach.sessions.record import Session
@@ -227,7 +227,7 @@ class SessionCollector:
             return self._query.is_wanted(session) and is_owned(session, claims)
 
         found = index.latest(wanted, limit=self._request.limit, keep=keep)
-        return [self._from_index(each) for each in found]
+        return [ListedSession(self._names.named(each.session), each.seen, is_live=False) for each in found]
 
     def _unasked(
         self, sources: Sequence[SessionSource], known: Mapping[str, IndexedEnvironment]
@@ -244,9 +244,6 @@ class SessionCollector:
                 continue
             found.append(SessionSource(environment, tuple(specs), None, asked=last_asked(known, environment)))
         return found
-
-    def _from_index(self, known: IndexedSession) -> ListedSession:
-        return ListedSession(self._names.named(known.session), known.seen, is_live=False)
 
     def _wanted(self, environments: Sequence[str] | None) -> Wanted:
         request, names = self._request, self._names

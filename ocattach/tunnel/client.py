@@ -74,18 +74,14 @@ class Client(SpliceEndpoint):
         self._resumer = resumer
         self._stream: EventStream | None = None
         self._last_received = (0.0, 0.0)
-        self._interrupted = False
+        self.is_interrupted = False
+        """Whether the client reads a stream of events that waits to be resumed."""
         self._answered = asyncio.Event()
         self._waiting = bytearray()
         self._speaks_http: bool | None = None
         self._unanswered = False
         self._refusal = b""
         self._timer: asyncio.TimerHandle | None = None
-
-    @property
-    def is_interrupted(self) -> bool:
-        """Whether the client reads a stream of events that waits to be resumed."""
-        return self._interrupted
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         """Take the transport and report the client."""
@@ -134,8 +130,8 @@ class Client(SpliceEndpoint):
         if self._can_resume:
             self._detach()
             self._answered.set()
-            if not self._interrupted:
-                self._interrupted = True
+            if not self.is_interrupted:
+                self.is_interrupted = True
                 self._on_interrupted(self)
         elif self._unanswered:
             self.refuse(HTTPStatus.BAD_GATEWAY, UNANSWERED)
@@ -191,16 +187,13 @@ class Client(SpliceEndpoint):
             raise ConnectionLostError(
                 "The request for events was not answered, or the connection was lost again."
             )
-        self._interrupted = False
+        self.is_interrupted = False
         super().write(chunk(greeted + b"".join(missed)) + self._waiting)
         self._waiting.clear()
         self.other.begin()
 
     def _request_again(self, stream: EventStream) -> bytes:
         return stream.restart()
-
-    def _note_time(self) -> None:
-        self._last_received = now()
 
     @property
     def _can_resume(self) -> bool:
@@ -217,7 +210,7 @@ class Client(SpliceEndpoint):
             return
         if piece.events and self._resumer is not None:
             self._resumer.observe(piece.events)
-        if not self._interrupted:
+        if not self.is_interrupted:
             self._last_received = now()
             super().write(piece.encode())
             return
@@ -229,7 +222,7 @@ class Client(SpliceEndpoint):
 
     def eof_received(self) -> bool:
         """Forward the end of input; a client whose stream is interrupted is reset."""
-        if self._interrupted:
+        if self.is_interrupted:
             self.reset()
             return True
         return super().eof_received()

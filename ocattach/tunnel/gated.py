@@ -5,7 +5,7 @@ from typing import NamedTuple
 
 import h11
 
-from ocattach.tunnel.client import SUCCESS, UPGRADED, Client
+from ocattach.tunnel.client import SUCCESS, UPGRADED, Client, now
 from ocattach.tunnel.event_stream import EventStream
 from ocattach.tunnel.gate import Gate, Upstream, replaced
 from ocattach.tunnel.requests import RefusedError, RequestReader, encode_head
@@ -123,7 +123,7 @@ class GatedClient(Client):
             if self._resumer is not None and data.startswith(SUCCESS):
                 self._resumer.learn(self._current.head)
         super().write(data)
-        if not self._interrupted:
+        if not self.is_interrupted:
             self._advance()
 
     def lose(self) -> None:
@@ -215,7 +215,7 @@ class GatedClient(Client):
         self._unanswered = True
         if self._resumer is not None and (self._stream is None or self._stream.is_over):
             self._stream = EventStream(admitted.head) if self._resumer.handles(admitted.head) else None
-            self._note_time()
+            self._last_received = now()
         self._send(self._gate.encode(admitted.request, self.upstream))
 
     def _send(self, head: bytes) -> None:

@@ -154,17 +154,14 @@ class Multiplexer(asyncio.Protocol):
 
     def _receive(self, frame: Frame) -> None:
         if frame.type is FrameType.PONG:
-            self._end_ping(frame.payload)
+            if frame.payload == self._ping:
+                self.round_trip = self._loop.time() - self._ping_sent
+                self._ping = None
         elif frame.type is FrameType.PING:
             # Answers would pile up here if the relay sent pings and did not read.
             raise ConnectionLostError("The relay sent a ping; only the near end may.")
         elif frame.stream in self._channels:
             self._channels[frame.stream].receive(frame)
-
-    def _end_ping(self, payload: bytes) -> None:
-        if payload == self._ping:
-            self.round_trip = self._loop.time() - self._ping_sent
-            self._ping = None
 
     def _tick(self) -> None:
         self.check()

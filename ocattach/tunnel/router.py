@@ -1,7 +1,9 @@
 """The current route of a tunnel: clients are connected over it, and wait while there is none."""
 
 import asyncio
+import errno
 from collections.abc import Callable
+from dataclasses import dataclass
 from functools import partial
 
 from ocattach.errors import ConnectionLostError, OcattachError, PortClosedError, TimedOutError
@@ -9,7 +11,26 @@ from ocattach.tunnel.client import Client
 from ocattach.tunnel.gated import GatedClient
 from ocattach.tunnel.limits import Events, Limits
 from ocattach.tunnel.route import Route, close_route
-from ocattach.tunnel.target import Target, is_gone
+
+GONE = {errno.EHOSTUNREACH, errno.ENETUNREACH, errno.EHOSTDOWN, errno.ENETDOWN}
+
+
+@dataclass(slots=True)
+class Target:
+    """A port in an environment, and the route to it."""
+
+    route: Route
+    port: int
+    host: str
+    has_answered: bool = False
+    """Whether a connection to it has succeeded. A failure after that counts as a loss of the daemon."""
+
+
+def is_gone(error: OcattachError | OSError) -> bool:
+    """Return whether a failed connection means that a daemon reached before is gone."""
+    if isinstance(error, OSError):
+        return isinstance(error, ConnectionRefusedError | TimeoutError) or error.errno in GONE
+    return isinstance(error, PortClosedError | ConnectionLostError)
 
 
 class Router:

@@ -16,7 +16,7 @@ from ocattach.tunnel.limits import Events, Limits
 from ocattach.tunnel.listener import Listener
 from ocattach.tunnel.prompt import PromptRecovery
 from ocattach.tunnel.route import Route
-from ocattach.tunnel.target import Target
+from ocattach.tunnel.router import Target
 
 
 class Tunnel:

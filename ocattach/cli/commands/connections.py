@@ -25,7 +25,8 @@ from ocattach.config.saved import SavedConnections
 from ocattach.config.spec import ConnectionSpec
 from ocattach.config.targets.uri import is_uri, parse_uri
 from ocattach.errors import UsageError
-from ocattach.link.client.foreground import end_all_links, end_link, stop_daemon
+from ocattach.link.client.foreground import end_link, stop_daemon
+from ocattach.link.files import link_keys
 from ocattach.printable import command_line
 
 
@@ -89,7 +90,7 @@ def print_listing(listing: Listing) -> None:
 def disconnect(options: Options) -> None:
     """Close a link, or all of them."""
     if options.all_:
-        count = end_all_links(os.environ)
+        count = sum(end_link(key, os.environ) for key in link_keys(os.environ))
         say_done(options, f"Closed {count} link{'' if count == 1 else 's'}", {"disconnected": count})
         return
     spec = named(options, "--disconnect")

@@ -222,7 +222,9 @@ class Follower:
             try:
                 for page in pages(self._handler, LINES, self._read):
                     self._read = page
-                    self._pass_on(page)
+                    for source, lines in page.lines.items():
+                        for line in lines:
+                            self._arrived.put((source, line))
                 pause, last = ASK_SECONDS, ""
             except AuthenticationError as error:
                 self._say(f"{error.message}; no longer following the logs there", last)
@@ -236,11 +238,6 @@ class Follower:
                 self._say(f"{failure.message}; no longer following the logs there. {failure.hint}", last)
                 return
             self._ended.wait(pause)
-
-    def _pass_on(self, read: Logs) -> None:
-        for source, lines in read.lines.items():
-            for line in lines:
-                self._arrived.put((source, line))
 
     def _say(self, text: str, last: str) -> str:
         """Report a notice unless it repeats the last one. Returns it."""

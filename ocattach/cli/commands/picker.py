@@ -36,7 +36,7 @@ def pick() -> str | None:
     listed = list_connections(cwd=Path.cwd(), environ=os.environ).connections
     if not listed:
         return None
-    choice = ConnectionPicker(by_last_use(listed))
+    choice = ConnectionPicker(sorted(listed, key=lambda each: (-(each.last_used or 0), each.spec.name or "")))
     console = screen_console(sys.stderr)
     with (
         Keyboard() as keyboard,
@@ -47,11 +47,6 @@ def pick() -> str | None:
             if (key := keyboard.read_key(LOOK_SECONDS)) is not None:
                 choice.press(key)
     return choice.chosen
-
-
-def by_last_use(listed: Sequence[ListedConnection]) -> list[ListedConnection]:
-    """Sort by last use, the latest first; connections that were never used come last, by name."""
-    return sorted(listed, key=lambda each: (-(each.last_used or 0), each.spec.name or ""))
 
 
 class ConnectionPicker:

@@ -33,12 +33,13 @@ LOOK_SECONDS = 0.1
 
 def status(options: Options) -> None:
     """Print the state of connections. Starts no daemon and asks no questions."""
-    if options.watch:
-        check_watch(options)
+    is_terminal = sys.stdin.isatty() and sys.stdout.isatty()
+    if options.watch and (options.output == "json" or not is_terminal):
+        raise UsageError("--watch requires a terminal", hint="For scripts: ocattach --status -o json")
     silence_libraries()
     specs, problems = asked_about(options)
-    if not specs and not problems:
-        no_connections(options)
+    if not specs and not problems and options.output != "json":
+        say("No connections found. To save one: ocattach --save NAME docker://CONTAINER:/DIR")
         return
     ledger = TrustLedger(state_directory(os.environ))
     entries = [SurveyedConnection(spec, refusal(spec, ledger, os.environ)) for spec in specs]
@@ -57,12 +58,6 @@ def status(options: Options) -> None:
         attach(replace(options, targets=(target,), status=False, watch=False, timeout=None))
 
 
-def check_watch(options: Options) -> None:
-    """Raise UsageError without a terminal."""
-    if options.output == "json" or not (sys.stdin.isatty() and sys.stdout.isatty()):
-        raise UsageError("--watch requires a terminal", hint="For scripts: ocattach --status -o json")
-
-
 def asked_about(options: Options) -> tuple[list[ConnectionSpec], Sequence[Problem]]:
     """The named connections or all, and problems in files."""
     cwd = Path.cwd()
@@ -76,14 +71,6 @@ def asked_about(options: Options) -> tuple[list[ConnectionSpec], Sequence[Proble
 def as_links_know(spec: ConnectionSpec) -> ConnectionSpec:
     """The connection with this machine's settings and directory applied, as attaching uses it."""
     return spec.pinned(os.environ).with_default_workdir(Path.cwd())
-
-
-def no_connections(options: Options) -> None:
-    """Print that there are no connections."""
-    if options.output == "json":
-        print_document([], [], (), took=0.0, timeout=options.timeout or SECONDS)
-    else:
-        say("No connections found. To save one: ocattach --save NAME docker://CONTAINER:/DIR")
 
 
 def look_once(survey: Survey, options: Options, problems: Sequence[Problem]) -> None:
@@ -101,8 +88,7 @@ def look_once(survey: Survey, options: Options, problems: Sequence[Problem]) -> 
             survey.await_change(LOOK_SECONDS)
             refresh()
     if options.output == "json":
-        took = time.monotonic() - began
-        print_document(survey.entries, survey.statuses(), problems, took=took, timeout=survey.timeout)
+        print_document(survey, problems, took=time.monotonic() - began)
     else:
         if not is_drawn:
             print_columns(survey)
@@ -113,16 +99,9 @@ def look_once(survey: Survey, options: Options, problems: Sequence[Problem]) -> 
         raise SystemExit(DefectError.exit_code)
 
 
-def print_document(
-    entries: Sequence[SurveyedConnection],
-    findings: Sequence[EnvironmentStatus | None],
-    problems: Sequence[Problem],
-    *,
-    took: float,
-    timeout: float,
-) -> None:
+def print_document(survey: Survey, problems: Sequence[Problem], *, took: float) -> None:
     """Print the result as JSON."""
-    pairs = zip(entries, findings, strict=True)
+    pairs = zip(survey.entries, survey.statuses(), strict=True)
     print_json(
         {
             "environments": [
@@ -131,7 +110,7 @@ def print_document(
                 if finding is not None
             ],
             "problems": [problem_json(problem) for problem in problems],
-            "timeout": timeout,
+            "timeout": survey.timeout,
             "took": round(took, 3),
         }
     )

@@ -1,5 +1,6 @@
 """Writing YAML, also into a file that the user edited: comments, order and unchanged lines are kept."""
 
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -12,6 +13,7 @@ from ocattach.config.files.yaml_text import read_mapping
 from ocattach.errors import ConfigurationError
 
 MISSING = object()
+COMMENT = re.compile(r"\s*(?:#.*)?")
 
 
 @dataclass(frozen=True, slots=True)
@@ -114,11 +116,6 @@ def split_members(text: str) -> tuple[list[str], list[Member]]:
     members = []
     for (key, start), end in zip(starts, ends, strict=True):
         block = lines[start:end]
-        last = next((at for at in range(len(block), 0, -1) if not is_comment(block[at - 1])), 1)
+        last = next((at for at in range(len(block), 0, -1) if not COMMENT.fullmatch(block[at - 1])), 1)
         members.append(Member(key, block[:last], block[last:]))
     return lines[: starts[0][1]], members
-
-
-def is_comment(line: str) -> bool:
-    """Whether a line is empty or a comment."""
-    return not line.strip() or line.lstrip().startswith("#")

@@ -49,7 +49,9 @@ def read_connections(environ: Mapping[str, str]) -> Connections:
         engine = read_toml(file).get("engine", {})
         default = engine.get("active_service", default)
         destinations |= parse_destinations(engine.get("service_destinations", {}), "uri", "identity")
-    document = read_json(connections_file(environ)).get("Connection") or {}
+    chosen = environ.get("PODMAN_CONNECTIONS_CONF")  # where podman 5 stores connections
+    file = Path(chosen) if chosen else user_file(environ).with_name("podman-connections.json")
+    document = read_json(file).get("Connection") or {}
     destinations |= parse_destinations(document.get("Connections") or {}, "URI", "Identity")
     return Connections(destinations, document.get("Default") or default or None)
 
@@ -81,12 +83,6 @@ def user_file(environ: Mapping[str, str]) -> Path:
     """The containers.conf of the user."""
     home = environ.get("XDG_CONFIG_HOME") or Path(environ.get("HOME") or Path.home(), ".config")
     return Path(home, "containers", "containers.conf")
-
-
-def connections_file(environ: Mapping[str, str]) -> Path:
-    """The file in which podman 5 stores connections."""
-    chosen = environ.get("PODMAN_CONNECTIONS_CONF")
-    return Path(chosen) if chosen else user_file(environ).with_name("podman-connections.json")
 
 
 def read_toml(file: Path) -> dict[str, Any]:

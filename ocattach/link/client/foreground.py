@@ -5,14 +5,14 @@ import socket
 import sys
 import time
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from typing import Any
 
 from ocattach.backoff import Deadline
 from ocattach.config.files.safe import private_directory
 from ocattach.config.spec import ConnectionSpec
 from ocattach.errors import ConnectionLostError, OcattachError, TimedOutError
-from ocattach.link.files import LinkFiles, link_files, link_keys
+from ocattach.link.files import LinkFiles, link_files
 from ocattach.link.messages import PROTOCOL, Foreground, HungUpError, Message, MessageChannel
 from ocattach.printable import command_line
 
@@ -81,19 +81,7 @@ def attach_directly(request: AttachRequest, foreground: Foreground) -> Attachmen
     from ocattach.link.client.direct import reach  # noqa: PLC0415 - loads the transport
 
     daemon = reach(request.spec, foreground, timeout=request.timeout)
-    return Attachment(
-        url=daemon.url,
-        username=daemon.username,
-        password=daemon.password,
-        workdir=daemon.workdir,
-        version=daemon.version,
-        route="direct",
-        port=daemon.port,
-        pid=None,
-        started=False,
-        shares_files=False,
-        ca_file=daemon.ca_file,
-    )
+    return Attachment(**asdict(daemon), route="direct", pid=None, started=False, shares_files=False)
 
 
 def stop_daemon(
@@ -256,8 +244,3 @@ def not_ended(files: LinkFiles) -> TimedOutError:
     return TimedOutError(
         f"The link did not end in {END_SECONDS} s", hint=f"Read its log: {command_line('tail', files.log)}"
     )
-
-
-def end_all_links(environ: Mapping[str, str]) -> int:
-    """End every link of this account, and return their number."""
-    return sum(end_link(key, environ) for key in link_keys(environ))

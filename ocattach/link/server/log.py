@@ -74,13 +74,8 @@ def logged_error(error: BaseException) -> OcattachError:
     if isinstance(error, OcattachError):
         return error
     logging.getLogger(__name__).error("%s failed", threading.current_thread().name, exc_info=error)
-    return defect(error, log_path())
-
-
-def log_path() -> Path:
-    """Return the path of this process's log."""
     files = (handler for handler in logging.getLogger().handlers if isinstance(handler, PrivateFile))
-    return next((Path(file.baseFilename) for file in files), Path("link.log"))
+    return defect(error, next((Path(file.baseFilename) for file in files), Path("link.log")))
 
 
 def log_failure(failure: threading.ExceptHookArgs) -> None:

@@ -106,7 +106,13 @@ class Resync:
 
     def message_event(self, request: bytes, message: str) -> bytes:
         """Return the event that shows a message in a TUI."""
-        return encode(notice(message), bare=request.startswith(BARE))
+        toast = {
+            "title": "ocattach",
+            "message": message,
+            "variant": "warning",
+            "duration": TOAST_SECONDS * 1000,
+        }
+        return encode(event("tui.toast.show", toast, None), bare=request.startswith(BARE))
 
 
 class MissedState:
@@ -168,7 +174,8 @@ class MissedState:
                 continue
             yield event("message.updated", {"sessionID": session, "info": about}, info)
             for part in objects(message.get("parts")):
-                if not self._would_remove_text(part):
+                # The API has the text of a part only once it is complete: the TUI may have more of it.
+                if part.get("text") != "" or part.get("id") not in self._seen.grown:
                     changed = {"sessionID": session, "part": part, "time": int(time.time() * 1000)}
                     yield event("message.part.updated", changed, info)
         todos = self._get(f"/session/{session}/todo").json()
@@ -209,10 +216,6 @@ class MissedState:
         at_work = info.get("role") == "assistant" and "completed" not in times
         return at_work or last >= self._began - MARGIN * 1000
 
-    def _would_remove_text(self, part: Mapping[str, Any]) -> bool:
-        """Return whether the TUI has more text: the API has the text of a part only once it is complete."""
-        return part.get("text") == "" and part.get("id") in self._seen.grown
-
     def _get(self, path: str, *, also: int = http.client.OK) -> Response:
         if self._deadline.has_passed:
             raise TimedOutError(f"Reading the state took more than {MEND_SECONDS:g} s")
@@ -244,17 +247,6 @@ def advice(command: str, seen: Seen) -> str:
     """Return what the user should do about an incomplete TUI."""
     session = f" -s {next(iter(seen.opened))}" if len(seen.opened) == 1 else ""
     return f"This screen may be incomplete after a lost connection. Quit and run:\n{command}{session}"
-
-
-def notice(message: str) -> Event:
-    """Return the event that shows a notice in the TUI."""
-    toast = {
-        "title": "ocattach",
-        "message": message,
-        "variant": "warning",
-        "duration": TOAST_SECONDS * 1000,
-    }
-    return event("tui.toast.show", toast, None)
 
 
 def encode(event: Event, *, bare: bool) -> bytes:

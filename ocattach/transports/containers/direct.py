@@ -52,7 +52,8 @@ class DirectPort:
             raise PortClosedError(f"Nothing listens on port {self.port} there") from error
         except OSError as error:
             raise ConnectionLostError(f"Port {self.port} does not answer: {error}") from error
-        if self._is_the_daemons(self._table_with(connection)):
+        listening = {row.inode for row in self._table_with(connection) if row.is_listening}
+        if listening and listening <= self.inodes:  # the daemon listens there, and nothing else does
             connection.settimeout(None)
             return SocketStream(connection)
         connection.close()
@@ -78,11 +79,6 @@ class DirectPort:
             if time.monotonic() > deadline:
                 return []
             time.sleep(0.002)
-
-    def _is_the_daemons(self, rows: Iterable[SocketRow]) -> bool:
-        """Return whether the daemon listens on the port, and nothing else does."""
-        found = {row.inode for row in rows if row.is_listening}
-        return bool(found) and found <= self.inodes
 
 
 def candidates(container: Mapping[str, Any], host: str, port: int) -> Iterator[DirectPort]:

@@ -23,7 +23,7 @@ from ocattach.execution import CommandResult, Stream, check_output
 from ocattach.printable import command_line
 from ocattach.transports.base import Ask, Availability, Plan, Question
 from ocattach.transports.command import CommandTransport
-from ocattach.transports.containers.compose import PROJECT_LABEL, SERVICE_LABEL, Replica, in_order
+from ocattach.transports.containers.compose import PROJECT_LABEL, SERVICE_LABEL, in_order
 from ocattach.transports.containers.direct import DirectPort, candidates, find_direct
 from ocattach.transports.containers.engine import Engine, EngineAddress, EngineClient
 from ocattach.transports.containers.exec_stream import ExecDecoder, ExecStream, exchange
@@ -72,7 +72,7 @@ class ContainerTransport(CommandTransport):
         """Whether the engine belongs to another handler, which closes it."""
 
         self._container: Mapping[str, Any] | None = None
-        self._replica: Replica | None = None
+        self._replica: str | None = None
         self._started_at: str | None = None
 
     @abstractmethod
@@ -187,10 +187,10 @@ class ContainerTransport(CommandTransport):
             return self.target.container
         if self._replica is None:
             self._replica = self.replicas()[0]
-        return self._replica.identifier
+        return self._replica
 
-    def replicas(self) -> list[Replica]:
-        """Return the containers of the compose service, the preferred one first."""
+    def replicas(self) -> list[str]:
+        """Return the ids of the compose service's containers, the preferred one first."""
         project, service = self.target.compose_project, self.target.compose_service
         with self.engine.errors_translated():
             labels = [f"{PROJECT_LABEL}={project}", f"{SERVICE_LABEL}={service}"]
