@@ -46,7 +46,6 @@ class Probe:
     unwritable: str | None
     """A directory that OpenCode needs to write to and cannot; None if there is none."""
 
-    user_id: str
     workdir: str | None
     """The working directory of the settings, absolute; None if it does not exist, or was not given."""
 
@@ -87,7 +86,6 @@ def probe(run: RunCommand, settings: DaemonSettings, *, timeout: float) -> Probe
         system=report.first("system") or "unknown",
         home=report.first("home") or "/",
         unwritable=report.first("unwritable"),
-        user_id=report.first("user") or "",
         workdir=plain(report.first("workdir")),
         opencode=report.first("opencode"),
         tried=tuple(

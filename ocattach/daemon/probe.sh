@@ -80,7 +80,6 @@ machine=${system##* }
 say probe 1
 say system "$system"
 say home "$HOME"
-say user "$(id -u)"
 find_unwritable
 if [ -n "$1" ]; then
     expand "$1"

@@ -87,9 +87,9 @@ class Ladder:
             status, found = Status.FAILED, error.message
         self._add(Rung(name, status, found, time.monotonic() - began - self._waited, error))
 
-    def note(self, name: str, found: str, *, status: Status = Status.OK) -> None:
+    def note(self, name: str, found: str) -> None:
         """Add a result that needs no step."""
-        self._add(Rung(name, status, found))
+        self._add(Rung(name, Status.OK, found))
 
     def waited(self, seconds: float) -> None:
         """Subtract the time for which the user was asked from that of the current step."""

@@ -142,9 +142,9 @@ class SessionClient:
         """Return one session. Raises SessionNotFoundError."""
         return read_object(self._of(session, "GET"), session)
 
-    def create(self, directory: str | None, *, metadata: Mapping[str, Any], title: str = "") -> Content:
+    def create(self, directory: str | None, *, metadata: Mapping[str, Any]) -> Content:
         """Create a session in a directory."""
-        body = {"metadata": dict(metadata), **({"title": title} if title else {})}
+        body = {"metadata": dict(metadata)}
         return read_object(self._client.request("POST", f"/session{query(directory=directory)}", body))
 
     def patch_metadata(self, session: str, metadata: Mapping[str, Any]) -> Content:
@@ -177,13 +177,12 @@ class SessionClient:
         answer = self._client.request("GET", f"/permission{query(directory=directory)}")
         return objects(read_list(answer))[:MOST_WAITING]
 
-    def reply(self, permission: str, reply: Reply, *, directory: str | None, message: str = "") -> None:
+    def reply(self, permission: str, reply: Reply, *, directory: str | None) -> None:
         """Reply to a permission request; `directory` is that of its session. Raises SessionNotFoundError."""
         if not PERMISSION_ID.fullmatch(permission):
             raise UsageError(f"{permission!r} is not a permission id, such as per_…")
-        body = {"reply": reply, **({"message": message} if message else {})}
-        where = query(directory=directory)
-        check_status(self._client.request("POST", f"/permission/{permission}/reply{where}", body), permission)
+        path = f"/permission/{permission}/reply{query(directory=directory)}"
+        check_status(self._client.request("POST", path, {"reply": reply}), permission)
 
     def abort(self, session: str) -> None:
         """Abort the run of a session, if there is one. Raises SessionNotFoundError."""

@@ -24,14 +24,13 @@ def has_origin(content: Mapping[str, Any]) -> bool:
     return ORIGIN in table(content.get("metadata"))
 
 
-def origin_for(directory: str, connections: Sequence[ConnectionSpec], *, home: str | None = None) -> str:
+def origin_for(directory: str, connections: Sequence[ConnectionSpec]) -> str:
     """Return the origin of a session by its directory.
 
     All connections lead to the environment of the session, the preferred one first. The connection with the longest
-    workdir that contains the directory is chosen; if there is none, one without a workdir, else any. `home` replaces
-    `~` in workdirs if it is known.
+    workdir that contains the directory is chosen; if there is none, one without a workdir, else any.
     """
-    held = [(depth, spec) for spec in connections if (depth := held_depth(directory, spec, home)) is not None]
+    held = [(depth, spec) for spec in connections if (depth := held_depth(directory, spec)) is not None]
     if held:
         _, spec = max(held, key=lambda pair: (pair[0], bool(pair[1].name)))
     else:
@@ -39,14 +38,11 @@ def origin_for(directory: str, connections: Sequence[ConnectionSpec], *, home: s
     return origin_name(spec)
 
 
-def held_depth(directory: str, spec: ConnectionSpec, home: str | None) -> int | None:
+def held_depth(directory: str, spec: ConnectionSpec) -> int | None:
     """Return the number of parts of the workdir that contains a directory; None if it does not, or is not known."""
-    workdir = spec.workdir
-    if workdir is not None and home is not None and (workdir == "~" or workdir.startswith("~/")):
-        workdir = home + workdir.removeprefix("~")
-    if workdir is None or not PurePosixPath(directory).is_relative_to(workdir):
+    if spec.workdir is None or not PurePosixPath(directory).is_relative_to(spec.workdir):
         return None
-    return len(PurePosixPath(workdir).parts)
+    return len(PurePosixPath(spec.workdir).parts)
 
 
 class Names:
@@ -108,7 +104,7 @@ class Names:
         0 stands for a connection without a workdir, -1 for none of either kind.
         """
         specs = self._specs.get(session.environment, ())
-        depths = [0 if spec.workdir is None else held_depth(session.directory, spec, None) for spec in specs]
+        depths = [0 if spec.workdir is None else held_depth(session.directory, spec) for spec in specs]
         return max((depth for depth in depths if depth is not None), default=-1)
 
     def counts_for(self, origin: str, environment: str, name: str) -> bool:

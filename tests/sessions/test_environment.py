@@ -32,16 +32,15 @@ UNNAMED = connection("docker://app:/srv/api")
         ("/elsewhere", [API, ANYWHERE, FRONTEND], "app"),
         ("/elsewhere", [UNNAMED, API, FRONTEND], "api"),
         ("/elsewhere", [UNNAMED], "docker://app"),
-        ("/home/me/code/x", [ANYWHERE, connection("docker://app", "code", "~/code")], "code"),
     ],
 )
 def test_a_session_began_at_the_name_whose_workdir_holds_it_the_longest_first(
     directory: str, connections: Sequence[ConnectionSpec], origin: str
 ) -> None:
-    assert origin_for(directory, connections, home="/home/me") == origin
+    assert origin_for(directory, connections) == origin
 
 
-def test_what_is_below_home_is_nobodys_while_home_is_not_known() -> None:
+def test_what_is_below_home_has_no_connection_of_its_own() -> None:
     code = connection("docker://app", "code", "~/code")
 
     assert origin_for("/home/me/code", [code, ANYWHERE]) == "app"

@@ -7,7 +7,6 @@ accepted, since many systems give each user a private group.
 import os
 import pwd
 import stat
-from collections.abc import Mapping
 from pathlib import Path
 
 from ocattach.config.files.safe import read_with_status
@@ -30,9 +29,7 @@ def read_own_text(path: Path, *above: Path) -> str | None:
     return found[0]
 
 
-def check_own(
-    path: Path, opened: os.stat_result, *above: Path, environ: Mapping[str, str] = os.environ
-) -> None:
+def check_own(path: Path, opened: os.stat_result, *above: Path) -> None:
     """Raise ConfigurationError if another user owns or can write a file, or a directory above it.
 
     `opened` is the status of the file that was read. A symbolic link may lead to it if the directory there, too, is
@@ -41,13 +38,13 @@ def check_own(
     if path.is_symlink():
         above = (*above, Path(os.path.realpath(path)).parent)
     for place, found in (path, opened), *((each, each.stat()) for each in above):
-        if problem := reason(place, found, environ):
+        if problem := reason(place, found):
             raise ConfigurationError(f"{place} {problem[0]}, so {path} is not used", hint=problem[1])
 
 
-def reason(place: Path, found: os.stat_result, environ: Mapping[str, str]) -> tuple[str, str] | None:
+def reason(place: Path, found: os.stat_result) -> tuple[str, str] | None:
     """The problem with a file or directory and the hint that fixes it; None if there is none."""
-    if found.st_uid not in owners(environ):
+    if found.st_uid not in owners():
         return (
             f"belongs to {account(found.st_uid)}",
             f"Change the owner: {command_line('chown', os.geteuid(), place)}",
@@ -58,10 +55,10 @@ def reason(place: Path, found: os.stat_result, environ: Mapping[str, str]) -> tu
     return None
 
 
-def owners(environ: Mapping[str, str]) -> set[int]:
+def owners() -> set[int]:
     """The accepted owners: the user and root, and under sudo the user who called it."""
     user = os.geteuid()
-    before = environ.get("SUDO_UID", "")
+    before = os.environ.get("SUDO_UID", "")
     return {ROOT, user, *([int(before)] if user == ROOT and before.isdecimal() else [])}
 
 

@@ -4,7 +4,7 @@ This comes before the approval of content: the user is not even asked about such
 """
 
 import os
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 from ocattach.config.files.owner import owners, reason
@@ -15,9 +15,7 @@ GIT_SECONDS = 5
 OWN_FOLDER = ".opencode"
 
 
-def check_ownership(
-    path: Path, opened: os.stat_result, tree: Sequence[Path], environ: Mapping[str, str] = os.environ
-) -> None:
+def check_ownership(path: Path, opened: os.stat_result, tree: Sequence[Path]) -> None:
     """Raise ConfigurationError for a symbolic link, and for a file that other users own or can write.
 
     `opened` is the status of the file that was read; `tree` has the directories that git's safe.directory may list.
@@ -34,8 +32,8 @@ def check_ownership(
                 else f"Replace the link by a directory: {command_line('rm', link)}",
             )
     for place, found in (path, opened), *directories(path):
-        problem = reason(place, found, environ)
-        if problem is not None and not is_safe_for_git(tree, environ):
+        problem = reason(place, found)
+        if problem is not None and not is_safe_for_git(tree):
             raise ConfigurationError(
                 f"{path} defines environments, but {place} {problem[0]}",
                 hint=f"{problem[1]}, or trust the directory: "
@@ -43,11 +41,11 @@ def check_ownership(
             )
 
 
-def is_foreign_tree(directory: Path, environ: Mapping[str, str] = os.environ) -> bool:
+def is_foreign_tree(directory: Path) -> bool:
     """Whether git would refuse a directory with a `.git`, because another user owns one of the two."""
-    accepted = owners(environ)
+    accepted = owners()
     found = (directory.stat(), (directory / ".git").lstat())
-    return any(each.st_uid not in accepted for each in found) and not is_safe_for_git([directory], environ)
+    return any(each.st_uid not in accepted for each in found) and not is_safe_for_git([directory])
 
 
 def directories(path: Path) -> Iterator[tuple[Path, os.stat_result]]:
@@ -57,12 +55,11 @@ def directories(path: Path) -> Iterator[tuple[Path, os.stat_result]]:
         yield path.parent.parent, path.parent.parent.stat()
 
 
-def is_safe_for_git(tree: Sequence[Path], environ: Mapping[str, str]) -> bool:
+def is_safe_for_git(tree: Sequence[Path]) -> bool:
     """Whether the git configuration of the user or the system lists one of the directories as safe."""
-    safe = safe_directories(environ)
     return any(
         value == "*" or Path(value) == directory or (value.endswith("/*") and within(directory, value[:-2]))
-        for value in safe
+        for value in safe_directories()
         for directory in tree
     )
 
@@ -72,7 +69,7 @@ def within(directory: Path, folder: str) -> bool:
     return directory != Path(folder) and directory.is_relative_to(folder)
 
 
-def safe_directories(environ: Mapping[str, str]) -> list[str]:
+def safe_directories() -> list[str]:
     """The values of safe.directory that git uses. An empty value discards earlier ones (git-config(1))."""
     import subprocess  # noqa: PLC0415 - warm; 5 ms
 
@@ -80,9 +77,7 @@ def safe_directories(environ: Mapping[str, str]) -> list[str]:
     for scope in ("--system", "--global"):
         command = ["git", "config", scope, "--null", "--get-all", "safe.directory"]
         try:
-            result = subprocess.run(
-                command, cwd="/", env=dict(environ), capture_output=True, timeout=GIT_SECONDS, check=False
-            )
+            result = subprocess.run(command, cwd="/", capture_output=True, timeout=GIT_SECONDS, check=False)
         except (OSError, subprocess.TimeoutExpired):
             continue
         for value in result.stdout.decode(errors="replace").split("\0")[:-1]:

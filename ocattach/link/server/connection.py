@@ -76,6 +76,18 @@ class DaemonConnection:
         self.directories[spec.workdir] = directory
         return directory
 
+    def use(self, tunnel: "Tunnel") -> None:
+        """The port uses a new route. A loss that was reported before may have been that of the former one."""
+        self.tunnel = tunnel
+        self._state.begin()
+        if tunnel.lost is not None:
+            self._state.lose(tunnel.lost)
+
+    def finish(self, tunnel: "Tunnel", port: int) -> None:
+        """The daemon has answered. Raises ConnectionLostError if the connection was lost since."""
+        if not self._state.move(LinkState.CONNECTED, reason=f"through {tunnel.route_name} to port {port}"):
+            raise ConnectionLostError(f"The connection was lost: {self._state.reason}")
+
     def notice_loss(self) -> None:
         """Keep the transport's connection if only the daemon is gone."""
         self.is_environment_up = self.tunnel is not None and self.tunnel.port_closed

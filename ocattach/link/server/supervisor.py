@@ -63,10 +63,7 @@ class Environment:
         self._crash_guard = CrashLoopGuard()
         self._closed = False
         self._reconnector = Reconnector(
-            self.restore,
-            state=self._state,
-            is_wanted=self.is_wanted,
-            give_up=self.give_up,
+            self.restore, state=self._state, is_wanted=self.is_wanted, give_up=self.give_up
         )
         self._listener = SessionEventListener(self._connection)
 
@@ -99,20 +96,20 @@ class Environment:
 
     def reuse(self, spec: ConnectionSpec, client: AttachClient, timeout: float) -> dict[str, Any] | None:
         """Return the present connection; None if the daemon does not answer."""
-        handler, tunnel, daemon = self._connection.handler, self._connection.tunnel, self._connection.daemon
-        if handler is None or tunnel is None or daemon is None or not self._connection.is_up():
+        connection = self._connection
+        handler, tunnel, daemon = connection.handler, connection.tunnel, connection.daemon
+        if handler is None or tunnel is None or daemon is None or not connection.is_up():
             return None
         try:
-            if spec.workdir not in self._connection.directories:
+            if spec.workdir not in connection.directories:
                 handler.spec, handler.ask, handler.timeout = spec, client.ask, timeout
                 handler.check_daemon_running()
-            self._listener.add_connection(
-                spec, self._connection.make_ready(handler, spec, timeout=min(timeout, REUSE_SECONDS))
-            )
+            directory = connection.make_ready(handler, spec, timeout=min(timeout, REUSE_SECONDS))
+            self._listener.add_connection(spec, directory)
         except (ConnectionLostError, TimedOutError, UnreachableError) as error:
             self._state.lose(f"the daemon does not answer any more: {error}")
             return None
-        client.step(f"Daemon already running on port {daemon.port} ({self._connection.version})")
+        client.step(f"Daemon already running on port {daemon.port} ({connection.version})")
         client.step(connected(tunnel))
         return self.attached(spec, started=False)
 
@@ -123,10 +120,8 @@ class Environment:
             is_lost = tunnel is not None and self._state.state is LinkState.LOST
             if spec is None or tunnel is None or not is_lost or self._closed:
                 return
-            unattended, before = (
-                Unattended(self.history, command_line("ocattach", command_name(spec))),
-                self._summary,
-            )
+            unattended = Unattended(self.history, command_line("ocattach", command_name(spec)))
+            before = self._summary
             started = self.connect(
                 spec, unattended, start=self._may_start, timeout=START_SECONDS, reach_within=DIAL_SECONDS
             )
@@ -166,12 +161,13 @@ class Environment:
         The first call opens the local port, later ones reuse it. `reach_within` limits the time to reach the
         environment, `timeout` that of each later step.
         """
-        handler, tunnel = self._connection.handler, self._connection.tunnel
+        connection = self._connection
+        handler, tunnel = connection.handler, connection.tunnel
         if handler is None:
-            handler = self._connection.handler = open_handler(spec, ask=client.ask, timeout=timeout)
-        elif not self._connection.is_environment_up:
-            self._connection.release_route("connecting again")
-        kept, self._connection.is_environment_up = self._connection.is_environment_up, False
+            handler = connection.handler = open_handler(spec, ask=client.ask, timeout=timeout)
+        elif not connection.is_environment_up:
+            connection.release_route("connecting again")
+        kept, connection.is_environment_up = connection.is_environment_up, False
         handler.spec, handler.ask, handler.timeout = spec, client.ask, reach_within or timeout
         self._state.begin()
         try:
@@ -181,35 +177,23 @@ class Environment:
             daemon, started = self._crash_guard.find_or_start(
                 handler, client, start=start, environment_kept=kept
             )
-            self._connection.daemon = daemon
+            connection.daemon = daemon
             port = tunnel or self.open_port(spec)
             port.hold()
             self._access.lead_to(daemon)
-            self._connection.tunnel = handler.connect(daemon.port, tunnel=port)
-            self.notice_route(self._connection.tunnel)
-            self._connection.directories.clear()
-            self._listener.add_connection(spec, self._connection.make_ready(handler, spec, timeout=timeout))
-            self.finish(daemon.port, self._connection.tunnel)
-            self._listener.resume(self._connection.version)
+            connection.use(handler.connect(daemon.port, tunnel=port))
+            connection.directories.clear()
+            self._listener.add_connection(spec, connection.make_ready(handler, spec, timeout=timeout))
+            connection.finish(port, daemon.port)
+            self._listener.resume(connection.version)
             port.release()
         except BaseException as error:
             self.fail(error, is_first=tunnel is None)
             raise
         if not started:
-            client.step(f"Daemon already running on port {daemon.port} ({self._connection.version})")
-        client.step(connected(self._connection.tunnel))
+            client.step(f"Daemon already running on port {daemon.port} ({connection.version})")
+        client.step(connected(port))
         return started
-
-    def notice_route(self, tunnel: "Tunnel") -> None:
-        """The port uses a new route. A loss that was reported before may have been that of the former one."""
-        self._state.begin()
-        if tunnel.lost is not None:
-            self._state.lose(tunnel.lost)
-
-    def finish(self, port: int, tunnel: "Tunnel") -> None:
-        """The daemon has answered. Raises ConnectionLostError if the connection was lost since."""
-        if not self._state.move(LinkState.CONNECTED, reason=f"through {tunnel.route_name} to port {port}"):
-            raise ConnectionLostError(f"The connection was lost: {self._state.reason}")
 
     def fail(self, error: BaseException, *, is_first: bool) -> None:
         """An attempt to connect has failed."""

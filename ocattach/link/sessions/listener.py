@@ -11,6 +11,7 @@ import time
 from collections.abc import Callable, Iterable, Sequence
 from contextlib import ExitStack, suppress
 from dataclasses import dataclass
+from functools import partial
 from typing import Protocol
 
 from ocattach.backoff import Backoff, Pace
@@ -35,6 +36,7 @@ from ocattach.opencode.versions import is_second, keeps_metadata
 from ocattach.sessions.index import index_file
 from ocattach.sessions.origins import has_origin
 from ocattach.sessions.record import Session
+from ocattach.untrusted_json import table
 
 KINDS = frozenset({CONNECTED, CREATED, UPDATED, DELETED, STATUS})
 
@@ -139,16 +141,13 @@ class SessionEventListener:
         """Listen to a daemon of this version, to which there is a connection now. Never blocks."""
         self._has_events = not is_second(version)
         if self._tagger is None:
-            self._tagger = OriginTagger(self._environment, self._connections, self._open_client)
-            self._start(self._tagger)
+            tagger = self._tagger = OriginTagger(self._environment, self._connections, self._open_client)
+            for name, work in (("listener", self._listen), ("tagger", self._act)):
+                thread = threading.Thread(target=work, args=(tagger,), name=f"ocattach-{name}", daemon=True)
+                self._threads.append(thread)
+                thread.start()
         self._tagger.keeps_metadata = keeps_metadata(version)
         self._wake.set()
-
-    def _start(self, tagger: OriginTagger) -> None:
-        for name, work in (("listener", self._listen), ("tagger", self._act)):
-            thread = threading.Thread(target=work, args=(tagger,), name=f"ocattach-{name}", daemon=True)
-            self._threads.append(thread)
-            thread.start()
 
     def expect(self) -> None:
         """Expect a new session, which a client of this link has requested. Never blocks."""
@@ -199,12 +198,7 @@ class SessionEventListener:
         self._wake.clear()
         began = time.monotonic()
         try:
-            read_events(
-                self._open_client(),
-                KINDS,
-                lambda event: self._receive(event, tagger),
-                silence=SILENCE_SECONDS,
-            )
+            read_events(self._open_client(), KINDS, partial(self._receive, tagger), silence=SILENCE_SECONDS)
         except OcattachError as error:
             log.debug("The stream of events has ended: %s", error)
         finally:
@@ -213,16 +207,16 @@ class SessionEventListener:
             pauses.reset()
         self._wake.wait(next(pauses))
 
-    def _receive(self, event: Event, tagger: OriginTagger) -> bool:
+    def _receive(self, tagger: OriginTagger, event: Event) -> bool:
         """Queue an event for the other thread. Returns whether to go on reading."""
         self._ended.wait(self._pace.seconds_to_wait())
         self._idle.receive(event)
         if event.kind == CONNECTED:
             tagger.start_listening(event)
-        info = event.properties.get("info")
+        info = table(event.properties.get("info"))
         session = tagger.read(info)
         if event.kind == CONNECTED or session is not None:
-            self._queue(SessionNotice(event.kind, session, isinstance(info, dict) and has_origin(info)))
+            self._queue(SessionNotice(event.kind, session, has_origin(info)))
         return not self._ended.is_set()
 
     def _queue(self, notice: SessionNotice) -> None:
@@ -245,8 +239,8 @@ class SessionEventListener:
             if notice := self._notices.get(timeout=self._seconds_to_wait(tagger.next_at)):
                 self._process(notice, tagger)
         self._list_due(tagger)
-        for session in tagger.tag_due(is_up=self._connection.is_up()):
-            self._unwritten[session.id] = session
+        tagged = tagger.tag_due(is_up=self._connection.is_up())
+        self._unwritten.update((each.id, each) for each in tagged)
         self._write_due(opened)
 
     def _seconds_to_wait(self, tag_at: float | None) -> float | None:
@@ -271,10 +265,9 @@ class SessionEventListener:
                 tagger.add(session, has_origin=notice.has_origin)
 
     def _query_idle(self) -> None:
-        if not self._idle.is_due:  # an earlier notice has done it
-            return
         try:
-            self._idle.query()
+            if self._idle.is_due:  # an earlier notice may have done it
+                self._idle.query()
         except OcattachError as error:
             log.info("Could not query the activity of sessions: %s", error)
 
@@ -283,8 +276,7 @@ class SessionEventListener:
             return
         self._list_at.pop(0)
         try:
-            for session in tagger.list_changed():
-                self._unwritten[session.id] = session
+            self._unwritten.update((each.id, each) for each in tagger.list_changed())  # also before an error
         except OcattachError as error:
             log.info("Could not list the changed sessions: %s", error)
             if self._connection.is_up():
