@@ -19,7 +19,7 @@ from ocattach.errors import (
     ShellNotFoundError,
 )
 from ocattach.link.client.access import client_at
-from ocattach.link.client.queries import link_status
+from ocattach.link.client.queries import query_link
 from ocattach.link.server.port import open_client
 from ocattach.opencode.versions import (
     printed_version,
@@ -107,7 +107,7 @@ class ConnectionCheck:
         spec = self._known_spec()
         if not spec.target.needs_link:
             return "not needed: clients connect to the URL directly"
-        status = link_status(spec.link_key(self._environ), self._environ)
+        status = query_link(spec.link_key(self._environ), self._environ).get("status")
         if status is None or status["state"] is None:
             return "not running"
         if status["state"] != "connected":

@@ -22,7 +22,7 @@ from ocattach.config.targets.registry import SCHEMES, resolve
 from ocattach.config.trust import TrustLedger, may_be_used
 from ocattach.doctor.ladder import Ladder, StepWarning
 from ocattach.errors import ConfigurationError
-from ocattach.link.client.queries import link_status
+from ocattach.link.client.queries import query_link
 from ocattach.link.files import link_keys
 from ocattach.printable import command_line
 
@@ -103,7 +103,7 @@ class MachineCheck:
         """Count the links of this user, and the sockets of links that have crashed."""
         directory = runtime_directory(self._environ)
         keys = list(link_keys(self._environ))
-        running = sum(link_status(key, self._environ) is not None for key in keys)
+        running = sum("status" in query_link(key, self._environ) for key in keys)
         if running < len(keys):
             raise StepWarning(
                 f"{running} running, {len(keys) - running} not answering (crashed, or of another version), "

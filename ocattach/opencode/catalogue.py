@@ -34,11 +34,6 @@ class Catalogue:
     doing: dict[str | None, dict[str, Activity] | None] = field(default_factory=dict)
     """The sessions that are not idle, by directory; None if the daemon does not report this."""
 
-    @property
-    def edge(self) -> int:
-        """The time, in milliseconds, after which the list is complete; 0 if it is complete."""
-        return 0 if self.is_whole else min(map(updated, self.sessions), default=0)
-
 
 def read_catalogue(
     client: DaemonClient,

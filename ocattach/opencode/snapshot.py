@@ -1,7 +1,7 @@
 """The state of a daemon and its latest sessions, for `--status`, in a few requests."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from time import time
 from typing import Any, Self
 
@@ -42,14 +42,7 @@ class DaemonSnapshot:
 
     def to_json(self) -> dict[str, Any]:
         """Return it for another ocattach process."""
-        return {
-            "version": self.version,
-            "doing": [list(pair) for pair in self.doing],
-            "sessions": list(self.sessions),
-            "is_whole": self.is_whole,
-            "began": self.began,
-            "since": self.since,
-        }
+        return asdict(self)
 
     @classmethod
     def from_json(cls, record: dict[str, Any]) -> Self:

@@ -1,7 +1,7 @@
 """The messages of a session, read from the API. Values of unexpected types are replaced by empty ones."""
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, fields
 from typing import Any, NamedTuple, Self
 
 from ocattach.opencode.sessions import stamp
@@ -228,9 +228,5 @@ def total(several: Iterator[Tokens] | Sequence[Tokens]) -> Tokens:
     """Return the sum of tokens."""
     every = tuple(several)
     return Tokens(
-        input=sum(each.input for each in every),
-        output=sum(each.output for each in every),
-        reasoning=sum(each.reasoning for each in every),
-        cache_read=sum(each.cache_read for each in every),
-        cache_write=sum(each.cache_write for each in every),
+        **{each.name: sum(getattr(tokens, each.name) for tokens in every) for each in fields(Tokens)}
     )

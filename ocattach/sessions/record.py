@@ -1,6 +1,6 @@
 """A session as ocattach stores it: numbers and short texts, no messages."""
 
-from dataclasses import dataclass, field
+from dataclasses import astuple, dataclass, field
 from typing import Any, Self
 
 from ocattach.opencode.sessions import is_session_id, stamp
@@ -32,7 +32,7 @@ class Tokens:
     @property
     def total(self) -> int:
         """The sum."""
-        return self.input + self.output + self.reasoning + self.cache_read + self.cache_write
+        return sum(astuple(self))
 
     @classmethod
     def from_api(cls, content: Any) -> Self:

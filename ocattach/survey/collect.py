@@ -96,7 +96,7 @@ class SessionCollector:
         return limit is not None and self._query.is_narrow and len(gathered.sessions) < limit
 
     def _ask_for_more(self, results: Results, gathered: SessionList) -> Results:
-        self._query.widen()
+        self._query.since = self._request.since
         answered = {source.id for source in gathered.sources if source.has_answered and source.error is None}
         others = [each for each in results if environment_id(each.specs[0], self._environ) not in answered]
         return [*self._query.ask(answered), *others] if answered else results
@@ -139,7 +139,7 @@ class SessionCollector:
         self, result: QueryResult[Catalogue], environment: str, known: Mapping[str, IndexedEnvironment]
     ) -> tuple[SessionSource, Catalogue | None]:
         """Return the outcome of an environment's query, and its sessions; None if it listed none."""
-        error, catalogue, specs = result.error, self._query.answer(environment), result.specs
+        error, catalogue, specs = result.error, self._query.catalogues.get(environment), result.specs
         if isinstance(error, DaemonNotRunningError):
             catalogue = self._query.stored(specs[0], environment)
             state, error = EnvironmentState.STOPPED, error if catalogue is None else None

@@ -69,15 +69,6 @@ class SessionCount:
     asked: float
     """When the environment last listed sessions, in seconds since the epoch."""
 
-    def to_json(self) -> dict[str, Any]:
-        """Return the value of `sessions` in the JSON output."""
-        return {
-            "count": self.count,
-            "whole": self.is_whole,
-            "cost": round(self.cost, 6),
-            "asked": self.asked,
-        }
-
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class EnvironmentStatus:

@@ -33,8 +33,8 @@ class SessionQuery:
     ) -> None:
         self._connections, self._request, self._names = connections, request, names
         self._environ, self._timeout = environ, timeout
-        self._catalogues: dict[str, Catalogue] = {}
-        """By environment; filled by the threads of the query."""
+        self.catalogues: dict[str, Catalogue] = {}
+        """What each environment has answered so far; filled by the threads of the query, also by overdue ones."""
 
         self.since = request.since
         """Sessions updated before this time are not requested, in milliseconds since the epoch.
@@ -46,10 +46,6 @@ class SessionQuery:
     def is_narrow(self) -> bool:
         """Whether fewer sessions are requested of environments than of this process."""
         return self.since != self._request.since
-
-    def widen(self) -> None:
-        """Request all sessions from now on."""
-        self.since = self._request.since
 
     def ask(self, among: Collection[str] | None = None) -> list[QueryResult[Catalogue]]:
         """Query all environments, or those with these ids."""
@@ -68,10 +64,6 @@ class SessionQuery:
                 dial_timeout=min(self._timeout, DIAL_SECONDS),
             )
         )
-
-    def answer(self, environment: str) -> Catalogue | None:
-        """Return what an environment has answered so far; an overdue query may still add to it."""
-        return self._catalogues.get(environment)
 
     def stored(self, spec: ConnectionSpec, environment: str) -> Catalogue | None:
         """Return the sessions of an environment in which no daemon runs; None if only a daemon can list them."""
@@ -96,7 +88,7 @@ class SessionQuery:
         began = time.time()
         version = client.known_version or client.await_version(timeout=AGAIN_SECONDS)
         environment = environment_id(specs[0], self._environ)
-        catalogue = self._catalogues[environment] = Catalogue(version, began)
+        catalogue = self.catalogues[environment] = Catalogue(version, began)
         read_catalogue(client, self._choice(), catalogue, enough=self._enough(environment), page=self._page)
         if self._request.activity:
             read_activities(client, catalogue, ())

@@ -118,7 +118,7 @@ def print_document(survey: Survey, problems: Sequence[Problem], *, took: float) 
 
 def status_json(finding: EnvironmentStatus) -> dict[str, Any]:
     """The status of an environment as JSON; `asked` is in seconds since the epoch, `age` in seconds."""
-    known = finding.last_known
+    known, counted = finding.last_known, finding.sessions
     return {
         "state": finding.state,
         "port": finding.port,
@@ -130,6 +130,12 @@ def status_json(finding: EnvironmentStatus) -> dict[str, Any]:
         "age": round(max(0.0, time.time() - finding.asked), 3),
         "last_known": None if known is None else asdict(known),
         "doing": finding.doing and dict(finding.doing),
-        "sessions": finding.sessions and finding.sessions.to_json(),
+        "sessions": counted
+        and {
+            "count": counted.count,
+            "whole": counted.is_whole,
+            "cost": round(counted.cost, 6),
+            "asked": counted.asked,
+        },
         "link": finding.link,
     }

@@ -3,8 +3,7 @@
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 import click
 from rich.cells import cell_len
@@ -29,18 +28,6 @@ STYLES = {
     EnvironmentState.UNTRUSTED: "magenta",
     EnvironmentState.LOCKED: "magenta",
 }
-TITLES = (
-    "Name",
-    "State",
-    "Version",
-    "Port",
-    "Sessions",
-    "Link",
-    "Known",
-    "Cost",
-    "Target",
-    "Reason",
-)
 WIDE_TITLES = {"Cost", "Target"}
 WIDE = 130
 """Width of a terminal, in columns, that has room for these."""
@@ -56,9 +43,8 @@ FRESH_SECONDS = 10
 """Results younger than this are shown as "now"."""
 
 
-@dataclass(frozen=True, slots=True)
-class Row:
-    """The cells of a connection."""
+class Row(NamedTuple):
+    """The cells of a connection, and last the style of its state."""
 
     name: str
     state: str
@@ -74,9 +60,11 @@ class Row:
 
     def cells(self, *, wide: bool) -> tuple[str, ...]:
         """The cells, with or without the columns of a wide table."""
-        room = (self.cost, self.target) if wide else ()
-        common = (self.name, self.state, self.version, self.port, self.sessions, self.link, self.known)
-        return (*common, *room, self.reason)
+        pairs = zip(TITLES, self, strict=False)
+        return tuple(cell for title, cell in pairs if wide or title not in WIDE_TITLES)
+
+
+TITLES = tuple(field.capitalize() for field in Row._fields[:-1])
 
 
 def rows(survey: Survey) -> list[Row]:

@@ -22,23 +22,18 @@ class LinkedDaemon:
     """The directories in which no session works, as far as the link knows."""
 
 
-def link_status(key: str, environ: Mapping[str, str]) -> Message | None:
-    """Return the result of `Environment.status`; None without a link of this version."""
-    status: Message | None = query_link(key, environ, timeout=GRACE_SECONDS).get("status")
-    return status
-
-
 def query_link(
     key: str,
     environ: Mapping[str, str],
     directories: Sequence[str | None] | None = None,
     *,
-    timeout: float,
+    timeout: float = GRACE_SECONDS,
     since: int | None = None,
 ) -> Message:
-    """Return the `status` of a link, and with `directories` also the `snapshot` of its daemon (`Environment.snapshot`).
+    """Return the `status` of a link, and with `directories` also the `snapshot` of its daemon.
 
-    Empty without a link, with a link of another version, and if it does not answer in time.
+    These are the results of the methods of `Environment` with these names. Empty without a link, with a link of another
+    version, and if it does not answer in time.
     """
     return query(key, environ, {"do": "status", "directories": directories, "since": since}, timeout=timeout)
 

@@ -5,7 +5,7 @@ import os
 from ocattach.config.targets.container import DockerTarget
 from ocattach.config.targets.docker_config import DEFAULT_HOST, current_context, read_context
 from ocattach.errors import EnvironmentNotFoundError
-from ocattach.transports.containers.engine import EngineAddress
+from ocattach.transports.containers.engine_streams import EngineAddress
 from ocattach.transports.containers.transport import ContainerTransport
 
 

@@ -2,18 +2,15 @@
 
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
 from http.client import HTTPException
 from typing import Any
-from urllib.parse import urlsplit
 
-from ocattach.errors import AuthenticationError, OcattachError, UnreachableError
+from ocattach.errors import OcattachError
 from ocattach.execution import Stream
-from ocattach.opencode.endpoint import is_loopback
 from ocattach.transports.base import ODD_SHAPE, Ask
 from ocattach.transports.containers.engine_errors import EngineErrors, Refused, reasons
 from ocattach.transports.containers.engine_http import EngineAdapter, EngineConnection
-from ocattach.transports.containers.engine_streams import Dialer, dialer
+from ocattach.transports.containers.engine_streams import Dialer, EngineAddress, dialer
 from ocattach.transports.optional import without_module
 
 # docker/transport/__init__.py (7.2) imports paramiko if it is installed; we dial engines behind ssh ourselves.
@@ -21,40 +18,6 @@ with without_module("paramiko"):
     import docker
     import requests
     from docker.errors import APIError, DockerException
-
-
-PLAIN_SCHEMES = ("tcp", "http")
-
-TLS_BY = {"docker": "DOCKER_TLS_VERIFY=1 and DOCKER_CERT_PATH, or cert_path", "podman": "cert_path"}
-"""How each engine's connection gets certificates."""
-
-
-@dataclass(frozen=True, slots=True)
-class EngineAddress:
-    """The address of an engine, with its certificates or key."""
-
-    url: str
-    """`unix:///PATH`, `tcp://HOST:PORT` or `ssh://USER@HOST:PORT/PATH-OF-SOCKET`."""
-
-    cert_path: str | None = None
-    """Folder with ca.pem, cert.pem and key.pem for TLS over tcp://."""
-
-    verifies: bool = True
-    """Whether the engine's certificate is verified."""
-
-    identity: str | None = None
-    """Path of the key for an engine behind ssh; None for the ssh configuration's keys."""
-
-    def check_encrypted(self, program: str) -> None:
-        """Raise AuthenticationError if others on the network could read the daemon's password on its way."""
-        url = urlsplit(self.url)
-        is_plain = url.scheme in PLAIN_SCHEMES and self.cert_path is None and self.verifies
-        if is_plain and not is_loopback(url.hostname or ""):
-            raise AuthenticationError(
-                f"{self.url} is not encrypted: a password is not sent to another machine in the clear",
-                hint=f"Use TLS ({TLS_BY[program]}) or ssh://, or allow it in a connection of your own: "
-                "allow_plain_password: true",
-            )
 
 
 class EngineClient(docker.APIClient):
@@ -123,12 +86,8 @@ class Engine:
         remembers: bool = True,
     ) -> None:
         self.address = address
-        self.name = name
-        """The name in messages: "Docker"."""
-
-        self.program = program
-        """The command line, for hints: "docker"."""
-
+        self._program = program
+        self._errors = EngineErrors(name, program, address.url, address.cert_path, timeout)
         self._ask = ask
         self._timeout = timeout
         self._remembers = remembers
@@ -140,11 +99,8 @@ class Engine:
         if self._client is None:
             with self.errors_translated():
                 connections = dialer(
-                    self.address.url,
-                    cert_path=self.address.cert_path,
-                    verifies=self.address.verifies,
-                    identity=self.address.identity,
-                    program=self.program,
+                    self.address,
+                    program=self._program,
                     ask=self._ask,
                     timeout=self._timeout,
                     remembers=self._remembers,
@@ -160,17 +116,11 @@ class Engine:
         except (APIError, DockerException, requests.exceptions.RequestException, OSError) as error:
             raise self._own_error(error, refused) from error
         except (*ODD_SHAPE, HTTPException) as error:
-            raise UnreachableError(
-                f"The {self.name} engine at {self.address.url} gave an answer that makes no sense",
-                hint=f"Check the engine: {self.program} info",
-            ) from error
+            raise self._errors.odd() from error
 
     def _own_error(self, error: Exception, refused: Refused | None) -> OcattachError:
         """Return our error for the outermost cause that is known."""
-        errors = EngineErrors(
-            self.name, self.program, self.address.url, self.address.cert_path, self._timeout
-        )
-        chain = reasons(error)
+        errors, chain = self._errors, reasons(error)
         for reason in chain:
             if isinstance(reason, APIError):
                 explanation = str(reason.explanation or reason)

@@ -70,6 +70,13 @@ class EngineErrors:
             hint=f"Check that it is running: {self.program} info",
         )
 
+    def odd(self) -> OcattachError:
+        """Return the error for an answer that the API does not have."""
+        return UnreachableError(
+            f"The {self.name} engine at {self.url} gave an answer that makes no sense",
+            hint=f"Check the engine: {self.program} info",
+        )
+
     def forbidden(self) -> OcattachError:
         """Return the error for a socket that this user may not open."""
         return AuthenticationError(

@@ -4,13 +4,15 @@ import socket
 import threading
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from urllib.parse import SplitResult, unquote, urlsplit
 
 from ocattach.config.spec import ConnectionSpec
 from ocattach.config.targets.ssh import SSHTarget
-from ocattach.errors import ConfigurationError, ConnectionLostError
+from ocattach.errors import AuthenticationError, ConfigurationError, ConnectionLostError
 from ocattach.execution import Stream
+from ocattach.opencode.endpoint import is_loopback
 from ocattach.transports import open_handler
 from ocattach.transports.base import Ask
 from ocattach.transports.command import CommandTransport
@@ -25,6 +27,40 @@ START = b"ocattach-engine\n"
 
 ADDRESS_OPTIONS = {"docker": "--host", "podman": "--url"}
 """Each command line's option for the engine's address."""
+
+
+PLAIN_SCHEMES = ("tcp", "http")
+
+TLS_BY = {"docker": "DOCKER_TLS_VERIFY=1 and DOCKER_CERT_PATH, or cert_path", "podman": "cert_path"}
+"""How each engine's connection gets certificates."""
+
+
+@dataclass(frozen=True, slots=True)
+class EngineAddress:
+    """The address of an engine, with its certificates or key."""
+
+    url: str
+    """`unix:///PATH`, `tcp://HOST:PORT` or `ssh://USER@HOST:PORT/PATH-OF-SOCKET`."""
+
+    cert_path: str | None = None
+    """Folder with ca.pem, cert.pem and key.pem for TLS over tcp://."""
+
+    verifies: bool = True
+    """Whether the engine's certificate is verified."""
+
+    identity: str | None = None
+    """Path of the key for an engine behind ssh; None for the ssh configuration's keys."""
+
+    def check_encrypted(self, program: str) -> None:
+        """Raise AuthenticationError if others on the network could read the daemon's password on its way."""
+        url = urlsplit(self.url)
+        is_plain = url.scheme in PLAIN_SCHEMES and self.cert_path is None and self.verifies
+        if is_plain and not is_loopback(url.hostname or ""):
+            raise AuthenticationError(
+                f"{self.url} is not encrypted: a password is not sent to another machine in the clear",
+                hint=f"Use TLS ({TLS_BY[program]}) or ssh://, or allow it in a connection of your own: "
+                "allow_plain_password: true",
+            )
 
 
 class SocketStream(Stream):
@@ -174,26 +210,16 @@ def dial_command(program: str, socket_path: str) -> Sequence[str]:
     return ["sh", "-c", script, "sh", program, *at, "system", "dial-stdio"]
 
 
-def dialer(
-    address: str,
-    *,
-    cert_path: str | None,
-    verifies: bool,
-    identity: str | None,
-    program: str,
-    ask: Ask,
-    timeout: float,
-    remembers: bool = True,
-) -> Dialer:
-    """Return the dialer for an address, which `check_engine` has validated."""
-    url = urlsplit(address)
+def dialer(address: EngineAddress, *, program: str, ask: Ask, timeout: float, remembers: bool) -> Dialer:
+    """Return the dialer for an address, whose URL `check_engine` has validated."""
+    url, identity = urlsplit(address.url), address.identity
     if url.scheme == "unix":
-        return UnixDialer(address.removeprefix("unix://"))
+        return UnixDialer(address.url.removeprefix("unix://"))
     if url.scheme == "ssh":
         return SSHDialer(
             url, identity=identity, program=program, ask=ask, timeout=timeout, remembers=remembers
         )
-    if url.scheme == "https" or cert_path is not None or not verifies:
+    if url.scheme == "https" or address.cert_path is not None or not address.verifies:
         port = url.port or TLS_PORT
-        return TLSDialer(url.hostname or "", port, cert_path=cert_path, verifies=verifies)
+        return TLSDialer(url.hostname or "", port, cert_path=address.cert_path, verifies=address.verifies)
     return TCPDialer(url.hostname or "", url.port or PLAIN_PORT)

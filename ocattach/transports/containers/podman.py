@@ -5,12 +5,10 @@ import shutil
 from pathlib import Path
 
 from ocattach.config.files.paths import runtime_directory
-from ocattach.config.spec import ConnectionSpec
 from ocattach.config.targets.container import PodmanTarget
 from ocattach.config.targets.podman_config import read_connections
 from ocattach.errors import EnvironmentNotFoundError, UnreachableError
-from ocattach.transports.base import Ask
-from ocattach.transports.containers.engine import EngineAddress
+from ocattach.transports.containers.engine_streams import EngineAddress
 from ocattach.transports.containers.podman_service import PodmanService, listens
 from ocattach.transports.containers.transport import ContainerTransport
 
@@ -26,9 +24,7 @@ class PodmanTransport(ContainerTransport):
     program = "podman"
     target_class = PodmanTarget
 
-    def __init__(self, spec: ConnectionSpec, *, ask: Ask, timeout: float = 60) -> None:
-        super().__init__(spec, ask=ask, timeout=timeout)
-        self._service: PodmanService | None = None
+    _service: PodmanService | None = None
 
     def engine_address(self) -> EngineAddress:
         target = self.target.pinned(os.environ)

@@ -25,7 +25,8 @@ from ocattach.transports.base import Ask, Availability, Plan, Question
 from ocattach.transports.command import CommandTransport
 from ocattach.transports.containers.compose import PROJECT_LABEL, SERVICE_LABEL, in_order
 from ocattach.transports.containers.direct import DirectPort, candidates, find_direct
-from ocattach.transports.containers.engine import Engine, EngineAddress, EngineClient
+from ocattach.transports.containers.engine import Engine, EngineClient
+from ocattach.transports.containers.engine_streams import EngineAddress
 from ocattach.transports.containers.exec_stream import ExecDecoder, ExecStream, exchange
 from ocattach.transports.containers.state import check_running, check_steady, no_shell, unknown_user
 from ocattach.tunnel.route import DialRoute, Route
