@@ -1,5 +1,6 @@
 """The `ocattach` command: parses the command line, runs commands, reports errors and sets the exit code."""
 
+import json
 import os
 import re
 import sys
@@ -17,7 +18,6 @@ from ocattach.cli.command import Command, advice, output_option, silence_librari
 from ocattach.cli.complete import connection_names, saved_names
 from ocattach.cli.options import WHERE, Options
 from ocattach.cli.output import print_json
-from ocattach.cli.schema import print_schema
 from ocattach.cli.terminal import Person, has_terminal
 from ocattach.config.files.paths import state_directory
 from ocattach.defects import FILE, as_error, log_thread_defects
@@ -94,6 +94,15 @@ class MainCommand(Command):
                 formatter.write_dl(rows)
         with formatter.section("Commands (ocattach COMMAND --help)"):
             formatter.write_dl(list(COMMANDS.items()))
+
+
+def print_schema(ctx: click.Context, _parameter: click.Parameter, wanted: bool) -> None:
+    """Print the JSON Schema by which editors complete and check project files, and exit (callback of --schema)."""
+    if wanted:
+        from ocattach.config.schema import project_schema  # noqa: PLC0415 - every scheme
+
+        click.echo(json.dumps(project_schema(), indent=2))
+        ctx.exit()
 
 
 @click.command(

@@ -1,13 +1,13 @@
 """Definitions of project files matched with the approvals of the user, for `ocattach trust`."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Literal
 
 from ocattach.config.files.entry import Entry
 from ocattach.config.project import file_definitions, project_definitions
 from ocattach.config.spec import ConnectionSpec
-from ocattach.config.trust import Approval, TrustLedger, digest
+from ocattach.config.trust import Approval, TrustLedger, digest, name, project
 
 ApprovalState = Literal["new", "approved", "changed", "gone"]
 
@@ -16,22 +16,14 @@ ApprovalState = Literal["new", "approved", "changed", "gone"]
 class Definition:
     """A definition that is in a file, was approved, or both."""
 
+    name: str
+    path: Path
+    """The file that has or had it."""
+
     spec: ConnectionSpec | None
     """The current definition; None if it is gone or invalid."""
 
     approval: Approval | None
-
-    @property
-    def name(self) -> str:
-        """The name of the connection."""
-        return (self.spec.name if self.spec else None) or (self.approval.name if self.approval else "")
-
-    @property
-    def path(self) -> Path:
-        """The file that has or had it."""
-        return (self.spec.source.path if self.spec else None) or (
-            self.approval.path if self.approval else Path()
-        )
 
     @property
     def definition(self) -> Entry | None:
@@ -50,16 +42,17 @@ class Definition:
 
 def definitions(cwd: Path) -> list[Definition]:
     """The valid definitions of project files seen from a directory, including hidden ones."""
-    return [Definition(item, None) for item in project_definitions(cwd) if isinstance(item, ConnectionSpec)]
+    specs = [item for item in project_definitions(cwd) if isinstance(item, ConnectionSpec)]
+    return [Definition(name(spec), project(spec), spec, None) for spec in specs]
 
 
 def listed_definitions(cwd: Path, ledger: TrustLedger) -> list[Definition]:
     """The definitions seen from a directory with their approvals, then all other approvals."""
     approvals = {(approval.path, approval.name): approval for approval in ledger.approvals()}
-    here = [Definition(each.spec, approvals.pop((each.path, each.name), None)) for each in definitions(cwd)]
+    here = [replace(each, approval=approvals.pop((each.path, each.name), None)) for each in definitions(cwd)]
     others = []
     for approval in approvals.values():
         specs = (item for item in file_definitions(approval.path) if isinstance(item, ConnectionSpec))
         current = next((spec for spec in specs if spec.name == approval.name), None)
-        others.append(Definition(current, approval))
+        others.append(Definition(approval.name, approval.path, current, approval))
     return here + others

@@ -23,20 +23,15 @@ def project_schema() -> Schema:
             "experimental": {"type": "object", "properties": {"environments": environments}},
         },
         "definitions": {
-            "environments": environments_schema(),
+            "environments": {
+                "description": "Connections by name, as used by `ocattach NAME`.",
+                "type": "object",
+                "propertyNames": {"pattern": f"^{PATTERN}$", "not": {"enum": sorted(RESERVED_IN_PROJECTS)}},
+                "additionalProperties": {"$ref": "#/definitions/environment"},
+            },
             "environment": environment_schema(),
             **{transport: entry_schema(target_class(transport)) for transport in transports()},
         },
-    }
-
-
-def environments_schema() -> Schema:
-    """The schema of the object of connections by name."""
-    return {
-        "description": "Connections by name, as used by `ocattach NAME`.",
-        "type": "object",
-        "propertyNames": {"pattern": f"^{PATTERN}$", "not": {"enum": sorted(RESERVED_IN_PROJECTS)}},
-        "additionalProperties": {"$ref": "#/definitions/environment"},
     }
 
 

@@ -4,9 +4,9 @@ Each script needs one round trip, since round trips take long on slow connection
 """
 
 from ocattach.daemon.lifecycle import DaemonStatus, start_daemon, stop_daemon
+from ocattach.daemon.listener import read_proxies
 from ocattach.daemon.logs import DAEMON, Logs, read_logs
 from ocattach.daemon.probe import Probe, probe
-from ocattach.daemon.proxies import read_proxies
 from ocattach.daemon.script import DaemonSettings, RunCommand
 
 __all__ = [

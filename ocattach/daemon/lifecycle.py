@@ -26,10 +26,14 @@ OWN_HOME = (
 class DaemonStatus:
     """Whether a daemon runs, and how to connect to it."""
 
-    running: bool
     daemon: FoundDaemon | None = None
     started: bool = False
     """Whether the call that returned this started the daemon."""
+
+    @property
+    def running(self) -> bool:
+        """Whether a daemon runs."""
+        return self.daemon is not None
 
     @property
     def port(self) -> int | None:
@@ -58,7 +62,7 @@ def start_daemon(run: RunCommand, settings: DaemonSettings, *, password: str, ti
     if "error" in report or not found:
         raise start_error(report, settings, timeout)
     started = any(line.startswith("started ") for line in report.all("daemon"))
-    return DaemonStatus(running=True, daemon=found[0], started=started)
+    return DaemonStatus(found[0], started)
 
 
 def start_error(report: Report, settings: DaemonSettings, timeout: float) -> OcattachError:

@@ -1,5 +1,6 @@
-"""Finds the sockets on which a daemon listens."""
+"""Reads what the process of a daemon shows: the sockets on which it listens, and its proxy variables."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 from ocattach.daemon.script import RunCommand, run_script
@@ -23,3 +24,10 @@ def find_listener(run: RunCommand, *, pid: int, port: int, timeout: float) -> Li
         kernel=report.first("kernel") or "",
         inodes=frozenset(int(inode) for inode in report.all("inode") if inode.isdigit()),
     )
+
+
+def read_proxies(run: RunCommand, *, pid: int, timeout: float) -> Mapping[str, str]:
+    """Return the proxy variables of a daemon, which may contain secrets; empty if they cannot be read."""
+    report = run_script(run, "proxies", str(pid), timeout=timeout)
+    pairs = (line.partition("=") for line in report.all("variable"))
+    return {name: value for name, _, value in pairs}

@@ -2,7 +2,7 @@
 
 import re
 import secrets
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Protocol
@@ -45,18 +45,12 @@ class DaemonSettings:
 DEFAULTS = DaemonSettings()
 
 
-class Report:
+class Report(dict[str, list[str]]):
     """The answer of a script: keys with lists of values."""
-
-    def __init__(self, values: Mapping[str, list[str]]) -> None:
-        self._values = values
-
-    def __contains__(self, key: str) -> bool:
-        return key in self._values
 
     def all(self, key: str) -> list[str]:
         """Return all values of a key, in order."""
-        return self._values.get(key, [])
+        return self.get(key, [])
 
     def first(self, key: str) -> str | None:
         """Return the first value of a key; None without one."""
@@ -112,7 +106,7 @@ def parse_report(result: CommandResult, script: str, mark: str) -> Report:
     Lines end at a line feed and nowhere else: a value may have other line separators. A last line without one is
     incomplete. Raises ConnectionLostError if the output has no report of the script.
     """
-    values: dict[str, list[str]] = {}
+    values = Report()
     prefix = f"{mark} ".encode()
     for line in result.stdout[:MAX_ANSWER].split(b"\n")[:-1]:
         if line.startswith(prefix) and b"=" in line:
@@ -124,4 +118,4 @@ def parse_report(result: CommandResult, script: str, mark: str) -> Report:
             f"The {script} script did not run in the environment (exit code {result.exit_code})"
             + (f": {output}" if output else "")
         )
-    return Report(values)
+    return values

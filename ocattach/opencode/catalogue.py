@@ -44,7 +44,13 @@ def read_catalogue(
     page: int = PAGE,
 ) -> None:
     """Add pages to a catalogue until `enough` returns True. After an error the pages read so far remain."""
-    fill(catalogue, pages(SessionClient(client), catalogue.version, choice, page), enough)
+    if is_second(catalogue.version):  # its session requests could not be tested
+        return
+    sessions, version = SessionClient(client), parse_version(catalogue.version)
+    lists_all = version is None or version > LACKS_CATALOGUE
+    fill(
+        catalogue, sessions.pages(choice, limit=page) if lists_all else [sessions.of_project(choice)], enough
+    )
 
 
 def fill(catalogue: Catalogue, pages: Iterable[Page], enough: Callable[[list[Content]], bool]) -> None:
@@ -54,16 +60,6 @@ def fill(catalogue: Catalogue, pages: Iterable[Page], enough: Callable[[list[Con
         catalogue.is_whole = each.is_last
         if enough(catalogue.sessions):
             return
-
-
-def pages(client: SessionClient, version: str, choice: SessionFilter, size: int) -> Iterable[Page]:
-    """Return the pages as this version of the daemon provides them."""
-    if is_second(version):  # its session requests could not be tested
-        return []
-    known = parse_version(version)
-    if known is not None and known <= LACKS_CATALOGUE:
-        return [client.of_project(choice)]
-    return client.pages(choice, limit=size)
 
 
 def read_activities(

@@ -89,7 +89,12 @@ class Identified:
         if self._session in sessions.statuses(directory if isinstance(directory, str) else None):
             return Found(has_arrived=True, is_running=True)
         latest, _ = sessions.messages(self._session, limit=MESSAGES)
-        answers = [message for message in latest if answers_prompt(message, self._message)]
+        infos = [(message, table(message.get("info"))) for message in latest]
+        answers = [
+            message
+            for message, info in infos
+            if info.get("role") == "assistant" and info.get("parentID") == self._message
+        ]
         is_complete = bool(answers) and has_ended(answers[-1])
         answer = json.dumps(answers[-1]).encode() if is_complete else None
         return Found(has_arrived=True, has_begun=bool(answers), answer=answer)
@@ -105,12 +110,6 @@ def read_prompt(body: bytes) -> Content | None:
     parts = content.get("parts") if isinstance(content, dict) else None
     is_prompt = isinstance(parts, list) and all(isinstance(part, dict) for part in parts)
     return content if is_prompt else None
-
-
-def answers_prompt(message: Content, prompt: str) -> bool:
-    """Return whether a message is an answer, or a part of one, to a prompt."""
-    info = table(message.get("info"))
-    return info.get("role") == "assistant" and info.get("parentID") == prompt
 
 
 def has_ended(answer: Content) -> bool:

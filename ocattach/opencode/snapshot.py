@@ -9,7 +9,6 @@ from ocattach.opencode.activity import Activity
 from ocattach.opencode.api import DaemonClient
 from ocattach.opencode.catalogue import Catalogue, read_activities, read_catalogue
 from ocattach.opencode.sessions import Content, SessionFilter
-from ocattach.opencode.versions import is_second
 
 LOOK_SECONDS = 2.0
 """Seconds of one request: a daemon at work on a small machine is slow."""
@@ -68,10 +67,9 @@ def snapshot(
     began = time()
     version = client.await_version(timeout=AGAIN_SECONDS)
     catalogue = Catalogue(version, began)
-    if not is_second(version):  # its session requests could not be tested
-        choice = SessionFilter(since=since)
-        read_catalogue(client, choice, catalogue, enough=lambda _: True, page=SESSIONS)
-        read_activities(client, catalogue, directories, at_most=len(directories) + more)
+    choice = SessionFilter(since=since)
+    read_catalogue(client, choice, catalogue, enough=lambda _: True, page=SESSIONS)
+    read_activities(client, catalogue, directories, at_most=len(directories) + more)
     named = [(directory, catalogue.doing.pop(directory, None)) for directory in directories]
     doing = [*named, *catalogue.doing.items()]
     return DaemonSnapshot(version, doing, catalogue.sessions, catalogue.is_whole, began, since)

@@ -49,31 +49,30 @@ class Names:
     """The connections to each environment, and the origin under which a session is listed."""
 
     def __init__(self, specs: Iterable[ConnectionSpec], environ: Mapping[str, str]) -> None:
-        self._specs: dict[str, list[ConnectionSpec]] = {}
+        self.specs: dict[str, list[ConnectionSpec]] = {}
+        """By environment."""
         for spec in specs:
-            self._specs.setdefault(environment_id(spec, environ), []).append(spec)
+            self.specs.setdefault(environment_id(spec, environ), []).append(spec)
         self._origins: dict[tuple[str, str], str] = {}
         """Results by environment and directory: hundreds of sessions share a directory."""
-        self.all = frozenset(origin_name(spec) for specs in self._specs.values() for spec in specs)
+        self.all = frozenset(origin_name(spec) for specs in self.specs.values() for spec in specs)
         """The origins of all connections."""
 
     def environments_of(self, origins: Sequence[str]) -> tuple[str, ...]:
         """Return the environments to which connections of these names lead."""
         return tuple(
             environment
-            for environment, specs in self._specs.items()
+            for environment, specs in self.specs.items()
             if any(origin_name(spec) in origins for spec in specs)
         )
 
     def inherited_by(self, origins: Sequence[str]) -> tuple[str, ...]:
         """Return the environments whose sessions of removed connections are listed under one of these origins."""
-        return tuple(
-            environment for environment in self._specs if self.default_origin(environment) in origins
-        )
+        return tuple(environment for environment in self.specs if self.default_origin(environment) in origins)
 
     def default_origin(self, environment: str) -> str | None:
         """Return the origin of an environment's sessions whose directory and own origin match no connection."""
-        specs = self._specs.get(environment)
+        specs = self.specs.get(environment)
         return origin_for("", specs) if specs else None
 
     def named(self, session: Session) -> Session:
@@ -82,7 +81,7 @@ class Names:
         Its own counts only if a connection of that name leads to its environment: any program there can write it.
         In an environment without connections it is cleared if it is the name of a connection to another one.
         """
-        specs = self._specs.get(session.environment)
+        specs = self.specs.get(session.environment)
         if specs is None:
             return replace(session, origin="", is_native=False) if session.origin in self.all else session
         if any(origin_name(spec) == session.origin for spec in specs):
@@ -94,7 +93,7 @@ class Names:
         """Return the origin of a directory of an environment to which a connection leads."""
         origin = self._origins.get((environment, directory))
         if origin is None:
-            origin = origin_for(directory, self._specs[environment])
+            origin = origin_for(directory, self.specs[environment])
             self._origins[environment, directory] = origin
         return origin
 
@@ -103,7 +102,7 @@ class Names:
 
         0 stands for a connection without a workdir, -1 for none of either kind.
         """
-        specs = self._specs.get(session.environment, ())
+        specs = self.specs.get(session.environment, ())
         depths = [0 if spec.workdir is None else held_depth(session.directory, spec) for spec in specs]
         return max((depth for depth in depths if depth is not None), default=-1)
 
@@ -113,6 +112,6 @@ class Names:
 
     def matches(self, session: Session, origins: Sequence[str]) -> bool:
         """Return whether a session has one of these origins; the directory decides if its connection was removed."""
-        if session.origin in self.all or session.environment not in self._specs:
+        if session.origin in self.all or session.environment not in self.specs:
             return session.origin in origins
         return session.origin in origins or self._origin_of(session.environment, session.directory) in origins

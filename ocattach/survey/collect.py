@@ -235,11 +235,8 @@ class SessionCollector:
         """Return the environments of connections that were not queried."""
         asked = {source.id for source in sources}
         found = []
-        groups: dict[str, list[ConnectionSpec]] = {}
-        for spec in self._connections.specs:
-            groups.setdefault(environment_id(spec, self._environ), []).append(spec)
         wanted = self._names.environments_of(self._request.origins)
-        for environment, specs in groups.items():
+        for environment, specs in self._names.specs.items():
             if environment in asked or (wanted and environment not in wanted):
                 continue
             found.append(SessionSource(environment, tuple(specs), None, asked=last_asked(known, environment)))

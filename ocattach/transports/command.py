@@ -97,7 +97,7 @@ class CommandTransport(TransportHandler):
         found = self.probe()
         self.check_workdir(found)
         daemon = found.daemon(self.spec.daemon_port)
-        return self.keep_daemon(DaemonStatus(running=daemon is not None, daemon=daemon))
+        return self.keep_daemon(DaemonStatus(daemon))
 
     def check_workdir(self, found: Probe) -> None:
         """Raise WorkdirNotFoundError when the connection's working directory does not exist."""

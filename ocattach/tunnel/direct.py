@@ -1,7 +1,5 @@
 """The direct route to the ports of this machine."""
 
-import asyncio
-
 from ocattach.errors import PortClosedError
 from ocattach.tunnel.route import Route
 from ocattach.tunnel.socket_table import listens_here
@@ -21,9 +19,6 @@ class DirectRoute(Route):
     def __init__(self, host: str) -> None:
         self._host = host
 
-    async def start(self, *, within: float) -> None:  # noqa: ARG002  (nothing is waited for)
-        self.lost = asyncio.get_running_loop().create_future()
-
     async def dial(self, client: SpliceEndpoint, host: str, port: int) -> None:  # noqa: ARG002  (it has its own host)
         far = SpliceEndpoint()
         try:
@@ -35,6 +30,3 @@ class DirectRoute(Route):
             transport.abort()
             raise PortClosedError(f"Port {port} of {self._host} belongs to another account now")
         end_when_silent(transport.get_extra_info("socket"), self.dead_after)
-
-    async def close(self) -> None:
-        return

@@ -53,9 +53,9 @@ class Route(ABC):
         """The round trip to the environment in seconds; None where it is not measured."""
         return None
 
-    @abstractmethod
-    async def start(self, *, within: float) -> None:
+    async def start(self, *, within: float) -> None:  # noqa: ARG002 - for subclasses
         """Get ready to dial within so many seconds. Raises an OcattachError otherwise."""
+        self.lost = asyncio.get_running_loop().create_future()
 
     @abstractmethod
     async def dial(self, client: SpliceEndpoint, host: str, port: int) -> None:
@@ -70,8 +70,7 @@ class Route(ABC):
         """Check soon whether the route still works. Called, for example, after this machine has slept."""
         return
 
-    @abstractmethod
-    async def close(self) -> None:
+    async def close(self) -> None:  # noqa: B027 - some hold nothing between connections
         """Close the route and reset its connections. Closing twice, or before `start`, is harmless."""
 
 
@@ -155,9 +154,9 @@ class DialRoute(Route):
         self._last_received = 0.0
         """When a stream last received data, in the event loop's time."""
 
-    async def start(self, *, within: float) -> None:  # noqa: ARG002  (nothing is waited for)
+    async def start(self, *, within: float) -> None:
+        await super().start(within=within)
         loop = asyncio.get_running_loop()
-        self.lost = loop.create_future()
         if self._await_end is not None:
             self._watches.append(loop.create_task(self._watch(self._await_end)))
         if self._ping is not None:

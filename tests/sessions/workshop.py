@@ -5,7 +5,7 @@ from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from typing import Any
 
-from ocattach.daemon.proxies import read_proxies
+from ocattach.daemon.listener import read_proxies
 from ocattach.opencode.activity import Activity
 from ocattach.opencode.api import DaemonClient
 from ocattach.opencode.prompts import PromptClient, new_prompt, of_time

@@ -60,7 +60,12 @@ def answer(
         raise SystemExit(1)
     shell = kind(main, {}, PROGRAM, "_OCATTACH_COMPLETE")
     words, incomplete = shell.get_completion_args()
-    for item in offers(shell, words, incomplete, commands, load):
+    own = [] if words else [CompletionItem(name, help=text) for name, text in commands.items()]
+    if words and words[0] in commands:
+        shell.cli = load(words[0])
+        words = words[1:]
+    found = [] if "--" in words else shell.get_completions(words, incomplete)  # "--": arguments of the TUI
+    for item in [*found, *(item for item in own if item.value.startswith(incomplete))]:
         if may_be_offered(item):
             click.echo(shell.format_completion(item))
     raise SystemExit(0)
@@ -72,24 +77,6 @@ def may_be_offered(item: CompletionItem) -> bool:
     Files and directories are completed by the shell itself, and only named by what was typed.
     """
     return shlex.quote(item.value) == item.value or (item.type != "plain" and item.value.isprintable())
-
-
-def offers(
-    shell: ShellComplete,
-    words: list[str],
-    incomplete: str,
-    commands: Mapping[str, str],
-    load: Callable[[str], click.Command],
-) -> list[CompletionItem]:
-    """The completions of the word that is being typed."""
-    if "--" in words:  # arguments of the TUI
-        return []
-    if words and words[0] in commands:
-        shell.cli = load(words[0])
-        return shell.get_completions(words[1:], incomplete)
-    own = [] if words else [CompletionItem(name, help=text) for name, text in commands.items()]
-    fitting = [item for item in own if item.value.startswith(incomplete)]
-    return [*shell.get_completions(words, incomplete), *fitting]
 
 
 def connection_names() -> dict[str, str]:

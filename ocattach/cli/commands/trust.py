@@ -19,7 +19,7 @@ from ocattach.config.files.paths import config_directory, state_directory
 from ocattach.config.project import find_in_project
 from ocattach.config.resolver import list_connections, not_found
 from ocattach.config.saved import SavedConnections
-from ocattach.config.trust import TrustLedger, digest
+from ocattach.config.trust import TrustLedger, digest, project
 from ocattach.errors import UsageError
 from ocattach.printable import command_line
 
@@ -62,7 +62,7 @@ def approve(ledger: TrustLedger, name: str, output: str) -> None:
         ledger.trust(spec)
     report(
         approved(spec),
-        {"trusted": definition_json(Definition(spec, ledger.approval(spec)))},
+        {"trusted": definition_json(Definition(name, project(spec), spec, ledger.approval(spec)))},
         output=output,
     )
 

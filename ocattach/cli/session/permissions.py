@@ -23,7 +23,7 @@ from ocattach.opencode.permissions import Waiting, waiting
 from ocattach.sessions.origins import Names
 from ocattach.sessions.record import Session
 from ocattach.survey.everywhere import SurveyedConnection, everywhere
-from ocattach.survey.fanout import ask_each
+from ocattach.survey.fanout import QueryResult, ask_each
 
 EXAMPLES = """
 ocattach session permissions             list pending requests in all environments
@@ -40,35 +40,23 @@ class PendingPermission:
     session: Session
 
 
-@dataclass(frozen=True, slots=True)
-class FailedQuery:
-    """An environment that could not be queried."""
-
-    specs: Sequence[ConnectionSpec]
-    error: OcattachError
-
-    @property
-    def name(self) -> str:
-        """Its connections, by name or URI."""
-        return ", ".join(spec.name or spec.display() for spec in self.specs)
-
-
 @click.command(cls=Command, examples=EXAMPLES)
 @click.argument("name", required=False, metavar="[NAME]", shell_complete=connection_names)
 @output_option
 def command(name: str | None, *, output: str) -> None:
     """List pending permission requests of all environments, or of one. Starts no daemon."""
     entries = entries_of(name)
-    asked, silent = [], []
-    for told in ask(entries):
-        if isinstance(told, FailedQuery):
-            silent.append(told)
-        else:
-            asked += told
+    asked: list[PendingPermission] = []
+    silent: list[tuple[str, OcattachError]] = []
+    for result in ask(entries):
+        asked += result.answer or []
+        if result.error is not None:
+            names = ", ".join(spec.name or spec.display() for spec in result.specs)
+            silent.append((names, result.error))
     if name is not None and silent:
-        raise silent[0].error
+        raise silent[0][1]
     if output == "json":
-        unasked = [{"name": each.name, "error": each.error.to_json()} for each in silent]
+        unasked = [{"name": names, "error": error.to_json()} for names, error in silent]
         print_json({"permissions": [permission_json(each) for each in asked], "unasked": unasked})
         return
     rows = [
@@ -85,9 +73,9 @@ def command(name: str | None, *, output: str) -> None:
         say("No pending permission requests")
     for permission in ambiguous(asked, entries):
         say(f"! {permission} is reported by several environments; reply to it in a TUI", colour="yellow")
-    for each in silent:
-        if not isinstance(each.error, DaemonNotRunningError):  # no daemon, no requests
-            say(f"! {each.name} could not be queried: {each.error.headline}", colour="yellow")
+    for names, error in silent:
+        if not isinstance(error, DaemonNotRunningError):  # no daemon, no requests
+            say(f"! {names} could not be queried: {error.headline}", colour="yellow")
 
 
 def ambiguous(asked: Sequence[PendingPermission], entries: Sequence[SurveyedConnection]) -> Iterator[str]:
@@ -108,7 +96,7 @@ def entries_of(name: str | None) -> tuple[SurveyedConnection, ...]:
     return (SurveyedConnection(spec.pinned(os.environ)),)
 
 
-def ask(entries: Sequence[SurveyedConnection]) -> Iterator[list[PendingPermission] | FailedQuery]:
+def ask(entries: Sequence[SurveyedConnection]) -> Iterator[QueryResult[list[PendingPermission]]]:
     """The requests of each environment, or why they are unknown."""
     names = Names([entry.spec for entry in entries], os.environ)
 
@@ -121,11 +109,7 @@ def ask(entries: Sequence[SurveyedConnection]) -> Iterator[list[PendingPermissio
                 found.append(PendingPermission(each, names.named(session)))
         return found
 
-    for told in ask_each(entries, question, environ=os.environ, timeout=FIND_SECONDS):
-        if told.error is not None:
-            yield FailedQuery(told.specs, told.error)
-        else:
-            yield told.answer or []
+    return ask_each(entries, question, environ=os.environ, timeout=FIND_SECONDS)
 
 
 def permission_json(asked: PendingPermission) -> dict[str, Any]:

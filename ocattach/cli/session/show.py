@@ -26,7 +26,7 @@ from ocattach.opencode.sessions import SessionClient
 from ocattach.sessions.diagnosis import clock, times
 from ocattach.sessions.examination import Examination, examine
 from ocattach.sessions.messages import Message
-from ocattach.sessions.record import Session, Tokens
+from ocattach.sessions.record import Session
 from ocattach.survey.find import FoundSession
 from ocattach.transports import open_handler
 
@@ -139,7 +139,9 @@ def rows(shown: Shown) -> Iterable[tuple[str, str]]:
     else:
         yield "Model", f"{session.provider}/{session.model}" if session.model else ""
     yield "Agent", session.agent
-    yield "Tokens", token_words(seen.tokens if seen else session.tokens)
+    tokens = asdict(seen.tokens if seen else session.tokens)
+    words = [f"{count:,} {kind.replace('_', ' ')}" for kind, count in tokens.items() if count]
+    yield "Tokens", ", ".join(words) or "none"
     yield "Cost", f"${seen.cost if seen else session.cost:.4f}"
     yield "Created", ago(session.created / 1000)
     yield "Updated", ago(session.updated / 1000)
@@ -153,12 +155,6 @@ def state_words(seen: Examination) -> str:
     if situation.activity is Activity.WAITING:
         return f"{situation.activity} for permission"
     return str(situation.activity)
-
-
-def token_words(tokens: Tokens) -> str:
-    """The number of tokens of each kind, as text."""
-    kinds = [(kind.replace("_", " "), count) for kind, count in asdict(tokens).items()]
-    return ", ".join(f"{count:,} {kind}" for kind, count in kinds if count) or "none"
 
 
 def shown_json(shown: Shown, messages: int) -> dict[str, Any]:

@@ -129,7 +129,8 @@ class KubernetesTarget(Target):
             return self
 
     def _pinned(self, environ: Mapping[str, str]) -> Self:
-        configs = [config for path in kubeconfig_files(environ) if (config := read_config(path))]
+        texts = [(path, read_text(path)) for path in kubeconfig_files(environ)]
+        configs = [config for path, found in texts if found and (config := read_mapping(found, path))]
         if not configs:
             own = read_text(OWN_NAMESPACE) if SERVICE_HOST in environ and self.namespace is None else None
             return replace(self, namespace=own.strip()) if own else self
@@ -148,12 +149,6 @@ def kubeconfig_files(environ: Mapping[str, str]) -> list[Path]:
     """The kubeconfig files by precedence; they need not exist."""
     listed = [Path(path) for path in environ.get("KUBECONFIG", "").split(":") if path]
     return listed or [Path(environ.get("HOME") or Path.home()) / ".kube" / "config"]
-
-
-def read_config(path: Path) -> Entry | None:
-    """A kubeconfig; None if the file does not exist."""
-    content = read_text(path)
-    return None if content is None else read_mapping(content, path)
 
 
 def namespace_of(context: str | None, configs: list[Entry]) -> str | None:

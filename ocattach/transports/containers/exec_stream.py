@@ -24,18 +24,9 @@ class ExecDecoder:
         self._header = bytearray()
         self._kind = 0
         self._left = 0
-        self._stderr = bytearray()
-        self._stderr_limit = stderr_limit
-
-    @property
-    def stderr(self) -> bytes:
+        self.stderr = bytearray()
         """The output on stderr; with a limit, its last bytes."""
-        return bytes(self._stderr)
-
-    @property
-    def kept(self) -> int:
-        """The number of bytes of stderr that are kept."""
-        return len(self._stderr)
+        self._stderr_limit = stderr_limit
 
     def feed(self, data: bytes) -> bytes:
         """Return the stdout in data. Raises ConnectionLostError for malformed frames."""
@@ -55,7 +46,9 @@ class ExecDecoder:
             if self._kind == STDOUT:
                 output.append(chunk)
             else:
-                self._keep(chunk)
+                self.stderr += chunk
+                if self._stderr_limit is not None:
+                    del self.stderr[: -self._stderr_limit]
         return bytes(output[0]) if len(output) == 1 else b"".join(output)
 
     def _start_frame(self) -> None:
@@ -64,11 +57,6 @@ class ExecDecoder:
         if self._kind not in {STDOUT, STDERR} or any(self._header[1:4]) or self._left > MAX_FRAME:
             raise ConnectionLostError(f"The engine sent a malformed output frame: {bytes(self._header)!r}")
         self._header.clear()
-
-    def _keep(self, chunk: memoryview) -> None:
-        self._stderr += chunk
-        if self._stderr_limit is not None:
-            del self._stderr[: -self._stderr_limit]
 
 
 class ExecStream(Stream):

@@ -233,9 +233,9 @@ class ContainerTransport(CommandTransport):
         with closing(stream), self.errors_translated():
             for data in exchange(stream.socket, stdin, deadline):
                 stdout += decoder.feed(data)
-                check_output(len(stdout) + decoder.kept, self.place)
+                check_output(len(stdout) + len(decoder.stderr), self.place)
             code = self.exit_code(exec_id, deadline)
-        result = CommandResult(code, bytes(stdout), decoder.stderr)
+        result = CommandResult(code, bytes(stdout), bytes(decoder.stderr))
         return self.not_started(argv[0], result) if code in NOT_STARTED else result
 
     def not_started(self, program: str, result: CommandResult) -> CommandResult:

@@ -28,9 +28,6 @@ class GatewayRoute(Route):
         fixed = [(name.encode(), value.encode()) for name, value in endpoint.fixed_headers]
         self.upstream = Upstream(endpoint.request_prefix.encode(), tuple(fixed))
 
-    async def start(self, *, within: float) -> None:  # noqa: ARG002  (nothing is waited for)
-        self.lost = asyncio.get_running_loop().create_future()
-
     async def dial(self, client: SpliceEndpoint, host: str, port: int) -> None:  # noqa: ARG002  (the URL has them)
         endpoint = self._endpoint
         opened = await in_thread(lambda: endpoint.open_socket(DIAL_SECONDS), discard=socket.socket.close)
@@ -49,9 +46,6 @@ class GatewayRoute(Route):
         except BaseException:
             opened.close()
             raise
-
-    async def close(self) -> None:
-        return
 
 
 class SecureEnd(SpliceEndpoint):

@@ -94,7 +94,7 @@ class HTTPTransport(TransportHandler):
         try:
             daemon = self.direct()
         except DaemonNotRunningError:
-            return DaemonStatus(running=False)
+            return DaemonStatus()
         found = FoundDaemon(
             pid=0,
             port=daemon.port,
@@ -103,7 +103,7 @@ class HTTPTransport(TransportHandler):
             password=daemon.password,
             recorded=False,
         )
-        return DaemonStatus(running=True, daemon=found)
+        return DaemonStatus(found)
 
     def direct(self) -> DirectDaemon:
         self._deadline = time.monotonic() + self.timeout

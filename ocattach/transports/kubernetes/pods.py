@@ -1,9 +1,15 @@
-"""Pods as the API describes them: choosing one, and why one cannot be used."""
+"""Pods as the API describes them: choosing one, why one cannot be used, and which one was used last."""
 
+import json
+import os
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from contextlib import suppress
+from dataclasses import asdict, dataclass
+from pathlib import Path
 from typing import Any, Self
 
+from ocattach.config.files.paths import state_directory
+from ocattach.config.files.safe import read_text, write_text
 from ocattach.errors import EnvironmentNotFoundError, EnvironmentNotRunningError, OcattachError, UsageError
 from ocattach.printable import command_line
 
@@ -135,6 +141,26 @@ class LastPod:
 
     name: str
     uid: str
+
+
+def last_pod(link_key: str) -> LastPod | None:
+    """Return the pod used last; None if there is none or the file cannot be read."""
+    with suppress(OcattachError, ValueError, TypeError, KeyError):
+        record = json.loads(read_text(pod_file(link_key)) or "{}")
+        return LastPod(str(record["name"]), str(record["uid"]))
+    return None
+
+
+def remember_pod(link_key: str, pod: LastPod) -> None:
+    """Save the pod in use. Errors in writing are ignored."""
+    if last_pod(link_key) != pod:
+        with suppress(OcattachError):
+            write_text(pod_file(link_key), json.dumps(asdict(pod)))
+
+
+def pod_file(link_key: str) -> Path:
+    """Return the path of the file."""
+    return state_directory(os.environ) / "pods" / link_key
 
 
 def choose(pods: Sequence[Pod], container: str | None, last: LastPod | None) -> Choice:

@@ -36,8 +36,15 @@ from ocattach.transports.kubernetes.channels import (
 )
 from ocattach.transports.kubernetes.cluster import Cluster, ForbiddenError, NotFoundError
 from ocattach.transports.kubernetes.forward import find_daemon
-from ocattach.transports.kubernetes.memory import last_pod, remember_pod
-from ocattach.transports.kubernetes.pods import Choice, LastPod, Pod, choose, selector_text
+from ocattach.transports.kubernetes.pods import (
+    Choice,
+    LastPod,
+    Pod,
+    choose,
+    last_pod,
+    remember_pod,
+    selector_text,
+)
 from ocattach.tunnel.route import DialRoute, Route
 from ocattach.tunnel.tunnel import Tunnel
 
@@ -243,7 +250,7 @@ class KubernetesTransport(CommandTransport):
             daemon = find_daemon(
                 tunnel.url, port, place=self.place, ask=self.ask, password=self._daemon_password
             )
-        return self.keep_daemon(DaemonStatus(running=daemon is not None, daemon=daemon))
+        return self.keep_daemon(DaemonStatus(daemon))
 
     def dial(self, port: int) -> Stream:
         """Open a connection to a port of the pod. Thread-safe.
