@@ -2,6 +2,7 @@
 
 import os
 from collections.abc import Iterable
+from contextlib import suppress
 from pathlib import Path
 
 from ocattach.cli.terminal import say
@@ -20,13 +21,14 @@ def warn_of_refused_files(paths: Iterable[Path], version: str | None = None) -> 
     if version is None or not refuses_unknown_keys(version):
         return
     for path in sorted(set(paths)):
-        if refused(path):
-            say(
-                f"! OpenCode {version} on this machine does not start in {path.parent}: {path.name} has the "
-                f"key environments, which this version rejects. Move it to {path.parent / OUR_FILES[0]}, "
-                f"or update OpenCode to {UNKNOWN_KEYS_SINCE} or later",
-                colour="yellow",
-            )
+        with suppress(UsageError):  # a file that cannot be read is reported elsewhere
+            if has_unknown_key(path):
+                say(
+                    f"! OpenCode {version} on this machine does not start in {path.parent}: {path.name} has the "
+                    f"key environments, which this version rejects. Move it to {path.parent / OUR_FILES[0]}, "
+                    f"or update OpenCode to {UNKNOWN_KEYS_SINCE} or later",
+                    colour="yellow",
+                )
 
 
 def version_here() -> str | None:
@@ -35,11 +37,3 @@ def version_here() -> str | None:
         return packaged_version(Path(find_client(os.environ)).resolve())
     except OpencodeNotFoundError:
         return None
-
-
-def refused(path: Path) -> bool:
-    """Whether an old OpenCode rejects a file; False for one that cannot be read."""
-    try:
-        return has_unknown_key(path)
-    except UsageError:
-        return False

@@ -158,7 +158,10 @@ def too_many(path: Path, rest: int, *, is_invalid: bool) -> ConfigurationError:
 def read_environments(document: Entry, path: Path) -> Entry:
     """The names and entries in a file, not yet validated."""
     if path.name in OPENCODE_FILES:
-        return {**(table(experimental(document), KEY) or {}), **(table(document, KEY) or {})}
+        # `experimental` is an object in which every version of OpenCode tolerates unknown keys.
+        inner = document.get(EXPERIMENTAL)
+        experimental = inner if isinstance(inner, dict) else {}
+        return {**(table(experimental, KEY) or {}), **(table(document, KEY) or {})}
     refuse_unknown_keys(document, ("$schema", KEY), "the file")
     return table(document, KEY) or {}
 
@@ -169,12 +172,6 @@ def read_document(text: str) -> Entry:
         return as_table(parse(text), "the file")
     except ValueError as error:
         raise UsageError(f"invalid JSON: {error}") from error
-
-
-def experimental(document: Entry) -> Entry:
-    """The object `experimental` of OpenCode's file, in which every version tolerates unknown keys."""
-    inner = document.get(EXPERIMENTAL)
-    return inner if isinstance(inner, dict) else {}
 
 
 def definition(name: str, value: object, path: Path) -> ConnectionSpec:

@@ -1,6 +1,7 @@
 """The steps that check one connection, from its definition to requests to the daemon."""
 
 from collections.abc import Callable, Mapping
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Self
 
@@ -72,11 +73,11 @@ class ConnectionCheck:
         step("configuration", self.configuration, hint="Fix the definition, then check it: ocattach --list")
         step("link", self.link, after=["configuration"])
         self.reach_environment()
-        if self._runs_commands():
+        if self._handler is None or isinstance(self._handler, CommandTransport):
             step("shell", self.shell, after=["authentication"])
             step("opencode", self.opencode, after=["shell"], hint=logs)
             if self._probe and self._known_spec().workdir:
-                step("directory", self.directory)
+                step("directory", partial(self.directory, self._probe))
         step(
             "daemon",
             self.daemon,
@@ -162,11 +163,8 @@ class ConnectionCheck:
             raise StepWarning(f"{version} at {program}: {'; '.join(lacks)}")
         return f"{version} at {program}"
 
-    def directory(self) -> str:
+    def directory(self, found: "Probe") -> str:
         """Check the working directory."""
-        found = self._probe
-        if found is None:
-            raise AssertionError("opencode")
         self._commands().check_workdir(found)
         return str(found.workdir)
 
@@ -225,10 +223,6 @@ class ConnectionCheck:
         if self._checks is not None:
             self._checks.tui(version)
         return f"{version} at {program}"
-
-    def _runs_commands(self) -> bool:
-        """Whether the transport can run commands; True while that is not known."""
-        return self._handler is None or isinstance(self._handler, CommandTransport)
 
     def _needed_for_daemon(self) -> list[str]:
         """Return the shell step, unless running commands is forbidden: a known port may still be reachable."""

@@ -89,6 +89,11 @@ class Names:
         origin = self._origin_of(session.environment, session.directory)
         return replace(session, origin=origin, is_native=False)
 
+    def read(self, contents: Iterable[Any], environment: str) -> list[Session]:
+        """Return the sessions in OpenCode's answer, each with the origin under which it is listed."""
+        read = (Session.from_api(content, environment=environment) for content in contents)
+        return [self.named(session) for session in read if session is not None]
+
     def _origin_of(self, environment: str, directory: str) -> str:
         """Return the origin of a directory of an environment to which a connection leads."""
         origin = self._origins.get((environment, directory))

@@ -58,7 +58,9 @@ class SessionCollector:
         try:
             with Index(self._index_file) as index:
                 gathered = self._merge(results, index)
-                if self._is_short(gathered):
+                limit = self._request.limit
+                # A narrow query may have replaced some that have been deleted since.
+                if limit is not None and self._query.is_narrow and len(gathered.sessions) < limit:
                     gathered = self._merge(self._ask_for_more(results, gathered), index)
                 self._notes += conflict_notes(index.claims(), gathered.sources)
                 self._add_notice(index)
@@ -89,11 +91,6 @@ class SessionCollector:
     def _add_notice(self, index: Index) -> None:
         if index.notice:
             self._notes.append(index.notice)
-
-    def _is_short(self, gathered: SessionList) -> bool:
-        """Whether sessions are missing because a narrow query replaced some that have been deleted since."""
-        limit = self._request.limit
-        return limit is not None and self._query.is_narrow and len(gathered.sessions) < limit
 
     def _ask_for_more(self, results: Results, gathered: SessionList) -> Results:
         self._query.since = self._request.since
@@ -130,7 +127,7 @@ class SessionCollector:
         if catalogue is None:
             return source, []
         contents = list(catalogue.sessions)  # the thread of an overdue query may still add to it
-        sessions = self._query.read(environment, contents)
+        sessions = self._names.read(contents, environment)
         if index is not None:
             self._store(index, environment, result.specs[0], sessions, catalogue)
         return source, self._listed(sessions, catalogue)

@@ -12,7 +12,6 @@ from ocattach.sessions.index.file import IndexUnusableError
 from ocattach.sessions.index.rows import Covered, LastStatus, Tally
 from ocattach.sessions.index.store import Index
 from ocattach.sessions.origins import Names
-from ocattach.sessions.record import Session
 from ocattach.survey.environment_status import SessionCount
 
 
@@ -45,8 +44,7 @@ class Journal:
     def store(self, spec: ConnectionSpec, snapshot: DaemonSnapshot) -> None:
         """Store the sessions of an environment."""
         environment = environment_id(spec, self.environ)
-        read = (Session.from_api(content, environment=environment) for content in snapshot.sessions)
-        sessions = [self.names.named(session) for session in read if session is not None]
+        sessions = self.names.read(snapshot.sessions, environment)
         edge = min(map(updated, snapshot.sessions), default=snapshot.began * 1000)
         if snapshot.is_whole:
             edge = 0 if snapshot.since is None else snapshot.since - 1

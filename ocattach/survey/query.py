@@ -70,11 +70,6 @@ class SessionQuery:
         enough = self._enough(environment)
         return stored_catalogue(spec, self._environ, self._choice(), enough=enough, page=self._page)
 
-    def read(self, environment: str, contents: Sequence[Content]) -> list[Session]:
-        """Return sessions from OpenCode's answer, with their origins."""
-        read = (Session.from_api(content, environment=environment) for content in contents)
-        return [self._names.named(session) for session in read if session is not None]
-
     def is_wanted(self, session: Session) -> bool:
         """Whether a session has one of the requested origins."""
         origins = self._request.origins
@@ -121,5 +116,5 @@ class SessionQuery:
         if not self._filters:
             return lambda sessions: len(sessions) >= limit
         return lambda sessions: (
-            sum(self.is_wanted(session) for session in self.read(environment, sessions)) >= limit
+            sum(self.is_wanted(session) for session in self._names.read(sessions, environment)) >= limit
         )

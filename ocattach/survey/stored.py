@@ -3,21 +3,11 @@
 import sqlite3
 import time
 from collections.abc import Callable, Mapping
-from pathlib import Path
 
 from ocattach.config.spec import ConnectionSpec
 from ocattach.opencode.catalogue import Catalogue, fill
 from ocattach.opencode.database import database_file, stored_pages
 from ocattach.opencode.sessions import PAGE, Content, SessionFilter
-
-
-def stored_file(spec: ConnectionSpec, environ: Mapping[str, str]) -> Path | None:
-    """Return the path of OpenCode's database; None if the environment is not this machine, or has none."""
-    if not spec.target.is_this_machine:
-        return None
-    inherited = {name: value for name, value in environ.items() if name not in spec.unset_env}
-    file = database_file({**inherited, **dict(spec.env)})
-    return file if file is not None and file.is_file() else None
 
 
 def stored_catalogue(
@@ -32,8 +22,11 @@ def stored_catalogue(
 
     Their activities are not included: OpenCode keeps those in memory.
     """
-    file = stored_file(spec, environ)
-    if file is None:
+    if not spec.target.is_this_machine:
+        return None
+    inherited = {name: value for name, value in environ.items() if name not in spec.unset_env}
+    file = database_file({**inherited, **dict(spec.env)})
+    if file is None or not file.is_file():
         return None
     catalogue = Catalogue("", time.time())
     try:

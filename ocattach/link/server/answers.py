@@ -1,16 +1,12 @@
 """The shapes of a link's answers."""
 
-from collections.abc import Collection, Sequence
 from typing import TYPE_CHECKING, Any
 
 from ocattach.daemon.probe import FoundDaemon
 from ocattach.errors import ConnectionLostError
 from ocattach.link.server.connection import DaemonConnection
 from ocattach.link.server.credential import Credential
-from ocattach.link.server.log import logged_error
 from ocattach.link.server.state import StateMachine
-from ocattach.opencode.api import DaemonClient
-from ocattach.opencode.snapshot import snapshot
 
 if TYPE_CHECKING:
     from ocattach.tunnel.tunnel import Tunnel
@@ -45,23 +41,6 @@ def attached_answer(
         "workdir": connection.directories.get(workdir),
         "shares_files": handler.shares_files,
     }
-
-
-def client_answer(
-    credential: Credential, tunnel: "Tunnel", version: str, idle: Collection[str]
-) -> dict[str, Any]:
-    """Return the values of `queries.LinkedDaemon`."""
-    return {"url": tunnel.url, "version": version, "idle_directories": list(idle), **credential.to_json()}
-
-
-def snapshot_answer(
-    client: DaemonClient, directories: Sequence[str | None], since: int | None
-) -> dict[str, Any]:
-    """Return `DaemonSnapshot.to_json`, or the `error`."""
-    try:
-        return snapshot(client, directories, since=since).to_json()
-    except Exception as error:  # noqa: BLE001 - whatever it is, the link's status is answered
-        return {"error": logged_error(error).to_json()}
 
 
 def connection_answer(tunnel: "Tunnel", connection: StateMachine) -> dict[str, Any]:

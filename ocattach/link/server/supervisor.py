@@ -6,14 +6,7 @@ from typing import TYPE_CHECKING, Any
 from ocattach.backoff import Deadline
 from ocattach.config.spec import ConnectionSpec
 from ocattach.errors import ConnectionLostError, OcattachError, TimedOutError, UnreachableError
-from ocattach.link.server.answers import (
-    attached_answer,
-    client_answer,
-    connected,
-    connection_answer,
-    daemon_answer,
-    snapshot_answer,
-)
+from ocattach.link.server.answers import attached_answer, connected, connection_answer, daemon_answer
 from ocattach.link.server.connection import DaemonConnection
 from ocattach.link.server.daemon_starter import AttachClient, CrashLoopGuard, command_name
 from ocattach.link.server.deadline_lock import DeadlineLock
@@ -23,7 +16,7 @@ from ocattach.link.server.port import LocalAccess, open_port
 from ocattach.link.server.reconnector import QUIET_SECONDS, Reconnector, Unattended
 from ocattach.link.server.state import LinkState, StateMachine
 from ocattach.link.sessions.listener import SessionEventListener
-from ocattach.opencode.snapshot import LOOK_SECONDS
+from ocattach.opencode.snapshot import LOOK_SECONDS, snapshot
 from ocattach.printable import command_line
 from ocattach.transports import open_handler
 from ocattach.tunnel.limits import Events, Limits
@@ -267,22 +260,28 @@ class Environment:
         return {**daemon_answer(daemon, tunnel, self._connection.version), **connection, **history}
 
     def daemon(self) -> dict[str, Any] | None:
-        """Return how clients reach the daemon; None without a connection. Changes nothing."""
+        """Return the values of `queries.LinkedDaemon`; None without a connection. Changes nothing."""
         daemon, tunnel = self._connection.daemon, self._connection.tunnel
         if daemon is None or tunnel is None or not self._connection.is_up():
             return None
-        return client_answer(
-            self._access.credential, tunnel, self._connection.version, self._listener.idle_directories()
-        )
+        return {
+            "url": tunnel.url,
+            "version": self._connection.version,
+            "idle_directories": list(self._listener.idle_directories()),
+            **self._access.credential.to_json(),
+        }
 
     def snapshot(self, directories: list[str | None], since: int | None) -> dict[str, Any] | None:
-        """Query the daemon for `--status`; None without a connection. Changes nothing."""
+        """Return `DaemonSnapshot.to_json` or the `error`; None without a connection. Changes nothing."""
         tunnel = self._connection.tunnel
         if tunnel is None or not self._connection.is_up():
             return None
         client = self._connection.open_client(LOOK_SECONDS)
         client.idle_directories = self._listener.idle_directories()
-        return snapshot_answer(client, directories, since)
+        try:
+            return snapshot(client, directories, since=since).to_json()
+        except Exception as error:  # noqa: BLE001 - whatever it is, the link's status is answered
+            return {"error": logged_error(error).to_json()}
 
     def close(self) -> None:
         """Close everything, also while a request is in progress."""

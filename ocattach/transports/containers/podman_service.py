@@ -73,8 +73,10 @@ class PodmanService:
         deadline = time.monotonic() + timeout
         while not listens(self._folder / SOCKET):
             if self._has_ended():
+                lines = (self._folder / LOG).read_text(errors="replace").strip().splitlines()
+                reason = lines[-1] if lines else "it printed nothing"
                 raise UnreachableError(
-                    f"podman system service did not start: {self._last_line()}", hint="Try: podman info"
+                    f"podman system service did not start: {reason}", hint="Try: podman info"
                 )
             if time.monotonic() > deadline:
                 raise TimedOutError(
@@ -86,10 +88,6 @@ class PodmanService:
         """Return whether the service has ended: only it holds the pipe, and it writes nothing."""
         output = self._process.stdout
         return output is None or bool(select.select([output], [], [], 0)[0])
-
-    def _last_line(self) -> str:
-        lines = (self._folder / LOG).read_text(errors="replace").strip().splitlines()
-        return lines[-1] if lines else "it printed nothing"
 
     def close(self) -> None:
         """Stop the service and remove its folder. Closing twice is harmless."""

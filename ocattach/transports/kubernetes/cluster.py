@@ -235,10 +235,8 @@ def is_alive(pid: int) -> bool:
     """Return whether a process exists."""
     try:
         os.kill(pid, 0)
-    except ProcessLookupError:
-        return False
-    except PermissionError:
-        return True
+    except OSError as error:
+        return not isinstance(error, ProcessLookupError)  # else it is another user's
     return True
 
 
