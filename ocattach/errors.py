@@ -35,11 +35,15 @@ class OcattachError(Exception):
     classes: ClassVar[dict[str, type["OcattachError"]]] = {}
     """The registry: each class with its own code, by that code."""
 
-    def __init_subclass__(cls) -> None:
-        """Register the class. Raises TypeError if another class has the same code."""
+    def __init_subclass__(cls, *, code: str = "", exit_code: int = 0) -> None:
+        """Register a class with its own code; what is not given is inherited.
+
+        Raises TypeError if another class has the same code.
+        """
         super().__init_subclass__()
-        if "code" in vars(cls) and OcattachError.classes.setdefault(cls.code, cls) is not cls:
-            raise TypeError(f"{cls.__name__} has the code of another error: {cls.code}")
+        cls.code, cls.exit_code = code or cls.code, exit_code or cls.exit_code
+        if code and OcattachError.classes.setdefault(code, cls) is not cls:
+            raise TypeError(f"{cls.__name__} has the code of another error: {code}")
 
     def __init__(self, message: str, *, hint: str = "") -> None:
         self.message = shortened(message)
@@ -79,11 +83,8 @@ class OcattachError(Exception):
         return error
 
 
-class UsageError(OcattachError):
+class UsageError(OcattachError, code="usage", exit_code=2):
     """The command line is not valid."""
-
-    code = "usage"
-    exit_code = 2
 
     def __init__(self, message: str, *, hint: str = "", key: str = "") -> None:
         super().__init__(message, hint=hint)
@@ -91,177 +92,113 @@ class UsageError(OcattachError):
         """The key of the invalid entry, if the message does not begin with it."""
 
 
-class InvalidURIError(UsageError):
+class InvalidURIError(UsageError, code="invalid-uri"):
     """A string is not a URI of an environment."""
 
-    code = "invalid-uri"
 
-
-class ConfigurationError(UsageError):
+class ConfigurationError(UsageError, code="configuration"):
     """A configuration file, or an entry in it, is not valid."""
 
-    code = "configuration"
 
-
-class ConnectionNotFoundError(OcattachError):
+class ConnectionNotFoundError(OcattachError, code="no-such-connection", exit_code=3):
     """No connection of that name is saved or defined by the project."""
 
-    code = "no-such-connection"
-    exit_code = 3
 
-
-class SessionNotFoundError(OcattachError):
+class SessionNotFoundError(OcattachError, code="no-such-session", exit_code=3):
     """No environment that could be queried has this session or permission request."""
 
-    code = "no-such-session"
-    exit_code = 3
 
-
-class SessionConflictError(OcattachError):
+class SessionConflictError(OcattachError, code="session-conflict"):
     """Several environments report the same session or permission request."""
 
-    code = "session-conflict"
 
-
-class AuthenticationError(OcattachError):
+class AuthenticationError(OcattachError, code="authentication", exit_code=4):
     """The environment or its daemon rejects the credentials."""
 
-    code = "authentication"
-    exit_code = 4
 
-
-class HostKeyError(AuthenticationError):
+class HostKeyError(AuthenticationError, code="host-key"):
     """A host key is unknown and no person could be asked, or it has changed."""
 
-    code = "host-key"
 
-
-class CertificateError(AuthenticationError):
+class CertificateError(AuthenticationError, code="certificate"):
     """The certificate of a server is not accepted."""
 
-    code = "certificate"
 
-
-class PersonNeededError(AuthenticationError):
+class PersonNeededError(AuthenticationError, code="locked"):
     """A question must be answered by a person, and there is no terminal."""
 
-    code = "locked"
 
-
-class NotTrustedError(OcattachError):
+class NotTrustedError(OcattachError, code="not-trusted", exit_code=5):
     """The user has not approved a definition written by others."""
 
-    code = "not-trusted"
-    exit_code = 5
 
-
-class UnreachableError(OcattachError):
+class UnreachableError(OcattachError, code="unreachable", exit_code=6):
     """The engine, host or network of the environment does not answer."""
 
-    code = "unreachable"
-    exit_code = 6
 
-
-class EnvironmentNotFoundError(UnreachableError):
+class EnvironmentNotFoundError(UnreachableError, code="no-such-environment"):
     """The engine answers, but has no environment of that name."""
 
-    code = "no-such-environment"
 
-
-class EnvironmentNotRunningError(UnreachableError):
+class EnvironmentNotRunningError(UnreachableError, code="not-running"):
     """The environment exists but cannot run commands: it is stopped, paused, or restarting."""
 
-    code = "not-running"
 
-
-class DaemonNotRunningError(UnreachableError):
+class DaemonNotRunningError(UnreachableError, code="daemon-not-running"):
     """No daemon runs in the environment, and none was to be started."""
 
-    code = "daemon-not-running"
 
-
-class ConnectionLostError(UnreachableError):
+class ConnectionLostError(UnreachableError, code="connection-lost"):
     """The connection to the environment was lost."""
 
-    code = "connection-lost"
 
-
-class PortClosedError(UnreachableError):
+class PortClosedError(UnreachableError, code="port-closed"):
     """Nothing listens on a port of the environment."""
 
-    code = "port-closed"
 
-
-class OpencodeNotFoundError(OcattachError):
+class OpencodeNotFoundError(OcattachError, code="opencode-not-found", exit_code=7):
     """No usable `opencode` program, in the environment or on this machine."""
 
-    code = "opencode-not-found"
-    exit_code = 7
 
-
-class OpencodeIncompatibleError(OpencodeNotFoundError):
+class OpencodeIncompatibleError(OpencodeNotFoundError, code="opencode-incompatible"):
     """An `opencode` program has the wrong version, or was built for another system."""
 
-    code = "opencode-incompatible"
 
-
-class DefectError(OcattachError):
+class DefectError(OcattachError, code="defect"):
     """An exception that no code expects: a bug in ocattach (`ocattach.defects`)."""
 
-    code = "defect"
 
-
-class TooMuchOutputError(OcattachError):
+class TooMuchOutputError(OcattachError, code="too-much-output"):
     """A command in the environment printed too much, and was stopped."""
 
-    code = "too-much-output"
 
-
-class TimedOutError(OcattachError):
+class TimedOutError(OcattachError, code="timed-out", exit_code=8):
     """A deadline has passed."""
 
-    code = "timed-out"
-    exit_code = 8
 
-
-class InterruptedByUserError(OcattachError):
+class InterruptedByUserError(OcattachError, code="interrupted", exit_code=130):
     """The user interrupted the command."""
 
-    code = "interrupted"
-    exit_code = 130
 
-
-class ShellNotFoundError(OcattachError):
+class ShellNotFoundError(OcattachError, code="no-shell"):
     """The environment has no `sh`, which runs all commands there."""
 
-    code = "no-shell"
 
-
-class WorkdirNotFoundError(OcattachError):
+class WorkdirNotFoundError(OcattachError, code="no-such-workdir"):
     """The working directory does not exist in the environment."""
 
-    code = "no-such-workdir"
 
-
-class DaemonStartError(OcattachError):
+class DaemonStartError(OcattachError, code="daemon-start"):
     """`opencode serve` did not start in the environment."""
 
-    code = "daemon-start"
 
-
-class CrashLoopError(DaemonStartError):
+class CrashLoopError(DaemonStartError, code="crash-loop"):
     """The daemon exited soon after each of its last starts. It is started again only on request."""
 
-    code = "crash-loop"
 
-
-class RunFailedError(OcattachError):
+class RunFailedError(OcattachError, code="run-failed"):
     """A prompt was sent, but got no answer: the provider failed, or the run was aborted."""
 
-    code = "run-failed"
 
-
-class EnvironmentConfigError(OcattachError):
+class EnvironmentConfigError(OcattachError, code="environment-config"):
     """OpenCode in the environment rejects its own configuration."""
-
-    code = "environment-config"

@@ -19,10 +19,8 @@ BUSY_SECONDS = 10.0
 DAMAGED = {sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB}
 
 
-class IndexUnusableError(OcattachError):
+class IndexUnusableError(OcattachError, code="index-unusable"):
     """The index cannot be used. Its content can be queried from the environments."""
-
-    code = "index-unusable"
 
 
 def open_file(path: Path) -> sqlite3.Connection:
