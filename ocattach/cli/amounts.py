@@ -13,8 +13,10 @@ UNITS = {"s": 1, "m": 60, "min": 60, "h": 3600, "d": 24 * 3600, "w": 7 * 24 * 36
 SPAN = re.compile(r"(\d{1,6})\s*([a-z]+)")
 
 
-def ago(stamp: float, now: float | None = None) -> str:
-    """The age of a time in seconds since the epoch: "now", "2 min ago", "1 hour ago", "3 days ago"."""
+def ago(stamp: float | None, now: float | None = None) -> str:
+    """The age of a time in seconds since the epoch: "now", "2 min ago", "1 hour ago", "3 days ago"; of None "never"."""
+    if stamp is None:
+        return "never"
     age = max(0.0, (time.time() if now is None else now) - stamp)
     size, unit = next(
         ((size, unit) for size, unit in reversed(STEPS) if age >= (WEEKS if unit == "week" else size)),
@@ -24,11 +26,6 @@ def ago(stamp: float, now: float | None = None) -> str:
         return unit
     count = int(age // size)
     return f"{count} {unit}{'s' if count != 1 and unit != 'min' else ''} ago"
-
-
-def age(stamp: float | None) -> str:
-    """Like `ago`, with "never" for None."""
-    return "never" if stamp is None else ago(stamp)
 
 
 def money(dollars: float) -> str:

@@ -21,9 +21,9 @@ def require_trust(spec: ConnectionSpec, *, trust: bool, environ: Mapping[str, st
     `trust` is the option --trust, which approves without a question. Raises NotTrustedError if the user
     refuses, and where there is no terminal to ask at.
     """
-    ledger = TrustLedger(state_directory(environ))
-    if may_be_used(spec, ledger, environ):
+    if may_be_used(spec, environ):
         return
+    ledger = TrustLedger(state_directory(environ))
     former = ledger.approval(spec)
     if not trust:
         if not has_terminal():

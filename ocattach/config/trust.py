@@ -14,6 +14,7 @@ from pathlib import Path
 
 from ocattach.config.files.entry import Entry, as_table, number, table
 from ocattach.config.files.owner import read_own_text
+from ocattach.config.files.paths import state_directory
 from ocattach.config.files.safe import locked, write_text
 from ocattach.config.spec import ConnectionSpec, canonical
 from ocattach.errors import ConfigurationError, UsageError
@@ -130,9 +131,9 @@ class TrustLedger:
         )
 
 
-def may_be_used(spec: ConnectionSpec, ledger: TrustLedger, environ: Mapping[str, str]) -> bool:
+def may_be_used(spec: ConnectionSpec, environ: Mapping[str, str]) -> bool:
     """Whether a connection may be used without a question. Raises what `is_approved_by_variable` raises."""
-    return ledger.is_trusted(spec) or is_approved_by_variable(spec, environ)
+    return TrustLedger(state_directory(environ)).is_trusted(spec) or is_approved_by_variable(spec, environ)
 
 
 def is_approved_by_variable(spec: ConnectionSpec, environ: Mapping[str, str]) -> bool:

@@ -2,7 +2,7 @@
 
 import re
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from ocattach.daemon.script import DaemonSettings, Report, RunCommand, run_script
 from ocattach.daemon.unusable import UnusableBinary
@@ -27,12 +27,9 @@ class FoundDaemon:
     """Address to connect to inside the environment: 127.0.0.1, ::1, or the only address it listens on."""
 
     username: str
-    password: str
+    password: str = field(repr=False)
     recorded: bool
     """True if ocattach started and recorded it; False if it was found among the processes."""
-
-    def __repr__(self) -> str:
-        return f"FoundDaemon(pid={self.pid}, port={self.port}, host={self.host!r}, recorded={self.recorded})"
 
 
 @dataclass(frozen=True, slots=True)

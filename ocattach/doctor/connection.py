@@ -5,10 +5,9 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Self
 
-from ocattach.config.files.paths import state_directory
 from ocattach.config.resolver import resolve
 from ocattach.config.spec import ConnectionSpec
-from ocattach.config.trust import TrustLedger, may_be_used
+from ocattach.config.trust import may_be_used
 from ocattach.daemon.port_owner import shows_owners
 from ocattach.daemon.unusable import ended_at_once
 from ocattach.doctor.ladder import Ladder, StepWarning
@@ -94,7 +93,7 @@ class ConnectionCheck:
     def configuration(self) -> str:
         """Resolve the name or URI, and check that the definition is trusted."""
         spec = resolve(self._argument, cwd=self._cwd, environ=self._environ)
-        if not may_be_used(spec, TrustLedger(state_directory(self._environ)), self._environ):
+        if not may_be_used(spec, self._environ):
             raise NotTrustedError(
                 f"{spec.name} is defined by {spec.source.path}, which you have not approved",
                 hint=f"Review and approve it: {command_line('ocattach', 'trust', spec.name)}",

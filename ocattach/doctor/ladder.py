@@ -69,7 +69,8 @@ class Ladder:
 
         The step is skipped if one of the steps in `after` failed or was skipped. `hint` is for errors without one.
         """
-        missing = next((rung for rung in self.rungs if rung.name in after and not passed(rung)), None)
+        failed = (Status.FAILED, Status.SKIPPED)
+        missing = next((rung for rung in self.rungs if rung.name in after and rung.status in failed), None)
         if missing is not None:
             is_skipped = missing.status is Status.SKIPPED
             because = missing.found if is_skipped else f"skipped, because {missing.name} failed"
@@ -103,8 +104,3 @@ class Ladder:
     def _add(self, rung: Rung) -> None:
         self.rungs.append(rung)
         self._done(rung)
-
-
-def passed(rung: Rung) -> bool:
-    """Whether the steps that depend on a step can be run."""
-    return rung.status in {Status.OK, Status.WARNING}

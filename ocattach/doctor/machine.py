@@ -19,7 +19,7 @@ from ocattach.config.targets.container import DockerTarget
 from ocattach.config.targets.docker_config import read_context
 from ocattach.config.targets.kubernetes import kubeconfig_files
 from ocattach.config.targets.registry import SCHEMES, resolve
-from ocattach.config.trust import TrustLedger, may_be_used
+from ocattach.config.trust import may_be_used
 from ocattach.doctor.ladder import Ladder, StepWarning
 from ocattach.errors import ConfigurationError
 from ocattach.link.client.queries import query_link
@@ -80,8 +80,7 @@ class MachineCheck:
         found = [each for each in project_definitions(self._cwd) if isinstance(each, ConnectionSpec)]
         if not found:
             return "no connections defined in this directory or its parents"
-        ledger = TrustLedger(state_directory(self._environ))
-        new = sorted({spec.name or "" for spec in found if not may_be_used(spec, ledger, self._environ)})
+        new = sorted({spec.name or "" for spec in found if not may_be_used(spec, self._environ)})
         files = ", ".join(sorted({str(spec.source.path) for spec in found}))
         if new:
             approve = command_line("ocattach", "trust", new[0])

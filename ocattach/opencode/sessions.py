@@ -71,15 +71,6 @@ class SessionFilter:
     since: int | None = None
     """Updated at or after, in milliseconds since the epoch."""
 
-    def to_query(self) -> dict[str, str | int | None]:
-        """Return the query parameters (1.18.33)."""
-        return {
-            "search": self.search,
-            "roots": "true" if self.roots else None,
-            "archived": "true" if self.archived else None,
-            "start": self.since,
-        }
-
     def takes(self, session: Content) -> bool:
         """Return whether a session matches, for daemons that do not filter."""
         return (
@@ -98,7 +89,14 @@ class SessionClient:
 
     def page(self, choice: SessionFilter, *, limit: int = PAGE, cursor: int | None = None) -> Page:
         """Return one page of the sessions of all projects: those before the cursor, the latest first."""
-        where = query(limit=limit, **choice.to_query(), cursor=cursor)
+        where = query(
+            limit=limit,
+            search=choice.search,
+            roots="true" if choice.roots else None,
+            archived="true" if choice.archived else None,
+            start=choice.since,
+            cursor=cursor,
+        )
         answer = self._client.request("GET", f"/experimental/session{where}")
         return Page(read_sessions(answer), is_last=not answer.next_cursor, size=len(answer.body))
 

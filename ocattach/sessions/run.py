@@ -5,7 +5,7 @@ import threading
 import time
 from collections.abc import Callable
 from contextlib import suppress
-from typing import Protocol, Self, TypeVar
+from typing import Self, TypeVar
 
 from ocattach.backoff import Backoff, Deadline
 from ocattach.errors import (
@@ -60,8 +60,8 @@ BACKLOG = 1000
 LOST = (ConnectionLostError, TimedOutError, UnreachableError)
 
 
-class RunObserver(Protocol):
-    """Receives the events of a run."""
+class RunObserver:
+    """Receives the events of a run. Ignores those for which a subclass has no method."""
 
     def said(self, text: str) -> None:
         """More text of the answer has arrived."""

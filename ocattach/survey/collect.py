@@ -3,7 +3,6 @@
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from dataclasses import replace
-from pathlib import Path
 
 from ocattach.config.files.paths import state_directory
 from ocattach.config.spec import ConnectionSpec, environment_id
@@ -11,6 +10,7 @@ from ocattach.defects import FILE, as_error
 from ocattach.errors import DaemonNotRunningError, TimedOutError
 from ocattach.opencode.activity import Activity
 from ocattach.opencode.catalogue import RECENT_SECONDS, Catalogue
+from ocattach.sessions.index import index_file
 from ocattach.sessions.index.claims import Claims
 from ocattach.sessions.index.file import IndexUnusableError
 from ocattach.sessions.index.rows import Covered, IndexedEnvironment, Total, Wanted
@@ -42,13 +42,12 @@ class SessionCollector:
         connections: AllConnections,
         request: Request,
         *,
-        index: Path,
         environ: Mapping[str, str],
         timeout: float,
     ) -> None:
         self._connections, self._request = connections, request
         self._names = Names(connections.specs, environ)
-        self._index_file, self._environ = index, environ
+        self._index_file, self._environ = index_file(state_directory(environ)), environ
         self._query = SessionQuery(connections, request, self._names, environ=environ, timeout=timeout)
         self._notes: list[str] = []
 

@@ -4,12 +4,11 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from ocattach.config.files.paths import state_directory
 from ocattach.config.files.safe import Problem
 from ocattach.config.names import LOCAL
 from ocattach.config.resolver import list_connections, this_machine
 from ocattach.config.spec import ConnectionSpec
-from ocattach.config.trust import TrustLedger, may_be_used
+from ocattach.config.trust import may_be_used
 from ocattach.errors import ConfigurationError, NotTrustedError
 from ocattach.printable import command_line
 
@@ -47,15 +46,14 @@ def everywhere(*, cwd: Path, environ: Mapping[str, str]) -> AllConnections:
     specs = [listed.spec.pinned(environ) for listed in listing.connections]
     if all(spec.name != LOCAL for spec in specs):
         specs.append(this_machine())
-    ledger = TrustLedger(state_directory(environ))
-    entries = tuple(SurveyedConnection(spec, refusal(spec, ledger, environ)) for spec in specs)
+    entries = tuple(SurveyedConnection(spec, refusal(spec, environ)) for spec in specs)
     return AllConnections(entries, listing.problems)
 
 
-def refusal(spec: ConnectionSpec, ledger: TrustLedger, environ: Mapping[str, str]) -> NotTrustedError | None:
+def refusal(spec: ConnectionSpec, environ: Mapping[str, str]) -> NotTrustedError | None:
     """Return why a connection may not be used before the user approves it; None if it may."""
     try:
-        if may_be_used(spec, ledger, environ):
+        if may_be_used(spec, environ):
             return None
     except ConfigurationError as error:
         return NotTrustedError(error.message, hint=error.hint)

@@ -34,7 +34,6 @@ from ocattach.link.server.process import Link
 from ocattach.link.server.reconnector import Reconnector
 from ocattach.link.server.state import LinkState, StateMachine
 from ocattach.link.server.supervisor import Environment
-from ocattach.sessions.index import index_file
 from ocattach.survey.collect import SessionCollector
 from ocattach.survey.everywhere import AllConnections, SurveyedConnection
 from ocattach.survey.session_list import Request, SessionList
@@ -110,7 +109,6 @@ def gathered(place: Place) -> SessionList:
     return SessionCollector(
         AllConnections(entries, ()),
         Request(),
-        index=index_file(place.state),
         environ=place.environ,
         timeout=SECONDS,
     ).gather()

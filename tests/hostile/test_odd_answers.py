@@ -13,7 +13,7 @@ from ocattach.config.spec import ConnectionSpec
 from ocattach.errors import DefectError
 from ocattach.opencode.endpoint import milliseconds
 from ocattach.opencode.sessions import is_session_id
-from ocattach.sessions.index import index_file, store
+from ocattach.sessions.index import store
 from ocattach.sessions.index.rows import Wanted
 from ocattach.sessions.index.store import Index
 from ocattach.sessions.record import Session
@@ -156,7 +156,6 @@ def test_an_answer_beyond_all_bounds_ends_nothing_but_its_row(
     gathered = SessionCollector(
         AllConnections(entries, ()),
         Request(),
-        index=index_file(desk.state),
         environ=desk.variables,
         timeout=SECONDS,
     ).gather()

@@ -19,7 +19,7 @@ from ocattach.opencode.prompts import PromptClient, new_prompt, of_time, time_of
 from ocattach.opencode.recovery import Recovery
 from ocattach.opencode.sessions import SessionClient
 from ocattach.sessions.record import Session
-from ocattach.sessions.run import RetryingClient, deliver
+from ocattach.sessions.run import RetryingClient, RunObserver, deliver
 from ocattach.sessions.transcript import Transcript
 from ocattach.tunnel.direct import DirectRoute
 from ocattach.tunnel.gate import Gate
@@ -40,7 +40,7 @@ def here(opencode_bin: str) -> Iterator[Workshop]:  # noqa: ARG001  it is on the
         yield made
 
 
-class Listener:
+class Listener(RunObserver):
     """Notes what a way tells."""
 
     def __init__(self) -> None:
@@ -51,12 +51,6 @@ class Listener:
 
     def found(self) -> None:
         self.told.append("found")
-
-    def said(self, _text: str) -> None: ...
-
-    def waits(self, _asked: object) -> None: ...
-
-    def retries(self, _situation: object) -> None: ...
 
 
 @contextmanager

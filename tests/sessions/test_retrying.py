@@ -14,18 +14,14 @@ from ocattach.errors import (
 )
 from ocattach.opencode.api import DaemonClient
 from ocattach.sessions import run
-from ocattach.sessions.run import RetryingClient
+from ocattach.sessions.run import RetryingClient, RunObserver
 
 
-class Observer:
+class Observer(RunObserver):
     """Keeps what it was told."""
 
     def __init__(self) -> None:
         self.told: list[str] = []
-
-    def said(self, text: str) -> None: ...
-    def waits(self, asked: object) -> None: ...
-    def retries(self, situation: object) -> None: ...
 
     def lost(self, reason: str) -> None:
         self.told.append(f"lost: {reason}")

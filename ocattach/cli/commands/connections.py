@@ -4,7 +4,7 @@ import os
 from pathlib import Path
 from typing import Any
 
-from ocattach.cli.amounts import age
+from ocattach.cli.amounts import ago
 from ocattach.cli.options import Options
 from ocattach.cli.output import (
     connection_json,
@@ -83,7 +83,7 @@ def print_listing(listing: Listing) -> None:
     for listed in listing.connections:
         spec = listed.spec
         note = "".join(f", hides {source_of(hidden)}" for hidden in listed.hides)
-        rows.append((spec.name or "", spec.display(), source_of(spec) + note, age(listed.last_used)))
+        rows.append((spec.name or "", spec.display(), source_of(spec) + note, ago(listed.last_used)))
     print_table(("Name", "Target", "Source", "Last used"), rows, foldable={"Target", "Source"})
 
 

@@ -12,10 +12,9 @@ from ocattach.cli.command import Command, output_option
 from ocattach.cli.complete import connection_names
 from ocattach.cli.output import connection_json, print_json, source
 from ocattach.cli.terminal import escape
-from ocattach.config.files.paths import state_directory
 from ocattach.config.resolver import list_connections, resolve
 from ocattach.config.spec import ConnectionSpec
-from ocattach.config.trust import TrustLedger, may_be_used
+from ocattach.config.trust import may_be_used
 from ocattach.errors import OpencodeNotFoundError
 from ocattach.link.files import log_file
 from ocattach.opencode.tui.launch import find_client, packaged_version, unresolved
@@ -85,7 +84,7 @@ class Explanation:
     @property
     def is_trusted(self) -> bool:
         """Whether it may be used without a question."""
-        return may_be_used(self.spec, TrustLedger(state_directory(os.environ)), os.environ)
+        return may_be_used(self.spec, os.environ)
 
     @property
     def hidden(self) -> tuple[ConnectionSpec, ...]:

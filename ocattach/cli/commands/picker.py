@@ -10,7 +10,7 @@ from rich.live import Live
 from rich.table import Table
 from rich.text import Text
 
-from ocattach.cli.amounts import age
+from ocattach.cli.amounts import ago
 from ocattach.cli.keys import Keyboard
 from ocattach.cli.output import source
 from ocattach.cli.terminal import escape, screen_console
@@ -96,7 +96,7 @@ class ConnectionPicker:
             cells = (
                 f"{'>' if is_marked else ' '} {each.spec.name}",
                 each.spec.title().partition(" (")[2].removesuffix(")"),
-                age(each.last_used),
+                ago(each.last_used),
                 "" if each.spec.source.kind == "user" else source(each.spec),
             )
             table.add_row(*(Text(escape(cell)) for cell in cells), style="reverse" if is_marked else "")

@@ -7,7 +7,7 @@ from typing import Any
 
 import click
 
-from ocattach.cli.amounts import age
+from ocattach.cli.amounts import ago
 from ocattach.cli.approval import approved, ask, differences, show
 from ocattach.cli.command import Command, output_option
 from ocattach.cli.complete import connection_names
@@ -118,7 +118,7 @@ def print_definitions(found: list[Definition]) -> None:
     rows = []
     for each in found:
         target = each.spec.display() if each.spec else ""
-        when = age(each.approval.when) if each.approval and each.approval.when else ""
+        when = ago(each.approval.when) if each.approval and each.approval.when else ""
         rows.append((each.name, each.state, target, file_name(each.path), when))
     print_table(
         ("Name", "State", "Target", "Defined by", "Approved"), rows, foldable={"Target", "Defined by"}

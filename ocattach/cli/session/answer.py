@@ -18,6 +18,7 @@ from ocattach.printable import command_line
 from ocattach.sessions.diagnosis import Surroundings, clock, diagnose
 from ocattach.sessions.messages import Turn
 from ocattach.sessions.record import Session
+from ocattach.sessions.run import RunObserver
 from ocattach.sessions.situation import Situation
 from ocattach.survey.find import FoundSession
 
@@ -25,20 +26,11 @@ FAILED = {"never-arrived", "no-output"}
 """Findings that make a run a failure although OpenCode reported no error."""
 
 
-class NoticeReporter:
+class NoticeReporter(RunObserver):
     """Reports only a lost and restored connection: the observer of a run whose answer is not awaited."""
 
     def __init__(self, *, quiet: bool) -> None:
         self._quiet = quiet
-
-    def said(self, text: str) -> None:
-        """Print nothing."""
-
-    def waits(self, asked: Waiting) -> None:
-        """Print nothing."""
-
-    def retries(self, situation: Situation) -> None:
-        """Print nothing."""
 
     def lost(self, reason: str) -> None:
         """Report that the connection was lost and is retried."""

@@ -17,8 +17,6 @@ from ocattach.cli.command import Command, timeout_option
 from ocattach.cli.output import print_json, problem_json
 from ocattach.cli.session.options import origin_option
 from ocattach.cli.terminal import escape, say
-from ocattach.config.files.paths import state_directory
-from ocattach.sessions.index import index_file
 from ocattach.survey.collect import SessionCollector
 from ocattach.survey.environment_status import EnvironmentState
 from ocattach.survey.everywhere import everywhere
@@ -101,7 +99,6 @@ def command(
     gathering = SessionCollector(
         places,
         request,
-        index=index_file(state_directory(os.environ)),
         environ=os.environ,
         timeout=timeout or (SECONDS if request.limit else WALK_SECONDS),
     )

@@ -14,8 +14,6 @@ from ocattach.cli.output import print_json
 from ocattach.cli.session.list import WALK_SECONDS, say_notes, source_json
 from ocattach.cli.session.options import origin_option
 from ocattach.cli.terminal import escape, say
-from ocattach.config.files.paths import state_directory
-from ocattach.sessions.index import index_file
 from ocattach.sessions.index.rows import Total
 from ocattach.sessions.messages import total as total_tokens
 from ocattach.survey.collect import SessionCollector
@@ -63,7 +61,6 @@ def command(
     gathering = SessionCollector(
         everywhere(cwd=Path.cwd(), environ=os.environ),
         request,
-        index=index_file(state_directory(os.environ)),
         environ=os.environ,
         timeout=timeout or WALK_SECONDS,
     )

@@ -14,11 +14,9 @@ from ocattach.cli.commands.attach import attach
 from ocattach.cli.options import Options
 from ocattach.cli.output import connection_json, print_json, problem_json, say_problems
 from ocattach.cli.terminal import say
-from ocattach.config.files.paths import state_directory
 from ocattach.config.files.safe import Problem
 from ocattach.config.resolver import list_connections, resolve
 from ocattach.config.spec import ConnectionSpec
-from ocattach.config.trust import TrustLedger
 from ocattach.errors import DefectError, UsageError
 from ocattach.sessions.origins import Names
 from ocattach.survey.environment_status import EnvironmentStatus
@@ -41,8 +39,7 @@ def status(options: Options) -> None:
     if not specs and not problems and options.output != "json":
         say("No connections found. To save one: ocattach --save NAME docker://CONTAINER:/DIR")
         return
-    ledger = TrustLedger(state_directory(os.environ))
-    entries = [SurveyedConnection(spec, refusal(spec, ledger, os.environ)) for spec in specs]
+    entries = [SurveyedConnection(spec, refusal(spec, os.environ)) for spec in specs]
     names = Names(everywhere(cwd=Path.cwd(), environ=os.environ).specs, os.environ)
     timeout = options.timeout or SECONDS
     with Survey(entries, environ=os.environ, timeout=timeout, names=names) as survey:

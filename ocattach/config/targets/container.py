@@ -3,6 +3,7 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
+from functools import partial
 from typing import Any, ClassVar, Self
 
 from ocattach.config.files.entry import (
@@ -24,7 +25,14 @@ from ocattach.config.targets.docker_config import (
     current_context,
 )
 from ocattach.config.targets.podman_config import named_service
-from ocattach.config.targets.rules import check_host, check_port, check_text, check_user, check_word
+from ocattach.config.targets.rules import (
+    check_given,
+    check_host,
+    check_port,
+    check_text,
+    check_user,
+    check_word,
+)
 from ocattach.config.targets.uri_text import (
     URIParts,
     decode,
@@ -120,14 +128,10 @@ class ContainerTarget(Target):
         else:
             check_word(self.compose_project, "compose project")
             check_word(self.compose_service, "compose service")
-        if self.user is not None:
-            check_user(self.user)
         if self.host is not None and self.context is not None:
             raise UsageError("host and context cannot be used together")
-        if self.host is not None:
-            check_engine(self.host)
-        if self.context is not None:
-            check_word(self.context, "context", also="+")
+        check_context = partial(check_word, also="+")
+        check_given(self, {"user": check_user, "host": check_engine, "context": check_context})
         if self.cert_path is not None:
             check_certificates(self.cert_path, self.host)
 
@@ -253,15 +257,15 @@ class PodmanTarget(ContainerTarget):
             raise UsageError(f"CONTAINER_HOST: {error.message}", hint=error.hint) from error
 
 
-def check_engine(value: str) -> None:
+def check_engine(value: str, what: str) -> None:
     """Raise UsageError for an invalid address of an engine."""
-    check_text(value, "host")
+    check_text(value, what)
     scheme, _, rest = value.partition("://")
     if scheme == "unix" and rest.startswith("/"):
         return
     if scheme not in ENGINE_SCHEMES:
         raise UsageError(
-            f"host {value!r} is not the address of an engine",
+            f"{what} {value!r} is not the address of an engine",
             hint="Examples: unix:///run/docker.sock, tcp://HOST:PORT, ssh://USER@HOST",
         )
     user, host, port = split_authority(rest.partition("/")[0])

@@ -3,6 +3,7 @@
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 from typing import ClassVar, Self
 
@@ -12,7 +13,7 @@ from ocattach.config.files.yaml_text import read_mapping
 from ocattach.config.suggestion import did_you_mean
 from ocattach.config.targets import key_types
 from ocattach.config.targets.base import Target
-from ocattach.config.targets.rules import check_text, check_word
+from ocattach.config.targets.rules import check_given, check_text, check_word
 from ocattach.config.targets.uri_text import URIParts, decode, encode, format_place, format_query, split_place
 from ocattach.errors import OcattachError, UsageError
 
@@ -76,14 +77,10 @@ class KubernetesTarget(Target):
                 if given
                 else f"k8s requires one of {', '.join(KINDS)}"
             )
-        for key in ("pod", "deployment", "statefulset", "namespace", "container"):
-            value = getattr(self, key)
-            if value is not None:
-                check_word(value, key)
-        if self.selector is not None:
-            check_text(self.selector, "selector")
-        if self.context is not None:
-            check_word(self.context, "context", also=":@/+=")
+        check_given(
+            self, dict.fromkeys(("pod", "deployment", "statefulset", "namespace", "container"), check_word)
+        )
+        check_given(self, {"selector": check_text, "context": partial(check_word, also=":@/+=")})
 
     @classmethod
     def from_uri(cls, parts: URIParts) -> tuple[Self, str | None]:

@@ -5,11 +5,20 @@ characters of shells and terminals, and non-ASCII letters that look like others.
 """
 
 import re
+from collections.abc import Callable, Mapping
 from ipaddress import IPv6Address
+from typing import Any
 
 from ocattach.errors import UsageError
 
 HIGHEST_PORT = 65535
+
+
+def check_given(target: object, checks: Mapping[str, Callable[[Any, str], None]]) -> None:
+    """Apply each check to the attribute of its name, unless that is None."""
+    for name, check in checks.items():
+        if (value := getattr(target, name)) is not None:
+            check(value, name)
 
 
 def check_text(value: str, what: str) -> None:

@@ -8,7 +8,7 @@ from typing import ClassVar, Self
 from ocattach.config.files.entry import Schema
 from ocattach.config.targets import key_types
 from ocattach.config.targets.base import Target
-from ocattach.config.targets.rules import check_host, check_port, check_text, check_user
+from ocattach.config.targets.rules import check_given, check_host, check_port, check_text, check_user
 from ocattach.config.targets.uri_text import (
     SAFE_IN_PATH,
     URIParts,
@@ -65,14 +65,10 @@ class SSHTarget(Target):
 
     def __post_init__(self) -> None:
         check_host(self.host)
-        if self.user is not None:
-            check_user(self.user)
-        if self.port is not None:
-            check_port(self.port)
-        if self.identity_file is not None:
-            check_text(self.identity_file, "identity_file")
-        if self.jump is not None:
-            check_jump(self.jump)
+        check_given(
+            self,
+            {"user": check_user, "port": check_port, "identity_file": check_text, "jump": check_jump},
+        )
 
     @classmethod
     def from_uri(cls, parts: URIParts) -> tuple[Self, str | None]:
@@ -105,12 +101,12 @@ def format_path(workdir: str | None) -> str:
     return f"/{path}"
 
 
-def check_jump(value: str) -> None:
+def check_jump(value: str, what: str) -> None:
     """Accept a comma-separated list of hosts; in particular, no commands."""
     for hop in value.split(","):
         user, host, port = split_authority(hop)
-        check_host(host, "jump")
+        check_host(host, what)
         if user is not None:
-            check_user(user, "the user of jump")
+            check_user(user, f"the user of {what}")
         if port is not None:
-            check_port(port, "the port of jump")
+            check_port(port, f"the port of {what}")

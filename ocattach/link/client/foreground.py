@@ -5,7 +5,7 @@ import socket
 import sys
 import time
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from typing import Any
 
 from ocattach.backoff import Deadline
@@ -33,7 +33,7 @@ class Attachment:
 
     url: str
     username: str
-    password: str
+    password: str = field(repr=False)
     workdir: str | None
     version: str
     route: str
@@ -50,9 +50,6 @@ class Attachment:
 
     history: tuple[Mapping[str, Any], ...] = ()
     """The events of the link's connection, each with its `time` in seconds since the epoch."""
-
-    def __repr__(self) -> str:
-        return f"Attachment(url={self.url!r}, workdir={self.workdir!r}, version={self.version!r}, route={self.route!r})"
 
 
 @dataclass(frozen=True, slots=True)
