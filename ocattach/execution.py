@@ -5,6 +5,8 @@ Transports expose nothing else of an engine, so that one environment can later b
 
 import socket
 from abc import ABC, abstractmethod
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 
 from ocattach.errors import TooMuchOutputError
@@ -24,6 +26,16 @@ def check_output(size: int, place: str) -> None:
             f"A command in {place} printed more than {MAX_OUTPUT // 1024 // 1024} MiB and was stopped",
             hint="Check whether a start-up file of the shell there prints without end",
         )
+
+
+@contextmanager
+def on_error(undo: Callable[[], object]) -> Iterator[None]:
+    """Call `undo`, such as the `close` of a resource, if an exception leaves the context."""
+    try:
+        yield
+    except BaseException:
+        undo()
+        raise
 
 
 @dataclass(frozen=True, slots=True)

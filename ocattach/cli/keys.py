@@ -12,6 +12,8 @@ import tty
 from types import FrameType
 from typing import Any, Self
 
+from ocattach.execution import on_error
+
 ESCAPE_SECONDS = 0.05
 """How long to wait for the rest of an escape sequence; an Esc without one is the key Escape."""
 
@@ -46,14 +48,11 @@ class Keyboard:
         self._before = termios.tcgetattr(self._descriptor)
         if threading.current_thread() is threading.main_thread():
             self._handlers = {number: signal.signal(number, end_process) for number in ENDING_SIGNALS}
-        try:
+        with on_error(self._restore):
             tty.setcbreak(self._descriptor, termios.TCSADRAIN)
             mode = termios.tcgetattr(self._descriptor)
             mode[tty.CC][termios.VSUSP] = b"\0"
             termios.tcsetattr(self._descriptor, termios.TCSADRAIN, mode)
-        except BaseException:
-            self._restore()
-            raise
         return self
 
     def __exit__(self, *_: object) -> None:

@@ -18,6 +18,11 @@ def escape(text: str) -> str:
     return printable(click.unstyle(text))
 
 
+def spoken(text: str) -> str:
+    """Text of a model with its control characters escaped, except tabs, which indent code."""
+    return "\t".join(printable(piece) for piece in text.split("\t"))
+
+
 def say(text: str, *, colour: str | None = None, nl: bool = True) -> None:
     """Print a line on stderr, in colour if it is a terminal and NO_COLOR is not set."""
     wanted = colour if has_colours() else None

@@ -1,9 +1,10 @@
 """The steps that check one connection, from its definition to requests to the daemon."""
 
 from collections.abc import Callable, Mapping
+from contextlib import AbstractContextManager
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Self
+from typing import TYPE_CHECKING
 
 from ocattach.config.resolver import resolve
 from ocattach.config.spec import ConnectionSpec
@@ -38,7 +39,7 @@ NO_PROGRAM = 127
 """The exit code for a command that was not found."""
 
 
-class ConnectionCheck:
+class ConnectionCheck(AbstractContextManager["ConnectionCheck"]):
     """The check of one connection. Each step is a method that returns what it found. Close it, or use `with`."""
 
     def __init__(
@@ -250,9 +251,6 @@ class ConnectionCheck:
         if self._checks is None:
             raise AssertionError("route")
         return self._checks
-
-    def __enter__(self) -> Self:
-        return self
 
     def __exit__(self, *_: object) -> None:
         if self._handler is not None:

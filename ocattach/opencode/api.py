@@ -17,7 +17,7 @@ from ocattach.errors import (
     OpencodeIncompatibleError,
     TimedOutError,
 )
-from ocattach.opencode.endpoint import Endpoint, Response, basic_authorization
+from ocattach.opencode.endpoint import Endpoint, Response, basic_authorization, read_answer
 from ocattach.opencode.versions import HEALTH_PATHS, answered_version, check_server, config_hint, is_second
 from ocattach.untrusted_json import objects, parse_json, table
 
@@ -71,7 +71,7 @@ class DaemonClient:
         if body is not None:
             data = json.dumps(body).encode()
             headers["Content-Type"] = "application/json"
-        answer = self._endpoint.request(method, path, headers, data, timeout=self._timeout)
+        answer = self._endpoint.exchange(method, path, headers, data, timeout=self._timeout, read=read_answer)
         if answer.status in LINK_ANSWERS and (reason := link_error(answer.json())):
             raise ConnectionLostError(reason)
         return answer
@@ -109,15 +109,11 @@ class DaemonClient:
                 if deadline.has_passed or not may_recover():
                     raise
 
-    def check_directory(self, directory: str | None) -> None:
-        """Check that sessions work in a directory: with a broken configuration the health is still 200.
+    def sessions(self, directory: str | None, *, limit: int = 1) -> list[Any]:
+        """Return the latest sessions of a directory, for checks: with a broken configuration the health is still 200.
 
         Raises EnvironmentConfigError with the file and the error in it.
         """
-        self.sessions(directory, limit=1)
-
-    def sessions(self, directory: str | None, *, limit: int) -> list[Any]:
-        """Return the latest sessions of a directory. Raises what `check_directory` raises."""
         answer = self.request("GET", f"/session{query(limit=limit, directory=directory)}")
         content = answer.json()
         if answer.status != http.client.OK or not isinstance(content, list):
@@ -160,7 +156,7 @@ class DaemonClient:
             try:
                 version = self.version()
                 if not is_second(version):  # its session requests could not be tested
-                    self.check_directory(directory)
+                    self.sessions(directory)
             except (TimedOutError, ConnectionLostError) as error:
                 if deadline.has_passed or not may_recover():
                     raise TimedOutError(f"The daemon did not become ready: {error}") from error

@@ -157,12 +157,6 @@ class Endpoint:
         opened: socket.socket = tunnel.sock
         return opened
 
-    def request(
-        self, method: str, path: str, headers: Mapping[str, str], body: bytes | None = None, *, timeout: float
-    ) -> Response:
-        """Send a request on a new connection and return the response. Raises what `exchange` raises."""
-        return self.exchange(method, path, headers, body, timeout=timeout, read=read_answer)
-
     def exchange(
         self,
         method: str,

@@ -29,10 +29,6 @@ Fail = Callable[[OcattachError], None]
 """Takes the error of a query."""
 
 
-def nothing() -> None:
-    """Clean nothing up."""
-
-
 class FanOut(Generic[K]):
     """The running queries, at most one for each key, and the connections that they share.
 
@@ -50,7 +46,7 @@ class FanOut(Generic[K]):
         self._began: dict[K, float] = {}
 
     def start(
-        self, key: K, query: Callable[[], None], fail: Fail, *, clean_up: Callable[[], None] = nothing
+        self, key: K, query: Callable[[], None], fail: Fail, *, clean_up: Callable[[], None] = lambda: None
     ) -> bool:
         """Run a query in a thread, unless the last one with this key is still running; return whether it was started.
 

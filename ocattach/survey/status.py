@@ -2,10 +2,10 @@
 
 import time
 from collections.abc import Iterable, Mapping, Sequence
+from contextlib import AbstractContextManager
 from dataclasses import dataclass, field, replace
 from functools import partial
 from hashlib import sha256
-from typing import Self
 
 from ocattach.config.files.paths import state_directory
 from ocattach.errors import OcattachError
@@ -51,7 +51,7 @@ class ProbeState:
     """By directory, the last complete status."""
 
 
-class Survey:
+class Survey(AbstractContextManager["Survey"]):
     """Connections and the statuses of their environments. Close it, or use `with`.
 
     Nothing is queried before `ask`. An environment to which several connections lead is queried once.
@@ -214,9 +214,6 @@ class Survey:
             self._journal.store_statuses(new)
         for probe in idle:
             probe.close()
-
-    def __enter__(self) -> Self:
-        return self
 
     def __exit__(self, *_: object) -> None:
         self.close()

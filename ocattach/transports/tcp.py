@@ -4,6 +4,8 @@ import socket
 import time
 from typing import Any
 
+from ocattach.execution import on_error
+
 LONGEST_SHOWN = 100
 TRY_SECONDS = 2.5
 """Seconds before a new attempt; the kernel repeats its own after 1, 3, 7 and 15 s (tcp(7))."""
@@ -43,12 +45,9 @@ def _connect(
 ) -> socket.socket:
     connection = socket.socket(family, socket.SOCK_STREAM)
     connection.settimeout(seconds)
-    try:
+    with on_error(connection.close):
         if bind_address:
             connection.bind(socket.getaddrinfo(bind_address, 0, family, socket.SOCK_STREAM)[0][4])
         connection.connect(address)
         connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-    except BaseException:
-        connection.close()
-        raise
     return connection

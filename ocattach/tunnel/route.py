@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from ocattach.errors import ConnectionLostError, PortClosedError
-from ocattach.execution import Stream
+from ocattach.execution import Stream, on_error
 from ocattach.tunnel.blocking import in_thread
 from ocattach.tunnel.gate import Upstream
 from ocattach.tunnel.multiplexer import Multiplexer
@@ -173,11 +173,8 @@ class DialRoute(Route):
         decode = partial(self._receive, stream.decode)
         far = SpliceEndpoint(decode=decode, is_whole=stream.is_whole, on_closed=self._release)
         self._streams[far] = stream
-        try:
+        with on_error(partial(self._release, far)):
             await connect_spliced(far, client, sock=stream.socket.dup())
-        except BaseException:
-            self._release(far)
-            raise
 
     def check(self) -> None:
         self._checks.set()

@@ -7,9 +7,9 @@ import socket
 import threading
 import time
 from collections.abc import Callable, Sequence
-from typing import Self
 
 from ocattach.errors import ConnectionLostError
+from ocattach.execution import on_error
 from ocattach.tunnel.event_stream import StreamResumer
 from ocattach.tunnel.gate import Gate
 from ocattach.tunnel.limits import Events, Limits
@@ -19,7 +19,7 @@ from ocattach.tunnel.route import Route
 from ocattach.tunnel.router import Target
 
 
-class Tunnel:
+class Tunnel(contextlib.AbstractContextManager["Tunnel"]):
     """A port of 127.0.0.1 connected to a port in an environment.
 
     The constructor returns when the port is open and the route has started, and raises an OcattachError if that takes
@@ -60,11 +60,8 @@ class Tunnel:
         self._unadmitted: set[socket.socket] = set()
         """Sockets that the loop has not taken yet; closed if it ends before that."""
         self._thread.start()
-        try:
+        with on_error(self.close):
             self._port = self._listening.result()
-        except BaseException:
-            self.close()
-            raise
 
     @property
     def port(self) -> int:
@@ -200,9 +197,6 @@ class Tunnel:
                 self._closed = True
                 self._call_soon(self._main.cancel)
         self._thread.join()
-
-    def __enter__(self) -> Self:
-        return self
 
     def __exit__(self, *_: object) -> None:
         self.close()

@@ -23,7 +23,7 @@ from ocattach.daemon.script import DaemonSettings
 from ocattach.errors import ConnectionLostError, OcattachError
 from ocattach.execution import CommandResult, Stream
 from ocattach.opencode.api import DaemonClient, read_event, read_version, request_error
-from ocattach.opencode.endpoint import Endpoint, Response, milliseconds
+from ocattach.opencode.endpoint import Endpoint, Response, milliseconds, read_answer
 from ocattach.opencode.events import (
     CONNECTED,
     RUN_CHANGES,
@@ -127,7 +127,7 @@ def api(data: bytes) -> None:
     attempt(lambda: read_version(client.request("GET", "/")))
     attempt(client.home)
     attempt(lambda: client.real_directory("/app"))
-    attempt(lambda: client.check_directory("/app"))
+    attempt(lambda: client.sessions("/app"))
     attempt(lambda: sessions.create("/app", metadata={}))
     attempt(lambda: sessions.statuses(None))
     attempt(lambda: prompts.models(None))
@@ -339,7 +339,7 @@ def http(data: bytes) -> None:
     """Heads and bodies of HTTP."""
 
     def exchange() -> object:
-        answer = CannedEndpoint(data).request("GET", "/", {}, timeout=1)
+        answer = CannedEndpoint(data).exchange("GET", "/", {}, timeout=1, read=read_answer)
         milliseconds(answer.date)
         return answer.json()
 

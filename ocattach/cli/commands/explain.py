@@ -16,12 +16,13 @@ from ocattach.config.resolver import list_connections, resolve
 from ocattach.config.spec import ConnectionSpec
 from ocattach.config.trust import may_be_used
 from ocattach.errors import OpencodeNotFoundError
+from ocattach.link.client.access import NonInteractive
 from ocattach.link.files import log_file
 from ocattach.opencode.tui.launch import find_client, packaged_version, unresolved
 from ocattach.opencode.versions import Tui, tui_argv
 from ocattach.printable import command_line
 from ocattach.transports import open_handler
-from ocattach.transports.base import Plan, Question
+from ocattach.transports.base import Plan
 
 EXAMPLES = """
 ocattach explain frontend                   review a connection before its first use
@@ -40,18 +41,13 @@ def explain(target: str, output: str) -> None:
     """Show what `ocattach NAME` would run, where, and which file defines the connection. Connects to nothing."""
     spec = resolve(target, cwd=Path.cwd(), environ=os.environ)
     pinned = spec.pinned(os.environ).with_default_workdir(Path.cwd())
-    handler = open_handler(pinned, ask=never_ask, timeout=1)
+    handler = open_handler(pinned, ask=NonInteractive(pinned), timeout=1)
     explanation = Explanation(spec, pinned, handler.plan(), shares_files=handler.shares_files)
     if output == "json":
         print_json(explanation.to_json())
         return
     for label, text in explanation.lines():
         click.echo(f"{label:<{LABEL_WIDTH}} {escape(text)}".rstrip())
-
-
-def never_ask(question: Question) -> str:
-    """Fail: a plan is made without questions."""
-    raise AssertionError(question)
 
 
 @dataclass(frozen=True, slots=True)

@@ -7,9 +7,8 @@ from typing import Any, NoReturn
 import click
 
 from ocattach.cli.output import print_json
-from ocattach.cli.session.describe import spoken
 from ocattach.cli.session.place import place_json
-from ocattach.cli.terminal import say
+from ocattach.cli.terminal import say, spoken
 from ocattach.config.spec import ConnectionSpec
 from ocattach.errors import OcattachError, RunFailedError
 from ocattach.opencode.permissions import Waiting

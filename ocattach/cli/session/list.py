@@ -13,9 +13,9 @@ import click
 
 from ocattach.cli.amounts import ago, moment, money
 from ocattach.cli.columns import GAP, cut, lines, width
-from ocattach.cli.command import Command, timeout_option
+from ocattach.cli.command import Command, Decorated, timeout_option
+from ocattach.cli.complete import connection_names
 from ocattach.cli.output import print_json, problem_json
-from ocattach.cli.session.options import origin_option
 from ocattach.cli.terminal import escape, say
 from ocattach.survey.collect import SessionCollector
 from ocattach.survey.environment_status import EnvironmentState
@@ -40,6 +40,19 @@ ROOM = 110
 """Width of a terminal, in columns, that has room for the state and cost of sessions."""
 
 SHORTEST_TITLE = 16
+
+
+def origin_option(function: Decorated) -> Decorated:
+    """Add `--origin NAME`, as `origins`."""
+    option = click.option(
+        "--origin",
+        "origins",
+        multiple=True,
+        metavar="NAME",
+        shell_complete=connection_names,
+        help="Only sessions created through this connection; repeatable.",
+    )
+    return option(function)
 
 
 @click.command(cls=Command, examples=EXAMPLES)

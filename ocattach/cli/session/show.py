@@ -1,6 +1,6 @@
 """`ocattach session show ID`: a session, its current state, and a diagnosis of problems."""
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from typing import Any
 
@@ -10,9 +10,8 @@ from ocattach.cli.amounts import ago
 from ocattach.cli.command import Command, output_option
 from ocattach.cli.complete import session_ids
 from ocattach.cli.output import print_json
-from ocattach.cli.session.describe import message_json, message_lines, spoken
 from ocattach.cli.session.place import client_at, place_json, place_of
-from ocattach.cli.terminal import escape, say
+from ocattach.cli.terminal import escape, say, spoken
 from ocattach.errors import (
     AuthenticationError,
     NotTrustedError,
@@ -194,3 +193,34 @@ def shown_json(shown: Shown, messages: int) -> dict[str, Any]:
 def last(messages: Sequence[Message], count: int) -> Sequence[Message]:
     """The last `count` messages; none for 0."""
     return messages[-count:] if count else ()
+
+
+def message_json(message: Message) -> dict[str, Any]:
+    """A message as JSON; times are in milliseconds since the epoch."""
+    failure = message.failure
+    return {
+        "id": message.id,
+        "role": "assistant" if message.is_answer else "user",
+        "created": message.created,
+        "completed": message.completed or None,
+        "model": message.full_model,
+        "agent": message.agent,
+        "finish": message.finish,
+        "tokens": asdict(message.tokens),
+        "cost": message.cost,
+        "tools": list(message.tools),
+        "text": message.text,
+        "error": failure and {"name": failure.name, "message": failure.message, "status": failure.status},
+    }
+
+
+def message_lines(message: Message) -> Iterator[str]:
+    """A message as lines of text."""
+    who = message.full_model if message.is_answer else "You"
+    yield f"{who}, {ago(message.created / 1000)}:"
+    for line in message.text.splitlines():
+        yield f"  {line}"
+    if message.tools:
+        yield f"  ({', '.join(message.tools)})"
+    if message.failure:
+        yield f"  failed: {message.failure}"

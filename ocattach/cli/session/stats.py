@@ -11,8 +11,7 @@ from ocattach.cli.amounts import moment, money
 from ocattach.cli.columns import lines
 from ocattach.cli.command import Command, output_option, timeout_option
 from ocattach.cli.output import print_json
-from ocattach.cli.session.list import WALK_SECONDS, say_notes, source_json
-from ocattach.cli.session.options import origin_option
+from ocattach.cli.session.list import WALK_SECONDS, origin_option, say_notes, source_json
 from ocattach.cli.terminal import escape, say
 from ocattach.sessions.index.rows import Total
 from ocattach.sessions.messages import total as total_tokens

@@ -9,6 +9,7 @@ from pathlib import Path
 from ocattach.config.files.owner import check_own
 from ocattach.config.files.safe import locked, private_directory
 from ocattach.errors import ConfigurationError, OcattachError
+from ocattach.execution import on_error
 from ocattach.printable import command_line
 from ocattach.sessions.index.rows import SELECT
 from ocattach.sessions.index.schema import VERSION, migrate, version_of
@@ -68,7 +69,7 @@ def connect(path: Path, *, thoroughly: bool = False) -> sqlite3.Connection:
     Raises sqlite3.DatabaseError; with `thoroughly` also for damage that opening does not find.
     """
     connection = sqlite3.connect(path, timeout=BUSY_SECONDS, isolation_level=None)
-    try:
+    with on_error(connection.close):
         connection.execute("PRAGMA journal_mode = WAL")
         connection.execute(
             "PRAGMA synchronous = NORMAL"
@@ -77,9 +78,6 @@ def connect(path: Path, *, thoroughly: bool = False) -> sqlite3.Connection:
         migrate(connection)
         if thoroughly:
             check_content(connection)
-    except BaseException:
-        connection.close()
-        raise
     return connection
 
 

@@ -7,9 +7,9 @@ of processes use it at once, and each may be killed at any time.
 import sqlite3
 import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from contextlib import closing
+from contextlib import AbstractContextManager, closing
 from pathlib import Path
-from typing import Any, Self, TypeVar
+from typing import Any, TypeVar
 
 from ocattach.sessions.index.claims import Claims, read_claims
 from ocattach.sessions.index.file import is_damage, open_file, replace_file, unusable
@@ -43,7 +43,7 @@ STATUS_SECONDS = 90 * 24 * 3600
 """How long the status of a connection is kept."""
 
 
-class Index:
+class Index(AbstractContextManager["Index"]):
     """The open file. For one thread; close it, or use `with`."""
 
     def __init__(self, path: Path) -> None:
@@ -201,9 +201,6 @@ class Index:
     def close(self) -> None:
         """Close the file. Closing twice is harmless."""
         self._connection.close()
-
-    def __enter__(self) -> Self:
-        return self
 
     def __exit__(self, *_: object) -> None:
         self.close()

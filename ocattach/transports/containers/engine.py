@@ -6,7 +6,7 @@ from http.client import HTTPException
 from typing import Any
 
 from ocattach.errors import OcattachError
-from ocattach.execution import Stream
+from ocattach.execution import Stream, on_error
 from ocattach.transports.base import ODD_SHAPE, Ask
 from ocattach.transports.containers.engine_errors import EngineErrors, Refused, reasons
 from ocattach.transports.containers.engine_http import EngineAdapter, EngineConnection
@@ -29,11 +29,8 @@ class EngineClient(docker.APIClient):
 
     def __init__(self, connections: Dialer, *, timeout: float) -> None:
         self._adapter = EngineAdapter(connections)
-        try:
+        with on_error(self._adapter.close):
             super().__init__(base_url="unix:///engine", version="auto", timeout=int(timeout))
-        except BaseException:
-            self._adapter.close()
-            raise
         self.trust_env = False  # ignore proxies and ~/.netrc
 
     def _retrieve_server_version(self) -> str:

@@ -11,7 +11,7 @@ from urllib.parse import SplitResult, unquote, urlsplit
 from ocattach.config.spec import ConnectionSpec
 from ocattach.config.targets.ssh import SSHTarget
 from ocattach.errors import AuthenticationError, ConfigurationError, ConnectionLostError
-from ocattach.execution import Stream
+from ocattach.execution import Stream, on_error
 from ocattach.opencode.endpoint import is_loopback
 from ocattach.transports import open_handler
 from ocattach.transports.base import Ask
@@ -99,12 +99,9 @@ class UnixDialer(Dialer):
 
     def dial(self, timeout: float) -> Stream:
         connection = socket.socket(socket.AF_UNIX)
-        try:
+        with on_error(connection.close):
             connection.settimeout(timeout)
             connection.connect(self._path)
-        except BaseException:
-            connection.close()
-            raise
         return SocketStream(connection)
 
 
@@ -141,11 +138,8 @@ class TLSDialer(TCPDialer):
                 hint="The folder needs ca.pem, cert.pem and key.pem, as for DOCKER_CERT_PATH",
             ) from error
         connection = self._connect(timeout)
-        try:
+        with on_error(connection.close):
             return TLSStream(connection, context, self._host)
-        except BaseException:
-            connection.close()
-            raise
 
 
 class SSHDialer(Dialer):

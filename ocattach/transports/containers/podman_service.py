@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Self
 
 from ocattach.errors import TimedOutError, UnreachableError
+from ocattach.execution import on_error
 
 SOCKET, LOG = "api", "log"
 
@@ -56,11 +57,8 @@ class PodmanService:
                 start_new_session=True,
             )
         service = cls(folder, process)
-        try:
+        with on_error(service.close):
             service.await_answer(timeout)
-        except BaseException:
-            service.close()
-            raise
         return service
 
     @property

@@ -4,7 +4,7 @@ import os
 import time
 from abc import abstractmethod
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import closing, contextmanager
+from contextlib import AbstractContextManager, closing
 from typing import Any, ClassVar, Self
 
 from ocattach.config.spec import ConnectionSpec
@@ -141,11 +141,9 @@ class ContainerTransport(CommandTransport):
         """The SDK's client."""
         return self.engine.client
 
-    @contextmanager
-    def errors_translated(self) -> Iterator[None]:
+    def errors_translated(self) -> AbstractContextManager[None]:
         """Translate errors of the SDK about requests for this container."""
-        with self.engine.errors_translated(self.refused):
-            yield
+        return self.engine.errors_translated(self.refused)
 
     def refused(self, status: int, explanation: str) -> OcattachError | None:
         """Return the error for a refused request, if it concerns the container."""

@@ -4,6 +4,7 @@ import asyncio
 import socket
 from typing import cast
 
+from ocattach.execution import on_error
 from ocattach.opencode.endpoint import Endpoint
 from ocattach.tunnel.blocking import in_thread
 from ocattach.tunnel.gate import Gate, Upstream
@@ -35,7 +36,7 @@ class GatewayRoute(Route):
         opened.setblocking(False)
         far = SpliceEndpoint() if endpoint.tls is None else SecureEnd()
         far.join(client)
-        try:
+        with on_error(opened.close):
             await asyncio.get_running_loop().create_connection(
                 lambda: far,
                 sock=opened,
@@ -43,9 +44,6 @@ class GatewayRoute(Route):
                 server_hostname=endpoint.host if endpoint.tls else None,
                 ssl_handshake_timeout=DIAL_SECONDS if endpoint.tls else None,
             )
-        except BaseException:
-            opened.close()
-            raise
 
 
 class SecureEnd(SpliceEndpoint):

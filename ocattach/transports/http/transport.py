@@ -23,6 +23,7 @@ from ocattach.errors import (
     UnreachableError,
     WorkdirNotFoundError,
 )
+from ocattach.opencode.activity import absolute
 from ocattach.opencode.api import DaemonClient, read_version
 from ocattach.opencode.endpoint import Endpoint, Response, basic_authorization
 from ocattach.printable import command_line
@@ -239,10 +240,8 @@ class HTTPTransport(TransportHandler):
 
     def _check_workdir(self) -> None:
         """Check that the daemon has the connection's directory and serves sessions there."""
-        directory = self.spec.workdir
-        if directory is not None and directory.startswith("~"):
-            directory = self._client().home() + directory.removeprefix("~")
-        self._client().check_directory(directory)
+        directory = absolute(self._client(), self.spec.workdir)
+        self._client().sessions(directory)
         if directory is not None and not self._client().has_directory(directory):
             raise WorkdirNotFoundError(
                 f"The daemon at {self.url} has no directory {directory} that it can read",

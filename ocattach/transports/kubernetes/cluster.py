@@ -28,6 +28,7 @@ from ocattach.errors import (
     UnreachableError,
     UsageError,
 )
+from ocattach.execution import on_error
 from ocattach.opencode.endpoint import MAX_ANSWER
 from ocattach.printable import command_line
 from ocattach.transports.kubernetes.channels import Channels
@@ -62,12 +63,9 @@ class Cluster:
         self._context = target.context
         self._timeout = min(DIAL_SECONDS, timeout)
         self._keys = key_directory(runtime_directory(os.environ))
-        try:
+        with on_error(self._keys.cleanup):
             self._configuration = load_configuration(target.context, Path(self._keys.name))
             self._client = ApiClient(self._configuration)
-        except BaseException:
-            self._keys.cleanup()
-            raise
 
     def in_namespace(self, namespace: str | None) -> Self:
         """Return a copy for another namespace that shares the connection. Only the original is closed."""
