@@ -8,7 +8,6 @@ import click
 
 from ocattach.cli.terminal import say
 from ocattach.config.files.safe import Problem
-from ocattach.config.resolver import ListedConnection
 from ocattach.config.spec import ConnectionSpec
 
 SCHEMA = 1
@@ -49,15 +48,6 @@ def connection_json(spec: ConnectionSpec) -> dict[str, Any]:
         "uri": spec.display(),
         "workdir": spec.workdir,
         "source": {"kind": spec.source.kind, "path": path},
-    }
-
-
-def listed_json(listed: ListedConnection) -> dict[str, Any]:
-    """A listed connection as JSON."""
-    return {
-        **connection_json(listed.spec),
-        "hides": [connection_json(hidden) for hidden in listed.hides],
-        "last_used": listed.last_used,
     }
 
 

@@ -11,7 +11,7 @@ from datetime import datetime
 
 from ocattach.opencode.activity import Activity
 from ocattach.printable import command_line
-from ocattach.sessions.messages import CALLS, CUT_OFF, Message, Turn
+from ocattach.sessions.messages import ABORTED, CALLS, CUT_OFF, Message, Turn
 from ocattach.sessions.record import Session
 from ocattach.sessions.situation import Situation
 
@@ -117,7 +117,7 @@ def failed(case: Case) -> Iterator[Finding]:
     failure = case.turn.failure if case.turn else None
     if failure is None:
         return
-    if failure.is_abort:
+    if failure.name == ABORTED:
         yield Finding("aborted", "The run was aborted", f"To continue: {case.send_command()}")
         return
     concerns_connection = failure.status in GATEWAY_ERRORS or not failure.status

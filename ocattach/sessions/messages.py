@@ -37,11 +37,6 @@ class Failure(NamedTuple):
     status: int = 0
     """The HTTP status of the provider; 0 if there is none."""
 
-    @property
-    def is_abort(self) -> bool:
-        """Whether the run was aborted."""
-        return self.name == ABORTED
-
     def __str__(self) -> str:
         return f"{self.message} (status {self.status})" if self.status else self.message
 

@@ -42,13 +42,10 @@ class Transcript:
                 return ""
             self._open.add(text.id)
             return self._complete(text)
-        return self._add(properties)
-
-    def _add(self, properties: Mapping[str, Any]) -> str:
-        part = words(properties.get("partID"), LONGEST_ID)
-        if part not in self._open or properties.get("field") != "text":
+        grown = words(properties.get("partID"), LONGEST_ID)
+        if grown not in self._open or properties.get("field") != "text":
             return ""
-        return self._add_text(part, words(properties.get("delta"), LONGEST_TEXT))
+        return self._add_text(grown, words(properties.get("delta"), LONGEST_TEXT))
 
     def miss(self) -> None:
         """Note that events may have been missed."""

@@ -61,17 +61,13 @@ class Tunnel(contextlib.AbstractContextManager["Tunnel"]):
         """Sockets that the loop has not taken yet; closed if it ends before that."""
         self._thread.start()
         with on_error(self.close):
-            self._port = self._listening.result()
-
-    @property
-    def port(self) -> int:
-        """The local port."""
-        return self._port
+            self.port = self._listening.result()
+            """The local port."""
 
     @property
     def url(self) -> str:
         """The URL of the remote port for HTTP clients."""
-        return f"http://127.0.0.1:{self._port}"
+        return f"http://127.0.0.1:{self.port}"
 
     @property
     def remote_port(self) -> int:

@@ -209,4 +209,4 @@ def test_an_error_of_a_later_version_keeps_its_code() -> None:
 
 def test_two_errors_cannot_have_one_code() -> None:
     with pytest.raises(TypeError, match="unreachable"):
-        type("OtherError", (errors.OcattachError,), {"code": "unreachable"})
+        type("OtherError", (errors.OcattachError,), {}, code="unreachable")

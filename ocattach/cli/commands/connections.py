@@ -8,7 +8,6 @@ from ocattach.cli.amounts import ago
 from ocattach.cli.options import Options
 from ocattach.cli.output import (
     connection_json,
-    listed_json,
     print_json,
     problem_json,
     report,
@@ -57,7 +56,14 @@ def list_(options: Options) -> None:
     if options.output == "json":
         print_json(
             {
-                "connections": [listed_json(listed) for listed in listing.connections],
+                "connections": [
+                    {
+                        **connection_json(listed.spec),
+                        "hides": [connection_json(hidden) for hidden in listed.hides],
+                        "last_used": listed.last_used,
+                    }
+                    for listed in listing.connections
+                ],
                 "problems": [problem_json(problem) for problem in listing.problems],
             }
         )

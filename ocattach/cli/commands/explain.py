@@ -59,10 +59,6 @@ class Step:
     argv: tuple[str, ...]
     """Names in capitals, such as PROBE.SH, are the content of that file in ocattach/daemon or ocattach/tunnel."""
 
-    def to_json(self) -> dict[str, Any]:
-        """The step as JSON."""
-        return {"does": self.does, "where": "here" if self.here else "there", "argv": list(self.argv)}
-
 
 @dataclass(frozen=True, slots=True)
 class Explanation:
@@ -184,5 +180,8 @@ class Explanation:
                 "forward_env": [{"name": name, "set": is_set} for name, is_set in self.forwarded.items()],
             },
             "link_log": str(self.log) if self.log else None,
-            "commands": [step.to_json() for step in self.steps()],
+            "commands": [
+                {"does": step.does, "where": "here" if step.here else "there", "argv": list(step.argv)}
+                for step in self.steps()
+            ],
         }

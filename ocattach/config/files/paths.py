@@ -20,6 +20,9 @@ LONGEST_SOCKET_PATH = 104
 SOCKET_NAME = 24
 """Reserved for the name of a socket: the key of a link and an extension."""
 
+LONGEST_RUNTIME_DIRECTORY = LONGEST_SOCKET_PATH - SOCKET_NAME - len("/\0")
+"""Maximum length of the path of a directory for sockets, in bytes."""
+
 OWN_DIRECTORY = "Use another directory: export OCATTACH_RUNTIME_DIR=$HOME/.ocattach"
 """The hint if the default directory cannot be used."""
 
@@ -46,7 +49,7 @@ def runtime_directory(environ: Mapping[str, str]) -> Path:
     if chosen and not fits_sockets(chosen):
         raise ConfigurationError(
             f"OCATTACH_RUNTIME_DIR is too long for the path of a socket: {chosen}",
-            hint=f"Use a path of at most {longest_runtime_directory()} bytes",
+            hint=f"Use a path of at most {LONGEST_RUNTIME_DIRECTORY} bytes",
         )
     try:
         path.mkdir(mode=0o700, parents=True, exist_ok=True)
@@ -96,12 +99,7 @@ def override(environ: Mapping[str, str], variable: str) -> Path | None:
 
 def fits_sockets(directory: Path) -> bool:
     """Whether paths of sockets in a directory are short enough for every system."""
-    return len(os.fsencode(directory)) <= longest_runtime_directory()
-
-
-def longest_runtime_directory() -> int:
-    """Maximum length of the path of a directory for sockets, in bytes."""
-    return LONGEST_SOCKET_PATH - SOCKET_NAME - len("/\0")
+    return len(os.fsencode(directory)) <= LONGEST_RUNTIME_DIRECTORY
 
 
 def check_private(path: Path, found: os.stat_result) -> None:

@@ -8,22 +8,16 @@ from ocattach.backoff import Deadline
 from ocattach.errors import TimedOutError
 
 
-class DeadlineLock:
-    """A lock that raises an error at its deadline."""
-
-    def __init__(self) -> None:
-        self._lock = threading.Lock()
-
-    @contextmanager
-    def taken(self, timeout: float) -> Iterator[float]:
-        """Hold the lock. Yields the seconds that are left, at least 1. Raises TimedOutError."""
-        deadline = Deadline(timeout)
-        if not self._lock.acquire(timeout=timeout):
-            raise TimedOutError(
-                f"Another ocattach has been connecting for {timeout:.0f} s",
-                hint="Answer its question, or end it and connect again: ocattach --disconnect --all",
-            )
-        try:
-            yield max(1.0, deadline.left)
-        finally:
-            self._lock.release()
+@contextmanager
+def taken(lock: threading.Lock, timeout: float) -> Iterator[float]:
+    """Hold the lock. Yields the seconds that are left, at least 1. Raises TimedOutError at the deadline."""
+    deadline = Deadline(timeout)
+    if not lock.acquire(timeout=timeout):
+        raise TimedOutError(
+            f"Another ocattach has been connecting for {timeout:.0f} s",
+            hint="Answer its question, or end it and connect again: ocattach --disconnect --all",
+        )
+    try:
+        yield max(1.0, deadline.left)
+    finally:
+        lock.release()

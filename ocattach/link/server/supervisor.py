@@ -1,5 +1,6 @@
 """One environment, as its link holds it: transport, daemon and tunnel."""
 
+import threading
 import time
 from typing import TYPE_CHECKING, Any
 
@@ -9,7 +10,7 @@ from ocattach.errors import ConnectionLostError, OcattachError, TimedOutError, U
 from ocattach.link.server.answers import attached_answer, connected, connection_answer, daemon_answer
 from ocattach.link.server.connection import DaemonConnection
 from ocattach.link.server.daemon_starter import AttachClient, CrashLoopGuard, command_name
-from ocattach.link.server.deadline_lock import DeadlineLock
+from ocattach.link.server.deadline_lock import taken
 from ocattach.link.server.history import History
 from ocattach.link.server.log import logged_error
 from ocattach.link.server.port import LocalAccess, open_port
@@ -47,7 +48,7 @@ class Environment:
         self.history = History()
         self._access = access
         self._held_seconds, self._dead_after = held_seconds, dead_after
-        self._lock = DeadlineLock()
+        self._lock = threading.Lock()
         self._spec: ConnectionSpec | None = None
         self._may_start = False
         self._state = StateMachine(self.history)
@@ -74,7 +75,7 @@ class Environment:
         self, spec: ConnectionSpec, client: AttachClient, *, start: bool, timeout: float
     ) -> dict[str, Any]:
         """Return a ready daemon for the connection. It is started if none runs and `start` is true."""
-        with self._lock.taken(timeout) as left:
+        with taken(self._lock, timeout) as left:
             self._spec, self._may_start = spec, start or self._may_start
             for event in self.history.take_news():
                 client.notice(event)
@@ -108,7 +109,7 @@ class Environment:
 
     def restore(self) -> None:
         """Restore a lost connection, unless another thread has done so. Raises the error of the attempt."""
-        with self._lock.taken(DIAL_SECONDS):
+        with taken(self._lock, DIAL_SECONDS):
             spec, tunnel = self._spec, self._connection.tunnel
             is_lost = tunnel is not None and self._state.state is LinkState.LOST
             if spec is None or tunnel is None or not is_lost or self._closed:
@@ -243,7 +244,7 @@ class Environment:
         self, spec: ConnectionSpec, client: AttachClient, *, force: bool, timeout: float
     ) -> int | None:
         """Stop the daemon. Returns its pid; None if none ran."""
-        with self._lock.taken(timeout) as left:
+        with taken(self._lock, timeout) as left:
             if self._connection.handler is None:
                 self._connection.handler = open_handler(spec, ask=client.ask, timeout=left)
             self._connection.handler.ask = client.ask

@@ -24,21 +24,18 @@ class IdleDirectories:
     def __init__(self, open_client: Callable[[], DaemonClient]) -> None:
         self._open_client = open_client
         self._lock = threading.Lock()
-        self._directories: frozenset[str] = frozenset()
+        self.directories: frozenset[str] = frozenset()
+        """The idle directories, as paths of OpenCode. The daemon must be queried for all others."""
+
         self._is_listening = False
         self._changes = 0
         """The number of events that may mean the beginning of work."""
         self._query_at = 0.0
 
     @property
-    def directories(self) -> frozenset[str]:
-        """The idle directories, as paths of OpenCode. The daemon must be queried for all others."""
-        return self._directories
-
-    @property
     def is_due(self) -> bool:
         """Whether a query may find more idle directories."""
-        return self._is_listening and not self._directories and time.monotonic() >= self._query_at
+        return self._is_listening and not self.directories and time.monotonic() >= self._query_at
 
     def receive(self, event: Event) -> None:
         """Take note of an event about a session, or of the first event of a stream."""
@@ -56,7 +53,7 @@ class IdleDirectories:
 
     def _invalidate(self) -> None:
         with self._lock:
-            self._directories = frozenset()
+            self.directories = frozenset()
             self._changes += 1
 
     def query(self) -> None:
@@ -70,4 +67,4 @@ class IdleDirectories:
         )
         with self._lock:
             if self._changes == before:
-                self._directories = found
+                self.directories = found

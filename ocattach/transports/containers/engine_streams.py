@@ -168,15 +168,12 @@ class SSHDialer(Dialer):
     def dial(self, timeout: float) -> Stream:  # noqa: ARG002 - the transport has its own timeout
         with self._dialling:
             if self._host is None:
-                self._host = self._open_host()
+                host = open_handler(ConnectionSpec(target=self._target), ask=self._ask, timeout=self._timeout)
+                if not isinstance(host, CommandTransport):
+                    raise TypeError(host)
+                host.remembers = self._remembers
+                self._host = host
             return self._host.open_stream(self._argv)
-
-    def _open_host(self) -> CommandTransport:
-        host = open_handler(ConnectionSpec(target=self._target), ask=self._ask, timeout=self._timeout)
-        if not isinstance(host, CommandTransport):
-            raise TypeError(host)
-        host.remembers = self._remembers
-        return host
 
     def start_output(self, stream: Stream) -> None:
         seen = bytearray()

@@ -25,7 +25,7 @@ from ocattach.transports.base import Ask, Availability, Plan, Question
 from ocattach.transports.command import CommandTransport
 from ocattach.transports.containers.compose import PROJECT_LABEL, SERVICE_LABEL, in_order
 from ocattach.transports.containers.direct import DirectPort, candidates, find_direct
-from ocattach.transports.containers.engine import Engine, EngineClient
+from ocattach.transports.containers.engine import Engine
 from ocattach.transports.containers.engine_streams import EngineAddress
 from ocattach.transports.containers.exec_stream import ExecDecoder, ExecStream, exchange
 from ocattach.transports.containers.state import check_running, check_steady, no_shell, unknown_user
@@ -127,7 +127,7 @@ class ContainerTransport(CommandTransport):
         return repr((self.scheme, target.host, target.context, target.cert_path, target.allow_plain_password))
 
     def open_connection(self) -> None:
-        _ = self.client
+        _ = self.engine.client
 
     def share(self, other: Self) -> None:
         self._engine, self._is_shared = other.engine, True
@@ -135,11 +135,6 @@ class ContainerTransport(CommandTransport):
     def ask_now(self, question: Question) -> str:
         """Ask with the current `ask`, which the link replaces for each client."""
         return self.ask(question)
-
-    @property
-    def client(self) -> EngineClient:
-        """The SDK's client."""
-        return self.engine.client
 
     def errors_translated(self) -> AbstractContextManager[None]:
         """Translate errors of the SDK about requests for this container."""
@@ -164,7 +159,7 @@ class ContainerTransport(CommandTransport):
     def not_found(self, explanation: str) -> OcattachError:
         """Return the error for a missing container, with similar names in the hint."""
         with self.engine.errors_translated():
-            entries = self.client.containers(all=True)
+            entries = self.engine.client.containers(all=True)
             names = [name.lstrip("/") for entry in entries for name in entry["Names"]]
         near = closest(self.target.container or "", names)
         hint = (
@@ -176,7 +171,7 @@ class ContainerTransport(CommandTransport):
         """Return the container as the engine describes it (`docker inspect`)."""
         name = self.container_name()
         with self.engine.errors_translated(self.absent):
-            found: Mapping[str, Any] = self.client.inspect_container(name)
+            found: Mapping[str, Any] = self.engine.client.inspect_container(name)
             self._container = found
             return found
 
@@ -193,7 +188,7 @@ class ContainerTransport(CommandTransport):
         project, service = self.target.compose_project, self.target.compose_service
         with self.engine.errors_translated():
             labels = [f"{PROJECT_LABEL}={project}", f"{SERVICE_LABEL}={service}"]
-            found = in_order(self.client.containers(all=True, filters={"label": labels}))
+            found = in_order(self.engine.client.containers(all=True, filters={"label": labels}))
         if not found:
             raise EnvironmentNotFoundError(
                 f"{self.engine_name} has no container for service {service} of compose project {project}",
@@ -253,14 +248,16 @@ class ContainerTransport(CommandTransport):
         """Start a command and return its id, its stream, and the bytes already read from that."""
         with self.errors_translated():
             name = self.container_name()
-            created = self.client.exec_create(name, list(argv), stdin=True, user=self.target.user or "")
-            return created["Id"], *self.client.open_exec(created["Id"])
+            created = self.engine.client.exec_create(
+                name, list(argv), stdin=True, user=self.target.user or ""
+            )
+            return created["Id"], *self.engine.client.open_exec(created["Id"])
 
     def exit_code(self, exec_id: str, deadline: float) -> int:
         """Wait for the exit code of a command whose output has ended."""
         deadline = max(deadline, time.monotonic() + EXIT_CODE_SECONDS)
         while time.monotonic() < deadline:
-            code = self.client.exec_inspect(exec_id)["ExitCode"]
+            code = self.engine.client.exec_inspect(exec_id)["ExitCode"]
             if code is not None:
                 return int(code)
             time.sleep(0.01)

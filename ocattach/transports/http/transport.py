@@ -54,6 +54,7 @@ class HTTPTransport(TransportHandler):
         if not isinstance(spec.target, HTTPTarget):
             raise TypeError(spec.target)
         self._target = spec.target
+        self.url = spec.target.url
         self._endpoint = Endpoint(
             self._target.url, headers=self._target.headers, ca_file=self._target.ca_file
         )
@@ -67,11 +68,6 @@ class HTTPTransport(TransportHandler):
     @property
     def workdir(self) -> str | None:
         return self._workdir or self.spec.workdir
-
-    @property
-    def url(self) -> str:
-        """The URL of the daemon."""
-        return self._target.url
 
     def plan(self) -> Plan:
         proxy = self._endpoint.proxy

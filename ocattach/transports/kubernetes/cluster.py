@@ -177,7 +177,7 @@ class Cluster:
 
     def _refused(self, status: int, body: bytes) -> OcattachError:
         """Return the error for a refused request."""
-        message = status_message(body)
+        message, hint = status_message(body), f"Try: {self.kubectl('get', 'pods')}"
         match status:
             case 400:
                 return UsageError(f"{self.name} rejects the request: {message}")
@@ -189,12 +189,9 @@ class Cluster:
             case 403:
                 return self._forbidden(message)
             case 404:
-                return NotFoundError(f"{self.name}: {message}", hint=f"Try: {self.kubectl('get', 'pods')}")
+                return NotFoundError(f"{self.name}: {message}", hint=hint)
             case _:
-                return UnreachableError(
-                    f"{self.name} refused (status {status}): {message}",
-                    hint=f"Try: {self.kubectl('get', 'pods')}",
-                )
+                return UnreachableError(f"{self.name} refused (status {status}): {message}", hint=hint)
 
     def _forbidden(self, message: str) -> ForbiddenError:
         denied = FORBIDDEN.search(message)
