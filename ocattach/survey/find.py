@@ -195,15 +195,10 @@ def leading_to(specs: Sequence[ConnectionSpec], directory: str) -> ConnectionSpe
 
 def not_found(thing: str, silent: Sequence[str], similar: Sequence[str] = ()) -> SessionNotFoundError:
     """Return the error for a session or permission that was not found; `silent` connections did not answer."""
-    if similar:
+    if silent and not similar:
         return SessionNotFoundError(
-            f"{thing} was not found in any environment", hint=f"Did you mean {' or '.join(similar)}?"
+            f"{thing} was not found in any environment that answered; no answer from {', '.join(silent)}",
+            hint=f"Show their state: {command_line('ocattach', '--status', *silent)}",
         )
-    if not silent:
-        return SessionNotFoundError(
-            f"{thing} was not found in any environment", hint="List all sessions: ocattach session list"
-        )
-    return SessionNotFoundError(
-        f"{thing} was not found in any environment that answered; no answer from {', '.join(silent)}",
-        hint=f"Show their state: {command_line('ocattach', '--status', *silent)}",
-    )
+    meant = f"Did you mean {' or '.join(similar)}?" if similar else "List all sessions: ocattach session list"
+    return SessionNotFoundError(f"{thing} was not found in any environment", hint=meant)

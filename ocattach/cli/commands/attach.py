@@ -18,7 +18,7 @@ from ocattach.config.last_used import record_use
 from ocattach.config.settings import load_settings
 from ocattach.config.spec import ConnectionSpec
 from ocattach.errors import UsageError
-from ocattach.link.client.foreground import Attachment, AttachRequest
+from ocattach.link.client.foreground import Attachment
 from ocattach.link.client.foreground import attach as attach_link
 from ocattach.link.files import link_files
 from ocattach.opencode.tui.launch import tui_environ, unresolved
@@ -33,8 +33,7 @@ def attach(options: Options) -> None:
     client = None if options.print_url else terminal_client(options)
     person.heading(f"Connecting to {spec.title()}")
     timeout = options.timeout or load_settings(config_directory(os.environ)).connect_timeout_seconds
-    request = AttachRequest(spec, start=not options.no_start, timeout=timeout)
-    attachment = attach_link(request, person, os.environ)
+    attachment = attach_link(spec, person, os.environ, start=not options.no_start, timeout=timeout)
     if spec.name:
         record_use(spec.name, state_directory(os.environ))
     if options.session and options.target:
@@ -113,16 +112,12 @@ def print_attachment(options: Options, spec: ConnectionSpec, attachment: Attachm
     if options.output != "json":
         click.echo(attachment.url)
         return
+    keys = ("url", "username", "password", "workdir", "version", "route")
     print_json(
         {
             "name": spec.name,
             "uri": spec.display(),
-            "url": attachment.url,
-            "username": attachment.username,
-            "password": attachment.password,
-            "workdir": attachment.workdir,
-            "version": attachment.version,
-            "route": attachment.route,
+            **{key: getattr(attachment, key) for key in keys},
             "daemon": {"port": attachment.port, "pid": attachment.pid, "started": attachment.started},
             **({"ca_file": attachment.ca_file} if attachment.ca_file else {}),
         }

@@ -24,7 +24,7 @@ from ocattach.config.spec import ConnectionSpec, environment_id, origin_name
 from ocattach.config.suggestion import did_you_mean
 from ocattach.errors import InterruptedByUserError, OcattachError, UsageError, WorkdirNotFoundError
 from ocattach.link.client.access import client_at
-from ocattach.link.client.foreground import AttachRequest, attach
+from ocattach.link.client.foreground import attach
 from ocattach.opencode.api import DaemonClient
 from ocattach.opencode.prompts import PromptClient, new_prompt
 from ocattach.opencode.sessions import SessionClient, is_session_id
@@ -77,8 +77,8 @@ class Destination:
 
         `left` are the seconds until the deadline of the whole command.
         """
-        request = AttachRequest(self.spec, start=True, timeout=min(self.timeout, left))
-        found = attach(request, self.person, os.environ)
+        timeout = min(self.timeout, left)
+        found = attach(self.spec, self.person, os.environ, start=True, timeout=timeout)
         client = client_at(found.url, found.username, found.password, ca_file=found.ca_file)
         return client, found.workdir
 
@@ -168,18 +168,12 @@ def checked_session(
 
 def check_choice(prompts: PromptClient, directory: str | None, asked: PromptRequest) -> None:
     """Raise UsageError for a model or an agent that the daemon does not have."""
-    if asked.model:
-        models = prompts.models(directory)
-        if asked.model not in models:
-            raise UsageError(
-                f"Model {asked.model} is not available there", hint=did_you_mean(asked.model, models)
-            )
-    if asked.agent:
-        agents = [str(agent.get("name")) for agent in prompts.agents(directory) if not agent.get("hidden")]
-        if asked.agent not in agents:
-            raise UsageError(
-                f"Agent {asked.agent} is not available there", hint=did_you_mean(asked.agent, agents)
-            )
+    models = prompts.models(directory) if asked.model else []
+    agents = prompts.agents(directory) if asked.agent else []
+    names = [str(agent.get("name")) for agent in agents if not agent.get("hidden")]
+    for kind, name, known in (("Model", asked.model, models), ("Agent", asked.agent, names)):
+        if name and name not in known:
+            raise UsageError(f"{kind} {name} is not available there", hint=did_you_mean(name, known))
 
 
 def sent(

@@ -52,32 +52,19 @@ class Attachment:
     """The events of the link's connection, each with its `time` in seconds since the epoch."""
 
 
-@dataclass(frozen=True, slots=True)
-class AttachRequest:
-    """A request to connect to a daemon."""
+def attach(
+    spec: ConnectionSpec, foreground: Foreground, environ: Mapping[str, str], *, start: bool, timeout: float
+) -> Attachment:
+    """Connect to a daemon: through the environment's link, which is started if needed, or by the daemon's URL.
 
-    spec: ConnectionSpec
-    start: bool = True
-    """Whether a daemon may be started."""
-
-    timeout: float = 60
-    """Seconds until the daemon must answer."""
-
-
-def attach(request: AttachRequest, foreground: Foreground, environ: Mapping[str, str]) -> Attachment:
-    """Connect to a daemon: through the environment's link, which is started if needed, or by the daemon's URL."""
-    if not request.spec.target.needs_link:
-        return attach_directly(request, foreground)
-    message = {"do": "attach", "start": request.start}
-    answer = ask(request.spec, message, foreground, environ, timeout=request.timeout)
-    return Attachment(**answer["attached"])
-
-
-def attach_directly(request: AttachRequest, foreground: Foreground) -> Attachment:
-    """Connect to a daemon whose URL is reachable from here."""
+    `start` says whether a daemon may be started; it must answer within `timeout` seconds.
+    """
+    if spec.target.needs_link:
+        answer = ask(spec, {"do": "attach", "start": start}, foreground, environ, timeout=timeout)
+        return Attachment(**answer["attached"])
     from ocattach.link.client.direct import reach  # noqa: PLC0415 - loads the transport
 
-    daemon = reach(request.spec, foreground, timeout=request.timeout)
+    daemon = reach(spec, foreground, timeout=timeout)
     return Attachment(**asdict(daemon), route="direct", pid=None, started=False, shares_files=False)
 
 
