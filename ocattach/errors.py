@@ -12,15 +12,7 @@ LINK_ERROR = "LinkError"
 """The name of errors with which a link answers in place of the daemon."""
 
 LONGEST = 4000
-"""The longest message in characters, because text from an environment can be part of it."""
-
-
-def shortened(text: str) -> str:
-    """Return the text, without its middle if it is too long."""
-    if len(text) <= LONGEST:
-        return text
-    half = LONGEST // 2
-    return f"{text[:half]} … {text[-half:]}"
+"""The longest message in characters: text from an environment can be part of it. The middle of a longer one is cut."""
 
 
 class OcattachError(Exception):
@@ -46,7 +38,8 @@ class OcattachError(Exception):
             raise TypeError(f"{cls.__name__} has the code of another error: {code}")
 
     def __init__(self, message: str, *, hint: str = "") -> None:
-        self.message = shortened(message)
+        half = LONGEST // 2
+        self.message = message if len(message) <= LONGEST else f"{message[:half]} … {message[-half:]}"
         super().__init__(self.message)
         self.hint = ""
         self.with_hint(hint)

@@ -14,11 +14,7 @@ def printable(text: str) -> str:
 def command_line(*words: object) -> str:
     """Return the command that a message or hint shows, with its words quoted for POSIX shells and fish.
 
-    Every command with a word from outside is made here: a name, a path or a URL may contain anything.
+    Every command with a word from outside is made here: a name, a path or a URL may contain anything. Backslashes are
+    in double quotes: in single quotes, fish reads two of them as one.
     """
-    return " ".join(map(quoted, map(str, words)))
-
-
-def quoted(word: str) -> str:
-    r"""Return the word quoted, with backslashes in double quotes: in single quotes, fish reads \\ as one character."""
-    return shlex.quote(word).replace("\\", "'\"\\\\\"'")
+    return " ".join(shlex.quote(str(word)).replace("\\", "'\"\\\\\"'") for word in words)

@@ -37,18 +37,13 @@ WHY_NOT = {
 }
 """Reasons why only the user may set a key."""
 
+HOST_KEYS = "it determines which host keys are accepted"
 IN_SSH_CONFIG = "Set it in your ~/.ssh/config: "
 NOWHERE = {
     "proxycommand": ("it runs a command on this machine", f"{IN_SSH_CONFIG}ProxyCommand"),
-    "stricthostkeychecking": (
-        "it determines which host keys are accepted",
-        f"{IN_SSH_CONFIG}StrictHostKeyChecking",
-    ),
-    "userknownhostsfile": (
-        "it determines which host keys are accepted",
-        f"{IN_SSH_CONFIG}UserKnownHostsFile",
-    ),
-    "knownhosts": ("it determines which host keys are accepted", f"{IN_SSH_CONFIG}UserKnownHostsFile"),
+    "stricthostkeychecking": (HOST_KEYS, f"{IN_SSH_CONFIG}StrictHostKeyChecking"),
+    "userknownhostsfile": (HOST_KEYS, f"{IN_SSH_CONFIG}UserKnownHostsFile"),
+    "knownhosts": (HOST_KEYS, f"{IN_SSH_CONFIG}UserKnownHostsFile"),
     "password": (
         "secrets do not belong in a shared file",
         "Remove it: ocattach asks for the password; for http, password_env can name a variable that holds it",

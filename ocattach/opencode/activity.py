@@ -6,7 +6,7 @@ from enum import StrEnum
 
 from ocattach.errors import OcattachError
 from ocattach.opencode.api import DaemonClient, query
-from ocattach.opencode.sessions import Content, SessionClient, is_session_id
+from ocattach.opencode.sessions import SessionClient, is_session_id
 
 
 class Activity(StrEnum):
@@ -19,6 +19,10 @@ class Activity(StrEnum):
 
     WAITING = "waiting"
     """The session waits for a permission."""
+
+
+ACTIVITIES = {"retry": Activity.RETRYING, "idle": Activity.IDLE}
+"""By the `type` of a status: {"type": "busy"}, {"type": "retry", "attempt", "message", "next"} (1.18.33)."""
 
 
 def absolute(client: DaemonClient, directory: str | None) -> str | None:
@@ -38,17 +42,12 @@ def activities(client: DaemonClient, directory: str | None) -> dict[str, Activit
     if answer.status != http.client.OK or not isinstance(content, dict):
         return None
     found = {
-        session: activity(status)
+        session: ACTIVITIES.get(str(status.get("type")), Activity.BUSY)
         for session, status in content.items()
         if is_session_id(session) and isinstance(status, dict)
     }
     found = {session: each for session, each in found.items() if each is not Activity.IDLE}
     return {**found, **waiting(SessionClient(client), directory)} if found else found
-
-
-def activity(status: Content) -> Activity:
-    """Read a status: {"type": "busy"}, {"type": "retry", "attempt", "message", "next"} (1.18.33)."""
-    return {"retry": Activity.RETRYING, "idle": Activity.IDLE}.get(str(status.get("type")), Activity.BUSY)
 
 
 def waiting(client: SessionClient, directory: str | None) -> dict[str, Activity]:

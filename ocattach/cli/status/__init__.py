@@ -58,16 +58,13 @@ def status(options: Options) -> None:
 def asked_about(options: Options) -> tuple[list[ConnectionSpec], Sequence[Problem]]:
     """The named connections or all, and problems in files."""
     cwd = Path.cwd()
+    problems: Sequence[Problem] = ()
     if options.targets:
-        named = dict.fromkeys(options.targets)
-        return [as_links_know(resolve(name, cwd=cwd, environ=os.environ)) for name in named], ()
-    listing = list_connections(cwd=cwd, environ=os.environ)
-    return [as_links_know(listed.spec) for listed in listing.connections], listing.problems
-
-
-def as_links_know(spec: ConnectionSpec) -> ConnectionSpec:
-    """The connection with this machine's settings and directory applied, as attaching uses it."""
-    return spec.pinned(os.environ).with_default_workdir(Path.cwd())
+        specs = [resolve(name, cwd=cwd, environ=os.environ) for name in dict.fromkeys(options.targets)]
+    else:
+        listing = list_connections(cwd=cwd, environ=os.environ)
+        specs, problems = [listed.spec for listed in listing.connections], listing.problems
+    return [spec.pinned(os.environ).with_default_workdir(cwd) for spec in specs], problems
 
 
 def look_once(survey: Survey, options: Options, problems: Sequence[Problem]) -> None:

@@ -17,7 +17,10 @@ START_SECONDS = 30
 
 
 class PodmanTransport(ContainerTransport):
-    """A container of the Podman service that the connection names, else of the user's own, started if necessary."""
+    """A container of the Podman service that the connection names, else of the user's own, started if necessary.
+
+    The query that podman accepts in an address, such as `?secure=true`, is ignored.
+    """
 
     scheme = "podman"
     engine_name = "Podman"
@@ -30,7 +33,7 @@ class PodmanTransport(ContainerTransport):
         target = self.target.pinned(os.environ)
         if target.host:
             key = os.environ.get("CONTAINER_SSHKEY")
-            return EngineAddress(without_query(target.host), cert_path=target.cert_path, identity=key)
+            return EngineAddress(target.host.partition("?")[0], cert_path=target.cert_path, identity=key)
         if target.context:
             return destination_address(target.context)
         return self.own_address()
@@ -91,9 +94,4 @@ def destination_address(name: str) -> EngineAddress:
         raise EnvironmentNotFoundError(
             f"No podman connection {name}", hint="List the connections: podman system connection list"
         )
-    return EngineAddress(without_query(destination.uri), identity=destination.identity)
-
-
-def without_query(uri: str) -> str:
-    """Remove the query that podman accepts in an address, such as `?secure=true`."""
-    return uri.partition("?")[0]
+    return EngineAddress(destination.uri.partition("?")[0], identity=destination.identity)
