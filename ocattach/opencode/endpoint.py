@@ -90,11 +90,6 @@ class Endpoint:
         self._environ = environ
 
     @property
-    def is_loopback(self) -> bool:
-        """Whether the host is this machine."""
-        return is_loopback(self.host)
-
-    @property
     def authority(self) -> str:
         """Host and port, as in the Host header."""
         host = f"[{self.host}]" if ":" in self.host else self.host
@@ -105,7 +100,7 @@ class Endpoint:
         """The proxy for this URL, as the TUI chooses it: HTTP_PROXY, HTTPS_PROXY, NO_PROXY, not ALL_PROXY."""
         name = f"{self.scheme}_proxy"
         value = self._environ.get(name) or self._environ.get(name.upper())
-        if not value or self.is_loopback:
+        if not value or is_loopback(self.host):
             return None
         from urllib.request import (  # type: ignore[attr-defined]  # noqa: PLC0415 - slow, and needed only with a proxy
             proxy_bypass_environment,

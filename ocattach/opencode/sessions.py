@@ -63,8 +63,6 @@ class SessionFilter:
     """Only sessions that no other session created."""
 
     archived: bool = False
-    """Include archived sessions."""
-
     search: str = ""
     """A part of the title, in upper or lower case."""
 

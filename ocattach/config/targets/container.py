@@ -215,7 +215,12 @@ class DockerTarget(ContainerTarget):
             return self
         host = environ.get("DOCKER_HOST")
         if host:
-            return self._at(host if "://" in host else f"tcp://{host}", certificate_path(environ))
+            address = host if "://" in host else f"tcp://{host}"
+            cert_path = certificate_path(environ) if address.startswith(TLS_SCHEMES) else None
+            try:
+                return replace(self, host=address, context=None, cert_path=cert_path)
+            except UsageError as error:
+                raise UsageError(f"DOCKER_HOST: {error.message}", hint=error.hint) from error
         if self.context is None:
             try:
                 context = environ.get("DOCKER_CONTEXT") or current_context(environ) or DEFAULT_CONTEXT
@@ -224,14 +229,6 @@ class DockerTarget(ContainerTarget):
             if context != DEFAULT_CONTEXT:
                 return replace(self, context=context)
         return replace(self, host=DEFAULT_HOST, context=None)
-
-    def _at(self, host: str, cert_path: str | None) -> Self:
-        """The target at the engine of DOCKER_HOST."""
-        speaks_tls = host.startswith(TLS_SCHEMES)
-        try:
-            return replace(self, host=host, context=None, cert_path=cert_path if speaks_tls else None)
-        except UsageError as error:
-            raise UsageError(f"DOCKER_HOST: {error.message}", hint=error.hint) from error
 
     def display(self, workdir: str | None = None) -> str:
         shown = replace(self, host=None) if self.host == DEFAULT_HOST else self

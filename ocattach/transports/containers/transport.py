@@ -4,7 +4,7 @@ import os
 import time
 from abc import abstractmethod
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import AbstractContextManager, closing
+from contextlib import AbstractContextManager, ExitStack, closing
 from typing import Any, ClassVar, Self
 
 from ocattach.config.spec import ConnectionSpec
@@ -69,8 +69,8 @@ class ContainerTransport(CommandTransport):
             raise TypeError(spec.target)
         self.target: ContainerTarget = spec.target
         self._engine: Engine | None = None
-        self._is_shared = False
-        """Whether the engine belongs to another handler, which closes it."""
+        self._owned = ExitStack()
+        """Closes the engine, unless that belongs to another handler."""
 
         self._container: Mapping[str, Any] | None = None
         self._replica: str | None = None
@@ -120,6 +120,7 @@ class ContainerTransport(CommandTransport):
                 timeout=self.timeout,
                 remembers=self.remembers,
             )
+            self._owned.callback(self._engine.close)
         return self._engine
 
     def connection_key(self) -> str:
@@ -130,7 +131,7 @@ class ContainerTransport(CommandTransport):
         _ = self.engine.client
 
     def share(self, other: Self) -> None:
-        self._engine, self._is_shared = other.engine, True
+        self._engine = other.engine
 
     def ask_now(self, question: Question) -> str:
         """Ask with the current `ask`, which the link replaces for each client."""
@@ -290,7 +291,5 @@ class ContainerTransport(CommandTransport):
 
     def disconnect(self) -> None:
         super().disconnect()
-        engine, self._engine = self._engine, None
-        if engine is not None and not self._is_shared:
-            engine.close()
-        self._is_shared = False
+        self._engine = None
+        self._owned.close()

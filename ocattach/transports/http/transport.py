@@ -25,7 +25,7 @@ from ocattach.errors import (
 )
 from ocattach.opencode.activity import absolute
 from ocattach.opencode.api import DaemonClient, read_version
-from ocattach.opencode.endpoint import Endpoint, Response, basic_authorization
+from ocattach.opencode.endpoint import Endpoint, Response, basic_authorization, is_loopback
 from ocattach.printable import command_line
 from ocattach.transports.base import Ask, Availability, DirectDaemon, Plan, TransportHandler
 from ocattach.transports.http.password import Password, given_password, typed_password
@@ -163,7 +163,7 @@ class HTTPTransport(TransportHandler):
     def _refuse_plain(self) -> None:
         """Raise AuthenticationError if a secret would be sent unencrypted and the connection does not allow that."""
         endpoint = self._endpoint
-        if endpoint.scheme == "https" or endpoint.is_loopback or self._target.allow_plain_password:
+        if endpoint.scheme == "https" or is_loopback(endpoint.host) or self._target.allow_plain_password:
             return
         what = "password or headers are" if self._target.headers else "a password is"
         raise AuthenticationError(

@@ -3,7 +3,7 @@
 import shlex
 import time
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import closing
+from contextlib import ExitStack, closing
 from os import environ
 from typing import Self
 
@@ -66,8 +66,8 @@ class KubernetesTransport(CommandTransport):
             raise TypeError(spec.target)
         self._target = spec.target.pinned(environ)
         self._cluster: Cluster | None = None
-        self._is_shared = False
-        """Whether the connection belongs to another handler, which closes it."""
+        self._owned = ExitStack()
+        """Closes the connection, unless that belongs to another handler."""
 
         self._choice: Choice | None = None
         self._exec_forbidden: ForbiddenError | None = None
@@ -97,6 +97,7 @@ class KubernetesTransport(CommandTransport):
         """The connection to the API server, opened on first use."""
         if self._cluster is None:
             self._cluster = Cluster(self._target, timeout=self.timeout)
+            self._owned.callback(self._cluster.close)
         return self._cluster
 
     def connection_key(self) -> str:
@@ -106,7 +107,7 @@ class KubernetesTransport(CommandTransport):
         self.cluster.get("/version")  # all users may read it (RBAC: system:public-info-viewer)
 
     def share(self, other: Self) -> None:
-        self._cluster, self._is_shared = other.cluster.in_namespace(self._target.namespace), True
+        self._cluster = other.cluster.in_namespace(self._target.namespace)
 
     @property
     def chosen(self) -> Choice:
@@ -138,7 +139,11 @@ class KubernetesTransport(CommandTransport):
         try:
             if target.pod is not None:
                 return [Pod.from_json(cluster.get(cluster.path("pods", target.pod)))]
-            selector = target.selector or self.owned_selector()
+            selector = target.selector
+            if not selector:
+                owner = target.deployment or target.statefulset or ""
+                path = cluster.path(f"{target.kind}s", owner, group="apis/apps/v1")
+                selector = selector_text(cluster.get(path)["spec"]["selector"])
         except NotFoundError as error:
             raise self.not_found(error) from error
         found = cluster.get(cluster.path("pods"), labelSelector=selector)["items"]
@@ -148,12 +153,6 @@ class KubernetesTransport(CommandTransport):
                 hint=f"Try: {cluster.kubectl('get', 'pods', '--selector', selector)}",
             )
         return [Pod.from_json(each) for each in found]
-
-    def owned_selector(self) -> str:
-        """Return the selector of the deployment or stateful set."""
-        owner = self._target.deployment or self._target.statefulset or ""
-        path = self.cluster.path(f"{self._target.kind}s", owner, group="apis/apps/v1")
-        return selector_text(self.cluster.get(path)["spec"]["selector"])
 
     def not_found(self, error: NotFoundError) -> EnvironmentNotFoundError:
         """Return the error for a missing target, with similar names or the missing namespace."""
@@ -289,7 +288,5 @@ class KubernetesTransport(CommandTransport):
 
     def disconnect(self) -> None:
         super().disconnect()
-        cluster, self._cluster = self._cluster, None
-        if cluster is not None and not self._is_shared:
-            cluster.close()
-        self._is_shared = False
+        self._cluster = None
+        self._owned.close()
