@@ -55,11 +55,6 @@ class Probe:
 
     daemons: tuple[FoundDaemon, ...]
 
-    @property
-    def login_environment(self) -> tuple[tuple[str, str], ...]:
-        """Variables for a daemon, besides those of the connection."""
-        return (("PATH", self.path),) if self.path else ()
-
     def daemon(self, port: int | None) -> FoundDaemon | None:
         """Return the daemon to use, a recorded one if possible; one on `port` if that is given."""
         fitting = [daemon for daemon in self.daemons if port in (None, daemon.port)]

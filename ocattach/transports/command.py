@@ -127,12 +127,13 @@ class CommandTransport(TransportHandler):
 
     def start_daemon(self) -> DaemonStatus:
         found = self._probe or self.probe()
+        path = [("PATH", found.path)] if found.path else []
         # The variable of the origin tells a daemon and its agents' shells which connection started it.
         origin = ORIGIN_VARIABLE, origin_name(self.spec)
         settings = replace(
             self.settings,
             opencode=self.check_opencode(found),
-            env=(*found.login_environment, *self.spec.env, *self.spec.forwarded_env(), origin),
+            env=(*path, *self.spec.env, *self.spec.forwarded_env(), origin),
         )
         if not self.reaches_ports and self._early_relay is None:
             # It starts while the daemon does, and needs the port only when it is used.

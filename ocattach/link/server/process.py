@@ -89,6 +89,8 @@ class Link:
         self._gone = threading.Event()
         self._wake, self._woken = socket.socketpair()
         self._wake.setblocking(False)
+        self.wake_descriptor = self._wake.fileno()
+        """Writing to this descriptor wakes `serve`."""
 
     def listen(self) -> None:
         """Bind the socket, and remove one that a killed link left behind."""
@@ -99,11 +101,6 @@ class Link:
         finally:
             os.umask(before)
         self._server.listen(BACKLOG)
-
-    @property
-    def wake_descriptor(self) -> int:
-        """Writing to this descriptor wakes `serve`."""
-        return self._wake.fileno()
 
     def end(self) -> None:
         """Make `serve` return soon. May be called from any thread and signal handler."""
