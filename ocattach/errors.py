@@ -33,9 +33,12 @@ class OcattachError(Exception):
         Raises TypeError if another class has the same code.
         """
         super().__init_subclass__()
-        cls.code, cls.exit_code = code or cls.code, exit_code or cls.exit_code
-        if code and OcattachError.classes.setdefault(code, cls) is not cls:
-            raise TypeError(f"{cls.__name__} has the code of another error: {code}")
+        if exit_code:
+            cls.exit_code = exit_code
+        if code:
+            cls.code = code
+            if OcattachError.classes.setdefault(code, cls) is not cls:
+                raise TypeError(f"{cls.__name__} has the code of another error: {code}")
 
     def __init__(self, message: str, *, hint: str = "") -> None:
         half = LONGEST // 2
