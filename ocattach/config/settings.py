@@ -1,8 +1,10 @@
 """The settings of the user, from `config.yaml`."""
 
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass, fields
 from pathlib import Path
+from typing import Any
 
 from ocattach.config.files.entry import Entry, refuse_unknown_keys, wrong_type
 from ocattach.config.files.owner import read_own_text
@@ -10,6 +12,7 @@ from ocattach.config.files.yaml_text import read_mapping
 from ocattach.errors import ConfigurationError, UsageError
 
 FILE = "config.yaml"
+SSH_CLIENTS = ("auto", "openssh", "paramiko")
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,6 +31,9 @@ class Settings:
     connect_timeout_seconds: float = 60
     """Timeout for connecting, until the daemon is ready."""
 
+    ssh_client: str = "auto"
+    """What reaches ssh hosts: `openssh`, `paramiko`, or `auto` for OpenSSH where there is an `ssh` program."""
+
 
 def load_settings(config_directory: Path) -> Settings:
     """Read the settings. Raises ConfigurationError naming the file and the wrong key."""
@@ -38,9 +44,22 @@ def load_settings(config_directory: Path) -> Settings:
     mapping = read_mapping(text, path)
     try:
         refuse_unknown_keys(mapping, [field.name for field in fields(Settings)], "the file")
-        return Settings(**{key: seconds(mapping, key) for key in mapping})
+        return Settings(**{key: value(mapping, key) for key in mapping})
     except UsageError as error:
         raise ConfigurationError(f"{path}: {error.message}", hint=error.hint) from error
+
+
+def value(mapping: Entry, key: str) -> Any:
+    """The checked value at `key`."""
+    return one_of(mapping, key, SSH_CLIENTS) if key == "ssh_client" else seconds(mapping, key)
+
+
+def one_of(mapping: Entry, key: str, values: Sequence[str]) -> str:
+    """The value at `key`, one of several words."""
+    chosen = mapping[key]
+    if chosen not in values:
+        raise wrong_type(key, chosen, " or ".join(values))
+    return str(chosen)
 
 
 def seconds(mapping: Entry, key: str) -> float:

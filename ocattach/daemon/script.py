@@ -13,7 +13,7 @@ from ocattach.execution import CommandResult
 MAX_ANSWER = 256 * 1024
 """Bytes of a script's output that are parsed, whatever an environment sends."""
 
-NEEDED = {"probe": ("environment.sh", "lookup.sh"), "port_owner": ()}
+NEEDED = {"probe": ("environment.sh", "lookup.sh")}
 """The files whose functions a script uses; environment.sh if it is not listed."""
 
 VARIABLE_NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")

@@ -9,7 +9,6 @@ from typing import TYPE_CHECKING
 from ocattach.config.resolver import resolve
 from ocattach.config.spec import ConnectionSpec
 from ocattach.config.trust import may_be_used
-from ocattach.daemon.port_owner import shows_owners
 from ocattach.daemon.unusable import ended_at_once
 from ocattach.doctor.ladder import Ladder, StepWarning
 from ocattach.doctor.requests import RequestChecks, count
@@ -212,10 +211,10 @@ class ConnectionCheck(AbstractContextManager["ConnectionCheck"]):
     def _why_owner_is_unseen(self) -> str:
         """Return why the owner of the daemon's port cannot be checked; empty where it is."""
         try:
-            is_shown = shows_owners(self._commands().run, timeout=self._timeout)
+            tables = self._commands().run(["sh", "-c", "[ -r /proc/self/net/tcp ]"], timeout=self._timeout)
         except AuthenticationError:
             return "no command may be run there to check its owner"
-        return "" if is_shown else "the system does not show who owns a port"
+        return "the system does not show who owns a port" if tables.exit_code else ""
 
     def tui(self) -> str:
         """Check the `opencode` program on this machine, and whether its version works with the daemon's."""

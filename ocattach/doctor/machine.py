@@ -147,7 +147,7 @@ def podman(_: Mapping[str, str]) -> str:
 
 def ssh(_: Mapping[str, str]) -> str:
     """Find the OpenSSH client."""
-    return find_program("ssh", "without it, ocattach reads ~/.ssh/config itself and rejects Match exec")
+    return find_program("ssh", "without it, ocattach connects by paramiko, which cannot do all that ssh does")
 
 
 def kubernetes(environ: Mapping[str, str]) -> str:

@@ -13,7 +13,7 @@ from ocattach.config.files.paths import state_directory
 from ocattach.config.spec import ConnectionSpec, environment_id
 from ocattach.defects import FILE, as_error, write_trace
 from ocattach.errors import OcattachError, TimedOutError
-from ocattach.link.client.access import NonInteractive, open_client
+from ocattach.link.client.access import no_person, open_client
 from ocattach.opencode.api import DaemonClient
 from ocattach.survey.everywhere import SurveyedConnection
 from ocattach.transports.shared import SharedConnections
@@ -144,7 +144,7 @@ def ask_each(
         with open_client(
             specs[0],
             environ=environ,
-            ask=NonInteractive(specs[0]),
+            ask=no_person(specs[0]),
             timeout=dial_timeout or timeout,
             shared=fanout.connections,
         ) as client:

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from ocattach.config.spec import ConnectionSpec
 from ocattach.errors import NotTrustedError, OcattachError
-from ocattach.link.client.access import NonInteractive, client_at
+from ocattach.link.client.access import client_at, no_person
 from ocattach.link.client.queries import query_link
 from ocattach.link.files import link_files
 from ocattach.link.server.state import LinkState
@@ -161,7 +161,7 @@ class EnvironmentProbe:
             self._kept = handler
 
     def _open(self, timeout: float) -> TransportHandler:
-        handler = open_handler(self._spec, ask=NonInteractive(self._spec), timeout=timeout)
+        handler = open_handler(self._spec, ask=no_person(self._spec), timeout=timeout)
         handler.remembers = False
         return handler
 

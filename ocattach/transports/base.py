@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, ClassVar, Self
 
 from ocattach.config.spec import ConnectionSpec
 from ocattach.daemon import DAEMON, DaemonStatus, Logs
-from ocattach.errors import OcattachError
+from ocattach.errors import OcattachError, PersonNeededError
 
 if TYPE_CHECKING:
     from ocattach.tunnel.tunnel import Tunnel
@@ -27,9 +27,27 @@ class Question:
     confirm: bool = False
     """Whether the answer is "yes" or "no"."""
 
+    notice: bool = False
+    """Whether it is only shown, and the answer is empty at once: a banner, or that a key waits for a touch."""
+
 
 Ask = Callable[[Question], str]
 """Asks the user a question. Raises an OcattachError without a terminal."""
+
+
+class NoPerson:
+    """An `Ask` for work without a person: raises PersonNeededError for each question."""
+
+    def __init__(self, reason: str, hint: str = "") -> None:
+        """`reason` precedes the question in the error: "Reconnecting needs an answer"."""
+        self._reason, self._hint = reason, hint
+
+    def __call__(self, question: Question) -> str:
+        """Raise the error, but pass over a notice."""
+        if question.notice:
+            return ""
+        first = next(iter(question.text.strip(" :\n").splitlines()), "a question without text")
+        raise PersonNeededError(f"{self._reason}: {first}", hint=self._hint)
 
 
 @dataclass(frozen=True, slots=True)
@@ -92,6 +110,8 @@ class TransportHandler(ABC):
         self.timeout = timeout
         self.remembers = True
         """Whether to save what the connection learns, such as a new host's key; False for read-only use."""
+        self.checks_host_key = True
+        """Whether an ssh host needs a known key; False for podman's own virtual machine on this machine."""
 
     @property
     def workdir(self) -> str | None:

@@ -24,7 +24,7 @@ from ocattach.survey.find import not_found as session_not_found
 from ocattach.transports.containers.engine_errors import EngineErrors
 from ocattach.transports.containers.state import check_running, unknown_user
 from ocattach.transports.kubernetes.pods import Pod
-from ocattach.transports.ssh.connection import errors_translated
+from ocattach.transports.ssh.paramiko.connection import errors_translated
 
 SOURCE = Path(ocattach.__file__).parent
 SHELLS = [shell for shell in ("sh", "bash", "dash", "zsh", "mksh", "fish") if shutil.which(shell)]

@@ -18,9 +18,12 @@ def test_an_empty_file_changes_nothing(tmp_path: Path, content: str) -> None:
 
 
 def test_what_is_set_counts(tmp_path: Path) -> None:
-    (tmp_path / "config.yaml").write_text("link_idle_seconds: 30 # short\nconnect_timeout_seconds: 2.5\n")
+    (tmp_path / "config.yaml").write_text(
+        "link_idle_seconds: 30 # short\nconnect_timeout_seconds: 2.5\nssh_client: paramiko\n"
+    )
 
-    assert load_settings(tmp_path) == Settings(link_idle_seconds=30, connect_timeout_seconds=2.5)
+    expected = Settings(link_idle_seconds=30, connect_timeout_seconds=2.5, ssh_client="paramiko")
+    assert load_settings(tmp_path) == expected
 
 
 @pytest.mark.parametrize(
@@ -34,6 +37,7 @@ def test_what_is_set_counts(tmp_path: Path) -> None:
         ("connect_timeout_seconds: .nan\n", "greater than 0", ""),
         ("connect_timeout_seconds: .inf\n", "greater than 0", ""),
         ("connect_timeout_seconds:\n", "must be a number of seconds", ""),
+        ("ssh_client: putty\n", "ssh_client must be auto or openssh or paramiko, not text", ""),
         ("- a\n", "must be an object", ""),
         ("a: [\n", "line", ""),
     ],

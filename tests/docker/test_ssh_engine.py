@@ -86,6 +86,15 @@ def test_commands_run_in_a_container_behind_ssh(behind: EngineBehind) -> None:
     assert (3, data, b"err\n") == (result.exit_code, result.stdout, result.stderr)
 
 
+def test_an_alias_in_capitals_is_the_one_that_ssh_knows(behind: EngineBehind, workdir: Path) -> None:
+    alias = f"Host Builder\n  HostName {behind.machine.address}\nHost builder\n  HostName 192.0.2.1\nHost *"
+    behind.machines.client_bin(workdir / "bin", settings=alias)
+    os.environ["PATH"] = f"{workdir / 'bin'}:{os.environ['PATH']}"  # `behind` takes it back
+
+    with handler_for("frontend-app", host=f"ssh://Builder{behind.socket}") as handler:
+        assert handler.run(["echo", "well"], timeout=20).stdout == b"well\n"
+
+
 def test_everything_goes_through_one_log_in(behind: EngineBehind) -> None:
     before = behind.machine.log_ins
     with handler_for("frontend-app", host=behind.url) as handler:
@@ -140,7 +149,8 @@ def test_an_unknown_host_is_asked_about_and_remembered(behind: EngineBehind, tmp
         with handler_for("frontend-app", host=behind.url, ask=agree) as handler:
             assert handler.run(["true"], timeout=10).exit_code == 0
 
-    assert [question.confirm for question in questions] == [True]
+    asked = [question.text for question in questions if not question.notice]
+    assert ["authenticity" in text for text in asked] == [True]
     assert "SHA256:" in questions[0].text
 
 

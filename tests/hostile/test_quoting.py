@@ -16,7 +16,7 @@ from ocattach.daemon.lifecycle import start_daemon
 from ocattach.daemon.probe import probe
 from ocattach.daemon.script import DaemonSettings
 from ocattach.execution import CommandResult
-from ocattach.transports.ssh.command import shell_command
+from ocattach.transports.ssh.command import LOADER, loader_input
 from tests.rigs.waiting import wait_until
 
 pytestmark = pytest.mark.needs_programs  # the login shells that there are
@@ -46,8 +46,8 @@ class Machine:
     def run(self, argv: Sequence[str], *, stdin: bytes = b"", timeout: float) -> CommandResult:
         """Hand a command to the login shell."""
         ran = subprocess.run(
-            [self.shell, "-c", shell_command(argv)],
-            input=stdin,
+            [self.shell, "-c", LOADER],
+            input=loader_input(argv) + stdin,
             capture_output=True,
             timeout=timeout,
             check=False,

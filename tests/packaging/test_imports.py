@@ -17,7 +17,7 @@ OWN_SDK = {
     "k8s": {"kubernetes"},
     "local": set(),
     "podman": {"docker"},
-    "ssh": {"paramiko"},
+    "ssh": set(),
 }
 """The SDKs that a transport may import."""
 
@@ -64,3 +64,16 @@ def test_a_transport_imports_no_sdk_but_its_own(scheme: str) -> None:
     module, _, _ = SCHEMES[scheme].handler.partition(":")
 
     assert imported_by(module) & SDKS == OWN_SDK[scheme]
+
+
+def test_paramiko_is_imported_without_what_it_can_do_without() -> None:
+    imported = imported_by("ocattach.transports.ssh.paramiko.connection")
+
+    assert "paramiko" in imported
+    assert not imported & {"invoke", "yaml"}
+
+
+def test_openssh_is_run_without_paramiko_or_cryptography() -> None:
+    imported = imported_by("ocattach.transports.ssh.openssh.connection")
+
+    assert not imported & {"paramiko", "cryptography", "ssl", "requests"}

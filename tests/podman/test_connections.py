@@ -57,7 +57,11 @@ def test_connections_are_those_that_podman_lists(variables: dict[str, str]) -> N
 
 def test_podman_5_keeps_its_connections_in_a_file_of_their_own(variables: dict[str, str]) -> None:
     podman(variables, "system", "connection", "add", "old", "unix:///run/old.sock")
-    machine = {"URI": "ssh://core@127.0.0.1:53685/run/podman.sock", "Identity": "/home/me/machine"}
+    machine = {
+        "URI": "ssh://core@127.0.0.1:53685/run/podman.sock",
+        "Identity": "/home/me/machine",
+        "IsMachine": True,
+    }
     document = {"Connection": {"Default": "machine", "Connections": {"machine": machine}}}
     Path(variables["PODMAN_CONNECTIONS_CONF"]).write_text(json.dumps(document))
 
@@ -65,6 +69,7 @@ def test_podman_5_keeps_its_connections_in_a_file_of_their_own(variables: dict[s
 
     assert read.default == "machine"
     assert read.destinations["machine"].identity == "/home/me/machine"
+    assert [name for name, destination in read.destinations.items() if destination.is_machine] == ["machine"]
     assert set(read.destinations) == {"old", "machine"}
 
 

@@ -24,7 +24,11 @@ from tests.rigs.waiting import wait_until
 USER, USER_ID, PASSWORD = "tester", 2000, "correct-horse"
 HOME = f"/home/{USER}"
 WORKDIR = f"{HOME}/app"
-LOG_IN = re.compile(r"Accepted (?:publickey|password|keyboard-interactive\S*) for ")
+LOG_IN = re.compile(
+    r"(?:Accepted (?:publickey|password|keyboard-interactive\S*|gssapi-with-mic)|\w+ auth succeeded) for "
+)
+"""What sshd, and after the bar dropbear, logs."""
+
 KEPT_AT_HOME = {".ssh", ".opencode"}
 
 # The first value of a setting is the one that counts; of MaxStartups it is the last.

@@ -43,6 +43,9 @@ class Kind:
     files: Mapping[str, str] = field(default_factory=dict)
     """Further files in /run/machine."""
 
+    server: tuple[str, ...] = (SSHD, "-D", "-e", "-f", "/run/machine/sshd.conf")
+    """The ssh server: a program that stays in the foreground and logs to stderr."""
+
 
 KINDS = {
     "main": Kind(),
@@ -93,6 +96,11 @@ class SSHMachines:
 
     def __getitem__(self, name: str) -> Machine:
         return self._machines[name]
+
+    @property
+    def addresses(self) -> set[str]:
+        """The addresses of all machines."""
+        return {machine.address for machine in self._machines.values()}
 
     @property
     def config(self) -> Path:
@@ -220,7 +228,7 @@ class SSHMachines:
         try:
             near = self._machines[kind.behind].confined if kind.behind else None
             cable = links.connect(confined, near)
-            sshd = Daemon(confined, [SSHD, "-D", "-e", "-f", "/run/machine/sshd.conf"], self.log(name))
+            sshd = Daemon(confined, kind.server, self.log(name))
             sshd.start()
         except BaseException:
             confined.kill()

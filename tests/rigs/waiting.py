@@ -1,7 +1,9 @@
 """Waiting for a condition, never for a time."""
 
+import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from typing import TypeVar
 
 T = TypeVar("T")
@@ -24,3 +26,14 @@ def wait_until(
         if answered > deadline:
             raise TimeoutError(f"waited {timeout:g} s for {awaited}")
         time.sleep(max(interval, answered - asked))
+
+
+@contextmanager
+def later(seconds: float, act: Callable[[], object]) -> Iterator[None]:
+    """Act after so many seconds, in a thread, as a person would; at the end that has happened."""
+    timer = threading.Timer(seconds, act)
+    timer.start()
+    try:
+        yield
+    finally:
+        timer.join()

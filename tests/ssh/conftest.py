@@ -53,10 +53,10 @@ KINDS = {
 
 
 def is_connected(address: str) -> bool:
-    """Whether this process has a connection to an address that the other side has not ended."""
+    """Whether a process has a connection to an address that the other side has not ended."""
     return any(
         connection.raddr[:1] == (address,) and connection.status == "ESTABLISHED"
-        for connection in psutil.Process().net_connections()
+        for connection in psutil.net_connections()
     )
 
 
@@ -66,8 +66,12 @@ class Person:
     def __init__(self, **answers: str) -> None:
         self.answers = answers
         self.asked: list[Question] = []
+        self.notices: list[str] = []
 
     def __call__(self, question: Question) -> str:
+        if question.notice:
+            self.notices.append(question.text)
+            return ""
         self.asked.append(question)
         for word, answer in self.answers.items():
             if re.search(word, question.text, re.IGNORECASE):

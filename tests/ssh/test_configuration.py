@@ -7,9 +7,11 @@ import psutil
 import pytest
 
 from ocattach.errors import ConfigurationError, UnreachableError, UsageError
+from ocattach.transports.ssh.transport import uses_openssh
 from tests.rigs.links import PREFIX
 from tests.rigs.machine import Machine
 from tests.rigs.ssh import SSHMachines
+from tests.rigs.waiting import wait_until
 from tests.ssh.conftest import Client
 
 
@@ -70,12 +72,21 @@ def test_a_proxy_command_carries_the_connection_and_ends_with_it(client: Client,
     client.configure(
         f"Host shadowed\n  HostName 192.0.2.1\n  HostKeyAlias {main.address}\n  ProxyCommand {command}\nHost *"
     )
+
+    def carriers() -> list[psutil.Process]:
+        programs = (["nc.openbsd", main.address], [f"{client.folder}/plain/ssh_config", "-W"])
+        return [
+            process
+            for process in psutil.process_iter(["cmdline"])
+            if any(set(words) <= set(process.info["cmdline"] or ()) for words in programs)
+        ]
+
     with client.handler("shadowed") as handler:
         assert handler.run(["hostname"], timeout=10).stdout == b"machine-main\n"
-        assert [child for child in psutil.Process().children() if child.name() in {"nc.openbsd", "ssh"}]
+        assert carriers()
 
     assert note.read_text() == "shadowed 192.0.2.1 22 tester\n"
-    assert not [child for child in psutil.Process().children() if child.name() in {"nc.openbsd", "ssh"}]
+    wait_until(lambda: not carriers(), "the proxy command to end")
 
 
 def test_what_a_proxy_command_says_when_it_fails_is_told(client: Client) -> None:
@@ -130,38 +141,29 @@ def test_a_broken_configuration_is_told_in_opensshs_words(client: Client) -> Non
         client.greet("main")
 
 
-@pytest.fixture
-def without_openssh(client: Client, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """A machine without OpenSSH; the user's ~/.ssh there."""
+@pytest.mark.parametrize("chosen", ["auto", "openssh", "paramiko"])
+def test_the_settings_choose_what_reaches_a_host(
+    client: Client, monkeypatch: pytest.MonkeyPatch, chosen: str
+) -> None:
     home = client.folder / "home"
-    folder = home / ".ssh"
-    folder.mkdir(parents=True)
-    empty = client.folder / "empty"
-    empty.mkdir()
-    monkeypatch.setenv("PATH", str(empty))
+    (home / ".ssh").mkdir(parents=True)
+    shutil.copy(client.folder / "bin/ssh_config", home / ".ssh/config")
+    (client.folder / "config.yaml").write_text(f"ssh_client: {chosen}\n")
     monkeypatch.setenv("HOME", str(home))
-    return folder
+    monkeypatch.setenv("OCATTACH_CONFIG_DIR", str(client.folder))
+
+    with client.handler("main") as handler:
+        assert handler.run(["hostname"], timeout=20).stdout == b"machine-main\n"
+        assert type(handler.connection).__name__.startswith("Paramiko") is (chosen == "paramiko")
 
 
-def test_without_openssh_here_the_configuration_is_read_all_the_same(
-    client: Client, machines: SSHMachines, without_openssh: Path
+def test_a_machine_without_ssh_uses_paramiko_unless_openssh_is_required(
+    client: Client, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    (without_openssh / "config").write_text("Include conf.d/*\nHost *\n  User tester\n")
-    (without_openssh / "conf.d").mkdir()
-    (without_openssh / "conf.d/one").write_text(
-        f"Host near\n  HostName {machines['jump'].address}\n"
-        f"Host far\n  HostName {machines['inner'].address}\n  ProxyJump near\n"
-    )
-    shutil.copy(machines.identity, without_openssh / "id_ed25519")
-    shutil.copy(machines.known_hosts, without_openssh / "known_hosts")
+    monkeypatch.setenv("PATH", str(client.folder / "empty"))
+    monkeypatch.setenv("OCATTACH_CONFIG_DIR", str(client.folder))
+    assert not uses_openssh()
 
-    assert client.greet("far") == "machine-inner"
-
-
-def test_without_openssh_here_what_cannot_be_decided_is_refused(
-    client: Client, without_openssh: Path
-) -> None:
-    (without_openssh / "config").write_text("Match exec true\n  User tester\n")
-
-    with pytest.raises(ConfigurationError, match="without OpenSSH"):
+    (client.folder / "config.yaml").write_text("ssh_client: openssh\n")
+    with pytest.raises(ConfigurationError, match="no ssh program"):
         client.greet("main")

@@ -11,7 +11,14 @@ from tests.rigs.machine import HOME, Machine
 from tests.rigs.ssh import SSHMachines
 from tests.ssh.conftest import Client
 
-SHELLS = {"bash": "/bin/bash", "dash": "/bin/dash", "fish": "/usr/bin/fish", "tcsh": "/bin/tcsh"}
+SHELLS = {
+    "bash": "/bin/bash",
+    "dash": "/bin/dash",
+    "fish": "/usr/bin/fish",
+    "mksh": "/bin/mksh",
+    "tcsh": "/bin/tcsh",
+    "zsh": "/bin/zsh",
+}
 MEGABYTES = 5
 CHATTER = {
     "polite": "echo Welcome; echo 'mind the step' >&2; printf 'no end of line'",

@@ -24,7 +24,6 @@ from ocattach.defects import FILE, as_error
 from ocattach.errors import (
     AuthenticationError,
     OcattachError,
-    PersonNeededError,
     TimedOutError,
     UnreachableError,
     UsageError,
@@ -34,7 +33,7 @@ from ocattach.link.files import log_file
 from ocattach.link.server.log import former
 from ocattach.printable import command_line
 from ocattach.transports import open_handler
-from ocattach.transports.base import Question, TransportHandler
+from ocattach.transports.base import NoPerson, TransportHandler
 
 LINK = "link"
 LINES = 50
@@ -216,7 +215,7 @@ class Follower:
         self._thread = threading.Thread(target=self._follow, name="ocattach-logs", daemon=True)
 
     def _follow(self) -> None:
-        self._handler.ask = never_ask
+        self._handler.ask = NoPerson("Connecting again requires input")
         last = ""
         while not self._ended.is_set():
             try:
@@ -252,11 +251,6 @@ class Follower:
         self._ended.set()
         self._handler.disconnect()
         self._thread.join(JOIN_SECONDS)
-
-
-def never_ask(question: Question) -> str:
-    """Raise PersonNeededError: following asks no questions."""
-    raise PersonNeededError(f"Connecting again requires input ({question.text.strip(' :')})")
 
 
 def following(path: Path, start: int) -> Iterator[str]:

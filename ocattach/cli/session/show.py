@@ -19,7 +19,7 @@ from ocattach.errors import (
     TimedOutError,
     UnreachableError,
 )
-from ocattach.link.client.access import NonInteractive
+from ocattach.link.client.access import no_person
 from ocattach.opencode.activity import Activity
 from ocattach.opencode.sessions import SessionClient
 from ocattach.sessions.diagnosis import clock, times
@@ -85,7 +85,7 @@ def proxies(place: FoundSession) -> Mapping[str, str]:
     """The proxy variables of the daemon; empty if they cannot be read without asking the user."""
     spec = replace(place.spec, workdir=None)
     try:
-        with open_handler(spec, ask=NonInteractive(spec), timeout=PROXY_SECONDS) as handler:
+        with open_handler(spec, ask=no_person(spec), timeout=PROXY_SECONDS) as handler:
             handler.remembers = False
             return handler.daemon_proxies()
     except OcattachError:  # proxies only improve the diagnosis

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+KEYS, JSON_KEYS = ("uri", "identity", "is_machine"), ("URI", "Identity", "IsMachine")
 SYSTEM_FILES = (Path("/usr/share/containers/containers.conf"), Path("/etc/containers/containers.conf"))
 
 
@@ -20,6 +21,9 @@ class PodmanService:
     uri: str
     identity: str | None = None
     """Path of its ssh key."""
+
+    is_machine: bool = False
+    """Whether it is the virtual machine of `podman machine` on this machine."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,18 +52,19 @@ def read_connections(environ: Mapping[str, str]) -> Connections:
     for file in configuration_files(environ):
         engine = read_toml(file).get("engine", {})
         default = engine.get("active_service", default)
-        destinations |= parse_destinations(engine.get("service_destinations", {}), "uri", "identity")
+        destinations |= parse_destinations(engine.get("service_destinations", {}), KEYS)
     chosen = environ.get("PODMAN_CONNECTIONS_CONF")  # where podman 5 stores connections
     file = Path(chosen) if chosen else user_file(environ).with_name("podman-connections.json")
     document = read_json(file).get("Connection") or {}
-    destinations |= parse_destinations(document.get("Connections") or {}, "URI", "Identity")
+    destinations |= parse_destinations(document.get("Connections") or {}, JSON_KEYS)
     return Connections(destinations, document.get("Default") or default or None)
 
 
-def parse_destinations(entries: Mapping[str, Any], uri: str, identity: str) -> dict[str, PodmanService]:
-    """The entries with an address. The two file formats spell the keys `uri` and `identity` differently."""
+def parse_destinations(entries: Mapping[str, Any], keys: tuple[str, str, str]) -> dict[str, PodmanService]:
+    """The entries with an address. The two file formats spell the keys differently."""
+    uri, identity, machine = keys
     return {
-        name: PodmanService(str(entry[uri]), entry.get(identity) or None)
+        name: PodmanService(str(entry[uri]), entry.get(identity) or None, entry.get(machine) is True)
         for name, entry in entries.items()
         if isinstance(entry, dict) and entry.get(uri)
     }

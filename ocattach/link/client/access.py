@@ -6,33 +6,24 @@ from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from ocattach.config.spec import ConnectionSpec
-from ocattach.errors import DaemonNotRunningError, PersonNeededError
+from ocattach.errors import DaemonNotRunningError
 from ocattach.link.client.foreground import GRACE_SECONDS
 from ocattach.link.client.queries import daemon_of_link
 from ocattach.link.server.daemon_starter import command_name
 from ocattach.link.server.port import open_client as tunnel_client
 from ocattach.printable import command_line
 from ocattach.transports import open_handler
-from ocattach.transports.base import Ask, Question, TransportHandler
+from ocattach.transports.base import Ask, NoPerson, TransportHandler
 from ocattach.transports.shared import SharedConnections
 
 if TYPE_CHECKING:
     from ocattach.opencode.api import DaemonClient
 
 
-class NonInteractive:
-    """Answers a transport's questions with an error, for commands that query many environments."""
-
-    def __init__(self, spec: ConnectionSpec) -> None:
-        self._name = command_name(spec)
-
-    def __call__(self, question: Question) -> str:
-        """Raise PersonNeededError with the command that asks the question."""
-        first = next(iter(question.text.strip(" :\n").splitlines()), "a question without text")
-        raise PersonNeededError(
-            f"A person must answer: {first}",
-            hint=f"Connect once from a terminal: {command_line('ocattach', self._name)}",
-        )
+def no_person(spec: ConnectionSpec) -> NoPerson:
+    """Return an `Ask` for commands that query many environments: its error names the command that asks."""
+    command = command_line("ocattach", command_name(spec))
+    return NoPerson("A person must answer", f"Connect once from a terminal: {command}")
 
 
 REQUEST_SECONDS = 10.0
@@ -66,7 +57,7 @@ def open_client(
     def make() -> TransportHandler:
         # The directory may not exist any more; it is not needed here.
         handler = open_handler(replace(spec, workdir=None), ask=ask, timeout=timeout)
-        handler.remembers = not isinstance(ask, NonInteractive)
+        handler.remembers = not isinstance(ask, NoPerson)
         return handler
 
     with make() as handler, shared.shared(handler, make) if shared else nullcontext():

@@ -33,6 +33,9 @@ def asker(foreground: "Foreground") -> Ask:
     """Return a function that asks the person at the terminal."""
 
     def ask(question: Question) -> str:
+        if question.notice:
+            foreground.notice(question.text)
+            return ""
         answer = foreground.answer(question.text, secret=question.secret, confirm=question.confirm)
         if answer is None:
             raise AuthenticationError(

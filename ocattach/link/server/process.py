@@ -56,6 +56,9 @@ class ForegroundConnection:
 
     def ask(self, question: Question) -> str:
         """Return the answer of the person. Raises AuthenticationError without one."""
+        if question.notice:
+            self.notice(question.text)
+            return ""
         self._channel.send(
             {"ask": {"text": question.text, "secret": question.secret, "confirm": question.confirm}}
         )

@@ -8,7 +8,7 @@ from ocattach.errors import AuthenticationError, CrashLoopError, OcattachError, 
 from ocattach.link.server.history import History
 from ocattach.link.server.log import logged_error
 from ocattach.link.server.state import LinkState, StateMachine
-from ocattach.transports.base import Question
+from ocattach.transports.base import NoPerson
 
 FIRST_PAUSE = 0.1
 GROWTH = 2.0
@@ -45,14 +45,8 @@ class Unattended:
 
     def __init__(self, history: History, command: str) -> None:
         """`command` asks the question again when a person runs it."""
-        self._history, self._command = history, command
-
-    def ask(self, question: Question) -> str:
-        """Raise PersonNeededError."""
-        raise PersonNeededError(
-            f"Reconnecting needs an answer: {question.text.strip(' :')}",
-            hint=f"Run in a terminal: {self._command}",
-        )
+        self._history = history
+        self.ask = NoPerson("Reconnecting needs an answer", f"Run in a terminal: {command}")
 
     def step(self, text: str) -> None:
         """Add the step to the history."""

@@ -1,6 +1,6 @@
 """An engine with Docker's API, and the translation of its errors."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from http.client import HTTPException
 from typing import Any
@@ -78,7 +78,7 @@ class Engine:
         *,
         name: str,
         program: str,
-        ask: Ask,
+        ask: Callable[[], Ask],
         timeout: float,
         remembers: bool = True,
     ) -> None:

@@ -27,14 +27,13 @@ class EngineConnection(HTTPConnection):
         super().__init__(*arguments, **settings)
         self._dialer = dialer
         self._stream: Stream | None = None
-        self._has_started = False
         self._answering = False
         self._is_spent = False
 
     def connect(self) -> None:
         seconds = self.timeout if isinstance(self.timeout, int | float) else DIAL_SECONDS
         self._stream = self._dialer.dial(seconds)
-        self._has_started = self._is_spent = False
+        self._is_spent = False
         self.sock = self._stream.socket
         self.sock.settimeout(seconds)
 
@@ -47,9 +46,6 @@ class EngineConnection(HTTPConnection):
         """Return the answer. Raises ConnectionLostError with the far end's diagnosis, if it gave one."""
         self._answering = True
         try:
-            if self._stream is not None and not self._has_started:
-                self._dialer.start_output(self._stream)
-                self._has_started = True
             return super().getresponse()
         except TimeoutError:
             raise

@@ -3,14 +3,15 @@
 import socket
 import threading
 from abc import ABC, abstractmethod
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from urllib.parse import SplitResult, unquote, urlsplit
 
 from ocattach.config.spec import ConnectionSpec
 from ocattach.config.targets.ssh import SSHTarget
-from ocattach.errors import AuthenticationError, ConfigurationError, ConnectionLostError
+from ocattach.config.targets.uri_text import split_authority
+from ocattach.errors import AuthenticationError, ConfigurationError
 from ocattach.execution import Stream, on_error
 from ocattach.opencode.endpoint import is_loopback
 from ocattach.transports import open_handler
@@ -21,9 +22,6 @@ from ocattach.transports.tcp import dial_tcp
 
 PLAIN_PORT, TLS_PORT = 2375, 2376
 """The default TCP ports of engines (docker/cli: opts/hosts.go)."""
-
-START = b"ocattach-engine\n"
-"""Printed before an engine's output; anything before it comes from the login shell's start-up files."""
 
 ADDRESS_OPTIONS = {"docker": "--host", "podman": "--url"}
 """Each command line's option for the engine's address."""
@@ -50,6 +48,9 @@ class EngineAddress:
 
     identity: str | None = None
     """Path of the key for an engine behind ssh; None for the ssh configuration's keys."""
+
+    is_machine: bool = False
+    """Whether podman has marked the ssh host as its own virtual machine, whose key it does not check."""
 
     def check_encrypted(self, program: str) -> None:
         """Raise AuthenticationError if others on the network could read the daemon's password on its way."""
@@ -83,9 +84,6 @@ class Dialer(ABC):
     @abstractmethod
     def dial(self, timeout: float) -> Stream:
         """Open a connection for HTTP within `timeout` seconds. Raises OSError or an OcattachError."""
-
-    def start_output(self, stream: Stream) -> None:  # noqa: B027 - most have no such output
-        """Skip output before the engine's; called once for each stream, before the first answer."""
 
     def close(self) -> None:  # noqa: B027 - most hold nothing between connections
         """Release what is held between connections. Closing twice is harmless."""
@@ -151,14 +149,16 @@ class SSHDialer(Dialer):
         *,
         identity: str | None,
         program: str,
-        ask: Ask,
+        ask: Callable[[], Ask],
         timeout: float,
         remembers: bool,
+        is_machine: bool,
     ) -> None:
-        user = url.username and unquote(url.username)
-        self._target = SSHTarget(url.hostname or "", user, url.port, identity_file=identity)
+        user, host, port = split_authority(url.netloc)  # urlsplit makes an alias lower-case
+        self._target = SSHTarget(host, user, port, identity_file=identity)
         self._argv = dial_command(program, unquote(url.path))
         self._ask = ask
+        self._is_machine = is_machine
         self._timeout = timeout
         self._remembers = remembers
         self._host: CommandTransport | None = None
@@ -168,21 +168,16 @@ class SSHDialer(Dialer):
     def dial(self, timeout: float) -> Stream:  # noqa: ARG002 - the transport has its own timeout
         with self._dialling:
             if self._host is None:
-                host = open_handler(ConnectionSpec(target=self._target), ask=self._ask, timeout=self._timeout)
+                host = open_handler(
+                    ConnectionSpec(target=self._target), ask=self._ask(), timeout=self._timeout
+                )
                 if not isinstance(host, CommandTransport):
                     raise TypeError(host)
                 host.remembers = self._remembers
+                host.checks_host_key = not (self._is_machine and is_loopback(self._target.host))
                 self._host = host
+            self._host.ask = self._ask()
             return self._host.open_stream(self._argv)
-
-    def start_output(self, stream: Stream) -> None:
-        seen = bytearray()
-        while not seen.endswith(START):
-            data = stream.socket.recv(1)
-            if not data:
-                raise ConnectionLostError("The command on the ssh host ended")
-            seen += stream.decode(data)
-            del seen[: -len(START)]
 
     def close(self) -> None:
         if self._host is not None:
@@ -197,18 +192,25 @@ def dial_command(program: str, socket_path: str) -> Sequence[str]:
     """
     option = ADDRESS_OPTIONS[program]
     at = [option, f"unix://{socket_path}"] if socket_path.strip("/") else []
-    script = f'echo {START.decode().strip()}; exec "$@"'
-    return ["sh", "-c", script, "sh", program, *at, "system", "dial-stdio"]
+    return [program, *at, "system", "dial-stdio"]
 
 
-def dialer(address: EngineAddress, *, program: str, ask: Ask, timeout: float, remembers: bool) -> Dialer:
+def dialer(
+    address: EngineAddress, *, program: str, ask: Callable[[], Ask], timeout: float, remembers: bool
+) -> Dialer:
     """Return the dialer for an address, whose URL `check_engine` has validated."""
     url, identity = urlsplit(address.url), address.identity
     if url.scheme == "unix":
         return UnixDialer(address.url.removeprefix("unix://"))
     if url.scheme == "ssh":
         return SSHDialer(
-            url, identity=identity, program=program, ask=ask, timeout=timeout, remembers=remembers
+            url,
+            identity=identity,
+            program=program,
+            ask=ask,
+            timeout=timeout,
+            remembers=remembers,
+            is_machine=address.is_machine,
         )
     if url.scheme == "https" or address.cert_path is not None or not address.verifies:
         port = url.port or TLS_PORT

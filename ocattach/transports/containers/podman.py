@@ -94,4 +94,6 @@ def destination_address(name: str) -> EngineAddress:
         raise EnvironmentNotFoundError(
             f"No podman connection {name}", hint="List the connections: podman system connection list"
         )
-    return EngineAddress(destination.uri.partition("?")[0], identity=destination.identity)
+    return EngineAddress(
+        destination.uri.partition("?")[0], identity=destination.identity, is_machine=destination.is_machine
+    )

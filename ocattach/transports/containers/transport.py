@@ -21,7 +21,7 @@ from ocattach.errors import (
 )
 from ocattach.execution import CommandResult, Stream, check_output
 from ocattach.printable import command_line
-from ocattach.transports.base import Ask, Availability, Plan, Question
+from ocattach.transports.base import Ask, Availability, Plan
 from ocattach.transports.command import CommandTransport
 from ocattach.transports.containers.compose import PROJECT_LABEL, SERVICE_LABEL, in_order
 from ocattach.transports.containers.direct import DirectPort, candidates, find_direct
@@ -116,7 +116,7 @@ class ContainerTransport(CommandTransport):
                 address,
                 name=self.engine_name,
                 program=self.program,
-                ask=self.ask_now,
+                ask=lambda: self.ask,
                 timeout=self.timeout,
                 remembers=self.remembers,
             )
@@ -132,10 +132,6 @@ class ContainerTransport(CommandTransport):
 
     def share(self, other: Self) -> None:
         self._engine = other.engine
-
-    def ask_now(self, question: Question) -> str:
-        """Ask with the current `ask`, which the link replaces for each client."""
-        return self.ask(question)
 
     def errors_translated(self) -> AbstractContextManager[None]:
         """Translate errors of the SDK about requests for this container."""

@@ -1,65 +1,56 @@
-"""Commands on an ssh host: handed to any login shell, and kept apart from what that shell says itself."""
+"""Commands for any login shell on an ssh host, and their output without what that shell prints itself."""
 
 import shlex
 import socket
 import string
-import threading
-import time
-from collections.abc import Callable, Sequence
-from typing import TYPE_CHECKING
+from collections.abc import Sequence
 
+from ocattach.backoff import Deadline
 from ocattach.errors import ConnectionLostError, OcattachError, TimedOutError
-from ocattach.execution import MAX_OUTPUT, CommandResult, Stream, check_output
-from ocattach.transports.pump import CHUNK, Pump
-
-if TYPE_CHECKING:
-    from paramiko import Channel
+from ocattach.execution import CommandResult, check_output
 
 START_OF_OUTPUT = b"ocattach:output\n"
-"""Printed before a command runs: what stands before it came from the login shell's start-up files."""
-
-NO_INPUT = " </dev/null"
-"""Ends the input of a command without a message on its channel.
-
-paramiko (5.1, `Channel.shutdown`) may send that message after it has confirmed the end of a command that is already
-over, and sshd ends the connection, with everything on it, for a message to a channel that it no longer has.
-"""
+"""Printed before a command runs. Everything before it comes from the login shell's start-up files."""
 
 PLAIN = set(f"{string.ascii_letters}{string.digits} ./:=_-,@+")
 SIGNALLED = 255
 DIAGNOSIS = 4096
 SHOWN = 500
-"""Bytes of a login shell's own words that an error shows."""
-
-JOIN_SECONDS = 5
+"""Bytes of a login shell's own output that an error shows."""
 
 
-def shell_command(argv: Sequence[str]) -> str:
-    """The argv as one command line that any login shell hands on unharmed, fish and csh too.
+LOADER = """exec sh -c 'IFS= read -r script; eval "$(printf %b "$script")"'"""
+"""The command line that runs `loader_input`. Any login shell passes it on unchanged, including fish and csh.
 
-    Only sh sees the real text: the outer shell sees letters, digits and octal escapes in single quotes.
-    """
-    script = f"printf %s\\\\n {START_OF_OUTPUT.decode().strip()}; exec {shlex.join(argv)}"
+Servers limit its length: dropbear to 9,000 bytes. `read` does not read beyond the first line (POSIX).
+"""
+
+
+def loader_input(argv: Sequence[str], *, has_more: bool = True) -> bytes:
+    """Return the first line of LOADER's input, which runs the argv with the rest of the input, if there is more."""
+    command = shlex.join(argv) if has_more else f"{shlex.join(argv)} </dev/null"
+    script = f"printf %s\\\\n {START_OF_OUTPUT.decode().strip()}; exec {command}"
     hidden = "".join(
         character
         if character in PLAIN
         else "".join(f"\\0{byte:03o}" for byte in character.encode(errors="surrogateescape"))
         for character in script
     )
-    return f"""exec sh -c 'eval "$(printf %b "$1")"' sh '{hidden}'"""
+    return f"{hidden}\n".encode()
 
 
 class Output:
-    """What a command prints, without what its login shell printed before; no more is kept than somebody can want."""
+    """The output of a command, without what the login shell printed before it."""
 
-    def __init__(self, *, marked: bool) -> None:
+    def __init__(self) -> None:
         self.content = bytearray()
         self.before = bytearray()
-        """The end of what came before the mark."""
-        self.begun = not marked
+        """The last 4 KiB before the mark."""
+        self.begun = False
+        """Whether the mark has been read: the login shell runs the command."""
 
     def feed(self, data: bytes) -> None:
-        """Take what came. Raises EOFError when it is more than can be kept."""
+        """Add bytes as they arrive."""
         if not self.begun:
             self.before += data
             before, mark, after = self.before.partition(START_OF_OUTPUT)
@@ -67,147 +58,79 @@ class Output:
             self.before = before[-DIAGNOSIS:]
             data = bytes(after)
         self.content += data
-        if len(self.content) > MAX_OUTPUT:
-            raise EOFError
 
-    def collect(self, receive: Callable[[int], bytes], hang_up: Callable[[], None]) -> None:
-        """Take everything until the end, or hang up when it is too much."""
+    def feed_from(self, connection: socket.socket, deadline: Deadline) -> None:
+        """Read exactly through the mark, or to the end. Raises TimeoutError at the deadline."""
         try:
-            while data := receive(CHUNK):
+            while not self.begun:
+                connection.settimeout(max(0.001, deadline.left))
+                data = connection.recv(len(START_OF_OUTPUT) - self._length_of_begun_mark())
+                if not data:
+                    return
                 self.feed(data)
-        except (OSError, EOFError):
-            hang_up()
+        finally:
+            connection.settimeout(None)
+
+    def _length_of_begun_mark(self) -> int:
+        lengths = range(len(START_OF_OUTPUT) - 1, 0, -1)
+        return next((length for length in lengths if self.before.endswith(START_OF_OUTPUT[:length])), 0)
 
 
-class CommandExchange:
-    """A command's input, output and errors, each carried by its own thread: none can block another.
+class CommandOutput:
+    """What a command on a host has printed so far, and how it is judged."""
 
-    One channel window serves stdout and stderr together (RFC 4254): who reads only one of them may wait for ever.
-    """
+    def __init__(self, place: str) -> None:
+        self.place = place
+        """The host as error messages name it."""
+        self.stdout = Output()
+        self.stderr = bytearray()
 
-    def __init__(self, channel: "Channel", stdin: bytes, timeout: float) -> None:
-        self._channel = channel
-        self._timeout = timeout
-        self._deadline = time.monotonic() + timeout
-        self._stdin = stdin
-        self._stdout, self._stderr = Output(marked=True), Output(marked=False)
-        self._feeder = threading.Thread(target=self._feed, name="ocattach-ssh-stdin", daemon=True)
-        self._collectors = [
-            threading.Thread(
-                target=output.collect,
-                args=(receive, channel.close),
-                name=f"ocattach-ssh-{name}",
-                daemon=True,
-            )
-            for name, output, receive in (
-                ("stdout", self._stdout, channel.recv),
-                ("stderr", self._stderr, channel.recv_stderr),
-            )
-        ]
+    def take_stdout(self, data: bytes) -> None:
+        """Add output. Raises TooMuchOutputError."""
+        self.stdout.feed(data)
+        self.check()
 
-    def _feed(self) -> None:
-        if not self._stdin:
-            return
-        try:
-            self._channel.sendall(self._stdin)
-            self._channel.shutdown_write()
-        except (OSError, EOFError):
-            return
+    def take_stderr(self, data: bytes) -> None:
+        """Add errors. Raises TooMuchOutputError."""
+        self.stderr += data
+        self.check()
 
-    def result(self, place: str) -> CommandResult:
-        """The outcome; the command's channel is ended. Raises TimedOutError, or TooMuchOutputError."""
-        threads = [self._feeder, *self._collectors]
-        for thread in threads:
-            thread.start()
-        for thread in self._collectors:
-            thread.join(self._left)
-        ended = not any(thread.is_alive() for thread in self._collectors)
-        ended = ended and self._channel.status_event.wait(max(0.1, self._left))
-        self._channel.close()
-        for thread in threads:
-            thread.join()
-        check_output(len(self._stdout.content) + len(self._stderr.content), place)
-        if not ended:
-            raise TimedOutError(
-                f"A command on {place} did not end within {self._timeout:.0f} s{self._said_instead}"
-            )
-        return self._judged(self._channel.exit_status, place)
+    def check(self) -> None:
+        """Raise TooMuchOutputError if more has been printed than is kept."""
+        check_output(len(self.stdout.content) + len(self.stderr), self.place)
 
-    @property
-    def _left(self) -> float:
-        return max(0, self._deadline - time.monotonic())
+    def result(self, code: int) -> CommandResult:
+        """Return the result. `code` is negative if the connection ended first.
 
-    @property
-    def _said_instead(self) -> str:
-        """For an error: what the login shell printed in the place of running the command."""
-        if self._stdout.begun:
-            return ""
-        said = (self._stdout.before + self._stderr.content)[-SHOWN:].decode(errors="replace").strip()
-        return f"; its login shell did not get as far as the command, and said: {said or 'nothing'}"
-
-    def _judged(self, code: int, place: str) -> CommandResult:
-        if code < 0 and not self._stdout.content:
+        Raises TooMuchOutputError, ConnectionLostError, or OcattachError if the login shell did not run the command.
+        """
+        self.check()
+        if code < 0 and not self.stdout.content:
             raise ConnectionLostError(
-                f"The ssh connection to {place} ended while a command ran{self._said_instead}"
+                f"The ssh connection to {self.place} ended while a command ran{self.printed_instead}"
             )
-        if not self._stdout.begun:
-            raise OcattachError(
-                f"A command could not be run on {place}{self._said_instead}",
-                hint="Try: ssh HOST echo works. What its start-up files do for people, they may not do for commands",
-            )
-        return CommandResult(
-            code if code >= 0 else SIGNALLED, bytes(self._stdout.content), bytes(self._stderr.content)
+        if not self.stdout.begun:
+            raise self.not_run()
+        stdout, stderr = bytes(self.stdout.content), bytes(self.stderr)
+        return CommandResult(code if code >= 0 else SIGNALLED, stdout, stderr)
+
+    def not_run(self) -> OcattachError:
+        """Return the error for a login shell that did not run the command."""
+        return OcattachError(
+            f"A command could not be run on {self.place}{self.printed_instead}",
+            hint="Try: ssh HOST echo works. Start-up files may do less for commands than for terminals",
         )
 
-
-class ChannelStream(Stream):
-    """An ssh channel, made a socket by a pump: that of a command, or of a port."""
-
-    def __init__(self, channel: "Channel", *, is_command: bool = False) -> None:
-        self._channel = channel
-        self._stderr = bytearray()
-        self._stdout = Output(marked=is_command)
-        self._pump = Pump(
-            receive=self._receive,
-            send=channel.sendall,
-            end_input=channel.shutdown_write,
-            hang_up=channel.close,
+    def timed_out(self, timeout: float) -> TimedOutError:
+        """Return the error for a command that did not end in time."""
+        return TimedOutError(
+            f"A command on {self.place} did not end within {timeout:.0f} s{self.printed_instead}"
         )
-        # Errors that nobody reads would fill the window that they share with the output.
-        self._listener = threading.Thread(target=self._listen, name="ocattach-ssh-stderr", daemon=True)
-        if is_command:
-            self._listener.start()
-
-    def _receive(self) -> bytes:
-        data = self._channel.recv(CHUNK)
-        while data and not self._stdout.begun:
-            self._stdout.feed(data)
-            data = bytes(self._stdout.content) or self._channel.recv(CHUNK)
-        return data
-
-    def _listen(self) -> None:
-        try:
-            while data := self._channel.recv_stderr(CHUNK):
-                self._stderr += data
-                del self._stderr[:-DIAGNOSIS]
-        except (OSError, EOFError):
-            return
 
     @property
-    def socket(self) -> socket.socket:
-        return self._pump.socket
-
-    def is_whole(self) -> bool:
-        return bool(self._channel.eof_received)
-
-    def diagnosis(self) -> str:
-        if self._channel.eof_received and self._listener.is_alive():
-            # The end is said of both at once (RFC 4254, 5.3): what was said before it is about to be read.
-            self._listener.join(JOIN_SECONDS)
-        instead = b"" if self._stdout.begun else bytes(self._stdout.before)
-        return (instead + self._stderr).decode(errors="replace").strip()
-
-    def close(self) -> None:
-        self._pump.close()
-        if self._listener.is_alive():
-            self._listener.join(JOIN_SECONDS)
+    def printed_instead(self) -> str:
+        """For an error: what the login shell printed instead of running the command."""
+        if self.stdout.begun:
+            return ""
+        printed = (self.stdout.before + self.stderr)[-SHOWN:].decode(errors="replace").strip()
+        return f"; its login shell did not get as far as the command, and said: {printed or 'nothing'}"

@@ -1,47 +1,33 @@
 """Hosts reached by ssh."""
 
+import os
+import shutil
+import threading
 import time
-from collections.abc import Callable, Iterator, Sequence
-from dataclasses import replace
-from typing import TYPE_CHECKING, Self
+from collections.abc import Callable, Sequence
+from typing import Self, TypeVar
 
+from ocattach.config.files.paths import config_directory
+from ocattach.config.settings import load_settings
 from ocattach.config.spec import ConnectionSpec
 from ocattach.config.targets.ssh import SSHTarget
-from ocattach.daemon.port_owner import PortOwnerCheck
-from ocattach.errors import ConnectionLostError, OcattachError, PortClosedError
+from ocattach.errors import ConfigurationError
 from ocattach.execution import CommandResult, Stream
 from ocattach.printable import command_line
 from ocattach.transports.base import Ask, Availability, Plan
 from ocattach.transports.command import CommandTransport
-from ocattach.transports.ssh.command import NO_INPUT, ChannelStream, CommandExchange, shell_command
-from ocattach.transports.ssh.config import way_to
-from ocattach.transports.ssh.connection import (
-    ForwardingProhibitedError,
-    SessionRefusedError,
-    SSHConnection,
-)
-from ocattach.tunnel.route import DialRoute, Route
+from ocattach.transports.ssh.connection import SessionRefusedError, SSHConnection
 
-if TYPE_CHECKING:
-    from paramiko import Channel
-
-DIAL_SECONDS = 10
-
-FORWARD_SECONDS = 120
-"""How long a host may take to open a connection to a port.
-
-Its answer waits behind what all other streams of the connection have been sent: 200 of them with a full window are
-minutes on a slow line. A connection that is dead is found out by its silence, long before.
-"""
 SESSION_SECONDS = 2
-SESSION_PAUSE = 0.02
+SESSION_PAUSE = 0.05
+
+T = TypeVar("T")
 
 
 class SSHTransport(CommandTransport):
-    """A host; its daemon's port is reached by direct-tcpip, or by the relay where forwarding is refused."""
+    """A host. Its daemon's port is reached by the relay, as in containers."""
 
     scheme = "ssh"
-    reaches_ports = True
 
     def __init__(self, spec: ConnectionSpec, *, ask: Ask, timeout: float = 60) -> None:
         super().__init__(spec, ask=ask, timeout=timeout)
@@ -50,9 +36,9 @@ class SSHTransport(CommandTransport):
         self._target = spec.target
         self._connection: SSHConnection | None = None
         self._second: SSHConnection | None = None
-        self._owner: PortOwnerCheck | None = None
+        self._opening = threading.Lock()
         self._is_full = False
-        self._has_relay = False
+        """Whether the host has refused a second command on the first connection."""
         self._is_guest = False
         """Whether the connection is another handler's."""
 
@@ -62,28 +48,49 @@ class SSHTransport(CommandTransport):
 
     @property
     def connection(self) -> SSHConnection:
-        """The connection to the host, opened and authenticated on first use and again once it is lost."""
-        if self._connection is not None and not self._connection.transport.is_active():
-            self._leave_connection()
-        if self._connection is None:
-            self._connection = self._open()
-        return self._connection
+        """The connection to the host, opened on first use and again once it is lost."""
+        with self._opening:
+            if self._connection is not None and not self._connection.is_open:
+                self._leave_connection()
+            if self._connection is None:
+                self._connection = self._open()
+            return self._connection
+
+    @property
+    def second_connection(self) -> SSHConnection:
+        """A further connection, for a host that runs no further command on the first one (MaxSessions)."""
+        with self._opening:
+            if self._second is None or not self._second.is_open:
+                self._second = self._open()
+            return self._second
 
     def _open(self) -> SSHConnection:
-        return SSHConnection(self._target, ask=self.ask, timeout=self.timeout, remembers=self.remembers)
+        if uses_openssh():
+            from ocattach.transports.ssh.openssh.connection import OpenSSHConnection  # noqa: PLC0415 - one of two
+
+            return OpenSSHConnection(
+                self._target, ask=self.ask, timeout=self.timeout, checks_host_key=self.checks_host_key
+            )
+        from ocattach.transports.ssh.paramiko.connection import ParamikoConnection  # noqa: PLC0415 - an SDK
+
+        return ParamikoConnection(self._target, ask=self.ask, timeout=self.timeout, remembers=self.remembers)
 
     def plan(self) -> Plan:
-        target = self._target
-        options = {"-p": target.port, "-i": target.identity_file, "-J": target.jump, "-l": target.user}
-        given = [word for option, value in options.items() if value for word in (option, str(value))]
+        host = f"the ssh server of {self._target.host}"
+        if not uses_openssh():
+            return Plan(f"{host}, by paramiko", routes=("relay",))
+        from ocattach.transports.ssh.openssh.settings import (  # noqa: PLC0415 - one of two
+            host_options,
+            master_argv,
+            read_settings,
+        )
+
+        settings = read_settings(self._target)
+        login = master_argv(self._target, settings, "CONTROL_PATH", attended=True, timeout=self.timeout)
         return Plan(
-            f"the ssh server of {target.host}, as your ssh configuration has it "
-            f"(see: {command_line('ssh', '-G', target.host)})",
-            command=("ssh", *given, target.host, "--"),
-            routes=(
-                "ssh: the server opens the port (direct-tcpip)",
-                "relay, where it forwards no ports",
-            ),
+            f"{host}, logged in to by: {command_line(*login)}",
+            command=("ssh", *host_options(self._target), self._target.host, "--"),
+            routes=("relay",),
         )
 
     def _leave_connection(self) -> None:
@@ -93,8 +100,14 @@ class SSHTransport(CommandTransport):
         self._is_guest = False
 
     def connection_key(self) -> str:
-        # Under which name the user knows a host makes no other host of it.
-        return repr((self.scheme, *(replace(hop, alias="") for hop in way_to(self._target))))
+        # The same host under two names has the same key.
+        if uses_openssh():
+            from ocattach.transports.ssh.openssh.settings import read_settings  # noqa: PLC0415 - one of two
+
+            return f"{self.scheme}\n{read_settings(self._target).text}"
+        from ocattach.transports.ssh.paramiko.connection import connection_key  # noqa: PLC0415 - an SDK
+
+        return connection_key(self._target)
 
     def open_connection(self) -> None:
         _ = self.connection
@@ -103,111 +116,58 @@ class SSHTransport(CommandTransport):
         self._connection, self._is_guest = other.connection, True
 
     def check_available(self) -> Availability:
-        config = self.connection.config
-        return Availability(f"Logged in to {config.hostname} as {config.user}")
-
-    def open_command(self, argv: Sequence[str], *, has_input: bool = True) -> "Channel":
-        """A channel on which the command runs."""
-        command = shell_command(argv) + ("" if has_input else NO_INPUT)
         connection = self.connection
-        if not self._is_full:
-            try:
-                return open_soon(connection, command)
-            except SessionRefusedError:
-                if self._owner is not None and self._owner.close():  # it is started again when it is needed
-                    return open_soon(connection, command)
-                if not self._has_relay:
-                    raise
-                self._is_full = True
-        # The relay has the only session that the host allows on one connection (MaxSessions 1).
-        if self._second is None or not self._second.transport.is_active():
-            self._second = self._open()
-        return open_soon(self._second, command)
+        return Availability(f"Logged in to {connection.hostname} as {connection.user}")
 
     def run(self, argv: Sequence[str], *, stdin: bytes = b"", timeout: float) -> CommandResult:
-        channel = self.open_command(argv, has_input=bool(stdin))
-        with channel:
-            return CommandExchange(channel, stdin, timeout).result(self.place)
+        return self._on_host(lambda connection: connection.run(argv, stdin=stdin, timeout=timeout))
 
     def open_stream(self, argv: Sequence[str]) -> Stream:
-        stream = ChannelStream(self.open_command(argv), is_command=True)
-        self._has_relay = True
-        return stream
+        return self._on_host(lambda connection: connection.open_stream(argv))
 
-    def dial(self, port: int) -> Stream:
-        """Open a connection to a port on the host's loopback, on which this account listens. Threads may dial at once.
-
-        Raises ConnectionLostError when the whole connection is gone, PortClosedError when nothing or another account
-        listens there, TimedOutError when the host does not answer.
-        """
-        connection = self._connection
-        if connection is None:
-            raise ConnectionLostError(f"The ssh connection to {self.place} is closed")
-        host = self.daemon_host(port)
-        channel = connection.forward(host, port, timeout=FORWARD_SECONDS)
-        try:
-            is_ours = self._is_ours(host, port)
-        except BaseException as error:
-            channel.close()
-            if isinstance(error, OcattachError) and not connection.transport.is_active():
-                raise ConnectionLostError(f"The ssh connection to {self.place} is gone: {error}") from error
-            raise
-        if is_ours is False:
-            channel.close()
-            raise PortClosedError(f"Port {port} of {self._target.host} belongs to another account now")
-        return ChannelStream(channel)
-
-    def _is_ours(self, host: str, port: int) -> bool | None:
-        """Whether this account listens there; None where that cannot be seen, or the host runs no further command."""
-        if self._owner is None:
-            return None
-        try:
-            return self._owner.is_ours(host, port)
-        except SessionRefusedError:
-            return None
-
-    def routes(self, port: int) -> Iterator[Callable[[], Route]]:
-        """Ports opened by the ssh server itself, where it does that; else a relay."""
-        connection = self.connection
-        self._end_owner_check()
-        self._owner = PortOwnerCheck(
-            lambda argv: ChannelStream(open_soon(connection, shell_command(argv)), is_command=True),
-            timeout=FORWARD_SECONDS,
-        )
-        try:
-            self.dial(port).close()
-        except ForwardingProhibitedError:
-            yield from super().routes(port)
-            return
-        yield lambda: DialRoute(
-            "ssh", self.dial, await_end=connection.await_end, ping=connection.await_answer
-        )
-
-    def _end_owner_check(self) -> None:
-        owner, self._owner = self._owner, None
-        if owner is not None:
-            owner.close()
+    def _on_host(self, start: Callable[[SSHConnection], T]) -> T:
+        """Run a command, over a second connection if the host runs no further one on the first."""
+        if not self._is_full:
+            try:
+                return start_soon(self.connection, start)
+            except SessionRefusedError:
+                self._is_full = True
+        return start_soon(self.second_connection, start)
 
     def disconnect(self) -> None:
         super().disconnect()
-        self._end_owner_check()
-        if self._second is not None:
-            self._second.close()
-            self._second = None
+        second, self._second = self._second, None
+        if second is not None:
+            second.close()
         self._leave_connection()
-        self._is_full = self._has_relay = False
+        self._is_full = False
 
 
-def open_soon(connection: SSHConnection, command: str) -> "Channel":
-    """Run a command, at the latest when the host has done with the one before.
+def start_soon(connection: SSHConnection, start: Callable[[SSHConnection], T]) -> T:
+    """Start a command; try again for a moment if the host refuses it.
 
-    sshd counts a session until it has tidied up, a moment after the command has ended for us (MaxSessions 1).
+    sshd counts a session until it has cleaned up, a moment after the command has ended for us (MaxSessions).
     """
     deadline = time.monotonic() + SESSION_SECONDS
     while True:
         try:
-            return connection.open_command(command, timeout=DIAL_SECONDS)
+            return start(connection)
         except SessionRefusedError:
             if time.monotonic() > deadline:
                 raise
         time.sleep(SESSION_PAUSE)
+
+
+def uses_openssh() -> bool:
+    """Whether OpenSSH is run, rather than paramiko: where there is an `ssh` program, unless the settings choose.
+
+    Raises ConfigurationError if the settings require an OpenSSH that does not exist.
+    """
+    chosen = load_settings(config_directory(os.environ)).ssh_client
+    has_program = shutil.which("ssh") is not None
+    if chosen == "openssh" and not has_program:
+        raise ConfigurationError(
+            "There is no ssh program on this machine, and ssh_client is openssh",
+            hint="Install OpenSSH's client, or set ssh_client: auto",
+        )
+    return has_program if chosen == "auto" else chosen == "openssh"

@@ -1,0 +1,231 @@
+"""Why ssh could not log in, from its exit and its messages, which are not translated."""
+
+import re
+import sys
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+
+from ocattach.config.targets.ssh import SSHTarget
+from ocattach.errors import (
+    AuthenticationError,
+    ConfigurationError,
+    HostKeyError,
+    OcattachError,
+    TimedOutError,
+    UnreachableError,
+)
+from ocattach.printable import command_line
+from ocattach.transports.ssh.openssh.login import LoginResult, is_visible
+from ocattach.transports.ssh.openssh.settings import Settings
+
+SHOWN_LINES = 4
+"""Lines of ssh's own words in an error of unknown cause."""
+
+LOCKED = re.compile(r"Enter passphrase for key '(.+)'")
+ADDED = "Warning: Permanently added "
+HUNG_UP = re.compile(
+    r"(kex_exchange_identification|banner exchange|read): .*|Connection (closed|reset) by .*"
+    r"|ssh_dispatch_run_fatal: .*: (Broken pipe|Connection reset by peer|Connection closed by remote host)"
+)
+"""What ssh prints when a server closes the connection, as a busy one does (MaxStartups, sshd_config(5))."""
+
+
+@dataclass(frozen=True, slots=True)
+class Failure:
+    """A run of ssh that did not log in."""
+
+    target: SSHTarget
+    settings: Settings
+    jumps: Mapping[str, str]
+    """The jump hosts as the user wrote them, by their names or addresses."""
+
+    result: LoginResult
+    timeout: float
+
+    @property
+    def host(self) -> str:
+        """The host as the user wrote it, with its address where that is another."""
+        host, hostname = self.target.host, self.settings.hostname
+        return host if host == hostname else f"{host} ({hostname})"
+
+    @property
+    def try_it(self) -> str:
+        """The hint to run ssh by hand."""
+        return f"Try: {command_line('ssh', self.target.host)}"
+
+    @property
+    def words(self) -> str:
+        """The last lines of what ssh printed."""
+        lines = [line.strip() for line in self.result.said.splitlines() if line.strip()]
+        return "; ".join(lines[-SHOWN_LINES:]) or f"exit code {self.result.code}"
+
+    def find(self, pattern: str) -> re.Match[str] | None:
+        """Search ssh's messages."""
+        return re.search(pattern, self.result.said, re.MULTILINE)
+
+    def jump_named(self, address: str) -> str:
+        """For an error: the jump host of that address, where it is one; else nothing."""
+        jump = self.jumps.get(address)
+        return f"jump host {jump}: " if jump and address != self.settings.hostname else ""
+
+
+def login_error(failure: Failure) -> OcattachError:
+    """Return the error for a failed login."""
+    if failure.result.unanswered is not None:
+        return failure.result.unanswered
+    for explain in EXPLANATIONS:
+        error = explain(failure)
+        if error is not None:
+            return error
+    if failure.result.code is None:
+        return timed_out(failure)
+    return UnreachableError(f"Cannot connect to {failure.host}: {failure.words}", hint=failure.try_it)
+
+
+def is_hung_up(result: LoginResult) -> bool:
+    """Whether the server closed the connection before the login; another try may be served.
+
+    It may also have waited too long for a person who looked at its key, which is known now.
+    """
+    lines = [line for line in result.said.splitlines() if line.strip() and not line.startswith(ADDED)]
+    only_key = all(is_visible(question) for question in result.asked)
+    return bool(lines) and only_key and all(HUNG_UP.match(line) for line in lines)
+
+
+def timed_out(failure: Failure) -> TimedOutError:
+    """Return the error for a host that did not answer in time."""
+    said = f" (ssh: {failure.words})" if failure.result.said else ""
+    return TimedOutError(
+        f"{failure.host} did not answer in {failure.timeout:.0f} s{said}", hint=failure.try_it
+    )
+
+
+def explain_changed_key(failure: Failure) -> OcattachError | None:
+    """Return the error for a host with another key than the known one."""
+    if not failure.find("REMOTE HOST IDENTIFICATION HAS CHANGED"):
+        return None
+    shown = failure.find(r"^(SHA256:[\w+/=]+)\.?$")
+    kind = failure.find(r"fingerprint for the (\S+) key")
+    known = failure.find(r"^Offending \S+ key in (.+):(\d+)$")
+    remedy = failure.find(r'ssh-keygen -?f "(.+)" -R "(.+)"')
+    key = " ".join(found[1] for found in (kind, shown) if found)
+    place = f" Known is another one: {known[1]}, line {known[2]}" if known else ""
+    command = command_line("ssh-keygen", "-f", remedy[1], "-R", remedy[2]) if remedy else ""
+    named = failure.jump_named(remedy[2]) if remedy else ""
+    return HostKeyError(
+        f"{named}The host key of {failure.host} has changed to {key}: refused.{place}",
+        hint=f"If the change is expected: {command}, and connect again" if command else failure.try_it,
+    )
+
+
+def explain_revoked_key(failure: Failure) -> OcattachError | None:
+    """Return the error for a revoked host key, or a list of revoked keys that cannot be read."""
+    found = failure.find(r"^Host key \S+ (\S+) revoked by file (.+)$")
+    unreadable = failure.find(r"^Error checking host key .* in revoked keys file (.+): .*$")
+    if unreadable:
+        return HostKeyError(f"The revoked host keys cannot be read, so no host is trusted: {unreadable[0]}")
+    if not (found or failure.find("REVOKED HOST KEY DETECTED|is marked as revoked")):
+        return None
+    place = f" ({found[1]}, {found[2]})" if found else ""
+    return HostKeyError(
+        f"The host key of {failure.host} is revoked{place}: refused",
+        hint="Ask who runs the host: a revoked key may be in the wrong hands",
+    )
+
+
+def explain_unknown_key(failure: Failure) -> OcattachError | None:
+    """Return the error for a host whose key is not known, or was not accepted."""
+    if not failure.find("Host key verification failed"):
+        return None
+    strict = failure.find(r"No (\S+) host key is known for (\S+) and you have requested strict checking")
+    if strict and failure.settings["stricthostkeychecking"].lower() in {"yes", "true"}:
+        named = failure.jump_named(strict[2])
+        return HostKeyError(
+            f"{named}The host key of {failure.host} is not known and StrictHostKeyChecking is yes: refused",
+            hint="Add the key to your known_hosts once you have verified it",
+        )
+    if failure.result.asked:
+        return HostKeyError(
+            f"The host key of {failure.host} was not accepted",
+            hint="Ask who runs the host for the fingerprint of its key, and connect again",
+        )
+    return HostKeyError(
+        f"The host key of {failure.host} is not known yet",
+        hint=f"Connect once, which shows it and asks: {command_line('ssh', failure.target.host)}",
+    )
+
+
+def explain_login(failure: Failure) -> OcattachError | None:
+    """Return the error for a host that does not accept the login."""
+    if failure.find("Too many authentication failures"):
+        return AuthenticationError(
+            f"{failure.host} ended the login: too many authentication failures",
+            hint="Too many keys may have been offered: name the right one by --identity, or see IdentitiesOnly",
+        )
+    locked = next(filter(None, (LOCKED.match(question) for question in failure.result.asked)), None)
+    if locked and failure.find("Permission denied"):
+        return AuthenticationError(
+            f"{failure.host} did not accept the login, and the key {locked[1]} was not opened: it needs its passphrase",
+            hint=f"Give it to an agent once: {command_line('ssh-add', locked[1])}",
+        )
+    found = failure.find(r"^(?:(\S+)@(\S+): )?Permission denied \((.*)\)\.?$")
+    if found is not None:
+        named = failure.jump_named(found[2]) if found[2] else ""
+        user = found[1] or failure.settings["user"]
+        return AuthenticationError(
+            f"{named or f'{failure.host} '}did not accept {user} (it accepts: {found[3].replace(',', ', ')})",
+            hint=failure.try_it,
+        )
+    if failure.result.asked and failure.find(r"^(Connection (closed|reset) by|Received disconnect from)"):
+        return AuthenticationError(
+            f"{failure.host} ended the login: {failure.words}",
+            hint="A host waits only so long for an answer (its LoginGraceTime), and allows only so many: try again",
+        )
+    return None
+
+
+def explain_network(failure: Failure) -> OcattachError | None:
+    """Return the error for a host that cannot be reached."""
+    unnamed = failure.find(r"Could not resolve hostname (\S+): (.+)$")
+    if unnamed:
+        return UnreachableError(
+            f"{failure.jump_named(unnamed[1])}No host named {unnamed[1]}: {unnamed[2]}", hint=failure.try_it
+        )
+    beyond = (
+        failure.find(r"^channel \d+: open failed: (?:\S+ )?(.+)$") if failure.settings["proxyjump"] else None
+    )
+    if beyond and failure.find("stdio forwarding failed"):
+        return UnreachableError(
+            f"The jump host {failure.settings['proxyjump']} cannot connect to {failure.host}, "
+            f"port {failure.settings['port']}: {beyond[1]}",
+            hint=failure.try_it,
+        )
+    silent = failure.find(r"^(Connection to (\S+) port \d+ timed out|.*: (Connection|Operation) timed out)$")
+    if silent or failure.find("timed out during banner exchange"):
+        return timed_out(failure)
+    refused = failure.find(r"^ssh: connect to host (\S+) port (\d+): (.+)$")
+    if refused:
+        hint = failure.try_it
+        if sys.platform == "darwin" and refused[3] == "No route to host":
+            hint = "macOS also says so of an app without access: System Settings, Privacy & Security, Local Network"
+        return UnreachableError(
+            f"Cannot connect to {failure.jump_named(refused[1])}{failure.host}, port {refused[2]}: {refused[3]}",
+            hint=hint,
+        )
+    return None
+
+
+def explain_configuration(failure: Failure) -> OcattachError | None:
+    """Return the error for a configuration that ssh refuses."""
+    broken = failure.find(r"(jumphost loop via|Bad configuration option|Bad owner or permissions on).*")
+    return ConfigurationError(f"ssh: {failure.words}", hint=failure.try_it) if broken else None
+
+
+EXPLANATIONS: tuple[Callable[[Failure], OcattachError | None], ...] = (
+    explain_changed_key,
+    explain_revoked_key,
+    explain_unknown_key,
+    explain_login,
+    explain_configuration,
+    explain_network,
+)

@@ -1,0 +1,230 @@
+"""A run of ssh that asks its questions through SSH_ASKPASS, until it has logged in and runs in the background."""
+
+import os
+import selectors
+import shlex
+import signal
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Mapping, Sequence
+from contextlib import ExitStack, suppress
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+from typing import IO
+
+from ocattach.backoff import Deadline
+from ocattach.errors import OcattachError
+from ocattach.transports.base import Ask, Question
+from ocattach.transports.ssh.openssh.messages import Messages
+
+MAX_QUESTION = 64 * 1024
+QUESTION_SECONDS = 5
+"""Time for askpass to pass on its question, which it has as an argument."""
+
+NOTICE_SECONDS = 0.3
+"""How long ssh must go on after a message before it is shown: the last messages of a failed run are its error."""
+
+PERSON_SECONDS = 300
+"""Further time for what a person does elsewhere: touch a key, visit a page."""
+
+PAGE = "://"
+READY = b"ready\n"
+ASKPASS = Path(__file__).with_name("askpass.py")
+ANSWERED, REFUSED = b"+", b"-"
+"""The first byte of a reply to askpass."""
+
+OPTIONAL = "Enter passphrase for "
+"""How ssh begins the question that it can do without: it goes on with the next key (sshconnect2.c)."""
+
+VISIBLE = ("(yes/no", "Please type 'yes'")
+"""Parts of the questions about host keys, whose answer is not a secret (sshconnect.c)."""
+
+
+@dataclass(frozen=True, slots=True)
+class LoginResult:
+    """How a run of ssh ended."""
+
+    said: str
+    """The last 8 KiB of its messages."""
+
+    asked: tuple[str, ...]
+    """The questions it had."""
+
+    unanswered: OcattachError | None
+    """Why a question got no answer."""
+
+    process: subprocess.Popen[bytes] | None
+    """The running process that printed READY; None after a failure."""
+
+    code: int | None = None
+    """The exit code after a failure; None if the run was ended at its deadline or after a question."""
+
+
+class Login:
+    """Runs a process that runs ssh and prints READY once that has logged in, and serves ssh's questions."""
+
+    def __init__(self, argv: Sequence[str], directory: Path, *, host: str, ask: Ask, timeout: float) -> None:
+        """`directory` is private and its path short; `timeout` does not include the time a person takes."""
+        self._argv = argv
+        self._directory = directory
+        self._host = host
+        self._ask = ask
+        self._deadline = Deadline(timeout)
+        self._selector = selectors.DefaultSelector()
+        self._messages = Messages()
+        self._asked: list[str] = []
+        self._unanswered: OcattachError | None = None
+        self._is_quiet = False
+        self._is_ready = self._has_ended = self._is_given_up = False
+        self._opened = ExitStack()
+
+    def run(self, *, is_quiet: bool = False) -> LoginResult:
+        """Return when the login has succeeded or failed. The caller ends the process of a successful one.
+
+        With `is_quiet` messages are only kept for errors.
+        """
+        self._is_quiet = is_quiet
+        with self._opened:
+            self._listen()
+            process = self._start()
+            try:
+                self._serve()
+                if self._is_ready:
+                    self._show()
+                    return self._result(process)
+                code = process.wait() if self._has_ended else None
+                return self._result(None, code)
+            finally:
+                if not self._is_ready:
+                    with suppress(ProcessLookupError):
+                        os.killpg(process.pid, signal.SIGKILL)
+                    process.communicate()
+                self._messages.keep_reading()
+
+    def _result(self, process: subprocess.Popen[bytes] | None, code: int | None = None) -> LoginResult:
+        return LoginResult(self._messages.text(), tuple(self._asked), self._unanswered, process, code)
+
+    def _listen(self) -> None:
+        path = self._directory / "ask"
+        server = self._opened.enter_context(socket.socket(socket.AF_UNIX, socket.SOCK_STREAM))
+        server.bind(str(path))
+        server.listen()
+        self._opened.callback(path.unlink, missing_ok=True)
+        self._opened.enter_context(self._selector)
+        self._selector.register(server, selectors.EVENT_READ, lambda: self._answer(server.accept()[0]))
+
+    def _start(self) -> subprocess.Popen[bytes]:
+        process = subprocess.Popen(
+            self._argv,
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=self._messages.writer,
+            bufsize=0,
+            start_new_session=True,
+            env=askpass_environment(os.environ, self._directory),
+        )
+        self._messages.started()
+        self._selector.register(self._messages.reader, selectors.EVENT_READ, self._messages.read)
+        if process.stdout is None:
+            raise TypeError(process)
+        self._selector.register(process.stdout, selectors.EVENT_READ, partial(self._take, process.stdout))
+        return process
+
+    def _take(self, pipe: IO[bytes]) -> None:
+        line = pipe.readline()
+        self._is_ready = self._is_ready or line == READY
+        self._has_ended = not line
+        self._messages.read()
+
+    def _serve(self) -> None:
+        while not (self._is_ready or self._has_ended or self._is_given_up or self._deadline.has_passed):
+            left = self._deadline.left
+            ready = self._selector.select(min(NOTICE_SECONDS, left) if self._messages.has_new else left)
+            if not ready:
+                self._show()
+            # Messages before questions: a banner explains what is asked.
+            for key, _ in sorted(ready, key=lambda event: event[0].fileobj is not self._messages.reader):
+                key.data()
+
+    def _show(self) -> None:
+        for line in self._messages.take_new():
+            if PAGE in line:
+                self._deadline.postpone(PERSON_SECONDS)
+            if not self._is_quiet:
+                self._ask_person(Question(f"{self._host}: {line}", notice=True))
+
+    def _ask_person(self, question: Question) -> str:
+        began = time.monotonic()
+        try:
+            return self._ask(question)
+        finally:
+            self._deadline.postpone(time.monotonic() - began)
+
+    def _answer(self, connection: socket.socket) -> None:
+        self._opened.enter_context(connection)
+        kind, question = received(connection)
+        self._messages.read()
+        self._show()
+        if kind == "none":
+            self._ask_person(Question(f"{self._host}: {question}", notice=True))
+            self._deadline.postpone(PERSON_SECONDS)
+            return  # ssh ends askpass when this is over
+        self._asked.append(question)
+        try:
+            reply = self._reply(kind, question)
+        except OcattachError as error:
+            self._unanswered = self._unanswered or error
+            self._is_given_up = not question.startswith(OPTIONAL)
+            reply = REFUSED
+        with suppress(OSError):  # ssh may have ended meanwhile
+            connection.sendall(reply)
+            connection.shutdown(socket.SHUT_RDWR)
+
+    def _reply(self, kind: str, question: str) -> bytes:
+        """Return the person's answer as askpass expects it."""
+        text = question if question.endswith(" ") else f"{question} "
+        if kind == "confirm":
+            return ANSWERED if self._ask_person(Question(text, confirm=True)) == "yes" else REFUSED
+        answer = self._ask_person(Question(text, secret=not is_visible(question)))
+        return ANSWERED + answer.encode(errors="surrogateescape")
+
+
+def is_visible(question: str) -> bool:
+    """Whether a question is about a host key, so that its answer is not a secret."""
+    return any(part in question for part in VISIBLE)
+
+
+def received(connection: socket.socket) -> tuple[str, str]:
+    """Return the kind of an askpass's question, and its text."""
+    connection.settimeout(QUESTION_SECONDS)
+    data = bytearray()
+    with suppress(OSError):
+        while len(data) < MAX_QUESTION and (part := connection.recv(MAX_QUESTION)):
+            data += part
+    kind, _, question = data.decode(errors="replace").partition("\0")
+    return kind, question
+
+
+def askpass_environment(environ: Mapping[str, str], directory: Path) -> dict[str, str]:
+    """Return the environment of ssh, in which our askpass serves its questions.
+
+    A user's own askpass that ssh would use in a terminal too (SSH_ASKPASS_REQUIRE, ssh(1)) is kept.
+    """
+    environment = dict(environ)
+    locale = next(filter(None, map(environ.get, ("LC_ALL", "LC_CTYPE", "LANG"))), "")
+    if "utf" not in locale.lower():
+        # Or ssh writes out other letters than ASCII in questions (mprintf.c). Its own words are always English.
+        environment["LC_ALL"] = "C.UTF-8"
+    has_display = bool(environ.get("DISPLAY") or environ.get("WAYLAND_DISPLAY"))
+    used = {"force", "prefer"} if has_display else {"force"}
+    if environ.get("SSH_ASKPASS") and environ.get("SSH_ASKPASS_REQUIRE") in used:
+        return environment
+    program = directory / "askpass"
+    words = shlex.join([sys.executable, "-I", "-S", str(ASKPASS), str(directory / "ask")])
+    program.write_text(f'#!/bin/sh\nexec {words} "$1"\n')
+    program.chmod(0o700)
+    # Before OpenSSH 8.4, ssh asks its askpass only if DISPLAY is set.
+    return {"DISPLAY": ":0", **environment, "SSH_ASKPASS": str(program), "SSH_ASKPASS_REQUIRE": "force"}

@@ -1,0 +1,200 @@
+"""How an ssh host is reached, identified and logged in to: the user's ssh configuration as paramiko reads it."""
+
+import getpass
+import glob
+import os
+import re
+import shlex
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import paramiko
+
+from ocattach.config.targets.rules import check_port
+from ocattach.config.targets.ssh import SSHTarget
+from ocattach.config.targets.uri_text import split_authority
+from ocattach.errors import ConfigurationError, UnreachableError
+
+INSTALL = "Install OpenSSH's client here"
+"""The hint for everything that only OpenSSH does."""
+
+MAX_JUMPS = INCLUDE_DEPTH = 16
+DEFAULT_PORT = 22
+KNOWN_HOSTS = "~/.ssh/known_hosts ~/.ssh/known_hosts2"
+GLOBAL_KNOWN_HOSTS = "/etc/ssh/ssh_known_hosts /etc/ssh/ssh_known_hosts2"
+IDENTITY_FILES = ("~/.ssh/id_rsa", "~/.ssh/id_ecdsa", "~/.ssh/id_ed25519")
+STRICT = {"ask": "ask", "accept-new": "accept-new", "off": "off", "no": "off"}
+"""The values of StrictHostKeyChecking; any other one counts as yes."""
+
+METHODS = {
+    "publickey": "pubkeyauthentication",
+    "keyboard-interactive": "kbdinteractiveauthentication",
+    "password": "passwordauthentication",
+}
+"""The authentication methods, in OpenSSH's order, and the settings that switch them off."""
+
+NEEDS_OPENSSH = """
+    AddressFamily BindAddress BindInterface CASignatureAlgorithms CertificateFile Ciphers HostKeyAlgorithms
+    KexAlgorithms KnownHostsCommand MACs PKCS11Provider PubkeyAcceptedAlgorithms RequiredRSASize VerifyHostKeyDNS
+"""
+"""Settings on which it depends whether and how safely a host is reached, and that this client does not apply."""
+
+BROKEN = (paramiko.ConfigParseError, paramiko.CouldNotCanonicalize, LookupError, ValueError, OSError)
+"""What `paramiko.SSHConfig` (5.1) and the readers of its values raise."""
+
+MATCH = re.compile(r'(!?(all|canonical|final|(host|originalhost|user|localuser)\s+("[^"]*"|\S+))\s*)+')
+"""The criteria that are evaluated; paramiko (5.1, `SSHConfig`) takes those that it does not know for met."""
+
+
+class HostConfig:
+    """How one host is reached, identified and logged in to."""
+
+    def __init__(self, target: SSHTarget) -> None:
+        """Read the configuration for a target, whose own fields take precedence.
+
+        Raises ConfigurationError if the configuration is broken, or has a setting that this client does not apply.
+        """
+        settings = read_settings(target)
+        self.alias = target.host
+        """The host as the user typed it."""
+
+        self.hostname = str(settings["hostname"])
+        self.port = int(settings.get("port", DEFAULT_PORT))
+        check_port(self.port)
+        self.user = str(settings.get("user") or getpass.getuser())
+        self.plain_name = str(settings.get("hostkeyalias", self.hostname)).lower()
+        """The name in known_hosts and certificates."""
+
+        has_port = self.port != DEFAULT_PORT and "hostkeyalias" not in settings
+        self.name = f"[{self.plain_name}]:{self.port}" if has_port else self.plain_name
+        """The name in known_hosts with the port, if that counts."""
+
+        self.known_hosts = paths(settings.get("userknownhostsfile", KNOWN_HOSTS))
+        self.global_known_hosts = paths(settings.get("globalknownhostsfile", GLOBAL_KNOWN_HOSTS))
+        self.revoked = paths(settings.get("revokedhostkeys", ""))
+        self.hashes_names = word(settings, "hashknownhosts") == "yes"
+        self.strict = STRICT.get(word(settings, "stricthostkeychecking", "ask"), "yes")
+        self.identities = identities(target, settings.get("identityfile", IDENTITY_FILES))
+        self.identities_only = target.identity_file is not None or word(settings, "identitiesonly") == "yes"
+        self.has_agent = has_agent(settings.get("identityagent", "SSH_AUTH_SOCK"))
+        preferred = settings.get("preferredauthentications", ",".join(METHODS)).split(",")
+        self.methods = [
+            name for name in preferred if name in METHODS and word(settings, METHODS[name]) != "no"
+        ]
+        self.password_prompts = int(settings.get("numberofpasswordprompts", 3))
+        self.is_batch = word(settings, "batchmode") == "yes"
+        self.connect_timeout = int(settings.get("connecttimeout", 0))
+        self.jumps = [] if word(settings, "proxyjump", "none") == "none" else settings["proxyjump"].split(",")
+
+
+def needs_openssh(what: str) -> ConfigurationError:
+    """Return the error for a setting that only OpenSSH's own client applies."""
+    return ConfigurationError(f"{what} needs the ssh program, which is not used here", hint=INSTALL)
+
+
+def read_settings(target: SSHTarget) -> dict[str, Any]:
+    """Return every setting for a target by its name in lower case."""
+    # The first value of a setting counts; "Host *" ends the last block before it.
+    given = {"User": target.user, "Port": target.port, "ProxyJump": target.jump}
+    lines = [f"{name} {value}" for name, value in given.items() if value]
+    for file in (Path("~/.ssh/config").expanduser(), Path("/etc/ssh/ssh_config")):
+        lines += ["Host *", *config_lines(file, file.parent)]
+    settings = dict(paramiko.SSHConfig.from_text("\n".join(lines)).lookup(target.host))
+    for name in NEEDS_OPENSSH.split():
+        if word(settings, name.lower()) not in {"", "none", "no", "any"}:
+            raise needs_openssh(f"{name} for {target.host}")
+    # Of the two, the one that is set first counts (readconf.c, parse_jump). paramiko keeps their order.
+    proxy = next((name for name in settings if name in {"proxyjump", "proxycommand"}), None)
+    if proxy == "proxycommand" and settings["proxycommand"]:
+        raise needs_openssh(f"ProxyCommand for {target.host}")
+    if proxy == "proxycommand":
+        settings["proxyjump"] = "none"
+    return settings
+
+
+def config_lines(file: Path, base: Path, depth: int = 0) -> Iterator[str]:
+    """Yield a configuration file's lines, with those of included files, which are relative to `base`."""
+    if depth > INCLUDE_DEPTH:
+        raise ConfigurationError(f"{file}: too many levels of Include")
+    in_block = False
+    for line in file.read_text(errors="replace").splitlines() if file.is_file() else ():
+        keyword, _, rest = re.sub(r"[\s=]+", " ", line.strip(), count=1).partition(" ")
+        match keyword.lower():
+            case "include" if in_block:
+                raise needs_openssh(f"Include in a Host or Match block ({file})")
+            case "include":
+                for pattern in shlex.split(rest):
+                    for path in sorted(glob.glob(str(base / Path(pattern).expanduser()))):  # noqa: PTH207 - absolute
+                        yield from config_lines(Path(path), base, depth + 1)
+                yield "Host *"
+            case "match" if not MATCH.fullmatch(rest):
+                raise needs_openssh(f"Match {rest} ({file})")
+            case "host" | "match":
+                in_block = rest not in {"*", "all"}
+                yield line
+            case _:
+                yield line
+
+
+def word(settings: dict[str, Any], name: str, default: str = "") -> str:
+    """Return a setting that is a word, in lower case."""
+    return str(settings.get(name, default)).lower()
+
+
+def paths(value: str) -> list[Path]:
+    """Return the files that a setting names. Raises ConfigurationError for tokens and variables in their names."""
+    if "%" in value or "${" in value:
+        raise needs_openssh(f"The file name {value} in the ssh configuration")
+    return [Path(word).expanduser() for word in shlex.split(value) if word.lower() != "none"]
+
+
+def identities(target: SSHTarget, names: tuple[str, ...] | list[str]) -> list[Path]:
+    """Return the key files to offer: the target's own if it names one, else those that exist."""
+    if target.identity_file is None:
+        files = [file for name in names for file in paths(shlex.quote(name))]
+        return [file for file in files if file.is_file() or public_file(file).is_file()]
+    file = Path(target.identity_file).expanduser()
+    if not file.is_file():
+        message = f"The identity file {file} does not exist"
+        raise UnreachableError(message, hint="Name another with --identity")
+    return [file]
+
+
+def public_file(key: Path) -> Path:
+    """Return the file of a key's public half."""
+    return key.with_name(f"{key.name.removesuffix('.pub')}.pub")
+
+
+def has_agent(value: str) -> bool:
+    """Whether there is an agent, by IdentityAgent; paramiko can use that of SSH_AUTH_SOCK only."""
+    own = os.environ.get("SSH_AUTH_SOCK")
+    if value not in {"none", "SSH_AUTH_SOCK", "$SSH_AUTH_SOCK", own}:
+        raise needs_openssh(f"IdentityAgent {value}")
+    return value != "none" and bool(own)
+
+
+def host_config(target: SSHTarget) -> HostConfig:
+    """Return the configuration for a target. Raises as `HostConfig` does."""
+    try:
+        return HostConfig(target)
+    except BROKEN as error:
+        message = f"The ssh configuration for {target.host} cannot be read without the ssh program: {error}"
+        raise ConfigurationError(message, hint=INSTALL) from error
+
+
+def hops(target: SSHTarget) -> list[HostConfig]:
+    """Return the hosts to go through and then the target, as ProxyJump has it (ssh_config(5)).
+
+    The first of several jump hosts is reached as its own configuration says, each other one through those before it.
+    """
+    found = [host_config(target)]
+    while found[0].jumps:
+        if len(found) == MAX_JUMPS:
+            raise ConfigurationError(
+                f"The jump hosts of {target.host} form a loop, or are more than {MAX_JUMPS}"
+            )
+        *before, last = found[0].jumps
+        user, host, port = split_authority(last.strip().removeprefix("ssh://"))
+        found.insert(0, host_config(SSHTarget(host, user, port, jump=",".join(before) or None)))
+    return found
