@@ -179,7 +179,7 @@ def test_every_picture_is_shown_and_names_no_place_of_who_made_it() -> None:
 
 def test_what_tests_can_require_is_told() -> None:
     sources = [file.read_text() for file in (CHECKOUT / "tests").rglob("*.py")]
-    required = {name for source in sources for name in re.findall(r'\brequire\("(\w+)"\)', source)}
+    required = {name for source in sources for name in re.findall(r'\brequire\("([\w-]+)"\)', source)}
 
     assert {row[0].strip("`") for row in table_rows(CONTRIBUTING, "Tests")} == required
 
