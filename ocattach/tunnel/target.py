@@ -5,6 +5,7 @@ from dataclasses import dataclass
 
 from ocattach.errors import ConnectionLostError, OcattachError, PortClosedError
 from ocattach.tunnel.route import Route
+from ocattach.tunnel.splice import SpliceEndpoint
 
 GONE = {errno.EHOSTUNREACH, errno.ENETUNREACH, errno.EHOSTDOWN, errno.ENETDOWN}
 
@@ -18,6 +19,10 @@ class Target:
     host: str
     has_answered: bool = False
     """Whether a connection to it has succeeded. A failure after that counts as a loss of the daemon."""
+
+    async def dial(self, client: SpliceEndpoint) -> None:
+        """Connect to the port and splice it to `client`, as `Route.dial` does."""
+        await self.route.dial(client, self.host, self.port)
 
 
 def is_gone(error: OcattachError | OSError) -> bool:
