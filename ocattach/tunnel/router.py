@@ -103,8 +103,8 @@ class Router:
         early = EarlyConnection(target)
         try:
             await early.dial()
-        except (OcattachError, OSError) as error:
-            log.debug("No early connection: %s", error)
+        except Exception:  # whatever it is, the request's own dial ends in the same and reports it
+            log.debug("There is no early connection", exc_info=True)
             return None
         return early
 

@@ -8,9 +8,11 @@ from contextlib import ExitStack
 import pytest
 
 from ocattach.opencode.endpoint import basic_authorization
+from ocattach.tunnel.direct import DirectRoute
 from ocattach.tunnel.early import MOST_EARLY
 from ocattach.tunnel.gate import Gate
 from ocattach.tunnel.route import Route
+from ocattach.tunnel.splice import SpliceEndpoint
 from ocattach.tunnel.tunnel import Tunnel
 from tests.rigs.waiting import wait_until
 from tests.tunnel import servers
@@ -180,3 +182,23 @@ def test_while_clients_are_held_nothing_is_opened(daemon: Daemon, tunnel: Tunnel
 
     assert client.recv(65536) == RESPONSE
     assert status(other, tunnel) == 200
+
+
+class OddRoute(DirectRoute):
+    """A route whose first dial raises what no code expects."""
+
+    error: Exception | None = RuntimeError("odd")
+
+    async def dial(self, client: SpliceEndpoint, host: str, port: int) -> None:
+        error, self.error = self.error, None
+        if error is not None:
+            raise error
+        await super().dial(client, host, port)
+
+
+def test_a_request_is_answered_whatever_the_early_dial_raises(
+    port: int, connect: Connect, opened: ExitStack
+) -> None:
+    tunnel = opened.enter_context(Tunnel(OddRoute("127.0.0.1"), port, gate=Gate(LINK)))
+
+    assert status(connect(tunnel), tunnel) == 200
