@@ -10,7 +10,7 @@ import statistics
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from functools import partial
 
@@ -82,24 +82,51 @@ def measure(places: Places, repetitions: int) -> Iterator[Figure]:
 
 
 def compare(port: int, repetitions: int) -> dict[str, list[Costs]]:
-    """Use both tunnels in turns, each open all the while."""
-    with near_end(port, "gate") as gate, near_end(port, "splice") as splice:
-        return take_turns(repetitions, {"gate": partial(use, *gate), "splice": partial(use, *splice)})
+    """Use both tunnels, each open all the while."""
+    costs: dict[str, list[Costs]] = {"gate": [], "splice": []}
+    with contextlib.ExitStack() as stack:
+        ends = {kind: stack.enter_context(near_end(port, kind)) for kind in costs}
+        for _ in range(repetitions):
+            for kind, cost in use(ends).items():
+                costs[kind].append(cost)
+    return costs
 
 
-def use(local: int, process: psutil.Process) -> Costs:
-    """Measure a tunnel once."""
-    opening = [first_byte(local, f"/{ANSWER}") for _ in range(NEW_CONNECTIONS)]
-    events = [first_byte(local, "/event") for _ in range(NEW_CONNECTIONS)]
-    with by_port(local)() as way:
-        trips = [transfer(way, local) for _ in range(WARM_UP + REQUESTS)][WARM_UP:]
-        up = transfer(way, local, up=BULK) / 1000
-        down = transfer(way, local, down=BULK) / 1000
-    at_once = many(local)
-    rss, uss = memory_of(process)
-    slow = statistics.quantiles(trips, n=100)[98]
+def use(ends: Mapping[str, tuple[int, psutil.Process]]) -> dict[str, Costs]:
+    """Measure both tunnels once. They take turns at each request: other work on the machine slows both down."""
+    ports = {kind: port for kind, (port, _) in ends.items()}
+    opening = take_turns(
+        NEW_CONNECTIONS, {kind: partial(first_byte, port, f"/{ANSWER}") for kind, port in ports.items()}
+    )
+    events = take_turns(
+        NEW_CONNECTIONS, {kind: partial(first_byte, port, "/event") for kind, port in ports.items()}
+    )
+    with contextlib.ExitStack() as stack:
+        ways = {kind: stack.enter_context(by_port(port)()) for kind, port in ports.items()}
+        trips = take_turns(
+            WARM_UP + REQUESTS, {kind: partial(transfer, ways[kind], port) for kind, port in ports.items()}
+        )
+        up = take_turns(
+            1, {kind: partial(transfer, ways[kind], port, up=BULK) for kind, port in ports.items()}
+        )
+        down = take_turns(
+            1, {kind: partial(transfer, ways[kind], port, down=BULK) for kind, port in ports.items()}
+        )
+    at_once = take_turns(1, {kind: partial(many, port) for kind, port in ports.items()})
     median = statistics.median
-    return Costs(median(trips), slow, median(opening), median(events), up, down, at_once, rss, uss)
+    return {
+        kind: Costs(
+            median(trips[kind][WARM_UP:]),
+            statistics.quantiles(trips[kind][WARM_UP:], n=100)[98],
+            median(opening[kind]),
+            median(events[kind]),
+            up[kind][0] / 1000,
+            down[kind][0] / 1000,
+            at_once[kind][0],
+            *memory_of(process),
+        )
+        for kind, (_, process) in ends.items()
+    }
 
 
 def head(port: int, path: str, length: int = 0) -> bytes:

@@ -86,10 +86,13 @@ class Client(SpliceEndpoint):
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         """Take the transport and report the client."""
         super().connection_made(transport)
+        self._await_connection()
+        self._on_connected(self)
+
+    def _await_connection(self) -> None:
         self.pause_reading()
         # asyncio of Python 3.11.2 (Debian 12) begins to read once this has returned, paused or not.
         asyncio.get_running_loop().call_soon(self.pause_again)
-        self._on_connected(self)
 
     def data_received(self, data: bytes) -> None:
         """Forward the client's data; of a client that is refused, only the start of its request counts."""
@@ -128,7 +131,7 @@ class Client(SpliceEndpoint):
     def lose(self) -> None:
         """Handle the loss of the connection that the client is spliced to."""
         if self._can_resume:
-            self._detach()
+            self.detach()
             self._answered.set()
             if not self.is_interrupted:
                 self.is_interrupted = True
@@ -143,7 +146,7 @@ class Client(SpliceEndpoint):
         if self.closed or self._refusal:
             return
         self._refusal = refusal(status, reason)
-        self._detach()
+        self.detach()
         if self._unanswered:
             self._answer_refusal()
         else:
@@ -179,7 +182,7 @@ class Client(SpliceEndpoint):
             async with asyncio.timeout(ANSWER_SECONDS):
                 await self._answered.wait()
         except TimeoutError:
-            self._detach()
+            self.detach()
         # New events wait until the missed ones, which are older, have been replayed.
         missed = await in_thread(lambda: resumer.replay(stream.request, silent)) if stream.answers else ()
         greeted = resumer.message_event(stream.request, greeting) if greeting else b""
@@ -226,12 +229,6 @@ class Client(SpliceEndpoint):
             self.reset()
             return True
         return super().eof_received()
-
-    def _detach(self) -> None:
-        far, self.other = self.other, None
-        if far is not None:
-            far.other = None
-            far.reset()
 
     def _answer_refusal(self) -> None:
         if not self._speaks_http:

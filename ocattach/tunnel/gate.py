@@ -16,7 +16,7 @@ from urllib.parse import unquote_to_bytes
 
 import h11
 
-from ocattach.tunnel.requests import RefusedError, encode_head, only
+from ocattach.tunnel.requests import Headers, RefusedError, encode_head
 
 TOKEN = "auth_token"  # noqa: S105 - a name
 """OpenCode's query parameter for credentials, as basic authentication encodes them (seen with 1.18.33)."""
@@ -67,23 +67,24 @@ class Gate:
         """Raise RefusedError unless the request is allowed."""
         if TARGET.fullmatch(request.target) is None:
             raise RefusedError(HTTPStatus.BAD_REQUEST, "This port only takes requests for a path")
-        self._check_host(request)
-        self._check_site(request)
-        if not self._is_authorized(request):
+        headers = Headers(request)
+        self._check_host(headers)
+        self._check_site(request, headers)
+        if not self._is_authorized(request, headers):
             raise RefusedError(
                 HTTPStatus.UNAUTHORIZED,
                 "The password is missing or wrong. Get it with: ocattach NAME --print-url -o json",
             )
 
-    def _check_host(self, request: h11.Request) -> None:
-        host = only(request, b"host")
+    def _check_host(self, headers: Headers) -> None:
+        host = headers.only(b"host")
         if host is None or not self._is_ours(host):
             raise RefusedError(
                 HTTPStatus.FORBIDDEN, f"The request is not for this port: use http://127.0.0.1:{self.port}"
             )
 
-    def _check_site(self, request: h11.Request) -> None:
-        origin, site = only(request, b"origin"), only(request, b"sec-fetch-site")
+    def _check_site(self, request: h11.Request, headers: Headers) -> None:
+        origin, site = headers.only(b"origin"), headers.only(b"sec-fetch-site")
         if origin in DESKTOP:
             return
         scheme, _, host = (origin or b"").partition(b"://")
@@ -99,8 +100,8 @@ class Gate:
         is_port = port == str(self.port).encode() if colon else self.port == HTTP_PORT
         return is_port and HOST.fullmatch(name) is not None
 
-    def _is_authorized(self, request: h11.Request) -> bool:
-        given = only(request, b"authorization")
+    def _is_authorized(self, request: h11.Request, headers: Headers) -> bool:
+        given = headers.only(b"authorization")
         if given is None:
             given = b"Basic " + token(request.target)
         return hmac.compare_digest(decoded(given), self._expected)
@@ -158,8 +159,10 @@ def token(target: bytes) -> bytes:
 def without_token(target: bytes) -> bytes:
     """The target of a request without credentials in its query; otherwise as the client wrote it."""
     path, mark, query = target.partition(b"?")
+    if not query:
+        return target
     kept = [each for each in query.split(b"&") if unquote_to_bytes(each.partition(b"=")[0]) != TOKEN.encode()]
-    return path + mark + b"&".join(kept) if kept or not query else path
+    return path + mark + b"&".join(kept) if kept else path
 
 
 def is_opened_page(request: h11.Request) -> bool:

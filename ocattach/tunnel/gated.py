@@ -1,13 +1,14 @@
 """The client end of a tunnel with a gate: parses and checks each HTTP request before it is forwarded."""
 
 import asyncio
-from typing import NamedTuple
+from dataclasses import dataclass
+from functools import cached_property
 
 import h11
 
 from ocattach.tunnel.client import SUCCESS, UPGRADED, Client, now
 from ocattach.tunnel.event_stream import EventStream
-from ocattach.tunnel.gate import Gate, Upstream, replaced
+from ocattach.tunnel.gate import Gate, Upstream, replaced, without_token
 from ocattach.tunnel.requests import RefusedError, RequestReader, encode_head
 
 HEAD_SECONDS = 10.0
@@ -20,12 +21,17 @@ GIVE_UP_SECONDS = 5.0
 """How long a client that has ended its input may wait for a connection: it has probably given up."""
 
 
-class Admitted(NamedTuple):
+@dataclass
+class Admitted:
     """A request that passed the gate."""
 
     request: h11.Request
-    head: bytes
-    """Its head without credentials, for the resumer."""
+
+    @cached_property
+    def head(self) -> bytes:
+        """Its head without credentials, for the resumer."""
+        headers = replaced(self.request, (), b"authorization")
+        return encode_head(self.request, without_token(self.request.target), headers)
 
     @property
     def only_reads(self) -> bool:
@@ -56,15 +62,13 @@ class GatedClient(Client):
         self._is_pipelined = False
         self._repeats = 0
 
+    def _await_connection(self) -> None:
+        """Read on: the first request has to come before there is a connection for it, within HEAD_SECONDS."""
+        self._reset_in(HEAD_SECONDS)
+
     async def admitted(self) -> bool:
         """Wait for the first request. Returns whether it passed the gate; if not, the client was refused or reset."""
-        if self._current is None:
-            self.resume_reading()
-        try:
-            async with asyncio.timeout(HEAD_SECONDS):
-                await self._first.wait()
-        except TimeoutError:
-            self.reset()
+        await self._first.wait()
         return self._current is not None
 
     def connection_lost(self, error: Exception | None) -> None:
@@ -138,7 +142,7 @@ class GatedClient(Client):
     def _wait(self) -> None:
         """Wait for another connection."""
         self._has_begun = False
-        self._detach()
+        self.detach()
         self.resume_reading()  # to notice a client that gives up
 
     @property
@@ -189,11 +193,11 @@ class GatedClient(Client):
     def _admit(self, request: h11.Request) -> None:
         self._gate.check(request)
         is_first = self._current is None
-        headers = replaced(request, (), b"authorization")
-        self._current = Admitted(request, encode_head(request, request.target, headers))
+        self._current = Admitted(request)
         self._repeats = 0
         self._begin_request(request, is_first=is_first)
         if is_first:
+            self._forget_timer()
             self._unanswered = True
             self._first.set()
         else:
@@ -213,10 +217,10 @@ class GatedClient(Client):
 
     def _send_head(self, admitted: Admitted) -> None:
         self._unanswered = True
+        self._send(self._gate.encode(admitted.request, self.upstream))  # before what can be done meanwhile
         if self._resumer is not None and (self._stream is None or self._stream.is_over):
             self._stream = EventStream(admitted.head) if self._resumer.handles(admitted.head) else None
             self._last_received = now()
-        self._send(self._gate.encode(admitted.request, self.upstream))
 
     def _send(self, head: bytes) -> None:
         self._forward(head)

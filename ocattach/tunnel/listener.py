@@ -14,6 +14,7 @@ from typing import Any
 
 from ocattach.errors import OcattachError
 from ocattach.tunnel.client import Client
+from ocattach.tunnel.early import MOST_EARLY, EarlyConnection
 from ocattach.tunnel.event_stream import StreamResumer
 from ocattach.tunnel.gate import Gate, OpenGate, Upstream
 from ocattach.tunnel.gated import GatedClient
@@ -63,6 +64,8 @@ class Listener:
         self._keeper = None if recovery is None else PromptKeeper(recovery)
         self._strangers: set[SpliceEndpoint] = set()
         """Clients without a request that passed the gate yet."""
+        self._early_left = MOST_EARLY
+        """How many more clients may cause an early connection."""
         self._server: asyncio.Server | None = None
         self._clients: dict[SpliceEndpoint, asyncio.Task[None]] = {}
         self._internal: set[SpliceEndpoint] = set()
@@ -157,7 +160,10 @@ class Listener:
                 client.reset()
                 return
             self._strangers.add(client)
-        serving = self._serve(client, internal=internal, counts_as_loss=counts_as_loss)
+        if isinstance(client, GatedClient):
+            serving = self._serve_first(client, internal=internal, counts_as_loss=counts_as_loss)
+        else:
+            serving = self._serve(client, internal=internal, counts_as_loss=counts_as_loss)
         self._clients[client] = asyncio.get_running_loop().create_task(serving)
 
     def _resume_later(self, client: Client) -> None:
@@ -184,14 +190,30 @@ class Listener:
         if not self._clients:
             self._vacant.set()
 
-    async def _serve(self, client: Client, *, internal: bool, counts_as_loss: bool) -> None:
-        if isinstance(client, GatedClient) and not await client.admitted():
-            return
-        self._strangers.discard(client)
+    async def _serve_first(self, client: GatedClient, *, internal: bool, counts_as_loss: bool) -> None:
+        """Serve a client once its first request is admitted, if possible over a connection opened before that."""
+        early = None
+        if self._early_left and not internal:
+            self._early_left -= 1
+            early = await self.router.dial_early()
+        try:
+            if await client.admitted():
+                self._strangers.discard(client)
+                self._early_left = min(self._early_left + 1, MOST_EARLY)
+                await self._serve(client, internal=internal, counts_as_loss=counts_as_loss, early=early)
+        finally:
+            if early is not None:
+                early.detach()
+
+    async def _serve(
+        self, client: Client, *, internal: bool, counts_as_loss: bool, early: EarlyConnection | None = None
+    ) -> None:
         seconds = self._limits.held_seconds
         try:
             async with asyncio.timeout(seconds):
-                await self.router.connect(client, internal=internal, counts_as_loss=counts_as_loss)
+                await self.router.connect(
+                    client, early=early, internal=internal, counts_as_loss=counts_as_loss
+                )
         except TimeoutError:
             reason = self.router.lost or "no answer"
             client.refuse_unsent(f"cannot reach the environment for {seconds:g} s: {reason}")

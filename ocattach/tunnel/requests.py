@@ -105,10 +105,11 @@ class RequestReader:
                 return None
 
     def _begin(self, request: h11.Request) -> None:
-        coding, length = only(request, b"transfer-encoding"), only(request, b"content-length")
+        headers = Headers(request)
+        coding, length = headers.only(b"transfer-encoding"), headers.only(b"content-length")
         if coding is not None and length is not None:
             raise RefusedError(HTTPStatus.BAD_REQUEST, "The request has two lengths")
-        self._wants_upgrade = only(request, b"upgrade") is not None
+        self._wants_upgrade = headers.only(b"upgrade") is not None
         if coding is None:  # counting is enough for the body; h11 has checked its length
             rest, _ = self._parser.trailing_data
             self._left = int(length or 0)
@@ -142,9 +143,19 @@ def encode_head(request: h11.Request, target: bytes, headers: list[tuple[bytes, 
     return b"\r\n".join(lines) + b"\r\n\r\n"
 
 
-def only(request: h11.Request, name: bytes) -> bytes | None:
-    """The value of a header, None without it. Raises RefusedError when it is there more than once."""
-    values = [value for key, value in request.headers.raw_items() if key.lower() == name]
-    if len(values) > 1:
-        raise RefusedError(HTTPStatus.BAD_REQUEST, f"The request has several headers {name.decode()}")
-    return values[0] if values else None
+class Headers:
+    """The headers of a request by their names, which are given in lower case."""
+
+    def __init__(self, request: h11.Request) -> None:
+        self._values: dict[bytes, list[bytes]] = {}
+        for name, value in request.headers.raw_items():
+            self._values.setdefault(name.lower(), []).append(value)
+
+    def only(self, name: bytes) -> bytes | None:
+        """The value of a header, None without it. Raises RefusedError when it is there more than once."""
+        values = self._values.get(name)
+        if values is None:
+            return None
+        if len(values) > 1:
+            raise RefusedError(HTTPStatus.BAD_REQUEST, f"The request has several headers {name.decode()}")
+        return values[0]

@@ -1,36 +1,19 @@
 """The current route of a tunnel: clients are connected over it, and wait while there is none."""
 
 import asyncio
-import errno
+import logging
 from collections.abc import Callable
-from dataclasses import dataclass
 from functools import partial
 
 from ocattach.errors import ConnectionLostError, OcattachError, PortClosedError, TimedOutError
 from ocattach.tunnel.client import Client
+from ocattach.tunnel.early import EarlyConnection
 from ocattach.tunnel.gated import GatedClient
 from ocattach.tunnel.limits import Events, Limits
 from ocattach.tunnel.route import Route, close_route
+from ocattach.tunnel.target import Target, is_gone
 
-GONE = {errno.EHOSTUNREACH, errno.ENETUNREACH, errno.EHOSTDOWN, errno.ENETDOWN}
-
-
-@dataclass(slots=True)
-class Target:
-    """A port in an environment, and the route to it."""
-
-    route: Route
-    port: int
-    host: str
-    has_answered: bool = False
-    """Whether a connection to it has succeeded. A failure after that counts as a loss of the daemon."""
-
-
-def is_gone(error: OcattachError | OSError) -> bool:
-    """Return whether a failed connection means that a daemon reached before is gone."""
-    if isinstance(error, OSError):
-        return isinstance(error, ConnectionRefusedError | TimeoutError) or error.errno in GONE
-    return isinstance(error, PortClosedError | ConnectionLostError)
+log = logging.getLogger(__name__)
 
 
 class Router:
@@ -109,15 +92,39 @@ class Router:
         if ending := self._switches | self._closing:
             await asyncio.wait(ending)
 
-    async def connect(self, client: Client, *, internal: bool = False, counts_as_loss: bool = True) -> None:
+    async def dial_early(self) -> EarlyConnection | None:
+        """Open a connection for a client that has yet to send a request.
+
+        Returns None without a route, and if the connection fails: the request then finds out why.
+        """
+        target = self._target_now()
+        if target is None:
+            return None
+        early = EarlyConnection(target)
+        try:
+            await early.dial()
+        except Exception:  # whatever it is, the request's own dial ends in the same and reports it
+            log.debug("There is no early connection", exc_info=True)
+            return None
+        return early
+
+    async def connect(
+        self,
+        client: Client,
+        *,
+        early: EarlyConnection | None = None,
+        internal: bool = False,
+        counts_as_loss: bool = True,
+    ) -> None:
         """Connect a client over the current route, or the next one; an internal client does not wait for one.
 
-        Raises OcattachError and OSError.
+        `early` is used if it is still open. Raises OcattachError and OSError.
         """
         while True:
             target = self._target_now(internal=internal) or await self._await_target()
             try:
-                await target.route.dial(client, target.host, target.port)
+                if early is None or not early.hand_over(client, target):
+                    await target.dial(client)
             except (OcattachError, OSError) as error:
                 # Nothing was read from the client: another route, or the next daemon, can serve it.
                 if counts_as_loss and target.has_answered and is_gone(error) and target is self.target:

@@ -15,6 +15,9 @@ MAPPED = "0000000000000000FFFF0000"
 """The prefix of an IPv4 address in the IPv6 table, in little-endian byte order."""
 
 ANY = {"0.0.0.0", "0" * 32}  # noqa: S104 - of the tables, nothing is bound
+READ_SIZE = 512
+"""Bytes of one read. The kernel writes rows as they are read, listening sockets first; few reads find a daemon's."""
+
 NETWORK = Path("/proc/self/net")
 
 
@@ -31,13 +34,14 @@ class SocketRow:
 
 def socket_table(table: Path, port: int) -> Iterator[SocketRow]:
     """Yield the sockets of a local port from a kernel table; none if it cannot be read."""
-    mark = f":{port:04X} "
+    mark = f":{port:04X}"
+    pattern = f"{mark} ".encode()
     try:
-        with table.open() as lines:
+        with table.open("rb", buffering=READ_SIZE) as lines:
             for line in lines:
-                if mark in line:  # as the local port or the remote one
-                    _, local, remote, state, _, _, _, uid, _, inode, *_ = line.split()
-                    if local.endswith(mark.strip()):
+                if pattern in line:  # as the local port or the remote one
+                    _, local, remote, state, _, _, _, uid, _, inode, *_ = line.decode().split()
+                    if local.endswith(mark):
                         is_listening = state == LISTENING
                         yield SocketRow(
                             read_address(local), read_address(remote), is_listening, int(uid), int(inode)
@@ -71,11 +75,9 @@ def listens_here(peer: Address, *, network: Path = NETWORK) -> bool | None:
     without the kernel's tables (macOS). Two accounts cannot listen on one port, and listening sockets are listed first,
     so the first one found decides.
     """
-    if not any((network / table).exists() for table in TABLES):
-        return None
     address = {packed(peer[0]), *ANY}
     for table in TABLES:
         for row in socket_table(network / table, peer[1]):
             if row.is_listening and row.local[0] in address:
                 return row.uid == os.geteuid()
-    return False
+    return False if any((network / table).exists() for table in TABLES) else None

@@ -161,6 +161,13 @@ class SpliceEndpoint(asyncio.Protocol, asyncio.BufferedProtocol):
         """Handle the loss of the other end."""
         self.reset()
 
+    def detach(self) -> None:
+        """Reset the other end, and be without one."""
+        far, self.other = self.other, None
+        if far is not None:
+            far.other = None
+            far.reset()
+
     def reset(self) -> None:
         """Abort the connection so that the peer sees a reset, not an orderly end."""
         if self.closed or self._transport is None:

@@ -146,7 +146,10 @@ def test_a_group_may_write(desk: Desk) -> None:
 
 
 @as_root
-def test_an_ordinary_user_may_use_their_own_and_roots_and_nobody_elses(desk: Desk, workdir: Path) -> None:
+def test_an_ordinary_user_may_use_their_own_and_roots_and_nobody_elses(
+    desk: Desk, workdir: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("SUDO_UID", str(SOMEBODY_ELSE))  # only root gets it from sudo
     workdir.chmod(0o755)
     path = workdir / "opencode.json"
     path.write_text(desk.define({"web": WEB}).read_text())

@@ -88,14 +88,17 @@ class Desk:
             )
         self.index = index_file(home / ".local/state/ocattach")
 
-    def report(self, daemon: FakeDaemon, seen: float, *, place: str | None = None) -> None:
+    def report(
+        self, daemon: FakeDaemon, seen: float, *, place: str | None = None, uri: str | None = None
+    ) -> None:
         """Store in the index that a daemon reported the session."""
         environment = daemon.spec.link_key(self.environ)
         session = Session.from_api(daemon.session, environment=environment)
         assert session is not None
         with Index(self.index) as index:
             place = daemon.spec.place_id(self.environ) if place is None else place
-            index.put([session], environment, seen, uri=daemon.spec.display(), place=place)
+            uri = daemon.spec.display() if uri is None else uri
+            index.put([session], environment, seen, uri=uri, place=place)
 
     def found(self) -> str | None:
         """The name of the connection that the session's id leads to."""
@@ -166,6 +169,10 @@ def test_the_second_is_shown(
     assert [line.split()[1] for line in listed.out.splitlines()[1:]] == ["production"]
     assert f"sandbox reports {SESSION} of production as its own" in listed.err
 
+    production.documents.clear()  # now only sandbox reports the session
+    desk.run("session", "list")
+    assert [line.split()[1] for line in capsys.readouterr().out.splitlines()[1:]] == ["production"]
+
 
 @pytest.mark.parametrize("is_in_index", [True, False])
 def test_neither_gets_anything_where_nobody_was_first(
@@ -201,6 +208,16 @@ def test_an_id_of_an_environment_that_is_not_among_the_connections_stays_its_own
     (desk.home / ".config/ocattach/connections/production.yaml").unlink()
 
     assert desk.found() is None  # the URI of production
+
+
+def test_an_id_of_an_environment_that_cannot_be_reached_any_more_is_not_another_ones(
+    desk: Desk, production: FakeDaemon
+) -> None:
+    desk.report(production, time.time() - LATER, uri="")
+    (desk.home / ".config/ocattach/connections/production.yaml").unlink()
+
+    with pytest.raises(SessionConflictError):
+        desk.found()
 
 
 def test_what_one_forgets_is_kept_of_the_other(
