@@ -16,7 +16,6 @@ from ocattach.tunnel.limits import Events, Limits
 from ocattach.tunnel.listener import Listener
 from ocattach.tunnel.prompt import PromptRecovery
 from ocattach.tunnel.route import Route
-from ocattach.tunnel.router import 
 from ocattach.tunnel.target import Target
 
 
