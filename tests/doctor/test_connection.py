@@ -37,7 +37,7 @@ def skipped(ran: Ran) -> list[str]:
     return [name for name, rung in rungs(ran).items() if rung["status"] == "skipped"]
 
 
-@pytest.mark.parametrize("environment", ["http", "k8s", "ssh-relay"], indirect=True)
+@pytest.mark.parametrize("environment", ["http", "k8s", "ssh"], indirect=True)
 def test_every_rung_holds_and_says_what_it_found_where_all_is_well(
     environment: Environment, laptop: Laptop
 ) -> None:

@@ -11,7 +11,7 @@ from tests.environments.http import http_environment
 from tests.environments.kubernetes import kubernetes_environment
 from tests.environments.local import local_environment
 from tests.environments.podman import podman_environment
-from tests.environments.ssh import ssh_environment
+from tests.environments.ssh import by_paramiko, by_users_master, ssh_environment
 from tests.rigs.machine import PASSWORD
 
 __all__ = ["ENVIRONMENTS", "VARIANTS", "Environment", "starts_daemons"]
@@ -30,8 +30,11 @@ ENVIRONMENTS: Mapping[str, Make] = {
     "ssh": ssh_environment("main"),
     "ssh-jump": ssh_environment("inner"),
     "ssh-password": ssh_environment("passwd", answers={"'s password: ": PASSWORD}),
-    "ssh-relay": ssh_environment("nofwd", route="relay"),
+    "ssh-master": by_users_master("passwd"),
+    "ssh-no-forwarding": ssh_environment("nofwd"),
+    "ssh-paramiko": by_paramiko("main"),
+    "ssh-paramiko-jump": by_paramiko("inner"),
 }
 
-VARIANTS = {"docker-host", "docker-rootless"}
+VARIANTS = {"docker-host", "docker-rootless", "ssh-master", "ssh-no-forwarding", "ssh-paramiko-jump"}
 """The same transport by another route or engine: what holds for every way in is tested there, and not all the rest."""

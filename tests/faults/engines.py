@@ -56,7 +56,7 @@ class ContainerRestarted(ContainerStopped):
 
 class SessionKilled(Fault):
     name, what = "sshd-session-killed", "SIGKILL of the sshd session's processes"
-    sites: ClassVar[Sequence[str]] = ("ssh", "ssh-relay")
+    sites: ClassVar[Sequence[str]] = ("ssh",)
     short, long = 1, 120
     has_terminal = True
 
@@ -66,7 +66,7 @@ class SessionKilled(Fault):
 
 class SshdKilled(Fault):
     name, what = "sshd-killed", "SIGKILL of sshd and its sessions, started again 1 s later"
-    sites: ClassVar[Sequence[str]] = ("ssh", "ssh-relay")
+    sites: ClassVar[Sequence[str]] = ("ssh",)
     short, long = 0, 10
     seconds = 1
 

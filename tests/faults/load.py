@@ -14,7 +14,7 @@ LARGE = 20 * MEBIBYTE
 HUGE = 100 * 1000 * 1000
 AT_ONCE = 16
 STEPS = 3
-EVERYWHERE = ("docker", "local", "podman", "ssh", "ssh-relay", "k8s")
+EVERYWHERE = ("docker", "local", "podman", "ssh", "k8s")
 
 
 class StopsReading(Fault):

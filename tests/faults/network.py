@@ -33,7 +33,7 @@ class PacketsDropped(Fault):
     """No packet comes through, in either direction, and nobody is told."""
 
     name, what = "packets-dropped-5s", "every packet is dropped for 5 s"
-    sites: ClassVar[Sequence[str]] = ("ssh", "k8s", "ssh-relay")
+    sites: ClassVar[Sequence[str]] = ("ssh", "k8s")
     long = 3
     seconds = 5
     cuts = False  # TCP sends again, and carries on
@@ -61,7 +61,7 @@ class PacketsDroppedForTwoMinutes(PacketsDroppedForHalfAMinute):
 
 class ConnectionsReset(Fault):
     name, what = "connections-reset", "RST of every TCP connection to the environment"
-    sites: ClassVar[Sequence[str]] = ("ssh", "ssh-relay", "k8s", "local")
+    sites: ClassVar[Sequence[str]] = ("ssh", "k8s", "local")
     short, long = 1, 60
 
     def induce(self, site: Site) -> None:
@@ -76,7 +76,7 @@ class ConnectionsReset(Fault):
 
 class SlowAndLossy(Fault):
     name, what = "slow-and-lossy", "300 ms delay and 2 % loss of packets, for 20 s"
-    sites: ClassVar[Sequence[str]] = ("ssh", "k8s", "ssh-relay")
+    sites: ClassVar[Sequence[str]] = ("ssh", "k8s")
     short, long = 0, 2
     seconds = 20
     cuts = False

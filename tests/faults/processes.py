@@ -29,7 +29,7 @@ def kill(processes: list[psutil.Process]) -> None:
 
 class LinkKilled(Fault):
     name, what = "link-killed", "SIGKILL of the link; then `ocattach NAME`"
-    sites: ClassVar[Sequence[str]] = ("docker", "local", "podman", "ssh", "ssh-relay", "k8s")
+    sites: ClassVar[Sequence[str]] = ("docker", "local", "podman", "ssh", "k8s")
     long = 10
     ends_link = True
 
@@ -41,7 +41,7 @@ class LinkKilled(Fault):
 
 class RelayKilled(Fault):
     name, what = "relay-killed", "SIGKILL of the relay in the environment"
-    sites: ClassVar[Sequence[str]] = ("docker", "podman", "ssh-relay", "k8s")
+    sites: ClassVar[Sequence[str]] = ("docker", "podman", "ssh", "k8s")
     short, long = 1, 80
     has_terminal = True
 
@@ -51,7 +51,7 @@ class RelayKilled(Fault):
 
 class EightClients(RelayKilled):
     name, what = "eight-clients", "SIGKILL of the relay under 8 senders and 8 readers"
-    sites: ClassVar[Sequence[str]] = ("docker", "podman", "ssh-relay", "k8s")
+    sites: ClassVar[Sequence[str]] = ("docker", "podman", "ssh", "k8s")
     short, long = 0, 20
     senders, readers = 8, 8
     has_terminal = False
@@ -59,7 +59,7 @@ class EightClients(RelayKilled):
 
 class DaemonKilled(Fault):
     name, what = "daemon-killed", "SIGKILL of the daemon"
-    sites: ClassVar[Sequence[str]] = ("docker", "local", "podman", "ssh", "ssh-relay", "k8s")
+    sites: ClassVar[Sequence[str]] = ("docker", "local", "podman", "ssh", "k8s")
     long = 4
     ends_daemon = True
     has_terminal = True
@@ -127,7 +127,7 @@ def has_port(site: Site) -> bool:
 
 class Asleep(Fault):
     name, what = "asleep", "SIGSTOP of the link for 5 s, as a sleep of the laptop"
-    sites: ClassVar[Sequence[str]] = ("docker", "local", "podman", "ssh", "ssh-relay", "k8s")
+    sites: ClassVar[Sequence[str]] = ("docker", "local", "podman", "ssh", "k8s")
     short_sites: ClassVar[Sequence[str]] = ("ssh",)
     long = 3
     seconds = 5
@@ -175,7 +175,7 @@ _shift()
 
 class ClockJump(Fault):
     name, what = "clock-jump", "wall clock and CLOCK_BOOTTIME of the link jump by an hour"
-    sites: ClassVar[Sequence[str]] = ("docker", "local", "podman", "ssh", "ssh-relay", "k8s")
+    sites: ClassVar[Sequence[str]] = ("docker", "local", "podman", "ssh", "k8s")
     short_sites: ClassVar[Sequence[str]] = ("local",)
     long = 5
     seconds = 3

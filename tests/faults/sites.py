@@ -232,7 +232,6 @@ SITES: Mapping[str, Callable[[str, ExitStack], Site]] = {
     "podman": _environment(ContainerSite),
     "podman-rootless": _environment(ContainerSite),
     "ssh": _environment(MachineSite),
-    "ssh-relay": _environment(MachineSite),
     "k8s": open_cluster,
 }
 

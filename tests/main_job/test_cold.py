@@ -11,7 +11,9 @@ from tests.main_job.test_connect import NO_PROXIES_THERE
 from tests.main_job.test_failures import SOON
 from tests.main_job.test_terminal import terminal
 
-pytestmark = pytest.mark.one_of_each(also=["https", "podman-rootless", "ssh-password", "ssh-relay"])
+pytestmark = pytest.mark.one_of_each(
+    also=["https", "podman-rootless", "ssh-master", "ssh-paramiko", "ssh-password"]
+)
 """Docker's variants, a jump host and a gateway's key are other ways in: see tests/contract/test_every_connection.py."""
 
 

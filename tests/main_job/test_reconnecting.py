@@ -88,7 +88,7 @@ def test_requests_while_the_daemon_is_gone_are_answered_by_the_next_one(
     assert not again.document["daemon"]["started"]
 
 
-@pytest.mark.parametrize("environment", ["ssh-relay"], indirect=True)
+@pytest.mark.parametrize("environment", ["ssh"], indirect=True)
 def test_another_link_finds_the_daemon_that_took_the_place_of_one_and_keeps_its_own_password(
     environment: Environment, laptop: Laptop
 ) -> None:

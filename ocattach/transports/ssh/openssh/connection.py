@@ -215,6 +215,7 @@ class CommandStream(ProcessStream):
         if self._process.poll() is None:
             self._process.terminate()
         super().close()
+        self._messages.join(END_SECONDS)  # a master keeps the pipe until it has closed the command
 
     def diagnosis(self) -> str:
         if self._process.poll() is not None:
