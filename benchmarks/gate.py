@@ -89,6 +89,7 @@ def compare(port: int, repetitions: int) -> dict[str, list[Costs]]:
         for _ in range(repetitions):
             for kind, cost in use(ends).items():
                 costs[kind].append(cost)
+            ends = dict(reversed(ends.items()))
     return costs
 
 
