@@ -55,7 +55,7 @@ def test_the_sockets_do_see_who_knocks(onlooker: Onlooker) -> None:
             "docker://compose/shop/web",
             "docker --host unix://{home}/engine compose --project-name shop exec -T web sh",
         ),
-        ("ssh://deploy@staging:2222/srv", "ssh -p 2222 -l deploy staging -- sh"),
+        ("ssh://deploy@staging:2222/srv", "ssh -l deploy -p 2222 staging -- sh"),
         ("k8s://deployment/api", "kubectl --context team --namespace apps exec -i deployment/api -- sh"),
         ("local:///tmp", "sh -c"),
     ],

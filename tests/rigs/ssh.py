@@ -136,6 +136,9 @@ class SSHMachines:
             wait_until(lambda: self._greets(name), f"sshd on {name}", interval=0.1)
         except TimeoutError as error:
             error.add_note(self.log(name).read_text(errors="replace")[-2000:])
+            address = self._machines[name].address
+            for question in (["ip", "route", "get", address], ["ip", "-s", "neigh", "show", "to", address]):
+                error.add_note(run(*question))
             raise
 
     def stop(self) -> None:

@@ -12,9 +12,7 @@ from ocattach.cli.command import Command, output_option
 from ocattach.cli.complete import connection_names
 from ocattach.cli.output import connection_json, print_json, source
 from ocattach.cli.terminal import escape
-from ocattach.config.files.paths import config_directory
 from ocattach.config.resolver import list_connections, resolve
-from ocattach.config.settings import load_settings
 from ocattach.config.spec import ConnectionSpec
 from ocattach.config.trust import may_be_used
 from ocattach.errors import OpencodeNotFoundError
@@ -43,8 +41,7 @@ def explain(target: str, output: str) -> None:
     """Show what `ocattach NAME` would run, where, and which file defines the connection. Connects to nothing."""
     spec = resolve(target, cwd=Path.cwd(), environ=os.environ)
     pinned = spec.pinned(os.environ).with_default_workdir(Path.cwd())
-    timeout = load_settings(config_directory(os.environ)).connect_timeout_seconds
-    handler = open_handler(pinned, ask=no_person(pinned), timeout=timeout)
+    handler = open_handler(pinned, ask=no_person(pinned), timeout=1)
     explanation = Explanation(spec, pinned, handler.plan(), shares_files=handler.shares_files)
     if output == "json":
         print_json(explanation.to_json())

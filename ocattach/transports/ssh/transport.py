@@ -80,13 +80,13 @@ class SSHTransport(CommandTransport):
         if not uses_openssh():
             return Plan(f"{host}, by paramiko", routes=("relay",))
         from ocattach.transports.ssh.openssh.settings import (  # noqa: PLC0415 - one of two
+            Settings,
             host_options,
             master_argv,
-            read_settings,
         )
 
-        settings = read_settings(self._target)
-        login = master_argv(self._target, settings, "CONTROL_PATH", attended=True, timeout=self.timeout)
+        # Without the user's configuration, for which ssh would run the commands of `Match exec`.
+        login = master_argv(self._target, Settings({}, ""), "CONTROL_PATH", attended=True)
         return Plan(
             f"{host}, logged in to by: {command_line(*login)}",
             command=("ssh", *host_options(self._target), self._target.host, "--"),

@@ -99,7 +99,6 @@ class OpenSSHConnection(SSHConnection):
             self._settings,
             master.control_path,
             attended=attended,
-            timeout=timeout,
             checks_host_key=self._checks_host_key,
             revoked=revoked if write_revoked_keys(self._settings, revoked) else None,
         )

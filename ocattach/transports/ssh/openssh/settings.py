@@ -145,7 +145,6 @@ def master_argv(
     control_path: str,
     *,
     attended: bool,
-    timeout: float,
     checks_host_key: bool = True,
     revoked: Path | None = None,
 ) -> list[str]:
@@ -157,8 +156,6 @@ def master_argv(
     argv = ["ssh", "-M", "-N", "-f", "-S", control_path, "-o", "ControlPersist=no", *COMMAND_ONLY]
     if not attended:
         argv += ["-o", "BatchMode=yes"]
-    if not settings["connecttimeout"].isdigit():
-        argv += ["-o", f"ConnectTimeout={max(1, round(timeout))}"]
     if is_quiet(settings):
         argv += ["-o", "LogLevel=INFO"]
     if not checks_host_key:
