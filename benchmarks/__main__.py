@@ -27,6 +27,7 @@ MEASUREMENTS = (
     "start",
     "relay",
     "ssh_tunnel",
+    "ssh_clients",
     "gate",
     "memory",
     "survey",
@@ -49,6 +50,8 @@ class Measurement(Protocol):
 @click.option("--json", "as_json", is_flag=True, help="Print the JSON document instead of tables.")
 def main(*, only: Sequence[str], repetitions: int, as_json: bool) -> None:
     """Measure ocattach against the same work by hand, side by side."""
+    # Installed programs have their bytecode; without it each start would compile.
+    os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
     signal.signal(signal.SIGTERM, interrupt)  # so that everything is taken back then, too
     console = Console(stderr=as_json)
     if not console.is_terminal:
@@ -95,7 +98,7 @@ def run(name: str, places: Places, repetitions: int, console: Console) -> Any:
 def keep(text: str, name: str) -> None:
     """Write the results where those of the last run were; a run of some measurements has a file of its own."""
     RESULTS.mkdir(exist_ok=True)
-    (RESULTS / f"{name}.json").write_text(text + "\n")
+    (RESULTS / f"{name.replace('_', '-')}.json").write_text(text + "\n")
 
 
 def interrupt(_number: int, _frame: FrameType | None) -> None:

@@ -95,9 +95,9 @@ def receive(connection: socket.socket, count: int) -> bytes:
 
 
 @contextlib.contextmanager
-def far_end(network: Network) -> Iterator[int]:
-    """The server, listening on the loopback of an environment; its port."""
-    with network.listen(0) as listener:
+def far_end(network: Network, *, uid: int = 0) -> Iterator[int]:
+    """The server, listening on the loopback of an environment for an account; its port."""
+    with network.listen(0, uid=uid) as listener:
         number = listener.fileno()
         argv = [sys.executable, "-m", "benchmarks.far_end", str(number)]
         with subprocess.Popen(

@@ -23,7 +23,7 @@ SDKS = {"docker", "requests", "urllib3", "paramiko", "cryptography", "kubernetes
 NEEDED = {
     "local": {"asyncio"},
     "docker": {"asyncio", "docker", "requests", "urllib3"},
-    "ssh": {"asyncio", "paramiko", "cryptography"},
+    "ssh": {"asyncio"},
 }
 """What the link of each scheme may load."""
 

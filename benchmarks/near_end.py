@@ -9,6 +9,7 @@ import json
 import subprocess
 import sys
 from collections.abc import Iterator
+from pathlib import Path
 from typing import NoReturn
 from urllib.parse import urlsplit
 
@@ -24,15 +25,15 @@ def refuse(question: Question) -> NoReturn:
 
 
 @contextlib.contextmanager
-def near_end(place: Place, port: int) -> Iterator[int]:
-    """A tunnel to a port of the environment; its local port."""
+def near_end(place: Place, port: int, checkout: Path = CHECKOUT) -> Iterator[int]:
+    """A tunnel to a port of the environment, by the code of a checkout; its local port."""
     spec = json.dumps(place.environment.spec().to_json())
     with subprocess.Popen(
         [sys.executable, "-m", "benchmarks.near_end", spec, str(port)],
         stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,
         env=place.environment.variables,
-        cwd=CHECKOUT,
+        cwd=checkout,
         text=True,
         start_new_session=True,  # a Ctrl-C is for the measurement, which then ends it
     ) as process:

@@ -16,7 +16,7 @@ def measure(places: Places, repetitions: int) -> Iterator[Figure]:
     """A host's port, by our tunnel and by OpenSSH's."""
     place = places["ssh"]
     with (
-        far_end(place.environment.network) as port,
+        far_end(place.environment.network, uid=place.environment.home.stat().st_uid) as port,
         near_end(place, port) as local,
         forward(place, port) as forwarding,
     ):
