@@ -46,8 +46,11 @@ class NoPerson:
         """Raise the error, but pass over a notice."""
         if question.notice:
             return ""
-        first = next(iter(question.text.strip(" :\n").splitlines()), "a question without text")
-        raise PersonNeededError(f"{self._reason}: {first}", hint=self._hint)
+        raise self.error(next(iter(question.text.strip(" :\n").splitlines()), "a question without text"))
+
+    def error(self, what: str) -> PersonNeededError:
+        """Return the error for something that only a person can answer."""
+        return PersonNeededError(f"{self._reason}: {what}", hint=self._hint)
 
 
 @dataclass(frozen=True, slots=True)

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from ocattach.errors import AuthenticationError, HostKeyError, OcattachError
+from ocattach.errors import AuthenticationError, HostKeyError, OcattachError, PersonNeededError
 from ocattach.transports.base import NoPerson, Question
 from tests.rigs.machine import PASSWORD
 from tests.rigs.one_time_codes import code_of_now
@@ -63,10 +63,13 @@ def test_a_question_goes_to_the_users_own_program_where_ssh_would_use_it_in_a_te
 def test_work_in_the_background_fails_without_a_question(client: Client, started: Started) -> None:
     began = time.monotonic()
     with (
-        client.handler("passwd", NoPerson("A command in the background")) as handler,
-        pytest.raises(AuthenticationError),
+        client.handler("passwd", NoPerson("Nobody is there", "Run this")) as handler,
+        pytest.raises(
+            PersonNeededError, match=r"Nobody is there: passwd .* \(it accepts: .*password"
+        ) as raised,
     ):
         handler.check_available()
+    assert raised.value.hint == "Run this"
     assert time.monotonic() - began < SOON
     assert not started()
 

@@ -87,7 +87,7 @@ class OpenSSHConnection(SSHConnection):
             master.close()
             pause = GREETING_PAUSE * 2**tried * random.uniform(0.75, 1.25)  # noqa: S311 - spreads those who wait
             if not is_hung_up(result) or tried == GREETING_TRIES - 1 or deadline.left < pause:
-                raise login_error(Failure(self._target, self._settings, self._jumps, result, timeout))
+                raise login_error(Failure(self._target, self._settings, self._jumps, result, ask, timeout))
             time.sleep(pause)
         raise AssertionError(GREETING_TRIES)
 

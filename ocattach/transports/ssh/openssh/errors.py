@@ -15,11 +15,15 @@ from ocattach.errors import (
     UnreachableError,
 )
 from ocattach.printable import command_line
+from ocattach.transports.base import Ask, NoPerson
 from ocattach.transports.ssh.openssh.login import LoginResult, is_visible
 from ocattach.transports.ssh.openssh.settings import Settings
 
 SHOWN_LINES = 4
 """Lines of ssh's own words in an error of unknown cause."""
+
+TYPED = {"password", "keyboard-interactive"}
+"""Ways to log in that need a person; ssh does not try them with BatchMode."""
 
 LOCKED = re.compile(r"Enter passphrase for key '(.+)'")
 ADDED = "Warning: Permanently added "
@@ -40,6 +44,7 @@ class Failure:
     """The jump hosts as the user wrote them, by their names or addresses."""
 
     result: LoginResult
+    ask: Ask
     timeout: float
 
     @property
@@ -172,10 +177,11 @@ def explain_login(failure: Failure) -> OcattachError | None:
     if found is not None:
         named = failure.jump_named(found[2]) if found[2] else ""
         user = found[1] or failure.settings["user"]
-        return AuthenticationError(
-            f"{named or f'{failure.host} '}did not accept {user} (it accepts: {found[3].replace(',', ', ')})",
-            hint=failure.try_it,
-        )
+        methods = found[3].split(",")
+        message = f"{named or f'{failure.host} '}did not accept {user} (it accepts: {', '.join(methods)})"
+        if isinstance(failure.ask, NoPerson) and not TYPED.isdisjoint(methods):
+            return failure.ask.error(message)
+        return AuthenticationError(message, hint=failure.try_it)
     if failure.result.asked and failure.find(r"^(Connection (closed|reset) by|Received disconnect from)"):
         return AuthenticationError(
             f"{failure.host} ended the login: {failure.words}",
