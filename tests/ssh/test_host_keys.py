@@ -258,3 +258,21 @@ def test_a_mark_for_a_virtual_machine_means_nothing_elsewhere(client: Client, ma
     with pytest.raises(HostKeyError):
         host.dial(20)
     host.close()
+
+
+def test_work_that_only_reads_knows_the_users_hosts_and_adds_none(client: Client, main: Machine) -> None:
+    known = client.folder / "my known hosts"
+    known.write_text(f"{main.address} {public(client.machines, 'jump')}\n")
+    client.configure(f'UserKnownHostsFile "{known}"\nStrictHostKeyChecking accept-new')
+    before = known.read_text()
+
+    for host, expected in (
+        ("main", pytest.raises(HostKeyError, match="has changed")),
+        ("jump", nullcontext()),
+    ):
+        handler = client.handler(host)
+        handler.remembers = False
+        with expected, handler:
+            handler.check_available()
+
+    assert known.read_text() == before

@@ -69,7 +69,11 @@ class SSHTransport(CommandTransport):
             from ocattach.transports.ssh.openssh.connection import OpenSSHConnection  # noqa: PLC0415 - one of two
 
             return OpenSSHConnection(
-                self._target, ask=self.ask, timeout=self.timeout, checks_host_key=self.checks_host_key
+                self._target,
+                ask=self.ask,
+                timeout=self.timeout,
+                remembers=self.remembers,
+                checks_host_key=self.checks_host_key,
             )
         from ocattach.transports.ssh.paramiko.connection import ParamikoConnection  # noqa: PLC0415 - an SDK
 

@@ -55,11 +55,19 @@ unusable_masters: set[str] = set()
 class OpenSSHConnection(SSHConnection):
     """A master for one host, our own or the user's, and the commands that run over it."""
 
-    def __init__(self, target: SSHTarget, *, ask: Ask, timeout: float, checks_host_key: bool = True) -> None:
+    def __init__(
+        self,
+        target: SSHTarget,
+        *,
+        ask: Ask,
+        timeout: float,
+        remembers: bool = True,
+        checks_host_key: bool = True,
+    ) -> None:
         """Log in, unless a master of the user's own is logged in. Raises what `check_available` raises."""
         check_identity_file(target)
         self._target = target
-        self._checks_host_key = checks_host_key
+        self._remembers, self._checks_host_key = remembers, checks_host_key
         self._settings = read_settings(target)
         self.hostname, self.user = self._settings.hostname, self._settings["user"]
         self._jumps = jump_hosts(self._settings)
@@ -100,6 +108,7 @@ class OpenSSHConnection(SSHConnection):
             master.control_path,
             attended=attended,
             checks_host_key=self._checks_host_key,
+            added=None if self._remembers else master.directory / "added",
             revoked=revoked if write_revoked_keys(self._settings, revoked) else None,
         )
         command = master.command(login)

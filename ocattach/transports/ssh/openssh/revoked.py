@@ -24,8 +24,8 @@ def revoked_keys(settings: Settings) -> Iterator[str]:
     host, port = settings.hostname, settings["port"]
     if port == STANDARD_PORT or settings["hostkeyalias"]:
         return
-    for file in f"{settings['userknownhostsfile']} {settings['globalknownhostsfile']}".split():
-        for line in found_lines(Path(file), host):
+    for file in settings.files("userknownhostsfile") + settings.files("globalknownhostsfile"):
+        for line in found_lines(file, host):
             if line.startswith(f"{REVOKED} "):
                 _, _, key = line.split(maxsplit=2)
                 yield f"{REVOKED} [{host}]:{port} {key}"

@@ -49,6 +49,19 @@ class Settings:
         value = self.values.get(key, "")
         return "" if value.lower() == "none" else value
 
+    def files(self, key: str) -> list[Path]:
+        """The files of a setting that names several.
+
+        `ssh -G` prints them without quotes: a word that does not begin like a path belongs to the one before.
+        """
+        names: list[str] = []
+        for word in self[key].split():
+            if names and not word.startswith(("/", "~")):
+                names[-1] += f" {word}"
+            else:
+                names.append(word)
+        return [Path(name).expanduser() for name in names]
+
     @property
     def hostname(self) -> str:
         """The host's name or address."""
@@ -85,6 +98,11 @@ def read_settings(target: SSHTarget) -> Settings:
         key, _, value = line.partition(" ")
         values.setdefault(key, value)
     return Settings(values, "\n".join(lines))
+
+
+def quoted(files: Sequence[Path]) -> str:
+    """Return a setting's value that names several files."""
+    return " ".join(f'"{file}"' for file in files)
 
 
 def jump_hosts(settings: Settings) -> dict[str, str]:
@@ -146,11 +164,12 @@ def master_argv(
     *,
     attended: bool,
     checks_host_key: bool = True,
+    added: Path | None = None,
     revoked: Path | None = None,
 ) -> list[str]:
     """Return the command that logs in to the host and stays in the background as a master.
 
-    `revoked` is a further known_hosts file.
+    `added` is the known_hosts file for new keys if the user's are only to be read; `revoked` is a further one.
     """
     # ControlPersist would hide what proxies say (sshconnect.c).
     argv = ["ssh", "-M", "-N", "-f", "-S", control_path, "-o", "ControlPersist=no", *COMMAND_ONLY]
@@ -163,8 +182,11 @@ def master_argv(
     elif settings["stricthostkeychecking"].lower() in {"no", "off", "false"}:
         # New keys are still accepted, but not a changed one.
         argv += ["-o", "StrictHostKeyChecking=accept-new"]
+    if added is not None and checks_host_key:
+        files = [added, *settings.files("userknownhostsfile")]
+        argv += ["-o", f"UserKnownHostsFile={quoted(files)}", "-o", "UpdateHostKeys=no"]
     if revoked is not None:
-        argv += ["-o", f"GlobalKnownHostsFile={settings['globalknownhostsfile']} {revoked}".strip()]
+        argv += ["-o", f"GlobalKnownHostsFile={quoted([*settings.files('globalknownhostsfile'), revoked])}"]
     return [*argv, *host_options(target), "--", target.host]
 
 
