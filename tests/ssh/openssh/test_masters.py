@@ -13,6 +13,7 @@ from pathlib import Path
 import psutil
 import pytest
 
+from ocattach.config.files.paths import runtime_directory
 from ocattach.errors import OcattachError
 from tests.contract.servers import echo, send_and_receive, serve
 from tests.rigs.machine import HOME, Machine
@@ -252,6 +253,7 @@ def test_a_process_that_is_killed_leaves_no_connection_for_long(
         lambda: not [process for process in main.processes() if process.name() == "cat"],
         "the command on the host to end",
     )
+    assert not list(runtime_directory(os.environ).glob(f"ssh-{owner.pid}-*"))
 
 
 def connected_to(machine: Machine, started: Started) -> list[psutil.Process]:

@@ -22,15 +22,16 @@ LONGEST_DIRECTORY = 60
 """ssh first binds DIRECTORY/ssh-PID-01234567/master.0123456789abcdef; the path of a socket has 104 bytes on macOS."""
 
 KEEPER = """\
-path=$1 host=$2
-shift 2
+path=$1 host=$2 directory=$3
+shift 3
 "$@" </dev/null || exit
 echo ready
 ssh -F none -S "$path" -O check -- "$host" 2>&1
 read -r _
-exec ssh -F none -S "$path" -O exit -- "$host" 2>&1
+ssh -F none -S "$path" -O exit -- "$host" 2>&1
+cd "$directory" && rm -f master ask askpass added revoked && cd .. && rmdir "$directory"
 """
-"""Logs in by its arguments, and ends the master as soon as its own input ends: closed by us, or because we ended."""
+"""Logs in by its arguments; ends the master and removes its directory once its own input ends, as if we are killed."""
 
 RUNNING = re.compile(r"Master running \(pid=(\d+)\)")
 
@@ -82,7 +83,7 @@ class Master:
 
     def command(self, login: Sequence[str]) -> list[str]:
         """Return the command that runs a login command and keeps its master for us."""
-        return ["sh", "-c", KEEPER, "sh", self.control_path, self._host, *login]
+        return ["sh", "-c", KEEPER, "sh", self.control_path, self._host, str(self.directory), *login]
 
     def keep(self, keeper: subprocess.Popen[bytes]) -> None:
         """Take over the process of `command`, once the master has logged in."""
