@@ -86,7 +86,8 @@ def hostile_shell(
         yield
     else:
         assert machines is not None
-        place(environment.home / "shell", f"#!/bin/sh\n{SHELLS[behaviour]}\n")
+        script = SHELLS[behaviour].replace(REPORT, f"read -r _; {REPORT}")  # ours comes on the first line
+        place(environment.home / "shell", f"#!/bin/sh\n{script}\n")
         accounts = machines["main"].confined.path("/etc/passwd")
         before = accounts.read_text()
         own = next(line for line in before.splitlines() if line.startswith(f"{USER}:"))
