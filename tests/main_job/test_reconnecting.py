@@ -139,7 +139,7 @@ def test_a_request_that_waits_for_too_long_is_refused_with_the_reason(
 
     assert code == http.client.SERVICE_UNAVAILABLE
     assert "Not sent: cannot reach the environment for 1 s: " in answer["data"]["message"]
-    assert daemon.request("POST", "/session", {})[0] == http.client.OK
+    wait_until(lambda: daemon.request("POST", "/session", {})[0] == http.client.OK, "a request to be served")
 
 
 @pytest.mark.parametrize("environment", ["local"], indirect=True)
