@@ -125,14 +125,13 @@ class RelayRoute(Route):
 
 
 class DialRoute(Route):
-    """Through a transport's port forwarding, with one stream for each connection (ssh: direct-tcpip).
+    """Through a transport's port forwarding, with one stream for each connection (k8s: port-forward).
 
     `dial` takes the port and may block; it is called on threads, for several connections at once.
     ConnectionLostError from it means that the route is lost; another OcattachError fails that connection alone.
 
-    For streams that share one connection, `await_end` blocks until that ends and returns the reason, and `ping`
-    blocks until its far end answers, or raises ConnectionLostError. Both are called on separate threads, which end
-    when the caller closes the connection.
+    For streams that share one connection, `ping` blocks until its far end answers, or raises ConnectionLostError. It
+    is called on a separate thread, which ends when the caller closes the connection.
     """
 
     def __init__(
@@ -140,16 +139,14 @@ class DialRoute(Route):
         name: str,
         dial: Callable[[int], Stream],
         *,
-        await_end: Callable[[], str] | None = None,
         ping: Callable[[], None] | None = None,
     ) -> None:
         self.name = name
         self._dial = dial
-        self._await_end = await_end
         self._ping = ping
         self._streams: dict[SpliceEndpoint, Stream] = {}
         self._closings: set[asyncio.Task[None]] = set()
-        self._watches: list[asyncio.Task[None]] = []
+        self._pinging: asyncio.Task[None] | None = None
         self._checks = asyncio.Event()
         self._last_received = 0.0
         """When a stream last received data, in the event loop's time."""
@@ -157,10 +154,8 @@ class DialRoute(Route):
     async def start(self, *, within: float) -> None:
         await super().start(within=within)
         loop = asyncio.get_running_loop()
-        if self._await_end is not None:
-            self._watches.append(loop.create_task(self._watch(self._await_end)))
         if self._ping is not None:
-            self._watches.append(loop.create_task(self._keep_pinging(self._ping)))
+            self._pinging = loop.create_task(self._keep_pinging(self._ping))
 
     async def dial(self, client: SpliceEndpoint, host: str, port: int) -> None:  # noqa: ARG002  (`dial` chooses the host)
         if self.lost.done():
@@ -184,16 +179,8 @@ class DialRoute(Route):
         for far in list(self._streams):
             far.reset()
             self._release(far)
-        if ending := self._closings | set(self._watches):
+        if ending := self._closings | ({self._pinging} if self._pinging is not None else set()):
             await asyncio.wait(ending)
-
-    async def _watch(self, await_end: Callable[[], str]) -> None:
-        try:
-            reason = await in_thread(await_end)
-        except Exception:
-            log.exception("Could not watch the %s route", self.name)
-            reason = "The connection could not be watched any more."
-        self._lose(reason)
 
     def _receive(self, decode: Callable[[bytes], bytes] | None, data: bytes) -> bytes:
         self._last_received = asyncio.get_running_loop().time()
@@ -239,10 +226,8 @@ class DialRoute(Route):
     def _lose(self, reason: str) -> None:
         if not self.lost.done():
             self.lost.set_result(reason)
-        this = asyncio.current_task()
-        for watch in self._watches:
-            if watch is not this:
-                watch.cancel()
+        if self._pinging is not None and self._pinging is not asyncio.current_task():
+            self._pinging.cancel()
 
     def _release(self, far: SpliceEndpoint) -> None:
         stream = self._streams.pop(far, None)

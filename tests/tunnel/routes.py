@@ -38,6 +38,6 @@ def shell_stream(script: str) -> ProcessStream:
 
 ROUTES: dict[str, Callable[[], Route]] = {
     "relay": relay_route,
-    "ssh": lambda: DialRoute("ssh", SocketStream),
+    "port-forward": lambda: DialRoute("port-forward", SocketStream),
     "direct": lambda: DirectRoute("127.0.0.1"),
 }

@@ -72,7 +72,7 @@ def test_every_route_resets_the_client_of_a_server_that_resets(
 
 
 @pytest.mark.parametrize(
-    "make_refusing", [relay_route, lambda: DirectRoute("127.0.0.1"), lambda: DialRoute("ssh", deny)]
+    "make_refusing", [relay_route, lambda: DirectRoute("127.0.0.1"), lambda: DialRoute("port-forward", deny)]
 )
 def test_a_refused_connection_resets_the_client_and_no_more(
     make_refusing: Callable[[], Route], opened: ExitStack, connect: Connect

@@ -331,23 +331,6 @@ def test_we_are_refused_where_others_are_held(opened: ExitStack, echo_port: int)
         tunnel.connect()
 
 
-def test_an_ssh_way_that_ends_is_lost_at_once(echo_port: int, opened: ExitStack, connect: Connect) -> None:
-    ended = threading.Event()
-
-    def await_end() -> str:
-        ended.wait(30)
-        return "The ssh connection is gone."
-
-    tunnel = opened.enter_context(Tunnel(DialRoute("ssh", SocketStream, await_end=await_end), echo_port))
-    client = connect(tunnel)
-    assert_echoes(client)
-    ended.set()
-
-    with pytest.raises(ConnectionResetError):
-        client.recv(1)
-    assert tunnel.lost == "The ssh connection is gone."
-
-
 def test_an_ssh_way_that_does_not_answer_is_lost(echo_port: int, opened: ExitStack) -> None:
     answers = threading.Event()
     answers.set()
@@ -357,7 +340,7 @@ def test_an_ssh_way_that_does_not_answer_is_lost(echo_port: int, opened: ExitSta
         asked.release()
         answers.wait(30)
 
-    route = DialRoute("ssh", SocketStream, ping=ping)
+    route = DialRoute("port-forward", SocketStream, ping=ping)
     tunnel = opened.enter_context(Tunnel(route, echo_port, limits=Limits(dead_after=0.4)))
     for _ in range(3):
         assert asked.acquire(timeout=10)
@@ -380,7 +363,7 @@ def test_an_ssh_way_whose_answer_is_behind_what_its_streams_bring_is_not_lost(
         asked.set()
         answers.wait(30)
 
-    route = DialRoute("ssh", SocketStream, ping=ping)
+    route = DialRoute("port-forward", SocketStream, ping=ping)
     tunnel = opened.enter_context(Tunnel(route, echo_port, limits=Limits(dead_after=1)))
     client = connect(tunnel)
     assert asked.wait(10)
@@ -400,12 +383,12 @@ def test_a_dial_that_finds_the_way_gone_loses_the_route(
     def dial(_port: int) -> Stream:
         raise ConnectionLostError("The SSH connection is gone.")
 
-    tunnel = opened.enter_context(Tunnel(DialRoute("ssh", dial), echo_port))
+    tunnel = opened.enter_context(Tunnel(DialRoute("port-forward", dial), echo_port))
     client = connect(tunnel)
     client.sendall(b"typed meanwhile")
     reason = wait_until(lambda: tunnel.lost, "the loss to be noticed")
 
-    tunnel.switch_route(DialRoute("ssh", SocketStream), echo_port)
+    tunnel.switch_route(DialRoute("port-forward", SocketStream), echo_port)
 
     assert reason == "The SSH connection is gone."
     assert servers.receive(client, 15) == b"typed meanwhile"
@@ -420,7 +403,7 @@ def test_close_does_not_wait_for_a_dial_into_the_void(echo_port: int, connect: C
         dialled.append(SocketStream(port))
         return dialled[-1]
 
-    tunnel = Tunnel(DialRoute("ssh", dial), echo_port)
+    tunnel = Tunnel(DialRoute("port-forward", dial), echo_port)
     client = connect(tunnel)
     wait_until(lambda: tunnel.active_connections, "the client to be admitted")
     begun = time.monotonic()
