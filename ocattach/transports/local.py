@@ -34,6 +34,12 @@ class LocalTransport(CommandTransport):
         return Availability("This machine")
 
     def run(self, argv: Sequence[str], *, stdin: bytes = b"", timeout: float) -> CommandResult:
+        stdout, stderr = bytearray(), bytearray()
+
+        def take(data: bytes, to: bytearray) -> None:
+            to += data
+            check_output(len(stdout) + len(stderr), self.place)
+
         try:
             process = subprocess.Popen(
                 argv,
@@ -44,16 +50,11 @@ class LocalTransport(CommandTransport):
             )
         except OSError as error:
             return not_started(error)
-        stdout, stderr = bytearray(), bytearray()
-
-        def take(data: bytes, to: bytearray) -> None:
-            to += data
-            check_output(len(stdout) + len(stderr), self.place)
-
-        exchange = Exchange(process, stdin, stdout=partial(take, to=stdout), stderr=partial(take, to=stderr))
         with process:
             try:
-                exchange.run(time.monotonic() + timeout)
+                Exchange(
+                    process, stdin, stdout=partial(take, to=stdout), stderr=partial(take, to=stderr)
+                ).run(time.monotonic() + timeout)
             except TimeoutError as error:
                 raise TimedOutError(
                     f"{argv[0]} on this machine did not end within {timeout:.0f} s"

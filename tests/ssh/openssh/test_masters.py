@@ -183,7 +183,7 @@ def test_threads_that_run_commands_at_once_log_in_together(
     assert machines["ten"].log_ins == before + log_ins
 
 
-@pytest.mark.parametrize("number", [signal.SIGKILL, signal.SIGTERM, signal.SIGHUP])
+@pytest.mark.parametrize("number", [signal.SIGKILL, signal.SIGTERM])
 def test_after_the_end_of_our_connection_the_next_command_opens_another(
     client: Client, main: Machine, started: Started, number: signal.Signals
 ) -> None:

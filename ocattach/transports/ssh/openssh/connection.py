@@ -131,12 +131,11 @@ class OpenSSHConnection(SSHConnection):
             )
         except OSError as error:
             raise not_started(error) from error
-        exchange = Exchange(
-            process, loader_input(argv) + stdin, stdout=output.take_stdout, stderr=output.take_stderr
-        )
         with process:
             try:
-                exchange.run(time.monotonic() + timeout)
+                Exchange(
+                    process, loader_input(argv) + stdin, stdout=output.take_stdout, stderr=output.take_stderr
+                ).run(time.monotonic() + timeout)
             except TimeoutError as error:
                 self._check_master()
                 raise output.timed_out(timeout) from error

@@ -27,6 +27,7 @@ QUESTION_SECONDS = 5
 NOTICE_SECONDS = 0.3
 """How long ssh must go on after a message before it is shown: the last messages of a failed run are its error."""
 
+END_SECONDS = 0.5
 PERSON_SECONDS = 300
 """Further time for what a person does elsewhere: touch a key, visit a page."""
 
@@ -96,6 +97,7 @@ class Login:
                     self._show()
                     return self._result(process)
                 code = process.wait() if self._has_ended else None
+                self._messages.await_end(END_SECONDS)
                 return self._result(None, code)
             finally:
                 if not self._is_ready:

@@ -1,8 +1,11 @@
 """What ssh prints on stderr: shown while it logs in, kept for errors, and read as long as a process can write it."""
 
 import os
+import select
 import threading
 from contextlib import suppress
+
+from ocattach.backoff import Deadline
 
 CHUNK = 4096
 KEPT = 8 * 1024
@@ -25,11 +28,19 @@ class Messages:
         """Close this process's write end, once ssh has it."""
         os.close(self.writer)
 
-    def read(self) -> None:
-        """Read what is there."""
+    def read(self) -> bool:
+        """Read what is there; return whether no process can write any more."""
         with suppress(BlockingIOError):
             while data := os.read(self.reader, CHUNK):
                 self._keep(data)
+            return True
+        return False
+
+    def await_end(self, timeout: float) -> None:
+        """Read at most so many seconds until no process can write any more: a proxy may say why it ends after ssh."""
+        deadline = Deadline(timeout)
+        while not (self.read() or deadline.has_passed):
+            select.select([self.reader], [], [], deadline.left)
 
     def _keep(self, data: bytes) -> None:
         self._kept += data
