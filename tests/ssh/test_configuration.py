@@ -90,7 +90,7 @@ def test_a_proxy_command_carries_the_connection_and_ends_with_it(client: Client,
 
 
 def test_what_a_proxy_command_says_when_it_fails_is_told(client: Client) -> None:
-    client.configure("Host shadowed\n  ProxyCommand echo no way today >&2; exit 3\nHost *")
+    client.configure("Host shadowed\n  ProxyCommand sh -c 'echo no way today >&2; exit 3'\nHost *")
 
     with pytest.raises(UnreachableError, match="no way today"):
         client.greet("shadowed")

@@ -94,6 +94,6 @@ def test_a_port_that_the_jump_host_cannot_reach(client: Client) -> None:
 
 
 def test_the_words_of_ssh_where_the_cause_is_not_known(client: Client) -> None:
-    client.configure("Host odd\n  ProxyCommand echo the stars are wrong >&2; exit 3\nHost *")
+    client.configure("Host odd\n  ProxyCommand sh -c 'echo the stars are wrong >&2; exit 3'\nHost *")
 
     assert "the stars are wrong" in failure(client, "odd", UnreachableError)
