@@ -16,7 +16,7 @@ OURS = "tests."
 
 
 def mark_quick(items: Iterable[pytest.Item]) -> None:
-    """Mark what is quick; `needs_programs` says of a test that it is not where that cannot be seen."""
+    """Mark what is quick; a test that needs programs, or takes seconds, says so by a mark where that cannot be seen."""
     for item in items:
         if isinstance(item, pytest.Function) and is_quick(item):
             item.add_marker("quick")
@@ -24,7 +24,8 @@ def mark_quick(items: Iterable[pytest.Item]) -> None:
 
 def is_quick(item: pytest.Function) -> bool:
     """Whether neither the test nor a fixture of its closure requires anything."""
-    return item.get_closest_marker("needs_programs") is None and not any(map(requires, sources(item)))
+    marked = any(item.get_closest_marker(name) for name in ("needs_programs", "thorough"))
+    return not marked and not any(map(requires, sources(item)))
 
 
 def sources(item: pytest.Function) -> Iterator[object]:

@@ -47,6 +47,8 @@ from tests.hostile.injection import ODD, SECRET, calls, injected
 from tests.rigs.odd_daemon import OddDaemon, odd_daemon, session
 from tests.rigs.waiting import wait_until
 
+pytestmark = pytest.mark.thorough
+
 SECONDS = 20.0
 """The deadline of a query; waiting for it would be a mistake."""
 

@@ -21,6 +21,8 @@ from tests.rigs.http_servers import Behaviour, Server, serve
 from tests.rigs.odd_daemon import VERSION, session
 from tests.rigs.waiting import wait_until
 
+pytestmark = pytest.mark.thorough
+
 FLOOD_SECONDS = 4
 HEAD = b"HTTP/1.1 200 OK\r\nContent-Type: text/event-stream\r\nConnection: close\r\n\r\n"
 NOTHING = (
