@@ -204,3 +204,18 @@ def test_a_host_known_by_a_key_of_another_kind_is_refused_as_ssh_refuses_it(
         client.greet("main")
     assert f"ssh-keygen -f {client.known_hosts} -R {machines['main'].address}" in raised.value.hint
     assert client.known_hosts.read_text() == before
+
+
+def test_a_login_whose_last_notice_cannot_be_shown_leaves_no_connection(
+    client: Client, started: Started
+) -> None:
+    client.forget_hosts("StrictHostKeyChecking accept-new")
+
+    def hung_up(question: Question) -> str:
+        assert question.notice
+        raise OcattachError("The command is gone")
+
+    with client.handler("main", hung_up) as handler, pytest.raises(OcattachError, match="is gone"):
+        handler.check_available()
+
+    wait_until(lambda: not started(), "ssh to end")

@@ -21,7 +21,7 @@ from ocattach.transports.ssh.openssh.master import Master, users_master
 from ocattach.transports.ssh.openssh.messages import Messages
 from ocattach.transports.ssh.openssh.revoked import write_revoked_keys
 from ocattach.transports.ssh.openssh.settings import (
-    OVER_OWN_MASTER,
+    OVER_USERS_MASTER,
     check_identity_file,
     command_argv,
     is_quiet,
@@ -166,7 +166,7 @@ class OpenSSHConnection(SSHConnection):
         raise output.not_run()
 
     def _argv(self) -> list[str]:
-        control = OVER_OWN_MASTER if self._master is None else over_master(self._master.control_path)
+        control = OVER_USERS_MASTER if self._master is None else over_master(self._master.control_path)
         return command_argv(self._target, self._settings, control, LOADER)
 
     def _judged(self, code: int, output: CommandOutput) -> int:

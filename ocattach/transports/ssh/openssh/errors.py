@@ -134,7 +134,7 @@ def explain_revoked_key(failure: Failure) -> OcattachError | None:
     place = f" ({found[1]}, {found[2]})" if found else ""
     return HostKeyError(
         f"The host key of {failure.host} is revoked{place}: refused",
-        hint="Ask who runs the host: a revoked key may be in the wrong hands",
+        hint="Contact the host's administrator: a revoked key may be in the wrong hands",
     )
 
 

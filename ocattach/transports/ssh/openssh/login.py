@@ -91,16 +91,18 @@ class Login:
         with self._opened:
             self._listen()
             process = self._start()
+            is_kept = False
             try:
                 self._serve()
                 if self._is_ready:
                     self._show()
+                    is_kept = True
                     return self._result(process)
                 code = process.wait() if self._has_ended else None
                 self._messages.await_end(END_SECONDS)
                 return self._result(None, code)
             finally:
-                if not self._is_ready:
+                if not is_kept:
                     with suppress(ProcessLookupError):
                         os.killpg(process.pid, signal.SIGKILL)
                     process.communicate()

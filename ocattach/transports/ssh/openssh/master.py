@@ -94,20 +94,20 @@ class Master:
         """Whether its socket accepts connections."""
         return accepts(self._socket)
 
+    def _argv(self, what: str) -> list[str]:
+        return ["ssh", "-F", "none", "-S", self.control_path, "-O", what, "--", self._host]
+
     def answers(self) -> bool:
         """Whether the master answers `ssh -O check` in time; one that hangs does not."""
-        return (
-            running_pid(
-                control(("ssh", "-F", "none", "-S", self.control_path, "-O", "check", "--", self._host))
-            )
-            is not None
-        )
+        return running_pid(control(self._argv("check"))) is not None
 
     def close(self) -> None:
         """End the master with all that runs over it, by a signal if it hangs."""
         keeper, self._keeper = self._keeper, None
         if keeper is not None:
             self._end(keeper)
+        elif self.is_running:  # the login was given up as it succeeded
+            control(self._argv("exit"))
         shutil.rmtree(self.directory, ignore_errors=True)
 
     def _end(self, keeper: subprocess.Popen[bytes]) -> None:

@@ -207,5 +207,5 @@ def over_master(control_path: str) -> list[str]:
     return ["-S", control_path, "-o", "ProxyCommand=false"]
 
 
-OVER_OWN_MASTER = ["-o", "BatchMode=yes"]
+OVER_USERS_MASTER = ["-o", "BatchMode=yes"]
 """The options for a command over the user's own master. If that has ended, ssh connects, without questions."""

@@ -81,7 +81,7 @@ def refuse_revoked(host: HostConfig, key: str, blobs: Sequence[bytes], known: It
     if places:
         raise HostKeyError(
             f"The host key of {host.alias}, {key}, is revoked ({places[0]}): refused",
-            hint="Contact the host's administrator: somebody else may have a revoked key",
+            hint="Contact the host's administrator: a revoked key may be in the wrong hands",
         )
 
 
