@@ -258,11 +258,14 @@ def test_a_process_that_is_killed_leaves_no_connection_for_long(
 
 def connected_to(machine: Machine, started: Started) -> list[psutil.Process]:
     """The processes of this test with a connection to a machine."""
-    return [
-        process
-        for process in started()
-        if any(link.raddr[:1] == (machine.address,) for link in process.net_connections("tcp"))
-    ]
+    return [process for process in started() if machine.address in peers(process)]
+
+
+def peers(process: psutil.Process) -> set[str]:
+    """The addresses to which a process is connected; none if it has just ended."""
+    with suppress(psutil.NoSuchProcess):
+        return {link.raddr[0] for link in process.net_connections("tcp") if link.raddr}
+    return set()
 
 
 @contextmanager
