@@ -91,7 +91,8 @@ def started(machines: SSHMachines, monkeypatch: pytest.MonkeyPatch) -> Started:
             for link in psutil.net_connections("tcp")
             if link.pid and link.raddr and link.raddr.ip in machines.addresses
         }
-        return [psutil.Process(pid) for pid in (marked | connected) - {os.getpid()}]
+        wanted = (marked | connected) - {os.getpid()}
+        return [process for process in psutil.process_iter() if process.pid in wanted]
 
     return find
 

@@ -264,7 +264,7 @@ def connected_to(machine: Machine, started: Started) -> list[psutil.Process]:
 def peers(process: psutil.Process) -> set[str]:
     """The addresses to which a process is connected; none if it has just ended."""
     with suppress(psutil.NoSuchProcess):
-        return {link.raddr[0] for link in process.net_connections("tcp") if link.raddr}
+        return {str(part) for link in process.net_connections("tcp") for part in link.raddr[:1]}
     return set()
 
 
