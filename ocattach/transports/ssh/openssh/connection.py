@@ -6,6 +6,7 @@ import signal
 import subprocess
 import time
 from collections.abc import Sequence
+from contextlib import suppress
 
 from ocattach.backoff import Deadline
 from ocattach.config.targets.ssh import SSHTarget
@@ -47,6 +48,8 @@ STREAM_SECONDS = 20
 """Time for a login shell to run a command."""
 
 END_SECONDS = 2
+DIAGNOSIS_SECONDS = 0.5
+"""Time for ssh to end, and for its last messages, once the stream has ended."""
 
 unusable_masters: set[str] = set()
 """The pids of masters of the user's own that did not answer in time; this process does not use them again."""
@@ -225,8 +228,9 @@ class CommandStream(ProcessStream):
         self._messages.join(END_SECONDS)  # a master keeps the pipe until it has closed the command
 
     def diagnosis(self) -> str:
-        if self._process.poll() is not None:
-            self._messages.join(END_SECONDS)
+        with suppress(subprocess.TimeoutExpired):
+            self._process.wait(DIAGNOSIS_SECONDS)  # the master closes the socket first
+            self._messages.join(DIAGNOSIS_SECONDS)
         return self._messages.text()
 
 
