@@ -88,6 +88,10 @@ class CommandTransport(TransportHandler):
         spec = self.spec
         return DaemonSettings(spec.workdir, spec.opencode, spec.daemon_port, spec.env, spec.unset_env)
 
+    def default_workdir(self) -> str | None:
+        """Return the directory of a daemon for which no other is named; None for that in which commands start."""
+        return None
+
     def probe(self) -> Probe:
         """Query the environment again: its daemons, `opencode` and the working directory."""
         self._probe = probe(self.run, self.settings, timeout=min(PROBE_SECONDS, self.timeout))
@@ -132,6 +136,7 @@ class CommandTransport(TransportHandler):
         origin = ORIGIN_VARIABLE, origin_name(self.spec)
         settings = replace(
             self.settings,
+            workdir=self.settings.workdir or self.default_workdir(),
             opencode=self.check_opencode(found),
             env=(*path, *self.spec.env, *self.spec.forwarded_env(), origin),
         )

@@ -46,6 +46,9 @@ NOT_FOUND = 404
 REFUSED = (NOT_FOUND, 409, 500)
 """Docker answers 409 (conflict) for a container that is not running, Podman also 500."""
 
+START_DIRECTORY = "/"
+"""Where commands start: the image's WORKDIR need not exist, and the account may not be allowed to enter it."""
+
 LISTENER_SECONDS = 5
 
 
@@ -208,6 +211,11 @@ class ContainerTransport(CommandTransport):
             f"Container {name} is running, one of {len(replicas)} of service {self.target.compose_service}"
         )
 
+    def default_workdir(self) -> str | None:
+        container = self._container or self.container()
+        with self.engine.errors_translated():
+            return container["Config"].get("WorkingDir") or None
+
     def probe(self) -> Probe:
         try:
             return super().probe()
@@ -246,7 +254,7 @@ class ContainerTransport(CommandTransport):
         with self.errors_translated():
             name = self.container_name()
             created = self.engine.client.exec_create(
-                name, list(argv), stdin=True, user=self.target.user or ""
+                name, list(argv), stdin=True, user=self.target.user or "", workdir=START_DIRECTORY
             )
             return created["Id"], *self.engine.client.open_exec(created["Id"])
 
