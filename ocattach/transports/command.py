@@ -134,11 +134,12 @@ class CommandTransport(TransportHandler):
         path = [("PATH", found.path)] if found.path else []
         # The variable of the origin tells a daemon and its agents' shells which connection started it.
         origin = ORIGIN_VARIABLE, origin_name(self.spec)
+        given = self.settings
         settings = replace(
-            self.settings,
-            workdir=self.settings.workdir or self.default_workdir(),
+            given,
+            workdir=given.workdir or self.default_workdir(),
             opencode=self.check_opencode(found),
-            env=(*path, *self.spec.env, *self.spec.forwarded_env(), origin),
+            env=(*path, *given.env, *self.spec.forwarded_env(), origin),
         )
         if not self.reaches_ports and self._early_relay is None:
             # It starts while the daemon does, and needs the port only when it is used.
