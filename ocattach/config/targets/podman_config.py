@@ -5,6 +5,8 @@ podman's configuration library.
 """
 
 import json
+import shutil
+import sys
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -32,32 +34,45 @@ class Connections:
 
     destinations: Mapping[str, PodmanService]
     default: str | None = None
+    is_remote: bool = False
+    """Whether containers.conf has `remote = true`."""
 
 
 def named_service(environ: Mapping[str, str]) -> tuple[str | None, str | None]:
     """The address or the connection that podman uses by default; neither for podman of this machine.
 
-    CONTAINER_HOST comes before CONTAINER_CONNECTION, and both over the default connection (ActiveDestination).
+    CONTAINER_HOST comes before CONTAINER_CONNECTION, and both before the default connection (ActiveDestination). On
+    Linux the latter is for `podman --remote`, which is the default with one of these variables, even an empty one, or
+    with `remote` in containers.conf (IsRemote in podman's cmd/podman/registry), and for machines without podman.
     """
-    host, connection = environ.get("CONTAINER_HOST"), environ.get("CONTAINER_CONNECTION")
+    variables = ("CONTAINER_HOST", "CONTAINER_CONNECTION")
+    host, connection = (environ.get(name) for name in variables)
     if host:
         return host, None
-    return None, connection or read_connections(environ).default
+    if connection:
+        return None, connection
+    found = read_connections(environ)
+    is_remote = found.is_remote or sys.platform != "linux" or any(name in environ for name in variables)
+    if found.default and not is_remote and shutil.which("podman", path=environ.get("PATH")):
+        return None, None
+    return None, found.default
 
 
 def read_connections(environ: Mapping[str, str]) -> Connections:
     """The connections of this account. Files that cannot be read are ignored, as podman does."""
     default: str | None = None
+    is_remote = False
     destinations: dict[str, PodmanService] = {}
     for file in configuration_files(environ):
         engine = read_toml(file).get("engine", {})
         default = engine.get("active_service", default)
+        is_remote = engine.get("remote", is_remote) is True
         destinations |= parse_destinations(engine.get("service_destinations", {}), KEYS)
     chosen = environ.get("PODMAN_CONNECTIONS_CONF")  # where podman 5 stores connections
     file = Path(chosen) if chosen else user_file(environ).with_name("podman-connections.json")
     document = read_json(file).get("Connection") or {}
     destinations |= parse_destinations(document.get("Connections") or {}, JSON_KEYS)
-    return Connections(destinations, document.get("Default") or default or None)
+    return Connections(destinations, document.get("Default") or default or None, is_remote)
 
 
 def parse_destinations(entries: Mapping[str, Any], keys: tuple[str, str, str]) -> dict[str, PodmanService]:
@@ -96,7 +111,7 @@ def read_toml(file: Path) -> dict[str, Any]:
         text = file.read_text(encoding="utf-8")
     except (OSError, UnicodeDecodeError):
         return {}
-    if "service" not in text:  # no active_service or service_destinations: do not load the parser
+    if "service" not in text and "remote" not in text:  # none of the keys above: do not load the parser
         return {}
     import tomllib  # noqa: PLC0415 - warm
 
