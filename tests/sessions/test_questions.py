@@ -1,5 +1,7 @@
 """Which answers to an agent's question are sent, and what is read of a question."""
 
+from collections.abc import Mapping
+
 import pytest
 
 from ocattach.cli.session.answer import chosen
@@ -7,6 +9,8 @@ from ocattach.errors import UsageError
 from ocattach.opencode.pending import Question, read_request
 from tests.sessions.workshop import TWO_QUESTIONS
 
+COLOUR: Mapping[str, object]
+SIZES: Mapping[str, object]
 COLOUR, SIZES = TWO_QUESTIONS
 
 

@@ -24,7 +24,7 @@ from tests.rigs.waiting import wait_until
 ASK_FOR_BASH = [{"permission": "bash", "pattern": "*", "action": "ask"}]
 """The rules of a session that asks before it runs a command."""
 
-TWO_QUESTIONS = [
+TWO_QUESTIONS: list[dict[str, Any]] = [
     {
         "question": "Which colour?",
         "header": "Colour",
