@@ -35,8 +35,19 @@ say_log() { # without the line of `launch`; with its beginning, since loaders re
     fi
 }
 
+say_full() { # reports a directory on whose disk there is no room for what OpenCode writes at first
+    for folder in "${XDG_DATA_HOME:-$HOME/.local/share}/opencode" "$state"; do
+        case "$folder" in /*) ;; *) folder=$here/$folder ;; esac
+        while [ ! -d "${folder:-/}" ]; do folder=${folder%/*}; done
+        [ -w "${folder:-/}" ] || continue
+        dd if=/dev/zero of="$folder/.ocattach.$$" bs=1024 count=256 2>/dev/null || say full "${folder:-/}"
+        rm -f "$folder/.ocattach.$$"
+    done
+}
+
 fail() { # REASON
     say error "$1"
+    say_full
     if [ -r "$log" ]; then say_log | say_lines log; fi
     exit 1
 }
