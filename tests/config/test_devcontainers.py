@@ -22,8 +22,8 @@ CONFIGURATION = """{ // as the tools write it
 
 
 def definition(desk: Desk, entry: object, path: str = "opencode.json") -> ConnectionSpec:
-    desk.define({"web": entry}, path)
-    spec = find_in_project("web", desk.project)
+    desk.define({"front": entry}, path)
+    spec = find_in_project("front", desk.project)
     assert spec is not None
     return spec
 
@@ -43,7 +43,7 @@ def test_a_folder_is_relative_to_the_project_from_wherever_it_is_used(
     spec = definition(desk, {**DEV, "devcontainer": written}, file)
 
     assert folder_of(spec) == str((desk.project / written).resolve())
-    assert desk.resolve("web", cwd=below) == spec
+    assert desk.resolve("front", cwd=below) == spec
 
 
 def test_a_folder_that_is_typed_or_saved_is_relative_to_where_that_is_done(desk: Desk) -> None:
@@ -96,7 +96,7 @@ def test_a_configuration_that_cannot_be_read_uses_no_variables(desk: Desk, conte
 
 
 def test_a_project_cannot_name_the_variables_itself(desk: Desk) -> None:
-    desk.define({"web": {**DEV, "local_env": ["AWS_SECRET_ACCESS_KEY"]}})
+    desk.define({"front": {**DEV, "local_env": ["AWS_SECRET_ACCESS_KEY"]}})
 
     assert "local_env cannot be set in a project file" in problems(desk.project)[0].error.message
 
@@ -118,18 +118,18 @@ def test_an_environment_may_be_its_uri_alone(desk: Desk, uri: str, entry: dict[s
 @pytest.mark.parametrize(
     ("uri", "part"),
     [
-        ("docker://a b", "web: "),
+        ("docker://a b", "front: "),
         ("foo://x", "Unknown transport"),
         ("frontend-app", "must be an object, not text"),
         ("ssh://h?identity_file=~/.ssh/id", "identity_file cannot be set in a project file"),
     ],
 )
 def test_a_uri_is_checked_as_an_entry_is(desk: Desk, uri: str, part: str) -> None:
-    desk.define({"web": uri})
+    desk.define({"front": uri})
 
     message = problems(desk.project)[0].error.message
     assert part in message
-    assert message.startswith(f"{desk.project}/opencode.json:1: environments: web: ")
+    assert message.startswith(f"{desk.project}/opencode.json:1: environments: front: ")
 
 
 @pytest.mark.parametrize(
