@@ -52,6 +52,7 @@ SECTIONS = {
 
 COMMANDS = {
     "completion": "Print a shell completion script.",
+    "events": "Print what agents do as JSON, one event a line.",
     "doctor": "Diagnose a connection, or the setup of this machine.",
     "explain": "Show what connecting would run, where, and which file defines it.",
     "logs": "Show the logs of the daemon, of OpenCode and of the link.",

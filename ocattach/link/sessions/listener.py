@@ -19,8 +19,10 @@ from ocattach.config.files.paths import state_directory
 from ocattach.config.spec import ConnectionSpec, environment_id
 from ocattach.errors import OcattachError
 from ocattach.link.sessions.connections import UsedConnections
+from ocattach.link.sessions.feed import Feed, Subscriber
 from ocattach.link.sessions.idle import IdleDirectories
 from ocattach.link.sessions.origins import OriginTagger
+from ocattach.opencode.agent_events import KINDS as FEED_KINDS
 from ocattach.opencode.api import DaemonClient
 from ocattach.opencode.events import (
     CONNECTED,
@@ -56,7 +58,7 @@ FIRST_PAUSE, LONGEST_PAUSE = 0.5, 10.0
 """Seconds between two tries to open the stream of events."""
 
 BACKLOG = 1000
-EVENTS_PER_SECOND = 200
+EVENTS_PER_SECOND = 1000
 """How many events are taken in a second: a daemon that sends more has to wait. OpenCode sends a few for each session
 at work."""
 
@@ -107,12 +109,17 @@ def open_index() -> SessionStore:
 
 
 class SessionEventListener:
-    """Two threads, which start with the first `resume`: one reads events, one acts on them.
+    """Three threads, which start with the first `resume`: one reads events, one acts on them, one feeds readers.
 
     `end` ends both; the tunnel must be closed by then, since a thread may be reading from it.
     """
 
-    def __init__(self, connection: DaemonAccess, open_store: Callable[[], SessionStore] = open_index) -> None:
+    def __init__(
+        self,
+        connection: DaemonAccess,
+        open_store: Callable[[], SessionStore] = open_index,
+        subscribers: Iterable[Subscriber] = (),
+    ) -> None:
         self._connection = connection
         self._open_store = open_store
         self._store: SessionStore | None = None
@@ -120,6 +127,7 @@ class SessionEventListener:
         self._environment = ""
         self._tagger: OriginTagger | None = None
         self._idle = IdleDirectories(self._open_client)
+        self.feed = Feed(self._connections, self._open_client, subscribers)
         self._has_events = False
         self._notices: queue.Queue[SessionNotice | None] = queue.Queue(BACKLOG)
         self._pace = Pace(EVENTS_PER_SECOND)
@@ -142,8 +150,13 @@ class SessionEventListener:
         self._has_events = not is_second(version)
         if self._tagger is None:
             tagger = self._tagger = OriginTagger(self._environment, self._connections, self._open_client)
-            for name, work in (("listener", self._listen), ("tagger", self._act)):
-                thread = threading.Thread(target=work, args=(tagger,), name=f"ocattach-{name}", daemon=True)
+            works: dict[str, Callable[[], None]] = {
+                "listener": partial(self._listen, tagger),
+                "tagger": partial(self._act, tagger),
+                "feed": self.feed.run,
+            }
+            for name, work in works.items():
+                thread = threading.Thread(target=work, name=f"ocattach-{name}", daemon=True)
                 self._threads.append(thread)
                 thread.start()
         self._tagger.keeps_metadata = keeps_metadata(version)
@@ -168,6 +181,7 @@ class SessionEventListener:
         """Signal the threads to end."""
         self._ended.set()
         self._wake.set()
+        self.feed.end()
         with suppress(queue.Full):  # then the thread is awake anyway
             self._notices.put_nowait(None)
 
@@ -198,9 +212,11 @@ class SessionEventListener:
         self._wake.clear()
         began = time.monotonic()
         try:
-            read_events(self._open_client(), KINDS, partial(self._receive, tagger), silence=SILENCE_SECONDS)
+            receive = partial(self._receive, tagger)
+            read_events(self._open_client(), KINDS | FEED_KINDS, receive, silence=SILENCE_SECONDS)
         except OcattachError as error:
             log.debug("The stream of events has ended: %s", error)
+            self.feed.lose(error.message)
         finally:
             self._idle.stop_listening()
         if time.monotonic() - began > SILENCE_SECONDS:
@@ -210,6 +226,9 @@ class SessionEventListener:
     def _receive(self, tagger: OriginTagger, event: Event) -> bool:
         """Queue an event for the other thread. Returns whether to go on reading."""
         self._ended.wait(self._pace.seconds_to_wait())
+        self.feed.receive(event)
+        if event.kind not in KINDS:
+            return not self._ended.is_set()
         self._idle.receive(event)
         if event.kind == CONNECTED:
             tagger.start_listening(event)
