@@ -45,10 +45,9 @@ class Notice:
     def argv(self) -> list[str] | None:
         """Return the command that shows it on this desktop; None if there is none."""
         summary = f"{self.environment}: {self.title or self.session} {WORDS[self.kind]}"
-        body = "\n".join(
-            filter(None, (self.detail, command_line("ocattach", "session", "open", self.session)))
-        )
-        return notice_command(shortened(summary), shortened(body, lines=True))
+        command = command_line("ocattach", "session", "open", self.session)
+        body = "\n".join(filter(None, (shortened(self.detail), command)))
+        return notice_command(shortened(summary), body)
 
 
 def notice_command(summary: str, body: str, platform: str = sys.platform) -> list[str] | None:
@@ -64,10 +63,9 @@ def notice_command(summary: str, body: str, platform: str = sys.platform) -> lis
     return ["notify-send", "--app-name=ocattach", "--", summary, html.escape(body, quote=False)]
 
 
-def shortened(text: str, *, lines: bool = False) -> str:
-    """Return a text without control characters, and not too long."""
-    parts = [printable(part)[:LONGEST] for part in (text.split("\n") if lines else [text])]
-    return "\n".join(parts)
+def shortened(text: str) -> str:
+    """Return a text as one line without control characters, and not too long."""
+    return printable(" ".join(text.split()))[:LONGEST]
 
 
 class Notices:
