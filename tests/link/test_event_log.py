@@ -106,7 +106,7 @@ def test_a_reader_that_stops_costs_no_memory_and_delays_nobody(read: Callable[..
             log.append(wide)
         fast.read(100)
 
-    assert len(log.read(0, 0)[0]) <= 1000
-    kinds = slow.read(200)
-    assert "gap" in kinds
+    assert log.read(0, 0)[1] >= 4000
+    while slow.read(1) != ["gap"]:
+        pass
     log.close()

@@ -10,8 +10,7 @@ import click
 from ocattach.backoff import Deadline
 from ocattach.cli.command import Command, output_option, timeout_option
 from ocattach.cli.complete import connection_names
-from ocattach.cli.output import report
-from ocattach.cli.session.place import FIND_SECONDS, place_of, session_json
+from ocattach.cli.output import report, session_json
 from ocattach.cli.target import as_used
 from ocattach.cli.terminal import Person, say
 from ocattach.config.resolver import resolve
@@ -26,6 +25,11 @@ from ocattach.opencode.snapshot import snapshot
 from ocattach.printable import command_line
 from ocattach.sessions.examination import examine
 from ocattach.sessions.record import Session
+from ocattach.survey.everywhere import everywhere
+from ocattach.survey.find import find
+
+FIND_SECONDS = 20.0
+"""Timeout for finding the environment of a session, and again for connecting to it."""
 
 STATES = ("idle", "waiting", "error")
 
@@ -59,7 +63,8 @@ def wait(target: str, *, states: tuple[str, ...], timeout: float | None, output:
 def destination(target: str) -> tuple[ConnectionSpec, str | None]:
     """Return the environment that is meant, and the session if one is meant."""
     if is_session_id(target):
-        place = place_of(target)
+        entries = everywhere(cwd=Path.cwd(), environ=os.environ).entries
+        place = find(target, entries, environ=os.environ, timeout=FIND_SECONDS)
         return as_used(place.spec), place.session.id
     return as_used(resolve(target, cwd=Path.cwd(), environ=os.environ)), None
 

@@ -9,6 +9,10 @@ MOST, MOST_BYTES = 10_000, 4 * 1024 * 1024
 """How many events are kept, and how many bytes of them."""
 
 
+BATCH = 50
+"""How many events a reader takes at once."""
+
+
 class EventLog:
     """Events as lines of JSON, numbered from 0. Thread-safe. Its size is bounded, whatever readers do."""
 
@@ -60,13 +64,14 @@ class EventLog:
             self._changed.notify_all()
 
     def read(self, position: int, timeout: float) -> tuple[list[bytes], int]:
-        """Return the events from this number on, and how many of them were dropped. Waits for the first one."""
+        """Return the next events from a number on, and how many were dropped before them. Waits for the first one."""
         with self._changed:
             if position >= self._end and not self._is_closed:
                 self._changed.wait(timeout)
             first = self._end - len(self._lines)
             start = max(position, first)
-            return [self._lines[number - first] for number in range(start, self._end)], start - position
+            end = min(self._end, start + BATCH)
+            return [self._lines[number - first] for number in range(start, end)], start - position
 
     def close(self) -> None:
         """Wake all readers; there will be no further event."""
