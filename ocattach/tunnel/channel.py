@@ -16,6 +16,38 @@ from ocattach.tunnel.frames import (
     window_frame,
 )
 
+LARGEST_WINDOW = 4 * 1024 * 1024
+"""The most that may be under way in one direction of a connection, in bytes."""
+
+AT_ONCE = 1.5
+"""Round trips within which a whole window has to pass for the next one to be twice as large."""
+
+
+class Window:
+    """How much may be under way in one direction of a connection.
+
+    It grows while the distance of the far end limits the speed, and not where the stream does: there the data would
+    only wait longer, and all other connections behind it.
+    """
+
+    def __init__(self, round_trip: Callable[[], float | None]) -> None:
+        self._round_trip = round_trip
+        self._now = asyncio.get_running_loop().time
+        self._size = INITIAL_CREDIT
+        self._passed = 0
+        self._began = self._now()
+
+    def growth(self, passed: int) -> int:
+        """Return how many bytes more may be under way, after the receiver has taken so many."""
+        self._passed += passed
+        if self._passed < self._size:
+            return 0
+        began, self._began, self._passed = self._began, self._now(), 0
+        if self._size == LARGEST_WINDOW or self._began - began > AT_ONCE * (self._round_trip() or 0):
+            return 0
+        growth, self._size = self._size, 2 * self._size
+        return growth
+
 
 class Channel(asyncio.Transport):
     """A connection in the environment.
@@ -31,6 +63,7 @@ class Channel(asyncio.Transport):
         *,
         send: Callable[[bytes], None],
         forget: Callable[[int], None],
+        round_trip: Callable[[], float | None],
     ) -> None:
         super().__init__()
         self.opened: asyncio.Future[Exception | None] = asyncio.get_running_loop().create_future()
@@ -42,6 +75,7 @@ class Channel(asyncio.Transport):
         self._credit = INITIAL_CREDIT
         self._allowance = INITIAL_CREDIT
         self._consumed = 0
+        self._sending, self._receiving = Window(round_trip), Window(round_trip)
         self._unsent: deque[memoryview] = deque()
         self._reading = True
         self._congested = False
@@ -91,7 +125,7 @@ class Channel(asyncio.Transport):
             case FrameType.DATA:
                 self._deliver(frame.payload)
             case FrameType.WINDOW:
-                self._credit += frame.credit
+                self._credit += frame.credit + self._sending.growth(frame.credit)
                 self._pump()
             case FrameType.OPENED if not self.opened.done():
                 self.opened.set_result(None)
@@ -136,8 +170,9 @@ class Channel(asyncio.Transport):
 
     def _grant(self) -> None:
         if self._reading and self._consumed >= GRANT_SIZE and not self._closed:
-            self._allowance += self._consumed
-            self._send(encode(window_frame(self._stream, self._consumed)))
+            granted = self._consumed + self._receiving.growth(self._consumed)
+            self._allowance += granted
+            self._send(encode(window_frame(self._stream, granted)))
             self._consumed = 0
 
     def _pump(self) -> None:
