@@ -12,6 +12,7 @@ from collections.abc import Mapping, Sequence
 from contextlib import ExitStack, suppress
 from dataclasses import dataclass
 from functools import partial
+from importlib import import_module
 from pathlib import Path
 from typing import IO
 
@@ -91,6 +92,8 @@ class Login:
         with self._opened:
             self._listen()
             process = self._start()
+            # Needed next, unless only a command is run; importing it takes less time than ssh to log in.
+            import_module("ocattach.tunnel.tunnel")
             is_kept = False
             try:
                 self._serve()
