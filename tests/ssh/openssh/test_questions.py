@@ -80,9 +80,10 @@ def test_a_question_is_asked_where_programs_in_the_directory_of_the_login_may_no
     monkeypatch.setenv("XDG_RUNTIME_DIR", str(directory))
     monkeypatch.setenv("OCATTACH_STATE_DIR", str(client.folder / "state"))
     mount = 'mount -t tmpfs -o noexec,mode=700 none "$1" && exec "$2" -c "$3"'
-    argv = ["unshare", "--mount", "sh", "-c", mount, "sh", directory, sys.executable, ASKER % PASSWORD]
+    script = ASKER % PASSWORD
     for _ in range(2):
-        assert run(*argv).strip() == "machine-passwd"
+        printed = run("unshare", "--mount", "sh", "-c", mount, "sh", directory, sys.executable, script)
+        assert printed.strip() == "machine-passwd"
 
 
 def test_work_in_the_background_fails_without_a_question(client: Client, started: Started) -> None:
