@@ -97,7 +97,7 @@ class KubernetesTransport(CommandTransport):
     def cluster(self) -> Cluster:
         """The connection to the API server, opened on first use."""
         if self._cluster is None:
-            self._cluster = Cluster(self._target, timeout=self.timeout)
+            self._cluster = Cluster(self._target, ask=lambda: self.ask, timeout=self.timeout)
             self._owned.callback(self._cluster.close)
         return self._cluster
 
