@@ -168,19 +168,26 @@ def an_account_that_acts_for_another(shell: Shell) -> None:
     }
 
 
+def behind(shell: Shell, proxy: str) -> None:
+    """Have a cluster whose name only the kubeconfig's proxy resolves."""
+    address = urlsplit(shell.cluster.url)
+    shell.server |= {
+        "server": f"https://{NAME}:{address.port}",
+        "tls-server-name": str(address.hostname),
+        "proxy-url": proxy,
+    }
+
+
 @works
 def a_proxy_with_a_password(shell: Shell) -> None:
-    shell.server["proxy-url"] = shell.proxy("http", "me:p%40ss".replace("%40", "-"))
+    behind(shell, shell.proxy("http", "me:word"))
     shell.variables["NO_PROXY"] = "*"  # is for the proxies of the environment
 
 
 @works
 def a_socks_proxy_that_resolves_the_name(shell: Shell) -> None:
     pytest.importorskip("socks")
-    port = urlsplit(shell.cluster.url).port
-    shell.server["tls-server-name"] = str(urlsplit(shell.cluster.url).hostname)
-    shell.server["server"] = f"https://{NAME}:{port}"
-    shell.server["proxy-url"] = shell.proxy("socks5", "me:word")
+    behind(shell, shell.proxy("socks5", "me:word"))
 
 
 @works
