@@ -18,7 +18,7 @@ class Activity(StrEnum):
     """The request to the model failed and will be repeated."""
 
     WAITING = "waiting"
-    """The session waits for a permission."""
+    """The session waits for a permission or for the answer to a question."""
 
 
 ACTIVITIES = {"retry": Activity.RETRYING, "idle": Activity.IDLE}
@@ -35,7 +35,7 @@ def absolute(client: DaemonClient, directory: str | None) -> str | None:
 def activities(client: DaemonClient, directory: str | None) -> dict[str, Activity] | None:
     """Return the sessions of a directory that are not idle, by id; None if the daemon does not report this.
 
-    Permissions are requested only if a session works: an idle directory takes one request.
+    Pending requests are read only if a session works: an idle directory takes one request.
     """
     answer = client.request("GET", f"/session/status{query(directory=directory)}")
     content = answer.json()
@@ -51,10 +51,10 @@ def activities(client: DaemonClient, directory: str | None) -> dict[str, Activit
 
 
 def waiting(client: SessionClient, directory: str | None) -> dict[str, Activity]:
-    """Return the sessions of a directory that wait for a permission, and their ancestors."""
+    """Return the sessions of a directory that wait for a person, and their ancestors."""
     found: dict[str, Activity] = {}
-    for permission in client.permissions(directory):
-        for session in lineage(client, permission.get("sessionID")):
+    for request in client.pending(directory):
+        for session in lineage(client, request.get("sessionID")):
             found[session] = Activity.WAITING
     return found
 

@@ -27,7 +27,10 @@ STATUS = "session.status"
 RUN_TEXT = ("message.updated", "message.part.updated", "message.part.delta")
 """Events with the text of an answer."""
 
-RUN_CHANGES = (STATUS, "session.idle", "permission.asked", "permission.updated", "permission.replied")
+RUN_CHANGES = (
+    *(STATUS, "session.idle", "permission.asked", "permission.updated", "permission.replied"),
+    *("question.asked", "question.replied", "question.rejected"),
+)
 """Events after which the state of a session may have changed."""
 
 RUN_ERROR = "session.error"

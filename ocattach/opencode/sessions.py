@@ -27,14 +27,15 @@ MOST = 100_000
 MOST_BYTES = 64 * 1024 * 1024
 """The largest number of sessions of one environment that are read, and about how many bytes of them."""
 
-MOST_WAITING = 100
-"""How many permission requests of a directory are read. Each costs further requests."""
+MOST_PENDING = 100
+"""How many permission requests and questions of a directory are read. Each costs further requests."""
 
 LATEST = 253_402_214_400_000
 """The last day of the year 9999 in milliseconds since the epoch: `datetime` knows no later one."""
 
 SESSION_ID = re.compile(r"ses_[A-Za-z0-9]{1,76}")
 PERMISSION_ID = re.compile(r"per_[A-Za-z0-9]{1,60}")
+QUESTION_ID = re.compile(r"que_[A-Za-z0-9]{1,60}")
 
 TEXTS = {"id": 80, "parentID": 80, "title": 1000, "directory": 1000, "projectID": 80, "agent": 100}
 TABLES = ("time", "tokens", "model")
@@ -168,17 +169,24 @@ class SessionClient:
             if is_session_id(session) and isinstance(status, dict)
         }
 
-    def permissions(self, directory: str | None) -> list[Content]:
-        """Return the open permission requests: {"id", "sessionID", "permission", "patterns", "metadata", …}."""
-        answer = self._client.request("GET", f"/permission{query(directory=directory)}")
-        return objects(read_list(answer))[:MOST_WAITING]
+    def pending(self, directory: str | None) -> list[Content]:
+        """Return the open permission requests and questions of a directory.
 
-    def reply(self, permission: str, reply: Reply, *, directory: str | None) -> None:
-        """Reply to a permission request; `directory` is that of its session. Raises SessionNotFoundError."""
-        if not PERMISSION_ID.fullmatch(permission):
-            raise UsageError(f"{permission!r} is not a permission id, such as per_…")
-        path = f"/permission/{permission}/reply{query(directory=directory)}"
-        check_status(self._client.request("POST", path, {"reply": reply}), permission)
+        {"id": "per_…", "sessionID", "permission", "patterns", …} and {"id": "que_…", "sessionID", "questions"}.
+        """
+        permissions = self._client.request("GET", f"/permission{query(directory=directory)}")
+        # Versions without questions answer with their web page.
+        questions = self._client.request("GET", f"/question{query(directory=directory)}")
+        return [*objects(read_list(permissions)), *objects(questions.json())][:MOST_PENDING]
+
+    def reply(self, request: str, body: Content | None, *, directory: str | None) -> None:
+        """Reply to a permission request or question of a session in a directory; without a body, reject a question.
+
+        Raises SessionNotFoundError.
+        """
+        kind = "question" if QUESTION_ID.fullmatch(request) else "permission"
+        path = f"/{kind}/{request}/{'reject' if body is None else 'reply'}{query(directory=directory)}"
+        check_status(self._client.request("POST", path, body or {}), request)
 
     def abort(self, session: str) -> None:
         """Abort the run of a session, if there is one. Raises SessionNotFoundError."""

@@ -88,12 +88,11 @@ def diagnose(
 
 
 def waiting(case: Case) -> Iterator[Finding]:
-    """The session waits for a permission."""
+    """The session waits for a person."""
     for asked in case.situation.waiting:
+        what = "a permission" if asked.kind == "permission" else "the answer to a question"
         yield Finding(
-            "waiting-for-permission",
-            f"The session waits for a permission: {asked.wanted}",
-            command_line("ocattach", "session", "reply", asked.id, "once"),
+            f"waiting-for-{asked.kind}", f"The session waits for {what}: {asked.wanted}", asked.command
         )
 
 

@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 from ocattach.opencode.activity import Activity, lineage
 from ocattach.opencode.api import DaemonClient
 from ocattach.opencode.endpoint import milliseconds
-from ocattach.opencode.permissions import Waiting
+from ocattach.opencode.pending import read_request
 from ocattach.opencode.prompts import PromptClient
 from ocattach.opencode.sessions import SessionClient
 from ocattach.sessions.diagnosis import Finding, Surroundings, diagnose, without_user
@@ -90,14 +90,13 @@ def examine(client: DaemonClient, session: Session) -> Examination:
 
 
 def examine_situation(client: DaemonClient, session: str, directory: str | None) -> Situation:
-    """Return what a session is doing. Permission requests of its subagents count as its own."""
+    """Return what a session is doing. Pending requests of its subagents count as its own."""
     sessions = SessionClient(client)
     status = sessions.statuses(directory).get(session)
     waiting = [
         asked
-        for content in (sessions.permissions(directory) if status else ())
-        if (asked := Waiting.from_api(content, directory or ""))
-        and session in lineage(sessions, asked.session)
+        for content in (sessions.pending(directory) if status else ())
+        if (asked := read_request(content, directory or "")) and session in lineage(sessions, asked.session)
     ]
     return Situation.from_api(status, waiting)
 

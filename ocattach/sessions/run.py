@@ -27,7 +27,7 @@ from ocattach.opencode.events import (
     read_events,
     session_of,
 )
-from ocattach.opencode.permissions import Waiting
+from ocattach.opencode.pending import PendingRequest
 from ocattach.opencode.prompts import Prompt, PromptClient
 from ocattach.opencode.sessions import SessionClient
 from ocattach.printable import command_line
@@ -66,8 +66,8 @@ class RunObserver:
     def said(self, text: str) -> None:
         """More text of the answer has arrived."""
 
-    def waits(self, asked: Waiting) -> None:
-        """The session waits for a permission. Called once for each."""
+    def waits(self, asked: PendingRequest) -> None:
+        """The session waits for a person. Called once for each request."""
 
     def retries(self, situation: Situation) -> None:
         """The request to the model failed and will be repeated. Called once for each failure."""
@@ -155,7 +155,7 @@ class Run:
         self._observer = observer
         self._transcript = Transcript(prompt.id)
         self._reported: set[str] = set()
-        """The permissions and retries that the observer knows of."""
+        """The requests and retries that the observer knows of."""
 
         self._failure: Failure | None = None
         """The error that OpenCode reported for the session."""
@@ -190,9 +190,9 @@ class Run:
     def _poll(self) -> Turn | None:
         """Read the session and report changes. Returns the turn if it is complete."""
         situation, turn = self._client.ask(self._read)
-        for permission in situation.waiting:
-            if self._is_new(permission.id):
-                self._observer.waits(permission)
+        for asked in situation.waiting:
+            if self._is_new(asked.id):
+                self._observer.waits(asked)
         retry = f"{situation.attempt} {situation.next_try}"
         if situation.activity is Activity.RETRYING and self._is_new(retry):
             self._observer.retries(situation)

@@ -1,11 +1,11 @@
-"""What a session is doing: it is idle, works, retries a request, or waits for a permission."""
+"""What a session is doing: it is idle, works, retries a request, or waits for a person."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, Self
 
 from ocattach.opencode.activity import Activity
-from ocattach.opencode.permissions import Waiting
+from ocattach.opencode.pending import PendingRequest
 from ocattach.opencode.sessions import stamp
 from ocattach.sessions.messages import LONGEST_REASON
 from ocattach.sessions.record import whole, words
@@ -17,8 +17,8 @@ class Situation:
     """What a session is doing, as reported by its daemon."""
 
     activity: Activity = Activity.IDLE
-    waiting: tuple[Waiting, ...] = ()
-    """The permissions it waits for."""
+    waiting: tuple[PendingRequest, ...] = ()
+    """What it waits for."""
 
     attempt: int = 0
     """How often the current request has been sent, if it failed."""
@@ -30,8 +30,8 @@ class Situation:
     """Why the request failed."""
 
     @classmethod
-    def from_api(cls, status: Any, waiting: Sequence[Waiting] = ()) -> Self:
-        """Read a session's status (None if it is idle) and its permission requests.
+    def from_api(cls, status: Any, waiting: Sequence[PendingRequest] = ()) -> Self:
+        """Read a session's status (None if it is idle) and its pending requests.
 
         Permission requests remain after a run was aborted (1.18.33), so they count only while the session works.
         """

@@ -30,7 +30,7 @@ WITH_NAME: Mapping[str, Sequence[tuple[str, ...]]] = {
     "--stop": [(NAME, "--stop"), (NAME, "--stop", "--force")],
     "doctor": [("doctor", NAME)],
     "logs": [("logs", NAME), ("logs", NAME, "-f")],
-    "session permissions": [("session", "permissions", NAME)],
+    "session waiting": [("session", "waiting", NAME), ("session", "permissions", NAME)],
     "session send": [("session", "send", NAME, "hello"), ("session", "send", NAME, "hello", "--wait")],
 }
 """Commands that use the connection NAME: each is refused."""
@@ -54,8 +54,9 @@ WITHOUT_USE: Mapping[str, Sequence[tuple[str, ...]]] = {
     "session open": [("session", "open", SESSION)],
     "session send": [("session", "send", SESSION, "hello")],
     "session abort": [("session", "abort", SESSION)],
-    "session permissions": [("session", "permissions")],
+    "session waiting": [("session", "waiting"), ("session", "permissions")],
     "session reply": [("session", "reply", "per_6b8a2f0d1ffeZ9xQ2vW7yTnK4r", "once")],
+    "session answer": [("session", "answer", "que_6b8a2f0d1ffeZ9xQ2vW7yTnK4r", "yes")],
     "session export": [("session", "export", SESSION)],
     "session delete": [("session", "delete", SESSION, "--yes")],
     "session stats": [("session", "stats"), ("session", "stats", "--origin", NAME)],

@@ -33,7 +33,7 @@ from ocattach.opencode.events import (
     read_events,
     session_of,
 )
-from ocattach.opencode.permissions import waiting
+from ocattach.opencode.pending import pending
 from ocattach.opencode.prompts import PromptClient
 from ocattach.opencode.recovery import read_prompt
 from ocattach.opencode.sessions import SessionClient, is_session_id
@@ -138,7 +138,7 @@ def api(data: bytes) -> None:
     if isinstance(seen, DaemonSnapshot):
         again = DaemonSnapshot.from_json(json.loads(json.dumps(seen.to_json(), allow_nan=False)))
         store([Session.from_api(each, environment="e") for each in again.sessions])
-    attempt(lambda: [permission.wanted.encode() for permission, _ in waiting(healthy(data), ["/app"])])
+    attempt(lambda: [request.wanted.encode() for request, _ in pending(healthy(data), ["/app"])])
     shown = examine_all(healthy(data), read or Session(id="ses_1", environment="e"))
     json.dumps(shown, allow_nan=False).encode()
     store([read])

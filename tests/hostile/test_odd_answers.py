@@ -99,7 +99,7 @@ def test_every_odd_session_in_one_list_is_left_out_or_made_fit(desk: Desk, odd: 
     assert all(is_session_id(identifier) for identifier in sessions)
     assert sessions["ses_5"]["updated"] == 0
     assert sessions["ses_1"]["title"] == "\ufffd \ufffd"
-    for command in (["session", "list"], ["session", "stats"], ["session", "permissions"], ["--status"]):
+    for command in (["session", "list"], ["session", "stats"], ["session", "waiting"], ["--status"]):
         ran = desk.run(*command)
         assert (ran.returncode, "Traceback" in ran.stderr, "bug in" in ran.stderr) == (0, False, False), ran
     assert {name: each["state"] for name, each in desk.ask().states.items()} == {

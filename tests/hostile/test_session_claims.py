@@ -262,7 +262,7 @@ def test_an_origin_counts_only_where_its_connection_leads(
 def test_a_reply_to_a_request_that_two_report_reaches_neither(
     desk: Desk, production: FakeDaemon, sandbox: FakeDaemon, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    assert desk.run("session", "permissions") == 0
+    assert desk.run("session", "waiting") == 0
     assert f"! {REQUEST} is reported by several environments" in capsys.readouterr().err
     assert desk.run("session", "reply", REQUEST, "always") == 1
     assert production.writes == sandbox.writes == []

@@ -78,6 +78,7 @@ def odd_daemon(*sessions: object) -> Iterator[OddDaemon]:
         daemon.answer("/global/health", {"healthy": True, "version": VERSION})
         daemon.answer("/session/status", {})
         daemon.answer("/permission", [])
+        daemon.answer("/question", [])
         daemon.answer("/session", list(sessions))
         daemon.answer("/experimental/session", list(sessions))
         Thread(target=server.serve_forever, daemon=True).start()

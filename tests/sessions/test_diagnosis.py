@@ -7,8 +7,10 @@ from collections.abc import Iterator, Mapping
 
 import pytest
 
-from ocattach.opencode.activity import Activity
+from ocattach.cli.session.answer import chosen
+from ocattach.opencode.activity import Activity, activities
 from ocattach.opencode.api import DaemonClient
+from ocattach.opencode.pending import Question, answer
 from ocattach.opencode.sessions import SessionClient
 from ocattach.sessions import diagnosis
 from ocattach.sessions.diagnosis import without_user
@@ -18,7 +20,7 @@ from tests.rigs.http_daemon import HandStartedDaemon
 from tests.rigs.local import LocalMachine
 from tests.rigs.opencode import CONFIG_PATH
 from tests.rigs.waiting import wait_until
-from tests.sessions.workshop import ASK_FOR_BASH, Workshop, workshop
+from tests.sessions.workshop import ASK_FOR_BASH, ASK_TWO_QUESTIONS, Workshop, workshop
 
 
 @pytest.fixture(scope="module")
@@ -142,9 +144,24 @@ def test_something_that_waits_to_be_allowed_and_the_command_for_it(here: Worksho
     assert finding.message == "The session waits for a permission: bash: echo allowed"
     assert finding.hint == f"ocattach session reply {permission.id} once"
     assert here.examine(another).situation.activity is Activity.BUSY
-    SessionClient(here.client).reply(permission.id, "once", directory=session.directory)
+    SessionClient(here.client).reply(permission.id, {"reply": "once"}, directory=session.directory)
     assert codes(here.rests(session)) == []
     here.abort(another)
+
+
+def test_a_question_is_waited_for_and_answered_by_the_command_for_it(here: Workshop) -> None:
+    session = here.make(ASK_TWO_QUESTIONS)
+    finding = here.found(session, "waiting-for-question")
+    (question,) = here.examine(session).situation.waiting
+    assert isinstance(question, Question)
+
+    wanted = "Which colour? (red | blue); Which sizes? (S | L)"
+    assert finding.message == f"The session waits for the answer to a question: {wanted}"
+    assert finding.hint == f"ocattach session answer {question.id} red S"
+    assert activities(here.client, session.directory) == {session.id: Activity.WAITING}
+    answer(here.client, question, chosen(question, ["RED", "S,L"]))
+    last = here.rests(session).turns[-1].answers[-1]
+    assert '"Which colour?"="red", "Which sizes?"="S, L"' in last.texts[0].words
 
 
 def test_what_was_broken_off_waits_for_nobody(here: Workshop) -> None:
@@ -155,7 +172,7 @@ def test_what_was_broken_off_waits_for_nobody(here: Workshop) -> None:
     seen = here.rests(session)
 
     assert codes(seen) == ["aborted"]
-    listed = SessionClient(here.client).permissions(session.directory)
+    listed = SessionClient(here.client).pending(session.directory)
     assert session.id in {each["sessionID"] for each in listed}
 
 

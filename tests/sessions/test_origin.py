@@ -15,6 +15,7 @@ from tests.main_job.conftest import laptop
 from tests.main_job.laptop import Daemon, Laptop
 from tests.main_job.test_terminal import READY, TUI_SECONDS, leave, terminal
 from tests.rigs.waiting import wait_until
+from tests.sessions.workshop import ASK_TWO_QUESTIONS
 
 __all__ = ["laptop"]
 
@@ -117,13 +118,11 @@ def test_what_a_session_waits_for_is_found_and_answered_and_a_session_broken_off
     session = daemon.make_session()
     ask(daemon, session, "!read /etc/passwd")
 
-    def waiting() -> list[dict[str, Any]]:
-        found: list[dict[str, Any]] = laptop.run("session", "permissions", "-o", "json").document[
-            "permissions"
-        ]
+    def waiting(kind: str) -> list[dict[str, Any]]:
+        found: list[dict[str, Any]] = laptop.run("session", "waiting", "-o", "json").document[kind]
         return found
 
-    (waits,) = wait_until(waiting, "it to wait for a permission", interval=0.2)
+    (waits,) = wait_until(lambda: waiting("permissions"), "it to wait for a permission", interval=0.2)
     assert (waits["permission"], waits["session"]["id"]) == ("external_directory", session)
     assert waits["session"]["origin"] == "frontend"
     assert waits["id"] in laptop.run("session", "permissions", "frontend").stdout
@@ -132,6 +131,16 @@ def test_what_a_session_waits_for_is_found_and_answered_and_a_session_broken_off
     assert replied.document["session"] == session
     where = quote(environment.workdir, safe="")
     wait_until(lambda: daemon.request("GET", f"/permission?directory={where}")[1] == [], "it to be answered")
+
+    asking = daemon.make_session()
+    ask(daemon, asking, ASK_TWO_QUESTIONS)
+    (waits,) = wait_until(lambda: waiting("questions"), "it to ask", interval=0.2)
+    assert (waits["questions"][1]["multiple"], waits["session"]["id"]) == (True, asking)
+    assert laptop.run("session", "list", "-o", "json").document["sessions"][0]["state"] == "waiting"
+    assert "Which colour? (red | blue)" in laptop.run("session", "waiting", "frontend").stdout
+    assert laptop.run("session", "answer", waits["id"], "red").exit_code == 2
+    assert laptop.run("session", "answer", waits["id"], "--reject").exit_code == 0
+    wait_until(lambda: daemon.request("GET", f"/question?directory={where}")[1] == [], "it to be rejected")
 
     other = daemon.make_session()
     ask(daemon, other, "!slow 60")
@@ -156,7 +165,7 @@ def test_what_a_session_waits_for_is_found_and_answered_and_a_session_broken_off
     cut_off = laptop.run("session", "export", session[:12])
     assert (cut_off.exit_code, session in cut_off.stderr) == (3, True)
     assert laptop.run("session", "open", "../etc").exit_code == 2
-    typed = {"COMP_WORDS": f"ocattach session export {session[:8]}", "COMP_CWORD": "3"}
+    typed = {"COMP_WORDS": f"ocattach session export {session[:-4]}", "COMP_CWORD": "3"}
     completed = laptop.run(variables={"_OCATTACH_COMPLETE": "bash_complete", **typed})
     assert completed.stdout.strip() == f"plain,{session}"
 

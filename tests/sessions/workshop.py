@@ -1,5 +1,6 @@
 """Real daemons in which sessions are made to be one thing or the other, and asked about by our own code."""
 
+import json
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
@@ -22,6 +23,28 @@ from tests.rigs.waiting import wait_until
 
 ASK_FOR_BASH = [{"permission": "bash", "pattern": "*", "action": "ask"}]
 """The rules of a session that asks before it runs a command."""
+
+TWO_QUESTIONS: list[dict[str, Any]] = [
+    {
+        "question": "Which colour?",
+        "header": "Colour",
+        "options": [
+            {"label": "red", "description": "warm"},
+            {"label": "blue", "description": "cold"},
+        ],
+    },
+    {
+        "question": "Which sizes?",
+        "header": "Size",
+        "options": [
+            {"label": "S", "description": "small"},
+            {"label": "L", "description": "large"},
+        ],
+        "multiple": True,
+    },
+]
+ASK_TWO_QUESTIONS = f"!call question {json.dumps({'questions': TWO_QUESTIONS})}"
+"""The prompt for which the scripted model asks these questions."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -13,13 +13,16 @@ COMMANDS = {
     "open": "Open a session in the TUI, in its environment.",
     "send": "Send a prompt to a session or to a new one.",
     "abort": "Abort what a session is doing.",
-    "permissions": "List pending permission requests.",
+    "waiting": "List permission requests and questions that wait for an answer.",
     "reply": "Answer a permission request.",
+    "answer": "Answer a question of an agent.",
     "export": "Print a session with its messages as JSON.",
     "delete": "Delete a session in its environment.",
     "stats": "Show tokens and cost by origin and model.",
 }
 """Commands with their help: each is the attribute `command` of the module of the same name."""
+
+OLDER_NAMES = {"permissions": "waiting"}
 
 
 class Commands(click.Group):
@@ -31,9 +34,10 @@ class Commands(click.Group):
 
     def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:  # noqa: ARG002
         """Import a command; None for an unknown name."""
-        if cmd_name not in COMMANDS:
+        name = OLDER_NAMES.get(cmd_name, cmd_name)
+        if name not in COMMANDS:
             return None
-        chosen: click.Command = import_module(f"{__name__}.{cmd_name}").command
+        chosen: click.Command = import_module(f"{__name__}.{name}").command
         return chosen
 
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:  # noqa: ARG002

@@ -1,146 +1,83 @@
-"""Reports on a prompt that was sent: as it proceeds for people, or as one JSON document at the end."""
+"""`ocattach session answer QUESTION LABEL…`: answer a question of an agent, or reject it."""
 
-import sys
-from dataclasses import asdict
-from typing import Any, NoReturn
+import os
+from collections.abc import Sequence
 
 import click
 
-from ocattach.cli.output import print_json
-from ocattach.cli.session.place import place_json
-from ocattach.cli.terminal import say, spoken
-from ocattach.config.spec import ConnectionSpec
-from ocattach.errors import OcattachError, RunFailedError
-from ocattach.opencode.permissions import Waiting
-from ocattach.opencode.prompts import Prompt
+from ocattach.cli.command import Command, output_option
+from ocattach.cli.output import report
+from ocattach.cli.session.pending import HINT, find_request
+from ocattach.cli.session.place import FIND_SECONDS
+from ocattach.cli.terminal import Person
+from ocattach.errors import UsageError
+from ocattach.link.client.access import open_client
+from ocattach.link.client.direct import asker
+from ocattach.opencode.pending import Part, Question, answer
+from ocattach.opencode.sessions import QUESTION_ID
 from ocattach.printable import command_line
-from ocattach.sessions.diagnosis import Surroundings, clock, diagnose
-from ocattach.sessions.messages import Turn
-from ocattach.sessions.record import Session
-from ocattach.sessions.run import RunObserver
-from ocattach.sessions.situation import Situation
-from ocattach.survey.find import FoundSession
 
-FAILED = {"never-arrived", "no-output"}
-"""Findings that make a run a failure although OpenCode reported no error."""
+EXAMPLES = """
+ocattach session waiting                      list pending requests with their choices
+ocattach session answer que_0123 yes          choose one of them
+ocattach session answer que_0123 red S,L      two questions at once; several choices for the second
+ocattach session answer que_0123 --reject     let the agent go on without an answer
+"""
 
 
-class NoticeReporter(RunObserver):
-    """Reports only a lost and restored connection: the observer of a run whose answer is not awaited."""
+@click.command(cls=Command, examples=EXAMPLES)
+@click.argument("question", metavar="QUESTION")
+@click.argument("labels", nargs=-1, metavar="[LABEL]...")
+@click.option("--reject", is_flag=True, help="Refuse to answer.")
+@output_option
+def command(question: str, labels: tuple[str, ...], *, reject: bool, output: str) -> None:
+    """Answer a question of an agent, in any environment. Starts no daemon.
 
-    def __init__(self, *, quiet: bool) -> None:
-        self._quiet = quiet
-
-    def lost(self, reason: str) -> None:
-        """Report that the connection was lost and is retried."""
-        self._notice(f"Connection to the daemon lost, retrying: {reason}")
-
-    def found(self) -> None:
-        """Report that the daemon is reachable again."""
-        self._notice("Connected to the daemon again")
-
-    def _notice(self, text: str) -> None:
-        if not self._quiet:
-            say(f"! {text}", colour="yellow")
-
-
-class AnswerPrinter(NoticeReporter):
-    """Prints the answer to one prompt: its text on stdout and notices on stderr, or one document at the end."""
-
-    def __init__(self, session: Session, spec: ConnectionSpec, *, output: str, quiet: bool) -> None:
-        super().__init__(quiet=quiet)
-        self._session = session
-        self._spec = spec
-        self._is_json = output == "json"
-        self._last = ""
-
-    def begin(self) -> None:
-        """Print which session has the prompt."""
-        if not self._quiet:
-            say(f"✓ Sent to {self._session.id} in {self._spec.title()}")
-
-    def said(self, text: str) -> None:
-        """Print more of the answer."""
-        if self._is_json:
-            return
-        click.echo(spoken(text), nl=False)
-        sys.stdout.flush()
-        self._last = text[-1:] or self._last
-
-    def waits(self, asked: Waiting) -> None:
-        """Print a permission request and the command that answers it; also with --quiet, since the run waits for it."""
-        self._end_line()
-        say(f"! Waiting for permission: {asked.wanted}", colour="yellow")
-        say(f"  {command_line('ocattach', 'session', 'reply', asked.id, 'once')}")
-
-    def retries(self, situation: Situation) -> None:
-        """Report that the model server failed and when the request is retried."""
-        again = f"; next try at {clock(situation.next_try)}" if situation.next_try else ""
-        self._end_line()
-        self._notice(f"The model server failed: {situation.reason or 'no reason given'}{again}")
-
-    def lost(self, reason: str) -> None:
-        """Report that the connection was lost; the run continues in the environment."""
-        self._end_line()
-        self._notice(f"Connection to the daemon lost, retrying; the run continues there: {reason}")
-
-    def _end_line(self) -> None:
-        """End an unfinished line of the answer before a notice, if both go to the terminal."""
-        if self._last not in {"", "\n"} and sys.stdout.isatty():
-            click.echo(err=True)
-            self._last = "\n"
-
-    def print_sent(self, prompt: Prompt) -> None:
-        """Print the session that has the prompt now: its id, or a document."""
-        if self._is_json:
-            self._print({"prompt": prompt.id, "error": None})
-        else:
-            click.echo(self._session.id)
-
-    def end(self, turn: Turn) -> None:
-        """Print how the run ended. Raises RunFailedError, or SystemExit after a JSON document, if it failed."""
-        if self._last not in {"", "\n"}:
-            click.echo()
-        findings = diagnose(self._session, turn, Situation(), Surroundings())
-        error = None
-        if turn.failure or any(finding.code in FAILED for finding in findings):
-            error = RunFailedError(
-                findings[0].message if findings else str(turn.failure),
-                hint=f"See: {command_line('ocattach', 'session', 'show', self._session.id)}",
-            )
-        if self._is_json:
-            self._print({**turn_json(turn), "error": error and error.to_json()})
-            if error is not None:
-                raise SystemExit(error.exit_code)
-        elif error is not None:
-            raise error
-        else:
-            for finding in findings:
-                self._notice(finding.message)
-
-    def fail(self, error: OcattachError, prompt: Prompt) -> NoReturn:
-        """Report an error after which the outcome of the run is unknown, and exit with its code."""
-        self._end_line()
-        if not self._is_json:
-            raise error
-        self._print({"prompt": prompt.id, "error": error.to_json()})
-        raise SystemExit(error.exit_code)
-
-    def _print(self, outcome: dict[str, Any]) -> None:
-        session = place_json(FoundSession(self._spec, self._session))
-        print_json({"session": session, **outcome})
+    One LABEL for each question of the request, in their order. Where an answer may be any text, LABEL may be one.
+    """
+    if not QUESTION_ID.fullmatch(question):
+        raise UsageError(f"{question!r} is not the id of a question (que_…)", hint=HINT)
+    if reject and labels:
+        raise UsageError("--reject takes no LABEL")
+    request, spec = find_request(question, Question)
+    answers = None if reject else chosen(request, labels)
+    with open_client(spec, environ=os.environ, ask=asker(Person()), timeout=FIND_SECONDS) as client:
+        answer(client, request, answers)
+    words = "; ".join(", ".join(each) for each in answers) if answers is not None else ""
+    text = f"Answered {words}, for {request.session}" if words else f"Rejected, for {request.session}"
+    report(text, {"question": question, "session": request.session, "answers": answers}, output=output)
 
 
-def turn_json(turn: Turn) -> dict[str, Any]:
-    """A prompt and its answer, as JSON."""
-    last = turn.last
-    return {
-        "prompt": turn.prompt.id,
-        "text": turn.text,
-        "model": last.full_model if last else "",
-        "agent": last.agent if last else "",
-        "finish": last.finish if last else "",
-        "tools": list(turn.tools),
-        "tokens": asdict(turn.tokens),
-        "cost": turn.cost,
-    }
+def chosen(request: Question, labels: Sequence[str]) -> list[list[str]]:
+    """Return the answers to each question of a request. Raises UsageError that shows the choices."""
+    parts = request.parts
+    if len(parts) == 1 and parts[0].is_multiple and len(labels) > 1:
+        return [[choice(request, parts[0], label) for label in labels]]
+    if len(labels) != len(parts):
+        raise UsageError(
+            f"{request.id} has {len(parts)} question{'s' if len(parts) > 1 else ''}, {len(labels)} answered: "
+            f"{request.wanted}",
+            hint=f"For example: {request.command}",
+        )
+    return [answers_to(request, part, label) for part, label in zip(parts, labels, strict=True)]
+
+
+def answers_to(request: Question, part: Part, label: str) -> list[str]:
+    """Return the choices that a LABEL names: one, or several separated by commas if the question allows it."""
+    if not part.is_multiple or label in part.labels:
+        return [choice(request, part, label)]
+    return [choice(request, part, each.strip()) for each in label.split(",")]
+
+
+def choice(request: Question, part: Part, label: str) -> str:
+    """Return the label of a choice, in upper or lower case, or any text where the question allows it."""
+    found = [each for each in part.labels if each.casefold() == label.casefold()]
+    if label in part.labels or (not found and part.is_open and label.strip()):
+        return label
+    if found:
+        return found[0]
+    reject = command_line("ocattach", "session", "answer", request.id, "--reject")
+    raise UsageError(
+        f"{label!r} is not a choice of {part.text!r}: {', '.join(part.labels)}",
+        hint=f"To refuse to answer: {reject}",
+    )

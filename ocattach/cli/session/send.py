@@ -13,7 +13,7 @@ from ocattach.backoff import Deadline
 from ocattach.cli.approval import require_trust
 from ocattach.cli.command import Command, advice, output_option, timeout_option
 from ocattach.cli.complete import connection_names
-from ocattach.cli.session.answer import AnswerPrinter, NoticeReporter
+from ocattach.cli.session.answer_printer import AnswerPrinter, NoticeReporter
 from ocattach.cli.session.place import place_of
 from ocattach.cli.target import as_used
 from ocattach.cli.terminal import Person, say

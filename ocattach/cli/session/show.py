@@ -152,7 +152,8 @@ def state_words(seen: Examination) -> str:
     if situation.activity is Activity.RETRYING and situation.next_try:
         return f"{situation.activity}: attempt {situation.attempt}, next try at {clock(situation.next_try)}"
     if situation.activity is Activity.WAITING:
-        return f"{situation.activity} for permission"
+        kinds = sorted({asked.kind for asked in situation.waiting})
+        return f"{situation.activity} for {' and '.join(f'a {kind}' for kind in kinds)}"
     return str(situation.activity)
 
 
@@ -175,9 +176,14 @@ def shown_json(shown: Shown, messages: int) -> dict[str, Any]:
         }
         if situation.activity is Activity.RETRYING
         else None,
-        "permissions": [
-            {"id": asked.id, "session": asked.session, "wanted": asked.wanted} for asked in situation.waiting
-        ],
+        **{
+            f"{kind}s": [
+                {"id": asked.id, "session": asked.session, "wanted": asked.wanted}
+                for asked in situation.waiting
+                if asked.kind == kind
+            ]
+            for kind in ("permission", "question")
+        },
         "messages": {"count": len(seen.messages), "complete": seen.is_whole},
         "models": dict(seen.models),
         "tokens": asdict(seen.tokens),

@@ -22,7 +22,7 @@ from ocattach.errors import OcattachError, TimedOutError
 from ocattach.opencode.api import DaemonClient
 from ocattach.opencode.endpoint import Response, milliseconds
 from ocattach.opencode.sessions import is_session_id
-from ocattach.opencode.tui.seen import CREATION, PendingRequest, Seen, is_stream
+from ocattach.opencode.tui.seen import CREATION, Seen, SeenRequest, is_stream
 from ocattach.untrusted_json import objects, table
 
 MEND_SECONDS = 8.0
@@ -234,7 +234,7 @@ def event(kind: str, properties: Any, info: Mapping[str, Any] | None) -> Event:
     return {**given, "payload": {"type": kind, "properties": properties}}
 
 
-def answered(ask: PendingRequest) -> Event:
+def answered(ask: SeenRequest) -> Event:
     """Return the event that ends a request. How it was answered is not known, and not shown."""
     kind, reply = (
         ("permission.replied", {"reply": "once"}) if ask.kind == "permission" else ("question.rejected", {})

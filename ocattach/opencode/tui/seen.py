@@ -46,7 +46,7 @@ V = TypeVar("V")
 
 
 @dataclass(frozen=True, slots=True)
-class PendingRequest:
+class SeenRequest:
     """A permission request or question of a session."""
 
     kind: str
@@ -65,7 +65,7 @@ class Seen:
     opened: dict[str, None] = field(default_factory=dict)
     """The sessions whose messages were requested."""
 
-    asks: dict[str, PendingRequest] = field(default_factory=dict)
+    asks: dict[str, SeenRequest] = field(default_factory=dict)
     """The requests without an answer so far."""
 
     busy: dict[str, str] = field(default_factory=dict)
@@ -95,7 +95,7 @@ class Seen:
             session = str(properties.get("sessionID"))
             with self.lock:
                 if kind in ASKED:
-                    ask = PendingRequest(ASKED[kind], str(properties.get("id")), session, directory)
+                    ask = SeenRequest(ASKED[kind], str(properties.get("id")), session, directory)
                     remember(self.asks, ask.id, ask, limit=256)
                 elif kind in ANSWERED:
                     self.asks.pop(str(properties.get("requestID")), None)

@@ -1,0 +1,120 @@
+"""`ocattach session waiting`: what sessions wait for people to answer, in all environments."""
+
+import os
+from pathlib import Path
+from typing import Any
+
+import click
+
+from ocattach.cli.approval import require_trust
+from ocattach.cli.columns import lines
+from ocattach.cli.command import Command, output_option
+from ocattach.cli.complete import connection_names
+from ocattach.cli.output import print_json
+from ocattach.cli.session.pending import FoundRequest, ambiguous, ask
+from ocattach.cli.session.place import session_json
+from ocattach.cli.terminal import escape, say
+from ocattach.config.resolver import resolve
+from ocattach.errors import DaemonNotRunningError, OcattachError
+from ocattach.opencode.pending import Part, Permission, Question
+from ocattach.survey.everywhere import SurveyedConnection, everywhere
+
+EXAMPLES = """
+ocattach session waiting                 list pending requests in all environments
+ocattach session waiting staging         list those of one environment
+ocattach session reply per_0123 once     answer a permission request: once, always or reject
+ocattach session answer que_0123 yes     answer a question
+"""
+
+
+@click.command(cls=Command, examples=EXAMPLES)
+@click.argument("names", nargs=-1, metavar="[NAME]...", shell_complete=connection_names)
+@output_option
+def command(names: tuple[str, ...], *, output: str) -> None:
+    """List permission requests and questions that wait for an answer. Starts no daemon."""
+    entries = entries_of(names)
+    found: list[FoundRequest] = []
+    silent: list[tuple[str, OcattachError]] = []
+    for result in ask(entries):
+        found += result.answer or []
+        if result.error is not None:
+            silent.append((", ".join(spec.title() for spec in result.specs), result.error))
+    if len(names) == 1 and silent:
+        raise silent[0][1]
+    if output == "json":
+        print_json(document(found, silent))
+        return
+    print_table(found)
+    for identifier in ambiguous(found, entries):
+        say(f"! {identifier} is reported by several environments; answer it in a TUI", colour="yellow")
+    for title, error in silent:
+        if not isinstance(error, DaemonNotRunningError):  # no daemon, no requests
+            say(f"! {title} could not be queried: {error.headline}", colour="yellow")
+
+
+def entries_of(names: tuple[str, ...]) -> tuple[SurveyedConnection, ...]:
+    """All connections, or the named ones, once they are trusted."""
+    if not names:
+        return everywhere(cwd=Path.cwd(), environ=os.environ).entries
+    specs = [resolve(name, cwd=Path.cwd(), environ=os.environ) for name in names]
+    for spec in specs:
+        require_trust(spec, trust=False, environ=os.environ)
+    return tuple(SurveyedConnection(spec.pinned(os.environ)) for spec in specs)
+
+
+def print_table(found: list[FoundRequest]) -> None:
+    """Print the requests, and how to answer them."""
+    if not found:
+        say("Nothing waits for an answer")
+        return
+    rows = [
+        [each.request.id, each.session.origin, each.request.wanted, each.session.id, each.session.title]
+        for each in found
+    ]
+    titles = ["ID", "Origin", "Waits for", "Session", "Title"]
+    click.echo(
+        "\n".join(lines([titles, *([escape(cell).replace("\n", " ") for cell in row] for row in rows)]))
+    )
+    kinds = {each.request.kind for each in found}
+    if "permission" in kinds:
+        say("To answer a permission request: ocattach session reply ID once|always|reject")
+    if "question" in kinds:
+        say("To answer a question: ocattach session answer ID LABEL...")
+
+
+def document(found: list[FoundRequest], silent: list[tuple[str, OcattachError]]) -> dict[str, Any]:
+    """The requests as JSON; `always` lists the patterns that the reply "always" would allow."""
+    return {
+        "permissions": [
+            {
+                "id": each.request.id,
+                "permission": each.request.permission,
+                "patterns": each.request.patterns,
+                "always": each.request.always,
+                "session": {**session_json(each.session), "directory": each.request.directory},
+            }
+            for each in found
+            if isinstance(each.request, Permission)
+        ],
+        "questions": [
+            {
+                "id": each.request.id,
+                "questions": [part_json(part) for part in each.request.parts],
+                "session": {**session_json(each.session), "directory": each.request.directory},
+            }
+            for each in found
+            if isinstance(each.request, Question)
+        ],
+        "unasked": [{"name": title, "error": error.to_json()} for title, error in silent],
+    }
+
+
+def part_json(part: Part) -> dict[str, Any]:
+    """A question as JSON; `custom` says whether an answer may be any text."""
+    return {
+        "question": part.text,
+        "header": part.header,
+        "options": [{"label": label, "description": description} for label, description in part.choices],
+        "multiple": part.is_multiple,
+        "custom": part.is_open,
+    }
