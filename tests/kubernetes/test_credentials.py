@@ -14,6 +14,7 @@ from ocattach.errors import AuthenticationError, ConfigurationError, TimedOutErr
 from ocattach.transports.base import NoPerson, Question
 from tests.kubernetes.conftest import User, plugin
 from tests.rigs.kubernetes import EXEC, GET_PODS, KubernetesCluster
+from tests.rigs.local import user_environment
 
 
 def printing(status: dict[str, str]) -> str:
@@ -185,6 +186,29 @@ def test_what_a_plugin_prints_is_shown_while_it_waits_and_it_is_ended_in_time(
 
     assert time.monotonic() - shown[0] > 1
     assert "--timeout" in raised.value.hint
+
+
+def test_the_command_line_shows_what_a_plugin_prints_before_the_plugin_ends(
+    kubernetes_cluster: KubernetesCluster, workdir: Path
+) -> None:
+    script = "echo open this page >&2; while [ ! -e go ]; do sleep 0.1; done; echo not yet >&2; exit 1"
+    kubeconfig = kubernetes_cluster.write_kubeconfig(workdir / "plugin", plugin(script))
+    with subprocess.Popen(
+        [sys.executable, "-m", "ocattach", "--print-url", "--no-start", "k8s://any"],
+        env={**user_environment(workdir), "KUBECONFIG": str(kubeconfig)},
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.PIPE,
+        text=True,
+    ) as ocattach:
+        assert ocattach.stderr
+        shown = next(line for line in ocattach.stderr if "open this page" in line)
+        (workdir / "go").touch()
+        rest = ocattach.stderr.read()
+
+    assert shown
+    assert "failed with exit code 1: not yet" in rest
+    assert ocattach.returncode == 4
 
 
 def test_without_a_person_a_plugin_is_not_interactive_and_one_that_must_be_is_not_run(

@@ -207,16 +207,29 @@ def a_host_without_a_proxy(shell: Shell) -> None:
     shell.variables["NO_PROXY"] = f"elsewhere, {urlsplit(shell.cluster.url).hostname}"
 
 
+def further(name: str) -> dict[str, Any]:
+    """A container that waits."""
+    image = {"image": images.reference("minimal"), "imagePullPolicy": "Never"}
+    return {"name": name, **image, "command": ["sh", "-c", "sleep 1000 & wait"]}
+
+
+@works
+def an_ephemeral_container(shell: Shell) -> None:
+    shell.container = "debugger"
+    path = f"/api/v1/namespaces/default/pods/{POD}"
+    shell.cluster.api.change(f"{path}/ephemeralcontainers", {"ephemeralContainers": [further("debugger")]})
+
+    def runs() -> bool:
+        found = shell.cluster.api.get(path)["status"].get("ephemeralContainerStatuses") or []
+        return any("running" in each["state"] for each in found)
+
+    wait_until(runs, "it to run")
+
+
 @works
 def an_init_container_that_runs(shell: Shell) -> None:
-    first = {
-        "name": "first",
-        "image": images.reference("minimal"),
-        "imagePullPolicy": "Never",
-        "command": ["sh", "-c", "sleep 1000 & wait"],
-    }
     shell.pod, shell.container = "judged-init", "first"
-    pod = shell.cluster.pod(shell.pod, settings={"initContainers": [first]}, phase="Pending")
+    pod = shell.cluster.pod(shell.pod, settings={"initContainers": [further("first")]}, phase="Pending")
     rig = shell.stack.enter_context(pod)
     wait_until(lambda: "running" in rig.status["initContainerStatuses"][0]["state"], "it to run")
 
@@ -229,6 +242,12 @@ def a_proxy_without_the_password(shell: Shell) -> None:
 @refused
 def a_proxy_of_an_unknown_kind(shell: Shell) -> None:
     shell.server["proxy-url"] = f"gopher://me:{SECRET}@127.0.0.1:9"
+
+
+@refused
+def a_server_that_is_no_url(shell: Shell) -> None:
+    shell.server["server"] = f"https://[{SECRET}"
+    shell.variables["HTTPS_PROXY"] = "http://127.0.0.1:9"
 
 
 @refused

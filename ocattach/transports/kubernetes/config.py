@@ -24,7 +24,7 @@ from ocattach.config.suggestion import closest
 from ocattach.config.targets.kubernetes import SERVICE_HOST, kubeconfig_files
 from ocattach.errors import ConfigurationError, EnvironmentNotFoundError
 from ocattach.transports.base import Ask
-from ocattach.transports.kubernetes.network import check_proxy, proxy_of_environment
+from ocattach.transports.kubernetes.network import PROXY_SCHEMES, check_url, proxy_of_environment
 from ocattach.transports.kubernetes.plugin import PluginRun
 
 ENTRIES = {"clusters": "cluster", "contexts": "context", "users": "user"}
@@ -103,9 +103,8 @@ def proxy(server: str, named: str | None) -> str | None:
     """Return the proxy to the cluster: `proxy-url`, or the environment's. Raises ConfigurationError."""
     found = named or proxy_of_environment(server, os.environ)
     if found:
-        check_proxy(
-            found, "proxy-url in the kubeconfig" if named else "The value of HTTPS_PROXY or HTTP_PROXY"
-        )
+        name = "proxy-url in the kubeconfig" if named else "The value of HTTPS_PROXY or HTTP_PROXY"
+        check_url(found, name, PROXY_SCHEMES)
     return found
 
 
@@ -199,6 +198,7 @@ class ConfigLoader(KubeConfigLoader):  # type: ignore[misc]
             for key, kind in KINDS.items():
                 if key in node and not isinstance(node.value[key], kind):
                     raise ConfigurationError(f"{self._place(what)}: {key} is of the wrong type", hint=VIEW)
+        check_url(self._cluster["server"], f"{self._place('cluster')}: server", ("https", "http"))
 
     def _place(self, key: str) -> str:
         """Return the entry of the user or the cluster as messages name it."""

@@ -2,7 +2,7 @@
 
 import socket
 import ssl
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping, Sequence
 from importlib.util import find_spec
 from typing import Any
 from urllib.parse import unquote, urlsplit
@@ -14,6 +14,7 @@ from urllib3.connection import HTTPConnection
 
 from ocattach.errors import ConfigurationError
 from ocattach.opencode.endpoint import is_loopback
+from ocattach.transports.shared import AT_ONCE
 
 SOCKS = {"socks5": "socks5h", "socks5h": "socks5h"}
 """The SOCKS schemes of kubectl (Go's net/http), which lets the proxy resolve names with both."""
@@ -27,6 +28,7 @@ def open_pools(configuration: Configuration, timeout: float) -> urllib3.PoolMana
         "ssl_context": tls_context(configuration),
         "server_hostname": configuration.tls_server_name,
         "retries": False,
+        "maxsize": AT_ONCE,
         "timeout": urllib3.Timeout(total=timeout),
         "socket_options": [
             *HTTPConnection.default_socket_options,
@@ -39,14 +41,13 @@ def open_pools(configuration: Configuration, timeout: float) -> urllib3.PoolMana
         return urllib3.PoolManager(**options)
     proxy = urlsplit(configuration.proxy)
     if proxy.scheme in SOCKS:
-        url = configuration.proxy.replace(proxy.scheme, SOCKS[proxy.scheme], 1)
-        return socks_manager()(url, **options)
+        return socks_manager()(f"{SOCKS[proxy.scheme]}{configuration.proxy[len(proxy.scheme) :]}", **options)
     account = ":".join(unquote(part) for part in (proxy.username or "", proxy.password or ""))
     headers = urllib3.make_headers(proxy_basic_auth=account) if proxy.username else None
     return urllib3.ProxyManager(configuration.proxy, proxy_headers=headers, **options)
 
 
-def socks_manager() -> type[urllib3.PoolManager]:
+def socks_manager() -> Callable[..., urllib3.PoolManager]:
     """Return urllib3's pools behind a SOCKS proxy. Raises ConfigurationError without PySocks."""
     if find_spec("socks") is None:
         raise ConfigurationError(
@@ -112,13 +113,15 @@ def proxy_of_environment(server: str, environ: Mapping[str, str]) -> str | None:
     return proxy if "://" in proxy else f"http://{proxy}"
 
 
-def check_proxy(proxy: str, name: str) -> None:
-    """Raise ConfigurationError if this is not the URL of a proxy that kubectl could use. It may contain a password."""
+def check_url(url: str, name: str, schemes: Sequence[str]) -> None:
+    """Raise ConfigurationError if this is not a URL with a host. The URL is not shown: it may contain a password."""
     try:
-        url = urlsplit(proxy)
-        invalid = url.scheme not in PROXY_SCHEMES or not url.hostname or url.port == 0
+        parts = urlsplit(url)
+        invalid = parts.scheme not in schemes or not parts.hostname or parts.port == 0
     except ValueError:
         invalid = True
     if invalid:
-        schemes = ", ".join(f"{scheme}://" for scheme in PROXY_SCHEMES)
-        raise ConfigurationError(f"{name} is not the URL of a proxy, which begins with one of {schemes}")
+        raise ConfigurationError(
+            f"{name} is not a URL that begins with {' or '.join(f'{scheme}://' for scheme in schemes)}",
+            hint="Check it: kubectl config view",
+        )
