@@ -8,6 +8,7 @@ import pytest
 
 from ocattach.errors import UnreachableError
 from tests.kubernetes.conftest import User
+from tests.rigs.availability import require
 from tests.rigs.http_daemon import free_port
 from tests.rigs.http_gateway import Nginx
 from tests.rigs.kubernetes import EXEC, GET_PODS, KubernetesCluster
@@ -69,7 +70,8 @@ def nginx(
     account["clusters"][0]["cluster"]["server"] = f"https://127.0.0.1:{port}"
     (workdir / "kubeconfig").write_text(json.dumps(account))
     user.take(workdir / "kubeconfig")
-    nginx = Nginx(directory, config)
+    with require("k8s"):
+        nginx = Nginx(directory, config)
     yield nginx
     nginx.close()
 

@@ -245,6 +245,17 @@ def a_proxy_of_an_unknown_kind(shell: Shell) -> None:
 
 
 @refused
+def a_proxy_whose_host_is_no_name(shell: Shell) -> None:
+    shell.server["proxy-url"] = f"http://me:{SECRET}@exa mple:80"
+
+
+@refused
+def a_socks_proxy_that_refuses_the_password(shell: Shell) -> None:
+    pytest.importorskip("socks")
+    behind(shell, shell.proxy("socks5", "me:word").replace("word", SECRET))
+
+
+@refused
 def a_server_that_is_no_url(shell: Shell) -> None:
     shell.server["server"] = f"https://[{SECRET}"
     shell.variables["HTTPS_PROXY"] = "http://127.0.0.1:9"

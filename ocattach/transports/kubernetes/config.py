@@ -24,7 +24,7 @@ from ocattach.config.suggestion import closest
 from ocattach.config.targets.kubernetes import SERVICE_HOST, kubeconfig_files
 from ocattach.errors import ConfigurationError, EnvironmentNotFoundError
 from ocattach.transports.base import Ask
-from ocattach.transports.kubernetes.network import PROXY_SCHEMES, check_url, proxy_of_environment
+from ocattach.transports.kubernetes.network import PROXY_SCHEMES, VIEW, check_url, proxy_of_environment
 from ocattach.transports.kubernetes.plugin import PluginRun
 
 ENTRIES = {"clusters": "cluster", "contexts": "context", "users": "user"}
@@ -40,8 +40,6 @@ KINDS = {**dict.fromkeys(TEXTS, str), "as-groups": list, "as-user-extra": dict, 
 
 LEGAL_IN_HEADER = "!#$&'*+-.^_`|~"
 """What is not escaped in the name of a header, besides letters and digits (client-go: transport/round_trippers.go)."""
-
-VIEW = "Check it: kubectl config view"
 
 
 @dataclass(frozen=True, slots=True)

@@ -2,6 +2,7 @@
 
 import socket
 import ssl
+from base64 import b64encode
 from collections.abc import Callable, Mapping, Sequence
 from importlib.util import find_spec
 from typing import Any
@@ -19,6 +20,7 @@ from ocattach.transports.shared import AT_ONCE
 SOCKS = {"socks5": "socks5h", "socks5h": "socks5h"}
 """The SOCKS schemes of kubectl (Go's net/http), which lets the proxy resolve names with both."""
 
+VIEW = "Check it: kubectl config view"
 PROXY_SCHEMES = ("http", "https", *SOCKS)
 
 
@@ -39,12 +41,23 @@ def open_pools(configuration: Configuration, timeout: float) -> urllib3.PoolMana
         urllib3.disable_warnings(urllib3.exceptions.InsecureRequestWarning)
     if not configuration.proxy:
         return urllib3.PoolManager(**options)
-    proxy = urlsplit(configuration.proxy)
+    try:
+        return proxy_pools(configuration.proxy, options)
+    except urllib3.exceptions.LocationValueError:  # its message has the whole URL
+        raise ConfigurationError(
+            "The URL of the proxy to the cluster has an invalid host", hint=VIEW
+        ) from None
+
+
+def proxy_pools(url: str, options: Mapping[str, Any]) -> urllib3.PoolManager:
+    """Return connections through a proxy, whose URL may contain an account."""
+    proxy = urlsplit(url)
     if proxy.scheme in SOCKS:
-        return socks_manager()(f"{SOCKS[proxy.scheme]}{configuration.proxy[len(proxy.scheme) :]}", **options)
-    account = ":".join(unquote(part) for part in (proxy.username or "", proxy.password or ""))
-    headers = urllib3.make_headers(proxy_basic_auth=account) if proxy.username else None
-    return urllib3.ProxyManager(configuration.proxy, proxy_headers=headers, **options)
+        return socks_manager()(f"{SOCKS[proxy.scheme]}{url[len(proxy.scheme) :]}", **options)
+    account = ":".join(unquote(part or "") for part in (proxy.username, proxy.password))
+    basic = f"Basic {b64encode(account.encode()).decode()}"
+    headers = {"proxy-authorization": basic} if proxy.username else None
+    return urllib3.ProxyManager(url, proxy_headers=headers, **options)
 
 
 def socks_manager() -> Callable[..., urllib3.PoolManager]:
@@ -88,9 +101,7 @@ def tls_context(configuration: Configuration) -> ssl.SSLContext:
             context.load_cert_chain(configuration.cert_file, configuration.key_file, password=no_passphrase)
     except OSError as error:
         reason = "not a PEM file" if isinstance(error, ssl.SSLError) else error.strerror
-        raise ConfigurationError(
-            f"Cannot use the kubeconfig's {key}: {reason}", hint="Check it: kubectl config view"
-        ) from None
+        raise ConfigurationError(f"Cannot use the kubeconfig's {key}: {reason}", hint=VIEW) from None
     return context
 
 
@@ -123,5 +134,5 @@ def check_url(url: str, name: str, schemes: Sequence[str]) -> None:
     if invalid:
         raise ConfigurationError(
             f"{name} is not a URL that begins with {' or '.join(f'{scheme}://' for scheme in schemes)}",
-            hint="Check it: kubectl config view",
+            hint=VIEW,
         )

@@ -13,7 +13,7 @@ from typing import Any
 
 from kubernetes.config.exec_provider import ExecProvider
 
-from ocattach.errors import AuthenticationError, PersonNeededError, TimedOutError
+from ocattach.errors import AuthenticationError, TimedOutError
 from ocattach.execution import check_output
 from ocattach.transports.base import Ask, NoPerson, Question
 from ocattach.transports.process import Exchange
@@ -29,11 +29,11 @@ class PluginRun:
     """One run of a plugin. Its lines on stderr are shown at once, and its questions are asked."""
 
     def __init__(self, plugin: ExecProvider, mode: str, ask: Ask) -> None:
-        """`mode` is the `interactiveMode` of the kubeconfig: Never, IfAvailable or Always."""
+        """`mode` is the `interactiveMode` of the kubeconfig: Never, IfAvailable or Always. Raises PersonNeededError."""
         self.name = str(plugin.args[0])
         self.interactive = mode != "Never" and not isinstance(ask, NoPerson)
-        if mode == "Always" and not self.interactive:
-            raise PersonNeededError(f"The credential plugin {self.name} needs a terminal")
+        if mode == "Always" and isinstance(ask, NoPerson):
+            raise ask.error(f"the credential plugin {self.name} needs a terminal")
         self._plugin, self._ask = plugin, ask
         self._stdout, self._line = bytearray(), bytearray()
         self._last = ""
