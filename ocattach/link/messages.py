@@ -4,10 +4,11 @@ import json
 import socket
 from typing import Any, Protocol
 
-PROTOCOL = 4
+PROTOCOL = 5
 """The version of the messages. Raise it if another version could misread them."""
 
-MAX_LINE = 1024 * 1024
+MAX_LINE = 16 * 1024 * 1024
+"""A request has the variables of a command, which Linux limits to a few MiB (execve(2))."""
 
 Message = dict[str, Any]
 

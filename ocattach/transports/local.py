@@ -43,6 +43,7 @@ class LocalTransport(CommandTransport):
         try:
             process = subprocess.Popen(
                 argv,
+                cwd="/",
                 stdin=subprocess.PIPE,
                 stdout=subprocess.PIPE,
                 stderr=subprocess.PIPE,

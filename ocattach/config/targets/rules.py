@@ -89,6 +89,13 @@ def check_workdir(value: str) -> None:
         raise UsageError(f"workdir {value!r} is not absolute", hint="Begin it with / or ~/")
 
 
+def check_file(value: str, what: str) -> None:
+    """Accept the absolute path of a file of this machine, or one below the home directory (`~/`)."""
+    check_text(value, what)
+    if not value.startswith(("/", "~/")):
+        raise UsageError(f"{what} {value!r} is not absolute", hint="Begin it with / or ~/")
+
+
 def check_variable(value: str, what: str) -> None:
     """Accept the name of an environment variable."""
     if not re.fullmatch(r"[A-Za-z_][A-Za-z0-9_]*", value):
