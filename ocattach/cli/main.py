@@ -18,7 +18,7 @@ from ocattach.cli.command import Command, advice, output_option, silence_librari
 from ocattach.cli.complete import connection_names, saved_names
 from ocattach.cli.options import WHERE, Options
 from ocattach.cli.output import print_json
-from ocattach.cli.terminal import Person, has_terminal
+from ocattach.cli.terminal import Person, has_terminal, replace_unknown_signs
 from ocattach.config.files.paths import state_directory
 from ocattach.config.variables import absolute, absolute_variables
 from ocattach.defects import FILE, as_error, log_thread_defects
@@ -254,6 +254,7 @@ def main(arguments: Sequence[str] | None = None) -> NoReturn:
     ours = arguments[:split]
     sys.excepthook = partial(report_defect, ours)
     log_thread_defects(state_directory(os.environ) / FILE)
+    replace_unknown_signs()
     os.environ.update(absolute_variables(os.environ))
     if COMPLETION in os.environ:
         load_function("commands.completion", "answer")(os.environ[COMPLETION], command, COMMANDS, load)

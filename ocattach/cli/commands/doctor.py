@@ -13,7 +13,7 @@ import click
 from ocattach.cli.command import Command, output_option, timeout_option
 from ocattach.cli.complete import connection_names
 from ocattach.cli.output import print_json
-from ocattach.cli.terminal import Person, escape, say
+from ocattach.cli.terminal import Person, escape, has_colours, is_dumb, say
 from ocattach.cli.tui_program import TuiProgram
 from ocattach.config.files.paths import state_directory
 from ocattach.defects import FILE
@@ -99,7 +99,7 @@ class Screen:
 
     def __init__(self, *, quiet: bool) -> None:
         self._quiet = quiet
-        self._is_live = not quiet and sys.stdout.isatty()
+        self._is_live = not quiet and sys.stdout.isatty() and not is_dumb()
 
     def began(self, name: str) -> None:
         """Print the name of the running check, on the line of its result."""
@@ -124,7 +124,7 @@ class Screen:
         if self._quiet:
             return
         self.clear()
-        wanted = COLOURS[rung.status] if self._is_live and "NO_COLOR" not in os.environ else None
+        wanted = COLOURS[rung.status] if has_colours(sys.stdout) else None
         mark = click.style(MARKS[rung.status], fg=wanted) if wanted else MARKS[rung.status]
         took = "" if rung.seconds is None else f"{rung.seconds * 1000:.0f} ms"
         found = f"\n{INDENT}".join(self._wrapped(escape(rung.found)))

@@ -10,6 +10,7 @@ from ipaddress import IPv6Address
 from typing import Any
 
 from ocattach.errors import UsageError
+from ocattach.printable import JOINERS
 
 HIGHEST_PORT = 65535
 
@@ -32,8 +33,8 @@ def check_text(value: str, what: str) -> None:
 
 def check_printable(value: str, what: str) -> None:
     """Reject control characters, line breaks and characters that change the display of others."""
-    if not value.isprintable():
-        bad = next(character for character in value if not character.isprintable())
+    if not (visible := JOINERS.sub("", value)).isprintable():
+        bad = next(character for character in visible if not character.isprintable())
         raise UsageError(f"{what} contains the character {bad!r}")
 
 
