@@ -8,8 +8,11 @@ from collections.abc import Iterator
 
 import pytest
 
+from ocattach.cli.columns import width
+from tests.cli.test_escape import FAMILY, PERSIAN
 from tests.main_job.laptop import OCATTACH
 from tests.rigs.directories import short_directory
+from tests.rigs.odd_daemon import odd_daemon, session
 from tests.survey.desk import Desk
 
 NAMES = ("frontend", "warehouse-integration", "a-name-of-the-length-that-teams-do-use")
@@ -30,7 +33,7 @@ def desk() -> Iterator[Desk]:
 
 def folded(screen: str) -> str:
     """The first column, whose cells may go on below."""
-    return "".join(re.split(r"  |(?<=\S) ", line)[0] for line in screen.splitlines())
+    return "".join(re.split("  ", line)[0] for line in screen.splitlines())
 
 
 @pytest.mark.parametrize("command", [("--list",), ("--status",), ("trust",)])
@@ -45,6 +48,15 @@ def test_names_are_whole_on_a_narrow_terminal(desk: Desk, command: tuple[str, ..
     if command == ("--status",):
         assert screen.count("stopped") == len(NAMES)
         assert "untrusted" in screen
+        assert re.search(r"connection +refused|refused", screen)
+
+
+def test_a_finding_of_doctor_is_read_on_a_narrow_terminal(desk: Desk) -> None:
+    with desk.terminal("doctor", width=NARROW) as opened:
+        assert opened.wait_for_exit() == 0
+        screen = opened.screen()
+
+    assert re.search(r"^✓ ssh +\d+ ms\n  /\S+/ssh$", screen, re.MULTILINE), screen
 
 
 def test_the_watch_shows_names_and_states_on_a_narrow_terminal(desk: Desk) -> None:
@@ -82,15 +94,13 @@ def test_the_picker_asks_for_a_number_where_a_terminal_can_do_no_more(desk: Desk
         opened.wait_for("Connecting to frontend")
 
 
-@pytest.mark.parametrize("command", [("--status",), ("--list",), ("doctor",)])
-def test_no_sequences_are_sent_to_a_terminal_that_cannot_read_them(
-    desk: Desk, command: tuple[str, ...]
-) -> None:
+def printed(desk: Desk, *command: str, **variables: str) -> str:
+    """What a command sends to a terminal."""
     ours, theirs = os.openpty()
     with open(ours, "rb", buffering=0) as screen:  # noqa: PTH123 - a descriptor
         subprocess.run(
             [*OCATTACH, *command],
-            env={**desk.variables, "TERM": "dumb"},
+            env={**desk.variables, **variables},
             cwd=desk.home,
             stdin=theirs,
             stdout=theirs,
@@ -99,9 +109,31 @@ def test_no_sequences_are_sent_to_a_terminal_that_cannot_read_them(
         )
         shown = screen.read(65536)
         os.close(theirs)
+    return shown.decode()
 
-    assert b"\x1b" not in shown
+
+@pytest.mark.parametrize("command", ["--status", "--list", "doctor"])
+def test_no_sequences_are_sent_to_a_terminal_that_cannot_read_them(desk: Desk, command: str) -> None:
+    shown = printed(desk, command, TERM="dumb")
+
+    assert "\x1b" not in shown
     assert len(shown.splitlines()) > len(NAMES)
+
+
+def test_a_title_from_right_to_left_leaves_the_columns_beside_it_in_place() -> None:
+    titles = (PERSIAN, FAMILY, "Plain")
+    listed = [session(id=f"ses_{number}", title=title) for number, title in enumerate(titles)]
+    with short_directory() as home, odd_daemon(*listed) as daemon:
+        desk = Desk(home)
+        desk.save("far", {"transport": "http", "url": daemon.url})
+        on_terminal = printed(desk, "session", "list")
+        in_pipe = desk.run("session", "list").stdout
+
+    assert f"  \u2068{PERSIAN}\u2069  " in on_terminal
+    assert "\u2068" not in in_pipe
+    assert all(f"  {title}  " in in_pipe for title in titles)
+    starts = {width(line[: line.index(" ago")]) for line in in_pipe.splitlines() if " ago" in line}
+    assert len(starts) == 1
 
 
 @pytest.mark.parametrize("encoding", ["iso-8859-1", "koi8-r"])

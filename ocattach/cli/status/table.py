@@ -159,12 +159,15 @@ def table(shown: Sequence[Row], *, width: int, selected: int | None = None) -> T
     widths[:-1] = [min(LONGEST, natural) for natural in widths[:-1]]
     reason = len(titles) - 1
     optional = [titles.index(title) for title in OPTIONAL]
-    fitting = fitted(
-        widths, width, foldable={reason}, optional=[reason, *optional] if is_watched else optional
-    )
+    order = [reason, *optional] if is_watched else [*optional, reason]
+    fitting = fitted(widths, width, foldable={reason}, optional=order)
+    is_merged = reason not in fitting and not is_watched
+    if is_merged:  # into the column State
+        name_room = min(widths[0], width // 2)
+        fitting = {0: name_room, 1: width - name_room - GAP}
     made = Table(box=None, pad_edge=False, header_style="bold", padding=(0, GAP, 0, 0))
     for column, room in fitting.items():
-        is_folded = not is_watched and (column == reason or room < widths[column])
+        is_folded = not is_watched and (column == reason or is_merged)
         made.add_column(
             titles[column],
             overflow="fold" if is_folded else "ellipsis",
@@ -176,6 +179,8 @@ def table(shown: Sequence[Row], *, width: int, selected: int | None = None) -> T
         line = each.cells(wide=is_wide)
         name, state, *others = (Text(line[column]) for column in fitting)
         state.stylize(each.style)
+        if is_merged and each.reason:
+            state.append(f"\n{each.reason}", style="default")
         made.add_row(name, state, *others, style="reverse" if number == selected else "")
     return made
 
