@@ -29,8 +29,8 @@ TYPES = ("FILE:", "DIR:", "WRFILE:")
 
 
 def absolute(path: str) -> str:
-    """The path, from the working directory if it is relative. Empty paths and those that begin with `~/` are kept."""
-    if not path or path.startswith(("/", "~/")):
+    """The path, from the working directory if it is relative. An empty one and those below `~` are kept."""
+    if path in {"", "~"} or path.startswith(("/", "~/")):
         return path
     return os.path.join(os.getcwd(), path.removeprefix("./"))  # noqa: PTH109, PTH118 - every warm start runs it
 

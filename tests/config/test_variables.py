@@ -30,6 +30,7 @@ def here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
         ("KRB5CCNAME", "KEYRING:persistent:1000", "KEYRING:persistent:1000"),
         ("AWS_CONFIG_FILE", "", ""),
         ("CONTAINERS_CONF", "~/containers.conf", "~/containers.conf"),
+        ("HOME", "~", "~"),
         ("PATH", "bin::.:/usr/bin", "/usr/bin"),
     ],
 )
