@@ -150,7 +150,7 @@ class ConnectionCheck(AbstractContextManager["ConnectionCheck"]):
                 hint="Install one there: ocattach and OpenCode's tools need it",
             )
         system, user, report, *_ = [*ran.stdout.decode(errors="replace").strip().split("\n"), "", ""]
-        if report.startswith(logout.MARK):
+        if handler.logs_in and report.startswith(logout.MARK):
             self._logout = partial(logout.check_logout, report, user)
         return f"{system}, as {user}" if user else system or f"sh exited with code {ran.exit_code}"
 

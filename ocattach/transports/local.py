@@ -24,6 +24,7 @@ class LocalTransport(CommandTransport):
 
     scheme = "local"
     shares_files = True
+    logs_in = True
     reaches_ports = True
     place = "this machine"
 

@@ -87,6 +87,7 @@ class Environment:
                     return attached
                 client.step("The connection was lost; connecting again")
             self._crash_guard.reset()
+            adopt(client.environ, wholly=True)
             started = self.connect_twice(spec, client, start=start, timeout=left)
             return self.attached(spec, started=started)
 
