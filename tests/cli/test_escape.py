@@ -6,18 +6,23 @@ from hypothesis import strategies as st
 
 from ocattach.cli.columns import cut, isolated, width
 from ocattach.cli.terminal import escape
-from ocattach.printable import SPACES
+from ocattach.printable import KEPT, is_printable
 
 FAMILY = "\N{MAN}\u200d\N{WOMAN}\u200d\N{GIRL}"
 PERSIAN = "\u0645\u06cc\u200c\u062e\u0648\u0627\u0647\u0645"
 JOINERS = "\u200c\u200d"
 
 
-@given(st.text())
-def test_nothing_but_printable_characters_and_line_breaks_gets_through(text: str) -> None:
+HIDDEN = "\x1b\x07\x9b\u200b\u200e\u200f\u202a\u202e\u2066\u2069\ufeff\u00ad\U000e0041"
+
+
+@given(st.text(st.characters() | st.sampled_from(HIDDEN + JOINERS)))
+def test_nothing_but_what_can_be_seen_gets_through(text: str) -> None:
     shown = escape(text)
 
-    assert all(character.isprintable() or character in {"\n", *SPACES, *JOINERS} for character in shown)
+    assert is_printable(shown)
+    assert all(character.isprintable() or character in KEPT for character in shown)
+    assert not set(HIDDEN) & set(shown)
 
 
 def test_colours_are_left_out_and_control_characters_written_out() -> None:
@@ -32,7 +37,15 @@ def test_what_a_script_needs_is_shown(text: str) -> None:
 
 
 @pytest.mark.parametrize(
-    "text", ["pass\u200dword", "\u200d", f"{PERSIAN}\u200c", "\u0645\u200c\u200c\u0645", "a\u200b"]
+    "text",
+    [
+        "pass\u200dword",
+        "\u200d",
+        f"{PERSIAN}\u200c",
+        "\u202e\u200d\u0645",
+        "\u0645\u200c\u200c\u0645",
+        "a\u200b",
+    ],
 )
 def test_what_only_hides_is_written_out(text: str) -> None:
     assert "\\x200" in escape(text)
