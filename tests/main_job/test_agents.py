@@ -9,9 +9,12 @@ from pathlib import Path
 from tests.main_job.laptop import Daemon
 from tests.main_job.test_reconnecting import HEALTH, end_sessions
 from tests.rigs.directories import short_directory
+from tests.rigs.processes import command_lines
 from tests.rigs.ssh import SSHMachines
 from tests.rigs.waiting import wait_until
 from tests.survey.desk import Desk
+
+SECRET = "what-only-a-credential-plugin-reads"
 
 
 @contextmanager
@@ -43,14 +46,17 @@ def test_the_agent_of_the_shell_that_attaches_is_used_from_then_on(ssh_machines:
                 assert attached.returncode == 0, attached.stderr + attached.stdout
             with agent(ssh_machines.identity, second) as variables:
                 end_sessions(ssh_machines["main"])
-                desk.variables |= variables
+                desk.variables |= {**variables, "AWS_SECRET_ACCESS_KEY": SECRET}
                 again = desk.run(*attach)
                 assert again.returncode == 0, again.stderr + again.stdout
                 end_sessions(ssh_machines["main"])
                 daemon = Daemon(json.loads(again.stdout))
                 assert daemon.request("GET", HEALTH)[0] == 200, "reconnected without a person"
-                log = "".join(path.read_text() for path in (desk.state / "links").glob("*.log"))
-                assert str(second) not in log, "variables are not logged"
+                logs = "".join(path.read_text() for path in desk.state.rglob("*.log"))
+                assert logs
+                assert SECRET not in logs
+                assert str(second) not in logs
+                assert not [argv for _, argv in command_lines() if SECRET in " ".join(argv)]
         finally:
             desk.run("--stop", "host")
             desk.run("--disconnect", "--all")
