@@ -53,10 +53,12 @@ SECTIONS = {
 
 COMMANDS = {
     "completion": "Print a shell completion script.",
+    "events": "Print what agents do as JSON, one event a line.",
     "doctor": "Diagnose a connection, or the setup of this machine.",
     "explain": "Show what connecting would run, where, and which file defines it.",
     "logs": "Show the logs of the daemon, of OpenCode and of the link.",
     "session": "List, show and continue the sessions of all environments.",
+    "wait": "Wait until a session is idle, waits for you, or has failed.",
     "trust": "Approve connections that a project defines, or revoke the approval.",
 }
 """Subcommands with their help: each is a function in the module of the same name."""

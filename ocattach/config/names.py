@@ -5,7 +5,10 @@ import re
 from ocattach.errors import UsageError
 
 RESERVED = frozenset(
-    {"session", "explain", "doctor", "logs", "trust", "completion", "events", "run", "hooks", "init"}
+    {
+        *("session", "explain", "doctor", "logs", "trust", "completion", "events", "wait", "run", "hooks"),
+        *("init", "forward", "ports", "web", "exec", "shell"),
+    }
 )
 """Commands, those that are to come included: `ocattach NAME` must stay unambiguous."""
 

@@ -1,6 +1,7 @@
 """Sessions of real daemons know where they began, and are found and used by their ids alone."""
 
 import json
+import signal
 import sqlite3
 from collections.abc import Mapping
 from contextlib import closing
@@ -43,6 +44,21 @@ def metadata(daemon: Daemon, session: str) -> Mapping[str, Any]:
     return wait_until(read, f"the origin of {session}")
 
 
+def events_of(laptop: Laptop, session: str) -> list[dict[str, Any]]:
+    """What a reader that begins where the first one would have is told of a session, until that has ended."""
+    found: list[dict[str, Any]] = []
+    with laptop.start("events", "frontend", "--since-last", "--session", session) as reading:
+        assert reading.stdout
+        for line in reading.stdout:
+            found.append(json.loads(line))
+            if found[-1]["event"] == "session-end":
+                break
+        reading.send_signal(signal.SIGINT)
+        _, stderr = reading.communicate(timeout=20)
+    assert (reading.returncode, stderr.strip()) == (130, "")
+    return found
+
+
 def outputs(parts: list[dict[str, Any]]) -> list[str]:
     """What tools have printed."""
     return [part["state"]["output"].strip() for part in parts if part["type"] == "tool"]
@@ -74,6 +90,17 @@ def test_a_session_knows_where_it_began_and_so_does_the_agents_shell(
     other = again.make_session()
     assert metadata(again, other) == {**found, "origin": "renamed"}
     wait_until(lambda: {session, other} <= remembered(laptop), "both to be remembered")
+
+    waited = laptop.run("wait", session, "-o", "json")
+    assert (waited.document["state"], waited.document["session"]["id"]) == ("idle", session)
+    events = events_of(laptop, session)
+    assert [each["event"] for each in events] == [
+        *("session-start", "prompt", "tool-start", "tool-end", "answer", "session-end")
+    ]
+    assert {(each["environment"], each["origin"], each["cwd"]) for each in events[1:]} == {
+        ("frontend", "frontend", environment.workdir)
+    }
+    assert (events[3]["stdout"], events[3]["exit_code"]) == ("frontend\n0\n", 1)
 
 
 @pytest.mark.parametrize(

@@ -21,9 +21,12 @@ from ocattach.link.clock import Clock
 from ocattach.link.files import LinkFiles, link_files
 from ocattach.link.messages import PROTOCOL, HungUpError, Message, MessageChannel
 from ocattach.link.server.credential import link_credential, link_ports
+from ocattach.link.server.events import send_events
 from ocattach.link.server.log import log_failure, logged_error, start_log
 from ocattach.link.server.port import LocalAccess
 from ocattach.link.server.supervisor import Environment
+from ocattach.link.sessions.hooks import Hooks
+from ocattach.link.sessions.notices import Notices
 from ocattach.transports.base import Question
 
 logger = logging.getLogger(__name__)
@@ -85,8 +88,12 @@ class Link:
         self._files = files
         self._idle_limit = settings.link_idle_seconds
         self._environment = Environment(
-            access, held_seconds=settings.hold_seconds, dead_after=settings.dead_seconds
+            access,
+            held_seconds=settings.hold_seconds,
+            dead_after=settings.dead_seconds,
+            subscribers=(Hooks(settings.hooks), Notices(settings.notify)),
         )
+        self._acts_on_events = bool(settings.hooks or settings.notify)
         self._server = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
         self._requests: list[threading.Thread] = []
         self._ending = threading.Event()
@@ -140,8 +147,10 @@ class Link:
         return min(CLOCK_SECONDS, max(0.1, self._idle_limit - idle))
 
     def _has_idled(self) -> bool:
+        if self._has_other_requests() or (self._acts_on_events and self._environment.is_at_work):
+            return False
         idle = self._environment.idle_seconds
-        return not self._has_other_requests() and (idle is None or idle >= self._idle_limit)
+        return idle is None or idle >= self._idle_limit
 
     def _accept(self, connection: socket.socket) -> None:
         thread = threading.Thread(
@@ -185,6 +194,8 @@ class Link:
             channel.send(self._status(request) if is_ours else {"protocol": PROTOCOL})
         elif request["do"] == "daemon":  # as above
             channel.send({"daemon": self._environment.daemon()} if is_ours else {"protocol": PROTOCOL})
+        elif is_ours and request["do"] == "events":
+            send_events(channel, self._environment.events, is_resumed=bool(request.get("since_last")))
         elif not is_ours or request["do"] == "end":
             logger.info("ending: requested by a command with protocol %s", request.get("protocol"))
             self.end()

@@ -2,6 +2,7 @@
 
 import threading
 import time
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 from ocattach.backoff import Deadline
@@ -17,6 +18,7 @@ from ocattach.link.server.port import LocalAccess, open_port
 from ocattach.link.server.reconnector import QUIET_SECONDS, Reconnector, Unattended
 from ocattach.link.server.state import LinkState, StateMachine
 from ocattach.link.server.variables import adopt
+from ocattach.link.sessions.feed import Subscriber
 from ocattach.link.sessions.listener import SessionEventListener
 from ocattach.opencode.snapshot import LOOK_SECONDS, snapshot
 from ocattach.printable import command_line
@@ -45,7 +47,14 @@ class Environment:
     The local port stays open from then on. A lost connection is restored by the same steps.
     """
 
-    def __init__(self, access: LocalAccess, *, held_seconds: float, dead_after: float) -> None:
+    def __init__(
+        self,
+        access: LocalAccess,
+        *,
+        held_seconds: float,
+        dead_after: float,
+        subscribers: Sequence[Subscriber] = (),
+    ) -> None:
         self.history = History()
         self._access = access
         self._held_seconds, self._dead_after = held_seconds, dead_after
@@ -60,7 +69,8 @@ class Environment:
         self._reconnector = Reconnector(
             self.restore, state=self._state, is_wanted=self.is_wanted, give_up=self.give_up
         )
-        self._listener = SessionEventListener(self._connection)
+        self._listener = SessionEventListener(self._connection, subscribers=subscribers)
+        self.events = self._listener.feed.log
 
     @property
     def idle_seconds(self) -> float | None:
@@ -68,9 +78,16 @@ class Environment:
         return self._connection.idle_seconds
 
     def is_wanted(self) -> bool:
-        """Return whether the local port was used recently."""
+        """Return whether the local port was used recently, or somebody reads events."""
+        if self.events.has_readers:
+            return True
         idle = self._connection.idle_seconds
         return idle is not None and idle < QUIET_SECONDS
+
+    @property
+    def is_at_work(self) -> bool:
+        """Whether an agent is known to work or to wait, and the daemon can be reached."""
+        return self._listener.feed.is_at_work and self._connection.is_up()
 
     def attach(
         self, spec: ConnectionSpec, client: AttachClient, *, start: bool, timeout: float
