@@ -9,7 +9,6 @@ import click
 from ocattach.cli.terminal import say
 from ocattach.config.files.safe import Problem
 from ocattach.config.spec import ConnectionSpec
-from ocattach.sessions.record import Session
 
 SCHEMA = 1
 """Version of the JSON documents, in their key `schema`."""
@@ -55,14 +54,3 @@ def connection_json(spec: ConnectionSpec) -> dict[str, Any]:
 def problem_json(problem: Problem) -> dict[str, Any]:
     """A file or entry that could not be used, as JSON."""
     return {"name": problem.name, **problem.error.to_json()}
-
-
-def session_json(session: Session) -> dict[str, Any]:
-    """The keys that identify a session, as JSON."""
-    return {
-        "id": session.id,
-        "origin": session.origin,
-        "environment": session.environment,
-        "title": session.title,
-        "directory": session.directory,
-    }

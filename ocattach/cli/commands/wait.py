@@ -10,7 +10,8 @@ import click
 from ocattach.backoff import Deadline
 from ocattach.cli.command import Command, output_option, timeout_option
 from ocattach.cli.complete import connection_names
-from ocattach.cli.output import report, session_json
+from ocattach.cli.output import report
+from ocattach.cli.session_json import session_json
 from ocattach.cli.target import as_used
 from ocattach.cli.terminal import Person, say
 from ocattach.config.resolver import resolve

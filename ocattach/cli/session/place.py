@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from ocattach.cli.approval import require_trust
-from ocattach.cli.output import session_json
+from ocattach.cli.session_json import session_json
 from ocattach.cli.terminal import Person, say
 from ocattach.config.files.paths import state_directory
 from ocattach.errors import DaemonNotRunningError, SessionNotFoundError

@@ -10,8 +10,9 @@ from ocattach.cli.approval import require_trust
 from ocattach.cli.columns import lines
 from ocattach.cli.command import Command, output_option
 from ocattach.cli.complete import connection_names
-from ocattach.cli.output import print_json, session_json
+from ocattach.cli.output import print_json
 from ocattach.cli.session.pending import FoundRequest, ambiguous, ask
+from ocattach.cli.session_json import session_json
 from ocattach.cli.terminal import escape, say
 from ocattach.config.resolver import resolve
 from ocattach.errors import DaemonNotRunningError, OcattachError

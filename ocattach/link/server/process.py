@@ -1,5 +1,6 @@
 """The link process: listens on its private socket, serves commands, and ends when it is idle."""
 
+import fcntl
 import logging
 import os
 import select
@@ -9,9 +10,8 @@ import sys
 import threading
 from collections.abc import Mapping
 from contextlib import suppress
+from pathlib import Path
 from types import FrameType
-
-from filelock import FileLock, Timeout
 
 from ocattach.config.files.paths import config_directory
 from ocattach.config.settings import Settings, load_settings
@@ -242,10 +242,7 @@ def run(key: str, environ: Mapping[str, str]) -> int:
     files = link_files(key, environ)
     start_log(files.log)
     threading.excepthook = log_failure
-    lock = FileLock(files.lock, mode=0o600)
-    try:
-        lock.acquire(blocking=False)
-    except Timeout:
+    if not take_lock(files.lock):
         report_start("taken")
         return 0
     settings = load_settings(config_directory(environ))
@@ -267,6 +264,19 @@ def run(key: str, environ: Mapping[str, str]) -> int:
         link.close()
         logger.info("ended")
     return 0
+
+
+def take_lock(path: Path) -> bool:
+    """Lock a file until this process ends. Returns False if another process has it.
+
+    By flock, as `filelock` does, which takes as long to import as ssh needs to run a command.
+    """
+    descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return False
+    return True
 
 
 def report_start(word: str) -> None:

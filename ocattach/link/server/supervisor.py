@@ -188,6 +188,7 @@ class Environment:
             self._summary = handler.check_available().summary
             client.step(self._summary)
             handler.timeout = timeout
+            handler.prepare_tunnel()
             daemon, started = self._crash_guard.find_or_start(
                 handler, client, start=start, environment_kept=kept
             )

@@ -4,7 +4,6 @@ import heapq
 import html
 import itertools
 import logging
-import shutil
 import subprocess
 import sys
 import threading
@@ -58,6 +57,8 @@ def notice_command(summary: str, body: str, platform: str = sys.platform) -> lis
     if platform == "darwin":
         script = "on run argv\ndisplay notification (item 2 of argv) with title (item 1 of argv)\nend run"
         return ["osascript", "-e", script, summary, body]
+    import shutil  # noqa: PLC0415 - loads compression, which a link does not need
+
     if shutil.which("notify-send") is None:
         return None
     return ["notify-send", "--app-name=ocattach", "--", summary, html.escape(body, quote=False)]

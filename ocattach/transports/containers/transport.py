@@ -29,10 +29,10 @@ from ocattach.transports.containers.engine import Engine
 from ocattach.transports.containers.engine_streams import EngineAddress
 from ocattach.transports.containers.exec_stream import ExecDecoder, ExecStream, exchange
 from ocattach.transports.containers.state import check_running, check_steady, no_shell, unknown_user
+from ocattach.transports.loader import LOADER, loader_input, started
 from ocattach.tunnel.route import DialRoute, Route
 
 NOT_STARTED = (126, 127)
-COMMAND_NOT_FOUND = 127
 NOT_FOUND_TEXTS = (b"executable file not found", b"no such file or directory")
 """Messages of runc and crun. Docker gives exit code 126 or 127 and this text on stdout, Podman 127 on stderr."""
 
@@ -217,36 +217,33 @@ class ContainerTransport(CommandTransport):
 
     def run(self, argv: Sequence[str], *, stdin: bytes = b"", timeout: float) -> CommandResult:
         deadline = time.monotonic() + timeout
-        exec_id, stream, early = self.start_exec(argv)
+        exec_id, stream, early = self.start_loader()
+        command = loader_input(argv, has_more=bool(stdin))
         decoder = ExecDecoder()
         stdout = bytearray(decoder.feed(early))
         with closing(stream), self.errors_translated():
-            for data in exchange(stream.socket, stdin, deadline):
+            for data in exchange(stream.socket, command + stdin, deadline):
                 stdout += decoder.feed(data)
                 check_output(len(stdout) + len(decoder.stderr), self.place)
             code = self.exit_code(exec_id, deadline)
         result = CommandResult(code, bytes(stdout), bytes(decoder.stderr))
-        return self.not_started(argv[0], result) if code in NOT_STARTED else result
+        if code in NOT_STARTED:
+            self.check_started(result.stdout + result.stderr)
+        return result
 
-    def not_started(self, program: str, result: CommandResult) -> CommandResult:
-        """Interpret exit code 126 or 127: the engine reports a failed start in the command's own output."""
-        output = result.stdout + result.stderr
+    def check_started(self, output: bytes) -> None:
+        """Raise the error for a shell that could not be started: the engine reports it in the command's own output."""
         if output.startswith(UNKNOWN_USER.encode()):
             raise unknown_user(self.target.user, self.place, self.program, self.container_name())
-        if f'exec: "{program}": '.encode() not in output or not any(
-            text in output for text in NOT_FOUND_TEXTS
-        ):
-            return result
-        if program == "sh":
+        if b'exec: "sh": ' in output and any(text in output for text in NOT_FOUND_TEXTS):
             raise no_shell(self.place)
-        return CommandResult(COMMAND_NOT_FOUND, b"", output)
 
-    def start_exec(self, argv: Sequence[str]) -> tuple[str, Stream, bytes]:
-        """Start a command and return its id, its stream, and the bytes already read from that."""
+    def start_loader(self) -> tuple[str, Stream, bytes]:
+        """Start LOADER and return its id, its stream, and the bytes already read from that."""
         with self.errors_translated():
             name = self.container_name()
             created = self.engine.client.exec_create(
-                name, list(argv), stdin=True, user=self.target.user or ""
+                name, list(LOADER), stdin=True, user=self.target.user or ""
             )
             return created["Id"], *self.engine.client.open_exec(created["Id"])
 
@@ -261,8 +258,8 @@ class ContainerTransport(CommandTransport):
         raise TimedOutError(f"{self.engine_name} did not report the exit code of a command in {self.place}")
 
     def open_stream(self, argv: Sequence[str]) -> Stream:
-        _, stream, early = self.start_exec(argv)
-        return ExecStream(stream, early)
+        _, stream, early = self.start_loader()
+        return started(ExecStream(stream, early), argv, self.place)
 
     def routes(self, port: int) -> Iterator[Callable[[], Route]]:
         """Yield the direct route if a local port is certainly the daemon's, then the relay."""
