@@ -6,10 +6,12 @@ import socket
 from collections.abc import Callable
 from typing import Any, Protocol
 
-PROTOCOL = 5
+PROTOCOL = 6
 """The version of the messages. Raise it if another version could misread them."""
 
-MAX_LINE = 1024 * 1024
+MAX_LINE = 16 * 1024 * 1024
+"""A request has the variables of a command, which Linux limits to a few MiB (execve(2))."""
+
 SEND_SECONDS = 1.0
 
 Message = dict[str, Any]

@@ -73,6 +73,9 @@ class CommandTransport(TransportHandler):
     def open_stream(self, argv: Sequence[str]) -> Stream:
         """Start a command with the stream as its stdin and stdout; closing the stream ends its input."""
 
+    logs_in: ClassVar[bool] = False
+    """Whether commands run in a session of an account that logs in and out, as systemd-logind knows it."""
+
     @property
     @abstractmethod
     def place(self) -> str:

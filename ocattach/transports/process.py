@@ -85,6 +85,7 @@ class ProcessStream(Stream):
             try:
                 self._process = subprocess.Popen(
                     argv,
+                    cwd="/",
                     stdin=theirs.fileno(),
                     stdout=theirs.fileno(),
                     stderr=stderr,

@@ -26,6 +26,7 @@ from ocattach.config.targets.docker_config import (
 )
 from ocattach.config.targets.podman_config import named_service
 from ocattach.config.targets.rules import (
+    check_file,
     check_given,
     check_host,
     check_port,
@@ -73,10 +74,8 @@ def container_keys(engine: str) -> Mapping[str, Schema]:
             "ssh://me@build.example.com",
         ),
         "context": key_types.word(f"Name of the {engine} in the user's configuration.", also="+"),
-        "cert_path": key_types.string(
-            "Directory on this machine with ca.pem, cert.pem and key.pem.",
-            f"^(~/|/){key_types.PRINTABLE}*$",
-            "~/.docker/certs",
+        "cert_path": key_types.file(
+            "Directory on this machine with ca.pem, cert.pem and key.pem.", "~/.docker/certs"
         ),
         "allow_plain_password": {
             "description": "Whether the daemon's password may go unencrypted over tcp:// to an engine on another "
@@ -133,7 +132,12 @@ class ContainerTarget(Target):
         check_context = partial(check_word, also="+")
         check_given(self, {"user": check_user, "host": check_engine, "context": check_context})
         if self.cert_path is not None:
-            check_certificates(self.cert_path, self.host)
+            check_file(self.cert_path, "cert_path")
+            if self.host is None or not self.host.startswith(TLS_SCHEMES):
+                raise UsageError(
+                    "cert_path requires an engine at tcp:// or https://",
+                    hint="Set host, such as tcp://HOST:2376",
+                )
 
     @classmethod
     def from_entry(cls, entry: Entry) -> Self:
@@ -271,15 +275,3 @@ def check_engine(value: str, what: str) -> None:
         check_user(user)
     if port is not None:
         check_port(port)
-
-
-def check_certificates(value: str, host: str | None) -> None:
-    """Raise UsageError for a relative path, and for an engine that is not reached by TLS."""
-    check_text(value, "cert_path")
-    if not value.startswith(("/", "~/")):
-        raise UsageError(f"cert_path {value!r} is not absolute", hint="Begin it with / or ~/")
-    if host is None or not host.startswith(TLS_SCHEMES):
-        raise UsageError(
-            "cert_path requires an engine at tcp:// or https://",
-            hint="Set host, such as tcp://HOST:2376",
-        )

@@ -45,8 +45,9 @@ BACKLOG = 64
 class ForegroundConnection:
     """The command on the other end of a channel."""
 
-    def __init__(self, channel: MessageChannel) -> None:
+    def __init__(self, channel: MessageChannel, environ: Mapping[str, str]) -> None:
         self._channel = channel
+        self.environ = environ
 
     def step(self, text: str) -> None:
         """Report a completed step."""
@@ -200,7 +201,7 @@ class Link:
             self.end()
             self._gone.wait(JOIN_SECONDS)  # the connection's closing is the answer
         else:
-            channel.send(self._answer(request, ForegroundConnection(channel)))
+            channel.send(self._answer(request, ForegroundConnection(channel, request["environ"])))
 
     def _status(self, request: Message) -> Message:
         """Return the status, and with `directories` the snapshot of the daemon."""

@@ -17,6 +17,7 @@ from ocattach.link.server.log import logged_error
 from ocattach.link.server.port import LocalAccess, open_port
 from ocattach.link.server.reconnector import QUIET_SECONDS, Reconnector, Unattended
 from ocattach.link.server.state import LinkState, StateMachine
+from ocattach.link.server.variables import adopt
 from ocattach.link.sessions.feed import Subscriber
 from ocattach.link.sessions.listener import SessionEventListener
 from ocattach.opencode.snapshot import LOOK_SECONDS, snapshot
@@ -93,6 +94,7 @@ class Environment:
     ) -> dict[str, Any]:
         """Return a ready daemon for the connection. It is started if none runs and `start` is true."""
         with taken(self._lock, timeout) as left:
+            adopt(client.environ)
             self._spec, self._may_start = spec, start or self._may_start
             for event in self.history.take_news():
                 client.notice(event)
@@ -102,6 +104,7 @@ class Environment:
                     return attached
                 client.step("The connection was lost; connecting again")
             self._crash_guard.reset()
+            adopt(client.environ, wholly=True)
             started = self.connect_twice(spec, client, start=start, timeout=left)
             return self.attached(spec, started=started)
 
@@ -263,6 +266,7 @@ class Environment:
     ) -> int | None:
         """Stop the daemon. Returns its pid; None if none ran."""
         with taken(self._lock, timeout) as left:
+            adopt(client.environ)
             if self._connection.handler is None:
                 self._connection.handler = open_handler(spec, ask=client.ask, timeout=left)
             self._connection.handler.ask = client.ask

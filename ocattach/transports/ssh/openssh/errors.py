@@ -1,7 +1,6 @@
 """Why ssh could not log in, from its exit and its messages, which are not translated."""
 
 import re
-import sys
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
@@ -211,12 +210,9 @@ def explain_network(failure: Failure) -> OcattachError | None:
         return timed_out(failure)
     refused = failure.find(r"^ssh: connect to host (\S+) port (\d+): (.+)$")
     if refused:
-        hint = failure.try_it
-        if sys.platform == "darwin" and refused[3] == "No route to host":
-            hint = "macOS also says so of an app without access: System Settings, Privacy & Security, Local Network"
         return UnreachableError(
             f"Cannot connect to {failure.jump_named(refused[1])}{failure.host}, port {refused[2]}: {refused[3]}",
-            hint=hint,
+            hint=failure.try_it,
         )
     return None
 

@@ -131,6 +131,7 @@ class Login:
     def _start(self) -> subprocess.Popen[bytes]:
         process = subprocess.Popen(
             self._argv,
+            cwd="/",
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             stderr=self._messages.writer,

@@ -54,6 +54,7 @@ def control(argv: Sequence[str]) -> str:
     try:
         done = subprocess.run(
             argv,
+            cwd="/",
             stdin=subprocess.DEVNULL,
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,
