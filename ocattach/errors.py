@@ -5,6 +5,9 @@ A message names the thing and the cause; a hint is the next step, where possible
 Messages may contain text from an environment: code that prints them escapes control characters.
 """
 
+import errno
+import os
+import sys
 from collections.abc import Mapping
 from typing import ClassVar, Self
 
@@ -13,6 +16,14 @@ LINK_ERROR = "LinkError"
 
 LONGEST = 4000
 """The longest message in characters: text from an environment can be part of it. The middle of a longer one is cut."""
+
+
+NO_ROUTE = os.strerror(errno.EHOSTUNREACH)
+LOCAL_NETWORK = (
+    "macOS also reports this for programs without access to the local network: allow your terminal in System Settings, "
+    "Privacy & Security, Local Network"
+)
+"""The hint for EHOSTUNREACH on macOS 15 and later, which exempts its own ssh (Apple's TN3179)."""
 
 
 class OcattachError(Exception):
@@ -130,6 +141,11 @@ class NotTrustedError(OcattachError, code="not-trusted", exit_code=5):
 
 class UnreachableError(OcattachError, code="unreachable", exit_code=6):
     """The engine, host or network of the environment does not answer."""
+
+    def __init__(self, message: str, *, hint: str = "") -> None:
+        if sys.platform == "darwin" and NO_ROUTE in message:
+            hint = ". ".join(filter(None, (LOCAL_NETWORK, hint)))
+        super().__init__(message, hint=hint)
 
 
 class EnvironmentNotFoundError(UnreachableError, code="no-such-environment"):

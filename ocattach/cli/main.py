@@ -18,8 +18,9 @@ from ocattach.cli.command import Command, advice, output_option, silence_librari
 from ocattach.cli.complete import connection_names, saved_names
 from ocattach.cli.options import WHERE, Options
 from ocattach.cli.output import print_json
-from ocattach.cli.terminal import Person, has_terminal
+from ocattach.cli.terminal import Person, has_terminal, replace_unknown_signs
 from ocattach.config.files.paths import state_directory
+from ocattach.config.variables import absolute, absolute_variables
 from ocattach.defects import FILE, as_error, log_thread_defects
 from ocattach.errors import (
     ConfigurationError,
@@ -52,10 +53,12 @@ SECTIONS = {
 
 COMMANDS = {
     "completion": "Print a shell completion script.",
+    "events": "Print what agents do as JSON, one event a line.",
     "doctor": "Diagnose a connection, or the setup of this machine.",
     "explain": "Show what connecting would run, where, and which file defines it.",
     "logs": "Show the logs of the daemon, of OpenCode and of the link.",
     "session": "List, show and continue the sessions of all environments.",
+    "wait": "Wait until a session is idle, waits for you, or has failed.",
     "trust": "Approve connections that a project defines, or revoke the approval.",
 }
 """Subcommands with their help: each is a function in the module of the same name."""
@@ -105,6 +108,11 @@ def print_schema(ctx: click.Context, _parameter: click.Parameter, wanted: bool) 
         ctx.exit()
 
 
+def absolute_path(_context: click.Context, _parameter: click.Parameter, path: str | None) -> str | None:
+    """Make a typed path absolute (callback of --identity)."""
+    return path and absolute(path)
+
+
 @click.command(
     cls=MainCommand,
     help="Open the OpenCode TUI on a daemon in a container, on a host or in a pod.",
@@ -138,7 +146,9 @@ def print_schema(ctx: click.Context, _parameter: click.Parameter, wanted: bool) 
 @click.option("--trust", is_flag=True, help="Approve the project's definition in its current form.")
 @timeout_option("Timeout for connecting (default 60), or for --status (default 5).")
 @click.option("--user", metavar="NAME", help="User to run as in the environment (ssh: to log in as).")
-@click.option("--identity", type=click.Path(), metavar="FILE", help="ssh: private key file.")
+@click.option(
+    "--identity", type=click.Path(), callback=absolute_path, metavar="FILE", help="ssh: private key file."
+)
 @click.option("--port", type=click.IntRange(1, 65535), metavar="N", help="ssh: port of the ssh server.")
 @click.option("--namespace", metavar="NAME", help="k8s: namespace.")
 @click.option("--context", metavar="NAME", help="k8s: context of the kubeconfig.")
@@ -246,7 +256,8 @@ def main(arguments: Sequence[str] | None = None) -> NoReturn:
     ours = arguments[:split]
     sys.excepthook = partial(report_defect, ours)
     log_thread_defects(state_directory(os.environ) / FILE)
-    os.environ["PATH"] = without_relative_entries(os.environ.get("PATH", ""))
+    replace_unknown_signs()
+    os.environ.update(absolute_variables(os.environ))
     if COMPLETION in os.environ:
         load_function("commands.completion", "answer")(os.environ[COMPLETION], command, COMMANDS, load)
     name = ours[0] if ours and ours[0] in COMMANDS else None
@@ -267,11 +278,6 @@ def main(arguments: Sequence[str] | None = None) -> NoReturn:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         raise SystemExit(1) from None
     raise SystemExit(0)
-
-
-def without_relative_entries(path: str) -> str:
-    """PATH without its empty and relative entries, which mean the working directory: a repository may have programs."""
-    return os.pathsep.join(filter(os.path.isabs, path.split(os.pathsep))) or os.defpath
 
 
 def load(name: str) -> click.Command:

@@ -3,6 +3,7 @@
 from dataclasses import dataclass
 
 from ocattach.config.spec import ConnectionSpec
+from ocattach.config.variables import absolute
 
 WHERE = ("user", "identity", "port", "namespace", "context", "container")
 """The options that change the target; which of them it takes depends on its scheme."""
@@ -49,4 +50,7 @@ class Options:
     def applied_to(self, spec: ConnectionSpec) -> ConnectionSpec:
         """The connection with the typed options applied."""
         options = {name: getattr(self, name) for name in WHERE}
-        return spec.with_overrides(workdir=self.workdir, **options)
+        workdir = self.workdir
+        if workdir is not None and spec.target.is_this_machine:
+            workdir = absolute(workdir)
+        return spec.with_overrides(workdir=workdir, **options)

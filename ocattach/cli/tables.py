@@ -1,16 +1,16 @@
 """Tables: laid out for the width of a terminal, or one line per row in a pipe."""
 
 import os
+import shutil
 import sys
 from collections.abc import Collection, Sequence
+from itertools import zip_longest
 from pathlib import Path
 
 import click
-from rich.table import Table
-from rich.text import Text
 
-from ocattach.cli.columns import GAP, lines
-from ocattach.cli.terminal import escape, screen_console
+from ocattach.cli.columns import ALWAYS, fitted, fold, lines, width
+from ocattach.cli.terminal import escape, has_colours
 
 
 def print_table(
@@ -18,17 +18,29 @@ def print_table(
 ) -> None:
     """Print rows with control characters escaped: as a table on a terminal, else as plain columns.
 
-    On a narrow terminal, cells of `foldable` columns are wrapped.
+    On a narrow terminal, cells of `foldable` columns are wrapped, and the last columns left out.
     """
+    cells = [titles, *([escape(cell) for cell in row] for row in rows)]
     if not sys.stdout.isatty():
-        click.echo("\n".join(lines([titles, *([escape(cell) for cell in row] for row in rows)])))
+        click.echo("\n".join(lines(cells)))
         return
-    table = Table(box=None, pad_edge=False, header_style="bold", padding=(0, GAP, 0, 0))
-    for title in titles:
-        table.add_column(title, overflow="fold", no_wrap=title not in foldable)
-    for row in rows:
-        table.add_row(*(Text(escape(cell)) for cell in row))
-    screen_console(sys.stdout).print(table)
+    widths = fitted(
+        [max(map(width, column)) for column in zip(*cells, strict=True)],
+        terminal_width(),
+        foldable={titles.index(title) for title in foldable},
+        optional=range(len(titles) - 1, ALWAYS - 1, -1),
+    )
+    folded = [[fold(row[column], room) for column, room in widths.items()] for row in cells]
+    head, *body = lines([line for row in folded for line in zip_longest(*row, fillvalue="")])
+    click.echo("\n".join([click.style(head, bold=True) if has_colours(sys.stdout) else head, *body]))
+
+
+def terminal_width() -> int:
+    """The width of the terminal that stdout is, in columns, also after it was resized."""
+    try:
+        return os.get_terminal_size(sys.stdout.fileno()).columns
+    except OSError:
+        return shutil.get_terminal_size().columns
 
 
 def file_name(path: Path | None) -> str:

@@ -1,5 +1,7 @@
 """Messages, questions and errors on the terminal. They go to stderr; data goes to stdout."""
 
+import codecs
+import io
 import os
 import sys
 from typing import TYPE_CHECKING, TextIO
@@ -11,6 +13,19 @@ from ocattach.printable import printable
 
 if TYPE_CHECKING:
     from rich.console import Console
+
+SIGNS = {
+    "✓": "+",
+    "✗": "x",
+    "…": "...",
+    "→": "->",
+    "↑": "^",
+    "↓": "v",
+    "·": "-",
+    "▏": "|",
+    "\u2068": "",
+    "\u2069": "",
+}
 
 
 def escape(text: str) -> str:
@@ -25,13 +40,34 @@ def spoken(text: str) -> str:
 
 def say(text: str, *, colour: str | None = None, nl: bool = True) -> None:
     """Print a line on stderr, in colour if it is a terminal and NO_COLOR is not set."""
-    wanted = colour if has_colours() else None
+    wanted = colour if has_colours(sys.stderr) else None
     click.echo(click.style(escape(text), fg=wanted) if wanted else escape(text), err=True, nl=nl)
 
 
-def has_colours() -> bool:
-    """Whether stderr shows colours."""
-    return sys.stderr.isatty() and "NO_COLOR" not in os.environ
+def has_colours(file: TextIO) -> bool:
+    """Whether a stream shows colours."""
+    return file.isatty() and "NO_COLOR" not in os.environ and not is_dumb()
+
+
+def is_dumb() -> bool:
+    """Whether the terminal can only print lines, as that of an editor."""
+    return os.environ.get("TERM", "") in {"", "dumb", "unknown"}
+
+
+def replace_unknown_signs() -> None:
+    """Let stdout and stderr replace signs that their encoding lacks, such as those of ISO-8859-1, by ASCII ones."""
+    codecs.register_error("signs", ascii_sign)
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors="signs")
+
+
+def ascii_sign(error: UnicodeError) -> tuple[str, int]:
+    """The replacement of a character that cannot be encoded (error handler of `codecs`)."""
+    if not isinstance(error, UnicodeEncodeError):
+        raise error
+    character = error.object[error.start]
+    return SIGNS.get(character, "?"), error.start + 1
 
 
 def has_terminal() -> bool:
@@ -62,7 +98,7 @@ class Person:
         """Print a completed step."""
         if self._quiet:
             return
-        mark = click.style("✓", fg="green") if has_colours() else "✓"
+        mark = click.style("✓", fg="green") if has_colours(sys.stderr) else "✓"
         click.echo(f"{mark} {escape(text)}", err=True)
 
     def notice(self, text: str) -> None:

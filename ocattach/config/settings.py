@@ -1,8 +1,8 @@
 """The settings of the user, from `config.yaml`."""
 
 import math
-from collections.abc import Sequence
-from dataclasses import dataclass, fields
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, fields
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +13,12 @@ from ocattach.errors import ConfigurationError, UsageError
 
 FILE = "config.yaml"
 SSH_CLIENTS = ("auto", "openssh", "paramiko")
+NOTICES = ("waiting", "idle", "error")
+EVENTS = (
+    *("session-start", "prompt", "tool-start", "tool-end", "permission-asked", "permission-answered"),
+    *("question-asked", "question-answered", "answer", "session-end", "gap"),
+)
+"""The types of events of agents, in the order of the documentation."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,6 +40,12 @@ class Settings:
     ssh_client: str = "auto"
     """What reaches ssh hosts: `openssh`, `paramiko`, or `auto` for OpenSSH where there is an `ssh` program."""
 
+    notify: Sequence[str] = ()
+    """When a notice is shown on the desktop: `waiting`, `idle`, `error`."""
+
+    hooks: Mapping[str, Sequence[Sequence[str]]] = field(default_factory=dict)
+    """Programs to run for events of agents: argument lists by the type of event (docs/events.md)."""
+
 
 def load_settings(config_directory: Path) -> Settings:
     """Read the settings. Raises ConfigurationError naming the file and the wrong key."""
@@ -43,7 +55,7 @@ def load_settings(config_directory: Path) -> Settings:
         return Settings()
     mapping = read_mapping(text, path)
     try:
-        refuse_unknown_keys(mapping, [field.name for field in fields(Settings)], "the file")
+        refuse_unknown_keys(mapping, [each.name for each in fields(Settings)], "the file")
         return Settings(**{key: value(mapping, key) for key in mapping})
     except UsageError as error:
         raise ConfigurationError(f"{path}: {error.message}", hint=error.hint) from error
@@ -51,7 +63,15 @@ def load_settings(config_directory: Path) -> Settings:
 
 def value(mapping: Entry, key: str) -> Any:
     """The checked value at `key`."""
-    return one_of(mapping, key, SSH_CLIENTS) if key == "ssh_client" else seconds(mapping, key)
+    match key:
+        case "ssh_client":
+            return one_of(mapping, key, SSH_CLIENTS)
+        case "notify":
+            return several_of(mapping, key, NOTICES)
+        case "hooks":
+            return hooks(mapping)
+        case _:
+            return seconds(mapping, key)
 
 
 def one_of(mapping: Entry, key: str, values: Sequence[str]) -> str:
@@ -60,6 +80,37 @@ def one_of(mapping: Entry, key: str, values: Sequence[str]) -> str:
     if chosen not in values:
         raise wrong_type(key, chosen, " or ".join(values))
     return str(chosen)
+
+
+def several_of(mapping: Entry, key: str, values: Sequence[str]) -> tuple[str, ...]:
+    """The value at `key`, a list of these words."""
+    chosen = mapping[key]
+    if not isinstance(chosen, list) or not all(each in values for each in chosen):
+        raise wrong_type(key, chosen, f"a list of {', '.join(values)}")
+    return tuple(chosen)
+
+
+def hooks(mapping: Entry) -> dict[str, tuple[tuple[str, ...], ...]]:
+    """The value of `hooks`: for types of events, lists of commands, each a list of a program and its arguments."""
+    content = mapping["hooks"]
+    if not isinstance(content, dict):
+        raise wrong_type("hooks", content, "a mapping of types of events")
+    refuse_unknown_keys(content, EVENTS, "hooks")
+    found = {}
+    for event, commands in content.items():
+        if not isinstance(commands, list) or not all(is_command(each) for each in commands):
+            raise wrong_type(f"hooks.{event}", commands, "a list of commands, each a list of texts")
+        found[str(event)] = tuple(tuple(each) for each in commands)
+    return found
+
+
+def is_command(content: object) -> bool:
+    """Whether a value is a program with its arguments."""
+    return (
+        isinstance(content, list)
+        and bool(content and content[0])
+        and all(isinstance(word, str) and "\0" not in word for word in content)
+    )
 
 
 def seconds(mapping: Entry, key: str) -> float:

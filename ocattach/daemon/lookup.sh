@@ -21,7 +21,7 @@ usable() { # FILE: succeeds if it can run here, else sets $reason and $detail
     case "$head" in
         *postinstall?script?was?not?run*) reason=stub; return 1 ;;
         ?ELF*) usable_elf ;;
-        '#!'*) usable_script ;;
+        '#!'*) usable_script "$1" ;;
         *) usable_other "$1" ;;
     esac
 }
@@ -46,7 +46,11 @@ usable_elf() { # expects the file's beginning in $head
     [ -z "$detail" ] || [ -e "$detail" ] || { reason=libc; return 1; }
 }
 
-usable_script() { # expects the script's beginning in $head
+usable_script() { # FILE; expects its beginning in $head
+    # WSL has npm's folder of Windows on the PATH: a script for its own shells beside a .cmd file.
+    IFS= read -r first <"$1"
+    case "$first" in *"$(printf '\r')") reason=system; return 1 ;; esac
+    [ ! -e "$1.cmd" ] || { reason=system; return 1; }
     set -f
     # shellcheck disable=SC2086 # split into words
     set -- ${head#"#!"}

@@ -10,6 +10,7 @@ from ocattach.config.resolver import resolve
 from ocattach.config.spec import ConnectionSpec
 from ocattach.config.trust import may_be_used
 from ocattach.daemon.unusable import ended_at_once
+from ocattach.doctor import logout
 from ocattach.doctor.ladder import Ladder, StepWarning
 from ocattach.doctor.requests import RequestChecks, count
 from ocattach.errors import (
@@ -61,6 +62,7 @@ class ConnectionCheck(AbstractContextManager["ConnectionCheck"]):
         self._tui = tui
         self._handler: TransportHandler | None = None
         self._probe: Probe | None = None
+        self._logout: Callable[[], str] | None = None
         self._port = 0
         self._daemon: FoundDaemon | None = None
         self._checks: RequestChecks | None = None
@@ -74,6 +76,8 @@ class ConnectionCheck(AbstractContextManager["ConnectionCheck"]):
         self.reach_environment()
         if self._handler is None or isinstance(self._handler, CommandTransport):
             step("shell", self.shell, after=["authentication"])
+            if self._logout:
+                step("logout", self._logout)
             step("opencode", self.opencode, after=["shell"], hint=logs)
             if self._probe and self._known_spec().workdir:
                 step("directory", partial(self.directory, self._probe))
@@ -138,13 +142,16 @@ class ConnectionCheck(AbstractContextManager["ConnectionCheck"]):
     def shell(self) -> str:
         """Run a command in the environment."""
         handler = self._commands()
-        ran = handler.run(["sh", "-c", "uname -sm; id -un 2>/dev/null || id -u"], timeout=self._timeout)
+        script = f"uname -sm; id -un 2>/dev/null || id -u{logout.SCRIPT}"
+        ran = handler.run(["sh", "-c", script], timeout=self._timeout)
         if ran.exit_code == NO_PROGRAM:
             raise ShellNotFoundError(
                 f"{handler.place} has no shell (sh)",
                 hint="Install one there: ocattach and OpenCode's tools need it",
             )
-        system, _, user = ran.stdout.decode(errors="replace").strip().partition("\n")
+        system, user, report, *_ = [*ran.stdout.decode(errors="replace").strip().split("\n"), "", ""]
+        if handler.logs_in and report.startswith(logout.MARK):
+            self._logout = partial(logout.check_logout, report, user)
         return f"{system}, as {user}" if user else system or f"sh exited with code {ran.exit_code}"
 
     def opencode(self) -> str:

@@ -1,13 +1,18 @@
 """The messages between the command line and a link: one JSON object per line, over a private Unix socket."""
 
 import json
+import select
 import socket
+from collections.abc import Callable
 from typing import Any, Protocol
 
-PROTOCOL = 4
+PROTOCOL = 6
 """The version of the messages. Raise it if another version could misread them."""
 
-MAX_LINE = 1024 * 1024
+MAX_LINE = 16 * 1024 * 1024
+"""A request has the variables of a command, which Linux limits to a few MiB (execve(2))."""
+
+SEND_SECONDS = 1.0
 
 Message = dict[str, Any]
 
@@ -43,8 +48,32 @@ class MessageChannel:
         except OSError as error:
             raise HungUpError from error
 
-    def receive(self, *, timeout: float) -> Message:
-        """Return the next message. Raises TimeoutError after `timeout` seconds, HungUpError at the end."""
+    def has_ended(self) -> bool:
+        """Return whether the other side has closed the connection, or sends what nobody expects."""
+        return bool(select.select([self._connection], [], [], 0)[0])
+
+    def send_line(self, line: bytes, may_go_on: Callable[[], bool]) -> None:
+        """Send a line, however slowly the other side reads.
+
+        Raises HungUpError if that has closed the connection, and once `may_go_on` returns False.
+        """
+        unsent = memoryview(line + b"\n")
+        self._connection.settimeout(SEND_SECONDS)
+        while unsent and may_go_on():
+            try:
+                unsent = unsent[self._connection.send(unsent) :]
+            except TimeoutError:
+                continue
+            except OSError as error:
+                raise HungUpError from error
+        if unsent:
+            raise HungUpError
+
+    def receive(self, *, timeout: float | None) -> Message:
+        """Return the next message. Raises TimeoutError after `timeout` seconds, HungUpError at the end.
+
+        After a TimeoutError the connection is of no further use.
+        """
         self._connection.settimeout(timeout)
         try:
             line = self._reader.readline(MAX_LINE)

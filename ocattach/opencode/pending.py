@@ -62,6 +62,11 @@ class Permission:
         """A command that answers it."""
         return command_line("ocattach", "session", "reply", self.id, "once")
 
+    @property
+    def details(self) -> dict[str, Any]:
+        """The request for events."""
+        return {"permission": self.permission, "patterns": list(self.patterns), "always": list(self.always)}
+
 
 @dataclass(frozen=True, slots=True)
 class Part:
@@ -84,6 +89,16 @@ class Part:
     def labels(self) -> tuple[str, ...]:
         """The labels of the choices."""
         return tuple(label for label, _ in self.choices)
+
+    def to_json(self) -> dict[str, Any]:
+        """Return it as JSON; `custom` says whether an answer may be any text."""
+        return {
+            "question": self.text,
+            "header": self.header,
+            "options": [{"label": label, "description": about} for label, about in self.choices],
+            "multiple": self.is_multiple,
+            "custom": self.is_open,
+        }
 
     @classmethod
     def from_api(cls, content: Content) -> "Part":
@@ -121,6 +136,11 @@ class Question:
         """A command that answers it."""
         first = [part.labels[0] if part.labels else "TEXT" for part in self.parts]
         return command_line("ocattach", "session", "answer", self.id, *first)
+
+    @property
+    def details(self) -> dict[str, Any]:
+        """The request as JSON."""
+        return {"questions": [part.to_json() for part in self.parts]}
 
 
 PendingRequest = Permission | Question

@@ -153,6 +153,9 @@ class TransportHandler(ABC):
         hint.
         """
 
+    def prepare_tunnel(self) -> None:  # noqa: B027 - most have nothing to prepare
+        """Start what `connect` will need, and return at once: called before the daemon is looked for."""
+
     @abstractmethod
     def check_daemon_running(self) -> DaemonStatus:
         """Find the daemon to use, in one round trip. Starts nothing.

@@ -34,11 +34,11 @@ from ocattach.execution import CommandResult, Stream
 from ocattach.opencode.runtime import javascript_argv
 from ocattach.printable import command_line
 from ocattach.transports.base import Ask, Plan, TransportHandler
-from ocattach.tunnel.route import RelayRoute, Route, relay_source
-from ocattach.tunnel.tunnel import Tunnel
 
 if TYPE_CHECKING:
     from ocattach.daemon.probe import FoundDaemon
+    from ocattach.tunnel.route import Route
+    from ocattach.tunnel.tunnel import Tunnel
 
 PROBE_SECONDS = 20
 RELAY_SECONDS = 10
@@ -72,6 +72,9 @@ class CommandTransport(TransportHandler):
     @abstractmethod
     def open_stream(self, argv: Sequence[str]) -> Stream:
         """Start a command with the stream as its stdin and stdout; closing the stream ends its input."""
+
+    logs_in: ClassVar[bool] = False
+    """Whether commands run in a session of an account that logs in and out, as systemd-logind knows it."""
 
     @property
     @abstractmethod
@@ -141,7 +144,8 @@ class CommandTransport(TransportHandler):
             opencode=self.check_opencode(found),
             env=(*path, *given.env, *self.spec.forwarded_env(), origin),
         )
-        if not self.reaches_ports and self._early_relay is None:
+        self.end_early_relay()
+        if not self.reaches_ports:
             # It starts while the daemon does, and needs the port only when it is used.
             self._early_relay = self.open_stream(self.relay_commands(0)[0])
         password = secrets.token_urlsafe(32)
@@ -167,11 +171,13 @@ class CommandTransport(TransportHandler):
             return {}
         return read_proxies(self.run, pid=daemon.pid, timeout=min(PROBE_SECONDS, self.timeout))
 
-    def connect(self, remote_port: int, *, tunnel: Tunnel | None = None) -> Tunnel:
+    def connect(self, remote_port: int, *, tunnel: "Tunnel | None" = None) -> "Tunnel":
         return self.open_tunnel(tunnel, remote_port, self.routes(remote_port))
 
-    def routes(self, port: int) -> Iterator[Callable[[], Route]]:
+    def routes(self, port: int) -> "Iterator[Callable[[], Route]]":
         """Yield constructors of the routes to a port of the environment, best first."""
+        from ocattach.tunnel.route import RelayRoute  # noqa: PLC0415 - asyncio, loaded during an ssh login
+
         if self._early_relay is not None:
             stream, self._early_relay = self._early_relay, None
             yield lambda: RelayRoute(stream)
@@ -179,12 +185,14 @@ class CommandTransport(TransportHandler):
             yield lambda argv=argv: RelayRoute(self.open_stream(argv))  # type: ignore[misc]
 
     def open_tunnel(
-        self, tunnel: Tunnel | None, remote_port: int, routes: Iterator[Callable[[], Route]]
-    ) -> Tunnel:
+        self, tunnel: "Tunnel | None", remote_port: int, routes: "Iterator[Callable[[], Route]]"
+    ) -> "Tunnel":
         """Return a tunnel over the first route that starts: a new one, or `tunnel` switched to that route.
 
         Raises UnreachableError when no route starts.
         """
+        from ocattach.tunnel.tunnel import Tunnel  # noqa: PLC0415 - asyncio, loaded during an ssh login
+
         host = self.daemon_host(remote_port)
         failures: list[str] = []
         for open_route in routes:
@@ -215,13 +223,15 @@ class CommandTransport(TransportHandler):
         The daemon's own executable serves where `opencode` is a script that adds arguments, or was removed or
         replaced while the daemon ran.
         """
+        from ocattach.tunnel.route import relay_source  # noqa: PLC0415 - asyncio, loaded during an ssh login
+
         found = self._probe or self.probe()
         daemon = self._daemon or found.daemon(port)
         programs = [found.opencode, f"/proc/{daemon.pid}/exe" if daemon else None]
         return [javascript_argv(program, relay_source()) for program in programs if program]
 
     def end_early_relay(self) -> None:
-        """Close the relay that was started along with the daemon, if no route uses it."""
+        """Close the relay that was started before its port was known, if no route uses it."""
         if self._early_relay is not None:
             self._early_relay.close()
             self._early_relay = None

@@ -24,6 +24,7 @@ class LocalTransport(CommandTransport):
 
     scheme = "local"
     shares_files = True
+    logs_in = True
     reaches_ports = True
     place = "this machine"
 
@@ -43,6 +44,7 @@ class LocalTransport(CommandTransport):
         try:
             process = subprocess.Popen(
                 argv,
+                cwd="/",
                 stdin=subprocess.PIPE,
                 stdout=subprocess.PIPE,
                 stderr=subprocess.PIPE,

@@ -35,7 +35,8 @@ class Exchange:
     def run(self, deadline: float) -> None:
         """Return when the process has ended. Raises TimeoutError, and whatever the functions raise."""
         with self._selector:
-            self._watch(self._process.stdin, selectors.EVENT_WRITE, self._feed)
+            if self._process.stdin is not None:
+                self._watch(self._process.stdin, selectors.EVENT_WRITE, self._feed)
             for pipe in self._takers:
                 self._watch(pipe, selectors.EVENT_READ, self._take)
             while self._selector.get_map():
@@ -84,6 +85,7 @@ class ProcessStream(Stream):
             try:
                 self._process = subprocess.Popen(
                     argv,
+                    cwd="/",
                     stdin=theirs.fileno(),
                     stdout=theirs.fileno(),
                     stderr=stderr,

@@ -3,6 +3,7 @@
 import asyncio
 from collections import deque
 from collections.abc import Callable
+from dataclasses import dataclass
 
 from ocattach.errors import ConnectionLostError
 from ocattach.tunnel.frames import (
@@ -15,6 +16,57 @@ from ocattach.tunnel.frames import (
     header,
     window_frame,
 )
+
+LARGEST_WINDOW = 4 * 1024 * 1024
+"""The most that may be under way in one direction of a connection, in bytes."""
+
+MOST_SPARE = 32 * 1024 * 1024
+"""Bytes by which all windows of a relay together may grow. Clients that stop reading keep theirs in memory."""
+
+AT_ONCE = 1.5
+"""Round trips within which a whole window has to pass for the next one to be twice as large."""
+
+
+@dataclass(slots=True)
+class Distance:
+    """What the windows of all connections of one relay depend on."""
+
+    round_trip: float | None = None
+    """The shortest that was measured, in seconds."""
+
+    spare: int = MOST_SPARE
+
+
+class Window:
+    """How much may be under way in one direction of a connection.
+
+    It grows while the distance of the far end limits the speed, and not where the stream does: there the data would
+    only wait longer, and all other connections behind it.
+    """
+
+    def __init__(self, distance: Distance) -> None:
+        self._distance = distance
+        self._now = asyncio.get_running_loop().time
+        self._size = INITIAL_CREDIT
+        self._passed = 0
+        self._began = self._now()
+
+    def growth(self, passed: int) -> int:
+        """Return how many bytes more may be under way, after the receiver has taken so many."""
+        self._passed += passed
+        if self._passed < self._size:
+            return 0
+        began, self._began, self._passed = self._began, self._now(), 0
+        is_far = self._began - began < AT_ONCE * (self._distance.round_trip or 0)
+        if not is_far or self._size > min(LARGEST_WINDOW // 2, self._distance.spare):
+            return 0
+        growth, self._size = self._size, 2 * self._size
+        self._distance.spare -= growth
+        return growth
+
+    def close(self) -> None:
+        """Leave what it has grown by to other connections. Called once."""
+        self._distance.spare += self._size - INITIAL_CREDIT
 
 
 class Channel(asyncio.Transport):
@@ -31,6 +83,7 @@ class Channel(asyncio.Transport):
         *,
         send: Callable[[bytes], None],
         forget: Callable[[int], None],
+        distance: Distance,
     ) -> None:
         super().__init__()
         self.opened: asyncio.Future[Exception | None] = asyncio.get_running_loop().create_future()
@@ -42,6 +95,7 @@ class Channel(asyncio.Transport):
         self._credit = INITIAL_CREDIT
         self._allowance = INITIAL_CREDIT
         self._consumed = 0
+        self._sending, self._receiving = Window(distance), Window(distance)
         self._unsent: deque[memoryview] = deque()
         self._reading = True
         self._congested = False
@@ -91,7 +145,7 @@ class Channel(asyncio.Transport):
             case FrameType.DATA:
                 self._deliver(frame.payload)
             case FrameType.WINDOW:
-                self._credit += frame.credit
+                self._credit += frame.credit + self._sending.growth(frame.credit)
                 self._pump()
             case FrameType.OPENED if not self.opened.done():
                 self.opened.set_result(None)
@@ -120,6 +174,8 @@ class Channel(asyncio.Transport):
             return
         self._closed = True
         self._unsent.clear()
+        self._sending.close()
+        self._receiving.close()
         self._forget(self._stream)
         if not self.opened.done():
             self.opened.set_result(error or ConnectionAbortedError())
@@ -136,8 +192,9 @@ class Channel(asyncio.Transport):
 
     def _grant(self) -> None:
         if self._reading and self._consumed >= GRANT_SIZE and not self._closed:
-            self._allowance += self._consumed
-            self._send(encode(window_frame(self._stream, self._consumed)))
+            granted = self._consumed + self._receiving.growth(self._consumed)
+            self._allowance += granted
+            self._send(encode(window_frame(self._stream, granted)))
             self._consumed = 0
 
     def _pump(self) -> None:

@@ -11,7 +11,8 @@ A frame is a header (type u8, stream u32, payload length u32, big endian) and it
     PING     near   up to 64 bytes, stream 0, answered at once by PONG with the same bytes
     PONG     far
 
-Each direction of a stream begins with a credit of 256 KiB.
+Each direction of a stream begins with a credit of 256 KiB. The near end makes both larger where the relay is far away:
+its WINDOW frames grant more than was passed on, and it sends more than the relay has granted, up to 4 MiB under way.
 Frames for an unknown stream are ignored: they were sent before it was reset.
 """
 

@@ -12,7 +12,7 @@ from typing import cast
 
 from ocattach.errors import ConnectionLostError, TimedOutError
 from ocattach.execution import Stream
-from ocattach.tunnel.channel import Channel
+from ocattach.tunnel.channel import Channel, Distance
 from ocattach.tunnel.frames import BannerFinder, Decoder, Frame, FrameType, encode, open_frame
 
 _WRITE_BUFFER = 256 * 1024
@@ -34,6 +34,7 @@ class Multiplexer(asyncio.Protocol):
         """Done with the reason when the relay is lost."""
         self.round_trip: float | None = None
         """The duration of the last answered ping, in seconds."""
+        self._distance = Distance()
         self._loop = asyncio.get_running_loop()
         self._stream = stream
         self._ping_interval = ping_interval
@@ -75,7 +76,7 @@ class Multiplexer(asyncio.Protocol):
         if self.lost.done():
             raise ConnectionLostError(self.lost.result())
         number = self._next_stream()
-        channel = Channel(number, protocol, send=self._send, forget=self._forget)
+        channel = Channel(number, protocol, send=self._send, forget=self._forget, distance=self._distance)
         channel.set_congested(congested=self._congested)
         self._channels[number] = channel
         self._send(encode(open_frame(number, host, port)))
@@ -156,6 +157,8 @@ class Multiplexer(asyncio.Protocol):
         if frame.type is FrameType.PONG:
             if frame.payload == self._ping:
                 self.round_trip = self._loop.time() - self._ping_sent
+                shortest = self._distance.round_trip
+                self._distance.round_trip = min(self.round_trip, shortest or self.round_trip)
                 self._ping = None
         elif frame.type is FrameType.PING:
             # Answers would pile up here if the relay sent pings and did not read.

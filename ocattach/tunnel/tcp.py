@@ -17,7 +17,8 @@ RECEIVE_BUFFER = 128 * 1024
 def bind_first(ports: Sequence[int]) -> socket.socket:
     """A socket of 127.0.0.1 on the first of these ports that is free; on any when none is."""
     for port in (*ports, 0):
-        listening = socket.socket()
+        # asyncio disables the Nagle algorithm only for sockets that name their protocol (CPython 3.11).
+        listening = socket.socket(proto=socket.IPPROTO_TCP)
         listening.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, RECEIVE_BUFFER)
         listening.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         try:

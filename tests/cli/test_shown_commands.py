@@ -114,6 +114,7 @@ def of_pod(state: dict[str, Any]) -> Callable[[], None]:
             name=EVIL,
             uid="",
             containers=(EVIL,),
+            others=(),
             default_container=None,
             phase="Running",
             ready=False,

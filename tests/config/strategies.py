@@ -38,6 +38,7 @@ workdirs = st.one_of(
     st.text(max_size=20).filter(str.isprintable).map("/{}".format),
     st.text(max_size=20).filter(str.isprintable).map("~/{}".format),
 )
+files = st.builds("{}{}".format, st.sampled_from(["/", "~/"]), printable)
 selectors = printable.filter(lambda text: not text.startswith("-"))
 references = st.from_regex(r"[A-Za-z0-9_][A-Za-z0-9_.:@/+=-]{0,20}", fullmatch=True)
 url_hosts = st.sampled_from(["localhost", "127.0.0.1", "[::1]", "opencode.example.com"])
@@ -82,7 +83,7 @@ ssh_hosts = st.builds(
     host=hosts,
     user=st.none() | users,
     port=st.none() | ports,
-    identity_file=st.none() | selectors,
+    identity_file=st.none() | files,
     jump=st.none() | st.sampled_from(["bastion", "me@bastion:2222,[::1]:22"]),
 )
 daemons = st.builds(HTTPTarget, url=urls, username=st.none() | usernames, password_env=st.none() | variables)

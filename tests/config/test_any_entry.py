@@ -16,6 +16,7 @@ from ocattach.config.targets.registry import target_class, transports
 from ocattach.daemon.script import parse_report
 from ocattach.errors import ConnectionLostError, UsageError
 from ocattach.execution import CommandResult
+from ocattach.printable import is_printable
 from tests.config.strategies import specs
 
 FILE = Path("/src/shop/opencode.json")
@@ -43,7 +44,7 @@ def test_an_entry_is_a_connection_or_an_error_on_one_line(name: str, entry: obje
     except UsageError as error:
         for text in (error.message, error.hint):
             assert "\n" not in text
-            assert escape(text).isprintable()
+            assert is_printable(escape(text))
     else:
         assert ConnectionSpec.from_json(spec.to_json()) == spec
         written = ConnectionSpec.from_entry(json.loads(spec.source.definition), name=name, source=spec.source)
@@ -58,7 +59,7 @@ def test_what_is_shown_of_a_definition_is_a_line_for_each_key_and_drives_no_term
 
     for line in shown:
         assert "\n" not in line
-        assert escape(line).isprintable()
+        assert is_printable(escape(line))
     changed = {mark for mark, _ in differences(old.to_entry(), new.to_entry())} - {" "}
     assert bool(changed) is (old.to_entry() != new.to_entry())
 
@@ -71,4 +72,4 @@ def test_what_an_environment_answers_is_a_report_or_a_lost_connection(data: byte
     except ConnectionLostError as error:
         said = error.message
 
-    assert all(letter.isprintable() or letter == "\n" for letter in escape(said))
+    assert is_printable(escape(said))

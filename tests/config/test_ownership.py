@@ -311,3 +311,38 @@ def test_a_git_tree_that_another_account_has_planted_above_is_ignored_with_a_not
 def tell_git(value: str) -> None:
     """Call a directory safe, as git's own message says."""
     subprocess.run(["git", "config", "--global", "--add", "safe.directory", value], check=True)
+
+
+RECORDED = "71 60 0:49 / {} rw,noatime - {} rw\n"
+WSL = "9p C:\\134 rw,dirsync,aname=drvfs;path=C:\\;uid=1000;gid=1000{};symlinkroot=/mnt/,access=client,trans=fd,rfd=8"
+"""The end of the line of a Windows drive, as recorded in WSL 2; there is none here."""
+
+
+@pytest.mark.parametrize(
+    ("mounted", "hint"),
+    [
+        (WSL.format(""), "metadata,umask=022"),
+        ("drvfs C: rw,noatime,uid=1000,gid=1000,case=off", "metadata,umask=022"),
+        ("vfat /dev/sda1 rw,umask=000", "mount -o remount,umask=022"),
+        (WSL.format(";metadata"), "chmod o-w"),
+        ("ext4 /dev/sda1 rw", "chmod o-w"),
+        ("9p source rw,trans=virtio", "chmod o-w"),
+    ],
+)
+def test_where_chmod_cannot_help_the_hint_is_another(
+    desk: Desk, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, mounted: str, hint: str
+) -> None:
+    recorded = tmp_path / "mountinfo"
+    recorded.write_text(
+        RECORDED.format("/", "ext4 /dev/sda")
+        + RECORDED.format(str(desk.project.parent).replace("s", "\\163"), mounted)
+    )
+    monkeypatch.setattr("ocattach.config.files.owner.MOUNTS", recorded)
+    desk.define({"web": WEB}).chmod(0o666)
+
+    error = refusal(desk)
+    assert "world-writable" in error.message
+    assert hint in error.hint
+    assert "safe.directory" in error.hint
+    subprocess.run(["git", "config", "--global", "--add", "safe.directory", desk.project], check=True)
+    assert desk.resolve("web").display() == "docker://web"

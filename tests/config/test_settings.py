@@ -10,6 +10,13 @@ def test_without_a_file_there_are_defaults(tmp_path: Path) -> None:
     assert load_settings(tmp_path) == Settings(link_idle_seconds=600, connect_timeout_seconds=60)
 
 
+def test_hooks_are_commands_by_the_type_of_event(tmp_path: Path) -> None:
+    (tmp_path / "config.yaml").write_text("notify: [idle]\nhooks: {answer: [[say, --now], [log]]}\n")
+
+    read = load_settings(tmp_path)
+    assert (read.notify, read.hooks) == (("idle",), {"answer": (("say", "--now"), ("log",))})
+
+
 @pytest.mark.parametrize("content", ["", "# nothing yet\n"])
 def test_an_empty_file_changes_nothing(tmp_path: Path, content: str) -> None:
     (tmp_path / "config.yaml").write_text(content)
@@ -38,6 +45,25 @@ def test_what_is_set_counts(tmp_path: Path) -> None:
         ("connect_timeout_seconds: .inf\n", "greater than 0", ""),
         ("connect_timeout_seconds:\n", "must be a number of seconds", ""),
         ("ssh_client: putty\n", "ssh_client must be auto or openssh or paramiko, not text", ""),
+        ("notify: idle\n", "notify must be a list of waiting, idle, error, not text", ""),
+        ("notify: [busy]\n", "notify must be a list of waiting, idle, error, not a list", ""),
+        ("hooks: [x]\n", "hooks must be a mapping of types of events, not a list", ""),
+        ("hooks: {tool-ends: [[x]]}\n", "hooks has no key 'tool-ends'", "Did you mean tool-end"),
+        (
+            "hooks: {answer: [x]}\n",
+            "hooks.answer must be a list of commands, each a list of texts, not a list",
+            "",
+        ),
+        (
+            "hooks: {answer: [[]]}\n",
+            "hooks.answer must be a list of commands, each a list of texts, not a list",
+            "",
+        ),
+        (
+            "hooks: {answer: [[1]]}\n",
+            "hooks.answer must be a list of commands, each a list of texts, not a list",
+            "",
+        ),
         ("- a\n", "must be an object", ""),
         ("a: [\n", "line", ""),
     ],

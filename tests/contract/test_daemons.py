@@ -14,6 +14,9 @@ from tests.rigs.waiting import wait_until
 SECONDS = 30
 pytestmark = pytest.mark.one_of_each(without=["podman", "http"])
 
+by_script = pytest.mark.one_of_each(without=["podman", "http", "k8s", "local", "netns"])
+"""What a script does that is the same everywhere: in a container as root, and on a host as an ordinary user."""
+
 
 @pytest.fixture(scope="module")
 def environment(shared_environment: Environment) -> Environment:
@@ -86,6 +89,7 @@ def test_stopping_ends_the_daemon_we_started(environment: Environment) -> None:
         assert not handler.check_daemon_running().running
 
 
+@by_script
 def test_a_daemon_started_by_hand_is_found_with_its_password(cold: Environment) -> None:
     script = (
         "cd; OPENCODE_SERVER_PASSWORD=by-hand; export OPENCODE_SERVER_PASSWORD;"
@@ -105,6 +109,7 @@ def test_a_daemon_started_by_hand_is_found_with_its_password(cold: Environment) 
         assert handler.stop_daemon(force=True) == found.pid
 
 
+@by_script
 def test_a_daemon_with_a_home_of_the_connections_own_is_found_and_ended(cold: Environment) -> None:
     home = f"{cold.workdir}/home"
     with cold.handler() as usual:
@@ -119,6 +124,7 @@ def test_a_daemon_with_a_home_of_the_connections_own_is_found_and_ended(cold: En
         assert not handler.check_daemon_running().running
 
 
+@by_script
 def test_a_taken_port_is_told(cold: Environment) -> None:
     with cold.network.listen(0) as taken:
         port = taken.getsockname()[1]
@@ -129,6 +135,7 @@ def test_a_taken_port_is_told(cold: Environment) -> None:
             handler.start_daemon()
 
 
+@by_script
 def test_a_home_that_cannot_be_written_is_told(cold: Environment) -> None:
     with (
         cold.handler(env={"HOME": "/proc"}) as handler,
@@ -137,6 +144,7 @@ def test_a_home_that_cannot_be_written_is_told(cold: Environment) -> None:
         handler.start_daemon()
 
 
+@by_script
 def test_an_opencode_that_is_not_there_is_told_with_where_it_was_looked_for(cold: Environment) -> None:
     with (
         cold.handler(opencode="/opt/no/opencode") as handler,

@@ -74,7 +74,7 @@ def flood_never_read(port: int) -> Iterator[None]:
             flooding.join()
 
 
-@pytest.mark.one_of_each(also=["ssh-paramiko"], without=["podman", "local"])
+@pytest.mark.one_of_each(also=["ssh-paramiko"], without=["podman", "local", "netns"])
 def test_two_hundred_connections_at_once_beside_one_that_is_never_read(environment: Environment) -> None:
     with (
         serve(environment.network, echo, home=environment.home) as server,

@@ -36,5 +36,8 @@ ENVIRONMENTS: Mapping[str, Make] = {
     "ssh-paramiko-jump": by_paramiko("inner"),
 }
 
-VARIANTS = {"docker-host", "docker-rootless", "ssh-master", "ssh-no-forwarding", "ssh-paramiko-jump"}
-"""The same transport by another route or engine: what holds for every way in is tested there, and not all the rest."""
+VARIANTS = {
+    *("docker-host", "docker-rootless", "podman"),
+    *("ssh-jump", "ssh-master", "ssh-no-forwarding", "ssh-paramiko-jump", "ssh-password"),
+}
+"""The same transport by another route or engine: only tests that are marked `every_way_in`, or name it, run there."""

@@ -13,7 +13,7 @@ from tests.faults.ledger import Counts
 from tests.faults.leftovers import Marks, leftovers
 from tests.faults.site import Site
 from tests.faults.terminal import Watcher, watching
-from tests.faults.traffic import Traffic
+from tests.faults.traffic import INTERVAL, Traffic
 
 NOTICED_SECONDS = 60
 USABLE_SECONDS = 90
@@ -79,8 +79,9 @@ class Result:
 class Bench:
     """One fault on one site."""
 
-    def __init__(self, site: Site, fault: Fault) -> None:
+    def __init__(self, site: Site, fault: Fault, *, interval: float = INTERVAL) -> None:
         self.site = site
+        self._interval = interval
         self.fault = fault
         self.result = Result(fault.name, fault.what, site.name, fault.simulated)
         self.result.may_refuse = fault.ends_link or not fault.through_link
@@ -118,7 +119,9 @@ class Bench:
     def _measure(self, repetitions: int) -> None:
         fault, site = self.fault, self.site
         way = fault.way(site)
-        with Traffic(site, way, senders=fault.senders, readers=fault.readers) as traffic:
+        with Traffic(
+            site, way, senders=fault.senders, readers=fault.readers, interval=self._interval
+        ) as traffic:
             link = None if fault.ends_link else site.link
             before = memory_of(link)
             for number in range(repetitions):

@@ -2,22 +2,27 @@
 
 import json
 import socket
+import time
 from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from typing import ClassVar
 
 from tests.faults.fault import Fault
 from tests.faults.site import Site
+from tests.rigs.waiting import wait_until
 
 MEBIBYTE = 1024 * 1024
 LARGE = 20 * MEBIBYTE
 HUGE = 100 * 1000 * 1000
 AT_ONCE = 16
 STEPS = 3
+BUSY_SECONDS = 120
 EVERYWHERE = ("docker", "local", "podman", "ssh", "k8s")
 
 
 class StopsReading(Fault):
+    """A prompt of 20 MiB keeps the daemon busy: the far side is back when the daemon itself answers again."""
+
     name, what = "stops-reading", "a client asks for 20 MiB and reads nothing for 5 s"
     sites: ClassVar[Sequence[str]] = EVERYWHERE
     short, long = 0, 3
@@ -25,23 +30,46 @@ class StopsReading(Fault):
     cuts = False
 
     def __init__(self) -> None:
+        self._session = ""
         self._connection: socket.socket | None = None
+        self._silent = 0.0
 
     def induce(self, site: Site) -> None:
-        session = site.daemon.make_session()
-        parts = [{"type": "text", "text": "x" * LARGE}]
-        way = site.past_the_link()
-        status, _ = way.request("POST", f"/session/{session}/prompt_async", {"parts": parts, "noReply": True})
-        if status != 204:
-            raise RuntimeError(f"the daemon gave {status} for a large prompt")
-        connection = site.through_the_link().connection(60)
-        headers = {**site.through_the_link().headers(), "Connection": "close"}
-        connection.request("GET", f"/session/{session}/message", headers=headers)
+        if not self._session:
+            self._session = store_much(site)
+        way = site.through_the_link()
+        connection = way.connection(60)
+        headers = {**way.headers(), "Connection": "close"}
+        connection.request("GET", f"/session/{self._session}/message", headers=headers)
         self._connection = connection.sock
 
-    def restore(self, site: Site) -> None:  # noqa: ARG002
+    def restore(self, site: Site) -> None:
         assert self._connection is not None
         self._connection.close()
+        began = time.monotonic()
+        site.past_the_link().request("GET", "/global/health", seconds=BUSY_SECONDS)
+        self._silent = max(self._silent, time.monotonic() - began)
+
+    def figures(self) -> Mapping[str, float | str]:
+        return {"s until the daemon answers past the link": round(self._silent, 2)}
+
+
+def store_much(site: Site) -> str:
+    """Have a session with a prompt of 20 MiB; return its id when the daemon has stored it and shown it once."""
+    session = site.daemon.make_session()
+    parts = [{"type": "text", "text": "x" * LARGE}]
+    way = site.past_the_link()
+    status, _ = way.request(
+        "POST", f"/session/{session}/prompt_async", {"parts": parts, "noReply": True}, seconds=BUSY_SECONDS
+    )
+    if status != 204:
+        raise RuntimeError(f"the daemon gave {status} for a large prompt")
+
+    def is_stored() -> bool:
+        return len(way.request("GET", f"/session/{session}/message", seconds=BUSY_SECONDS)[1]) > LARGE
+
+    wait_until(is_stored, "the large prompt to be stored", timeout=BUSY_SECONDS)
+    return session
 
 
 class SendsMuch(Fault):

@@ -13,6 +13,9 @@ from tests.faults.site import Site
 from tests.faults.sites import SITES, open_site
 from tests.rigs.availability import require
 
+INTERVAL = 0.3
+"""Seconds between two prompts of a sender: a third of the prompts of the long form, which loads both processors."""
+
 CASES = [(site, fault) for site in SITES for fault in ALL if fault.short and site in fault.short_sites]
 
 
@@ -27,7 +30,7 @@ def site(request: pytest.FixtureRequest) -> Iterator[Site]:
     ("site", "fault"), CASES, indirect=["site"], ids=[f"{site}-{fault.name}" for site, fault in CASES]
 )
 def test_no_prompt_is_lost_none_comes_twice_and_nothing_is_left_over(site: Site, fault: type[Fault]) -> None:
-    result = Bench(site, fault()).run(fault.short)
+    result = Bench(site, fault(), interval=INTERVAL).run(fault.short)
 
     assert result.counts.sent, "no prompt was sent"
     assert result.is_clean, "\n".join([str(result.counts), *table.remarks([result])])

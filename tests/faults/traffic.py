@@ -11,17 +11,20 @@ from tests.faults.site import Site
 from tests.rigs.waiting import wait_until
 
 INTERVAL = 0.1
+"""Seconds between two prompts of a sender."""
+
 FLOWING_SECONDS = 30
 
 
 class Traffic:
     """Senders with a session each, half of which keep their connection, and readers of events. Use `with`."""
 
-    def __init__(self, site: Site, way: Way, *, senders: int, readers: int) -> None:
+    def __init__(self, site: Site, way: Way, *, senders: int, readers: int, interval: float) -> None:
         self.ledger = Ledger()
         self._way = way
         self._site = site
         self._counts = senders, readers
+        self._interval = interval
         self._senders: list[Sender] = []
         self.readers: list[EventReader] = []
         self.sessions: list[str] = []
@@ -33,7 +36,9 @@ class Traffic:
             self.sessions = [self._site.daemon.make_session() for _ in range(senders)]
             self.readers = [EventReader(self._way) for _ in range(readers)]
             self._senders = [
-                Sender(self._way, self.ledger, session, interval=INTERVAL, keeps_connection=number % 2 == 1)
+                Sender(
+                    self._way, self.ledger, session, interval=self._interval, keeps_connection=number % 2 == 1
+                )
                 for number, session in enumerate(self.sessions)
             ]
             self.await_flow(time.monotonic(), FLOWING_SECONDS)

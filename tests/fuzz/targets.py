@@ -16,6 +16,7 @@ from ocattach.config.trust import TrustLedger
 from ocattach.daemon.script import parse_report
 from ocattach.errors import ConfigurationError, ConnectionLostError, InvalidURIError, OcattachError
 from ocattach.execution import CommandResult
+from ocattach.printable import is_printable
 from tests.fuzz.environments import ENVIRONMENT_TARGETS
 
 Target = Callable[[bytes], None]
@@ -36,7 +37,7 @@ def check_error(error: OcattachError) -> None:
     check(error.message, "an error without a message")
     for text in (error.message, error.hint):
         check("\n" not in text, f"a line break that somebody else made: {text!r}")
-        check(escape(text).isprintable(), f"not printable: {text!r}")
+        check(is_printable(escape(text)), f"not printable: {text!r}")
 
 
 def check_spec(spec: ConnectionSpec) -> None:
@@ -45,7 +46,7 @@ def check_spec(spec: ConnectionSpec) -> None:
     check(ConnectionSpec.from_json(spec.to_json()) == spec, spec)
     parsed = parse_uri(spec.target.uri(spec.workdir))
     check(parsed.workdir == spec.workdir, spec)
-    check(spec.display().isprintable(), f"not printable: {spec.display()!r}")
+    check(is_printable(spec.display()), f"not printable: {spec.display()!r}")
 
 
 def uri(data: bytes) -> None:
@@ -126,7 +127,7 @@ def report(data: bytes) -> None:
     try:
         answer = parse_report(CommandResult(0, data, data), "probe", "ocattach")
     except ConnectionLostError as error:
-        check(escape(error.message).replace("\n", "").isprintable(), error)
+        check(is_printable(escape(error.message)), error)
         return
     for key in ("probe", "daemon", "opencode"):
         for value in answer.all(key):

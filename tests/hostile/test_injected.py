@@ -190,7 +190,8 @@ class RunningLink:
         channel = connect(link_files(self.spec.link_key(self.environ), self.environ))
         assert channel is not None
         try:
-            channel.send({"do": do, "protocol": PROTOCOL, "spec": self.spec.to_json(), "timeout": 20, **more})
+            own = {"protocol": PROTOCOL, "spec": self.spec.to_json(), "environ": dict(os.environ)}
+            channel.send({"do": do, "timeout": 20, **own, **more})
             while True:
                 answer = channel.receive(timeout=SECONDS)
                 if "step" not in answer and "notice" not in answer:

@@ -177,7 +177,7 @@ def test_the_podman_service_is_watched_by_the_systems_programs(repository: Path)
     folder = repository.parent / "run"
     folder.mkdir()
     code = (
-        "import os, sys; from pathlib import Path; from ocattach.cli.main import without_relative_entries; "
+        "import os, sys; from pathlib import Path; from ocattach.config.variables import without_relative_entries; "
         "os.environ['PATH'] = without_relative_entries(os.environ['PATH']); "
         f"from {PodmanService.__module__} import PodmanService; "
         "PodmanService.start('/bin/false', at=Path(sys.argv[1]), timeout=2)"

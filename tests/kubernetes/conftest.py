@@ -16,7 +16,7 @@ from tests.rigs.kubernetes import Cluster, KubernetesCluster
 Ask = Callable[[Question], str]
 
 
-@pytest.fixture
+@pytest.fixture(scope="session")
 def kubernetes_cluster(kubernetes_cluster: Cluster) -> KubernetesCluster:
     """The session's, which these tests may freeze, and ask what it was asked."""
     if not isinstance(kubernetes_cluster, KubernetesCluster):

@@ -5,12 +5,16 @@ import json
 import os
 import subprocess
 import sys
+import time
 from pathlib import Path
 
 import pytest
 
+from ocattach.errors import AuthenticationError, ConfigurationError, TimedOutError
+from ocattach.transports.base import NoPerson, Question
 from tests.kubernetes.conftest import User, plugin
 from tests.rigs.kubernetes import EXEC, GET_PODS, KubernetesCluster
+from tests.rigs.local import user_environment
 
 
 def printing(status: dict[str, str]) -> str:
@@ -130,3 +134,103 @@ def test_within_a_pod_its_own_account_and_namespace_are_used(
         )
 
     assert done.stdout.strip() == "neighbour", done.stderr
+
+
+ASKING = """
+echo 'Open https://login.invalid/device and enter CODE-1' >&2
+printf 'Account: ' >&2; read -r account
+stty -echo; printf 'Password: ' >&2; read -r password; stty echo
+[ "$account:$password" = me:word ] || exit 9
+"""
+
+
+def test_a_plugin_speaks_and_asks_through_the_terminal_of_the_person(
+    kubernetes_cluster: KubernetesCluster, user: User, workdir: Path
+) -> None:
+    account = json.loads(kubernetes_cluster.user("by-asking", GET_PODS, EXEC, token=True).read_text())
+    script = ASKING + printing({"token": account["users"][0]["user"]["token"]})
+    user.take(
+        kubernetes_cluster.write_kubeconfig(workdir / "plugin", plugin(script, interactiveMode="Always"))
+    )
+    questions: list[Question] = []
+
+    def ask(question: Question) -> str:
+        questions.append(question)
+        return {"Account: ": "me", "Password: ": "word"}.get(question.text, "")
+
+    user.handler(ask=ask, selector="app=none").open_connection()
+
+    assert questions == [
+        Question("Open https://login.invalid/device and enter CODE-1", notice=True),
+        Question("Account: "),
+        Question("Password: ", secret=True),
+    ]
+
+
+def test_what_a_plugin_prints_is_shown_while_it_waits_and_it_is_ended_in_time(
+    kubernetes_cluster: KubernetesCluster, user: User, workdir: Path
+) -> None:
+    script = "echo open this page >&2; sleep 600"
+    user.take(kubernetes_cluster.write_kubeconfig(workdir / "plugin", plugin(script)))
+    shown: list[float] = []
+
+    def ask(question: Question) -> str:
+        assert question == Question("open this page", notice=True)
+        shown.append(time.monotonic())
+        return ""
+
+    handler = user.handler(ask=ask, pod="any")
+    handler.timeout = 2
+    with pytest.raises(TimedOutError, match="did not end within 2 s: open this page") as raised:
+        handler.check_available()
+
+    assert time.monotonic() - shown[0] > 1
+    assert "--timeout" in raised.value.hint
+
+
+def test_the_command_line_shows_what_a_plugin_prints_before_the_plugin_ends(
+    kubernetes_cluster: KubernetesCluster, workdir: Path
+) -> None:
+    script = "echo open this page >&2; while [ ! -e go ]; do sleep 0.1; done; echo not yet >&2; exit 1"
+    kubeconfig = kubernetes_cluster.write_kubeconfig(workdir / "plugin", plugin(script))
+    with subprocess.Popen(
+        [sys.executable, "-m", "ocattach", "--print-url", "--no-start", "k8s://any"],
+        env={**user_environment(workdir), "KUBECONFIG": str(kubeconfig)},
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.PIPE,
+        text=True,
+    ) as ocattach:
+        assert ocattach.stderr
+        shown = next(line for line in ocattach.stderr if "open this page" in line)
+        (workdir / "go").touch()
+        rest = ocattach.stderr.read()
+
+    assert shown
+    assert "failed with exit code 1: not yet" in rest
+    assert ocattach.returncode == 4
+
+
+def test_without_a_person_a_plugin_is_not_interactive_and_one_that_must_be_is_not_run(
+    kubernetes_cluster: KubernetesCluster, user: User, workdir: Path
+) -> None:
+    for mode, message in {
+        "IfAvailable": 'exit code 3: .*"interactive": false',
+        "Always": "needs a terminal",
+    }.items():
+        script = 'echo "$KUBERNETES_EXEC_INFO" >&2; exit 3'
+        user.take(kubernetes_cluster.write_kubeconfig(workdir / mode, plugin(script, interactiveMode=mode)))
+
+        with pytest.raises(AuthenticationError, match=message):
+            user.handler(pod="any", ask=NoPerson("Reconnecting")).check_available()
+
+
+def test_a_socks_proxy_without_pysocks_is_an_error_that_names_the_package(
+    user: User, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("HTTPS_PROXY", "socks5://me:word@127.0.0.1:9")
+    monkeypatch.setitem(sys.modules, "socks", None)
+
+    with pytest.raises(ConfigurationError, match="the Python package PySocks") as raised:
+        user.handler(pod="any").check_available()
+    assert "PySocks" in raised.value.hint

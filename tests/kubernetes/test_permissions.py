@@ -6,7 +6,7 @@ from ocattach.errors import AuthenticationError, UsageError
 from ocattach.opencode.api import DaemonClient
 from ocattach.transports.base import Question
 from tests.kubernetes.conftest import User
-from tests.rigs.kubernetes import GET_PODS, PORT_FORWARD, KubernetesCluster
+from tests.rigs.kubernetes import GET_PODS, PORT_FORWARD, KubernetesCluster, Rule
 
 PORT = 4099
 
@@ -121,3 +121,16 @@ def test_asking_what_is_allowed_costs_no_request_where_exec_is(
         asked = [request.resource for request in kubernetes_cluster.requests()[before:]]
 
     assert asked == ["pods", "pods/exec"]
+
+
+def test_with_create_alone_the_verb_of_websockets_is_named_with_the_command_for_a_role(
+    kubernetes_cluster: KubernetesCluster, user: User
+) -> None:
+    with kubernetes_cluster.pod("creatable") as pod:
+        create: Rule = {"apiGroups": [""], "resources": ["pods/exec"], "verbs": ["create"]}
+        user.take(kubernetes_cluster.user("creator", GET_PODS, create))
+
+        with pytest.raises(AuthenticationError, match="creator may not get pods/exec") as raised:
+            user.handler(pod=pod.name).run(["true"], timeout=30)
+    assert "create is not enough" in raised.value.hint
+    assert "create role pods-exec --verb=get,create --resource=pods/exec" in raised.value.hint

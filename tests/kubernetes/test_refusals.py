@@ -134,10 +134,10 @@ def test_no_kubeconfig(user: User, workdir: Path) -> None:
 
 
 def test_a_kubeconfig_that_is_none_is_not_quoted(user: User, workdir: Path) -> None:
-    (workdir / "broken").write_text(f"{{{{{SECRET}")
+    (workdir / "broken").write_text(f"users:\n- name: a\n  user: {{token: *{SECRET}}}")
     user.take(workdir / "broken")
 
-    assert refusal(user, pod="any").message.startswith(f"Cannot use the kubeconfig ({workdir}/broken)")
+    assert refusal(user, pod="any").message == f"{workdir}/broken is not valid YAML in line 3"
 
 
 def test_a_token_that_is_not_accepted(

@@ -14,7 +14,7 @@ from tests.main_job.test_terminal import terminal
 pytestmark = pytest.mark.one_of_each(
     also=["https", "podman-rootless", "ssh-master", "ssh-paramiko", "ssh-password"]
 )
-"""Docker's variants, a jump host and a gateway's key are other ways in: see tests/contract/test_every_connection.py."""
+"""Docker's variants, a jump host and a gateway's key are other ways in: see tests/contract/test_running_daemon.py."""
 
 
 @pytest.fixture(scope="module")

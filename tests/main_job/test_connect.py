@@ -21,7 +21,7 @@ NO_PROXIES_THERE = dict.fromkeys(PROXIES, "http://127.0.0.1:9")
 pytestmark = pytest.mark.one_of_each(
     also=["https", "podman-rootless", "ssh-no-forwarding"], without=["podman"]
 )
-"""Docker's variants, a jump host and a gateway's key are other ways in: see tests/contract/test_every_connection.py."""
+"""Docker's variants, a jump host and a gateway's key are other ways in: see tests/contract/test_running_daemon.py."""
 
 
 @pytest.fixture(scope="module")

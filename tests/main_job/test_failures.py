@@ -123,7 +123,7 @@ def test_a_password_only_host_without_a_terminal_is_told(laptop: Laptop) -> None
     assert "terminal" in ran.stderr
 
 
-@pytest.mark.parametrize("environment", ["docker", "k8s", "ssh"], indirect=True)
+@on_ssh
 def test_a_broken_configuration_in_the_environment_is_told_with_file_and_reason(
     environment: Environment, laptop: Laptop
 ) -> None:
@@ -148,25 +148,6 @@ def expect_its_configuration_told(
     assert error["code"] == "environment-config"
     assert ".config/opencode/opencode.json" in error["message"]
     assert reason in error["message"]
-
-
-@on_docker
-def test_a_taken_port_is_told(environment: Environment, laptop: Laptop) -> None:
-    laptop.save("frontend", daemon_port=4733)
-    with environment.network.listen(4733):
-        ran = laptop.run("frontend", "--print-url")
-
-    assert ran.exit_code == 1
-    assert "4733" in ran.stderr
-
-
-@on_docker
-def test_a_home_that_cannot_be_written_is_told(laptop: Laptop) -> None:
-    laptop.save("frontend", env={"HOME": "/proc"})
-    ran = laptop.run("frontend", "--print-url")
-
-    assert ran.exit_code == 1
-    assert "/proc" in ran.stderr
 
 
 @on_local

@@ -16,6 +16,7 @@ from tests.main_job.test_terminal import TUI_SECONDS, terminal
 from tests.rigs.waiting import wait_until
 
 pytestmark = pytest.mark.one_of_each(without=["local", "podman"])
+on_docker = pytest.mark.parametrize("shared_environment", ["docker"], indirect=True)
 
 
 @pytest.fixture(scope="module")
@@ -51,6 +52,7 @@ def test_disconnecting_ends_link_and_relay_and_leaves_the_daemon(
     assert again.document["daemon"]["pid"] == daemon.document["daemon"]["pid"]
 
 
+@on_docker
 def test_a_link_ends_when_nobody_has_used_it_for_its_time(environment: Environment, laptop: Laptop) -> None:
     (laptop.config / "config.yaml").write_text("link_idle_seconds: 1\n")
     laptop.connect()
@@ -59,6 +61,7 @@ def test_a_link_ends_when_nobody_has_used_it_for_its_time(environment: Environme
     wait_until(lambda: not relays(environment), "the relay to end")
 
 
+@on_docker
 def test_a_link_stays_while_a_client_is_connected(laptop: Laptop) -> None:
     (laptop.config / "config.yaml").write_text("link_idle_seconds: 3\n")
     daemon = laptop.connect()
@@ -72,7 +75,7 @@ def test_a_link_stays_while_a_client_is_connected(laptop: Laptop) -> None:
     wait_until(lambda: not laptop.links(), "the idle link to end")
 
 
-@pytest.mark.parametrize("shared_environment", ["docker"], indirect=True)
+@on_docker
 def test_a_tui_shows_what_was_said_elsewhere_while_its_laptop_slept_and_its_way_was_lost(
     environment: Environment, laptop: Laptop, workdir: Path
 ) -> None:
@@ -105,6 +108,7 @@ def test_after_a_killed_link_the_next_connect_works(environment: Environment, la
     assert daemon.request("GET", "/global/health")[0] == http.client.OK
 
 
+@on_docker
 def test_a_daemon_that_died_is_started_again_by_the_next_connect(
     environment: Environment, laptop: Laptop
 ) -> None:

@@ -69,7 +69,7 @@ def test_the_steps_are_shown_and_then_a_tui_that_answers(
         assert leave(opened) == 0
 
 
-@pytest.mark.parametrize("shared_environment", ["docker", "ssh"], indirect=True)
+@pytest.mark.parametrize("shared_environment", ["docker"], indirect=True)
 def test_the_next_terminal_dials_nothing_and_shows_no_password_also_behind_a_proxy_setting(
     environment: Environment, laptop: Laptop, workdir: Path
 ) -> None:

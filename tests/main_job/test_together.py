@@ -7,7 +7,7 @@ import pytest
 from tests.main_job.laptop import Daemon, Laptop
 
 
-@pytest.mark.parametrize("environment", ["docker", "ssh"], indirect=True)
+@pytest.mark.parametrize("environment", ["docker"], indirect=True)
 def test_two_at_once_on_a_cold_environment_share_one_daemon_and_one_link(laptop: Laptop) -> None:
     processes = [laptop.start("frontend", "--print-url", "-o", "json") for _ in range(2)]
     outputs = [process.communicate(timeout=60) for process in processes]

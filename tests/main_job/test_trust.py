@@ -17,6 +17,10 @@ from tests.rigs.terminal import Terminal
 pytestmark = pytest.mark.parametrize("environment", ["local"], indirect=True)
 
 SHOP = {"transport": "local", "description": "the shop", "forward_env": ["SHOP_KEY"]}
+NO_START = ("--print-url", "--no-start")
+NONE_RUNS = 6
+"""The exit code of a command that may use the definition, and finds no daemon."""
+
 PINNED = re.compile(r"OCATTACH_TRUST=(sha256:[0-9a-f]{64})")
 
 
@@ -150,8 +154,8 @@ def test_without_a_terminal_it_is_refused_with_each_way_to_go_on(
 
 
 def test_a_script_says_trust_and_a_change_is_refused_again(laptop: Laptop, project: Project) -> None:
-    assert laptop.run("shop", "--print-url", "--trust").exit_code == 0
-    assert laptop.run("shop", "--print-url").exit_code == 0
+    assert laptop.run("shop", *NO_START, "--trust").exit_code == NONE_RUNS
+    assert laptop.run("shop", *NO_START).exit_code == NONE_RUNS
 
     project.define(shop={**SHOP, "description": "another"})
 
@@ -165,7 +169,7 @@ def test_in_ci_a_variable_pins_the_content(laptop: Laptop, project: Project) -> 
     (value,) = PINNED.findall(hint)
     pinned = {"OCATTACH_TRUST": value}
 
-    assert laptop.run("shop", "--print-url", variables=pinned).exit_code == 0
+    assert laptop.run("shop", *NO_START, variables=pinned).exit_code == NONE_RUNS
     assert not ledger(laptop)
     assert laptop.run("shop", "--print-url").exit_code == 5
 
@@ -173,19 +177,15 @@ def test_in_ci_a_variable_pins_the_content(laptop: Laptop, project: Project) -> 
     assert laptop.run("shop", "--print-url", variables=pinned).exit_code == 5
 
 
-@pytest.mark.parametrize(
-    "name", [".env", ".envrc", "sitecustomize.py", "ocattach.py", "trust.json", "config.yaml"]
-)
-def test_nothing_else_in_the_project_is_read_for_the_verdict(
-    laptop: Laptop, project: Project, name: str
-) -> None:
+def test_nothing_else_in_the_project_is_read_for_the_verdict(laptop: Laptop, project: Project) -> None:
     (value,) = PINNED.findall(laptop.run("shop", "--print-url", "-o", "json").document["error"]["hint"])
     marker = project.file.parent / "marker"
     contents = {
         ".py": f"open({str(marker)!r}, 'w')",
         ".json": json.dumps({"schema": 2, "projects": {str(project.file): {"shop": {"definition": SHOP}}}}),
     }
-    (project.file.parent / name).write_text(contents.get(Path(name).suffix, f"OCATTACH_TRUST={value}\n"))
+    for name in (".env", ".envrc", "sitecustomize.py", "ocattach.py", "trust.json", "config.yaml"):
+        (project.file.parent / name).write_text(contents.get(Path(name).suffix, f"OCATTACH_TRUST={value}\n"))
 
     program = Path(OCATTACH[0]).with_name("ocattach")
     ran = subprocess.run(
@@ -283,14 +283,12 @@ def test_a_bad_definition_is_shown_with_its_error_and_the_others_work(
     sources = {each["name"]: each["source"] for each in document["connections"]}
     assert sources["shop"] == {"kind": "project", "path": str(project.file)}
     assert [problem["name"] for problem in document["problems"]] == ["bad"]
-    assert laptop.run("shop", "--print-url", "--trust").exit_code == 0
+    assert laptop.run("shop", *NO_START, "--trust").exit_code == NONE_RUNS
     assert laptop.run("bad", "--print-url").exit_code == 2
 
 
 def test_a_connection_of_ones_own_loads_nothing_of_all_this(laptop: Laptop, project: Project) -> None:
-    laptop.connect()
-
-    ran = laptop.run("frontend", "--print-url", variables={"PYTHONPROFILEIMPORTTIME": "1"})
+    ran = laptop.run("frontend", *NO_START, variables={"PYTHONPROFILEIMPORTTIME": "1"})
 
     loaded = {line.rpartition("|")[2].strip() for line in ran.stderr.splitlines() if "|" in line}
     assert "ocattach.config.saved" in loaded

@@ -77,3 +77,10 @@ def test_openssh_is_run_without_paramiko_or_cryptography() -> None:
     imported = imported_by("ocattach.transports.ssh.openssh.connection")
 
     assert not imported & {"paramiko", "cryptography", "ssl", "requests"}
+
+
+def test_a_link_by_openssh_imports_neither_compression_nor_locks() -> None:
+    modules = ("ocattach.link.server.process", "ocattach.transports.ssh.transport", "ocattach.tunnel.tunnel")
+    imported = imported_by(", ".join((*modules, "ocattach.transports.ssh.openssh.connection")))
+
+    assert not imported & {"bz2", "lzma", "shutil", "tempfile", "zipfile", "filelock", "decimal"}

@@ -22,6 +22,8 @@ class Unavailable(Exception):  # noqa: N818  it is a fact about this machine, no
 
 
 PACKAGES = {
+    "Xvfb": "xvfb",
+    "dbus-run-session": "dbus",
     "docker-init": "docker.io",
     "dockerd": "docker.io",
     "dropbear": "dropbear-bin",
@@ -34,6 +36,7 @@ PACKAGES = {
     "ldd": "libc-bin",
     "mkfs.ext4": "e2fsprogs",
     "mount": "mount",
+    "notify-send": "libnotify-bin",
     "newuidmap": "uidmap",
     "nft": "nftables",
     "nsenter": "util-linux",

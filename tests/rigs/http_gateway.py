@@ -89,28 +89,13 @@ def server_context(certificate: Certificate) -> ssl.SSLContext:
     return context
 
 
-class Gateway:
-    """A running nginx that leads to a daemon on a port of this machine's loopback."""
+class Nginx:
+    """A running nginx, with its configuration and its logs in a directory."""
 
-    def __init__(
-        self, directory: Path, daemon_port: int, *, port: int, authority: Authority, wants_key: bool = False
-    ) -> None:
+    def __init__(self, directory: Path, config: str) -> None:
         need(NGINX)
-        directory.mkdir(exist_ok=True)
-        certificate = authority.certificate("gateway")
-        self.url = f"https://127.0.0.1:{port}{BASE_PATH}"
         self._directory = directory
-        (directory / "nginx.conf").write_text(
-            CONFIG.format(
-                directory=directory,
-                port=port,
-                daemon_port=daemon_port,
-                certificate=certificate.file,
-                key=certificate.key,
-                base=BASE_PATH,
-                demand=DEMAND if wants_key else "",
-            )
-        )
+        (directory / "nginx.conf").write_text(config)
         self.start()
 
     def start(self) -> None:
@@ -151,3 +136,26 @@ class Gateway:
         if self._process.poll() is not None:
             raise RuntimeError((self._directory / "error.log").read_text())
         return (self._directory / "nginx.pid").exists()
+
+
+class Gateway(Nginx):
+    """One that leads to a daemon on a port of this machine's loopback."""
+
+    def __init__(
+        self, directory: Path, daemon_port: int, *, port: int, authority: Authority, wants_key: bool = False
+    ) -> None:
+        directory.mkdir(exist_ok=True)
+        certificate = authority.certificate("gateway")
+        self.url = f"https://127.0.0.1:{port}{BASE_PATH}"
+        super().__init__(
+            directory,
+            CONFIG.format(
+                directory=directory,
+                port=port,
+                daemon_port=daemon_port,
+                certificate=certificate.file,
+                key=certificate.key,
+                base=BASE_PATH,
+                demand=DEMAND if wants_key else "",
+            ),
+        )

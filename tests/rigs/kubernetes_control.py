@@ -71,7 +71,7 @@ def apiserver(machine: Confined, directory: Path, authority: Authority, address:
         "--authorization-mode=RBAC",
         # Pods of the tests need no account of their own, and nobody makes them one.
         "--disable-admission-plugins=ServiceAccount,DefaultStorageClass,StorageObjectInUseProtection",
-        *("--allow-privileged=true", "--profiling=false"),
+        *("--allow-privileged=true", "--profiling=false", "--feature-gates=EphemeralContainers=true"),
         *(f"--audit-policy-file={policy}", f"--audit-log-path={directory}/audit.log"),
     ]
     return Daemon(machine, argv, directory / "kube-apiserver.log")

@@ -146,6 +146,7 @@ def kubelet(
         "nodeStatusUpdateFrequency": "500ms",
         "fileCheckFrequency": "0s",
         "maxPods": 110,
+        "featureGates": {"EphemeralContainers": True},  # without the gate from 1.25
     }
     config = directory / "kubelet.json"
     config.write_text(json.dumps(settings))

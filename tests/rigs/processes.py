@@ -22,7 +22,7 @@ from tests.rigs.namespaces import Network
 PROC = Path("/proc")
 LISTEN = "0A"  # as /proc/net/tcp has it
 WORD = 8  # hexadecimal digits of one 32 bit word
-PAUSE = 0.002
+PAUSE = 0.005
 YOUNG = 0.5
 """Seconds for which a process may still become another program by exec."""
 

@@ -14,7 +14,7 @@ def wait_until(
 ) -> T:
     """The condition's first true answer; TimeoutError that names what was awaited.
 
-    A condition that takes longer than the interval, as one that runs a command, is asked half of the time at most.
+    A condition that takes long, as one that looks at every process, is evaluated a fifth of the time at most.
     """
     deadline = time.monotonic() + timeout
     while True:
@@ -25,7 +25,7 @@ def wait_until(
         answered = time.monotonic()
         if answered > deadline:
             raise TimeoutError(f"waited {timeout:g} s for {awaited}")
-        time.sleep(max(interval, answered - asked))
+        time.sleep(max(interval, 4 * (answered - asked)))
 
 
 @contextmanager

@@ -103,9 +103,14 @@ class World:
         self._opened.callback(link.close)
         return link
 
+    def client(self) -> DaemonClient:
+        return DaemonClient(self.daemon.url, password=self.daemon.password, timeout=60)
+
     def request(self, method: str, path: str, body: Any = None) -> Any:
-        client = DaemonClient(self.daemon.url, password=self.daemon.password, timeout=60)
-        return client.request(method, path, body).json()
+        return self.client().request(method, path, body).json()
+
+    def is_busy(self, session: str) -> bool:
+        return session in self.request("GET", f"/session/status?directory={quote(self.workdir, safe='')}")
 
     def make(self, directory: str | None = None, **body: Any) -> str:
         """A new session, made past every link."""

@@ -30,7 +30,7 @@ def stamp(number: int) -> int:
 
 
 @pytest.mark.parametrize(
-    ("environment", "count"), [("docker", COPIES), ("k8s", FEW), ("ssh", FEW)], indirect=["environment"]
+    ("environment", "count"), [("docker", COPIES), ("ssh", FEW)], indirect=["environment"]
 )
 def test_what_an_environment_has_is_listed_and_remembered(
     environment: Environment, laptop: Laptop, count: int

@@ -1,12 +1,15 @@
 """What the user's ssh configuration says of a host is what happens: each setting against a real sshd."""
 
+import os
 import shutil
 from pathlib import Path
+from typing import Any
 
 import psutil
 import pytest
 
 from ocattach.errors import ConfigurationError, UnreachableError, UsageError
+from ocattach.printable import command_line
 from ocattach.transports.ssh.transport import uses_openssh
 from tests.rigs.links import PREFIX
 from tests.rigs.machine import Machine
@@ -104,6 +107,32 @@ def test_a_project_cannot_bring_a_command_into_a_proxy_command(client: Client) -
         with pytest.raises(UsageError, match="contains"):
             client.handler(host, user=user)
     assert not mark.exists()
+
+
+@pytest.mark.parametrize(
+    "entry", [{}, {"user": "tester", "port": 22}, {"jump": "jump", "identity_file": "~/.ssh/key"}]
+)
+def test_what_explain_prints_is_the_command_that_runs(
+    client: Client, monkeypatch: pytest.MonkeyPatch, entry: dict[str, Any]
+) -> None:
+    monkeypatch.setenv("HOME", str(client.folder))
+    (client.folder / ".ssh").mkdir()
+    shutil.copy(client.machines.identity, client.folder / ".ssh/key")
+    folder, log = client.folder / "recorder", client.folder / "commands"
+    folder.mkdir()
+    recorder = folder / "ssh"
+    recorder.write_text(f'#!/bin/sh\nprintf "%s\\0" "$@" END >>{log}\nexec {client.folder}/bin/ssh "$@"\n')
+    recorder.chmod(0o700)
+    monkeypatch.setenv("PATH", f"{folder}:{os.environ['PATH']}")
+    handler = client.handler("inner", **entry)
+    plan = handler.plan()
+    with handler:
+        handler.check_available()
+
+    ran = [["ssh", *command.split("\0")[:-1]] for command in log.read_text().split("END\0")]
+    login = next(argv for argv in ran if "-M" in argv)
+    login[login.index("-S") + 1] = "CONTROL_PATH"
+    assert plan.connection.partition("logged in to by: ")[2] == command_line(*login)
 
 
 def test_user_port_and_hostname_come_from_the_configuration(client: Client, main: Machine) -> None:

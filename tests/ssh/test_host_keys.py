@@ -250,6 +250,27 @@ def test_only_the_virtual_machine_of_podman_on_this_machine_may_show_any_key(
     assert not client.known_hosts.exists()
 
 
+@pytest.mark.parametrize("setting", ["StrictHostKeyChecking yes", "StrictHostKeyChecking no"])
+def test_the_key_of_a_jump_host_is_checked_as_the_user_has_set_that_whatever_the_host_may_show(
+    client: Client, machines: SSHMachines, setting: str
+) -> None:
+    known = client.folder / "known"
+    client.configure(f"Host jump\n  UserKnownHostsFile {known}\n  {setting}\nHost *")
+    with client.handler("inner") as handler:
+        handler.checks_host_key = False
+        with nullcontext() if setting.endswith("no") else pytest.raises(HostKeyError, match="not known"):
+            assert handler.run(["hostname"], timeout=20).stdout == b"machine-inner\n"
+    assert known.exists() == setting.endswith("no")
+
+    stranger = f"{machines['inner'].address} {public(machines, 'main')}\n"
+    known.write_text(client.machines.known_hosts.read_text())
+    wrong = client.folder / "wrong"
+    wrong.write_text(stranger)
+    client.configure(f"Host jump\n  UserKnownHostsFile {known}\n  {setting}\nHost *", known_hosts=wrong)
+    with pytest.raises(HostKeyError, match="has changed"):
+        client.greet("inner")
+
+
 def test_a_mark_for_a_virtual_machine_means_nothing_elsewhere(client: Client, main: Machine) -> None:
     client.forget_hosts("StrictHostKeyChecking yes")
     address = EngineAddress(f"ssh://{main.address}/run/podman/podman.sock", is_machine=True)

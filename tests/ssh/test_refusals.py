@@ -30,8 +30,12 @@ def test_a_tunnel_comes_up_and_commands_go_on(client: Client, machines: SSHMachi
 @pytest.mark.parametrize("host", ["narrow", "narrow-nofwd"])
 def test_a_host_of_one_session_has_its_daemon_started_and_reached(client: Client, host: str) -> None:
     with client.handler(host) as handler:
+        handler.prepare_tunnel()
         daemon = handler.start_daemon().daemon
         assert daemon is not None
+    with client.handler(host) as handler:
+        handler.prepare_tunnel()
+        assert handler.check_daemon_running().daemon == daemon
         with handler.connect(daemon.port) as tunnel, socket.create_connection(("127.0.0.1", tunnel.port), 10):
             assert handler.check_daemon_running().daemon == daemon
             handler.stop_daemon()

@@ -1,5 +1,6 @@
 """How tunnels begin, what they carry and how they end."""
 
+import asyncio
 import gc
 import socket
 import threading
@@ -15,6 +16,7 @@ from ocattach.errors import ConnectionLostError, TimedOutError
 from ocattach.tunnel.direct import DirectRoute
 from ocattach.tunnel.route import DialRoute, RelayRoute, Route
 from ocattach.tunnel.splice import SpliceEndpoint
+from ocattach.tunnel.tcp import bind_first
 from ocattach.tunnel.tunnel import Tunnel
 from tests.rigs.waiting import wait_until
 from tests.tunnel import servers
@@ -47,6 +49,30 @@ def test_every_route_carries_a_connection(
     tunnel = opened.enter_context(Tunnel(make_route(), echo_port))
 
     assert_echoes(connect(tunnel))
+
+
+class Accepted(asyncio.Protocol):
+    """A connection to the local port, as asyncio furnished it."""
+
+    def __init__(self, nodelay: "asyncio.Future[int]") -> None:
+        self._nodelay = nodelay
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        accepted = transport.get_extra_info("socket")
+        self._nodelay.set_result(accepted.getsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY))
+
+
+def test_no_piece_of_an_answer_waits_until_the_client_has_acknowledged_the_one_before() -> None:
+    async def nodelay() -> int:
+        loop = asyncio.get_running_loop()
+        seen: asyncio.Future[int] = loop.create_future()
+        listening = bind_first(())
+        server = await loop.create_server(lambda: Accepted(seen), sock=listening)
+        async with server:
+            with socket.create_connection(listening.getsockname()):
+                return await asyncio.wait_for(seen, 30)
+
+    assert asyncio.run(nodelay())
 
 
 def test_every_route_carries_the_end_of_input(

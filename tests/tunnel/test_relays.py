@@ -46,6 +46,28 @@ def test_many_mebibytes_pass_through_pipes(relay: list[str], opened: ExitStack) 
         assert exchange(tunnel, data) == data
 
 
+def test_clients_that_do_not_read_stall_no_new_connection(
+    relay: list[str], opened: ExitStack, connect: Connect
+) -> None:
+    def flood_or_echo(connection: socket.socket) -> None:
+        if connection.recv(1) == b"f":
+            servers.flood(connection)
+        servers.echo(connection)
+
+    with servers.server(flood_or_echo) as port:
+        tunnel = opened.enter_context(Tunnel(RelayRoute(ProcessStream(through_pipes(relay))), port))
+        stuck = [connect(tunnel) for _ in range(20)]
+        for client in stuck:
+            client.sendall(b"f")
+            servers.receive(client, 1)
+
+        for _ in range(20):
+            assert exchange(tunnel, b"e" + bytes(65536)) == bytes(65536)
+        for client in stuck:
+            client.close()
+        assert exchange(tunnel, b"e" + bytes(65536)) == bytes(65536)
+
+
 def test_two_hundred_clients_at_once_get_what_is_theirs(open_tunnel: OpenTunnel) -> None:
     data = [os.urandom(MIB) for _ in range(200)]
     with servers.server(servers.echo) as port, ThreadPoolExecutor(200) as clients:

@@ -73,7 +73,7 @@ def test_an_old_daemon_is_started_used_and_ended_and_what_its_sessions_cannot_ke
     assert not daemons(laptop)
 
 
-@old
+@pytest.mark.parametrize("version", [OLD[0], OLD[-1]])  # with a wrapper, and without
 def test_an_old_daemon_that_was_started_by_hand_is_found_and_ended(
     laptop_with: MakeLaptop, version: str
 ) -> None:

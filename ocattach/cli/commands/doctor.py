@@ -1,7 +1,6 @@
 """`ocattach doctor`: run the checks of a connection or of this machine and print each result."""
 
 import os
-import shutil
 import sys
 import textwrap
 import time
@@ -13,7 +12,8 @@ import click
 from ocattach.cli.command import Command, output_option, timeout_option
 from ocattach.cli.complete import connection_names
 from ocattach.cli.output import print_json
-from ocattach.cli.terminal import Person, escape, say
+from ocattach.cli.tables import terminal_width
+from ocattach.cli.terminal import Person, escape, has_colours, is_dumb, say
 from ocattach.cli.tui_program import TuiProgram
 from ocattach.config.files.paths import state_directory
 from ocattach.defects import FILE
@@ -33,6 +33,7 @@ MARKS = {Status.OK: "✓", Status.WARNING: "!", Status.FAILED: "✗", Status.SKI
 COLOURS = {Status.OK: "green", Status.WARNING: "yellow", Status.FAILED: "red", Status.SKIPPED: None}
 NAME_WIDTH, TIME_WIDTH, WORD_WIDTH = 14, 8, 30
 INDENT = " " * (NAME_WIDTH + TIME_WIDTH + 5)
+NARROW, NARROW_INDENT = len(INDENT) + WORD_WIDTH, "  "
 
 
 @click.command(cls=Command, examples=EXAMPLES)
@@ -99,7 +100,7 @@ class Screen:
 
     def __init__(self, *, quiet: bool) -> None:
         self._quiet = quiet
-        self._is_live = not quiet and sys.stdout.isatty()
+        self._is_live = not quiet and sys.stdout.isatty() and not is_dumb()
 
     def began(self, name: str) -> None:
         """Print the name of the running check, on the line of its result."""
@@ -111,11 +112,16 @@ class Screen:
         if self._is_live:
             click.echo("\r\x1b[K", nl=False)
 
+    @property
+    def _indent(self) -> str:
+        """The indentation of findings; on a narrow terminal they begin a line of their own."""
+        return NARROW_INDENT if self._is_live and terminal_width() < NARROW else INDENT
+
     def _wrapped(self, text: str) -> list[str]:
         """The lines of a text, wrapped to the width of the terminal."""
         if not self._is_live:
             return text.splitlines()
-        width = max(WORD_WIDTH, shutil.get_terminal_size().columns - len(INDENT))
+        width = max(WORD_WIDTH, terminal_width() - len(self._indent))
         wrap = partial(textwrap.wrap, width=width, break_long_words=False, break_on_hyphens=False)
         return [part for line in text.splitlines() for part in wrap(line) or [""]]
 
@@ -124,11 +130,12 @@ class Screen:
         if self._quiet:
             return
         self.clear()
-        wanted = COLOURS[rung.status] if self._is_live and "NO_COLOR" not in os.environ else None
+        wanted = COLOURS[rung.status] if has_colours(sys.stdout) else None
         mark = click.style(MARKS[rung.status], fg=wanted) if wanted else MARKS[rung.status]
         took = "" if rung.seconds is None else f"{rung.seconds * 1000:.0f} ms"
-        found = f"\n{INDENT}".join(self._wrapped(escape(rung.found)))
-        click.echo(f"{mark} {rung.name:<{NAME_WIDTH}} {took:>{TIME_WIDTH}}  {found}")
+        head, break_line = f"{mark} {rung.name:<{NAME_WIDTH}} {took:>{TIME_WIDTH}}", f"\n{self._indent}"
+        found = break_line.join(self._wrapped(escape(rung.found)))
+        click.echo(f"{head}{'  ' if self._indent == INDENT else break_line}{found}")
         if rung.error and rung.error.hint:
-            hint = escape(rung.error.hint).replace("\n", f"\n{INDENT}")
-            click.echo(f"{INDENT}→ {hint}" if not wanted else f"{INDENT}{click.style('→', fg='cyan')} {hint}")
+            arrow = click.style("→", fg="cyan") if wanted else "→"
+            click.echo(f"{self._indent}{arrow} {escape(rung.error.hint).replace(chr(10), break_line)}")

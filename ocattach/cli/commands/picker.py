@@ -5,15 +5,17 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
+import click
 from rich.console import Group
 from rich.live import Live
 from rich.table import Table
 from rich.text import Text
 
 from ocattach.cli.amounts import ago
+from ocattach.cli.columns import GAP, fitted, lines, width
 from ocattach.cli.keys import Keyboard
 from ocattach.cli.output import source
-from ocattach.cli.terminal import escape, screen_console
+from ocattach.cli.terminal import escape, is_dumb, screen_console
 from ocattach.config.resolver import ListedConnection, list_connections
 from ocattach.errors import InterruptedByUserError
 
@@ -25,6 +27,7 @@ AROUND = 4
 
 MOST = 15
 PAGE = 5
+UNMARKED, MARKED = "  ", "> "
 HELP = "type to filter · ↑ ↓ select · Enter attach · Esc quit"
 
 
@@ -36,17 +39,48 @@ def pick() -> str | None:
     listed = list_connections(cwd=Path.cwd(), environ=os.environ).connections
     if not listed:
         return None
-    choice = ConnectionPicker(sorted(listed, key=lambda each: (-(each.last_used or 0), each.spec.name or "")))
+    ordered = sorted(listed, key=lambda each: (-(each.last_used or 0), each.spec.name or ""))
+    if is_dumb():
+        return pick_by_number(ordered)
+    choice = ConnectionPicker(ordered)
     console = screen_console(sys.stderr)
     with (
         Keyboard() as keyboard,
         Live(console=console, auto_refresh=False, transient=True, redirect_stdout=False) as live,
     ):
         while choice.chosen is None:
-            live.update(choice.render(room=max(1, min(MOST, console.height - AROUND))), refresh=True)
+            room = max(1, min(MOST, console.height - AROUND))
+            live.update(choice.render(room=room, columns=console.width), refresh=True)
             if (key := keyboard.read_key(LOOK_SECONDS)) is not None:
                 choice.press(key)
     return choice.chosen
+
+
+def pick_by_number(listed: Sequence[ListedConnection]) -> str:
+    """Print the connections with numbers and ask for one, on a terminal that can only print lines."""
+    names = {str(number): each.spec.name or "" for number, each in enumerate(listed, 1)}
+    rows = [(number, *cells(each)) for number, each in zip(names, listed, strict=True)]
+    click.echo("\n".join(lines(rows)), err=True)
+    try:
+        chosen: str = click.prompt(
+            "Attach to", type=click.Choice([*names.values(), *names]), show_choices=False, err=True
+        )
+    except click.Abort as error:
+        raise InterruptedByUserError("No connection was chosen") from error
+    return chosen if chosen in names.values() else names[chosen]
+
+
+def cells(listed: ListedConnection) -> tuple[str, ...]:
+    """Name, URI, last use and source, with control characters escaped."""
+    spec = listed.spec
+    place = spec.title().partition(" (")[2].removesuffix(")")
+    texts = (
+        spec.name or "",
+        place,
+        ago(listed.last_used),
+        "" if spec.source.kind == "user" else source(spec),
+    )
+    return tuple(map(escape, texts))
 
 
 class ConnectionPicker:
@@ -84,22 +118,21 @@ class ConnectionPicker:
     def _type(self, text: str) -> None:
         self._typed, self._at = text, 0
 
-    def render(self, *, room: int) -> Group:
+    def render(self, *, room: int, columns: int) -> Group:
         """The screen: at most `room` connections, with the selected one among them."""
         fitting = self.fitting
         first = max(0, min(self._at - room // 2, len(fitting) - room))
-        table = Table.grid(padding=(0, 2, 0, 0))
-        for _ in range(4):
-            table.add_column(no_wrap=True, overflow="ellipsis")
-        for number, each in enumerate(fitting[first : first + room], first):
+        rows = [cells(each) for each in fitting[first : first + room]]
+        table = Table.grid(padding=(0, GAP, 0, 0))
+        widths = [max(map(width, column)) for column in zip(*rows, strict=True)]
+        fits = fitted(widths, columns - len(UNMARKED), foldable={1}, optional=(3, 2, 1))
+        for column, natural in fits.items():
+            table.add_column(no_wrap=True, overflow="ellipsis", width=natural + len(UNMARKED) * (not column))
+        for number, row in enumerate(rows, first):
             is_marked = number == self._at
-            cells = (
-                f"{'>' if is_marked else ' '} {each.spec.name}",
-                each.spec.title().partition(" (")[2].removesuffix(")"),
-                ago(each.last_used),
-                "" if each.spec.source.kind == "user" else source(each.spec),
-            )
-            table.add_row(*(Text(escape(cell)) for cell in cells), style="reverse" if is_marked else "")
+            name, *others = (row[column] for column in fits)
+            marked = f"{MARKED if is_marked else UNMARKED}{name}"
+            table.add_row(*map(Text, (marked, *others)), style="reverse" if is_marked else "")
         counted = f"{len(fitting)} of {len(self._listed)}"
         none = Text("no connection matches", style="yellow")
         prompt = Text.assemble(

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from ocattach.cli.approval import require_trust
+from ocattach.cli.session_json import session_json
 from ocattach.cli.terminal import Person, say
 from ocattach.config.files.paths import state_directory
 from ocattach.errors import DaemonNotRunningError, SessionNotFoundError
@@ -19,7 +20,6 @@ from ocattach.sessions.index import index_file
 from ocattach.sessions.index.file import IndexUnusableError
 from ocattach.sessions.index.store import Index
 from ocattach.sessions.origins import Names
-from ocattach.sessions.record import Session
 from ocattach.survey.everywhere import everywhere
 from ocattach.survey.find import FoundSession, find
 
@@ -69,14 +69,3 @@ def forget(place: FoundSession) -> None:
 def place_json(place: FoundSession) -> dict[str, Any]:
     """A session and its connection, as JSON."""
     return {**session_json(place.session), "name": place.spec.name, "uri": place.spec.display()}
-
-
-def session_json(session: Session) -> dict[str, Any]:
-    """The keys that identify a session, as JSON."""
-    return {
-        "id": session.id,
-        "origin": session.origin,
-        "environment": session.environment,
-        "title": session.title,
-        "directory": session.directory,
-    }

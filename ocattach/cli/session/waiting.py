@@ -12,11 +12,10 @@ from ocattach.cli.command import Command, output_option
 from ocattach.cli.complete import connection_names
 from ocattach.cli.output import print_json
 from ocattach.cli.session.pending import FoundRequest, ambiguous, ask
-from ocattach.cli.session.place import session_json
+from ocattach.cli.session_json import session_json
 from ocattach.cli.terminal import escape, say
 from ocattach.config.resolver import resolve
 from ocattach.errors import DaemonNotRunningError, OcattachError
-from ocattach.opencode.pending import Part, Permission, Question
 from ocattach.survey.everywhere import SurveyedConnection, everywhere
 
 EXAMPLES = """
@@ -85,36 +84,17 @@ def print_table(found: list[FoundRequest]) -> None:
 def document(found: list[FoundRequest], silent: list[tuple[str, OcattachError]]) -> dict[str, Any]:
     """The requests as JSON; `always` lists the patterns that the reply "always" would allow."""
     return {
-        "permissions": [
-            {
-                "id": each.request.id,
-                "permission": each.request.permission,
-                "patterns": each.request.patterns,
-                "always": each.request.always,
-                "session": {**session_json(each.session), "directory": each.request.directory},
-            }
-            for each in found
-            if isinstance(each.request, Permission)
-        ],
-        "questions": [
-            {
-                "id": each.request.id,
-                "questions": [part_json(part) for part in each.request.parts],
-                "session": {**session_json(each.session), "directory": each.request.directory},
-            }
-            for each in found
-            if isinstance(each.request, Question)
-        ],
+        **{
+            f"{kind}s": [
+                {
+                    "id": each.request.id,
+                    **each.request.details,
+                    "session": {**session_json(each.session), "directory": each.request.directory},
+                }
+                for each in found
+                if each.request.kind == kind
+            ]
+            for kind in ("permission", "question")
+        },
         "unasked": [{"name": title, "error": error.to_json()} for title, error in silent],
-    }
-
-
-def part_json(part: Part) -> dict[str, Any]:
-    """A question as JSON; `custom` says whether an answer may be any text."""
-    return {
-        "question": part.text,
-        "header": part.header,
-        "options": [{"label": label, "description": description} for label, description in part.choices],
-        "multiple": part.is_multiple,
-        "custom": part.is_open,
     }

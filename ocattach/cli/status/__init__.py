@@ -13,7 +13,7 @@ from ocattach.cli.command import silence_libraries
 from ocattach.cli.commands.attach import attach
 from ocattach.cli.options import Options
 from ocattach.cli.output import connection_json, print_json, problem_json, say_problems
-from ocattach.cli.terminal import say
+from ocattach.cli.terminal import is_dumb, say
 from ocattach.config.files.safe import Problem
 from ocattach.config.resolver import list_connections, resolve
 from ocattach.config.spec import ConnectionSpec
@@ -76,7 +76,7 @@ def look_once(survey: Survey, options: Options, problems: Sequence[Problem]) -> 
 
     began = time.monotonic()
     survey.ask()
-    is_drawn = options.output != "json" and sys.stdout.isatty()
+    is_drawn = options.output != "json" and sys.stdout.isatty() and not is_dumb()
     with shown(survey) if is_drawn else nullcontext(lambda: None) as refresh:
         while not survey.is_done:
             survey.await_change(LOOK_SECONDS)

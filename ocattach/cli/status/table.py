@@ -13,7 +13,7 @@ from rich.table import Table
 from rich.text import Text
 
 from ocattach.cli.amounts import money
-from ocattach.cli.columns import GAP, lines
+from ocattach.cli.columns import GAP, fitted, lines
 from ocattach.cli.terminal import escape
 from ocattach.sessions.index.rows import LastStatus
 from ocattach.survey.environment_status import EnvironmentState, EnvironmentStatus
@@ -35,7 +35,8 @@ WIDE = 130
 LONGEST = 40
 """Width of a name or target on a terminal, in columns; longer ones are cut."""
 
-SHORTEST_REASON = 20
+OPTIONAL = ("Port", "Version", "Link", "Known", "Sessions")
+"""The columns that a narrow terminal lacks, the first to go first."""
 
 ASKING = "checking…"
 UNITS = ((24 * 3600, "d"), (3600, "h"), (60, "min"), (1, "s"))
@@ -151,27 +152,35 @@ def table(shown: Sequence[Row], *, width: int, selected: int | None = None) -> T
 
     With a row `selected`, as --watch has it, each row has one line; --watch prints the full reason below.
     """
-    is_wide = width >= WIDE
+    is_wide, is_watched = width >= WIDE, selected is not None
     titles = [title for title in TITLES if is_wide or title not in WIDE_TITLES]
     cells = [titles, *(each.cells(wide=is_wide) for each in shown)]
     widths = [max(cell_len(line[column]) for line in cells) for column in range(len(titles))]
     widths[:-1] = [min(LONGEST, natural) for natural in widths[:-1]]
-    left = width - sum(widths[:-1]) - GAP * (len(titles) - 1)
-    if selected is not None and left < SHORTEST_REASON:
-        titles.pop()
+    reason = len(titles) - 1
+    optional = [titles.index(title) for title in OPTIONAL]
+    order = [reason, *optional] if is_watched else [*optional, reason]
+    fitting = fitted(widths, width, foldable={reason}, optional=order)
+    is_merged = reason not in fitting and not is_watched
+    if is_merged:  # into the column State
+        name_room = min(widths[0], width // 2)
+        fitting = {0: name_room, 1: width - name_room - GAP}
     made = Table(box=None, pad_edge=False, header_style="bold", padding=(0, GAP, 0, 0))
-    for title, natural in zip(titles, widths, strict=False):
-        is_reason = title == "Reason"
+    for column, room in fitting.items():
+        is_folded = not is_watched and (column == reason or is_merged)
         made.add_column(
-            title,
-            overflow="ellipsis" if selected is not None or not is_reason else "fold",
-            no_wrap=selected is not None or not is_reason,
-            width=min(widths[-1], max(left, SHORTEST_REASON)) if is_reason else natural,
-            justify="right" if title == "Port" else "left",
+            titles[column],
+            overflow="fold" if is_folded else "ellipsis",
+            no_wrap=not is_folded,
+            width=room,
+            justify="right" if titles[column] == "Port" else "left",
         )
     for number, each in enumerate(shown):
-        name, state, *others = (Text(cell) for cell in each.cells(wide=is_wide)[: len(titles)])
+        line = each.cells(wide=is_wide)
+        name, state, *others = (Text(line[column]) for column in fitting)
         state.stylize(each.style)
+        if is_merged and each.reason:
+            state.append(f"\n{each.reason}", style="default")
         made.add_row(name, state, *others, style="reverse" if number == selected else "")
     return made
 

@@ -5,14 +5,16 @@ import sys
 import threading
 import time
 from collections.abc import Callable
+from contextlib import suppress
 
+import click
 from rich.console import Console, Group
 from rich.live import Live
 from rich.text import Text
 
 from ocattach.cli.keys import Keyboard
-from ocattach.cli.status.table import Row, rows, table
-from ocattach.cli.terminal import escape, screen_console
+from ocattach.cli.status.table import ASKING, Row, rows, table
+from ocattach.cli.terminal import escape, is_dumb, screen_console
 from ocattach.config.files.paths import state_directory
 from ocattach.defects import FILE, as_error
 from ocattach.link.client.foreground import end_link, stop_daemon
@@ -34,12 +36,30 @@ def watch(survey: Survey) -> int | None:
 
     The terminal mode is restored in any case.
     """
+    if is_dumb():
+        watch_plainly(survey)
+        return None
     console = screen_console(sys.stdout)
     try:
         with Keyboard() as keyboard, Live(console=console, screen=True, auto_refresh=False) as live:
             return Watch(survey, console, live).run(keyboard.read_key)
     except (KeyboardInterrupt, EOFError):  # Ctrl-C quits like q; EOF: the terminal was closed
         return None
+
+
+def watch_plainly(survey: Survey) -> None:
+    """Print each row again when it changes, until Ctrl-C, on a terminal that can only print lines."""
+    printed: dict[int, Row] = {}
+    survey.ask()
+    with suppress(KeyboardInterrupt):
+        while True:
+            survey.ask_due()
+            for number, row in enumerate(rows(survey)):
+                current = row._replace(known="")  # the age of the result changes all the time
+                if row.state != ASKING and printed.get(number) != current:
+                    printed[number] = current
+                    click.echo("  ".join(filter(None, current[:-1])))
+            survey.await_change(KEY_SECONDS)
 
 
 class SilentForeground:

@@ -6,14 +6,26 @@ accepted, since many systems give each user a private group.
 
 import os
 import pwd
+import re
 import stat
 from pathlib import Path
+from typing import NamedTuple
 
 from ocattach.config.files.safe import read_with_status
 from ocattach.errors import ConfigurationError
 from ocattach.printable import command_line
 
 ROOT = 0
+
+MOUNTS = Path("/proc/self/mountinfo")
+WITHOUT_MODES = {"vfat", "exfat", "ntfs", "ntfs3", "fuseblk"}
+"""Types of file systems that take the modes of all files from the options of the mount (mount(8))."""
+
+WSL_HINT = (
+    'Add options = "metadata,umask=022" below [automount] in /etc/wsl.conf and run wsl.exe --shutdown, '
+    "so that files there have modes"
+)
+"""Microsoft: "Advanced settings configuration in WSL", "File permissions for WSL"."""
 
 
 def read_own_text(path: Path, *above: Path) -> str | None:
@@ -50,9 +62,47 @@ def reason(place: Path, found: os.stat_result) -> tuple[str, str] | None:
             f"Change the owner: {command_line('chown', os.geteuid(), place)}",
         )
     sticky_directory = stat.S_ISDIR(found.st_mode) and found.st_mode & stat.S_ISVTX
-    if found.st_mode & stat.S_IWOTH and not sticky_directory:
-        return "is world-writable", f"Change its mode: {command_line('chmod', 'o-w', place)}"
-    return None
+    if not found.st_mode & stat.S_IWOTH or sticky_directory:
+        return None
+    mounted = mounted_at(place)
+    if mounted.is_windows_drive:
+        return "is world-writable, like all on a Windows drive", WSL_HINT
+    if mounted.type in WITHOUT_MODES:
+        remount = command_line("mount", "-o", "remount,umask=022", mounted.at)
+        return (
+            f"is world-writable, like all on a file system of type {mounted.type}",
+            f"Remount it: {remount}",
+        )
+    return "is world-writable", f"Change its mode: {command_line('chmod', 'o-w', place)}"
+
+
+class Mount(NamedTuple):
+    """A line of /proc/self/mountinfo (proc(5))."""
+
+    at: str = ""
+    type: str = ""
+    options: str = ""
+
+    @property
+    def is_windows_drive(self) -> bool:
+        """Whether it is a Windows drive in WSL on which Linux's modes are not stored: without the option metadata."""
+        is_drive = self.type == "drvfs" or (self.type == "9p" and "aname=drvfs" in self.options)
+        return is_drive and "metadata" not in self.options
+
+
+def mounted_at(place: Path) -> Mount:
+    """The mount that a path is on; an empty one where the system does not say."""
+    found, whole = Mount(), Path(os.path.realpath(place))
+    try:
+        lines = MOUNTS.read_text(errors="surrogateescape").splitlines()
+    except OSError:
+        return found
+    for before, _, after in (line.partition(" - ") for line in lines):
+        at = re.sub(r"\\([0-7]{3})", lambda octal: chr(int(octal[1], 8)), before.split()[4])
+        if whole.is_relative_to(at) and len(at) >= len(found.at):
+            kind, _, options = after.partition(" ")
+            found = Mount(at, kind, options)
+    return found
 
 
 def owners() -> set[int]:

@@ -26,9 +26,16 @@ from ocattach.config.targets.docker_config import (
     certificate_path,
     current_context,
 )
-from ocattach.config.targets.engine import ENGINE, TLS_SCHEMES, check_certificates, check_engine
+from ocattach.config.targets.engine import ENGINE, TLS_SCHEMES, check_engine
 from ocattach.config.targets.podman_config import named_service
-from ocattach.config.targets.rules import check_given, check_text, check_user, check_variable, check_word
+from ocattach.config.targets.rules import (
+    check_file,
+    check_given,
+    check_text,
+    check_user,
+    check_variable,
+    check_word,
+)
 from ocattach.config.targets.uri_text import (
     SAFE_IN_PATH,
     URIParts,
@@ -78,10 +85,8 @@ def container_keys(engine: str) -> Mapping[str, Schema]:
             "ssh://me@build.example.com",
         ),
         "context": key_types.word(f"Name of the {engine} in the user's configuration.", also="+"),
-        "cert_path": key_types.string(
-            "Directory on this machine with ca.pem, cert.pem and key.pem.",
-            f"^(~/|/){key_types.PRINTABLE}*$",
-            "~/.docker/certs",
+        "cert_path": key_types.file(
+            "Directory on this machine with ca.pem, cert.pem and key.pem.", "~/.docker/certs"
         ),
         "allow_plain_password": {
             "description": "Whether the daemon's password may go unencrypted over tcp:// to an engine on another "
@@ -148,7 +153,12 @@ class ContainerTarget(Target):
         check_context = partial(check_word, also="+")
         check_given(self, {"user": check_user, "host": check_engine, "context": check_context})
         if self.cert_path is not None:
-            check_certificates(self.cert_path, self.host)
+            check_file(self.cert_path, "cert_path")
+            if self.host is None or not self.host.startswith(TLS_SCHEMES):
+                raise UsageError(
+                    "cert_path requires an engine at tcp:// or https://",
+                    hint="Set host, such as tcp://HOST:2376",
+                )
 
     @classmethod
     def from_entry(cls, entry: Entry) -> Self:

@@ -1,4 +1,4 @@
-"""Addresses of container engines, and the directories of their certificates."""
+"""Addresses of container engines."""
 
 from ocattach.config.targets.rules import check_host, check_port, check_text, check_user
 from ocattach.config.targets.uri_text import split_authority
@@ -26,15 +26,3 @@ def check_engine(value: str, what: str) -> None:
         check_user(user)
     if port is not None:
         check_port(port)
-
-
-def check_certificates(value: str, host: str | None) -> None:
-    """Raise UsageError for a relative path, and for an engine that is not reached by TLS."""
-    check_text(value, "cert_path")
-    if not value.startswith(("/", "~/")):
-        raise UsageError(f"cert_path {value!r} is not absolute", hint="Begin it with / or ~/")
-    if host is None or not host.startswith(TLS_SCHEMES):
-        raise UsageError(
-            "cert_path requires an engine at tcp:// or https://",
-            hint="Set host, such as tcp://HOST:2376",
-        )

@@ -9,7 +9,7 @@ from typing import ClassVar, Self
 from ocattach.config.files.entry import Schema
 from ocattach.config.targets import key_types
 from ocattach.config.targets.base import Target
-from ocattach.config.targets.rules import check_host, check_printable, check_variable
+from ocattach.config.targets.rules import check_file, check_host, check_printable, check_variable
 from ocattach.config.targets.uri_text import (
     URIParts,
     encode,
@@ -75,10 +75,8 @@ class HTTPTarget(Target):
             f"^{key_types.PRINTABLE}*$",
             ["pass", "show", "opencode"],
         ),
-        "ca_file": key_types.string(
-            "PEM file of certificates that are trusted besides those of the system.",
-            f"^(~/|/){key_types.PRINTABLE}*$",
-            "~/ca.pem",
+        "ca_file": key_types.file(
+            "PEM file of certificates that are trusted besides those of the system.", "~/ca.pem"
         ),
         "allow_plain_password": {
             "description": "Whether password and headers may be sent unencrypted over http:// to another machine.",
@@ -108,7 +106,9 @@ class HTTPTarget(Target):
                 hint="Remove that header, or password_env and password_command",
             )
         if self.ca_file is not None:
-            check_ca_file(self.ca_file, self.url)
+            check_file(self.ca_file, "ca_file")
+            if not self.url.startswith("https:"):
+                raise UsageError(f"ca_file cannot be used with {self.url}", hint="It requires https://")
         for word in self.password_command:
             check_printable(word, "password_command")
 
@@ -169,15 +169,6 @@ def check_header(name: str, value: str) -> None:
     check_printable(value, f"headers: {name}")
     if not value.isascii():
         raise UsageError(f"headers: the value of {name} has non-ASCII characters")
-
-
-def check_ca_file(value: str, url: str) -> None:
-    """Raise UsageError for a relative path, and for a URL that does not use TLS."""
-    check_printable(value, "ca_file")
-    if not value.startswith(("/", "~/")):
-        raise UsageError(f"ca_file {value!r} is not absolute", hint="Begin it with / or ~/")
-    if not url.startswith("https:"):
-        raise UsageError(f"ca_file cannot be used with {url}", hint="It requires https://")
 
 
 def check_username(value: str) -> None:

@@ -7,6 +7,7 @@ from ocattach.config.targets.rules import HIGHEST_PORT
 
 PRINTABLE = r"[^\u0000-\u001f\u007f-\u009f]"
 TEXT = f"^(?!-){PRINTABLE}+$"
+FILE = f"^(~/|/){PRINTABLE}*$"
 VARIABLE = "[A-Za-z_][A-Za-z0-9_]*"
 
 
@@ -23,6 +24,11 @@ def word(description: str, *examples: str, also: str = "") -> Schema:
 def text(description: str, *examples: str) -> Schema:
     """A string that `check_text` accepts."""
     return string(description, TEXT, *examples)
+
+
+def file(description: str, *examples: str) -> Schema:
+    """A path of this machine that `check_file` accepts."""
+    return string(description, FILE, *examples)
 
 
 def port(description: str) -> Schema:

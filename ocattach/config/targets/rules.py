@@ -10,6 +10,7 @@ from ipaddress import IPv6Address
 from typing import Any
 
 from ocattach.errors import UsageError
+from ocattach.printable import JOINERS
 
 HIGHEST_PORT = 65535
 
@@ -32,8 +33,8 @@ def check_text(value: str, what: str) -> None:
 
 def check_printable(value: str, what: str) -> None:
     """Reject control characters, line breaks and characters that change the display of others."""
-    if not value.isprintable():
-        bad = next(character for character in value if not character.isprintable())
+    if not (visible := JOINERS.sub("", value)).isprintable():
+        bad = next(character for character in visible if not character.isprintable())
         raise UsageError(f"{what} contains the character {bad!r}")
 
 
@@ -87,6 +88,13 @@ def check_workdir(value: str) -> None:
     check_printable(value, "workdir")
     if not (value.startswith(("/", "~/")) or value == "~"):
         raise UsageError(f"workdir {value!r} is not absolute", hint="Begin it with / or ~/")
+
+
+def check_file(value: str, what: str) -> None:
+    """Accept the absolute path of a file of this machine, or one below the home directory (`~/`)."""
+    check_text(value, what)
+    if not value.startswith(("/", "~/")):
+        raise UsageError(f"{what} {value!r} is not absolute", hint="Begin it with / or ~/")
 
 
 def check_variable(value: str, what: str) -> None:

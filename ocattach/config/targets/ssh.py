@@ -8,7 +8,7 @@ from typing import ClassVar, Self
 from ocattach.config.files.entry import Schema
 from ocattach.config.targets import key_types
 from ocattach.config.targets.base import Target
-from ocattach.config.targets.rules import check_given, check_host, check_port, check_text, check_user
+from ocattach.config.targets.rules import check_file, check_given, check_host, check_port, check_user
 from ocattach.config.targets.uri_text import (
     SAFE_IN_PATH,
     URIParts,
@@ -37,7 +37,7 @@ class SSHTarget(Target):
     port: int | None = None
 
     identity_file: str | None = None
-    """Private key on this machine; may begin with `~/`."""
+    """Private key on this machine; absolute, or begins with `~/`."""
 
     jump: str | None = None
     """Hosts to go through, as in ssh's ProxyJump: `user@host:port`, several with commas."""
@@ -50,9 +50,7 @@ class SSHTarget(Target):
         ),
         "user": key_types.word("User on the host.", also=":@+"),
         "port": key_types.port("Port of the ssh server; the port of the daemon is daemon_port."),
-        "identity_file": key_types.text(
-            "Private key on this machine; may begin with ~/.", "~/.ssh/id_ed25519"
-        ),
+        "identity_file": key_types.file("Private key on this machine.", "~/.ssh/id_ed25519"),
         "jump": key_types.string(
             "Hosts to go through, as in ssh's ProxyJump: USER@HOST:PORT, several with commas.",
             f"^{HOP}(,{HOP})*$",
@@ -67,7 +65,7 @@ class SSHTarget(Target):
         check_host(self.host)
         check_given(
             self,
-            {"user": check_user, "port": check_port, "identity_file": check_text, "jump": check_jump},
+            {"user": check_user, "port": check_port, "identity_file": check_file, "jump": check_jump},
         )
 
     @classmethod

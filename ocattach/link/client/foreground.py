@@ -91,7 +91,13 @@ def ask(
     timeout: float,
 ) -> Message:
     """Send a request to the environment's link, which is started if there is none, and return the answer."""
-    message = {**message, "protocol": PROTOCOL, "spec": spec.to_json(), "timeout": timeout}
+    message = {
+        **message,
+        "protocol": PROTOCOL,
+        "spec": spec.to_json(),
+        "environ": dict(environ),
+        "timeout": timeout,
+    }
     deadline = Deadline(timeout + GRACE_SECONDS)
     files = link_files(spec.link_key(environ), environ)
     hung_up = 0

@@ -1,6 +1,7 @@
 """Finds or starts the daemon of an environment, and stops after repeated crashes."""
 
 import time
+from collections.abc import Mapping
 from typing import TYPE_CHECKING, Protocol
 
 from ocattach.daemon.probe import FoundDaemon
@@ -25,6 +26,9 @@ def command_name(spec: "ConnectionSpec") -> str:
 
 class AttachClient(Protocol):
     """The command that waits for a connection, or a substitute."""
+
+    environ: Mapping[str, str]
+    """Its variables, which the link takes over."""
 
     def ask(self, question: Question, /) -> str:
         """Return the answer of the person at the terminal."""

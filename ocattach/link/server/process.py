@@ -1,5 +1,6 @@
 """The link process: listens on its private socket, serves commands, and ends when it is idle."""
 
+import fcntl
 import logging
 import os
 import select
@@ -9,9 +10,8 @@ import sys
 import threading
 from collections.abc import Mapping
 from contextlib import suppress
+from pathlib import Path
 from types import FrameType
-
-from filelock import FileLock, Timeout
 
 from ocattach.config.files.paths import config_directory
 from ocattach.config.settings import Settings, load_settings
@@ -21,9 +21,12 @@ from ocattach.link.clock import Clock
 from ocattach.link.files import LinkFiles, link_files
 from ocattach.link.messages import PROTOCOL, HungUpError, Message, MessageChannel
 from ocattach.link.server.credential import link_credential, link_ports
+from ocattach.link.server.events import send_events
 from ocattach.link.server.log import log_failure, logged_error, start_log
 from ocattach.link.server.port import LocalAccess
 from ocattach.link.server.supervisor import Environment
+from ocattach.link.sessions.hooks import Hooks
+from ocattach.link.sessions.notices import Notices
 from ocattach.transports.base import Question
 
 logger = logging.getLogger(__name__)
@@ -42,8 +45,9 @@ BACKLOG = 64
 class ForegroundConnection:
     """The command on the other end of a channel."""
 
-    def __init__(self, channel: MessageChannel) -> None:
+    def __init__(self, channel: MessageChannel, environ: Mapping[str, str]) -> None:
         self._channel = channel
+        self.environ = environ
 
     def step(self, text: str) -> None:
         """Report a completed step."""
@@ -84,8 +88,12 @@ class Link:
         self._files = files
         self._idle_limit = settings.link_idle_seconds
         self._environment = Environment(
-            access, held_seconds=settings.hold_seconds, dead_after=settings.dead_seconds
+            access,
+            held_seconds=settings.hold_seconds,
+            dead_after=settings.dead_seconds,
+            subscribers=(Hooks(settings.hooks), Notices(settings.notify)),
         )
+        self._acts_on_events = bool(settings.hooks or settings.notify)
         self._server = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
         self._requests: list[threading.Thread] = []
         self._ending = threading.Event()
@@ -139,8 +147,10 @@ class Link:
         return min(CLOCK_SECONDS, max(0.1, self._idle_limit - idle))
 
     def _has_idled(self) -> bool:
+        if self._has_other_requests() or (self._acts_on_events and self._environment.is_at_work):
+            return False
         idle = self._environment.idle_seconds
-        return not self._has_other_requests() and (idle is None or idle >= self._idle_limit)
+        return idle is None or idle >= self._idle_limit
 
     def _accept(self, connection: socket.socket) -> None:
         thread = threading.Thread(
@@ -184,12 +194,14 @@ class Link:
             channel.send(self._status(request) if is_ours else {"protocol": PROTOCOL})
         elif request["do"] == "daemon":  # as above
             channel.send({"daemon": self._environment.daemon()} if is_ours else {"protocol": PROTOCOL})
+        elif is_ours and request["do"] == "events":
+            send_events(channel, self._environment.events, is_resumed=bool(request.get("since_last")))
         elif not is_ours or request["do"] == "end":
             logger.info("ending: requested by a command with protocol %s", request.get("protocol"))
             self.end()
             self._gone.wait(JOIN_SECONDS)  # the connection's closing is the answer
         else:
-            channel.send(self._answer(request, ForegroundConnection(channel)))
+            channel.send(self._answer(request, ForegroundConnection(channel, request["environ"])))
 
     def _status(self, request: Message) -> Message:
         """Return the status, and with `directories` the snapshot of the daemon."""
@@ -230,10 +242,7 @@ def run(key: str, environ: Mapping[str, str]) -> int:
     files = link_files(key, environ)
     start_log(files.log)
     threading.excepthook = log_failure
-    lock = FileLock(files.lock, mode=0o600)
-    try:
-        lock.acquire(blocking=False)
-    except Timeout:
+    if not take_lock(files.lock):
         report_start("taken")
         return 0
     settings = load_settings(config_directory(environ))
@@ -255,6 +264,19 @@ def run(key: str, environ: Mapping[str, str]) -> int:
         link.close()
         logger.info("ended")
     return 0
+
+
+def take_lock(path: Path) -> bool:
+    """Lock a file until this process ends. Returns False if another process has it.
+
+    By flock, as `filelock` does, which takes as long to import as ssh needs to run a command.
+    """
+    descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return False
+    return True
 
 
 def report_start(word: str) -> None:

@@ -1,7 +1,8 @@
 """Restores a lost connection without a person: at once, then with growing pauses."""
 
+import os
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 
 from ocattach.backoff import Backoff, Deadline
 from ocattach.errors import AuthenticationError, CrashLoopError, OcattachError, PersonNeededError
@@ -46,6 +47,7 @@ class Unattended:
     def __init__(self, history: History, command: str) -> None:
         """`command` asks the question again when a person runs it."""
         self._history = history
+        self.environ: Mapping[str, str] = os.environ
         self.ask = NoPerson("Reconnecting needs an answer", f"Run in a terminal: {command}")
 
     def step(self, text: str) -> None:

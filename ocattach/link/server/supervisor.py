@@ -2,6 +2,7 @@
 
 import threading
 import time
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 from ocattach.backoff import Deadline
@@ -16,6 +17,8 @@ from ocattach.link.server.log import logged_error
 from ocattach.link.server.port import LocalAccess, open_port
 from ocattach.link.server.reconnector import QUIET_SECONDS, Reconnector, Unattended
 from ocattach.link.server.state import LinkState, StateMachine
+from ocattach.link.server.variables import adopt
+from ocattach.link.sessions.feed import Subscriber
 from ocattach.link.sessions.listener import SessionEventListener
 from ocattach.opencode.snapshot import LOOK_SECONDS, snapshot
 from ocattach.printable import command_line
@@ -44,7 +47,14 @@ class Environment:
     The local port stays open from then on. A lost connection is restored by the same steps.
     """
 
-    def __init__(self, access: LocalAccess, *, held_seconds: float, dead_after: float) -> None:
+    def __init__(
+        self,
+        access: LocalAccess,
+        *,
+        held_seconds: float,
+        dead_after: float,
+        subscribers: Sequence[Subscriber] = (),
+    ) -> None:
         self.history = History()
         self._access = access
         self._held_seconds, self._dead_after = held_seconds, dead_after
@@ -59,7 +69,8 @@ class Environment:
         self._reconnector = Reconnector(
             self.restore, state=self._state, is_wanted=self.is_wanted, give_up=self.give_up
         )
-        self._listener = SessionEventListener(self._connection)
+        self._listener = SessionEventListener(self._connection, subscribers=subscribers)
+        self.events = self._listener.feed.log
 
     @property
     def idle_seconds(self) -> float | None:
@@ -67,15 +78,23 @@ class Environment:
         return self._connection.idle_seconds
 
     def is_wanted(self) -> bool:
-        """Return whether the local port was used recently."""
+        """Return whether the local port was used recently, or somebody reads events."""
+        if self.events.has_readers:
+            return True
         idle = self._connection.idle_seconds
         return idle is not None and idle < QUIET_SECONDS
+
+    @property
+    def is_at_work(self) -> bool:
+        """Whether an agent is known to work or to wait, and the daemon can be reached."""
+        return self._listener.feed.is_at_work and self._connection.is_up()
 
     def attach(
         self, spec: ConnectionSpec, client: AttachClient, *, start: bool, timeout: float
     ) -> dict[str, Any]:
         """Return a ready daemon for the connection. It is started if none runs and `start` is true."""
         with taken(self._lock, timeout) as left:
+            adopt(client.environ)
             self._spec, self._may_start = spec, start or self._may_start
             for event in self.history.take_news():
                 client.notice(event)
@@ -85,6 +104,7 @@ class Environment:
                     return attached
                 client.step("The connection was lost; connecting again")
             self._crash_guard.reset()
+            adopt(client.environ, wholly=True)
             started = self.connect_twice(spec, client, start=start, timeout=left)
             return self.attached(spec, started=started)
 
@@ -168,6 +188,7 @@ class Environment:
             self._summary = handler.check_available().summary
             client.step(self._summary)
             handler.timeout = timeout
+            handler.prepare_tunnel()
             daemon, started = self._crash_guard.find_or_start(
                 handler, client, start=start, environment_kept=kept
             )
@@ -245,6 +266,7 @@ class Environment:
     ) -> int | None:
         """Stop the daemon. Returns its pid; None if none ran."""
         with taken(self._lock, timeout) as left:
+            adopt(client.environ)
             if self._connection.handler is None:
                 self._connection.handler = open_handler(spec, ask=client.ask, timeout=left)
             self._connection.handler.ask = client.ask

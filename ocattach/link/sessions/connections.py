@@ -27,6 +27,11 @@ class UsedConnections:
         return self._specs[0].target.uri() if self._specs else ""
 
     @property
+    def name(self) -> str:
+        """The name of the connection that was used last, or its URI."""
+        return origin_name(self._specs[0]) if self._specs else ""
+
+    @property
     def place(self) -> str:
         """The place of the environment (`ConnectionSpec.place_id`)."""
         return self._specs[0].place_id() if self._specs else ""

@@ -8,19 +8,21 @@ import os
 import queue
 import threading
 import time
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable
 from contextlib import ExitStack, suppress
 from dataclasses import dataclass
 from functools import partial
 from typing import Protocol
 
 from ocattach.backoff import Backoff, Pace
-from ocattach.config.files.paths import state_directory
 from ocattach.config.spec import ConnectionSpec, environment_id
 from ocattach.errors import OcattachError
 from ocattach.link.sessions.connections import UsedConnections
+from ocattach.link.sessions.feed import Feed, Subscriber
 from ocattach.link.sessions.idle import IdleDirectories
+from ocattach.link.sessions.index_writer import IndexWriter, SessionStore, open_index
 from ocattach.link.sessions.origins import OriginTagger
+from ocattach.opencode.agent_events import KINDS as FEED_KINDS
 from ocattach.opencode.api import DaemonClient
 from ocattach.opencode.events import (
     CONNECTED,
@@ -33,7 +35,6 @@ from ocattach.opencode.events import (
     read_events,
 )
 from ocattach.opencode.versions import is_second, keeps_metadata
-from ocattach.sessions.index import index_file
 from ocattach.sessions.origins import has_origin
 from ocattach.sessions.record import Session
 from ocattach.untrusted_json import table
@@ -46,9 +47,6 @@ QUERY_IDLE = "query-idle"
 REQUEST_SECONDS = 10.0
 """How long a request may take."""
 
-WRITE_SECONDS = 1.0
-"""The shortest time between two writes to the index."""
-
 SETTLED_SECONDS = 2.0
 """How long after its first event a stream is complete: what happens as it opens can be missing (1.18.33)."""
 
@@ -56,7 +54,7 @@ FIRST_PAUSE, LONGEST_PAUSE = 0.5, 10.0
 """Seconds between two tries to open the stream of events."""
 
 BACKLOG = 1000
-EVENTS_PER_SECOND = 200
+EVENTS_PER_SECOND = 1000
 """How many events are taken in a second: a daemon that sends more has to wait. OpenCode sends a few for each session
 at work."""
 
@@ -75,21 +73,6 @@ class DaemonAccess(Protocol):
         """Return a client of the daemon; `counts_as_loss`: whether a failed dial reports the connection as lost."""
 
 
-class SessionStore(Protocol):
-    """Where sessions are stored: the index, except in tests. For one thread."""
-
-    def put(
-        self, sessions: Iterable[Session], environment: str, asked: float, *, uri: str, place: str
-    ) -> None:
-        """Store sessions as an environment reported them at this time."""
-
-    def forget(self, sessions: Sequence[str], environment: str) -> None:
-        """Remove sessions that were deleted in an environment."""
-
-    def close(self) -> None:
-        """Close the store."""
-
-
 @dataclass(frozen=True, slots=True)
 class SessionNotice:
     """An event about a session; `session` is None if it is the first of a stream."""
@@ -99,35 +82,30 @@ class SessionNotice:
     has_origin: bool
 
 
-def open_index() -> SessionStore:
-    """Open the index of this account."""
-    from ocattach.sessions.index.store import Index  # noqa: PLC0415 - SQLite is slow to import
-
-    return Index(index_file(state_directory(os.environ)))
-
-
 class SessionEventListener:
-    """Two threads, which start with the first `resume`: one reads events, one acts on them.
+    """Three threads, which start with the first `resume`: one reads events, one acts on them, one feeds readers.
 
     `end` ends both; the tunnel must be closed by then, since a thread may be reading from it.
     """
 
-    def __init__(self, connection: DaemonAccess, open_store: Callable[[], SessionStore] = open_index) -> None:
+    def __init__(
+        self,
+        connection: DaemonAccess,
+        open_store: Callable[[], SessionStore] = open_index,
+        subscribers: Iterable[Subscriber] = (),
+    ) -> None:
         self._connection = connection
-        self._open_store = open_store
-        self._store: SessionStore | None = None
         self._connections = UsedConnections()
         self._environment = ""
+        self._index = IndexWriter(open_store, self._connections)
         self._tagger: OriginTagger | None = None
         self._idle = IdleDirectories(self._open_client)
+        self.feed = Feed(self._connections, self._open_client, subscribers)
         self._has_events = False
         self._notices: queue.Queue[SessionNotice | None] = queue.Queue(BACKLOG)
         self._pace = Pace(EVENTS_PER_SECOND)
         self._list_at: list[float] = []
         """When to list the changed sessions."""
-        self._unwritten: dict[str, Session] = {}
-        self._deleted: set[str] = set()
-        self._write_at = 0.0
         self._wake = threading.Event()
         self._ended = threading.Event()
         self._threads: list[threading.Thread] = []
@@ -142,8 +120,13 @@ class SessionEventListener:
         self._has_events = not is_second(version)
         if self._tagger is None:
             tagger = self._tagger = OriginTagger(self._environment, self._connections, self._open_client)
-            for name, work in (("listener", self._listen), ("tagger", self._act)):
-                thread = threading.Thread(target=work, args=(tagger,), name=f"ocattach-{name}", daemon=True)
+            works: dict[str, Callable[[], None]] = {
+                "listener": partial(self._listen, tagger),
+                "tagger": partial(self._act, tagger),
+                "feed": self.feed.run,
+            }
+            for name, work in works.items():
+                thread = threading.Thread(target=work, name=f"ocattach-{name}", daemon=True)
                 self._threads.append(thread)
                 thread.start()
         self._tagger.keeps_metadata = keeps_metadata(version)
@@ -168,6 +151,7 @@ class SessionEventListener:
         """Signal the threads to end."""
         self._ended.set()
         self._wake.set()
+        self.feed.end()
         with suppress(queue.Full):  # then the thread is awake anyway
             self._notices.put_nowait(None)
 
@@ -198,9 +182,11 @@ class SessionEventListener:
         self._wake.clear()
         began = time.monotonic()
         try:
-            read_events(self._open_client(), KINDS, partial(self._receive, tagger), silence=SILENCE_SECONDS)
+            receive = partial(self._receive, tagger)
+            read_events(self._open_client(), KINDS | FEED_KINDS, receive, silence=SILENCE_SECONDS)
         except OcattachError as error:
             log.debug("The stream of events has ended: %s", error)
+            self.feed.lose(error.message)
         finally:
             self._idle.stop_listening()
         if time.monotonic() - began > SILENCE_SECONDS:
@@ -210,6 +196,9 @@ class SessionEventListener:
     def _receive(self, tagger: OriginTagger, event: Event) -> bool:
         """Queue an event for the other thread. Returns whether to go on reading."""
         self._ended.wait(self._pace.seconds_to_wait())
+        self.feed.receive(event)
+        if event.kind not in KINDS:
+            return not self._ended.is_set()
         self._idle.receive(event)
         if event.kind == CONNECTED:
             tagger.start_listening(event)
@@ -239,14 +228,12 @@ class SessionEventListener:
             if notice := self._notices.get(timeout=self._seconds_to_wait(tagger.next_at)):
                 self._process(notice, tagger)
         self._list_due(tagger)
-        tagged = tagger.tag_due(is_up=self._connection.is_up())
-        self._unwritten.update((each.id, each) for each in tagged)
-        self._write_due(opened)
+        self._index.put(tagger.tag_due(is_up=self._connection.is_up()))
+        self._index.write_due(self._environment, opened)
 
     def _seconds_to_wait(self, tag_at: float | None) -> float | None:
         """Return how long there is nothing to do without a notice; None without end."""
-        write_at = self._write_at if self._unwritten or self._deleted else None
-        times = [at for at in (tag_at, *self._list_at[:1], write_at) if at is not None]
+        times = [at for at in (tag_at, *self._list_at[:1], self._index.write_at) if at is not None]
         return max(0.0, min(times) - time.monotonic()) if times else None
 
     def _process(self, notice: SessionNotice, tagger: OriginTagger) -> None:
@@ -257,10 +244,9 @@ class SessionEventListener:
             now = time.monotonic()
             self._list_at = [now, now + SETTLED_SECONDS]
         elif notice.kind == DELETED:
-            self._unwritten.pop(session.id, None)
-            self._deleted.add(session.id)
+            self._index.forget(session)
         else:
-            self._unwritten[session.id] = session
+            self._index.put([session])
             if notice.kind == CREATED or tagger.is_new(session):  # the event of the creation can be missing
                 tagger.add(session, has_origin=notice.has_origin)
 
@@ -276,25 +262,8 @@ class SessionEventListener:
             return
         self._list_at.pop(0)
         try:
-            self._unwritten.update((each.id, each) for each in tagger.list_changed())  # also before an error
+            self._index.put(tagger.list_changed())
         except OcattachError as error:
             log.info("Could not list the changed sessions: %s", error)
             if self._connection.is_up():
                 self._list_at.append(time.monotonic() + LONGEST_PAUSE)
-
-    def _write_due(self, opened: ExitStack) -> None:
-        """Write new and deleted sessions to the index, not too often."""
-        sessions, deleted = list(self._unwritten.values()), list(self._deleted)
-        if not (sessions or deleted) or time.monotonic() < self._write_at:
-            return
-        self._write_at = time.monotonic() + WRITE_SECONDS
-        self._unwritten, self._deleted = {}, set()
-        try:
-            if self._store is None:
-                self._store = self._open_store()
-                opened.callback(self._store.close)
-            used = self._connections
-            self._store.put(sessions, self._environment, time.time(), uri=used.uri, place=used.place)
-            self._store.forget(deleted, self._environment)
-        except OcattachError as error:
-            log.info("Could not update the index: %s", error)

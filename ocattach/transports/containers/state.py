@@ -4,10 +4,8 @@ from collections.abc import Mapping
 from typing import Any
 
 from ocattach.errors import AuthenticationError, EnvironmentNotRunningError, ShellNotFoundError
-from ocattach.execution import CommandResult
 from ocattach.printable import command_line
 
-COMMAND_NOT_FOUND = 127
 NOT_FOUND_TEXTS = (b"executable file not found", b"no such file or directory")
 """Messages of runc and crun. Docker gives exit code 126 or 127 and this text on stdout, Podman 127 on stderr."""
 
@@ -84,22 +82,15 @@ def not_running(
     return EnvironmentNotRunningError(f"Container {name} is not running: {cause}", hint=hint)
 
 
-def not_started(
-    command: str, result: CommandResult, *, user: str | None, place: str, program: str, name: str
-) -> CommandResult:
-    """Interpret exit code 126 or 127: the engine reports a failed start in the command's own output.
+def check_started(output: bytes, *, user: str | None, place: str, program: str, name: str) -> None:
+    """Raise the error for a shell that could not be started: the engine reports it in the command's own output.
 
-    `name` and `place` are the container's, `program` is the engine's command line. Raises AuthenticationError and
-    ShellNotFoundError.
+    `name` and `place` are the container's, `program` is the engine's command line.
     """
-    output = result.stdout + result.stderr
     if output.startswith(UNKNOWN_USER.encode()):
         raise unknown_user(user, place, program, name)
-    if f'exec: "{command}": '.encode() not in output or not any(text in output for text in NOT_FOUND_TEXTS):
-        return result
-    if command == "sh":
+    if b'exec: "sh": ' in output and any(text in output for text in NOT_FOUND_TEXTS):
         raise no_shell(place)
-    return CommandResult(COMMAND_NOT_FOUND, b"", output)
 
 
 def unknown_user(user: str | None, place: str, program: str, name: str) -> AuthenticationError:

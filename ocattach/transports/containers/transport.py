@@ -37,10 +37,11 @@ from ocattach.transports.containers.lookup import (
 from ocattach.transports.containers.state import (
     UNKNOWN_USER,
     check_running,
+    check_started,
     check_steady,
-    not_started,
     unknown_user,
 )
+from ocattach.transports.loader import LOADER, loader_input, started
 from ocattach.tunnel.route import DialRoute, Route
 
 NOT_STARTED = (126, 127)
@@ -234,26 +235,27 @@ class ContainerTransport(CommandTransport):
 
     def run(self, argv: Sequence[str], *, stdin: bytes = b"", timeout: float) -> CommandResult:
         deadline = time.monotonic() + timeout
-        exec_id, stream, early = self.start_exec(argv)
+        exec_id, stream, early = self.start_loader()
+        command = loader_input(argv, has_more=bool(stdin))
         decoder = ExecDecoder()
         stdout = bytearray(decoder.feed(early))
         with closing(stream), self.errors_translated():
-            for data in exchange(stream.socket, stdin, deadline):
+            for data in exchange(stream.socket, command + stdin, deadline):
                 stdout += decoder.feed(data)
                 check_output(len(stdout) + len(decoder.stderr), self.place)
             code = self.exit_code(exec_id, deadline)
         result = CommandResult(code, bytes(stdout), bytes(decoder.stderr))
-        if code not in NOT_STARTED:
-            return result
-        user, name = self.user, self.container_name()
-        return not_started(argv[0], result, user=user, place=self.place, program=self.program, name=name)
+        if code in NOT_STARTED:
+            output, user, name = result.stdout + result.stderr, self.user, self.container_name()
+            check_started(output, user=user, place=self.place, program=self.program, name=name)
+        return result
 
-    def start_exec(self, argv: Sequence[str]) -> tuple[str, Stream, bytes]:
-        """Start a command and return its id, its stream, and the bytes already read from that."""
+    def start_loader(self) -> tuple[str, Stream, bytes]:
+        """Start LOADER and return its id, its stream, and the bytes already read from that."""
         with self.errors_translated():
             name = self.container_name()
             created = self.engine.client.exec_create(
-                name, list(argv), stdin=True, user=self.user or "", workdir=START_DIRECTORY
+                name, list(LOADER), stdin=True, user=self.user or "", workdir=START_DIRECTORY
             )
             return created["Id"], *self.engine.client.open_exec(created["Id"])
 
@@ -268,8 +270,8 @@ class ContainerTransport(CommandTransport):
         raise TimedOutError(f"{self.engine_name} did not report the exit code of a command in {self.place}")
 
     def open_stream(self, argv: Sequence[str]) -> Stream:
-        _, stream, early = self.start_exec(argv)
-        return ExecStream(stream, early)
+        _, stream, early = self.start_loader()
+        return started(ExecStream(stream, early), argv, self.place)
 
     def routes(self, port: int) -> Iterator[Callable[[], Route]]:
         """Yield the direct route if a local port is certainly the daemon's, then the relay."""

@@ -3,10 +3,8 @@
 import copy
 import os
 import re
-import shutil
 import ssl
-import tempfile
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, Self
@@ -14,9 +12,6 @@ from urllib.parse import urlencode, urlsplit
 
 import urllib3
 import websocket
-from kubernetes.client import ApiClient, ApiException
-from kubernetes.client.rest import should_bypass_proxies
-from kubernetes.stream.ws_client import create_websocket, get_websocket_url
 
 from ocattach.config.files.paths import runtime_directory
 from ocattach.config.targets.kubernetes import KubernetesTarget
@@ -31,20 +26,27 @@ from ocattach.errors import (
 from ocattach.execution import on_error
 from ocattach.opencode.endpoint import MAX_ANSWER
 from ocattach.printable import command_line
+from ocattach.transports.base import Ask
 from ocattach.transports.kubernetes.channels import Channels
-from ocattach.transports.kubernetes.config import load_configuration
+from ocattach.transports.kubernetes.config import load_access
+from ocattach.transports.kubernetes.keys import key_directory
+from ocattach.transports.kubernetes.network import dial, open_pools
 from ocattach.untrusted_json import parse_json
 
 DIAL_SECONDS = 10
-KEYS = "keys-"
 FORBIDDEN = re.compile(
     r'User "(?P<user>.*?)" cannot (?P<verb>\S+) resource "(?P<resource>.*?)"(?: in API group ".*?")?'
     r'(?: in the namespace "(?P<namespace>.*?)")?'
 )
 """The API server's message (apiserver/pkg/endpoints/handlers/responsewriters/errors.go, 1.20)."""
 
-# The official client dials without a timeout (ws_client.py, 37), so set that of its library.
-websocket.setdefaulttimeout(DIAL_SECONDS)
+PROTOCOLS = ["v5.channel.k8s.io", "v4.channel.k8s.io"]
+CONNECTIONS = ("pods/exec", "pods/portforward")
+"""What is requested by a WebSocket, which begins with a GET; SPDY, kubectl's other protocol, begins with a POST."""
+
+TITLE = re.compile(r"<title>(.*?)</title>", re.IGNORECASE | re.DOTALL)
+TUNNEL = re.compile(r"Tunnel connection failed: (.*)")
+"""The error of http.client for a proxy that refuses CONNECT."""
 
 
 class ForbiddenError(AuthenticationError):
@@ -58,14 +60,15 @@ class NotFoundError(EnvironmentNotFoundError):
 class Cluster:
     """The connection to an API server. Nothing is dialled before the first request."""
 
-    def __init__(self, target: KubernetesTarget, *, timeout: float) -> None:
+    def __init__(self, target: KubernetesTarget, *, ask: Callable[[], Ask], timeout: float) -> None:
+        """`ask` returns the current handler of a credential plugin's questions."""
         self.namespace = target.namespace or "default"
         self._context = target.context
         self._timeout = min(DIAL_SECONDS, timeout)
         self._keys = key_directory(runtime_directory(os.environ))
         with on_error(self._keys.cleanup):
-            self._configuration = load_configuration(target.context, Path(self._keys.name))
-            self._client = ApiClient(self._configuration)
+            self._access = load_access(target.context, Path(self._keys.name), ask=ask, timeout=timeout)
+            self._pools = open_pools(self._access.configuration, self._timeout)
 
     def in_namespace(self, namespace: str | None) -> Self:
         """Return a copy for another namespace that shares the connection. Only the original is closed."""
@@ -81,7 +84,7 @@ class Cluster:
     @property
     def server(self) -> str:
         """The address of the API server."""
-        return str(self._configuration.host)
+        return str(self._access.configuration.host)
 
     def kubectl(self, *words: str) -> str:
         """Return a kubectl command for this cluster and namespace, to show in a hint."""
@@ -96,41 +99,56 @@ class Cluster:
         """Return the object or list at an API path."""
         where = f"{self.server}{path}" + (f"?{urlencode(query)}" if query else "")
         with self._errors_translated():
-            answer = self._client.call_api(
-                "GET", where, header_params=self._headers(), _request_timeout=self._timeout
-            )
-            body = answer.response.read(MAX_ANSWER + 1)
+            headers = self._headers()
+            headers["Accept"] = "application/json"
+            answer = self._pools.request("GET", where, headers=headers, redirect=False, preload_content=False)
+            body = answer.read(MAX_ANSWER + 1)
+            if len(body) > MAX_ANSWER:
+                answer.close()
+            answer.release_conn()
+        if answer.status != 200:  # noqa: PLR2004
+            raise self._refused(answer.status, body)
         if len(body) > MAX_ANSWER:
-            answer.response.close()
             raise UnreachableError(
                 f"The response of {self.server} is longer than {MAX_ANSWER // 1024**2} MiB",
                 hint="Check the address in the kubeconfig: kubectl config view",
             )
-        if answer.status != 200:  # noqa: PLR2004
-            raise self._refused(answer.status, body)
         try:
             found = parse_json(body)
         except ValueError:
             found = None
         if isinstance(found, dict):
             return found
-        raise UnreachableError(
+        raise self._web_page(answer.status, body) or UnreachableError(
             f"{self.server} is not a Kubernetes API server",
             hint="Check the address in the kubeconfig: kubectl config view",
         )
 
     def open_channels(self, path: str, query: Sequence[tuple[str, str]]) -> Channels:
         """Open a WebSocket to an API path."""
-        encoded = urlencode(query, errors="surrogateescape")
+        url = f"{self.server}{path}?{urlencode(query, errors='surrogateescape')}"
         with self._errors_translated():
-            opened = create_websocket(
-                self._configuration, get_websocket_url(f"{self.server}{path}?{encoded}"), self._headers()
-            )
-            return Channels(opened)
+            connection = dial(self._pools, self.server)
+            with on_error(connection.close):
+                opened = websocket.WebSocket(skip_utf8_validation=True)
+                opened.connect(  # type: ignore[no-untyped-call]
+                    url.replace("http", "ws", 1),
+                    socket=connection,
+                    header=[f"{name}: {value}" for name, value in self._headers().items()],
+                    subprotocols=PROTOCOLS,
+                    suppress_origin=True,
+                    redirect_limit=0,
+                )
+                return Channels(opened)
 
-    def _headers(self) -> dict[str, str]:
-        token = self._configuration.auth_settings().get("BearerToken")
-        return {"Accept": "application/json"} | ({token["key"]: token["value"]} if token else {})
+    def _headers(self) -> urllib3.HTTPHeaderDict:
+        headers = urllib3.HTTPHeaderDict()
+        token = self._access.configuration.auth_settings().get("BearerToken")
+        if token:
+            headers[token["key"]] = token["value"]
+        for name, value in self._access.impersonation:
+            headers.add(name, value)
+        return headers
 
     @contextmanager
     def _errors_translated(self) -> Iterator[None]:
@@ -140,7 +158,6 @@ class Cluster:
         except websocket.WebSocketBadStatusException as error:
             raise self._refused(error.status_code, error.resp_body or b"") from None
         except (
-            ApiException,
             urllib3.exceptions.HTTPError,
             websocket.WebSocketException,
             OSError,
@@ -164,19 +181,42 @@ class Cluster:
         system = next((cause for cause in causes if isinstance(cause, OSError) and cause.strerror), None)
         text = str(causes[-1]).strip() or type(causes[-1]).__name__
         reason = system.strerror if isinstance(system, OSError) else text.splitlines()[-1]
+        refused = TUNNEL.search(text)
+        if refused:
+            return UnreachableError(
+                f"The proxy {self._proxy} does not connect to {self.server}: {refused[1]}",
+                hint="Check proxy-url in the kubeconfig, HTTPS_PROXY and NO_PROXY",
+            )
         return UnreachableError(
-            f"{self.name} ({self.server}{self._proxied()}) does not answer: {reason}", hint=hint
+            f"{self.name} ({self.server}{self._through}) does not answer: {reason}", hint=hint
         )
 
-    def _proxied(self) -> str:
-        """Return the proxy in use as a phrase, without the password in its URL."""
-        proxy = urlsplit(self._configuration.proxy or "")
-        if not proxy.hostname or should_bypass_proxies(self.server, self._configuration.no_proxy or ""):
-            return ""
-        return f" through the proxy {proxy.hostname}"
+    @property
+    def _proxy(self) -> str:
+        """The host of the proxy in use; empty without one. The URL may contain a password."""
+        return urlsplit(self._access.configuration.proxy or "").hostname or ""
+
+    @property
+    def _through(self) -> str:
+        return f" through the proxy {self._proxy}" if self._proxy else ""
+
+    def _web_page(self, status: int, body: bytes) -> UnreachableError | None:
+        """Return the error for a proxy that answers with a page in place of the API server."""
+        if not body.lstrip().startswith(b"<"):
+            return None
+        title = TITLE.search(body.decode(errors="replace"))
+        shown = f", titled {' '.join(title[1].split())[:100]!r}" if title else ""
+        return UnreachableError(
+            f"A proxy or gateway answers in place of the API server {self.server}{self._through}: "
+            f"status {status} with a web page{shown}",
+            hint="Check the server and proxy-url in the kubeconfig, HTTPS_PROXY and NO_PROXY",
+        )
 
     def _refused(self, status: int, body: bytes) -> OcattachError:
         """Return the error for a refused request."""
+        page = self._web_page(status, body)
+        if page:
+            return page
         message, hint = status_message(body), f"Try: {self.kubectl('get', 'pods')}"
         match status:
             case 400:
@@ -201,38 +241,29 @@ class Cluster:
                 hint=f"Try: {self.kubectl('auth', 'can-i', '--list')}",
             )
         where = f" in namespace {denied['namespace']}" if denied["namespace"] else ""
+        verb, resource = denied["verb"], denied["resource"]
+        grant = "Get a role with this permission"
+        if verb == "get" and resource in CONNECTIONS:
+            role = (
+                "create",
+                "role",
+                resource.replace("/", "-"),
+                "--verb=get,create",
+                f"--resource={resource}",
+            )
+            grant = (
+                "Clusters before 1.35 require the verb get for this, and create is not enough, as ocattach uses "
+                f"WebSockets. An administrator makes a role for it with: {self.kubectl(*role)}"
+            )
         return ForbiddenError(
-            f"{denied['user']} may not {denied['verb']} {denied['resource']}{where}",
-            hint="Get a role with this permission, then check: "
-            + self.kubectl("auth", "can-i", denied["verb"], denied["resource"]),
+            f"{denied['user']} may not {verb} {resource}{where}",
+            hint=f"{grant}, then check: {self.kubectl('auth', 'can-i', verb, resource)}",
         )
 
     def close(self) -> None:
         """Close connections and remove key files. Closing twice is harmless."""
-        self._client.rest_client.close()
+        self._pools.clear()
         self._keys.cleanup()
-
-
-def key_directory(runtime: Path) -> "tempfile.TemporaryDirectory[str]":
-    """Create a directory for keys that the SDK needs as files, and remove those of killed processes.
-
-    The SDK reads the files for every new connection (kubernetes/client/rest.py, 37).
-    """
-    for left in runtime.glob(f"{KEYS}*"):
-        if not is_alive(int(left.name.removeprefix(KEYS).partition("-")[0])):
-            shutil.rmtree(left, ignore_errors=True)
-    return tempfile.TemporaryDirectory(
-        prefix=f"{KEYS}{os.getpid()}-", dir=runtime, ignore_cleanup_errors=True
-    )
-
-
-def is_alive(pid: int) -> bool:
-    """Return whether a process exists."""
-    try:
-        os.kill(pid, 0)
-    except OSError as error:
-        return not isinstance(error, ProcessLookupError)  # else it is another user's
-    return True
 
 
 def chain(error: BaseException) -> Iterator[BaseException]:

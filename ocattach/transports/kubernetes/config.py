@@ -1,60 +1,109 @@
-"""The configuration of the official client: the kubeconfig, or the service account of our own pod."""
+"""What a kubeconfig, or the service account of our own pod, says about access to a cluster."""
 
-import json
 import os
-import subprocess
-from collections.abc import Mapping
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
+from urllib.parse import quote
 
 import yaml
 from kubernetes.client import Configuration
 from kubernetes.config import ConfigException
 from kubernetes.config.exec_provider import ExecProvider
 from kubernetes.config.incluster_config import load_incluster_config
-from kubernetes.config.kube_config import FileOrData, KubeConfigLoader, KubeConfigMerger, parse_rfc3339
+from kubernetes.config.kube_config import (
+    ConfigNode,
+    FileOrData,
+    KubeConfigLoader,
+    KubeConfigMerger,
+    parse_rfc3339,
+)
 
 from ocattach.config.suggestion import closest
 from ocattach.config.targets.kubernetes import SERVICE_HOST, kubeconfig_files
-from ocattach.errors import AuthenticationError, ConfigurationError, EnvironmentNotFoundError, TimedOutError
+from ocattach.errors import ConfigurationError, EnvironmentNotFoundError
+from ocattach.transports.base import Ask
+from ocattach.transports.kubernetes.network import PROXY_SCHEMES, VIEW, check_url, proxy_of_environment
+from ocattach.transports.kubernetes.plugin import PluginRun
 
-PLUGIN_SECONDS = 60
-"""Time for a plugin to print credentials, for which it may open a browser."""
+ENTRIES = {"clusters": "cluster", "contexts": "context", "users": "user"}
+"""The lists of a kubeconfig, and the key of an entry's content."""
+
+TEXTS = (
+    *("server", "proxy-url", "tls-server-name", "certificate-authority", "certificate-authority-data"),
+    *("client-certificate", "client-certificate-data", "client-key", "client-key-data"),
+    *("token", "tokenFile", "username", "password", "as", "as-uid"),
+)
+KINDS = {**dict.fromkeys(TEXTS, str), "as-groups": list, "as-user-extra": dict, "exec": dict}
+"""The types of values."""
+
+LEGAL_IN_HEADER = "!#$&'*+-.^_`|~"
+"""What is not escaped in the name of a header, besides letters and digits (client-go: transport/round_trippers.go)."""
 
 
-def load_configuration(context: str | None, directory: Path) -> Configuration:
-    """Return the SDK's configuration for a context; keys that have to be files are written to the directory.
+@dataclass(frozen=True, slots=True)
+class Access:
+    """How requests to a cluster are made."""
+
+    configuration: Configuration
+    """Address, certificates, proxy and credentials."""
+
+    impersonation: tuple[tuple[str, str], ...] = ()
+    """Headers that name the account for which the user acts."""
+
+
+def load_access(context: str | None, directory: Path, *, ask: Callable[[], Ask], timeout: float) -> Access:
+    """Return the access to the cluster of a context; keys that have to be files are written to the directory.
 
     Raises ConfigurationError, EnvironmentNotFoundError for an unknown context, and AuthenticationError when a plugin
-    gives no credentials.
+    gives no credentials. No message quotes a value, as a kubeconfig contains secrets.
     """
     configuration = Configuration()
-    configuration.retries = False
     files = [str(path) for path in kubeconfig_files(os.environ) if path.exists()]
+    impersonation: tuple[tuple[str, str], ...] = ()
+    named = None
     try:
         if not files and SERVICE_HOST in os.environ and context is None:
             load_incluster_config(client_configuration=configuration)
-            return configuration
-        merger = KubeConfigMerger(os.pathsep.join(files))
-        if merger.config is None:
-            raise no_kubeconfig()
-        check_context(context, merger.config.value)
-        loader = ConfigLoader(
-            config_dict=merger.config,
-            active_context=context,
-            config_base_path=None,
-            config_persister=merger.save_changes,
-            temp_file_path=str(directory),
-        )
-        loader.load_and_set(configuration)
-    except (ConfigException, yaml.YAMLError, OSError, ValueError, TypeError, KeyError) as error:
-        # A kubeconfig contains keys, so messages that may quote it are not shown.
-        what = str(error).splitlines()[0] if isinstance(error, ConfigException) else type(error).__name__
+        else:
+            merger = Merger(os.pathsep.join(files))
+            if merger.config is None:
+                raise no_kubeconfig()
+            check_context(context, merger.config.value)
+            loader = ConfigLoader(
+                config_dict=merger.config,
+                active_context=context,
+                config_base_path=None,
+                config_persister=merger.save_changes,
+                temp_file_path=str(directory),
+            )
+            loader.ask, loader.timeout = ask, timeout
+            loader.check()
+            loader.load_and_set(configuration)
+            impersonation = tuple(loader.impersonation())
+            named = getattr(loader, "proxy", None)
+    except (ConfigException, OSError, ValueError, TypeError, KeyError, AttributeError) as error:
+        what = type(error).__name__
+        if isinstance(error, ConfigException):
+            what = str(error).splitlines()[0].removeprefix("Invalid kube-config file. ")
+        if isinstance(error, OSError):
+            what = f"{error.filename}: {error.strerror}"
         raise ConfigurationError(
             f"Cannot use the kubeconfig ({', '.join(files) or 'of this pod'}): {what}",
             hint="Try: kubectl config view",
         ) from None
-    return configuration
+    configuration.proxy = proxy(configuration.host, named)
+    return Access(configuration, impersonation)
+
+
+def proxy(server: str, named: str | None) -> str | None:
+    """Return the proxy to the cluster: `proxy-url`, or the environment's. Raises ConfigurationError."""
+    found = named or proxy_of_environment(server, os.environ)
+    if found:
+        name = "proxy-url in the kubeconfig" if named else "The value of HTTPS_PROXY or HTTP_PROXY"
+        check_url(found, name, PROXY_SCHEMES)
+    return found
 
 
 def no_kubeconfig() -> ConfigurationError:
@@ -78,16 +127,121 @@ def check_context(context: str | None, config: Mapping[str, Any]) -> None:
         )
 
 
+class Merger(KubeConfigMerger):  # type: ignore[misc]
+    """The official merger of several files, but with what kubectl passes over: empty files, entries and values."""
+
+    config_merged: Any
+
+    def load_config(self, path: str) -> None:
+        config = read_kubeconfig(path)
+        self.config_files[path] = config
+        if self.config_merged is None:
+            self.config_merged = ConfigNode(path, {kind: [] for kind in ENTRIES}, path)
+        merged = self.config_merged.value
+        for kind in ENTRIES:
+            known = {each["name"] for each in merged[kind]}
+            merged[kind] += [
+                ConfigNode(f"{kind} {entry['name']} of {path}", entry, path)
+                for entry in config[kind]
+                if entry["name"] not in known
+            ]
+        if config.get("current-context"):
+            merged.setdefault("current-context", config["current-context"])
+
+
+def read_kubeconfig(path: str) -> dict[str, Any]:
+    """Parse a kubeconfig; entries without a name, and values that are empty, are left out."""
+    try:
+        config = yaml.safe_load(Path(path).read_bytes())
+    except (yaml.YAMLError, ValueError, RecursionError) as error:
+        mark = getattr(error, "problem_mark", None)
+        where = f" in line {mark.line + 1}" if mark else ""
+        raise ConfigurationError(f"{path} is not valid YAML{where}", hint=VIEW) from None
+    if not isinstance(config or {}, dict):
+        raise ConfigurationError(f"{path} is not a kubeconfig", hint=VIEW)
+    config = dict(config or {})
+    for kind, key in ENTRIES.items():
+        entries = config.get(kind) or []
+        if not isinstance(entries, list):
+            raise ConfigurationError(f"{path}: {kind} is not a list", hint=VIEW)
+        named = [entry for entry in entries if isinstance(entry, dict) and entry.get("name") is not None]
+        config[kind] = [{**entry, key: content(path, entry, key)} for entry in named]
+    return config
+
+
+def content(path: str, entry: Mapping[str, Any], key: str) -> dict[str, Any]:
+    """Return the content of an entry without empty values."""
+    found = entry.get(key) or {}
+    if not isinstance(found, dict):
+        raise ConfigurationError(f"{path}: {key} of {entry['name']} is not a mapping", hint=VIEW)
+    return {key: value for key, value in found.items() if value is not None and value != ""}
+
+
 class ConfigLoader(KubeConfigLoader):  # type: ignore[misc]
     """The official loader with our own plugin call: its own has no timeout, and continues anonymously on failure."""
+
+    ask: Callable[[], Ask]
+    timeout: float
+
+    def check(self) -> None:
+        """Raise ConfigurationError for an entry that is missing, or a value of the wrong type."""
+        context = self._current_context["context"]
+        if self._user is None and "user" in context:
+            raise ConfigurationError(
+                f"There is no user {context['user']}, named in {context.name}", hint=VIEW
+            )
+        if "server" not in self._cluster:
+            raise ConfigurationError(f"{self._place('cluster')} has no server", hint=VIEW)
+        for what, node in {"cluster": self._cluster, "user": self._user or {}}.items():
+            for key, kind in KINDS.items():
+                if key in node and not isinstance(node.value[key], kind):
+                    raise ConfigurationError(f"{self._place(what)}: {key} is of the wrong type", hint=VIEW)
+        check_url(self._cluster["server"], f"{self._place('cluster')}: server", ("https", "http"))
+
+    def _place(self, key: str) -> str:
+        """Return the entry of the user or the cluster as messages name it."""
+        node = {"user": self._user, "cluster": self._cluster}[key]
+        return f"{node.path}: {key} {self._current_context['context'][key]}"
+
+    def impersonation(self) -> Iterator[tuple[str, str]]:
+        """Yield the headers by which the user acts for another account, as client-go has them."""
+        if self._user is None:
+            return
+        user = self._user.value
+        extra = user.get("as-user-extra") or {}
+        others = {"Uid": [user["as-uid"]] if "as-uid" in user else [], "Group": user.get("as-groups") or []}
+        others |= {f"Extra-{quote(key.lower(), LEGAL_IN_HEADER)}": values for key, values in extra.items()}
+        if "as" in user:
+            others["User"] = [user["as"]]
+        elif any(others.values()):
+            raise ConfigurationError(
+                f"{self._place('user')} has as-uid, as-groups or as-user-extra without as", hint=VIEW
+            )
+        for name, values in others.items():
+            for value in values:
+                yield f"Impersonate-{name}", header_value(value, "as", self._place("user"))
+
+    def _load_user_token(self) -> bool:
+        key = "tokenFile" if "tokenFile" in self._user else "token"
+        if key not in self._user:
+            return False
+        token = self._user[key]
+        if key == "tokenFile":
+            folder = self._get_base_path(self._user.path)
+            token = Path(folder, token).read_text(encoding="utf-8").strip()
+        self.token = f"Bearer {header_value(token, key, self._place('user'))}"
+        return True
 
     def _load_from_exec_plugin(self) -> bool:
         if "exec" not in self._user:
             return False
         base = self._get_base_path(self._cluster.path)
-        status = run_plugin(ExecProvider(self._user["exec"], base, self._cluster))
+        command = self._user["exec"]
+        mode = command.value.get("interactiveMode") or "IfAvailable"
+        plugin = ExecProvider(command, base, self._cluster)
+        status = PluginRun(plugin, mode, self.ask()).credentials(self.timeout)
         if "token" in status:
-            self.token = f"Bearer {status['token']}"
+            self.token = f"Bearer {header_value(status['token'], 'exec', self._place('user'))}"
         elif "clientCertificateData" in status and "clientKeyData" in status:
             self.cert_file, self.key_file = (
                 FileOrData(
@@ -104,48 +258,11 @@ class ConfigLoader(KubeConfigLoader):  # type: ignore[misc]
         return True
 
 
-def run_plugin(plugin: ExecProvider) -> Mapping[str, Any]:
-    """Run a credential plugin of the kubeconfig and return its `status`."""
-    name = plugin.args[0]
-    spec: dict[str, Any] = {"interactive": False}
-    if plugin.cluster:
-        spec["cluster"] = dict(plugin.cluster.value)
-    info = json.dumps({"apiVersion": plugin.api_version, "kind": "ExecCredential", "spec": spec})
-    try:
-        ended = subprocess.run(
-            plugin.args,
-            stdin=subprocess.DEVNULL,
-            capture_output=True,
-            cwd=plugin.cwd,
-            env={**plugin.env, "KUBERNETES_EXEC_INFO": info},
-            timeout=PLUGIN_SECONDS,
-            check=False,
+def header_value(value: object, key: str, place: str) -> str:
+    """Return a value that is sent as a header. Raises ConfigurationError, without the value."""
+    text = str(value)
+    if not text.isascii() or not text.isprintable():
+        raise ConfigurationError(
+            f"{key} in {place} has a line break or another unusable character", hint=VIEW
         )
-    except subprocess.TimeoutExpired:
-        raise TimedOutError(
-            f"The credential plugin {name} did not end within {PLUGIN_SECONDS} s",
-            hint="It may want to be logged in anew: try kubectl get pods",
-        ) from None
-    except OSError as error:
-        raise AuthenticationError(
-            f"The credential plugin {name} cannot be run: {error.strerror}",
-            hint="Install it, or correct the user in your kubeconfig: kubectl config view",
-        ) from error
-    if ended.returncode != 0:
-        said = ended.stderr.decode(errors="replace").strip().splitlines()
-        raise AuthenticationError(
-            f"The credential plugin {name} failed with exit code {ended.returncode}"
-            + (f": {said[-1]}" if said else ""),
-            hint="Log in again as for kubectl, then reconnect",
-        )
-    try:
-        answer = json.loads(ended.stdout)
-        status: Mapping[str, Any] = answer["status"]
-        if answer["apiVersion"] == plugin.api_version and ("token" in status or "clientKeyData" in status):
-            return status
-    except (ValueError, TypeError, KeyError):
-        pass  # the output may contain a credential, so it is not shown
-    raise AuthenticationError(
-        f"The credential plugin {name} gave no credentials of {plugin.api_version}",
-        hint="Check the plugin: kubectl config view",
-    )
+    return text

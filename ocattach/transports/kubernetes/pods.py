@@ -16,6 +16,7 @@ from ocattach.printable import command_line
 DEFAULT_CONTAINER = "kubectl.kubernetes.io/default-container"
 """The annotation with kubectl's default container."""
 
+STATUSES = ("containerStatuses", "initContainerStatuses", "ephemeralContainerStatuses")
 ENDED_PHASES = {"Succeeded": "has completed", "Failed": "has failed"}
 
 
@@ -30,6 +31,9 @@ class Pod:
     deleting: bool
     ready: bool
     containers: tuple[str, ...]
+    others: tuple[str, ...]
+    """Init containers, among them sidecars, and ephemeral ones: used if they are named."""
+
     default_container: str | None
     states: Mapping[str, Mapping[str, Any]]
     """The state of each container: one of "running", "waiting" and "terminated", with its details."""
@@ -51,19 +55,23 @@ class Pod:
             phase=status.get("phase") or "Pending",
             deleting="deletionTimestamp" in metadata,
             ready=(conditions.get("Ready") or {}).get("status") == "True",
-            containers=tuple(each["name"] for each in spec["containers"]),
+            containers=names(spec, "containers"),
+            others=names(spec, "initContainers", "ephemeralContainers"),
             default_container=(metadata.get("annotations") or {}).get(DEFAULT_CONTAINER),
-            states={each["name"]: each.get("state") or {} for each in status.get("containerStatuses") or []},
+            states={
+                each["name"]: each.get("state") or {} for kind in STATUSES for each in status.get(kind) or []
+            },
             why=": ".join(reason[key] for key in ("reason", "message") if reason.get(key)),
         )
 
     def container(self, wanted: str | None) -> str:
         """Return the container to use. Raises UsageError with the choices if it is ambiguous."""
-        choice = ", ".join(command_line("--container", name) for name in self.containers)
+        every = (*self.containers, *self.others)
+        choice = ", ".join(command_line("--container", name) for name in every)
         name = wanted or (self.containers[0] if len(self.containers) == 1 else self.default_container)
         if name is None:
             raise UsageError(f"Pod {self.name} has several containers", hint=f"Name one: {choice}")
-        if name not in self.containers:
+        if name not in every:
             raise UsageError(f"Pod {self.name} has no container {name}", hint=f"It has: {choice}")
         return name
 
@@ -108,6 +116,11 @@ class Pod:
         )
 
 
+def names(spec: Mapping[str, Any], *kinds: str) -> tuple[str, ...]:
+    """Return the names of a pod's containers of some kinds."""
+    return tuple(each["name"] for kind in kinds for each in spec.get(kind) or [])
+
+
 @dataclass(frozen=True, slots=True)
 class Choice:
     """The pod and container to use, and how they were chosen."""
@@ -122,7 +135,7 @@ class Choice:
     def summary(self, last: "LastPod | None", there: Iterable[Pod]) -> str:
         """Return the choice as a line of progress."""
         what = f"Pod {self.pod.name}"
-        if len(self.pod.containers) > 1:
+        if self.pod.containers != (self.container,):
             what += f", container {self.container},"
         text = f"{what} is running"
         if self.of > 1:

@@ -45,6 +45,7 @@ from ocattach.transports.kubernetes.pods import (
     remember_pod,
     selector_text,
 )
+from ocattach.transports.loader import LOADER, loader_input, started
 from ocattach.tunnel.route import DialRoute, Route
 from ocattach.tunnel.tunnel import Tunnel
 
@@ -96,7 +97,7 @@ class KubernetesTransport(CommandTransport):
     def cluster(self) -> Cluster:
         """The connection to the API server, opened on first use."""
         if self._cluster is None:
-            self._cluster = Cluster(self._target, timeout=self.timeout)
+            self._cluster = Cluster(self._target, ask=lambda: self.ask, timeout=self.timeout)
             self._owned.callback(self._cluster.close)
         return self._cluster
 
@@ -178,30 +179,31 @@ class KubernetesTransport(CommandTransport):
 
     def run(self, argv: Sequence[str], *, stdin: bytes = b"", timeout: float) -> CommandResult:
         deadline = time.monotonic() + timeout
-        fed = ["sh", "-c", FED, "sh", str(len(stdin)), *argv] if stdin else list(argv)
-        with closing(self.open_command(fed, stdin=bool(stdin))) as channels:
+        fed = ["sh", "-c", FED, "sh", str(len(stdin)), *argv] if stdin else argv
+        command = loader_input(fed, has_more=bool(stdin))
+        with closing(self.open_loader()) as channels:
             try:
-                output = exchange(channels, stdin, deadline)
+                output = exchange(channels, command + stdin, deadline)
             except TimedOutError as error:
                 raise TimedOutError(
                     f"A command in {self.place} did not end within {timeout:.0f} s"
                 ) from error
         code, reason = exit_code(bytes(output[STATUS]), self.place)
-        if reason and stdin:
+        if reason:
             raise UnreachableError(
                 f"No shell (sh) in {self.place}, which ocattach needs: {reason}",
                 hint="Use an image with a shell, or name another container of the pod: --container",
             )
-        return CommandResult(code, bytes(output[STDOUT]), bytes(output[STDERR]) or reason.encode())
+        return CommandResult(code, bytes(output[STDOUT]), bytes(output[STDERR]))
 
     def open_stream(self, argv: Sequence[str]) -> Stream:
-        return ChannelStream(self.open_command(argv, stdin=True), COMMAND)
+        return started(ChannelStream(self.open_loader(), COMMAND), argv, self.place)
 
-    def open_command(self, argv: Sequence[str], *, stdin: bool) -> Channels:
-        """Start a command in the chosen container."""
-        query = [("command", word) for word in argv]
-        query += [("container", self.chosen.container), ("stdin", str(stdin).lower())]
-        return self.open_channels("exec", [*query, ("stdout", "true"), ("stderr", "true")])
+    def open_loader(self) -> Channels:
+        """Start LOADER in the chosen container."""
+        query = [("command", word) for word in LOADER]
+        query += [(channel, "true") for channel in ("stdin", "stdout", "stderr")]
+        return self.open_channels("exec", [*query, ("container", self.chosen.container)])
 
     def open_channels(self, what: str, query: Sequence[tuple[str, str]]) -> Channels:
         """Open a WebSocket to the pod for `exec` or `portforward`."""

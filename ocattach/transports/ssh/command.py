@@ -1,42 +1,30 @@
 """Commands for any login shell on an ssh host, and their output without what that shell prints itself."""
 
-import shlex
 import socket
-import string
 from collections.abc import Sequence
 
 from ocattach.backoff import Deadline
 from ocattach.errors import ConnectionLostError, OcattachError, TimedOutError
 from ocattach.execution import CommandResult, check_output
+from ocattach.transports import loader
 
 START_OF_OUTPUT = b"ocattach:output\n"
 """Printed before a command runs. Everything before it comes from the login shell's start-up files."""
 
-PLAIN = set(f"{string.ascii_letters}{string.digits} ./:=_-,@+")
 SIGNALLED = 255
 DIAGNOSIS = 4096
 SHOWN = 500
 """Bytes of a login shell's own output that an error shows."""
 
 
-LOADER = """exec sh -c 'IFS= read -r script; eval "$(printf %b "$script")"'"""
-"""The command line that runs `loader_input`. Any login shell passes it on unchanged, including fish and csh.
-
-Servers limit its length: dropbear to 9,000 bytes. `read` does not read beyond the first line (POSIX).
-"""
+LOADER = f"exec sh -c '{loader.SCRIPT}'"
+"""The command line that runs `loader_input`. Any login shell passes it on unchanged, including fish and csh."""
 
 
 def loader_input(argv: Sequence[str], *, has_more: bool = True) -> bytes:
-    """Return the first line of LOADER's input, which runs the argv with the rest of the input, if there is more."""
-    command = shlex.join(argv) if has_more else f"{shlex.join(argv)} </dev/null"
-    script = f"printf %s\\\\n {START_OF_OUTPUT.decode().strip()}; exec {command}"
-    hidden = "".join(
-        character
-        if character in PLAIN
-        else "".join(f"\\0{byte:03o}" for byte in character.encode(errors="surrogateescape"))
-        for character in script
-    )
-    return f"{hidden}\n".encode()
+    """Return the first line of LOADER's input: it prints START_OF_OUTPUT, and runs the argv with the rest."""
+    mark = f"printf %s\\\\n {START_OF_OUTPUT.decode().strip()}; "
+    return loader.loader_input(argv, has_more=has_more, before=mark)
 
 
 class Output:

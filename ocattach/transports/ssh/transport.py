@@ -1,22 +1,30 @@
 """Hosts reached by ssh."""
 
 import os
-import shutil
 import threading
 import time
-from collections.abc import Callable, Sequence
-from typing import Self, TypeVar
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import suppress
+from typing import TYPE_CHECKING, Self, TypeVar
 
 from ocattach.config.files.paths import config_directory
 from ocattach.config.settings import load_settings
 from ocattach.config.spec import ConnectionSpec
 from ocattach.config.targets.ssh import SSHTarget
-from ocattach.errors import ConfigurationError
+from ocattach.daemon.script import script_argv, script_input
+from ocattach.errors import ConfigurationError, OcattachError
 from ocattach.execution import CommandResult, Stream
+from ocattach.opencode.runtime import javascript_argv
 from ocattach.printable import command_line
 from ocattach.transports.base import Ask, Availability, Plan
 from ocattach.transports.command import CommandTransport
 from ocattach.transports.ssh.connection import SessionRefusedError, SSHConnection
+
+if TYPE_CHECKING:
+    from ocattach.tunnel.route import Route
+
+RECORD_VARIABLES = ("HOME", "XDG_STATE_HOME")
+"""The variables on which it depends where a daemon is recorded."""
 
 SESSION_SECONDS = 2
 SESSION_PAUSE = 0.05
@@ -28,6 +36,7 @@ class SSHTransport(CommandTransport):
     """A host. Its daemon's port is reached by the relay, as in containers."""
 
     scheme = "ssh"
+    logs_in = True
 
     def __init__(self, spec: ConnectionSpec, *, ask: Ask, timeout: float = 60) -> None:
         super().__init__(spec, ask=ask, timeout=timeout)
@@ -41,6 +50,7 @@ class SSHTransport(CommandTransport):
         """Whether the host has refused a second command on the first connection."""
         self._is_guest = False
         """Whether the connection is another handler's."""
+        self._preparation: threading.Thread | None = None
 
     @property
     def place(self) -> str:
@@ -123,6 +133,36 @@ class SSHTransport(CommandTransport):
         connection = self.connection
         return Availability(f"Logged in to {connection.hostname} as {connection.user}")
 
+    def prepare_tunnel(self) -> None:
+        self.end_early_relay()
+        self._preparation = threading.Thread(target=self._start_relay, args=(self.connection,))
+        self._preparation.start()
+
+    def _start_relay(self, connection: SSHConnection) -> None:
+        """Start the relay while the daemon is looked for, by the program of the daemon that is recorded there."""
+        from ocattach.tunnel.route import relay_source  # noqa: PLC0415 - asyncio, see `Login`
+
+        argv = script_argv("relay", *javascript_argv("PROGRAM", relay_source()))
+        env = [(name, value) for name, value in self.spec.env if name in RECORD_VARIABLES]
+        unset = [name for name in self.spec.unset_env if name in RECORD_VARIABLES]
+        stdin = script_input("relay", env=env, unset=unset)
+        with suppress(OcattachError, OSError):
+            self._early_relay = stream = connection.open_stream(argv)
+            stream.socket.sendall(stdin)
+
+    def end_early_relay(self) -> None:
+        self._await_preparation()
+        super().end_early_relay()
+
+    def _await_preparation(self) -> None:
+        thread, self._preparation = self._preparation, None
+        if thread is not None:
+            thread.join()
+
+    def routes(self, port: int) -> "Iterator[Callable[[], Route]]":
+        self._await_preparation()
+        return super().routes(port)
+
     def run(self, argv: Sequence[str], *, stdin: bytes = b"", timeout: float) -> CommandResult:
         return self._on_host(lambda connection: connection.run(argv, stdin=stdin, timeout=timeout))
 
@@ -139,6 +179,8 @@ class SSHTransport(CommandTransport):
         return start_soon(self.second_connection, start)
 
     def disconnect(self) -> None:
+        if self._preparation is not None:
+            self._leave_connection()  # which ends a preparation, too
         super().disconnect()
         second, self._second = self._second, None
         if second is not None:
@@ -168,7 +210,7 @@ def uses_openssh() -> bool:
     Raises ConfigurationError if the settings require an OpenSSH that does not exist.
     """
     chosen = load_settings(config_directory(os.environ)).ssh_client
-    has_program = shutil.which("ssh") is not None
+    has_program = any(os.access(os.path.join(folder, "ssh"), os.X_OK) for folder in os.get_exec_path())  # noqa: PTH118
     if chosen == "openssh" and not has_program:
         raise ConfigurationError(
             "There is no ssh program on this machine, and ssh_client is openssh",

@@ -1,6 +1,7 @@
 """Every question of ssh reaches the person, and the answers reach ssh alone."""
 
 import logging
+import sys
 import time
 import traceback
 from concurrent.futures import ThreadPoolExecutor
@@ -11,6 +12,7 @@ import pytest
 from ocattach.errors import AuthenticationError, HostKeyError, OcattachError, PersonNeededError
 from ocattach.transports.base import NoPerson, Question
 from tests.rigs.machine import PASSWORD
+from tests.rigs.namespaces import run
 from tests.rigs.one_time_codes import code_of_now
 from tests.rigs.processes import ArgumentRecorder, environments
 from tests.rigs.ssh import SSHMachines
@@ -58,6 +60,30 @@ def test_a_question_goes_to_the_users_own_program_where_ssh_would_use_it_in_a_te
 
     assert client.greet("passwd", person) == "machine-passwd"
     assert len(person.asked) == asked
+
+
+ASKER = """
+from ocattach.config.spec import ConnectionSpec
+from ocattach.transports.ssh.transport import SSHTransport
+
+spec = ConnectionSpec.from_entry({"transport": "ssh", "host": "passwd"})
+with SSHTransport(spec, ask=lambda question: "%s", timeout=30) as handler:
+    print(handler.run(["hostname"], timeout=20).stdout.decode())
+"""
+
+
+def test_a_question_is_asked_where_programs_in_the_directory_of_the_login_may_not_be_run(
+    client: Client, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    directory = client.folder / "run"
+    directory.mkdir(mode=0o700)
+    monkeypatch.setenv("XDG_RUNTIME_DIR", str(directory))
+    monkeypatch.setenv("OCATTACH_STATE_DIR", str(client.folder / "state"))
+    mount = 'mount -t tmpfs -o noexec,mode=700 none "$1" && exec "$2" -c "$3"'
+    script = ASKER % PASSWORD
+    for _ in range(2):
+        printed = run("unshare", "--mount", "sh", "-c", mount, "sh", directory, sys.executable, script)
+        assert printed.strip() == "machine-passwd"
 
 
 def test_work_in_the_background_fails_without_a_question(client: Client, started: Started) -> None:

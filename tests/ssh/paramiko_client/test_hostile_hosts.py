@@ -87,7 +87,7 @@ def host(method: str, *prompts: tuple[str, bool], is_silent: bool = False) -> It
 
 @pytest.fixture(autouse=True)
 def _no_host_is_known(laptop: Laptop) -> None:
-    laptop.configure("StrictHostKeyChecking no\nUserKnownHostsFile none\nNumberOfPasswordPrompts 100")
+    laptop.configure("StrictHostKeyChecking no\nUserKnownHostsFile none")
 
 
 def test_questions_without_end_are_cut_off(laptop: Laptop) -> None:

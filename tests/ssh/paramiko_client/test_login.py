@@ -330,8 +330,6 @@ def test_two_questions_are_asked_one_after_the_other(laptop: Laptop) -> None:
 
 
 def test_a_wrong_code_is_refused(laptop: Laptop) -> None:
-    laptop.configure("NumberOfPasswordPrompts 1")
-
     with pytest.raises(AuthenticationError, match="did not accept"):
         laptop.greet("codes", Person(password=PASSWORD, code="000000"))
 

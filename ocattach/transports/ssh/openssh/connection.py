@@ -127,6 +127,7 @@ class OpenSSHConnection(SSHConnection):
         try:
             process = subprocess.Popen(
                 self._argv(),
+                cwd="/",
                 stdin=subprocess.PIPE,
                 stdout=subprocess.PIPE,
                 stderr=subprocess.PIPE,

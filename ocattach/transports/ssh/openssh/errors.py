@@ -1,7 +1,6 @@
 """Why ssh could not log in, from its exit and its messages, which are not translated."""
 
 import re
-import sys
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
@@ -178,10 +177,10 @@ def explain_login(failure: Failure) -> OcattachError | None:
         named = failure.jump_named(found[2]) if found[2] else ""
         user = found[1] or failure.settings["user"]
         methods = found[3].split(",")
-        message = f"{named or f'{failure.host} '}did not accept {user} (it accepts: {', '.join(methods)})"
+        who, accepts = named or f"{failure.host} ", f"(it accepts: {', '.join(methods)})"
         if isinstance(failure.ask, NoPerson) and not TYPED.isdisjoint(methods):
-            return failure.ask.error(message)
-        return AuthenticationError(message, hint=failure.try_it)
+            return failure.ask.error(f"{who}asks {user} for a password or code {accepts}")
+        return AuthenticationError(f"{who}did not accept {user} {accepts}", hint=failure.try_it)
     if failure.result.asked and failure.find(r"^(Connection (closed|reset) by|Received disconnect from)"):
         return AuthenticationError(
             f"{failure.host} ended the login: {failure.words}",
@@ -211,12 +210,9 @@ def explain_network(failure: Failure) -> OcattachError | None:
         return timed_out(failure)
     refused = failure.find(r"^ssh: connect to host (\S+) port (\d+): (.+)$")
     if refused:
-        hint = failure.try_it
-        if sys.platform == "darwin" and refused[3] == "No route to host":
-            hint = "macOS also says so of an app without access: System Settings, Privacy & Security, Local Network"
         return UnreachableError(
             f"Cannot connect to {failure.jump_named(refused[1])}{failure.host}, port {refused[2]}: {refused[3]}",
-            hint=hint,
+            hint=failure.try_it,
         )
     return None
 

@@ -12,10 +12,13 @@ from collections.abc import Mapping, Sequence
 from contextlib import ExitStack, suppress
 from dataclasses import dataclass
 from functools import partial
+from importlib import import_module
 from pathlib import Path
 from typing import IO
 
 from ocattach.backoff import Deadline
+from ocattach.config.files.paths import state_directory
+from ocattach.config.files.safe import private_directory
 from ocattach.errors import OcattachError
 from ocattach.transports.base import Ask, Question
 from ocattach.transports.ssh.openssh.messages import Messages
@@ -34,6 +37,9 @@ PERSON_SECONDS = 300
 PAGE = "://"
 READY = b"ready\n"
 ASKPASS = Path(__file__).with_name("askpass.py")
+SOCKET_VARIABLE = "OCATTACH_ASKPASS"
+"""The variable that gives our askpass the socket to ask at."""
+
 ANSWERED, REFUSED = b"+", b"-"
 """The first byte of a reply to askpass."""
 
@@ -91,6 +97,8 @@ class Login:
         with self._opened:
             self._listen()
             process = self._start()
+            # Needed next, unless only a command is run; importing it takes less time than ssh to log in.
+            import_module("ocattach.tunnel.tunnel")
             is_kept = False
             try:
                 self._serve()
@@ -123,6 +131,7 @@ class Login:
     def _start(self) -> subprocess.Popen[bytes]:
         process = subprocess.Popen(
             self._argv,
+            cwd="/",
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             stderr=self._messages.writer,
@@ -226,9 +235,30 @@ def askpass_environment(environ: Mapping[str, str], directory: Path) -> dict[str
     used = {"force", "prefer"} if has_display else {"force"}
     if environ.get("SSH_ASKPASS") and environ.get("SSH_ASKPASS_REQUIRE") in used:
         return environment
-    program = directory / "askpass"
-    words = shlex.join([sys.executable, "-I", "-S", str(ASKPASS), str(directory / "ask")])
-    program.write_text(f'#!/bin/sh\nexec {words} "$1"\n')
-    program.chmod(0o700)
+    program = askpass_program(directory if runs_programs(directory) else state_directory(environ))
+    environment |= {
+        SOCKET_VARIABLE: str(directory / "ask"),
+        "SSH_ASKPASS": program,
+        "SSH_ASKPASS_REQUIRE": "force",
+    }
     # Before OpenSSH 8.4, ssh asks its askpass only if DISPLAY is set.
-    return {"DISPLAY": ":0", **environment, "SSH_ASKPASS": str(program), "SSH_ASKPASS_REQUIRE": "force"}
+    return {"DISPLAY": ":0", **environment}
+
+
+def runs_programs(directory: Path) -> bool:
+    """Whether programs in a directory can be run; on hardened hosts the directory of the login is mounted noexec."""
+    return not os.statvfs(directory).f_flag & getattr(os, "ST_NOEXEC", 0)  # Linux has the flag
+
+
+def askpass_program(directory: Path) -> str:
+    """Return the path of our askpass, which is written to a private directory unless it is there."""
+    program = directory / "askpass"
+    words = shlex.join([sys.executable, "-I", "-S", str(ASKPASS)])
+    script = f'#!/bin/sh\nexec {words} "${SOCKET_VARIABLE}" "$1"\n'
+    if not os.access(program, os.X_OK) or program.read_text() != script:
+        private_directory(directory)
+        unready = program.with_name(f".askpass-{os.getpid()}")
+        unready.write_text(script)
+        unready.chmod(0o700)
+        unready.replace(program)
+    return str(program)

@@ -2,11 +2,10 @@
 
 import os
 import re
-import shutil
+import secrets
 import signal
 import socket
 import subprocess
-import tempfile
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from pathlib import Path
@@ -20,6 +19,8 @@ CONTROL_SECONDS = 3
 
 LONGEST_DIRECTORY = 60
 """ssh first binds DIRECTORY/ssh-PID-01234567/master.0123456789abcdef; the path of a socket has 104 bytes on macOS."""
+
+SHORT_DIRECTORY = Path("/tmp")  # noqa: S108 - what is made there is private, and its name is not predictable
 
 KEEPER = """\
 path=$1 host=$2 directory=$3
@@ -53,6 +54,7 @@ def control(argv: Sequence[str]) -> str:
     try:
         done = subprocess.run(
             argv,
+            cwd="/",
             stdin=subprocess.DEVNULL,
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,
@@ -108,7 +110,7 @@ class Master:
             self._end(keeper)
         elif self.is_running:  # the login was given up as it succeeded
             control(self._argv("exit"))
-        shutil.rmtree(self.directory, ignore_errors=True)
+        remove(self.directory)
 
     def _end(self, keeper: subprocess.Popen[bytes]) -> None:
         try:
@@ -142,11 +144,20 @@ def control_directory(environ: Mapping[str, str]) -> Path:
     runtime = runtime_directory(environ)
     for former in runtime.glob("ssh-*-*"):
         if not is_alive(former.name.split("-")[1]) and not accepts(former / "master"):
-            shutil.rmtree(former, ignore_errors=True)
+            remove(former)
     # ssh expands ${VARIABLE} in a ControlPath, too.
     is_usable = len(os.fsencode(runtime)) <= LONGEST_DIRECTORY and "${" not in str(runtime)
-    parent = runtime if is_usable else None
-    return Path(tempfile.mkdtemp(prefix=f"ssh-{os.getpid()}-", dir=parent))
+    directory = (runtime if is_usable else SHORT_DIRECTORY) / f"ssh-{os.getpid()}-{secrets.token_hex(4)}"
+    directory.mkdir(mode=0o700)
+    return directory
+
+
+def remove(directory: Path) -> None:
+    """Remove a control directory, as far as its files are ours to remove; `shutil` would load compression."""
+    with suppress(OSError):
+        for file in directory.iterdir():
+            file.unlink(missing_ok=True)
+        directory.rmdir()
 
 
 def is_alive(pid: str) -> bool:

@@ -75,6 +75,7 @@ def read_settings(target: SSHTarget) -> Settings:
     try:
         answer = subprocess.run(
             argv,
+            cwd="/",
             stdin=subprocess.DEVNULL,
             capture_output=True,
             text=True,

@@ -36,7 +36,8 @@ METHODS = {
 
 NEEDS_OPENSSH = """
     AddressFamily BindAddress BindInterface CASignatureAlgorithms CertificateFile Ciphers HostKeyAlgorithms
-    KexAlgorithms KnownHostsCommand MACs PKCS11Provider PubkeyAcceptedAlgorithms RequiredRSASize VerifyHostKeyDNS
+    KexAlgorithms KnownHostsCommand MACs PKCS11Provider PubkeyAcceptedAlgorithms RequiredRSASize RevokedHostKeys
+    VerifyHostKeyDNS
 """
 """Settings on which it depends whether and how safely a host is reached, and that this client does not apply."""
 
@@ -72,7 +73,6 @@ class HostConfig:
 
         self.known_hosts = paths(settings.get("userknownhostsfile", KNOWN_HOSTS))
         self.global_known_hosts = paths(settings.get("globalknownhostsfile", GLOBAL_KNOWN_HOSTS))
-        self.revoked = paths(settings.get("revokedhostkeys", ""))
         self.hashes_names = word(settings, "hashknownhosts") == "yes"
         self.strict = STRICT.get(word(settings, "stricthostkeychecking", "ask"), "yes")
         self.identities = identities(target, settings.get("identityfile", IDENTITY_FILES))
@@ -82,9 +82,7 @@ class HostConfig:
         self.methods = [
             name for name in preferred if name in METHODS and word(settings, METHODS[name]) != "no"
         ]
-        self.password_prompts = int(settings.get("numberofpasswordprompts", 3))
         self.is_batch = word(settings, "batchmode") == "yes"
-        self.connect_timeout = int(settings.get("connecttimeout", 0))
         self.jumps = [] if word(settings, "proxyjump", "none") == "none" else settings["proxyjump"].split(",")
 
 

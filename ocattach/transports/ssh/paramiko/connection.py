@@ -75,19 +75,18 @@ class ParamikoConnection(SSHConnection):
         self._opened: list[paramiko.Transport] = []
         with on_error(self.close):
             for hop in (*before, host):
-                seconds = min(timeout, hop.connect_timeout or timeout)
-                with errors_translated(hop, seconds):
-                    self._open(hop, seconds)
+                with errors_translated(hop, timeout):
+                    self._open(hop)
 
     @property
     def is_open(self) -> bool:
         return bool(self._opened) and all(transport.is_active() for transport in self._opened)
 
-    def _open(self, host: HostConfig, seconds: float) -> None:
+    def _open(self, host: HostConfig) -> None:
         through = self._opened[-1] if self._opened else None
         for _ in range(KEY_TRIES):
             known = list(known_keys((*host.known_hosts, *host.global_known_hosts)))
-            transport = self._greet(host, through, known, seconds)
+            transport = self._greet(host, through, known)
             key = transport.get_remote_server_key()
             check_host_key(host, key, known, self._ask if self._remembers else None)
             if transport.is_active():
@@ -98,9 +97,10 @@ class ParamikoConnection(SSHConnection):
         transport.set_keepalive(KEEPALIVE_SECONDS)
 
     def _greet(
-        self, host: HostConfig, through: paramiko.Transport | None, known: list[KnownKey], seconds: float
+        self, host: HostConfig, through: paramiko.Transport | None, known: list[KnownKey]
     ) -> paramiko.Transport:
         """Return an encrypted connection to a host that is not identified yet."""
+        seconds = self._timeout
         for tried in itertools.count():
             transport = paramiko.Transport(dial(host, through, seconds))
             self._opened.append(transport)

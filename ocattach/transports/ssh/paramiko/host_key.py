@@ -23,7 +23,6 @@ from ocattach.transports.ssh.paramiko.known_hosts import (
     REVOKED,
     KnownKey,
     add_known_key,
-    is_revoked,
     matches,
 )
 
@@ -77,7 +76,6 @@ def check_host_key(host: HostConfig, key: paramiko.PKey, known: Sequence[KnownKe
 def refuse_revoked(host: HostConfig, key: str, blobs: Sequence[bytes], known: Iterable[KnownKey]) -> None:
     """Raise HostKeyError if a key, its certificate or the authority is revoked, for any host and port."""
     places = [entry.place for entry in known if entry.marker == REVOKED and entry.blob in blobs]
-    places += [str(file) for file in host.revoked if is_revoked(file, blobs)]
     if places:
         raise HostKeyError(
             f"The host key of {host.alias}, {key}, is revoked ({places[0]}): refused",

@@ -12,14 +12,10 @@ from pathlib import Path
 import paramiko
 
 from ocattach.errors import HostKeyError
-from ocattach.transports.ssh.paramiko.config import INSTALL
 
 logger = logging.getLogger(__name__)
 
 CERT_AUTHORITY, REVOKED = "@cert-authority", "@revoked"
-REVOCATION_LIST = b"SSHKRL\n\0"
-"""How a binary revocation list begins (OpenSSH, PROTOCOL.krl)."""
-
 ENTRY_WORDS = 3
 """Names, type and key; a comment may follow."""
 
@@ -89,15 +85,3 @@ def add_known_key(file: Path, name: str, key: paramiko.PKey, *, hashed: bool) ->
             known_hosts.write(f"{start}{shown} {key.get_name()} {key.get_base64()}\n".encode())
     except OSError as error:
         logger.warning("The host's key could not be added to the known hosts: %s", error)
-
-
-def is_revoked(file: Path, blobs: Iterable[bytes]) -> bool:
-    """Whether a file of RevokedHostKeys lists one of these keys. Raises HostKeyError if it cannot be read."""
-    try:
-        content = file.read_bytes()
-    except OSError as error:
-        raise HostKeyError(f"The revoked host keys cannot be read, so no host is trusted: {error}") from error
-    if content.startswith(REVOCATION_LIST):
-        raise HostKeyError(f"The revocation list {file} needs the ssh program to be read", hint=INSTALL)
-    listed = {word for line in content.split(b"\n") if not line.startswith(b"#") for word in line.split()}
-    return any(base64.b64encode(blob) in listed for blob in blobs)

@@ -23,8 +23,8 @@ from ocattach.transports.ssh.paramiko.config import INSTALL, METHODS, HostConfig
 AGENT_SECONDS = 60
 """How long an agent may take to answer: some ask the user, or wait for the touch of a key."""
 
-PASSPHRASE_TRIES = 3
-"""As in OpenSSH (NumberOfPasswordPrompts)."""
+TRIES = 3
+"""How often a password or passphrase may be typed, as in OpenSSH (NumberOfPasswordPrompts)."""
 
 MAX_ROUNDS = 20
 """Methods that a host may require one after the other, or requests for input in one of them."""
@@ -72,7 +72,7 @@ class Login:
 
     def run(self, keys: Iterator[NamedKey]) -> None:
         """Try one method after the other until the host is satisfied."""
-        prompts = range(0 if self._host.is_batch else self._host.password_prompts)
+        prompts = range(0 if self._host.is_batch else TRIES)
         methods: dict[str, Callable[[], bool]] = {
             "publickey": lambda: self._offer(keys),
             "keyboard-interactive": lambda: any(self._attempt(self._converse, math.inf) for _ in prompts),
@@ -144,7 +144,7 @@ class Login:
                 yield from with_certificate(str(file), unlocked, file)
 
     def _unlock(self, file: Path) -> paramiko.PKey | None:
-        for _ in range(0 if self._host.is_batch else PASSPHRASE_TRIES):
+        for _ in range(0 if self._host.is_batch else TRIES):
             # from_path (5.1) wants bytes, whatever its annotation is.
             question = Question(f"Enter passphrase for key '{file}': ", secret=True)
             passphrase: Any = self._ask(question).encode()

@@ -1,0 +1,153 @@
+"""`ocattach events [NAME…]`: what agents do, one JSON object a line."""
+
+import json
+import os
+import queue
+import sys
+import threading
+import time
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import click
+
+from ocattach.backoff import Backoff
+from ocattach.cli.command import Command
+from ocattach.cli.complete import connection_names, session_ids
+from ocattach.cli.target import as_used
+from ocattach.cli.terminal import Person, say
+from ocattach.config.files.paths import config_directory, state_directory
+from ocattach.config.resolver import resolve
+from ocattach.config.settings import EVENTS, load_settings
+from ocattach.config.spec import ConnectionSpec
+from ocattach.defects import FILE, as_error
+from ocattach.errors import OcattachError, UsageError
+from ocattach.link.client.events import agent_events
+from ocattach.link.client.foreground import attach
+from ocattach.survey.everywhere import everywhere
+
+LOOK_SECONDS = 2.0
+"""How often links that have started meanwhile are looked for."""
+
+FIRST_PAUSE, LONGEST_PAUSE = 1.0, 30.0
+"""Seconds between two tries to reach a named environment again."""
+
+BACKLOG = 1000
+
+EXAMPLES = """
+ocattach events                                  of all environments with a link
+ocattach events staging --type session-end       wait for agents to finish there
+ocattach events --since-last | jq -r .event      go on where the last reader stopped
+"""
+
+
+@click.command(cls=Command, examples=EXAMPLES)
+@click.argument("names", nargs=-1, metavar="[NAME]...", shell_complete=connection_names)
+@click.option("--session", metavar="ID", shell_complete=session_ids, help="Only events of this session.")
+@click.option("--type", "types", multiple=True, type=click.Choice(EVENTS), help="Only events of this type.")
+@click.option("--since-last", is_flag=True, help="Begin after the last event that was read before.")
+def events(names: tuple[str, ...], *, session: str | None, types: tuple[str, ...], since_last: bool) -> None:
+    """Print what agents do as JSON, one event a line, until Ctrl-C. Starts no daemon.
+
+    A link keeps its latest events for --since-last, at most 10,000 and 4 MiB. What was missed is reported as a gap.
+    """
+    feed = Reader(since_last=since_last)
+    if names:
+        specs = [as_used(resolve(name, cwd=Path.cwd(), environ=os.environ)) for name in names]
+        for spec in specs:
+            feed.follow_named(spec)
+    wanted = set(types)
+    look_at = 0.0
+    while True:
+        if not names and time.monotonic() >= look_at:
+            feed.follow_links([each.spec for each in trusted()])
+            look_at = time.monotonic() + LOOK_SECONDS
+        event = feed.next(LOOK_SECONDS)
+        if event is None or (wanted and event["event"] not in wanted):
+            continue
+        if session is not None and event.get("session") != session:
+            continue
+        click.echo(json.dumps(event, separators=(",", ":")))
+        sys.stdout.flush()
+
+
+def trusted() -> Sequence[Any]:
+    """The connections that may be used."""
+    return [each for each in everywhere(cwd=Path.cwd(), environ=os.environ).entries if each.refusal is None]
+
+
+class Reader:
+    """Reads several links, in a thread each."""
+
+    def __init__(self, *, since_last: bool) -> None:
+        self._since_last = since_last
+        self._events: queue.Queue[dict[str, Any] | OcattachError] = queue.Queue(BACKLOG)
+        self._followed: dict[str, threading.Thread] = {}
+
+    def next(self, timeout: float) -> dict[str, Any] | None:
+        """Return the next event; None if there is none in time. Raises the error of a named environment."""
+        try:
+            found = self._events.get(timeout=timeout)
+        except queue.Empty:
+            return None
+        if isinstance(found, OcattachError):
+            raise found
+        return found
+
+    def follow_links(self, specs: Sequence[ConnectionSpec]) -> None:
+        """Follow the links of connections that have one."""
+        for spec in specs:
+            if spec.target.needs_link:
+                self._start(spec.link_key(os.environ), lambda key, _: self._read(key, ""), spec)
+
+    def follow_named(self, spec: ConnectionSpec) -> None:
+        """Follow an environment whose link is started if needed, also after it has ended."""
+        if not spec.target.needs_link:
+            raise UsageError(f"{spec.title()} has no link, and so no events")
+        connect(spec, Person(quiet=True))
+        self._start(spec.link_key(os.environ), self._keep_reading, spec)
+
+    def _start(self, key: str, work: Any, spec: ConnectionSpec) -> None:
+        thread = self._followed.get(key)
+        if thread is None or not thread.is_alive():
+            self._followed[key] = threading.Thread(target=work, args=(key, spec), daemon=True)
+            self._followed[key].start()
+
+    def _read(self, key: str, name: str) -> bool:
+        """Read the events of a link until it ends. Returns whether there were any."""
+        has_read = False
+        for event in agent_events(key, os.environ, since_last=self._since_last):
+            has_read = True
+            self._events.put({**event, "environment": name or event.get("environment", "")})
+        return has_read
+
+    def _keep_reading(self, key: str, spec: ConnectionSpec) -> None:
+        pauses = Backoff(first=FIRST_PAUSE, longest=LONGEST_PAUSE)
+        while True:
+            try:
+                if self._read(key, spec.title()):
+                    pauses.reset()
+                lost_at = time.time()
+                self._reconnect(spec, pauses)
+                gap = {"event": "gap", "seconds": round(time.time() - lost_at, 3), "reason": "the link ended"}
+                self._events.put({"schema": 1, "environment": spec.title(), **gap})
+            except Exception as error:  # noqa: BLE001 - reported as the error of the command
+                self._events.put(as_error(error, state_directory(os.environ) / FILE))
+                return
+
+    def _reconnect(self, spec: ConnectionSpec, pauses: Backoff) -> None:
+        while True:
+            time.sleep(next(pauses))
+            try:
+                connect(spec, Person(quiet=True))
+            except OcattachError as error:
+                say(f"! {spec.title()}: {error.message}", colour="yellow")
+            else:
+                return
+
+
+def connect(spec: ConnectionSpec, person: Person) -> None:
+    """Connect to an environment's daemon, without starting one."""
+    timeout = load_settings(config_directory(os.environ)).connect_timeout_seconds
+    attach(spec, person, os.environ, start=False, timeout=timeout)
