@@ -58,11 +58,6 @@ exited() { # the daemon that was launched has exited
     fail daemon-exited
 }
 
-# dash and busybox remove them from the environment of what they start.
-odd_variables() { # prints the variables whose names are not a shell's, a line each, with \001 for line feeds
-    tr '\0\n' '\n\001' <"/proc/$$/environ" | grep '^[^-=][^=]*=' | grep -v '^[A-Za-z_][A-Za-z0-9_]*='
-}
-
 launch() { # OPENCODE PORT: sets $daemon_pid. Ignores HUP and has its own session, so that it outlives this script
     OPENCODE_SERVER_PASSWORD=$password
     OPENCODE_PASSWORD=$password # the name in OpenCode 2
@@ -76,15 +71,7 @@ launch() { # OPENCODE PORT: sets $daemon_pid. Ignores HUP and has its own sessio
         trap '' HUP
         umask "$account_umask"
         cd "$workdir" || exit 1
-        program=$1 wanted_port=$2
-        set --
-        while IFS= read -r variable; do
-            [ -z "$variable" ] || set -- "$@" "$(printf '%s' "$variable" | tr '\001' '\n')"
-        done <<VARIABLES
-$(odd_variables 2>/dev/null)
-VARIABLES
-        exec ${session:+"$session"} ${1:+env} "$@" \
-            "$program" serve --hostname 127.0.0.1 --port "$wanted_port" </dev/null >>"$log" 2>&1 9>&-
+        exec ${session:+"$session"} "$1" serve --hostname 127.0.0.1 --port "$2" </dev/null >>"$log" 2>&1 9>&-
     ) &
     daemon_pid=$!
 }
