@@ -127,10 +127,10 @@ def consequences(spec: ConnectionSpec, environ: Mapping[str, str]) -> list[str]:
     lines += [f"use the {label}: {value}" for label, value in spec.target.access.items()]
     for name in spec.target.sent_variables:
         lines.append(f"send the value of your variable {name} as the password{unset((name,), environ)}")
-    if spec.forward_env:
-        names = ", ".join(spec.forward_env)
+    passed = tuple(dict.fromkeys((*spec.forward_env, *spec.target.passed_variables)))
+    if passed:
         lines.append(
-            f"pass the values of your variables to its daemon: {names}{unset(spec.forward_env, environ)}"
+            f"pass the values of your variables to its daemon: {', '.join(passed)}{unset(passed, environ)}"
         )
     return lines
 

@@ -7,14 +7,18 @@ user has approved it (`ocattach.config.trust`).
 import os
 import re
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 
+from ocattach.config.files.devcontainer import local_variables
 from ocattach.config.files.entry import Entry, as_table, refuse_unknown_keys, shown, table
 from ocattach.config.files.jsonc import Lines, parse
-from ocattach.config.files.ownership import check_ownership, is_foreign_tree
+from ocattach.config.files.ownership import OWN_FOLDER, check_ownership, is_foreign_tree
 from ocattach.config.files.safe import Problem, read_text, read_with_status
 from ocattach.config.names import check_project_name
 from ocattach.config.spec import ConnectionSpec, DefinitionSource, canonical
+from ocattach.config.targets.devcontainer import DEVCONTAINER, absolute
+from ocattach.config.targets.uri import is_uri, parse_uri
 from ocattach.errors import ConfigurationError, UsageError
 from ocattach.printable import command_line
 
@@ -31,6 +35,7 @@ WHY_NOT = {
     "allow_plain_password": "your password would go over the network in the clear",
     "ca_file": "it determines which servers this machine trusts",
     "cert_path": "it selects private keys of yours",
+    "local_env": "it is read from devcontainer.json",
     "headers": "secrets do not belong in a shared file",
     "identity_file": "it selects a private key of yours",
     "password_command": "it runs a command on this machine",
@@ -172,7 +177,7 @@ def read_document(text: str) -> Entry:
 def definition(name: str, value: object, path: Path) -> ConnectionSpec:
     """One entry of a project file as a connection. Raises UsageError naming the wrong key."""
     check_project_name(name)
-    entry = as_table(value, "the environment")
+    entry = read_entry(value)
     refuse_nonexistent_keys(entry)
     spec = ConnectionSpec.from_entry(entry, name=name)
     for key in entry:
@@ -182,9 +187,22 @@ def definition(name: str, value: object, path: Path) -> ConnectionSpec:
                 hint=f"Remove {key}, or save your own connection: {command_line('ocattach', '--save', name, 'URI')}",
             )
     refuse_substitutions(entry)
+    root = path.parent.parent if path.parent.name == OWN_FOLDER else path.parent
+    folder = entry.get(DEVCONTAINER)
+    if isinstance(folder, str):
+        entry = {**entry, "local_env": local_variables(Path(absolute(folder, root)))}
+        spec = ConnectionSpec.from_entry(entry, name=name)
     check_size(spec.to_entry())
     source = DefinitionSource("project", path, canonical(spec.to_entry()))
-    return ConnectionSpec.from_entry(entry, name=name, source=source)
+    return replace(spec, target=spec.target.located(root), source=source)
+
+
+def read_entry(value: object) -> Entry:
+    """An entry of a project file, which may be written as a URI."""
+    if isinstance(value, str) and is_uri(value):
+        parsed = parse_uri(value)
+        return ConnectionSpec(target=parsed.target, workdir=parsed.workdir).to_entry()
+    return as_table(value, "the environment")
 
 
 def refuse_nonexistent_keys(entry: Entry) -> None:

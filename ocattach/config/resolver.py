@@ -46,8 +46,7 @@ def resolve(argument: str, *, cwd: Path, environ: Mapping[str, str]) -> Connecti
     ConnectionNotFoundError with similar names.
     """
     if is_uri(argument):
-        parsed = parse_uri(argument)
-        return ConnectionSpec(target=parsed.target, workdir=parsed.workdir)
+        return ConnectionSpec.from_uri(argument, cwd)
     if not is_name(argument):
         raise UsageError(
             f"{argument!r} is neither a connection name nor a URI",

@@ -4,7 +4,9 @@ from ocattach.config.common_keys import COMMON_KEYS
 from ocattach.config.files.entry import Schema
 from ocattach.config.names import PATTERN, RESERVED_IN_PROJECTS
 from ocattach.config.targets.base import Target
-from ocattach.config.targets.registry import target_class, transports
+from ocattach.config.targets.registry import URI_SCHEMES, target_class, transports
+
+URI = f"^({'|'.join(sorted({*transports(), *URI_SCHEMES}))})://"
 
 
 def project_schema() -> Schema:
@@ -36,14 +38,19 @@ def project_schema() -> Schema:
 
 
 def environment_schema() -> Schema:
-    """The schema of a connection, which depends on its transport."""
+    """The schema of a connection: a URI, or an object that depends on its transport."""
     return {
-        "type": "object",
+        "type": ["object", "string"],
+        "pattern": URI,
         "required": ["transport"],
         "properties": {"transport": {**COMMON_KEYS["transport"], "enum": list(transports())}},
         "allOf": [
             {
-                "if": {"properties": {"transport": {"const": transport}}, "required": ["transport"]},
+                "if": {
+                    "type": "object",
+                    "properties": {"transport": {"const": transport}},
+                    "required": ["transport"],
+                },
                 "then": {"$ref": f"#/definitions/{transport}"},
             }
             for transport in transports()

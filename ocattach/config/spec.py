@@ -32,6 +32,7 @@ from ocattach.config.targets.rules import (
     check_variable,
     check_workdir,
 )
+from ocattach.config.targets.uri import parse_uri
 from ocattach.errors import UsageError
 
 ORIGIN_VARIABLE = "OCATTACH_ORIGIN"
@@ -150,7 +151,7 @@ class ConnectionSpec:
         variables = self.target.identity_variables
         return {
             "transport": self.target.scheme,
-            "target": self.target.to_entry(),
+            "target": self.target.identity(),
             "surroundings": {name: environ[name] for name in variables if name in environ},
         }
 
@@ -182,6 +183,12 @@ class ConnectionSpec:
     def forwarded_env(self, environ: Mapping[str, str] = os.environ) -> tuple[tuple[str, str], ...]:
         """The variables of `forward_env` that are set on this machine, with their values."""
         return tuple((name, environ[name]) for name in self.forward_env if name in environ)
+
+    @classmethod
+    def from_uri(cls, uri: str, cwd: Path) -> Self:
+        """The connection of a URI that was typed in a directory. Raises InvalidURIError."""
+        parsed = parse_uri(uri)
+        return cls(target=parsed.target.located(cwd), workdir=parsed.workdir)
 
     def with_default_workdir(self, cwd: Path) -> Self:
         """The connection with the default working directory if it has none (not for saving)."""

@@ -11,6 +11,7 @@ from ocattach.errors import (
     TimedOutError,
     WorkdirNotFoundError,
 )
+from ocattach.printable import command_line
 
 STOP_SECONDS = 5
 ANSWER_SECONDS = 5
@@ -60,7 +61,7 @@ def start_daemon(run: RunCommand, settings: DaemonSettings, *, password: str, ti
     )
     found = daemons(report)
     if "error" in report or not found:
-        raise start_error(report, settings, timeout)
+        raise full_disk_error(report) or start_error(report, settings, timeout)
     started = any(line.startswith("started ") for line in report.all("daemon"))
     return DaemonStatus(found[0], started)
 
@@ -99,6 +100,18 @@ def start_error(report: Report, settings: DaemonSettings, timeout: float) -> Oca
             return DaemonStartError(
                 f"opencode serve could not be started ({reason or 'no reason reported'}){ending}"
             )
+
+
+def full_disk_error(report: Report) -> DaemonStartError | None:
+    """Return the error for an answer of start.sh about a disk without room; None if it was something else."""
+    full = report.first("full")
+    if not full or report.first("error") not in ("home-unwritable", "state-unwritable", "daemon-exited"):
+        return None
+    commands = "; ".join(command_line("df", option, full) for option in ("-h", "-i"))
+    return DaemonStartError(
+        f"OpenCode cannot store its data: the disk of {full} in the environment, or a quota, is full",
+        hint=f"Free space or inodes there: {commands}",
+    )
 
 
 def foreign_state_error(home: str) -> DaemonStartError:

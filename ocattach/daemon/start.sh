@@ -35,8 +35,19 @@ say_log() { # without the line of `launch`; with its beginning, since loaders re
     fi
 }
 
+say_full() { # reports a directory on whose disk there is no room for what OpenCode writes at first
+    for folder in "${XDG_DATA_HOME:-$HOME/.local/share}/opencode" "$state"; do
+        case "$folder" in /*) ;; *) folder=$here/$folder ;; esac
+        while [ ! -d "${folder:-/}" ]; do folder=${folder%/*}; done
+        [ -w "${folder:-/}" ] || continue
+        dd if=/dev/zero of="$folder/.ocattach.$$" bs=1024 count=256 2>/dev/null || say full "${folder:-/}"
+        rm -f "$folder/.ocattach.$$"
+    done
+}
+
 fail() { # REASON
     say error "$1"
+    say_full
     if [ -r "$log" ]; then say_log | say_lines log; fi
     exit 1
 }
@@ -45,6 +56,11 @@ exited() { # the daemon that was launched has exited
     wait "$daemon_pid"
     say exit_code $?
     fail daemon-exited
+}
+
+# dash and busybox remove them from the environment of what they start.
+odd_variables() { # prints the variables whose names are not a shell's, a line each, with \001 for line feeds
+    tr '\0\n' '\n\001' <"/proc/$$/environ" | grep '^[^-=][^=]*=' | grep -v '^[A-Za-z_][A-Za-z0-9_]*='
 }
 
 launch() { # OPENCODE PORT: sets $daemon_pid. Ignores HUP and has its own session, so that it outlives this script
@@ -60,7 +76,15 @@ launch() { # OPENCODE PORT: sets $daemon_pid. Ignores HUP and has its own sessio
         trap '' HUP
         umask "$account_umask"
         cd "$workdir" || exit 1
-        exec ${session:+"$session"} "$1" serve --hostname 127.0.0.1 --port "$2" </dev/null >>"$log" 2>&1 9>&-
+        program=$1 wanted_port=$2
+        set --
+        while IFS= read -r variable; do
+            [ -z "$variable" ] || set -- "$@" "$(printf '%s' "$variable" | tr '\001' '\n')"
+        done <<VARIABLES
+$(odd_variables 2>/dev/null)
+VARIABLES
+        exec ${session:+"$session"} ${1:+env} "$@" \
+            "$program" serve --hostname 127.0.0.1 --port "$wanted_port" </dev/null >>"$log" 2>&1 9>&-
     ) &
     daemon_pid=$!
 }

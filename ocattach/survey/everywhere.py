@@ -9,7 +9,7 @@ from ocattach.config.names import LOCAL
 from ocattach.config.resolver import list_connections, this_machine
 from ocattach.config.spec import ConnectionSpec
 from ocattach.config.trust import may_be_used
-from ocattach.errors import ConfigurationError, NotTrustedError
+from ocattach.errors import ConfigurationError, NotTrustedError, UsageError
 from ocattach.printable import command_line
 
 
@@ -37,13 +37,21 @@ class AllConnections:
         return [entry.spec for entry in self.entries]
 
 
+def pinned(spec: ConnectionSpec, environ: Mapping[str, str]) -> ConnectionSpec:
+    """Return the pinned connection; unchanged if a setting of this machine is invalid, which its query reports."""
+    try:
+        return spec.pinned(environ)
+    except UsageError:
+        return spec
+
+
 def everywhere(*, cwd: Path, environ: Mapping[str, str]) -> AllConnections:
     """Return every connection that can be named from a directory, settled; `local` is always among them.
 
     No default working directory is set: which sessions a connection has does not depend on the current directory.
     """
     listing = list_connections(cwd=cwd, environ=environ)
-    specs = [listed.spec.pinned(environ) for listed in listing.connections]
+    specs = [pinned(listed.spec, environ) for listed in listing.connections]
     if all(spec.name != LOCAL for spec in specs):
         specs.append(this_machine())
     entries = tuple(SurveyedConnection(spec, refusal(spec, environ)) for spec in specs)

@@ -91,6 +91,10 @@ class CommandTransport(TransportHandler):
         spec = self.spec
         return DaemonSettings(spec.workdir, spec.opencode, spec.daemon_port, spec.env, spec.unset_env)
 
+    def default_workdir(self) -> str | None:
+        """Return the directory of a daemon for which no other is named; None for that in which commands start."""
+        return None
+
     def probe(self) -> Probe:
         """Query the environment again: its daemons, `opencode` and the working directory."""
         self._probe = probe(self.run, self.settings, timeout=min(PROBE_SECONDS, self.timeout))
@@ -133,10 +137,12 @@ class CommandTransport(TransportHandler):
         path = [("PATH", found.path)] if found.path else []
         # The variable of the origin tells a daemon and its agents' shells which connection started it.
         origin = ORIGIN_VARIABLE, origin_name(self.spec)
+        given = self.settings
         settings = replace(
-            self.settings,
+            given,
+            workdir=given.workdir or self.default_workdir(),
             opencode=self.check_opencode(found),
-            env=(*path, *self.spec.env, *self.spec.forwarded_env(), origin),
+            env=(*path, *given.env, *self.spec.forwarded_env(), origin),
         )
         self.end_early_relay()
         if not self.reaches_ports:

@@ -59,8 +59,11 @@ def containers(draw: st.DrawFn) -> Target:
         st.sampled_from([{}, {"host": draw(engines)}, {"context": draw(words)}, TLS_ENGINE]),
     )
     user = draw(st.none() | users)
-    if draw(st.booleans()):
+    named = draw(st.sampled_from(["container", "devcontainer", "compose"]))
+    if named == "container":
         return kind(container=draw(words), user=user, **by_engine)
+    if named == "devcontainer":
+        return kind(devcontainer=draw(printable.map("/{}".format)), user=user, **by_engine)
     return kind(compose_project=draw(words), compose_service=draw(words), user=user, **by_engine)
 
 

@@ -50,7 +50,9 @@ def test_a_port_is_a_port(port: int) -> None:
 def test_a_container_is_named_in_one_way() -> None:
     with pytest.raises(UsageError, match="cannot be used together"):
         DockerTarget(container="c", compose_project="p", compose_service="s")
-    with pytest.raises(UsageError, match="requires container, or compose"):
+    with pytest.raises(
+        UsageError, match="requires container, compose with project and service, or devcontainer"
+    ):
         DockerTarget(compose_project="p")
 
 

@@ -85,10 +85,44 @@ def test_a_users_files_are_read_where_no_variable_says_otherwise(variables: dict
     assert (read.default, read.destinations["a"].uri) == ("a", "unix:///run/a.sock")
 
 
+@pytest.mark.parametrize(
+    ("changes", "settings"),
+    [
+        ({}, ""),
+        ({"CONTAINER_HOST": "unix:///run/third.sock"}, ""),
+        ({"CONTAINER_CONNECTION": "here"}, ""),
+        ({"CONTAINER_HOST": ""}, ""),
+        ({"CONTAINER_CONNECTION": ""}, ""),
+        ({}, "remote = true"),
+    ],
+)
+def test_the_default_connection_is_used_where_podman_is_remote_by_default(
+    variables: dict[str, str], changes: dict[str, str], settings: str
+) -> None:
+    podman(variables, "system", "connection", "add", "here", "unix:///run/other.sock")
+    file = Path(variables["CONTAINERS_CONF"])
+    file.write_text(file.read_text().replace("[engine]", f"[engine]\n{settings}"))
+    variables |= changes
+    found = WEB.pinned(variables)
+
+    is_local = "--cgroup-manager" in podman(variables, "--help")  # an option that only a local podman has
+    assert (found == WEB) == is_local
+    if not is_local:
+        host = changes.get("CONTAINER_HOST") or None
+        assert (found.host, found.context) == (host, None if host else "here")
+
+
+def test_the_default_connection_is_used_where_there_is_no_podman(variables: dict[str, str]) -> None:
+    podman(variables, "system", "connection", "add", "here", "unix:///run/other.sock")
+
+    assert WEB.pinned({**variables, "PATH": variables["HOME"]}).context == "here"
+
+
 def test_a_saved_connection_means_the_same_when_the_settings_have_changed(variables: dict[str, str]) -> None:
     assert WEB.pinned(variables) == WEB
 
     podman(variables, "system", "connection", "add", "here", "unix:///run/other.sock")
+    variables["CONTAINER_CONNECTION"] = "here"
     assert WEB.pinned(variables).context == "here"
 
     variables["CONTAINER_HOST"] = "unix:///run/third.sock"

@@ -1,9 +1,13 @@
 """Many environments at once: nobody is asked twice, and nobody is waited for past the deadline."""
 
+import os
 import socket
 from collections import Counter
 from contextlib import ExitStack
+from pathlib import Path
 from typing import Any
+
+import pytest
 
 from tests.rigs.docker import DockerEngine
 from tests.rigs.ssh import SSHMachines
@@ -90,3 +94,22 @@ def test_a_hundred_with_twenty_dead_ones_are_told_by_the_deadline(
     assert states == {"stopped": CONTAINERS * DIRECTORIES, "unreachable": DEAD}
     assert asked.document["took"] <= TIMEOUT + 0.5
     assert asked.peak_memory < MEMORY
+
+
+@pytest.mark.parametrize("odd", ["named pipe", "not an object", "variable"])
+def test_an_odd_setting_of_docker_concerns_only_what_docker_is_needed_for(desk: Desk, odd: str) -> None:
+    file = Path(desk.variables["HOME"], ".docker", "config.json")
+    file.parent.mkdir()
+    if odd == "named pipe":
+        os.mkfifo(file)
+    elif odd == "not an object":
+        file.write_text("[1]")
+    else:
+        desk.variables["DOCKER_HOST"] = "ftp://x"
+    desk.save("front", {"transport": "docker", "container": "web"})
+    desk.save("gone", {"transport": "http", "url": "http://127.0.0.1:9"})
+
+    states = desk.ask().states
+
+    assert (states["front"]["state"], states["gone"]["state"]) == ("unavailable", "stopped")
+    assert ("DOCKER_HOST" if odd == "variable" else str(file)) in str(states["front"])

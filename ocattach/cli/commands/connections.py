@@ -22,7 +22,7 @@ from ocattach.config.files.paths import config_directory
 from ocattach.config.resolver import Listing, list_connections, remove_connection
 from ocattach.config.saved import SavedConnections
 from ocattach.config.spec import ConnectionSpec
-from ocattach.config.targets.uri import is_uri, parse_uri
+from ocattach.config.targets.uri import is_uri
 from ocattach.errors import UsageError
 from ocattach.link.client.foreground import end_link, stop_daemon
 from ocattach.link.files import link_keys
@@ -36,9 +36,7 @@ def save(options: Options) -> None:
             "--save requires a URI",
             hint=f"For example: {command_line('ocattach', '--save', options.save, 'docker://CONTAINER:/DIR')}",
         )
-    parsed = parse_uri(options.target)
-    spec = options.applied_to(ConnectionSpec(target=parsed.target, workdir=parsed.workdir))
-    spec = spec.pinned(os.environ)
+    spec = options.applied_to(ConnectionSpec.from_uri(options.target, Path.cwd())).pinned(os.environ)
     saved = SavedConnections(config_directory(os.environ)).save(options.save or "", spec, force=options.force)
     say_done(options, f"Saved {saved.name} ({saved.display()})", {"saved": connection_json(saved)})
 

@@ -20,7 +20,7 @@ from ocattach.config.spec import ConnectionSpec
 from ocattach.errors import DefectError, UsageError
 from ocattach.sessions.origins import Names
 from ocattach.survey.environment_status import EnvironmentStatus
-from ocattach.survey.everywhere import SurveyedConnection, everywhere, refusal
+from ocattach.survey.everywhere import SurveyedConnection, everywhere, pinned, refusal
 from ocattach.survey.status import Survey
 
 SECONDS = 5.0
@@ -64,7 +64,7 @@ def asked_about(options: Options) -> tuple[list[ConnectionSpec], Sequence[Proble
     else:
         listing = list_connections(cwd=cwd, environ=os.environ)
         specs, problems = [listed.spec for listed in listing.connections], listing.problems
-    return [spec.pinned(os.environ).with_default_workdir(cwd) for spec in specs], problems
+    return [pinned(spec, os.environ).with_default_workdir(cwd) for spec in specs], problems
 
 
 def look_once(survey: Survey, options: Options, problems: Sequence[Problem]) -> None:

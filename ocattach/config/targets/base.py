@@ -48,6 +48,11 @@ class Target(ABC):
         return ()
 
     @property
+    def passed_variables(self) -> tuple[str, ...]:
+        """Names of variables of this machine whose values a daemon there may get, besides `forward_env`."""
+        return ()
+
+    @property
     def needs_link(self) -> bool:
         """Whether a link process is needed; False if clients can use the URL of the daemon."""
         return True
@@ -94,6 +99,14 @@ class Target(ABC):
     def default_workdir(self, cwd: Path) -> str | None:  # noqa: ARG002 - for subclasses
         """The working directory to use if none is given; None for the default of the daemon."""
         return None
+
+    def located(self, directory: Path) -> Self:  # noqa: ARG002 - for subclasses
+        """The target with its paths on this machine made absolute, seen from the directory in which they were read."""
+        return self
+
+    def identity(self) -> dict[str, object]:
+        """The keys that decide which environment is meant."""
+        return self.to_entry()
 
     def pinned(self, environ: Mapping[str, str]) -> Self:  # noqa: ARG002 - for subclasses
         """The target with the current settings of this machine written out, such as the current context.

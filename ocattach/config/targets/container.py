@@ -4,6 +4,7 @@
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from functools import partial
+from pathlib import Path
 from typing import Any, ClassVar, Self
 
 from ocattach.config.files.entry import (
@@ -18,28 +19,23 @@ from ocattach.config.files.entry import (
 )
 from ocattach.config.targets import key_types
 from ocattach.config.targets.base import Target
+from ocattach.config.targets.devcontainer import DEVCONTAINER, absolute, format_folder, read_folder
 from ocattach.config.targets.docker_config import (
     DEFAULT_CONTEXT,
     DEFAULT_HOST,
     certificate_path,
     current_context,
 )
+from ocattach.config.targets.engine import ENGINE, TLS_SCHEMES, check_certificates, check_engine
 from ocattach.config.targets.podman_config import named_service
-from ocattach.config.targets.rules import (
-    check_file,
-    check_given,
-    check_host,
-    check_port,
-    check_text,
-    check_user,
-    check_word,
-)
+from ocattach.config.targets.rules import check_given, check_text, check_user, check_variable, check_word
 from ocattach.config.targets.uri_text import (
+    SAFE_IN_PATH,
     URIParts,
     decode,
+    encode,
     format_place,
     format_query,
-    split_authority,
     split_place,
 )
 from ocattach.errors import ConfigurationError, UsageError
@@ -48,9 +44,8 @@ COMPOSE = "compose"
 """The first part of the name in URIs of compose services: docker://compose/PROJECT/SERVICE."""
 
 ENGINE_KEYS = ("host", "context", "cert_path")
-ENGINE_SCHEMES = ("tcp", "http", "https", "ssh")
-ENGINE = f"^(unix:///.*|({'|'.join(ENGINE_SCHEMES)})://[^-/].*)$"
-TLS_SCHEMES = ("tcp://", "https://")
+KINDS = ("container", COMPOSE, DEVCONTAINER)
+FOLDER_CHARACTERS = SAFE_IN_PATH.replace(":", "")
 
 
 def container_keys(engine: str) -> Mapping[str, Schema]:
@@ -63,6 +58,15 @@ def container_keys(engine: str) -> Mapping[str, Schema]:
                 "project": key_types.word("Name of the project."),
                 "service": key_types.word("Name of the service."),
             },
+        ),
+        DEVCONTAINER: key_types.text(
+            "Folder on this machine whose dev container is meant, instead of the name of a container; in a project "
+            "file relative to the project.",
+            ".",
+        ),
+        "local_env": key_types.array(
+            "Names of variables of this machine whose values the dev container may use, by ${localEnv:NAME}.",
+            f"^{key_types.VARIABLE}$",
         ),
         "user": key_types.word(
             "User in the container: a name, a number, or USER:GROUP.", "root", "1000:1000", also=":@+"
@@ -87,13 +91,19 @@ def container_keys(engine: str) -> Mapping[str, Schema]:
 
 @dataclass(frozen=True, slots=True)
 class ContainerTarget(Target):
-    """A container: either `container` is set, or both of `compose_project` and `compose_service`."""
+    """A container: set is `container`, or `devcontainer`, or both of `compose_project` and `compose_service`."""
 
     container: str | None = None
     """Name or id."""
 
     compose_project: str | None = None
     compose_service: str | None = None
+
+    devcontainer: str | None = None
+    """Folder on this machine that the dev container was made for; relative only where it was just read."""
+
+    local_env: tuple[str, ...] = ()
+    """Names of variables of this machine that the metadata of a dev container may use."""
 
     user: str | None = None
     """User in the container, also as `uid:gid`; None for the default of the container."""
@@ -111,33 +121,32 @@ class ContainerTarget(Target):
     """Whether an engine on another machine may be used without encryption, which exposes the daemon's password."""
 
     key_rules: ClassVar[Schema] = {
-        **key_types.exactly_one("container", COMPOSE),
+        **key_types.exactly_one(*KINDS),
         **key_types.not_together("host", "context"),
     }
-    user_only_keys: ClassVar[frozenset[str]] = frozenset({"cert_path", "allow_plain_password"})
+    user_only_keys: ClassVar[frozenset[str]] = frozenset({"cert_path", "allow_plain_password", "local_env"})
     options: ClassVar[Mapping[str, str]] = {"user": "user", "context": "context"}
 
     def __post_init__(self) -> None:
-        if self.container is not None:
-            if self.compose_project is not None or self.compose_service is not None:
-                raise UsageError("container and compose cannot be used together")
-            check_word(self.container, "container")
-        elif self.compose_project is None or self.compose_service is None:
-            raise UsageError(f"{self.scheme} requires container, or compose with project and service")
-        else:
-            check_word(self.compose_project, "compose project")
-            check_word(self.compose_service, "compose service")
+        compose = (self.compose_project, self.compose_service)
+        values = (self.container, None if compose == (None, None) else COMPOSE, self.devcontainer)
+        given = [kind for kind, value in zip(KINDS, values, strict=True) if value is not None]
+        if len(given) > 1:
+            raise UsageError(f"{' and '.join(given)} cannot be used together")
+        if not given or compose.count(None) == 1:
+            raise UsageError(
+                f"{self.scheme} requires container, compose with project and service, or devcontainer"
+            )
+        names = ("container", "compose_project", "compose_service")
+        check_given(self, {**dict.fromkeys(names, check_word), DEVCONTAINER: check_text})
+        for name in self.local_env:
+            check_variable(name, "local_env")
         if self.host is not None and self.context is not None:
             raise UsageError("host and context cannot be used together")
         check_context = partial(check_word, also="+")
         check_given(self, {"user": check_user, "host": check_engine, "context": check_context})
         if self.cert_path is not None:
-            check_file(self.cert_path, "cert_path")
-            if self.host is None or not self.host.startswith(TLS_SCHEMES):
-                raise UsageError(
-                    "cert_path requires an engine at tcp:// or https://",
-                    hint="Set host, such as tcp://HOST:2376",
-                )
+            check_certificates(self.cert_path, self.host)
 
     @classmethod
     def from_entry(cls, entry: Entry) -> Self:
@@ -169,6 +178,8 @@ class ContainerTarget(Target):
                 return cls(container=container, user=user, **engine), workdir
             case ["compose", project, service]:
                 return cls(compose_project=project, compose_service=service, user=user, **engine), workdir
+            case ["devcontainer", *folders]:
+                return cls(devcontainer=read_folder("/".join(folders)), user=user, **engine), workdir
             case _:
                 name, _, directory = encoded.partition("/")
                 raise UsageError(
@@ -184,8 +195,22 @@ class ContainerTarget(Target):
             replace(self, host=None, cert_path=None, allow_plain_password=False), values
         )
 
+    def located(self, directory: Path) -> Self:
+        if self.devcontainer is None:
+            return self
+        return replace(self, devcontainer=absolute(self.devcontainer, directory))
+
+    def identity(self) -> dict[str, object]:
+        return replace(self, local_env=()).to_entry()
+
+    @property
+    def passed_variables(self) -> tuple[str, ...]:
+        return self.local_env
+
     def uri(self, workdir: str | None = None) -> str:
         name = self.container or f"{COMPOSE}/{self.compose_project}/{self.compose_service}"
+        if self.devcontainer is not None:
+            name = f"{DEVCONTAINER}/{encode(format_folder(self.devcontainer), FOLDER_CHARACTERS)}"
         query = format_query({key: getattr(self, key) for key in ENGINE_KEYS})
         return f"{self.scheme}://{format_place(self.user, name, workdir)}{query}"
 
@@ -256,22 +281,3 @@ class PodmanTarget(ContainerTarget):
             return replace(self, host=host, context=context)
         except UsageError as error:
             raise UsageError(f"CONTAINER_HOST: {error.message}", hint=error.hint) from error
-
-
-def check_engine(value: str, what: str) -> None:
-    """Raise UsageError for an invalid address of an engine."""
-    check_text(value, what)
-    scheme, _, rest = value.partition("://")
-    if scheme == "unix" and rest.startswith("/"):
-        return
-    if scheme not in ENGINE_SCHEMES:
-        raise UsageError(
-            f"{what} {value!r} is not the address of an engine",
-            hint="Examples: unix:///run/docker.sock, tcp://HOST:PORT, ssh://USER@HOST",
-        )
-    user, host, port = split_authority(rest.partition("/")[0])
-    check_host(host)
-    if user is not None:
-        check_user(user)
-    if port is not None:
-        check_port(port)

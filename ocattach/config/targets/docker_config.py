@@ -4,14 +4,20 @@ Read as in docker/cli (cli/command/cli.go `resolveContextName`, cli/context/stor
 start reads them.
 """
 
-import json
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from hashlib import sha256
 from pathlib import Path
 
-from ocattach.config.files.entry import as_table, table, text
-from ocattach.errors import ConfigurationError
+from ocattach.config.files.entry import table, text
+from ocattach.config.files.foreign import naming, read_object
+from ocattach.errors import UsageError
+
+CONTEXT_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.+-]+")
+"""As in docker/cli (cli/context/store, restrictedNamePattern)."""
+
+HINT = "Try: docker context ls"
 
 DEFAULT_HOST = "unix:///var/run/docker.sock"
 DEFAULT_CONTEXT = "default"
@@ -38,25 +44,31 @@ def docker_directory(environ: Mapping[str, str]) -> Path:
 def current_context(environ: Mapping[str, str]) -> str | None:
     """The context selected by `docker context use`; None without one.
 
-    Raises ConfigurationError for a file that cannot be read.
+    Raises ConfigurationError for a file that cannot be used.
     """
-    return text(read_object(docker_directory(environ) / "config.json"), "currentContext") or None
+    path = docker_directory(environ) / "config.json"
+    with naming("Docker", path, hint=HINT):
+        context = text(read_object(path), "currentContext") or None
+        if context is not None and not CONTEXT_NAME.fullmatch(context):
+            raise UsageError("currentContext is not the name of a context")
+        return context
 
 
 def read_context(name: str, environ: Mapping[str, str]) -> DockerContext | None:
-    """A context by its name; None if it does not exist. Raises ConfigurationError if it cannot be read."""
+    """A context by its name; None if it does not exist. Raises ConfigurationError for a file that cannot be used."""
     identifier = sha256(name.encode()).hexdigest()
     folder = docker_directory(environ) / "contexts"
     path = folder / "meta" / identifier / "meta.json"
-    endpoint = table(table(read_object(path), "Endpoints") or {}, "docker")
-    if endpoint is None:
-        return None
-    certificates = folder / "tls" / identifier / "docker"
-    return DockerContext(
-        host=text(endpoint, "Host") or DEFAULT_HOST,
-        cert_path=str(certificates) if certificates.is_dir() else None,
-        skips_verification=endpoint.get("SkipTLSVerify") is True,
-    )
+    with naming("Docker", path, hint=HINT):
+        endpoint = table(table(read_object(path), "Endpoints") or {}, "docker")
+        if endpoint is None:
+            return None
+        certificates = folder / "tls" / identifier / "docker"
+        return DockerContext(
+            host=text(endpoint, "Host") or DEFAULT_HOST,
+            cert_path=str(certificates) if certificates.is_dir() else None,
+            skips_verification=endpoint.get("SkipTLSVerify") is True,
+        )
 
 
 def certificate_path(environ: Mapping[str, str]) -> str | None:
@@ -68,15 +80,3 @@ def certificate_path(environ: Mapping[str, str]) -> str | None:
     if not (environ.get("DOCKER_TLS_VERIFY") or environ.get("DOCKER_TLS")):
         return None
     return environ.get("DOCKER_CERT_PATH") or str(docker_directory(environ))
-
-
-def read_object(path: Path) -> Mapping[str, object]:
-    """Read a file with a JSON object; an empty one if the file does not exist."""
-    try:
-        return as_table(json.loads(path.read_bytes()), str(path))
-    except (FileNotFoundError, NotADirectoryError):
-        return {}
-    except (OSError, ValueError) as error:
-        raise ConfigurationError(
-            f"Docker's configuration {path} cannot be read: {error}", hint="Try: docker context ls"
-        ) from error

@@ -4,12 +4,19 @@ Files and their order: containers.conf(5) and podman-connections.json, as in sys
 podman's configuration library.
 """
 
-import json
+import shutil
+import sys
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from ocattach.config.files.entry import flag, table, text
+from ocattach.config.files.foreign import naming, read_object
+from ocattach.config.files.safe import read_text
+from ocattach.errors import ConfigurationError
+
+HINT = "Try: podman system connection list"
 KEYS, JSON_KEYS = ("uri", "identity", "is_machine"), ("URI", "Identity", "IsMachine")
 SYSTEM_FILES = (Path("/usr/share/containers/containers.conf"), Path("/etc/containers/containers.conf"))
 
@@ -32,41 +39,59 @@ class Connections:
 
     destinations: Mapping[str, PodmanService]
     default: str | None = None
+    is_remote: bool = False
+    """Whether containers.conf has `remote = true`."""
 
 
 def named_service(environ: Mapping[str, str]) -> tuple[str | None, str | None]:
     """The address or the connection that podman uses by default; neither for podman of this machine.
 
-    CONTAINER_HOST comes before CONTAINER_CONNECTION, and both over the default connection (ActiveDestination).
+    CONTAINER_HOST comes before CONTAINER_CONNECTION, and both before the default connection (ActiveDestination). On
+    Linux the latter is for `podman --remote`, which is the default with one of these variables, even an empty one, or
+    with `remote` in containers.conf (IsRemote in podman's cmd/podman/registry), and for machines without podman.
     """
-    host, connection = environ.get("CONTAINER_HOST"), environ.get("CONTAINER_CONNECTION")
+    variables = ("CONTAINER_HOST", "CONTAINER_CONNECTION")
+    host, connection = (environ.get(name) for name in variables)
     if host:
         return host, None
-    return None, connection or read_connections(environ).default
+    if connection:
+        return None, connection
+    try:
+        found = read_connections(environ)
+    except ConfigurationError:  # the transport reports it where it needs the file
+        return None, None
+    is_remote = found.is_remote or sys.platform != "linux" or any(name in environ for name in variables)
+    if found.default and not is_remote and shutil.which("podman", path=environ.get("PATH")):
+        return None, None
+    return None, found.default
 
 
 def read_connections(environ: Mapping[str, str]) -> Connections:
-    """The connections of this account. Files that cannot be read are ignored, as podman does."""
+    """The connections of this account. Raises ConfigurationError for a file that cannot be used."""
     default: str | None = None
+    is_remote = False
     destinations: dict[str, PodmanService] = {}
     for file in configuration_files(environ):
-        engine = read_toml(file).get("engine", {})
-        default = engine.get("active_service", default)
-        destinations |= parse_destinations(engine.get("service_destinations", {}), KEYS)
+        with naming("Podman", file, hint=HINT):
+            engine = table(read_toml(file), "engine") or {}
+            default = text(engine, "active_service") if "active_service" in engine else default
+            is_remote = flag(engine, "remote") if "remote" in engine else is_remote
+            destinations |= parse_destinations(table(engine, "service_destinations") or {}, KEYS)
     chosen = environ.get("PODMAN_CONNECTIONS_CONF")  # where podman 5 stores connections
     file = Path(chosen) if chosen else user_file(environ).with_name("podman-connections.json")
-    document = read_json(file).get("Connection") or {}
-    destinations |= parse_destinations(document.get("Connections") or {}, JSON_KEYS)
-    return Connections(destinations, document.get("Default") or default or None)
+    with naming("Podman", file, hint=HINT):
+        document = table(read_object(file), "Connection") or {}
+        destinations |= parse_destinations(table(document, "Connections") or {}, JSON_KEYS)
+        return Connections(destinations, text(document, "Default") or default or None, is_remote)
 
 
 def parse_destinations(entries: Mapping[str, Any], keys: tuple[str, str, str]) -> dict[str, PodmanService]:
     """The entries with an address. The two file formats spell the keys differently."""
     uri, identity, machine = keys
     return {
-        name: PodmanService(str(entry[uri]), entry.get(identity) or None, entry.get(machine) is True)
+        name: PodmanService(entry[uri], text(entry, identity) or None, entry.get(machine) is True)
         for name, entry in entries.items()
-        if isinstance(entry, dict) and entry.get(uri)
+        if isinstance(entry, dict) and isinstance(entry.get(uri), str)
     }
 
 
@@ -91,25 +116,10 @@ def user_file(environ: Mapping[str, str]) -> Path:
 
 
 def read_toml(file: Path) -> dict[str, Any]:
-    """A configuration file; empty if it is absent or cannot be read."""
-    try:
-        text = file.read_text(encoding="utf-8")
-    except (OSError, UnicodeDecodeError):
-        return {}
-    if "service" not in text:  # no active_service or service_destinations: do not load the parser
+    """A configuration file; empty if it is absent. Raises ValueError for one that is not TOML."""
+    content = read_text(file) or ""
+    if "service" not in content and "remote" not in content:  # none of the keys above: do not load the parser
         return {}
     import tomllib  # noqa: PLC0415 - warm
 
-    try:
-        return tomllib.loads(text)
-    except tomllib.TOMLDecodeError:
-        return {}
-
-
-def read_json(file: Path) -> dict[str, Any]:
-    """A file of connections; empty if it is absent or cannot be read."""
-    try:
-        document = json.loads(file.read_text(encoding="utf-8"))
-    except (OSError, ValueError):
-        return {}
-    return document if isinstance(document, dict) else {}
+    return tomllib.loads(content)

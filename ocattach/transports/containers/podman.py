@@ -67,6 +67,7 @@ class PodmanTransport(ContainerTransport):
             return EngineAddress(self._service.url)
         if ROOT_SOCKET.exists():
             return EngineAddress(f"unix://{ROOT_SOCKET}")
+        read_connections(os.environ)  # raises the reason, if it could not be read
         raise UnreachableError(
             f"Podman not found: no podman on PATH, and no service at {own}",
             hint="Install podman, or name a service by CONTAINER_HOST, or by the connection's host or context",

@@ -6,6 +6,12 @@ from typing import Any
 from ocattach.errors import AuthenticationError, EnvironmentNotRunningError, ShellNotFoundError
 from ocattach.printable import command_line
 
+NOT_FOUND_TEXTS = (b"executable file not found", b"no such file or directory")
+"""Messages of runc and crun. Docker gives exit code 126 or 127 and this text on stdout, Podman 127 on stderr."""
+
+UNKNOWN_USER = "unable to find user"
+"""Part of Docker's output with exit code 126, and of Podman's error."""
+
 NAME = "NAME"
 """Stands for the container in the commands of STATES."""
 
@@ -32,16 +38,17 @@ RESTARTED = frozenset({"exited", "stopped", "stopping", "initialized"})
 """The states of a container that Podman restarts; it has no status for that."""
 
 
-def check_running(container: Mapping[str, Any], *, program: str) -> None:
+def check_running(container: Mapping[str, Any], *, program: str, start_hint: str = "") -> None:
     """Raise EnvironmentNotRunningError unless commands can run in a container.
 
-    `container` is the engine's description, `program` the engine's command line for the hint.
+    `container` is the engine's description, `program` the engine's command line for the hint; `start_hint` takes the
+    place of `start NAME`.
     """
     status = container["State"]["Status"]
     if status in RESTARTED and is_restarted(container):
         status = "restarting"
     if status != "running":
-        raise not_running(container, status, program=program)
+        raise not_running(container, status, program=program, start_hint=start_hint)
 
 
 def check_steady(container: Mapping[str, Any], *, since: str | None, program: str) -> None:
@@ -60,7 +67,9 @@ def is_restarted(container: Mapping[str, Any]) -> bool:
     return bool(container.get("RestartCount")) and policy not in {None, "", "no"}
 
 
-def not_running(container: Mapping[str, Any], status: str, *, program: str) -> EnvironmentNotRunningError:
+def not_running(
+    container: Mapping[str, Any], status: str, *, program: str, start_hint: str = ""
+) -> EnvironmentNotRunningError:
     """Return the error for a container in a state."""
     name = container["Name"].lstrip("/")
     cause, step = STATES.get(status, (f"it is {status}", ("ps", "--all")))
@@ -69,7 +78,19 @@ def not_running(container: Mapping[str, Any], status: str, *, program: str) -> E
     elif (cause, step) == STOPPED:
         cause = f"{cause} {container['State'].get('ExitCode')}"
     command = command_line(program, *(name if word == NAME else word for word in step))
-    return EnvironmentNotRunningError(f"Container {name} is not running: {cause}", hint=f"Try: {command}")
+    hint = start_hint if start_hint and step[0] == "start" else f"Try: {command}"
+    return EnvironmentNotRunningError(f"Container {name} is not running: {cause}", hint=hint)
+
+
+def check_started(output: bytes, *, user: str | None, place: str, program: str, name: str) -> None:
+    """Raise the error for a shell that could not be started: the engine reports it in the command's own output.
+
+    Called after exit code 126 or 127. `name` and `place` are the container's, `program` is the engine's command line.
+    """
+    if output.startswith(UNKNOWN_USER.encode()):
+        raise unknown_user(user, place, program, name)
+    if b'exec: "sh": ' in output and any(text in output for text in NOT_FOUND_TEXTS):
+        raise no_shell(place)
 
 
 def unknown_user(user: str | None, place: str, program: str, name: str) -> AuthenticationError:

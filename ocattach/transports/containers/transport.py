@@ -5,39 +5,46 @@ import time
 from abc import abstractmethod
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, ExitStack, closing
-from typing import Any, ClassVar, Self
+from typing import Any, ClassVar, Self, cast
 
 from ocattach.config.spec import ConnectionSpec
-from ocattach.config.suggestion import closest
 from ocattach.config.targets.container import ContainerTarget
-from ocattach.daemon import Probe
+from ocattach.daemon import DaemonSettings, DaemonStatus, Probe
 from ocattach.daemon.listener import find_listener
 from ocattach.errors import (
     ConnectionLostError,
-    EnvironmentNotFoundError,
     EnvironmentNotRunningError,
     OcattachError,
     TimedOutError,
 )
 from ocattach.execution import CommandResult, Stream, check_output
 from ocattach.printable import command_line
-from ocattach.transports.base import Ask, Availability, Plan
+from ocattach.transports.base import Ask, Availability, Plan, Question
 from ocattach.transports.command import CommandTransport
-from ocattach.transports.containers.compose import PROJECT_LABEL, SERVICE_LABEL, in_order
+from ocattach.transports.containers.devcontainer import DevContainer, read_dev_container
 from ocattach.transports.containers.direct import DirectPort, candidates, find_direct
 from ocattach.transports.containers.engine import Engine
 from ocattach.transports.containers.engine_streams import EngineAddress
 from ocattach.transports.containers.exec_stream import ExecDecoder, ExecStream, exchange
-from ocattach.transports.containers.state import check_running, check_steady, no_shell, unknown_user
+from ocattach.transports.containers.lookup import (
+    description,
+    exec_command,
+    not_found,
+    replicas,
+    running,
+    start_hint,
+)
+from ocattach.transports.containers.state import (
+    UNKNOWN_USER,
+    check_running,
+    check_started,
+    check_steady,
+    unknown_user,
+)
 from ocattach.transports.loader import LOADER, loader_input, started
 from ocattach.tunnel.route import DialRoute, Route
 
 NOT_STARTED = (126, 127)
-NOT_FOUND_TEXTS = (b"executable file not found", b"no such file or directory")
-"""Messages of runc and crun. Docker gives exit code 126 or 127 and this text on stdout, Podman 127 on stderr."""
-
-UNKNOWN_USER = "unable to find user"
-"""Part of Docker's output with exit code 126, and of Podman's error."""
 
 EXIT_CODE_SECONDS = 5
 """Time for the engine to report the exit code of a command whose output has ended."""
@@ -45,6 +52,9 @@ EXIT_CODE_SECONDS = 5
 NOT_FOUND = 404
 REFUSED = (NOT_FOUND, 409, 500)
 """Docker answers 409 (conflict) for a container that is not running, Podman also 500."""
+
+START_DIRECTORY = "/"
+"""Where commands start: the image's WORKDIR need not exist, and the account may not be allowed to enter it."""
 
 LISTENER_SECONDS = 5
 
@@ -67,7 +77,6 @@ class ContainerTransport(CommandTransport):
         super().__init__(spec, ask=ask, timeout=timeout)
         if not isinstance(spec.target, self.target_class):
             raise TypeError(spec.target)
-        self.target: ContainerTarget = spec.target
         self._engine: Engine | None = None
         self._owned = ExitStack()
         """Closes the engine, unless that belongs to another handler."""
@@ -85,16 +94,10 @@ class ContainerTransport(CommandTransport):
         """Return the engine's address for `plan`, as a phrase and as options of its command line."""
 
     def plan(self) -> Plan:
-        target = self.target
         where, options = self.engine_place()
-        user = ("--user", target.user) if target.user else ()
-        inside: tuple[str, ...] = ("exec", "-i", *user, target.container or "")
-        if not target.container:
-            project, service = target.compose_project or "", target.compose_service or ""
-            inside = ("compose", "--project-name", project, "exec", "-T", *user, service)
         return Plan(
             f"{self.engine_name} at {where}",
-            command=(self.program, *options, *inside),
+            command=exec_command(self.target, self.program, options),
             routes=(
                 "direct, if the kernel shows that a port of this machine ends at the daemon's own socket",
                 "relay: one exec that carries all connections",
@@ -103,7 +106,29 @@ class ContainerTransport(CommandTransport):
 
     @property
     def place(self) -> str:
-        return f"container {self.target.container or self.target.compose_service}"
+        return f"container {self.target.container}" if self.target.container else description(self.target)
+
+    @property
+    def target(self) -> ContainerTarget:
+        """The target of the connection."""
+        return cast("ContainerTarget", self.spec.target)
+
+    @property
+    def user(self) -> str | None:
+        """The account that commands run as; None for the container's own."""
+        return self.target.user or self.dev_container().user
+
+    @property
+    def settings(self) -> DaemonSettings:
+        return self.dev_container().settings(super().settings)
+
+    def dev_container(self) -> DevContainer:
+        """Return what the labels of a dev container say; nothing for other containers."""
+        if self.target.devcontainer is None:
+            return DevContainer()
+        with self.engine.errors_translated():
+            allowed = (*self.spec.forward_env, *self.target.local_env)
+            return read_dev_container(self.known_container(), local=os.environ, allowed=allowed)
 
     @property
     def engine(self) -> Engine:
@@ -140,7 +165,7 @@ class ContainerTransport(CommandTransport):
     def refused(self, status: int, explanation: str) -> OcattachError | None:
         """Return the error for a refused request, if it concerns the container."""
         if UNKNOWN_USER in explanation:
-            return unknown_user(self.target.user, self.place, self.program, self.container_name())
+            return unknown_user(self.user, self.place, self.program, self.container_name())
         if status in REFUSED:
             check_steady(self.container(), since=self._started_at, program=self.program)
             return EnvironmentNotRunningError(
@@ -151,18 +176,10 @@ class ContainerTransport(CommandTransport):
 
     def absent(self, status: int, explanation: str) -> OcattachError | None:
         """Return the error for a container that the engine does not have."""
-        return self.not_found(explanation) if status == NOT_FOUND else None
-
-    def not_found(self, explanation: str) -> OcattachError:
-        """Return the error for a missing container, with similar names in the hint."""
-        with self.engine.errors_translated():
-            entries = self.engine.client.containers(all=True)
-            names = [name.lstrip("/") for entry in entries for name in entry["Names"]]
-        near = closest(self.target.container or "", names)
-        hint = (
-            f"Did you mean {' or '.join(near)}?" if near else f"List the containers: {self.program} ps --all"
-        )
-        return EnvironmentNotFoundError(f"{self.engine_name} has no {self.place}: {explanation}", hint=hint)
+        if status != NOT_FOUND:
+            return None
+        name, place = self.target.container or "", f"{self.engine_name} has no {self.place}"
+        return not_found(self.engine, name, place=place, explanation=explanation, program=self.program)
 
     def container(self) -> Mapping[str, Any]:
         """Return the container as the engine describes it (`docker inspect`)."""
@@ -172,8 +189,12 @@ class ContainerTransport(CommandTransport):
             self._container = found
             return found
 
+    def known_container(self) -> Mapping[str, Any]:
+        """Return the container as it was last described."""
+        return self._container or self.container()
+
     def container_name(self) -> str:
-        """Return the name or id of the container; for a compose service, always of the same replica."""
+        """Return the name or id of the container; of several, always the same one."""
         if self.target.container:
             return self.target.container
         if self._replica is None:
@@ -181,32 +202,29 @@ class ContainerTransport(CommandTransport):
         return self._replica
 
     def replicas(self) -> list[str]:
-        """Return the ids of the compose service's containers, the preferred one first."""
-        project, service = self.target.compose_project, self.target.compose_service
-        with self.engine.errors_translated():
-            labels = [f"{PROJECT_LABEL}={project}", f"{SERVICE_LABEL}={service}"]
-            found = in_order(self.engine.client.containers(all=True, filters={"label": labels}))
-        if not found:
-            raise EnvironmentNotFoundError(
-                f"{self.engine_name} has no container for service {service} of compose project {project}",
-                hint="Start one: "
-                + command_line(self.program, "compose", "--project-name", project, "up", "--detach", service),
-            )
-        return found
+        """Return the ids of the containers that a target without a name means, the preferred one first."""
+        return replicas(self.engine, self.target, name=self.engine_name, program=self.program)
 
     def check_available(self) -> Availability:
-        replicas = [] if self.target.container else self.replicas()
-        self._replica = replicas[0] if replicas else None
+        found = [] if self.target.container else self.replicas()
+        self._replica = found[0] if found else None
         container = self.container()
         with self.engine.errors_translated():
-            check_running(container, program=self.program)
+            start = start_hint(self.target, self.program) if self.target.devcontainer else ""
+            check_running(container, program=self.program, start_hint=start)
             self._started_at = container["State"].get("StartedAt")
             name = container["Name"].lstrip("/")
-        if len(replicas) < 2:  # noqa: PLR2004 - only one
-            return Availability("Container is running")
-        return Availability(
-            f"Container {name} is running, one of {len(replicas)} of service {self.target.compose_service}"
-        )
+        return Availability(running(name, len(found), self.target))
+
+    def start_daemon(self) -> DaemonStatus:
+        if withheld := ", ".join(self.dev_container().withheld):
+            allowed = "Only variables that the connection lists (local_env, forward_env) are"
+            self.ask(Question(f"Not passed to the dev container: {withheld}. {allowed}", notice=True))
+        return super().start_daemon()
+
+    def default_workdir(self) -> str | None:
+        with self.engine.errors_translated():
+            return self.known_container()["Config"].get("WorkingDir") or None
 
     def probe(self) -> Probe:
         try:
@@ -228,22 +246,17 @@ class ContainerTransport(CommandTransport):
             code = self.exit_code(exec_id, deadline)
         result = CommandResult(code, bytes(stdout), bytes(decoder.stderr))
         if code in NOT_STARTED:
-            self.check_started(result.stdout + result.stderr)
+            output = result.stdout + result.stderr
+            name = self.container_name()
+            check_started(output, user=self.user, place=self.place, program=self.program, name=name)
         return result
-
-    def check_started(self, output: bytes) -> None:
-        """Raise the error for a shell that could not be started: the engine reports it in the command's own output."""
-        if output.startswith(UNKNOWN_USER.encode()):
-            raise unknown_user(self.target.user, self.place, self.program, self.container_name())
-        if b'exec: "sh": ' in output and any(text in output for text in NOT_FOUND_TEXTS):
-            raise no_shell(self.place)
 
     def start_loader(self) -> tuple[str, Stream, bytes]:
         """Start LOADER and return its id, its stream, and the bytes already read from that."""
         with self.errors_translated():
             name = self.container_name()
             created = self.engine.client.exec_create(
-                name, list(LOADER), stdin=True, user=self.target.user or ""
+                name, list(LOADER), stdin=True, user=self.user or "", workdir=START_DIRECTORY
             )
             return created["Id"], *self.engine.client.open_exec(created["Id"])
 
@@ -278,7 +291,7 @@ class ContainerTransport(CommandTransport):
         if daemon is None or daemon.port != port or not self.engine.address.url.startswith("unix://"):
             return None
         return find_direct(
-            candidates(self._container or self.container(), daemon.host, port),
+            candidates(self.known_container(), daemon.host, port),
             lambda: find_listener(self.run, pid=daemon.pid, port=port, timeout=LISTENER_SECONDS),
         )
 

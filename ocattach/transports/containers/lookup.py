@@ -1,0 +1,80 @@
+"""Finds the containers that a connection can mean: those of a compose service, and the dev containers of a folder."""
+
+from ocattach.config.suggestion import closest
+from ocattach.config.targets.container import ContainerTarget
+from ocattach.errors import EnvironmentNotFoundError, OcattachError, UsageError
+from ocattach.printable import command_line
+from ocattach.transports.containers.compose import PROJECT_LABEL, SERVICE_LABEL, in_order
+from ocattach.transports.containers.devcontainer import FOLDER_LABEL, is_made_for
+from ocattach.transports.containers.engine import Engine
+
+
+def replicas(engine: Engine, target: ContainerTarget, *, name: str, program: str) -> list[str]:
+    """Return the ids of the containers that a target without a name means, the preferred one first.
+
+    `name` and `program` are those of the engine, for messages. Raises EnvironmentNotFoundError if there are none.
+    """
+    if target.devcontainer is not None and not target.devcontainer.startswith("/"):
+        raise UsageError(f"devcontainer {target.devcontainer!r} is not absolute", hint="Begin it with / ")
+    labels = [f"{PROJECT_LABEL}={target.compose_project}", f"{SERVICE_LABEL}={target.compose_service}"]
+    with engine.errors_translated():
+        entries = engine.client.containers(
+            all=True, filters={"label": [FOLDER_LABEL] if target.devcontainer else labels}
+        )
+        if target.devcontainer is not None:
+            entries = [entry for entry in entries if is_made_for(entry, target.devcontainer)]
+        found = in_order(entries)
+    if not found:
+        what = description(target) if target.devcontainer else f"container for {description(target)}"
+        raise EnvironmentNotFoundError(f"{name} has no {what}", hint=start_hint(target, program))
+    return found
+
+
+def description(target: ContainerTarget) -> str:
+    """Return what a target without a name means: "service api of compose project shop"."""
+    if target.devcontainer is not None:
+        return f"dev container of {target.devcontainer}"
+    return f"service {target.compose_service} of compose project {target.compose_project}"
+
+
+def running(name: str, count: int, target: ContainerTarget) -> str:
+    """Return the step for a running container, which is one of `count` that a target without a name means."""
+    if target.devcontainer is not None:
+        among = f"one of {count} dev containers" if count > 1 else "the dev container"
+        return f"Container {name} is running, {among} of {target.devcontainer}"
+    if count > 1:
+        return f"Container {name} is running, one of {count} of service {target.compose_service}"
+    return "Container is running"
+
+
+def start_hint(target: ContainerTarget, program: str) -> str:
+    """Return the hint with the command that starts what a target without a name means."""
+    if target.devcontainer is not None:
+        path = () if program == "docker" else ("--docker-path", program)
+        up: tuple[str, ...] = ("devcontainer", "up", *path, "--workspace-folder", target.devcontainer)
+    else:
+        project, service = target.compose_project or "", target.compose_service or ""
+        up = (program, "compose", "--project-name", project, "up", "--detach", service)
+    return f"Start one: {command_line(*up)}"
+
+
+def exec_command(target: ContainerTarget, program: str, options: tuple[str, ...]) -> tuple[str, ...]:
+    """Return the command line that runs a command in the container, without that command."""
+    user = ("--user", target.user) if target.user else ()
+    if target.container:
+        return (program, *options, "exec", "-i", *user, target.container)
+    if target.devcontainer is not None:
+        path = () if program == "docker" else ("--docker-path", program)
+        return ("devcontainer", "exec", *path, "--workspace-folder", target.devcontainer)
+    project, service = target.compose_project or "", target.compose_service or ""
+    return (program, *options, "compose", "--project-name", project, "exec", "-T", *user, service)
+
+
+def not_found(engine: Engine, name: str, *, place: str, explanation: str, program: str) -> OcattachError:
+    """Return the error for a container that the engine does not have, with similar names in the hint."""
+    with engine.errors_translated():
+        entries = engine.client.containers(all=True)
+        names = [name.lstrip("/") for entry in entries for name in entry["Names"]]
+    near = closest(name, names)
+    hint = f"Did you mean {' or '.join(near)}?" if near else f"List the containers: {program} ps --all"
+    return EnvironmentNotFoundError(f"{place}: {explanation}", hint=hint)

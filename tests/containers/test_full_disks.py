@@ -1,0 +1,37 @@
+"""A home on a disk without room: it is named, where OpenCode itself says nothing, or something else."""
+
+import pytest
+
+from ocattach.errors import DaemonStartError
+from tests.containers.conftest import Place
+from tests.rigs.docker import DockerEngine
+
+
+@pytest.fixture
+def place(docker_engine: DockerEngine) -> Place:
+    """Docker alone: the script is the same everywhere, and podman's tmpfs has no limit of inodes."""
+    return Place("docker", docker_engine)
+
+
+@pytest.mark.parametrize("options", ["size=16k", "size=1m", "size=1m,nr_inodes=3"])
+def test_a_disk_without_room_for_a_daemon_is_said_to_be_full(place: Place, options: str) -> None:
+    with (
+        place.engine.container("full-app", tmpfs={"/data": options}) as rig,
+        place.handler("full-app", env={"HOME": "/data"}) as handler,
+    ):
+        if options == "size=1m":
+            rig.run("dd", "if=/dev/zero", "of=/data/mine", "bs=1024", "count=2000")
+        with pytest.raises(DaemonStartError, match=r"the disk of /data\S* in .* is full") as caught:
+            handler.start_daemon()
+
+    assert "df -h /data" in caught.value.hint
+
+
+def test_a_disk_with_room_is_not_blamed(place: Place) -> None:
+    with (
+        place.engine.container("rejected-app") as rig,
+        place.handler("rejected-app", env={"HOME": "/data"}) as handler,
+    ):
+        rig.run("mkdir", "-p", "/data/.local/share/opencode/opencode.db")
+        with pytest.raises(DaemonStartError, match="exited at once"):
+            handler.start_daemon()
