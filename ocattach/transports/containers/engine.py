@@ -19,6 +19,10 @@ with without_module("paramiko"):
     import requests
     from docker.errors import APIError, DockerException
 
+# The SDK (7.2) reads docker's configuration for registries and proxies, which are not used here; it would block on a
+# named pipe, and fail on a file that is not an object.
+vars(docker)["utils"].config.load_general_config = lambda *_: {"auths": {}}
+
 
 class EngineClient(docker.APIClient):
     """The SDK's client over our own connections."""
