@@ -26,16 +26,9 @@ from ocattach.config.targets.docker_config import (
     certificate_path,
     current_context,
 )
-from ocattach.config.targets.engine import ENGINE, TLS_SCHEMES, check_engine
+from ocattach.config.targets.engine import ENGINE, TLS_SCHEMES, check_certificates, check_engine
 from ocattach.config.targets.podman_config import named_service
-from ocattach.config.targets.rules import (
-    check_file,
-    check_given,
-    check_text,
-    check_user,
-    check_variable,
-    check_word,
-)
+from ocattach.config.targets.rules import check_given, check_text, check_user, check_variable, check_word
 from ocattach.config.targets.uri_text import (
     SAFE_IN_PATH,
     URIParts,
@@ -153,12 +146,7 @@ class ContainerTarget(Target):
         check_context = partial(check_word, also="+")
         check_given(self, {"user": check_user, "host": check_engine, "context": check_context})
         if self.cert_path is not None:
-            check_file(self.cert_path, "cert_path")
-            if self.host is None or not self.host.startswith(TLS_SCHEMES):
-                raise UsageError(
-                    "cert_path requires an engine at tcp:// or https://",
-                    hint="Set host, such as tcp://HOST:2376",
-                )
+            check_certificates(self.cert_path, self.host)
 
     @classmethod
     def from_entry(cls, entry: Entry) -> Self:

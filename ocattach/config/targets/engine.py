@@ -1,6 +1,6 @@
-"""Addresses of container engines."""
+"""Addresses of container engines, and the directories of their certificates."""
 
-from ocattach.config.targets.rules import check_host, check_port, check_text, check_user
+from ocattach.config.targets.rules import check_file, check_host, check_port, check_text, check_user
 from ocattach.config.targets.uri_text import split_authority
 from ocattach.errors import UsageError
 
@@ -26,3 +26,13 @@ def check_engine(value: str, what: str) -> None:
         check_user(user)
     if port is not None:
         check_port(port)
+
+
+def check_certificates(value: str, host: str | None) -> None:
+    """Raise UsageError for a relative path, and for an engine that is not reached by TLS."""
+    check_file(value, "cert_path")
+    if host is None or not host.startswith(TLS_SCHEMES):
+        raise UsageError(
+            "cert_path requires an engine at tcp:// or https://",
+            hint="Set host, such as tcp://HOST:2376",
+        )

@@ -85,7 +85,7 @@ def not_running(
 def check_started(output: bytes, *, user: str | None, place: str, program: str, name: str) -> None:
     """Raise the error for a shell that could not be started: the engine reports it in the command's own output.
 
-    `name` and `place` are the container's, `program` is the engine's command line.
+    Called after exit code 126 or 127. `name` and `place` are the container's, `program` is the engine's command line.
     """
     if output.startswith(UNKNOWN_USER.encode()):
         raise unknown_user(user, place, program, name)

@@ -246,8 +246,9 @@ class ContainerTransport(CommandTransport):
             code = self.exit_code(exec_id, deadline)
         result = CommandResult(code, bytes(stdout), bytes(decoder.stderr))
         if code in NOT_STARTED:
-            output, user, name = result.stdout + result.stderr, self.user, self.container_name()
-            check_started(output, user=user, place=self.place, program=self.program, name=name)
+            output = result.stdout + result.stderr
+            name = self.container_name()
+            check_started(output, user=self.user, place=self.place, program=self.program, name=name)
         return result
 
     def start_loader(self) -> tuple[str, Stream, bytes]:
