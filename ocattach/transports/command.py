@@ -33,7 +33,7 @@ from ocattach.errors import (
 from ocattach.execution import CommandResult, Stream
 from ocattach.opencode.runtime import javascript_argv
 from ocattach.printable import command_line
-from ocattach.transports.base import Ask, Plan, TransportHandler
+from ocattach.transports.base import Ask, Plan, Question, TransportHandler
 from ocattach.tunnel.route import RelayRoute, Route, relay_source
 from ocattach.tunnel.tunnel import Tunnel
 
@@ -42,6 +42,7 @@ if TYPE_CHECKING:
 
 PROBE_SECONDS = 20
 RELAY_SECONDS = 10
+IPV6_LOOPBACK = "::1"
 
 
 class CommandTransport(TransportHandler):
@@ -49,6 +50,9 @@ class CommandTransport(TransportHandler):
 
     reaches_ports: ClassVar[bool] = False
     """Whether the transport can forward ports itself, so that a relay is rarely needed."""
+
+    login_path: ClassVar[bool] = False
+    """Whether a daemon gets the PATH of the login shell, as a person does there."""
 
     def __init__(self, spec: ConnectionSpec, *, ask: Ask, timeout: float = 60) -> None:
         super().__init__(spec, ask=ask, timeout=timeout)
@@ -86,7 +90,14 @@ class CommandTransport(TransportHandler):
     def settings(self) -> DaemonSettings:
         """What the connection says about its daemon."""
         spec = self.spec
-        return DaemonSettings(spec.workdir, spec.opencode, spec.daemon_port, spec.env, spec.unset_env)
+        return DaemonSettings(
+            spec.workdir,
+            spec.opencode,
+            spec.daemon_port,
+            spec.env,
+            spec.unset_env,
+            login_path=self.login_path,
+        )
 
     def probe(self) -> Probe:
         """Query the environment again: its daemons, `opencode` and the working directory."""
@@ -135,6 +146,9 @@ class CommandTransport(TransportHandler):
             opencode=self.check_opencode(found),
             env=(*path, *self.spec.env, *self.spec.forwarded_env(), origin),
         )
+        if found.private:
+            text = f"This account has no home to write to in {self.place}: OpenCode uses {found.private}"
+            self.ask(Question(text, notice=True))
         if not self.reaches_ports and self._early_relay is None:
             # It starts while the daemon does, and needs the port only when it is used.
             self._early_relay = self.open_stream(self.relay_commands(0)[0])
@@ -143,13 +157,14 @@ class CommandTransport(TransportHandler):
 
     def stop_daemon(self, *, force: bool = False) -> int | None:
         daemon = self.probe().daemon(self.spec.daemon_port)
-        foreign = daemon if daemon and not daemon.recorded else None
-        if foreign and not force:
+        if daemon is None:
+            return None
+        if not daemon.recorded and not force:
             raise OcattachError(
-                f"The daemon in {self.place} (pid {foreign.pid}) was not started by ocattach",
+                f"The daemon in {self.place} (pid {daemon.pid}) was not started by ocattach",
                 hint="Stop it anyway with --stop --force",
             )
-        return stop_daemon(self.run, self.settings, foreign_pid=foreign.pid if foreign else None)
+        return stop_daemon(self.run, self.settings, pid=daemon.pid)
 
     def read_logs(self, last: int, *, after: Logs | None = None) -> Logs:
         timeout = min(PROBE_SECONDS, self.timeout)
@@ -166,6 +181,12 @@ class CommandTransport(TransportHandler):
 
     def routes(self, port: int) -> Iterator[Callable[[], Route]]:
         """Yield constructors of the routes to a port of the environment, best first."""
+        host = self.daemon_host(port)
+        if ":" in host and host != IPV6_LOOPBACK:
+            raise UnreachableError(
+                f"The daemon in {self.place} listens only on {host}, which a relay cannot reach",
+                hint="Start it with --hostname 127.0.0.1 or without --hostname",
+            )
         if self._early_relay is not None:
             stream, self._early_relay = self._early_relay, None
             yield lambda: RelayRoute(stream)

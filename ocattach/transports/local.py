@@ -25,6 +25,7 @@ class LocalTransport(CommandTransport):
     scheme = "local"
     shares_files = True
     reaches_ports = True
+    login_path = True
     place = "this machine"
 
     def plan(self) -> Plan:

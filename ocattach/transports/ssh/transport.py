@@ -28,6 +28,7 @@ class SSHTransport(CommandTransport):
     """A host. Its daemon's port is reached by the relay, as in containers."""
 
     scheme = "ssh"
+    login_path = True
 
     def __init__(self, spec: ConnectionSpec, *, ask: Ask, timeout: float = 60) -> None:
         super().__init__(spec, ask=ask, timeout=timeout)
