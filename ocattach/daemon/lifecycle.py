@@ -55,6 +55,7 @@ def start_daemon(run: RunCommand, settings: DaemonSettings, *, password: str, ti
         settings.opencode or "",
         str(settings.port or 0),
         str(max(1, int(timeout))),
+        "login" if settings.login_path else "",
         settings=settings,
         password=password,
         timeout=timeout + ANSWER_SECONDS,
@@ -131,25 +132,31 @@ def home_error(directory: str, *, place: str, home: str) -> DaemonStartError:
     )
 
 
-def stop_daemon(
-    run: RunCommand, settings: DaemonSettings = DEFAULTS, *, foreign_pid: int | None = None
-) -> int | None:
-    """Stop the daemon that ocattach started, or the process `foreign_pid` if none is recorded.
+def stop_daemon(run: RunCommand, settings: DaemonSettings = DEFAULTS, *, pid: int) -> int | None:
+    """Stop the daemon with that pid, and delete its record if it has one.
 
     The record is below the HOME that the daemon was started with, which the settings may set.
-    Return the pid of the stopped daemon; None if none ran. Raises TimedOutError.
+    Return the pid; None if the daemon has ended before. Raises TimedOutError, or OcattachError if the process is not
+    a daemon of this account.
     """
     report = run_script(
         run,
         "stop",
-        str(foreign_pid or ""),
+        str(pid),
         str(STOP_SECONDS),
         settings=settings,
         timeout=STOP_SECONDS + ANSWER_SECONDS,
     )
-    if "error" in report:
-        raise TimedOutError(
-            f"The daemon did not stop within {STOP_SECONDS} s", hint="It may be busy; try again"
-        )
+    match report.first("error"):
+        case "still-running":
+            raise TimedOutError(
+                f"The daemon (pid {pid}) did not stop within {STOP_SECONDS} s",
+                hint="It may be busy; try again",
+            )
+        case "not-ours":
+            raise OcattachError(
+                f"Process {pid} was not stopped: it is not a daemon of this account with the connection's data",
+                hint=f"Look at it in the environment: ps -p {pid}",
+            )
     stopped = report.first("stopped") or ""
     return int(stopped) if NUMBER.fullmatch(stopped) else None

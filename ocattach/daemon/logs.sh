@@ -32,6 +32,7 @@ new_lines() { # KEY FILE PLACE
 }
 
 read_input
+recorded_daemon
 last=$1 most=$2
 say logs 1
 own_log

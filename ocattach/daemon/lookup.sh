@@ -1,7 +1,5 @@
-# Functions that find the opencode program, for probe.sh. Need environment.sh.
+# Functions that find the opencode program, for probe.sh. Need environment.sh and login.sh.
 # Each path without a usable program is reported as "tried=REASON:DETAIL:PATH"; unusable.py has the reasons.
-
-ask_seconds=5 # deadline for programs that may hang: the login shell, npm
 
 tried() { # REASON DETAIL-OR-EMPTY PATH
     say tried "$1:$2:$3"
@@ -156,38 +154,6 @@ search_installed() { # where OpenCode's installer, Bun and npm install it
     return 1
 }
 
-# Background processes of the command may keep the pipe open, so its whole process group is killed.
-within_deadline() { # COMMAND...: runs it with empty input and prints its output; "ocattach-late" if the deadline passed
-    session=
-    if command -v setsid >/dev/null; then session=setsid; else set -m; fi
-    $session "$@" </dev/null 2>/dev/null &
-    asked=$!
-    attempts=$((ask_seconds * 40)) # pauses, each about 25 ms
-    while start_time "$asked"; do
-        attempts=$((attempts - 1))
-        [ "$attempts" -gt 0 ] || { printf '\nocattach-late\n'; break; }
-        pause
-    done
-    # shellcheck disable=SC2046 # split into pids
-    kill -KILL "$asked" $(processes pgid "$asked") 2>/dev/null
-}
-
-# Interactive, since .bashrc, which nvm and others use to set PATH, often returns early otherwise.
-# The command must work in sh, csh and fish. Their profiles may print anything before its output.
-login_path() { # sets $answer to the PATH of the login shell; empty without one
-    shell=${SHELL:-}
-    [ -n "$shell" ] || { account; shell=$account_shell; }
-    answer=
-    case "${shell##*/}" in "" | nologin | false) return ;; esac
-    # shellcheck disable=SC2016 # expanded there
-    question='sh -c '\''echo; echo "ocattach-path=$PATH"'\'
-    case "${shell##*/}" in
-        csh | tcsh) set -- -c "if ( -r ~/.login ) source ~/.login; $question" ;; # -l cannot be combined with other options
-        *) set -- -l -i -c "$question" ;;
-    esac
-    answer=$(within_deadline "$shell" "$@" | sed -n 's/^.*ocattach-path=//p; /^ocattach-late$/p' | sed -n 1p)
-}
-
 search_login_path() {
     login_path
     case "$answer" in
@@ -195,7 +161,7 @@ search_login_path() {
         ocattach-late) tried late "$ask_seconds" "login shell $shell" ;;
         "$PATH") tried same "" "login shell $shell" ;;
         *)
-            PATH=$answer
+            join_paths "$login_first"
             say path "$PATH"
             search_path "login shell $shell" && return 0
             ;;

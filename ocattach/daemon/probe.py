@@ -3,6 +3,7 @@
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from ipaddress import ip_address
 
 from ocattach.daemon.script import DaemonSettings, Report, RunCommand, run_script
 from ocattach.daemon.unusable import UnusableBinary
@@ -11,8 +12,7 @@ from ocattach.errors import ConnectionLostError
 NUMBER = re.compile(r"[0-9]{1,9}")
 CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f]")
 LAST_PORT = 65535
-WILDCARDS = {"00000000", "0" * 32}
-IPV6_LOOPBACK = "00000000000000000000000001000000"
+LOOPBACK = "127.0.0.1"
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,6 +43,9 @@ class Probe:
     unwritable: str | None
     """A directory that OpenCode needs to write to and cannot; None if there is none."""
 
+    private: str | None
+    """The directory used instead of what this account cannot write to; None if it can write to its home."""
+
     workdir: str | None
     """The working directory of the settings, absolute; None if it does not exist, or was not given."""
 
@@ -69,6 +72,7 @@ def probe(run: RunCommand, settings: DaemonSettings, *, timeout: float) -> Probe
         settings.workdir or "",
         settings.opencode or "",
         str(settings.port or ""),
+        "login" if settings.login_path else "",
         settings=settings,
         timeout=timeout,
     )
@@ -78,6 +82,7 @@ def probe(run: RunCommand, settings: DaemonSettings, *, timeout: float) -> Probe
         system=report.first("system") or "unknown",
         home=report.first("home") or "/",
         unwritable=report.first("unwritable"),
+        private=report.first("private"),
         workdir=plain(report.first("workdir")),
         opencode=report.first("opencode"),
         tried=tuple(
@@ -120,13 +125,15 @@ def is_port(text: str) -> bool:
     return NUMBER.fullmatch(text) is not None and 0 < int(text) <= LAST_PORT
 
 
-def dial_address(hexadecimal: str) -> str:
-    """Return the address to connect to, from one as in /proc/net/tcp, in the host's byte order."""
-    if hexadecimal == IPV6_LOOPBACK:
-        return "::1"
-    if hexadecimal in WILDCARDS or len(hexadecimal) != len("0100007F"):
-        return "127.0.0.1"
+def dial_address(text: str) -> str:
+    """Return the address to connect to, from one as in /proc/net/tcp or as lsof prints it ("*", "[::1]")."""
     try:
-        return ".".join(str(part) for part in bytes.fromhex(hexadecimal)[::-1])
+        if re.fullmatch(r"[0-9A-F]{8}|[0-9A-F]{32}", text):  # 32 bits each in the byte order of x86 and ARM
+            words = (bytes.fromhex(text[start : start + 8])[::-1] for start in range(0, len(text), 8))
+            address = ip_address(b"".join(words))
+        else:
+            address = ip_address(text.strip("[]"))
     except ValueError:
-        return "127.0.0.1"
+        return LOOPBACK
+    mapped = getattr(address, "ipv4_mapped", None) or address
+    return LOOPBACK if mapped.is_unspecified else str(mapped)

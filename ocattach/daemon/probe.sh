@@ -1,19 +1,6 @@
 # Reports everything that is needed to use or start a daemon in an environment.
-# Arguments: WORKDIR or "", path of opencode or "", port the daemon must have or "".
-
-variable_of() { # PID NAME: prints a variable of that process
-    tr '\0' '\n' <"/proc/$1/environ" 2>/dev/null | sed -n "s/^$2=//p" | sed -n 1p
-}
-
-# PID: succeeds for a process of this account in the same network and mount namespaces, so that its port is reachable.
-# A daemon with another HOME has other sessions and does not count.
-is_ours() { # PID
-    [ -O "/proc/$1/environ" ] || return 1
-    for space in net mnt; do
-        [ "$(readlink "/proc/$1/ns/$space")" = "$(readlink "/proc/self/ns/$space")" ] || return 1
-    done
-    [ "$(variable_of "$1" HOME)" = "$HOME" ] && [ "$(variable_of "$1" XDG_DATA_HOME)" = "${XDG_DATA_HOME:-}" ]
-}
+# Arguments: WORKDIR or "", path of opencode or "", port the daemon must have or "", "login" if the PATH of the login
+# shell comes first.
 
 # The service of OpenCode 2 keeps its password in a file.
 password_of() { # PID
@@ -24,27 +11,15 @@ password_of() { # PID
     done
 }
 
-listening_sockets() { # PID: reports a daemon for each TCP socket it listens on
-    inodes=$(open_sockets "$1")
-    [ -n "$inodes" ] || return
-    for table in "/proc/$1/net/tcp" "/proc/$1/net/tcp6"; do
-        [ -r "$table" ] || continue
-        while read -r _ local_address _ socket_state _ _ _ _ _ inode _; do
-            [ "$socket_state" = 0A ] || continue
-            case "$inodes" in *" $inode "*) ;; *) continue ;; esac
-            port=$((0x${local_address##*:}))
-            if fits "$port"; then daemon_pid=$1; fi
-            say_daemon found "$1" "$port" "${local_address%%:*}" \
-                "$(variable_of "$1" OPENCODE_SERVER_USERNAME)" "$(password_of "$1")"
-        done <"$table"
-    done
-}
-
 hand_started_daemons() {
-    for file in $(grep -sl opencode /proc/[0-9]*/cmdline); do
-        pid=${file#/proc/}
-        pid=${pid%/cmdline}
-        [ "$pid" != "$d_pid" ] && [ "$pid" != $$ ] && is_serve "$pid" && is_ours "$pid" && listening_sockets "$pid"
+    for pid in $(possible_servers); do
+        [ "$pid" != "$d_pid" ] && [ "$pid" != $$ ] && is_opencode "$pid" && is_ours "$pid" || continue
+        for socket in $(listening_sockets "$pid" | tr ' ' ,); do
+            port=${socket%%,*} address=${socket#*,}
+            if fits "$port"; then daemon_pid=$pid; fi
+            say_daemon found "$pid" "$port" "${address%%,*}" \
+                "$(variable_of "$pid" OPENCODE_SERVER_USERNAME)" "$(password_of "$pid")"
+        done
     done
 }
 
@@ -54,33 +29,19 @@ fits() { # PORT: succeeds if a daemon on it can be used
 
 say_program_of() { # PID
     program=$(readlink "/proc/$1/exe" 2>/dev/null)
-    case "${program##*/}" in opencode | opencode.exe | .opencode) usable "$program" && say opencode "$program" ;; esac
-}
-
-# OpenCode (1.18.33) makes four directories and exits if it cannot; an existing configuration may be read-only.
-find_unwritable() { # reports the directory that is not writable
-    share=${XDG_DATA_HOME:-$HOME/.local/share} configuration=${XDG_CONFIG_HOME:-$HOME/.config}/opencode
-    [ ! -d "$configuration" ] || configuration=
-    for folder in "$share/opencode" "${state%/*}" "${state%/*/*}/opencode" "${XDG_CACHE_HOME:-$HOME/.cache}/opencode" \
-        ${configuration:+"$configuration"}; do
-        case "$folder" in /*) ;; *) folder=$here/$folder ;; esac
-        while [ ! -e "${folder:-/}" ]; do folder=${folder%/*}; done
-        if ! [ -d "$folder/" ] || ! [ -w "$folder/" ]; then
-            say unwritable "${folder:-/}"
-            return
-        fi
-    done
+    case "${program##*/}" in *opencode*) usable "$program" && say opencode "$program" ;; esac
 }
 
 read_input
-wanted_port=$3
+wanted_port=$3 login_first=$4
 system=$(uname -sm)
 kernel=${system% *}
 machine=${system##* }
 say probe 1
 say system "$system"
 say home "$HOME"
-find_unwritable
+if [ -n "$unwritable" ]; then say unwritable "$unwritable_folder"; fi
+if [ -n "$private" ]; then say private "$private"; fi
 if [ -n "$1" ]; then
     expand "$1"
     [ -d "$expanded" ] && say workdir "$expanded"
@@ -92,7 +53,7 @@ if recorded_daemon; then
     if fits "$d_port"; then daemon_pid=$d_pid; fi
 fi
 # Searching all processes is slow, and not needed if the recorded daemon can be used.
-if [ -d /proc/self ] && [ -z "$daemon_pid" ]; then hand_started_daemons; fi
+if [ -z "$daemon_pid" ]; then hand_started_daemons; fi
 # Running the login shell is slowest, and only needed to start a daemon: a running one shows its program.
 if [ -z "$opencode_found$2" ]; then
     if [ -n "$daemon_pid" ]; then say_program_of "$daemon_pid"; else find_slowly; fi

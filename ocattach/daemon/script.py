@@ -13,8 +13,9 @@ from ocattach.execution import CommandResult
 MAX_ANSWER = 256 * 1024
 """Bytes of a script's output that are parsed, whatever an environment sends."""
 
-NEEDED = {"probe": ("environment.sh", "lookup.sh")}
-"""The files whose functions a script uses; environment.sh if it is not listed."""
+COMMON = ("environment.sh", "processes.sh", "daemons.sh")
+NEEDED = {"probe": ("login.sh", "lookup.sh"), "start": ("login.sh",)}
+"""The files whose functions a script uses, besides the common ones."""
 
 VARIABLE_NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
 
@@ -40,6 +41,8 @@ class DaemonSettings:
 
     env: tuple[tuple[str, str], ...] = field(default=(), repr=False)
     unset_env: tuple[str, ...] = ()
+    login_path: bool = False
+    """Whether the PATH of the login shell comes before the one that commands get, as for a person."""
 
 
 DEFAULTS = DaemonSettings()
@@ -78,7 +81,7 @@ def run_script(
 def script_argv(name: str, *arguments: str) -> list[str]:
     """Return the command that runs a script."""
     folder = Path(__file__).parent
-    parts = (*NEEDED.get(name, ("environment.sh",)), f"{name}.sh")
+    parts = (*COMMON, *NEEDED.get(name, ()), f"{name}.sh")
     return ["sh", "-c", "".join((folder / part).read_text() for part in parts), "ocattach", *arguments]
 
 

@@ -1,24 +1,26 @@
 # Start `opencode serve` and wait until it listens; reports the daemon, or why there is none.
-# Arguments: WORKDIR or "", path of opencode, port (0: any), seconds to wait.
+# Arguments: WORKDIR or "", path of opencode, port (0: any), seconds to wait, "login" if the PATH of the login shell
+# comes first.
 
 # Two clients that start at the same time must get the same daemon. flock is released when its holder exits;
 # without flock (macOS), one makes a hard link, and the others check that its holder still runs.
 take_lock() { # SECONDS
     if command -v flock >/dev/null; then
-        exec 9>"$state/lock" && flock 9
+        exec 9>"$records/daemon.lock" && flock 9 9>&9 # mksh and ksh93 pass only what is redirected
         return
     fi
     start_time $$
-    echo "$$ $started_at" >"$state/lock.$$"
-    trap 'rm -f "$state/lock.$$" "$state/lock.held"' EXIT
+    lock=$records/daemon.lock
+    echo "$$ $started_at" >"$lock.$$"
+    trap 'rm -f "$lock.$$" "$lock.held"' EXIT
     trap 'exit 1' HUP INT TERM PIPE
     attempts=$(($1 * 40)) # pauses, each about 25 ms
-    until ln "$state/lock.$$" "$state/lock.held" 2>/dev/null; do
-        read -r holder since <"$state/lock.held" 2>/dev/null || continue
-        start_time "$holder" && [ "$started_at" = "$since" ] || rm -f "$state/lock.held"
+    until ln "$lock.$$" "$lock.held" 2>/dev/null; do
+        { read -r holder since <"$lock.held"; } 2>/dev/null || continue
+        start_time "$holder" && [ "$started_at" = "$since" ] || rm -f "$lock.held"
         attempts=$((attempts - 1))
         if [ "$attempts" -le 0 ]; then
-            trap 'rm -f "$state/lock.$$"' EXIT
+            trap 'rm -f "$lock.$$"' EXIT
             fail start-locked
         fi
         pause
@@ -68,10 +70,11 @@ launch() { # OPENCODE PORT: sets $daemon_pid. Ignores HUP and has its own sessio
     # continue from a position recognise a new log.
     echo "ocattach: started at $(date -u +%Y-%m-%dT%H:%M:%SZ) by process $$" >"$log"
     ( # not nohup, which busybox may lack
+        exec 9>&- # by itself: bash 3.2 keeps the lock open in an `exec COMMAND 9>&-`
         trap '' HUP
         umask "$account_umask"
         cd "$workdir" || exit 1
-        exec ${session:+"$session"} "$1" serve --hostname 127.0.0.1 --port "$2" </dev/null >>"$log" 2>&1 9>&-
+        exec ${session:+"$session"} "$1" serve --hostname 127.0.0.1 --port "$2" </dev/null >>"$log" 2>&1
     ) &
     daemon_pid=$!
 }
@@ -98,10 +101,28 @@ await_listening() { # SECONDS: sets $port
     done
 }
 
+use_login_path() { # unless the PATH is given
+    case "$given" in *" PATH "*) return ;; esac
+    login_path
+    case "$answer" in "" | ocattach-late) ;; *) join_paths login ;; esac
+}
+
 record() {
     start_time "$daemon_pid" || exited
-    printf 'pid=%s\nstart=%s\nport=%s\npassword=%s\n' "$daemon_pid" "$started_at" "$port" "$password" >"$state/daemon.new" &&
-        mv "$state/daemon.new" "$state/daemon" || { end_process "$daemon_pid" 2; fail state-unwritable; }
+    { cat >"$state/daemon.new" && mv "$state/daemon.new" "$state/daemon"; } <<RECORD || { end_process "$daemon_pid" 2; fail state-unwritable; }
+pid=$daemon_pid
+start=$started_at
+boot=$boot
+port=$port
+password=$password
+RECORD
+}
+
+make_private() { # DIRECTORY: fails, as the script, if it cannot be made or is another account's
+    mkdir -p "$1" 2>/dev/null
+    [ -d "$1" ] || fail home-unwritable
+    is_own "$1" || fail state-foreign
+    chmod 700 "$1" 2>/dev/null || fail home-unwritable
 }
 
 account_umask=$(umask) # for the daemon; the files of this script are private
@@ -113,10 +134,9 @@ expand "${1:-$here}"
 workdir=$expanded
 say workdir "$workdir"
 (cd "$workdir") 2>/dev/null || fail no-workdir
-made=
-mkdir -p "$state" 2>/dev/null && chmod 700 "$state" 2>/dev/null && made=yes
-if [ -d "$state" ] && ! is_private "$state"; then fail state-foreign; fi
-[ -n "$made" ] && : >>"$log" || fail home-unwritable
+log=
+[ -z "$private" ] || make_private "$private"
+make_private "$records"
 take_lock "$4"
 if recorded_daemon; then
     say_daemon recorded "$d_pid" "$d_port" 0100007F opencode "$d_password"
@@ -124,6 +144,9 @@ if recorded_daemon; then
 fi
 # The new daemon has the password of the last one, so that clients of that, on any machine, can use it.
 password=${d_password:-$password}
+make_private "$state"
+: >>"$log" || fail home-unwritable
+if [ -n "$5" ]; then use_login_path; fi
 expand "$2"
 launch "$expanded" "$3"
 await_listening "$4"

@@ -33,7 +33,7 @@ from ocattach.errors import (
 from ocattach.execution import CommandResult, Stream
 from ocattach.opencode.runtime import javascript_argv
 from ocattach.printable import command_line
-from ocattach.transports.base import Ask, Plan, TransportHandler
+from ocattach.transports.base import Ask, Plan, Question, TransportHandler
 
 if TYPE_CHECKING:
     from ocattach.daemon.probe import FoundDaemon
@@ -42,6 +42,7 @@ if TYPE_CHECKING:
 
 PROBE_SECONDS = 20
 RELAY_SECONDS = 10
+IPV6_LOOPBACK = "::1"
 
 
 class CommandTransport(TransportHandler):
@@ -49,6 +50,12 @@ class CommandTransport(TransportHandler):
 
     reaches_ports: ClassVar[bool] = False
     """Whether the transport can forward ports itself, so that a relay is rarely needed."""
+
+    logs_in: ClassVar[bool] = False
+    """Whether commands run in a session of an account that logs in and out, as systemd-logind knows it.
+
+    Then a daemon gets the PATH of the login shell, as a person does there.
+    """
 
     def __init__(self, spec: ConnectionSpec, *, ask: Ask, timeout: float = 60) -> None:
         super().__init__(spec, ask=ask, timeout=timeout)
@@ -73,9 +80,6 @@ class CommandTransport(TransportHandler):
     def open_stream(self, argv: Sequence[str]) -> Stream:
         """Start a command with the stream as its stdin and stdout; closing the stream ends its input."""
 
-    logs_in: ClassVar[bool] = False
-    """Whether commands run in a session of an account that logs in and out, as systemd-logind knows it."""
-
     @property
     @abstractmethod
     def place(self) -> str:
@@ -89,7 +93,14 @@ class CommandTransport(TransportHandler):
     def settings(self) -> DaemonSettings:
         """What the connection says about its daemon."""
         spec = self.spec
-        return DaemonSettings(spec.workdir, spec.opencode, spec.daemon_port, spec.env, spec.unset_env)
+        return DaemonSettings(
+            spec.workdir,
+            spec.opencode,
+            spec.daemon_port,
+            spec.env,
+            spec.unset_env,
+            login_path=self.logs_in,
+        )
 
     def default_workdir(self) -> str | None:
         """Return the directory of a daemon for which no other is named; None for that in which commands start."""
@@ -144,6 +155,9 @@ class CommandTransport(TransportHandler):
             opencode=self.check_opencode(found),
             env=(*path, *given.env, *self.spec.forwarded_env(), origin),
         )
+        if found.private:
+            text = f"This account has no home to write to in {self.place}: OpenCode uses {found.private}"
+            self.ask(Question(text, notice=True))
         self.end_early_relay()
         if not self.reaches_ports:
             # It starts while the daemon does, and needs the port only when it is used.
@@ -153,13 +167,14 @@ class CommandTransport(TransportHandler):
 
     def stop_daemon(self, *, force: bool = False) -> int | None:
         daemon = self.probe().daemon(self.spec.daemon_port)
-        foreign = daemon if daemon and not daemon.recorded else None
-        if foreign and not force:
+        if daemon is None:
+            return None
+        if not daemon.recorded and not force:
             raise OcattachError(
-                f"The daemon in {self.place} (pid {foreign.pid}) was not started by ocattach",
+                f"The daemon in {self.place} (pid {daemon.pid}) was not started by ocattach",
                 hint="Stop it anyway with --stop --force",
             )
-        return stop_daemon(self.run, self.settings, foreign_pid=foreign.pid if foreign else None)
+        return stop_daemon(self.run, self.settings, pid=daemon.pid)
 
     def read_logs(self, last: int, *, after: Logs | None = None) -> Logs:
         timeout = min(PROBE_SECONDS, self.timeout)
@@ -178,6 +193,12 @@ class CommandTransport(TransportHandler):
         """Yield constructors of the routes to a port of the environment, best first."""
         from ocattach.tunnel.route import RelayRoute  # noqa: PLC0415 - asyncio, loaded during an ssh login
 
+        host = self.daemon_host(port)
+        if ":" in host and host != IPV6_LOOPBACK:
+            raise UnreachableError(
+                f"The daemon in {self.place} listens only on {host}, which a relay cannot reach",
+                hint="Start it with --hostname 127.0.0.1 or without --hostname",
+            )
         if self._early_relay is not None:
             stream, self._early_relay = self._early_relay, None
             yield lambda: RelayRoute(stream)

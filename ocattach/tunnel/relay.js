@@ -1,8 +1,9 @@
-// The far end of a tunnel: frames on stdin and stdout become TCP connections to this machine's loopback.
+// The far end of a tunnel: frames on stdin and stdout become TCP connections to this machine.
 // Run by OpenCode's own runtime, Bun. The protocol is described in frames.py.
 "use strict"
 const fs = require("node:fs")
 const net = require("node:net")
+const os = require("node:os")
 const [OPEN, OPENED, DATA, WINDOW, EOF, RESET, PING, PONG] = [1, 2, 3, 4, 5, 6, 7, 8]
 const HEADER = 9, LARGEST = 65536, CREDIT = 262144, GRANT = 65536, BACKLOG = 33554432, STALL = 20000, RECEIVE = 131072
 const HOSTS = { __proto__: null, "127.0.0.1": ["127.0.0.1"], "::1": ["::1"], localhost: ["127.0.0.1", "::1"] }
@@ -55,7 +56,9 @@ function narrow(socket) {
 // carries the password. Without the kernel's tables (macOS) it cannot be known. The columns: proc_pid_net(5). Listening
 // sockets are listed first, so most often the start of a table is enough; two accounts cannot listen on one port.
 function isOurs(address, port) {
-  const here = { "127.0.0.1": "0100007F|0{16}FFFF00000100007F", "::1": "0{24}01000000" }[address] ?? "\\w+"
+  const bytes = address.split(".").map((part) => (+part).toString(16).toUpperCase().padStart(2, "0"))
+  const v4 = bytes.reverse().join("")
+  const here = address === "::1" ? "0{24}01000000" : `${v4}|0{16}FFFF0000${v4}`
   const hex = port.toString(16).toUpperCase().padStart(4, "0")
   const listening = new RegExp(`: (?:0{8}|0{32}|${here}):${hex} \\w+:0000 0A \\S+ \\S+ \\S+ +(\\d+) `)
   const tables = ["tcp", "tcp6"].map((name) => `/proc/self/net/${name}`).filter((table) => fs.existsSync(table))
@@ -227,8 +230,14 @@ class Connection {
   }
 }
 
+// A daemon may listen only on an address of the network. No other machine is ever connected to.
+function isHere(host) {
+  return net.isIPv4(host) && Object.values(os.networkInterfaces()).flat().some(({ address }) => address === host)
+}
+
 function open(id, payload) {
-  const hosts = HOSTS[payload.toString("utf8", 2)]
+  const host = payload.toString("utf8", 2)
+  const hosts = HOSTS[host] ?? (isHere(host) ? [host] : null)
   if (hosts) new Connection(id, payload.readUInt16BE(0), hosts)
   else send(RESET, id, Buffer.from("EACCES"))
 }

@@ -166,3 +166,31 @@ def test_a_program_where_an_installer_puts_it_is_found(environment: Environment,
     link.symlink_to(PROGRAM)
 
     assert look(environment, "/bin/false").opencode == f"{HOME}/{place}/bin/opencode"
+
+
+DEEP = "/opt/homebrew/sbin"
+"""A folder that only the login shell has on its PATH."""
+
+PERSONS = f'export PATH="{DEEP}:$PATH"\n'
+
+
+@pytest.mark.parametrize("environment", ["ssh", "local"], indirect=True)
+def test_a_daemon_has_the_path_that_a_person_has(environment: Environment) -> None:
+    """Also where its program is found without the login shell."""
+    write_owned(environment.home / ".bash_profile", PERSONS, owner=environment.home.stat().st_uid)
+    with environment.handler(env={"SHELL": "/bin/bash"}) as handler:
+        started = handler.start_daemon().daemon
+        assert started
+        process = next(process for process in environment.processes() if "serve" in process.cmdline())
+        assert process.environ()["PATH"].split(":")[0] == DEEP
+        assert handler.stop_daemon() == started.pid
+
+
+def test_in_a_container_the_path_of_the_image_comes_first(box: MakeBox) -> None:
+    with box(opencode=False, mount={"/opt/tools/opencode": opencode_bin()}) as app:
+        app.write("/root/.profile", b"PATH=/opt/tools:/opt/more\n")
+        with app.handler() as handler:
+            path = (handler.probe().path or "").split(":")
+
+        assert path[-2:] == ["/opt/tools", "/opt/more"]
+        assert path[0] != "/opt/tools"

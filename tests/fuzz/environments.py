@@ -215,7 +215,7 @@ def scripts(data: bytes) -> None:
     settings = DaemonSettings(opencode="/opencode")
     attempt(lambda: probe(run, DaemonSettings(), timeout=1).daemon(None))
     attempt(lambda: start_daemon(run, settings, password="", timeout=1))
-    attempt(lambda: stop_daemon(run))
+    attempt(lambda: stop_daemon(run, pid=1))
     attempt(lambda: read_logs(run, last=1, timeout=1))
 
 

@@ -68,7 +68,7 @@ def write(path: Path, text: str) -> str:
 @pytest.mark.parametrize("shells_own", [True, False], ids=["builtin", "procps"])
 @pytest.mark.parametrize(
     ("shell", "found"),
-    [(HANGING_SHELL, "mark tried=late:1:login shell"), (LEAVING_SHELL, "mark path=/nowhere")],
+    [(HANGING_SHELL, "mark tried=late:1:login shell"), (LEAVING_SHELL, "mark path=/usr/bin:/bin:/nowhere")],
     ids=["hanging", "leaving"],
 )
 def test_a_login_shell_is_ended_with_what_it_started_and_nothing_else(

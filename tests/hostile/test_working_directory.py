@@ -123,7 +123,7 @@ def test_our_scripts_run_no_program_of_the_repository(repository: Path) -> None:
     read_proxies(machine.run, pid=daemon.pid, timeout=10)
     find_listener(machine.run, pid=daemon.pid, port=1, timeout=10)
     place = Path(f"/proc/{daemon.pid}/cwd").readlink()
-    stop_daemon(machine.run, foreign_pid=daemon.pid)
+    stop_daemon(machine.run, pid=daemon.pid)
 
     assert place == repository
     assert loaded(repository) == []
@@ -135,7 +135,7 @@ def test_a_daemon_without_a_directory_starts_where_the_transport_put_us(reposito
     daemon = start_daemon(machine.run, settings, password="secret", timeout=10).daemon
     assert daemon
     place = Path(f"/proc/{daemon.pid}/cwd").readlink()
-    stop_daemon(machine.run)
+    stop_daemon(machine.run, pid=daemon.pid)
 
     assert place == repository
 

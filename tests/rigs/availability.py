@@ -32,6 +32,7 @@ PACKAGES = {
     "kadmin.local": "krb5-admin-server",
     "kdb5_util": "krb5-kdc",
     "kinit": "krb5-user",
+    "ksh93": "ksh93u+m",
     "krb5kdc": "krb5-kdc",
     "ldd": "libc-bin",
     "mkfs.ext4": "e2fsprogs",
