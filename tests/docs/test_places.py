@@ -8,7 +8,9 @@ from tests.docs.markdown import CHECKOUT, LINK, section
 
 PAGE = CHECKOUT / "docs/transports.md"
 ITEMS = re.findall(r"^- \*\*(.+?)\*\*.*?: (.+)$", section(PAGE, "If you work with …"), re.MULTILINE)
-PLACES = {"tmux", "systemd", "compose", "Rancher", "OpenShift", "WSL", "macOS"}
+PLACES = {
+    *("tmux", "systemd", "compose", "toolbox", "dev containers", "Rancher", "OpenShift", "WSL", "macOS")
+}
 
 
 def test_it_has_the_places_where_people_work() -> None:
