@@ -9,6 +9,7 @@ from typing import Any
 from ocattach.config.files.entry import Entry, refuse_unknown_keys, wrong_type
 from ocattach.config.files.owner import read_own_text
 from ocattach.config.files.yaml_text import read_mapping
+from ocattach.config.targets.rules import check_variable
 from ocattach.errors import ConfigurationError, UsageError
 
 FILE = "config.yaml"
@@ -46,6 +47,9 @@ class Settings:
     hooks: Mapping[str, Sequence[Sequence[str]]] = field(default_factory=dict)
     """Programs to run for events of agents: argument lists by the type of event (docs/events.md)."""
 
+    session_variables: Sequence[str] | None = None
+    """Variables that have the session's id in the shells of agents, besides OCATTACH_SESSION; None for neither."""
+
 
 def load_settings(config_directory: Path) -> Settings:
     """Read the settings. Raises ConfigurationError naming the file and the wrong key."""
@@ -70,6 +74,8 @@ def value(mapping: Entry, key: str) -> Any:
             return several_of(mapping, key, NOTICES)
         case "hooks":
             return hooks(mapping)
+        case "session_variables":
+            return variables(mapping, key)
         case _:
             return seconds(mapping, key)
 
@@ -87,6 +93,18 @@ def several_of(mapping: Entry, key: str, values: Sequence[str]) -> tuple[str, ..
     chosen = mapping[key]
     if not isinstance(chosen, list) or not all(each in values for each in chosen):
         raise wrong_type(key, chosen, f"a list of {', '.join(values)}")
+    return tuple(chosen)
+
+
+def variables(mapping: Entry, key: str) -> tuple[str, ...] | None:
+    """The value at `key`, a list of names of variables, or null."""
+    chosen = mapping[key]
+    if chosen is None:
+        return None
+    if not isinstance(chosen, list) or not all(isinstance(each, str) for each in chosen):
+        raise wrong_type(key, chosen, "a list of names of variables")
+    for name in chosen:
+        check_variable(name, key)
     return tuple(chosen)
 
 

@@ -101,6 +101,21 @@ await_listening() { # SECONDS: sets $port
     done
 }
 
+# OpenCode (1.18.33) tells only a plugin the session of a shell. It waits for npm before it loads the first one.
+give_session() { # lets the variables in $OCATTACH_SESSION_NAMES have the session's id, unless they are set
+    [ -n "${OCATTACH_SESSION_NAMES:-}" ] && [ -z "${OPENCODE_CONFIG_CONTENT:-}" ] || return 0
+    case "$state" in *[!A-Za-z0-9/._-]*) return 0 ;; esac # it would have to be quoted
+    cat >"$state/session.mjs" <<'PLUGIN' || return 0
+export const Session = async () => ({
+  "shell.env": async (input, output) => {
+    for (const name of process.env.OCATTACH_SESSION_NAMES.split(" "))
+      if (input.sessionID && !(name in process.env)) output.env[name] = input.sessionID
+  },
+})
+PLUGIN
+    export OPENCODE_CONFIG_CONTENT="{\"plugin\":[\"file://$state/session.mjs\"]}"
+}
+
 use_login_path() { # unless the PATH is given
     case "$given" in *" PATH "*) return ;; esac
     login_path
@@ -147,6 +162,7 @@ password=${d_password:-$password}
 make_private "$state"
 : >>"$log" || fail home-unwritable
 if [ -n "$5" ]; then use_login_path; fi
+give_session
 expand "$2"
 launch "$expanded" "$3"
 await_listening "$4"

@@ -3,12 +3,15 @@
 A scheme supplies `run`, `open_stream` and `place`.
 """
 
+import os
 import secrets
 from abc import abstractmethod
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING, ClassVar
 
+from ocattach.config.files.paths import config_directory
+from ocattach.config.settings import load_settings
 from ocattach.config.spec import ORIGIN_VARIABLE, ConnectionSpec, origin_name
 from ocattach.daemon import (
     DaemonSettings,
@@ -40,6 +43,7 @@ if TYPE_CHECKING:
     from ocattach.tunnel.route import Route
     from ocattach.tunnel.tunnel import Tunnel
 
+SESSION_VARIABLE, SESSION_NAMES = "OCATTACH_SESSION", "OCATTACH_SESSION_NAMES"
 PROBE_SECONDS = 20
 RELAY_SECONDS = 10
 IPV6_LOOPBACK = "::1"
@@ -153,7 +157,7 @@ class CommandTransport(TransportHandler):
             given,
             workdir=given.workdir or self.default_workdir(),
             opencode=self.check_opencode(found),
-            env=(*path, *given.env, *self.spec.forwarded_env(), origin),
+            env=(*path, *given.env, *self.spec.forwarded_env(), origin, *session_variables()),
         )
         if found.private:
             text = f"This account has no home to write to in {self.place}: OpenCode uses {found.private}"
@@ -261,3 +265,9 @@ class CommandTransport(TransportHandler):
         self.end_early_relay()
         while self._tunnels:
             self._tunnels.pop().close()
+
+
+def session_variables() -> tuple[tuple[str, str], ...]:
+    """Return what start.sh needs to give the shells of agents the id of their session, if the settings want it."""
+    names = load_settings(config_directory(os.environ)).session_variables
+    return () if names is None else ((SESSION_NAMES, " ".join((SESSION_VARIABLE, *names))),)

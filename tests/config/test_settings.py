@@ -47,6 +47,8 @@ def test_what_is_set_counts(tmp_path: Path) -> None:
         ("ssh_client: putty\n", "ssh_client must be auto or openssh or paramiko, not text", ""),
         ("notify: idle\n", "notify must be a list of waiting, idle, error, not text", ""),
         ("notify: [busy]\n", "notify must be a list of waiting, idle, error, not a list", ""),
+        ("session_variables: [A B]\n", "session_variables", ""),
+        ("session_variables: A\n", "session_variables must be a list of names of variables, not text", ""),
         ("hooks: [x]\n", "hooks must be a mapping of types of events, not a list", ""),
         ("hooks: {tool-ends: [[x]]}\n", "hooks has no key 'tool-ends'", "Did you mean tool-end"),
         (

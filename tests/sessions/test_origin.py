@@ -136,11 +136,15 @@ def test_a_session_of_the_tui_is_opened_again_where_it_lives_also_after_its_daem
 
 
 @pytest.mark.parametrize("environment", ["docker"], indirect=True)
-def test_what_a_session_waits_for_is_found_and_answered_and_a_session_broken_off_and_deleted(
+def test_what_a_session_waits_for_is_found_and_answered_and_a_session_broken_off_and_deleted(  # noqa: PLR0915
     environment: Environment, laptop: Laptop, workdir: Path
 ) -> None:
+    (laptop.config / "config.yaml").write_text("session_variables: [OTHERS_SESSION_ID, OCATTACH_ORIGIN]\n")
+    laptop.save(env={"npm_config_offline": "true"})  # or the first plugin waits for the registry
     daemon = laptop.connect()
     session = daemon.make_session()
+    told = daemon.prompt(session, "!bash echo $OCATTACH_SESSION $OTHERS_SESSION_ID $OCATTACH_ORIGIN")
+    assert outputs(told) == [f"{session} {session} frontend"]
     ask(daemon, session, "!read /etc/passwd")
 
     def waiting(kind: str) -> list[dict[str, Any]]:
