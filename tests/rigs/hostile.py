@@ -75,18 +75,21 @@ def hostile_shell(
     machines: SSHMachines | None = None,
 ) -> Iterator[None]:
     """Have the environment's shell behave like that, while the block runs."""
+    # Elsewhere the script comes on the first line of the input.
+    script = (
+        SHELLS[behaviour] if scheme == "local" else SHELLS[behaviour].replace(REPORT, f"read -r _; {REPORT}")
+    )
     if scheme == "local":
-        place(environment.laptop.parent / "bin/sh", f"#!/bin/sh\n{SHELLS[behaviour]}\n")
+        place(environment.laptop.parent / "bin/sh", f"#!/bin/sh\n{script}\n")
         yield
     elif scheme == "docker":
         assert engine is not None
         shell = environment.home.parent / "bin/sh"
         shell.unlink()
-        place(shell, f"#!/bin/busybox sh\n{SHELLS[behaviour]}\n")
+        place(shell, f"#!/bin/busybox sh\n{script}\n")
         yield
     else:
         assert machines is not None
-        script = SHELLS[behaviour].replace(REPORT, f"read -r _; {REPORT}")  # ours comes on the first line
         place(environment.home / "shell", f"#!/bin/sh\n{script}\n")
         accounts = machines["main"].confined.path("/etc/passwd")
         before = accounts.read_text()

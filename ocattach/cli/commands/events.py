@@ -20,7 +20,7 @@ from ocattach.cli.terminal import Person, say
 from ocattach.config.files.paths import config_directory, state_directory
 from ocattach.config.resolver import resolve
 from ocattach.config.settings import EVENTS, load_settings
-from ocattach.config.spec import ConnectionSpec
+from ocattach.config.spec import ConnectionSpec, origin_name
 from ocattach.defects import FILE, as_error
 from ocattach.errors import OcattachError, UsageError
 from ocattach.link.client.events import agent_events
@@ -126,12 +126,12 @@ class Reader:
         pauses = Backoff(first=FIRST_PAUSE, longest=LONGEST_PAUSE)
         while True:
             try:
-                if self._read(key, spec.title()):
+                if self._read(key, origin_name(spec)):
                     pauses.reset()
                 lost_at = time.time()
                 self._reconnect(spec, pauses)
                 gap = {"event": "gap", "seconds": round(time.time() - lost_at, 3), "reason": "the link ended"}
-                self._events.put({"schema": 1, "environment": spec.title(), **gap})
+                self._events.put({"schema": 1, "environment": origin_name(spec), **gap})
             except Exception as error:  # noqa: BLE001 - reported as the error of the command
                 self._events.put(as_error(error, state_directory(os.environ) / FILE))
                 return
