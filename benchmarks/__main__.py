@@ -32,6 +32,7 @@ MEASUREMENTS = (
     "memory",
     "survey",
     "sessions",
+    "events",
 )
 
 
