@@ -3,10 +3,11 @@
 import re
 import shlex
 
-JOINERS = re.compile("(?<=[^\0-\x7f\u200c\u200d])[\u200c\u200d](?=[^\0-\x7f\u200c\u200d])")
+WITHIN_WORDS = "(?<=[^\0-\x7f\u200c\u200d])[\u200c\u200d](?=[^\0-\x7f\u200c\u200d])"
 """Joiners that emoji and scripts such as Persian need. Beside ASCII letters they could only hide something."""
 
-EACH_JOINER = re.compile(f"({JOINERS.pattern})|[\u200c\u200d]")
+JOINERS = re.compile(WITHIN_WORDS)
+EACH_JOINER = re.compile(f"({WITHIN_WORDS})|[\u200c\u200d]")
 
 KEPT = "\n\u200c\u200d\u00a0\u2002\u2003\u2007\u2009\u202f\u3000"
 """Characters that str.isprintable() excludes: French has some of the spaces before colons, Japanese between words."""

@@ -90,10 +90,12 @@ def diagnose(
 def waiting(case: Case) -> Iterator[Finding]:
     """The session waits for a person."""
     for asked in case.situation.waiting:
-        what = "a permission" if asked.kind == "permission" else "the answer to a question"
-        yield Finding(
-            f"waiting-for-{asked.kind}", f"The session waits for {what}: {asked.wanted}", asked.command
-        )
+        if asked.kind == "permission":
+            message = f"The session waits for a permission: {asked.wanted}"
+            yield Finding("waiting-for-permission", message, asked.command)
+        else:
+            message = f"The session waits for the answer to a question: {asked.wanted}"
+            yield Finding("waiting-for-question", message, asked.command)
 
 
 def retrying(case: Case) -> Iterator[Finding]:

@@ -88,7 +88,7 @@ def test_what_waits_for_a_person_is_told_with_the_command_that_answers_it(
     replied = shared_laptop.run(*finding["hint"].split()[1:])
 
     assert ran.exit_code == 0
-    assert "waiting for permission" in ran.stdout
+    assert "waiting for a permission" in ran.stdout
     assert f"! The session waits for a permission: bash: echo allowed\n  {finding['hint']}\n" in ran.stdout
     assert replied.exit_code == 0, replied.stderr
     wait_until(

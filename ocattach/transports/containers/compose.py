@@ -32,9 +32,10 @@ def is_one_off(entry: Mapping[str, Any]) -> bool:
     Those of podman-compose have the labels of the service, and names PROJECT_SERVICE_tmpN (podman_compose.py).
     """
     found = labels(entry)
-    name = re.escape(f"{found.get(PODMAN_LABEL)}_{found.get(SERVICE_LABEL)}_tmp")
+    first = f"{found.get(PODMAN_LABEL)}_{found.get(SERVICE_LABEL)}_tmp"
+    names = [str(each).removeprefix("/") for each in entry.get("Names") or ()]
     return str(found.get(ONE_OFF_LABEL)).lower() == "true" or any(
-        re.fullmatch(f"/?{name}[0-9]+", each) for each in entry.get("Names") or ()
+        each.startswith(first) and re.fullmatch("[0-9]+", each.removeprefix(first)) for each in names
     )
 
 
