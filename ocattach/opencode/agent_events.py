@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from ocattach.opencode.agent_values import LONGEST, text, tool_result, total
+from ocattach.opencode.agent_values import LONGEST, failure_of, short, text, tool_result, total
 from ocattach.opencode.events import CREATED, DELETED, STATUS, UPDATED, Event, session_of
 from ocattach.opencode.pending import read_request
 from ocattach.opencode.sessions import is_session_id, stamp
@@ -18,8 +18,8 @@ from ocattach.untrusted_json import table
 AgentEvent = dict[str, Any]
 """An event as `ocattach events` prints it, without what only the link knows: see docs/events.md."""
 
-MOST_SESSIONS, MOST_DONE, MOST_OPEN = 2000, 20_000, 1000
-"""How many sessions, reported things, and things in progress are remembered."""
+MOST_SESSIONS, MOST_DONE, MOST_OPEN, MOST_PARTS = 2000, 20_000, 1000, 50
+"""How many sessions, reported things, things in progress, and parts of an answer are remembered."""
 
 ABORTED = "MessageAbortedError"
 IDLE = "session.idle"
@@ -60,8 +60,8 @@ class AgentSession:
     ended: str | None = None
     """The latest message when its end was last reported."""
 
-    failure: Mapping[str, Any] | None = None
-    """The error of its run."""
+    failure: tuple[str, str] | None = None
+    """The name and message of the error of its run."""
 
     open_calls: dict[str, str] = field(default_factory=dict)
     """The tool calls in progress, with their messages."""
@@ -71,11 +71,33 @@ class AgentSession:
 class Answering:
     """The answers to a prompt so far."""
 
-    texts: dict[str, dict[str, str]] = field(default_factory=dict)
-    """The text parts of each message."""
+    message: str = ""
+    """The latest answer."""
 
-    totals: dict[str, tuple[Mapping[str, Any], float]] = field(default_factory=dict)
-    """Tokens and cost of each message."""
+    texts: dict[str, str] = field(default_factory=dict)
+    """The text parts of that."""
+
+    totals: dict[str, tuple[Mapping[str, int], float]] = field(default_factory=dict)
+    """Tokens and cost of each answer."""
+
+    def take(self, message: str, part: str, words: str) -> None:
+        """Take a text part of an answer."""
+        if message != self.message:
+            self.message, self.texts = message, {}
+        remember(self.texts, part, words, limit=MOST_PARTS)
+
+    def text(self, message: str) -> str:
+        """Return the text of an answer, if it is the latest."""
+        return "\n".join(self.texts.values())[:LONGEST] if message == self.message else ""
+
+    def sums(self) -> AgentEvent:
+        """Return tokens and cost of all answers."""
+        every = self.totals.values()
+        names = next(iter(self.totals.values()))[0]
+        return {
+            "tokens": {name: sum(tokens[name] for tokens, _ in every) for name in names},
+            "cost": sum(cost for _, cost in every),
+        }
 
 
 class AgentEvents:
@@ -147,10 +169,10 @@ class AgentEvents:
 
     def _describe(self, session: AgentSession, properties: Mapping[str, Any]) -> None:
         info = table(properties.get("info"))
-        session.directory = text(info.get("directory")) or session.directory
-        session.parent = text(info.get("parentID")) or session.parent
-        session.title = text(info.get("title")) or session.title
-        session.origin = text(table(info.get("metadata")).get("origin")) or session.origin
+        session.directory = short(info.get("directory")) or session.directory
+        session.parent = short(info.get("parentID")) or session.parent
+        session.title = short(info.get("title")) or session.title
+        session.origin = short(table(info.get("metadata")).get("origin")) or session.origin
 
     def _created(self, identifier: str, session: AgentSession, properties: Mapping[str, Any]) -> Reported:
         self._describe(session, properties)
@@ -174,7 +196,7 @@ class AgentEvents:
             session.is_idle, session.failure = False, None
 
     def _error(self, _: str, session: AgentSession, properties: Mapping[str, Any]) -> Reported:
-        session.failure = table(properties.get("error"))
+        session.failure = failure_of(properties)
         yield from ()
 
     def _idle(self, _: str, session: AgentSession, __: Mapping[str, Any]) -> Reported:
@@ -182,31 +204,31 @@ class AgentEvents:
         if session.is_idle is not False and not is_new:
             return
         session.is_idle, session.ended = True, session.latest
-        name = text(session.failure.get("name")) if session.failure is not None else ""
         end: AgentEvent = {"reason": "idle"}
-        if name == ABORTED:
-            end = {"reason": "aborted"}
-        elif session.failure is not None:
-            said = text(table(session.failure.get("data")).get("message"))
-            end = {"reason": "error", "error": {"name": name, "message": said}}
+        if session.failure is not None:
+            name, message = session.failure
+            end = {"reason": "error", "error": {"name": name, "message": message}}
+            if name == ABORTED:
+                end = {"reason": "aborted"}
         session.failure = None
         yield "session-end", {**end, "title": session.title}
 
     def _message(self, _: str, session: AgentSession, properties: Mapping[str, Any]) -> Reported:
         info = table(properties.get("info"))
-        message, parent = text(info.get("id")), text(info.get("parentID"))
+        message, parent = short(info.get("id")), short(info.get("parentID"))
         session.latest = max(session.latest, message)
         if info.get("role") == "user":
             remember(self._prompts, message, None, limit=MOST_OPEN)
             return
-        session.cwd = text(table(info.get("path")).get("cwd")) or session.cwd
+        session.cwd = short(table(info.get("path")).get("cwd")) or session.cwd
         remember(self._parents, message, parent, limit=MOST_OPEN)
         answering = self._answering(parent)
         tokens, cost = table(info.get("tokens")), info.get("cost")
-        answering.totals[message] = (tokens, cost if isinstance(cost, int | float) else 0.0)
+        known = total([tokens]), cost if isinstance(cost, int | float) else 0.0
+        remember(answering.totals, message, known, limit=MOST_OPEN)
         if info.get("error"):
             if session.latest != session.ended:  # it comes again after the end
-                session.failure = table(info.get("error"))
+                session.failure = failure_of(info)
             return
         is_over = stamp(table(info.get("time")).get("completed")) and info.get("finish") not in {
             "tool-calls",
@@ -217,10 +239,9 @@ class AgentEvents:
                 "answer",
                 {
                     "message": message,
-                    "text": "\n".join(answering.texts.get(message, {}).values())[:LONGEST],
-                    "model": f"{text(info.get('providerID'))}/{text(info.get('modelID'))}",
-                    "tokens": total([each for each, _ in answering.totals.values()]),
-                    "cost": sum(each for _, each in answering.totals.values()),
+                    "text": answering.text(message),
+                    "model": f"{short(info.get('providerID'))}/{short(info.get('modelID'))}",
+                    **answering.sums(),
                 },
             )
 
@@ -231,7 +252,7 @@ class AgentEvents:
 
     def _part(self, _: str, session: AgentSession, properties: Mapping[str, Any]) -> Reported:
         part = table(properties.get("part"))
-        message = text(part.get("messageID"))
+        message = short(part.get("messageID"))
         if part.get("type") == "tool":
             yield from self._tool(session, part, message)
         elif part.get("type") == "text" and not part.get("synthetic") and not part.get("ignored"):
@@ -240,13 +261,12 @@ class AgentEvents:
                 if not self.is_done(f"prompt {message}"):
                     yield "prompt", {"message": message, "text": words}
             elif message in self._parents:
-                texts = self._answering(self._parents[message]).texts
-                texts.setdefault(message, {})[text(part.get("id"))] = words
+                self._answering(self._parents[message]).take(message, short(part.get("id")), words)
 
     def _tool(self, session: AgentSession, part: Mapping[str, Any], message: str) -> Reported:
-        state, identifier = table(part.get("state")), text(part.get("id"))
+        state, identifier = table(part.get("state")), short(part.get("id"))
         status = state.get("status")
-        call = {"tool": text(part.get("tool")), "call": text(part.get("callID"))}
+        call = {"tool": short(part.get("tool")), "call": short(part.get("callID"))}
         if (status == "running" or status in ENDED) and not self.is_done(f"tool {identifier}"):
             remember(session.open_calls, identifier, message, limit=MOST_OPEN // 10)
             yield "tool-start", {**call, "input": table(state.get("input"))}
@@ -262,7 +282,7 @@ class AgentEvents:
         yield f"{request.kind}-asked", {"id": request.id, "text": request.wanted, **request.details}
 
     def _answered(self, _: str, __: AgentSession, properties: Mapping[str, Any]) -> Reported:
-        request = text(properties.get("requestID") or properties.get("permissionID"))
+        request = short(properties.get("requestID") or properties.get("permissionID"))
         kind = "question" if request.startswith("que_") else "permission"
         self.requests.pop(request, None)
         if self.is_done(f"answered {request}"):

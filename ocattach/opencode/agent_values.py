@@ -7,7 +7,8 @@ from ocattach.opencode.sessions import stamp
 from ocattach.untrusted_json import table
 
 LONGEST = 64 * 1024
-"""The longest text of an event, in characters."""
+LONGEST_NAME = 1000
+"""The longest text of an event, and the longest id, name, title or path, in characters."""
 
 
 def tool_result(state: Mapping[str, Any]) -> dict[str, Any]:
@@ -43,3 +44,14 @@ def number(content: object) -> int:
 def text(content: Any) -> str:
     """Return a text, shortened; empty if it is none."""
     return content[:LONGEST] if isinstance(content, str) else ""
+
+
+def short(content: Any) -> str:
+    """Return an id, a name, a title or a path; empty if it is none."""
+    return content[:LONGEST_NAME] if isinstance(content, str) else ""
+
+
+def failure_of(content: Mapping[str, Any]) -> tuple[str, str]:
+    """Return the name and message in `error`: {"name", "data": {"message"}}."""
+    error = table(content.get("error"))
+    return short(error.get("name")), short(table(error.get("data")).get("message"))

@@ -95,12 +95,22 @@ def exchange(connection: socket.socket, stdin: bytes, deadline: float) -> Iterat
                 raise TimedOutError("The command did not end in time")
             for _, ready in events:
                 if ready & selectors.EVENT_WRITE:
-                    unsent = unsent[connection.send(unsent) :] if unsent else unsent
+                    unsent = unsent[sent(connection, unsent) :]
                     if not unsent:
-                        connection.shutdown(socket.SHUT_WR)
                         selector.modify(connection, selectors.EVENT_READ)
                 if ready & selectors.EVENT_READ:
                     data = connection.recv(65536)
                     if not data:
                         return
                     yield data
+
+
+def sent(connection: socket.socket, data: memoryview) -> int:
+    """Send a part of the input, and its end after the last. Returns the bytes that need not be sent any more."""
+    try:
+        count = connection.send(data) if data else 0
+        if count == len(data):
+            connection.shutdown(socket.SHUT_WR)
+    except (BrokenPipeError, ConnectionResetError):  # the command has ended: its output says why
+        return len(data)
+    return count
