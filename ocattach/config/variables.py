@@ -22,7 +22,7 @@ LISTS = ("KUBECONFIG", "KRB5_CONFIG", "SSL_CERT_DIR")
 """The same with several paths, separated by colons."""
 
 TYPED_FILES = ("KRB5CCNAME", "KRB5_KTNAME", "KRB5_CLIENT_KTNAME")
-"""The same with a path that may follow a type, as in FILE:/tmp/cc."""
+"""The same with a path that may follow a type, as in FILE:/run/cc."""
 
 TYPES = ("FILE:", "DIR:", "WRFILE:")
 """Types that a path follows; others name no file (krb5, "ccache types" and krb5_kt_resolve)."""
