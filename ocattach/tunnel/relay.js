@@ -139,7 +139,7 @@ class Connection {
   pump() {
     while (this.unsent.length && this.credit > 0 && !blocked) {
       const data = this.unsent.shift()
-      const size = Math.min(data.length, this.credit, LARGEST - HEADER) // the frame fills a pipe
+      const size = Math.min(data.length, this.credit, LARGEST)
       if (size < data.length) this.unsent.unshift(data.subarray(size))
       this.credit -= size
       this.backlog -= size
