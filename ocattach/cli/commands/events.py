@@ -25,6 +25,7 @@ from ocattach.defects import FILE, as_error
 from ocattach.errors import OcattachError, UsageError
 from ocattach.link.client.events import agent_events
 from ocattach.link.client.foreground import attach
+from ocattach.link.files import link_files
 from ocattach.survey.everywhere import everywhere
 
 LOOK_SECONDS = 2.0
@@ -62,6 +63,8 @@ def events(names: tuple[str, ...], *, session: str | None, types: tuple[str, ...
     while True:
         if not names and time.monotonic() >= look_at:
             feed.follow_links([each.spec for each in trusted()])
+            if not look_at and not feed.is_following:
+                say("No environment has a link yet; waiting for one")
             look_at = time.monotonic() + LOOK_SECONDS
         event = feed.next(LOOK_SECONDS)
         if event is None or (wanted and event["event"] not in wanted):
@@ -85,6 +88,11 @@ class Reader:
         self._events: queue.Queue[dict[str, Any] | OcattachError] = queue.Queue(BACKLOG)
         self._followed: dict[str, threading.Thread] = {}
 
+    @property
+    def is_following(self) -> bool:
+        """Whether any link is read."""
+        return any(thread.is_alive() for thread in self._followed.values())
+
     def next(self, timeout: float) -> dict[str, Any] | None:
         """Return the next event; None if there is none in time. Raises the error of a named environment."""
         try:
@@ -98,8 +106,9 @@ class Reader:
     def follow_links(self, specs: Sequence[ConnectionSpec]) -> None:
         """Follow the links of connections that have one."""
         for spec in specs:
-            if spec.target.needs_link:
-                self._start(spec.link_key(os.environ), lambda key, _: self._read(key, ""), spec)
+            key = spec.link_key(os.environ) if spec.target.needs_link else ""
+            if key and link_files(key, os.environ).socket.exists():
+                self._start(key, lambda key, _: self._read(key, ""), spec)
 
     def follow_named(self, spec: ConnectionSpec) -> None:
         """Follow an environment whose link is started if needed, also after it has ended."""
