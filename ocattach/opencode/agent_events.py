@@ -63,6 +63,9 @@ class AgentSession:
     failure: tuple[str, str] | None = None
     """The name and message of the error of its run."""
 
+    answer: tuple[str, str] | None = None
+    """The complete answer that is not reported yet: its message and model."""
+
     open_calls: dict[str, str] = field(default_factory=dict)
     """The tool calls in progress, with their messages."""
 
@@ -82,9 +85,10 @@ class Answering:
 
     def take(self, message: str, part: str, words: str) -> None:
         """Take a text part of an answer."""
-        if message != self.message:
+        if message > self.message:
             self.message, self.texts = message, {}
-        remember(self.texts, part, words, limit=MOST_PARTS)
+        if message == self.message:
+            remember(self.texts, part, words, limit=MOST_PARTS)
 
     def text(self, message: str) -> str:
         """Return the text of an answer, if it is the latest."""
@@ -93,7 +97,7 @@ class Answering:
     def sums(self) -> AgentEvent:
         """Return tokens and cost of all answers."""
         every = self.totals.values()
-        names = next(iter(self.totals.values()))[0]
+        names = next(iter(every), ({}, 0.0))[0]
         return {
             "tokens": {name: sum(tokens[name] for tokens, _ in every) for name in names},
             "cost": sum(cost for _, cost in every),
@@ -200,6 +204,7 @@ class AgentEvents:
         yield from ()
 
     def _idle(self, _: str, session: AgentSession, __: Mapping[str, Any]) -> Reported:
+        yield from self._answer(session)
         is_new = session.latest and session.latest != session.ended
         if session.is_idle is not False and not is_new:
             return
@@ -216,6 +221,8 @@ class AgentEvents:
     def _message(self, _: str, session: AgentSession, properties: Mapping[str, Any]) -> Reported:
         info = table(properties.get("info"))
         message, parent = short(info.get("id")), short(info.get("parentID"))
+        if message > session.latest:
+            yield from self._answer(session)
         session.latest = max(session.latest, message)
         if info.get("role") == "user":
             remember(self._prompts, message, None, limit=MOST_OPEN)
@@ -235,15 +242,19 @@ class AgentEvents:
             None,
         }
         if is_over and not self.is_done(f"answer {message}"):
-            yield (
-                "answer",
-                {
-                    "message": message,
-                    "text": answering.text(message),
-                    "model": f"{short(info.get('providerID'))}/{short(info.get('modelID'))}",
-                    **answering.sums(),
-                },
-            )
+            session.answer = message, f"{short(info.get('providerID'))}/{short(info.get('modelID'))}"
+
+    def _answer(self, session: AgentSession) -> Reported:
+        """Report a complete answer. Its last text may come after it is complete."""
+        if session.answer is None:
+            return
+        message, model = session.answer
+        session.answer = None
+        answering = self._answering(self._parents.get(message, ""))
+        yield (
+            "answer",
+            {"message": message, "text": answering.text(message), "model": model, **answering.sums()},
+        )
 
     def _answering(self, prompt: str) -> Answering:
         answering = self._answers.get(prompt) or Answering()

@@ -59,12 +59,16 @@ def test_an_answer_has_the_tokens_and_the_cost_of_all_steps_since_the_prompt() -
         assert take(events, "message.updated", info=message(number)) == []
         text = {"type": "text", "id": f"prt_{number}", "messageID": info["id"], "text": f"step {number}"}
         assert take(events, "message.part.updated", part=text) == []
-        said = take(events, "message.updated", info={**info, "time": {"completed": 5}})
+        assert take(events, "message.updated", info={**info, "time": {"completed": 5}}) == []
+    late = {"type": "text", "id": "prt_2", "messageID": "msg_0002", "text": "step 2, whole"}
+    assert take(events, "message.part.updated", part=late) == []
 
-    (answer,) = said
-    assert (answer["text"], answer["cost"], answer["tokens"]["input"]) == ("step 2", 1.0, 20)
+    answer, end = take(events, "session.idle")
+    assert (end["event"], end["reason"]) == ("session-end", "idle")
+    assert (answer["text"], answer["cost"], answer["tokens"]["input"]) == ("step 2, whole", 1.0, 20)
     assert answer["tokens"]["cache_read"] == 6
     assert take(events, "message.updated", info={**info, "time": {"completed": 5}}) == []
+    assert take(events, "session.idle") == []
 
 
 def test_what_is_remembered_is_bounded() -> None:
