@@ -14,6 +14,7 @@ from tests.environments import Environment
 from tests.main_job.conftest import new_laptop
 from tests.main_job.laptop import Daemon, Laptop
 from tests.rigs.processes import ArgumentRecorder, Listener, listeners, listeners_of
+from tests.rigs.waiting import wait_until
 
 PROXIES = ("HTTP_PROXY", "http_proxy", "HTTPS_PROXY", "https_proxy", "ALL_PROXY", "all_proxy")
 NO_PROXIES_THERE = dict.fromkeys(PROXIES, "http://127.0.0.1:9")
@@ -111,8 +112,20 @@ def test_without_the_credentials_nothing_is_answered(first: FirstConnect) -> Non
         assert first.daemon.request("GET", path, authorized=False)[0] in refusals, path
 
 
+def steady(environment: Environment) -> int:
+    """How often it was dialled, once nothing is dialled any more: an engine's log may be late."""
+    counts = [environment.connections()]
+
+    def is_steady() -> bool:
+        counts.append(environment.connections())
+        return counts[-1] == counts[-2]
+
+    wait_until(is_steady, "the number of connections to stay the same", interval=0.3)
+    return counts[-1]
+
+
 def test_the_second_time_nothing_is_dialled(environment: Environment, first: FirstConnect) -> None:
-    connections = environment.connections()
+    connections = steady(environment)
     ran = first.laptop.run("frontend", "--print-url")
 
     assert "Daemon already running" in ran.stderr

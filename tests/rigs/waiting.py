@@ -8,13 +8,16 @@ from typing import TypeVar
 
 T = TypeVar("T")
 
+LONGEST_PAUSE = 0.5
+
 
 def wait_until(
     condition: Callable[[], T | None], awaited: str, *, timeout: float = 30, interval: float = 0.01
 ) -> T:
     """The condition's first true answer; TimeoutError that names what was awaited.
 
-    A condition that takes long, as one that looks at every process, is evaluated a fifth of the time at most.
+    A condition that takes long, as one that looks at every process, is evaluated less often, but not so seldom that
+    what lasts a few seconds is missed.
     """
     deadline = time.monotonic() + timeout
     while True:
@@ -25,7 +28,7 @@ def wait_until(
         answered = time.monotonic()
         if answered > deadline:
             raise TimeoutError(f"waited {timeout:g} s for {awaited}")
-        time.sleep(max(interval, 4 * (answered - asked)))
+        time.sleep(max(interval, min(LONGEST_PAUSE, 4 * (answered - asked))))
 
 
 @contextmanager
