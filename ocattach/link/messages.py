@@ -49,7 +49,7 @@ class MessageChannel:
             raise HungUpError from error
 
     def has_ended(self) -> bool:
-        """Return whether the other side has closed the connection, or sends what nobody expects."""
+        """Return whether the other side has closed the connection, or sent unexpected data."""
         return bool(select.select([self._connection], [], [], 0)[0])
 
     def send_line(self, line: bytes, may_go_on: Callable[[], bool]) -> None:

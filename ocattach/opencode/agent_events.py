@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from ocattach.opencode.agent_values import LONGEST, failure_of, short, text, tool_result, total
+from ocattach.opencode.agent_values import MOST_OPEN, Answering, failure_of, short, text, tool_result, total
 from ocattach.opencode.events import CREATED, DELETED, STATUS, UPDATED, Event, session_of
 from ocattach.opencode.pending import read_request
 from ocattach.opencode.sessions import is_session_id, stamp
@@ -18,8 +18,8 @@ from ocattach.untrusted_json import table
 AgentEvent = dict[str, Any]
 """An event as `ocattach events` prints it, without what only the link knows: see docs/events.md."""
 
-MOST_SESSIONS, MOST_DONE, MOST_OPEN, MOST_PARTS = 2000, 20_000, 1000, 50
-"""How many sessions, reported things, things in progress, and parts of an answer are remembered."""
+MOST_SESSIONS, MOST_DONE = 2000, 20_000
+"""How many sessions and reported things are remembered."""
 
 ABORTED = "MessageAbortedError"
 IDLE = "session.idle"
@@ -68,40 +68,6 @@ class AgentSession:
 
     open_calls: dict[str, str] = field(default_factory=dict)
     """The tool calls in progress, with their messages."""
-
-
-@dataclass(slots=True)
-class Answering:
-    """The answers to a prompt so far."""
-
-    message: str = ""
-    """The latest answer."""
-
-    texts: dict[str, str] = field(default_factory=dict)
-    """The text parts of that."""
-
-    totals: dict[str, tuple[Mapping[str, int], float]] = field(default_factory=dict)
-    """Tokens and cost of each answer."""
-
-    def take(self, message: str, part: str, words: str) -> None:
-        """Take a text part of an answer."""
-        if message > self.message:
-            self.message, self.texts = message, {}
-        if message == self.message:
-            remember(self.texts, part, words, limit=MOST_PARTS)
-
-    def text(self, message: str) -> str:
-        """Return the text of an answer, if it is the latest."""
-        return "\n".join(self.texts.values())[:LONGEST] if message == self.message else ""
-
-    def sums(self) -> AgentEvent:
-        """Return tokens and cost of all answers."""
-        every = self.totals.values()
-        names = next(iter(every), ({}, 0.0))[0]
-        return {
-            "tokens": {name: sum(tokens[name] for tokens, _ in every) for name in names},
-            "cost": sum(cost for _, cost in every),
-        }
 
 
 class AgentEvents:

@@ -1,14 +1,54 @@
-"""Values of agents' events, read from the daemon's."""
+"""Values of agents' events, read from the daemon's, and the answers that they add up to."""
 
 from collections.abc import Mapping
+from dataclasses import dataclass, field
 from typing import Any
 
 from ocattach.opencode.sessions import stamp
+from ocattach.opencode.tui.seen import remember
 from ocattach.untrusted_json import table
 
 LONGEST = 64 * 1024
 LONGEST_NAME = 1000
 """The longest text of an event, and the longest id, name, title or path, in characters."""
+
+
+MOST_OPEN, MOST_PARTS = 1000, 50
+"""How many things in progress, and parts of an answer, are remembered."""
+
+
+@dataclass(slots=True)
+class Answering:
+    """The answers to a prompt so far."""
+
+    message: str = ""
+    """The latest answer."""
+
+    texts: dict[str, str] = field(default_factory=dict)
+    """The text parts of that."""
+
+    totals: dict[str, tuple[Mapping[str, int], float]] = field(default_factory=dict)
+    """Tokens and cost of each answer."""
+
+    def take(self, message: str, part: str, words: str) -> None:
+        """Take a text part of an answer."""
+        if message > self.message:
+            self.message, self.texts = message, {}
+        if message == self.message:
+            remember(self.texts, part, words, limit=MOST_PARTS)
+
+    def text(self, message: str) -> str:
+        """Return the text of an answer, if it is the latest."""
+        return "\n".join(self.texts.values())[:LONGEST] if message == self.message else ""
+
+    def sums(self) -> dict[str, Any]:
+        """Return tokens and cost of all answers."""
+        every = self.totals.values()
+        names = next(iter(every), ({}, 0.0))[0]
+        return {
+            "tokens": {name: sum(tokens[name] for tokens, _ in every) for name in names},
+            "cost": sum(cost for _, cost in every),
+        }
 
 
 def tool_result(state: Mapping[str, Any]) -> dict[str, Any]:

@@ -78,7 +78,7 @@ class Environment:
         return self._connection.idle_seconds
 
     def is_wanted(self) -> bool:
-        """Return whether the local port was used recently, or somebody reads events."""
+        """Return whether the local port was used recently, or events are being read."""
         if self.events.has_readers:
             return True
         idle = self._connection.idle_seconds

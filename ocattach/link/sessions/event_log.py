@@ -29,7 +29,7 @@ class EventLog:
 
     @property
     def has_readers(self) -> bool:
-        """Whether somebody reads events."""
+        """Whether there is a reader at this time."""
         return bool(self._readers)
 
     @contextmanager
