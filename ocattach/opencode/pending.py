@@ -181,12 +181,14 @@ def pending(client: DaemonClient, workdirs: Iterable[str | None]) -> list[tuple[
     directories = dict.fromkeys(absolute(client, workdir) for workdir in workdirs)
     directories |= dict.fromkeys(str(each["directory"]) for each in latest if each.get("directory"))
     daemon = SessionClient(client)
-    return [
-        (request, sessions.get(request.session) or daemon.get(request.session))
+    # The daemon's own directory is queried by no name and may be queried by its path, too: each request counts once.
+    requests = {
+        request.id: request
         for directory in list(directories)[:DIRECTORIES]
         for content in daemon.pending(directory)
         if (request := read_request(content, directory or ""))
-    ]
+    }
+    return [(each, sessions.get(each.session) or daemon.get(each.session)) for each in requests.values()]
 
 
 def reply(client: DaemonClient, permission: Permission, reply: Reply) -> None:
