@@ -187,12 +187,12 @@ def test_while_clients_are_held_nothing_is_opened(daemon: Daemon, tunnel: Tunnel
 class OddRoute(DirectRoute):
     """A route whose first dial raises what no code expects."""
 
-    error: Exception | None = RuntimeError("odd")
+    dialled = False
 
     async def dial(self, client: SpliceEndpoint, host: str, port: int) -> None:
-        error, self.error = self.error, None
-        if error is not None:
-            raise error
+        if not self.dialled:
+            self.dialled = True
+            raise RuntimeError("odd")
         await super().dial(client, host, port)
 
 
