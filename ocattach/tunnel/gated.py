@@ -122,11 +122,12 @@ class GatedClient(Client):
 
     def write(self, data: bytes) -> None:
         """Send the client data from the environment; the resumer learns only requests that were answered with 2xx."""
-        if self._unanswered and self._current is not None:
+        answered = self._current if self._unanswered else None
+        if answered is not None:
             self._reader.answered(upgraded=data.startswith(UPGRADED))
-            if self._resumer is not None and data.startswith(SUCCESS):
-                self._resumer.learn(self._current.head)
         super().write(data)
+        if answered is not None and self._resumer is not None and data.startswith(SUCCESS):
+            self._resumer.learn(answered.head)
         if not self.is_interrupted:
             self._advance()
 

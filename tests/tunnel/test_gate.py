@@ -175,7 +175,7 @@ def test_the_password_may_be_in_the_query_and_goes_no_further(gate: Gated, path:
 
     (request,) = gate.daemon.requests
     assert "token" not in request.path
-    assert b"token" not in gate.keeper.learned[0]
+    assert b"token" not in wait_until(lambda: gate.keeper.learned, "the request to be learned")[0]
     assert request.headers.get_all("Authorization") == [DAEMON]
     assert gate.ask(path=path.format(DAEMON.partition(" ")[2])).status == 401
 
