@@ -16,11 +16,11 @@ import click
 from ocattach import __version__
 from ocattach.cli.command import Command, advice, output_option, silence_libraries, timeout_option
 from ocattach.cli.complete import connection_names, saved_names
-from ocattach.cli.options import WHERE, Options
+from ocattach.cli.options import WHERE, Options, absolute_path
 from ocattach.cli.output import print_json
 from ocattach.cli.terminal import Person, has_terminal, replace_unknown_signs
 from ocattach.config.files.paths import state_directory
-from ocattach.config.variables import absolute, absolute_variables
+from ocattach.config.variables import absolute_variables
 from ocattach.defects import FILE, as_error, log_thread_defects
 from ocattach.errors import (
     ConfigurationError,
@@ -55,9 +55,11 @@ COMMANDS = {
     "completion": "Print a shell completion script.",
     "events": "Print what agents do as JSON, one event a line.",
     "doctor": "Diagnose a connection, or the setup of this machine.",
+    "exec": "Run a command in an environment.",
     "explain": "Show what connecting would run, where, and which file defines it.",
     "logs": "Show the logs of the daemon, of OpenCode and of the link.",
     "session": "List, show and continue the sessions of all environments.",
+    "shell": "Open a shell in an environment.",
     "wait": "Wait until a session is idle, waits for you, or has failed.",
     "trust": "Approve connections that a project defines, or revoke the approval.",
 }
@@ -106,11 +108,6 @@ def print_schema(ctx: click.Context, _parameter: click.Parameter, wanted: bool) 
 
         click.echo(json.dumps(project_schema(), indent=2))
         ctx.exit()
-
-
-def absolute_path(_context: click.Context, _parameter: click.Parameter, path: str | None) -> str | None:
-    """Make a typed path absolute (callback of --identity)."""
-    return path and absolute(path)
 
 
 @click.command(

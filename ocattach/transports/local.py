@@ -11,6 +11,7 @@ from ocattach.errors import TimedOutError
 from ocattach.execution import CommandResult, Stream, check_output
 from ocattach.transports.base import Availability, Plan
 from ocattach.transports.command import CommandTransport
+from ocattach.transports.foreground import ForegroundCommand, LocalProgram
 from ocattach.transports.process import Exchange, ProcessStream
 from ocattach.tunnel.direct import DirectRoute
 from ocattach.tunnel.route import Route
@@ -69,6 +70,9 @@ class LocalTransport(CommandTransport):
 
     def open_stream(self, argv: Sequence[str]) -> Stream:
         return ProcessStream(argv)
+
+    def open_foreground(self, argv: Sequence[str], *, size: os.terminal_size | None) -> ForegroundCommand:  # noqa: ARG002
+        return LocalProgram(tuple(argv))
 
     def routes(self, port: int) -> Iterator[Callable[[], Route]]:
         """Yield the only route: a direct connection."""

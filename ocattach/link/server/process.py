@@ -196,6 +196,10 @@ class Link:
             channel.send({"daemon": self._environment.daemon()} if is_ours else {"protocol": PROTOCOL})
         elif is_ours and request["do"] == "events":
             send_events(channel, self._environment.events, is_resumed=bool(request.get("since_last")))
+        elif is_ours and request["do"] == "login":
+            channel.send({"login": self._environment.login()})
+            while not (channel.has_ended() or self._ending.wait(CLOCK_SECONDS)):
+                pass  # as long as the login is used, the link does not end for being idle
         elif not is_ours or request["do"] == "end":
             logger.info("ending: requested by a command with protocol %s", request.get("protocol"))
             self.end()

@@ -295,6 +295,11 @@ class Environment:
             **self._access.credential.to_json(),
         }
 
+    def login(self) -> str | None:
+        """Return the `shared_login` of the transport; None without a connection. Changes nothing."""
+        handler = self._connection.handler
+        return handler.shared_login() if handler is not None else None
+
     def snapshot(self, directories: list[str | None], since: int | None) -> dict[str, Any] | None:
         """Return `DaemonSnapshot.to_json` or the `error`; None without a connection. Changes nothing."""
         tunnel = self._connection.tunnel

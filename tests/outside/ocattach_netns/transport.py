@@ -1,5 +1,6 @@
 """Commands in a network namespace of this machine, by nsenter(1)."""
 
+import os
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
@@ -8,6 +9,7 @@ from ocattach.errors import EnvironmentNotFoundError
 from ocattach.execution import CommandResult, Stream
 from ocattach.transports.base import Availability
 from ocattach.transports.command import CommandTransport
+from ocattach.transports.foreground import ForegroundCommand
 from ocattach.transports.local import LocalTransport
 from ocattach.tunnel.route import Route
 
@@ -46,6 +48,9 @@ class NetnsTransport(LocalTransport):
 
     def open_stream(self, argv: Sequence[str]) -> Stream:
         return super().open_stream(self.inside(argv))
+
+    def open_foreground(self, argv: Sequence[str], *, size: os.terminal_size | None) -> ForegroundCommand:
+        return super().open_foreground(self.inside(argv), size=size)
 
     def routes(self, port: int) -> Iterator[Callable[[], Route]]:
         return CommandTransport.routes(self, port)
