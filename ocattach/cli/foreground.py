@@ -18,12 +18,21 @@ from ocattach.transports.foreground import AttachedCommand, ForegroundCommand, L
 
 CHUNK = 64 * 1024
 STDIN, STDOUT, STDERR = range(3)
+INTERRUPTED = 255
+"""The exit code of ssh over a master after a signal (mux.c)."""
+
 END_SIGNALS = (signal.SIGTERM, signal.SIGHUP)
 
 
 def terminal_size() -> os.terminal_size | None:
     """Return the size of the terminal that a command there gets; None if stdin and stdout are not both terminals."""
     return os.get_terminal_size(STDOUT) if os.isatty(STDIN) and os.isatty(STDOUT) else None
+
+
+def open_missing_stdin() -> None:
+    """Open /dev/null as stdin if that is closed. Called before anything else gets its file descriptor."""
+    if sys.stdin is None:
+        os.dup2(os.open(os.devnull, os.O_RDONLY), STDIN)
 
 
 def run_foreground(command: ForegroundCommand, *, has_terminal: bool) -> int:
@@ -44,8 +53,11 @@ def run_foreground(command: ForegroundCommand, *, has_terminal: bool) -> int:
 def run_program(program: LocalProgram) -> int:
     """Run a program with this process's terminal and pipes. Returns 128 + N if signal N ended it."""
     process: subprocess.Popen[bytes] | None = None
+    received = 0
 
     def pass_on(number: int, _frame: FrameType | None) -> None:
+        nonlocal received
+        received = number
         if process is not None and number != signal.SIGINT:  # a terminal sends that to the program, too
             process.send_signal(number)
 
@@ -56,6 +68,8 @@ def run_program(program: LocalProgram) -> int:
     except OSError as error:
         raise OcattachError(f"Cannot start {program.argv[0]} on this machine: {error.strerror}") from error
     code = process.wait()
+    if code == INTERRUPTED and received:
+        return 128 + received
     return code if code >= 0 else 128 - code
 
 

@@ -1,7 +1,8 @@
 """Promises about `ocattach exec` and `ocattach shell`: they are like `docker exec` and `ssh` in every environment."""
 
+import os
+import signal
 import subprocess
-from collections.abc import Iterator
 from pathlib import Path
 
 import psutil
@@ -9,7 +10,6 @@ import pytest
 
 from tests.contract.test_commands import ARGUMENTS
 from tests.environments import Environment
-from tests.main_job.conftest import new_laptop
 from tests.main_job.laptop import OCATTACH, Laptop
 from tests.rigs.terminal import Terminal
 
@@ -26,10 +26,10 @@ def environment(shared_environment: Environment) -> Environment:
 
 
 @pytest.fixture(scope="module")
-def laptop(environment: Environment) -> Iterator[Laptop]:
-    with new_laptop(environment) as laptop:
-        laptop.save(env=VARIABLES)
-        yield laptop
+def laptop(environment: Environment) -> Laptop:
+    laptop = Laptop(environment)
+    laptop.save(env=VARIABLES)
+    return laptop
 
 
 def run(laptop: Laptop, *words: str, stdin: bytes = b"") -> subprocess.CompletedProcess[bytes]:
@@ -80,6 +80,23 @@ def test_a_terminal_has_its_size_all_keys_and_is_restored(laptop: Laptop, workdi
         assert terminal.wait_for_exit(timeout=SECONDS) == 137
         assert "got a word" in terminal.screen()
         assert terminal.screen().endswith("restored")
+
+
+@pytest.mark.parametrize("shared_environment", ["docker", "ssh", "ssh-paramiko"], indirect=True)
+def test_without_a_terminal_stdin_may_be_closed_and_ctrl_c_ends_ocattach(laptop: Laptop) -> None:
+    argv = [*OCATTACH, "exec", "frontend", "--", "sh", "-c", "cat; echo ended; sleep 20"]
+    with subprocess.Popen(
+        ["sh", "-c", 'exec "$@" <&-', "sh", *argv],
+        env=laptop.variables,
+        cwd=laptop.cwd,
+        stdout=subprocess.PIPE,
+        start_new_session=True,
+    ) as process:
+        assert process.stdout
+        assert process.stdout.readline() == b"ended\n"
+        os.killpg(process.pid, signal.SIGINT)
+
+        assert process.wait(timeout=10) == 130
 
 
 @pytest.mark.parametrize("shared_environment", ["docker", "ssh"], indirect=True)

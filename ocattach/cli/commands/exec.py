@@ -8,7 +8,7 @@ import click
 
 from ocattach.cli.command import Command, advice, timeout_option
 from ocattach.cli.complete import connection_names
-from ocattach.cli.foreground import run_foreground, terminal_size
+from ocattach.cli.foreground import open_missing_stdin, run_foreground, terminal_size
 from ocattach.cli.options import Options, where_options
 from ocattach.cli.target import resolve_target
 from ocattach.cli.terminal import Person
@@ -44,6 +44,7 @@ def exec(target: str, words: tuple[str, ...], **parameters: Any) -> None:  # noq
 
 def run_there(words: Sequence[str] | None, target: str, parameters: dict[str, Any]) -> None:
     """Run a command, or with None the account's shell, and exit with its code."""
+    open_missing_stdin()
     options = Options(targets=(target,), **parameters)
     spec = resolve_target(options)
     timeout = options.timeout or load_settings(config_directory(os.environ)).connect_timeout_seconds
