@@ -66,12 +66,22 @@ def absolute_path(_context: click.Context, _parameter: click.Parameter, path: st
 
 
 def where_options(function: Callable[..., Any]) -> Callable[..., Any]:
-    """Add the options of the main command that say where something runs, for commands that connect themselves."""
+    """Add the options that say where something runs, and as whom."""
     for option in reversed(
         (
-            click.option("--workdir", metavar="DIR", help="Working directory: absolute, or ~/…"),
-            click.option("--user", metavar="NAME", help="User to run as (ssh: to log in as)."),
-            click.option("--identity", callback=absolute_path, metavar="FILE", help="ssh: private key file."),
+            click.option(
+                "--workdir", metavar="DIR", help="Working directory in the environment: absolute, or ~/…"
+            ),
+            click.option(
+                "--user", metavar="NAME", help="User to run as in the environment (ssh: to log in as)."
+            ),
+            click.option(
+                "--identity",
+                type=click.Path(),
+                callback=absolute_path,
+                metavar="FILE",
+                help="ssh: private key file.",
+            ),
             click.option(
                 "--port", type=click.IntRange(1, 65535), metavar="N", help="ssh: port of the ssh server."
             ),
