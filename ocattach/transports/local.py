@@ -35,6 +35,10 @@ class LocalTransport(CommandTransport):
     def check_available(self) -> Availability:
         return Availability("This machine")
 
+    def inside(self, argv: Sequence[str]) -> Sequence[str]:
+        """Return the program that runs a command; transports into other places on this machine enter them by it."""
+        return argv
+
     def run(self, argv: Sequence[str], *, stdin: bytes = b"", timeout: float) -> CommandResult:
         stdout, stderr = bytearray(), bytearray()
 
@@ -44,7 +48,7 @@ class LocalTransport(CommandTransport):
 
         try:
             process = subprocess.Popen(
-                argv,
+                self.inside(argv),
                 cwd="/",
                 stdin=subprocess.PIPE,
                 stdout=subprocess.PIPE,
@@ -69,10 +73,10 @@ class LocalTransport(CommandTransport):
         return CommandResult(code if code >= 0 else 128 - code, bytes(stdout), bytes(stderr))
 
     def open_stream(self, argv: Sequence[str]) -> Stream:
-        return ProcessStream(argv)
+        return ProcessStream(self.inside(argv))
 
     def open_foreground(self, argv: Sequence[str], *, size: os.terminal_size | None) -> ForegroundCommand:  # noqa: ARG002
-        return LocalProgram(tuple(argv))
+        return LocalProgram(tuple(self.inside(argv)))
 
     def routes(self, port: int) -> Iterator[Callable[[], Route]]:
         """Yield the only route: a direct connection."""

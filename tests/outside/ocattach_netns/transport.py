@@ -1,15 +1,12 @@
 """Commands in a network namespace of this machine, by nsenter(1)."""
 
-import os
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
 from ocattach.config.suggestion import did_you_mean
 from ocattach.errors import EnvironmentNotFoundError
-from ocattach.execution import CommandResult, Stream
 from ocattach.transports.base import Availability
 from ocattach.transports.command import CommandTransport
-from ocattach.transports.foreground import ForegroundCommand
 from ocattach.transports.local import LocalTransport
 from ocattach.tunnel.route import Route
 
@@ -42,15 +39,6 @@ class NetnsTransport(LocalTransport):
                 hint=did_you_mean(self.file.name, known) or f"Create it: ip netns add {self.file.name}",
             )
         return Availability("Network namespace exists")
-
-    def run(self, argv: Sequence[str], *, stdin: bytes = b"", timeout: float) -> CommandResult:
-        return super().run(self.inside(argv), stdin=stdin, timeout=timeout)
-
-    def open_stream(self, argv: Sequence[str]) -> Stream:
-        return super().open_stream(self.inside(argv))
-
-    def open_foreground(self, argv: Sequence[str], *, size: os.terminal_size | None) -> ForegroundCommand:
-        return super().open_foreground(self.inside(argv), size=size)
 
     def routes(self, port: int) -> Iterator[Callable[[], Route]]:
         return CommandTransport.routes(self, port)
