@@ -19,6 +19,7 @@ from ocattach.untrusted_json import table
 CONNECTED = "server.connected"
 """The first event of a stream."""
 
+HEARTBEAT = "server.heartbeat"
 CREATED, UPDATED, DELETED = "session.created", "session.updated", "session.deleted"
 STATUS = "session.status"
 """{"sessionID", "status": {"type"}}: a session starts to work, retries a request, or is idle (1.18.33)."""

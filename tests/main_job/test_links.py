@@ -1,17 +1,22 @@
 """The background process that holds a connection."""
 
 import http.client
+import json
 import os
 import signal
+import subprocess
 import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 import psutil
 import pytest
 
 from tests.environments import Environment
 from tests.main_job.conftest import new_laptop
-from tests.main_job.laptop import Laptop
+from tests.main_job.laptop import OCATTACH, Daemon, Laptop
 from tests.main_job.test_terminal import TUI_SECONDS, terminal
 from tests.rigs.waiting import wait_until
 
@@ -25,16 +30,52 @@ def environment(shared_environment: Environment) -> Environment:
     return shared_environment
 
 
+RUNS, CALLS = 2, 4
+GAP_SECONDS = 1
+
+
+def kinds(events: list[dict[str, Any]]) -> list[str]:
+    return [each["event"] for each in events]
+
+
+def lines_of(file: Path) -> list[dict[str, Any]]:
+    """The whole lines of a file so far."""
+    text = file.read_text() if file.exists() else ""
+    return [json.loads(line) for line in text.splitlines(keepends=True) if line.endswith("\n")]
+
+
+@contextmanager
+def reading_events(laptop: Laptop, file: Path) -> Iterator[Callable[[], list[dict[str, Any]]]]:
+    """A running `ocattach events`; gives what it has printed."""
+    argv = [*OCATTACH, "events", "frontend", "--since-last"]
+    with file.open("wb") as output:
+        process = subprocess.Popen(argv, env=laptop.variables, cwd=laptop.cwd, stdout=output)
+    try:
+        yield lambda: lines_of(file)
+    finally:
+        process.terminate()
+        process.wait()
+
+
+def start(daemon: Daemon, session: str, text: str) -> None:
+    """Send a prompt without waiting."""
+    body = {"parts": [{"type": "text", "text": text}]}
+    status, _ = daemon.request("POST", f"/session/{session}/prompt_async", body)
+    assert status == http.client.NO_CONTENT
+
+
 def relays(environment: Environment) -> list[psutil.Process]:
-    """What runs in the environment besides the daemon."""
-    found = []
+    """What runs in the environment besides the daemon and its children."""
+    found, children = [], set[int]()
     for process in environment.processes():
         try:
-            if "serve" not in process.cmdline():
+            if "serve" in process.cmdline():
+                children |= {child.pid for child in process.children(recursive=True)}
+            else:
                 found.append(process)
         except psutil.NoSuchProcess:
             continue
-    return found
+    return [process for process in found if process.pid not in children]
 
 
 def test_disconnecting_ends_link_and_relay_and_leaves_the_daemon(
@@ -121,6 +162,42 @@ def test_a_daemon_that_died_is_started_again_by_the_next_connect(
     assert second.document["daemon"]["started"]
     assert second.document["daemon"]["pid"] != first.document["daemon"]["pid"]
     assert second.request("GET", "/global/health")[0] == http.client.OK
+
+
+def test_each_event_comes_once_though_the_connection_is_lost_in_the_middle_of_runs(
+    environment: Environment, laptop: Laptop, workdir: Path
+) -> None:
+    hooked = workdir / "hooked"
+    keep = [["sh", "-c", f"cat >> {hooked}"]]
+    (laptop.config / "config.yaml").write_text(json.dumps({"hooks": {"tool-end": keep, "session-end": keep}}))
+    daemon = laptop.connect()
+    sessions = [daemon.make_session() for _ in range(RUNS)]
+    with reading_events(laptop, workdir / "events") as events:
+        for session in sessions:
+            start(daemon, session, f"!times {CALLS}\n!bash sleep 0.2; echo out")
+        wait_until(lambda: "tool-end" in kinds(events()), "the first call to end")
+        (link,) = laptop.links()
+        link.suspend()
+        for process in relays(environment):
+            process.kill()
+        time.sleep(GAP_SECONDS)
+        link.resume()
+        wait_until(lambda: kinds(events()).count("session-end") == RUNS, "the runs to end")
+
+    found = events()
+    (gap,) = [each for each in found if each["event"] == "gap"]
+    assert gap["seconds"] > 0
+    for session in sessions:
+        run = [each for each in found if each.get("session") == session]
+        calls = ["tool-start", "tool-end"] * CALLS
+        assert kinds(run) == ["session-start", "prompt", *calls, "answer", "session-end"]
+        assert [each["call"] for each in run if each["event"] == "tool-start"] == [
+            each["call"] for each in run if each["event"] == "tool-end"
+        ]
+        assert (run[-1]["reason"], run[-3]["stdout"]) == ("idle", "out\n")
+    expected = [each for each in found if each["event"] in {"tool-end", "session-end"}]
+    wait_until(lambda: len(lines_of(hooked)) == len(expected), "the hooks to run")
+    assert sorted(lines_of(hooked), key=str) == sorted(expected, key=str)
 
 
 def test_stop_ends_daemon_and_link(environment: Environment, laptop: Laptop) -> None:

@@ -37,6 +37,9 @@ SETTLED_SECONDS = 2.0
 MARGIN_MS = 1000
 """How much of the time before a gap is read again: the clocks of two machines are compared to the second."""
 
+LATE_SECONDS = 4.0
+"""How late an event may have been that was sent before the last one that arrived."""
+
 LONGEST = MAX_LINE // 4
 """The longest line of an event, in bytes. Values of longer ones are left out."""
 
@@ -69,6 +72,8 @@ class Feed:
         """Whether events have to wait, since earlier ones are still read."""
         self._began = 0.0
         """When the stream began, by this machine's clock; 0 before the first one."""
+        self._heard_at = 0.0
+        """When the latest event came."""
         self._lost_at = 0.0
         self._reason = "the stream of events has ended"
         self._read_at: list[float] = []
@@ -89,6 +94,7 @@ class Feed:
 
     def receive(self, event: Event) -> None:
         """Take an event of the daemon. Blocks while too many are waiting."""
+        self._heard_at = time.time()
         if event.kind not in KINDS and event.kind != CONNECTED:
             return
         while not self._ended.is_set():
@@ -102,9 +108,9 @@ class Feed:
             self._ended.wait(FULL_SECONDS)
 
     def lose(self, reason: str) -> None:
-        """The stream of events has ended; what happens from now on is missed."""
+        """The stream of events has ended; what has happened since its latest event is missed."""
         if not self._lost_at:
-            self._lost_at, self._reason = time.time(), reason
+            self._lost_at, self._reason = self._heard_at, reason
 
     def run(self) -> None:
         """Read what was missed, each time a stream has begun, until the feed ends."""
@@ -161,7 +167,7 @@ class Feed:
         """A stream begins. After a former one, report the gap; what happened in it is read next."""
         now, lost_at = time.time(), self._lost_at or self._began
         self._began, self._lost_at = now, 0.0
-        self._since = lost_at or now
+        self._since = lost_at - LATE_SECONDS if lost_at else now
         self._read_at = [time.monotonic() + SETTLED_SECONDS]
         if lost_at:
             self._is_behind = True

@@ -28,6 +28,7 @@ from ocattach.opencode.events import (
     CONNECTED,
     CREATED,
     DELETED,
+    HEARTBEAT,
     SILENCE_SECONDS,
     STATUS,
     UPDATED,
@@ -184,7 +185,9 @@ class SessionEventListener:
         began = time.monotonic()
         try:
             receive = partial(self._receive, tagger)
-            read_events(self._open_client(), KINDS | FEED_KINDS, receive, silence=SILENCE_SECONDS)
+            read_events(
+                self._open_client(), KINDS | FEED_KINDS | {HEARTBEAT}, receive, silence=SILENCE_SECONDS
+            )
         except OcattachError as error:
             log.debug("The stream of events has ended: %s", error)
             self.feed.lose(error.message)
