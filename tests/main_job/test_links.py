@@ -10,6 +10,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
+from urllib.parse import quote
 
 import psutil
 import pytest
@@ -19,6 +20,7 @@ from tests.main_job.conftest import new_laptop
 from tests.main_job.laptop import OCATTACH, Daemon, Laptop
 from tests.main_job.test_terminal import TUI_SECONDS, terminal
 from tests.rigs.waiting import wait_until
+from tests.sessions.workshop import ASK_FOR_BASH, ASK_TWO_QUESTIONS
 
 pytestmark = pytest.mark.one_of_each(without=["local", "podman"])
 on_docker = pytest.mark.parametrize("shared_environment", ["docker"], indirect=True)
@@ -31,6 +33,7 @@ def environment(shared_environment: Environment) -> Environment:
 
 
 RUNS, CALLS = 2, 4
+KINDS = ("permissions", "questions")
 GAP_SECONDS = 1
 
 
@@ -62,6 +65,13 @@ def start(daemon: Daemon, session: str, text: str) -> None:
     body = {"parts": [{"type": "text", "text": text}]}
     status, _ = daemon.request("POST", f"/session/{session}/prompt_async", body)
     assert status == http.client.NO_CONTENT
+
+
+def outputs(daemon: Daemon, session: str) -> list[str]:
+    """What the tools of a session have printed."""
+    _, messages = daemon.request("GET", f"/session/{session}/message")
+    parts = [part for message in messages for part in message["parts"]]
+    return [part["state"]["output"] for part in parts if part["type"] == "tool"]
 
 
 def relays(environment: Environment) -> list[psutil.Process]:
@@ -198,6 +208,34 @@ def test_each_event_comes_once_though_the_connection_is_lost_in_the_middle_of_ru
     expected = [each for each in found if each["event"] in {"tool-end", "session-end"}]
     wait_until(lambda: len(lines_of(hooked)) == len(expected), "the hooks to run")
     assert sorted(lines_of(hooked), key=str) == sorted(expected, key=str)
+
+
+@pytest.mark.parametrize("shared_environment", ["k8s", "ssh"], indirect=True)
+def test_what_sessions_wait_for_is_shown_and_answered(laptop: Laptop) -> None:
+    daemon = laptop.connect()
+    where = f"?directory={quote(daemon.document['workdir'], safe='')}"
+    _, allowed = daemon.request("POST", f"/session{where}", {"permission": ASK_FOR_BASH})
+    asking = daemon.make_session()
+    start(daemon, allowed["id"], "!bash echo yes")
+    start(daemon, asking, ASK_TWO_QUESTIONS)
+
+    def waiting() -> dict[str, list[dict[str, Any]]]:
+        return laptop.run("session", "waiting", "frontend", "-o", "json").document
+
+    both = wait_until(lambda: found if all(map((found := waiting()).get, KINDS)) else None, "both to wait")
+    (permission,), (question,) = both["permissions"], both["questions"]
+    assert (permission["session"]["id"], question["session"]["id"]) == (allowed["id"], asking)
+    assert permission["patterns"] == ["echo yes"]
+    (row,) = laptop.run("--status", "frontend", "-o", "json").document["environments"]
+    assert (row["state"], row["doing"]["waiting"]) == ("waiting", 2)
+    assert laptop.run("session", "reply", permission["id"], "once").exit_code == 0
+    assert laptop.run("session", "answer", question["id"], "blue", "S,L").exit_code == 0
+    for session in (allowed["id"], asking):
+        assert laptop.run("wait", session, "--timeout", "30").exit_code == 0
+    assert outputs(daemon, allowed["id"]) == ["yes\n"]
+    (answered,) = outputs(daemon, asking)
+    assert "blue" in answered
+    assert "S, L" in answered
 
 
 def test_stop_ends_daemon_and_link(environment: Environment, laptop: Laptop) -> None:
