@@ -44,10 +44,32 @@ ocattach events --since-last | jq -r .event      go on where the last reader sto
 """
 
 
-@click.command(cls=Command, examples=EXAMPLES)
+TYPES = {
+    "session-start": "A session was created.",
+    "prompt": "A session got a prompt.",
+    "tool-start": "A tool call begins.",
+    "tool-end": "A tool call has ended, with its output and exit code.",
+    "permission-asked": "A session waits for a permission.",
+    "permission-answered": "It was granted or rejected.",
+    "question-asked": "A session waits for an answer.",
+    "question-answered": "It was answered or rejected.",
+    "answer": "The agent's answer, with tokens and cost.",
+    "session-end": "A run has ended, or a session was deleted, with the reason.",
+    "gap": "Events were missed.",
+}
+
+
+@click.command(cls=Command, examples=EXAMPLES, values={"Types": TYPES})
 @click.argument("names", nargs=-1, metavar="[NAME]...", shell_complete=connection_names)
 @click.option("--session", metavar="ID", shell_complete=session_ids, help="Only events of this session.")
-@click.option("--type", "types", multiple=True, type=click.Choice(EVENTS), help="Only events of this type.")
+@click.option(
+    "--type",
+    "types",
+    metavar="TYPE",
+    multiple=True,
+    type=click.Choice(EVENTS),
+    help="Only events of this type; repeatable.",
+)
 @click.option("--since-last", is_flag=True, help="Begin after the last event that was read before.")
 def events(names: tuple[str, ...], *, session: str | None, types: tuple[str, ...], since_last: bool) -> None:
     """Print what agents do as JSON, one event a line, until Ctrl-C. Starts no daemon.
