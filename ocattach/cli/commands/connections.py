@@ -1,6 +1,7 @@
 """The options --save, --list, --remove, --disconnect and --stop."""
 
 import os
+from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -24,8 +25,8 @@ from ocattach.config.resolver import Listing, list_connections, remove_connectio
 from ocattach.config.saved import SavedConnections
 from ocattach.config.spec import ConnectionSpec
 from ocattach.config.targets.uri import is_uri
-from ocattach.errors import UsageError
-from ocattach.link.client.foreground import end_link, stop_daemon
+from ocattach.errors import OcattachError, UsageError
+from ocattach.link.client.foreground import end_link, is_linked, stop_daemon
 from ocattach.link.files import link_keys
 from ocattach.printable import command_line
 
@@ -45,8 +46,14 @@ def save(options: Options) -> None:
 def remove(options: Options) -> None:
     """Remove a saved connection."""
     name = options.remove or ""
+    spec = None
+    with suppress(OcattachError):  # a damaged file can be removed, too
+        spec = SavedConnections(config_directory(os.environ)).find(name)
     remove_connection(name, cwd=Path.cwd(), environ=os.environ)
     say_done(options, f"Removed {name}", {"removed": name})
+    if spec is not None and is_linked(spec.pinned(os.environ), os.environ):
+        stop = command_line("ocattach", "--stop", spec.target.uri(spec.workdir))
+        say(f"Its link is open, and its daemon keeps running. To stop both: {stop}")
 
 
 def list_(options: Options) -> None:
