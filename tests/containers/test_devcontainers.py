@@ -78,6 +78,7 @@ def test_user_folder_and_variables_are_those_of_the_metadata(
         "FROM_THERE": "there-default",
         "FROM_HERE": "none",
         "FOLDERS": "shop /workspaces/shop",
+        "LINES": "a\nb",
     }
     assert settings.unset_env == ("TERM_PROGRAM",)
 

@@ -118,12 +118,12 @@ def is_workdir(text: str) -> bool:
 
 
 def is_variable(name: str, value: str) -> bool:
-    """Return whether a daemon can get a variable: ours are not the metadata's to set, nor values with line breaks."""
+    """Return whether a daemon can get a variable: ours are not the metadata's to set."""
     try:
         check_environment(name, value)
     except UsageError:
         return False
-    return "\n" not in value
+    return True
 
 
 def is_made_for(entry: Mapping[str, Any], folder: str) -> bool:
