@@ -10,7 +10,7 @@ import pytest
 
 from ocattach.errors import AuthenticationError, EnvironmentNotFoundError, EnvironmentNotRunningError
 from ocattach.transports.base import Question
-from ocattach.transports.containers.devcontainer import FOLDER_LABEL, METADATA_LABEL
+from ocattach.transports.containers.devcontainer import FOLDER_LABEL, METADATA_LABEL, local_folder
 from tests.containers.conftest import Place
 from tests.environments.environment import ask_nobody
 from tests.rigs.container import ContainerRig
@@ -134,6 +134,36 @@ def test_a_folder_below_the_one_that_is_mounted(place: Place, folder: Path) -> N
 
         assert handler.user == USER
         assert handler.workdir == "/workspaces/shop/web"
+
+
+IN_WSL = {
+    r"\\wsl.localhost\Debian\home\me\shop": "/home/me/shop",
+    r"\\wsl$\debian\home\me\shop": "/home/me/shop",
+    r"c:\Users\me\shop": "/mnt/c/Users/me/shop",
+}
+
+
+@pytest.mark.parametrize("label", IN_WSL)
+def test_in_wsl_the_label_may_have_a_name_of_windows(
+    place: Place, folder: Path, monkeypatch: pytest.MonkeyPatch, label: str
+) -> None:
+    """As VS Code on Windows writes it. Docker Desktop's mounts are those of its virtual machine."""
+    mounts = {str(folder): {"bind": "/workspaces/shop", "mode": "rw"}}
+    with place.engine.container("dev-app", labels={FOLDER_LABEL: label}, volumes=mounts, opencode=False):
+        monkeypatch.setenv("WSL_DISTRO_NAME", "Debian")
+        with place.handler(devcontainer=IN_WSL[label]) as handler:
+            handler.check_daemon_running()
+            assert handler.workdir == "/workspaces/shop"
+
+        monkeypatch.delenv("WSL_DISTRO_NAME")
+        with place.handler(devcontainer=IN_WSL[label]) as handler, pytest.raises(EnvironmentNotFoundError):
+            handler.check_available()
+
+
+def test_a_folder_of_another_distribution_is_not_one_of_this() -> None:
+    labels = {FOLDER_LABEL: r"\\wsl.localhost\Ubuntu\home\me\shop"}
+
+    assert local_folder(labels, {"WSL_DISTRO_NAME": "Debian"}) == labels[FOLDER_LABEL]
 
 
 def test_of_a_stopped_and_a_running_one_the_latter_is_taken(place: Place, folder: Path) -> None:
