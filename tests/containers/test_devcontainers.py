@@ -1,6 +1,8 @@
 """The dev container of a folder, by the labels that @devcontainers/cli (0.89) and VS Code put on it."""
 
 import json
+import os
+import subprocess
 from collections.abc import Mapping
 from contextlib import AbstractContextManager
 from pathlib import Path
@@ -13,8 +15,11 @@ from ocattach.transports.base import Question
 from ocattach.transports.containers.devcontainer import FOLDER_LABEL, METADATA_LABEL, local_folder
 from tests.containers.conftest import Place
 from tests.environments.environment import ask_nobody
+from tests.rigs.availability import Unavailable, require
 from tests.rigs.container import ContainerRig
-from tests.rigs.images import USER
+from tests.rigs.docker import DockerEngine
+from tests.rigs.images import USER, reference
+from tests.rigs.opencode import CHECKOUT, opencode_bin
 
 IMAGE = {"remoteUser": "root", "remoteEnv": {"OLD": "image", "KEPT": "image"}}
 PROJECT: dict[str, Any] = {
@@ -217,3 +222,39 @@ def test_a_remote_user_that_the_container_does_not_have_is_named(place: Place, f
         pytest.raises(AuthenticationError, match="No user vscode"),
     ):
         handler.check_daemon_running()
+
+
+def devcontainer_up(engine: DockerEngine, folder: Path) -> None:
+    """Have the real command line make a dev container, run by OpenCode's own Bun."""
+    program = CHECKOUT / ".tools/devcontainers/devcontainer.js"
+    with require("devcontainers"):
+        if not program.exists():
+            raise Unavailable(f"no {program}: scripts/install-devcontainers")
+    own = {"DOCKER_HOST": engine.url, "HOME": str(folder.parent), "BUN_BE_BUN": "1"}
+    argv = [opencode_bin(), str(program), "up", "--workspace-folder", str(folder)]
+    argv += ["--update-remote-user-uid-default", "off"]
+    subprocess.run(argv, env={**os.environ, **own}, capture_output=True, check=True, timeout=60)
+
+
+def test_the_container_that_devcontainer_up_makes_is_found(docker_engine: DockerEngine) -> None:
+    """Docker alone: as root it starts none with podman ("keep-id is only supported in rootless mode")."""
+    docker = Place("docker", docker_engine)
+    folder = docker_engine.directory / "made" / "shop"
+    folder.mkdir(parents=True)
+    with docker_engine.container("first-app", variant="minimal", opencode=False):
+        pass  # the engine has the image now
+    content = {
+        "image": reference("minimal"),
+        "remoteUser": USER,
+        "remoteEnv": {"FROM": "${localWorkspaceFolderBasename}"},
+    }
+    (folder / ".devcontainer.json").write_text(json.dumps(content))
+    devcontainer_up(docker_engine, folder)
+    try:
+        with docker.handler(devcontainer=str(folder)) as handler:
+            handler.check_daemon_running()
+            assert (handler.user, handler.workdir) == (USER, "/workspaces/shop")
+            assert handler.settings.env == (("FROM", "shop"),)
+    finally:
+        for made in docker_engine.client.containers.list(filters={"label": f"{FOLDER_LABEL}={folder}"}):
+            made.remove(force=True)
