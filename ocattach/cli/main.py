@@ -18,7 +18,7 @@ from ocattach.cli.command import Command, advice, output_option, silence_librari
 from ocattach.cli.complete import connection_names, saved_names
 from ocattach.cli.options import WHERE, Options
 from ocattach.cli.output import print_json
-from ocattach.cli.terminal import Person, has_terminal, replace_unknown_signs
+from ocattach.cli.terminal import Person, has_terminal, lost_output_reported, prepare_streams
 from ocattach.config.files.paths import state_directory
 from ocattach.config.variables import absolute, absolute_variables
 from ocattach.defects import FILE, as_error, log_thread_defects
@@ -256,27 +256,25 @@ def main(arguments: Sequence[str] | None = None) -> NoReturn:
     ours = arguments[:split]
     sys.excepthook = partial(report_defect, ours)
     log_thread_defects(state_directory(os.environ) / FILE)
-    replace_unknown_signs()
+    prepare_streams()
     os.environ.update(absolute_variables(os.environ))
     if COMPLETION in os.environ:
         load_function("commands.completion", "answer")(os.environ[COMPLETION], command, COMMANDS, load)
     name = ours[0] if ours and ours[0] in COMMANDS else None
     program = command_line("ocattach", *([name] if name else []))
-    try:
-        if name is None:
-            command.main(ours, prog_name=program, standalone_mode=False, obj=arguments[split + 1 :])
-        else:
-            silence_libraries()
-            load(name).main(arguments[1:], prog_name=program, standalone_mode=False)
-    except OcattachError as error:
-        fail(error, ours, program)
-    except click.UsageError as error:
-        fail(UsageError(error.format_message(), hint=usage_hint(program, ours)), ours, program)
-    except (click.Abort, KeyboardInterrupt):
-        fail(InterruptedByUserError("Interrupted"), ours, program)
-    except BrokenPipeError:
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        raise SystemExit(1) from None
+    with lost_output_reported():
+        try:
+            if name is None:
+                command.main(ours, prog_name=program, standalone_mode=False, obj=arguments[split + 1 :])
+            else:
+                silence_libraries()
+                load(name).main(arguments[1:], prog_name=program, standalone_mode=False)
+        except OcattachError as error:
+            fail(error, ours, program)
+        except click.UsageError as error:
+            fail(UsageError(error.format_message(), hint=usage_hint(program, ours)), ours, program)
+        except (click.Abort, KeyboardInterrupt):
+            fail(InterruptedByUserError("Interrupted"), ours, program)
     raise SystemExit(0)
 
 

@@ -116,9 +116,8 @@ def check_context(context: str | None, config: Mapping[str, Any]) -> None:
     """Check that the kubeconfig has the context."""
     names = [str(entry["name"]) for entry in config.get("contexts") or []]
     if context is None and not config.get("current-context"):
-        raise EnvironmentNotFoundError(
-            "The kubeconfig has no current context", hint=f"Name one with --context: {', '.join(names)}"
-        )
+        hint = f"Name one with --context: {', '.join(names)}" if names else "Show it: kubectl config view"
+        raise EnvironmentNotFoundError("The kubeconfig has no current context", hint=hint)
     if context is not None and context not in names:
         near = closest(context, names)
         question = f"Did you mean {' or '.join(near)}? " if near else ""
