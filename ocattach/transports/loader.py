@@ -27,7 +27,7 @@ def loader_input(argv: Sequence[str], *, has_more: bool = True, before: str = ""
     `before` is shell text that runs first. A command with ODD_VARIABLES in it gets what this shell would not pass on.
     """
     if any(ODD_VARIABLES in word for word in argv):
-        before += ODD_VARIABLES
+        before += f"unset OCATTACH_ODD\n{ODD_VARIABLES}"  # not what the environment has under that name
     command = shlex.join(argv) if has_more else f"{shlex.join(argv)} </dev/null"
     hidden = "".join(
         character

@@ -25,17 +25,19 @@ ODD = {"discovery.type": "single-node", "A-B": "x=1 'y'", "BASH_FUNC_hi%%": "() 
 
 
 def test_a_daemon_has_the_workdir_and_all_variables_of_the_image(place: Place) -> None:
+    variables = {**ODD, "OCATTACH_ODD": "$(touch /taken)"}
     with (
-        place.engine.container("image-app", working_dir="/image", environment=ODD) as rig,
+        place.engine.container("image-app", working_dir="/image", environment=variables) as rig,
         place.handler("image-app") as handler,
     ):
         started = handler.start_daemon()
         assert started.daemon is not None
         directory = rig.run("readlink", f"/proc/{started.daemon.pid}/cwd").stdout.strip()
-        variables = rig.run("cat", f"/proc/{started.daemon.pid}/environ").stdout.split("\0")
+        found = rig.run("cat", f"/proc/{started.daemon.pid}/environ").stdout.split("\0")
+        assert not rig.path("/taken").exists()
 
     assert directory == "/image"
-    assert {f"{name}={value}" for name, value in ODD.items()} <= {*variables}
+    assert {f"{name}={value}" for name, value in ODD.items()} <= {*found}
 
 
 def test_an_image_whose_workdir_is_gone_is_not_taken_for_a_lost_connection(place: Place) -> None:
