@@ -22,7 +22,7 @@ COMMANDS = {
 }
 """Commands with their help: each is the attribute `command` of the module of the same name."""
 
-OLDER_NAMES = {"permissions": "waiting"}
+OTHER_NAMES = {"permissions": "waiting", "ls": "list"}
 
 
 class Commands(click.Group):
@@ -34,7 +34,7 @@ class Commands(click.Group):
 
     def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:  # noqa: ARG002
         """Import a command; None for an unknown name."""
-        name = OLDER_NAMES.get(cmd_name, cmd_name)
+        name = OTHER_NAMES.get(cmd_name, cmd_name)
         if name not in COMMANDS:
             return None
         chosen: click.Command = import_module(f"{__name__}.{name}").command
