@@ -83,15 +83,19 @@ def ascii_sign(error: UnicodeError) -> tuple[str, int]:
 
 @contextmanager
 def lost_output_reported() -> Iterator[None]:
-    """Exit with 1 when stdout cannot be written, with an error unless it is a pipe that was closed."""
+    """Exit with 1 when output cannot be written, with an error unless it is a pipe that was closed."""
     try:
         yield
     except OSError as error:
         if error.filename is not None or error.errno not in OUTPUT_ERRORS:
             raise
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # for what is still buffered
-        if error.errno != errno.EPIPE:
-            Person().error(OcattachError(f"Cannot write the output: {error.strerror}"))
+        null = os.open(os.devnull, os.O_WRONLY)  # takes what is still buffered
+        os.dup2(null, sys.stdout.fileno())
+        try:
+            if error.errno != errno.EPIPE:
+                Person().error(OcattachError(f"Cannot write the output: {error.strerror}"))
+        except OSError:
+            os.dup2(null, sys.stderr.fileno())
         raise SystemExit(1) from None
 
 
