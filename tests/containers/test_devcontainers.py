@@ -194,6 +194,17 @@ def test_none_is_running(place: Place, folder: Path) -> None:
         handler.check_available()
     assert caught.value.hint == hint
 
+    only = folder / ".devcontainer/python/devcontainer.json"
+    only.parent.mkdir(parents=True)
+    only.touch()
+    with (
+        place.handler(devcontainer=str(folder)) as handler,
+        pytest.raises(EnvironmentNotFoundError) as another,
+    ):
+        handler.check_available()
+    assert another.value.hint == f"{hint} --config {only}"
+    only.unlink()
+
     with (
         dev_container(place, folder, opencode=False) as rig,
         place.handler(devcontainer=str(folder)) as handler,
