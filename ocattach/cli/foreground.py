@@ -29,12 +29,6 @@ def terminal_size() -> os.terminal_size | None:
     return os.get_terminal_size(STDOUT) if os.isatty(STDIN) and os.isatty(STDOUT) else None
 
 
-def open_missing_stdin() -> None:
-    """Open /dev/null as stdin if that is closed. Called before anything else gets its file descriptor."""
-    if sys.stdin is None:
-        os.dup2(os.open(os.devnull, os.O_RDONLY), STDIN)
-
-
 def run_foreground(command: ForegroundCommand, *, has_terminal: bool) -> int:
     """Run a command to its end, and return its exit code. Raises what `AttachedCommand.exit_code` raises."""
     sys.stdout.flush()

@@ -8,10 +8,10 @@ import click
 
 from ocattach.cli.command import Command, advice, timeout_option
 from ocattach.cli.complete import connection_names
-from ocattach.cli.foreground import open_missing_stdin, run_foreground, terminal_size
+from ocattach.cli.foreground import run_foreground, terminal_size
 from ocattach.cli.options import Options, where_options
+from ocattach.cli.person import Person
 from ocattach.cli.target import resolve_target
-from ocattach.cli.terminal import Person
 from ocattach.config.files.paths import config_directory, state_directory
 from ocattach.config.last_used import record_use
 from ocattach.config.settings import load_settings
@@ -44,18 +44,18 @@ def exec(target: str, words: tuple[str, ...], **parameters: Any) -> None:  # noq
 
 def run_there(words: Sequence[str] | None, target: str, parameters: dict[str, Any]) -> None:
     """Run a command, or with None the account's shell, and exit with its code."""
-    open_missing_stdin()
     options = Options(targets=(target,), **parameters)
     spec = resolve_target(options)
     timeout = options.timeout or load_settings(config_directory(os.environ)).connect_timeout_seconds
-    size = terminal_size()
+    size, person = terminal_size(), Person()
     with (
         advice(target),
         borrowed_login(spec.link_key(os.environ), os.environ) as login,
-        open_handler(spec, ask=asker(Person()), timeout=timeout) as handler,
+        open_handler(spec, ask=asker(person), timeout=timeout) as handler,
     ):
         handler.login = login
-        command = handler.start_command(words, size=size)
+        with person.waiting(f"Connecting to {spec.title()}"):
+            command = handler.start_command(words, size=size)
         if spec.name:
             record_use(spec.name, state_directory(os.environ))
         code = run_foreground(command, has_terminal=size is not None)
