@@ -9,7 +9,7 @@ import sys
 import termios
 import tty
 from collections.abc import Iterator
-from contextlib import closing, contextmanager, suppress
+from contextlib import closing, contextmanager, nullcontext, suppress
 from functools import partial
 from types import FrameType
 
@@ -33,15 +33,14 @@ def run_foreground(command: ForegroundCommand, *, has_terminal: bool) -> int:
     """Run a command to its end, and return its exit code. Raises what `AttachedCommand.exit_code` raises."""
     sys.stdout.flush()
     sys.stderr.flush()
-    if isinstance(command, LocalProgram):
-        return run_program(command)
-    with closing(command.stream), signals_as_exit():
-        if has_terminal:
-            with raw_terminal():
-                Copying(command, has_terminal=True).run()
-        else:
-            Copying(command, has_terminal=False).run()
-        return command.exit_code()
+    with terminal_restored() if has_terminal else nullcontext():
+        if isinstance(command, LocalProgram):
+            return run_program(command)
+        with closing(command.stream), signals_as_exit():
+            if has_terminal:
+                tty.setraw(STDIN, termios.TCSADRAIN)  # passes on every key, and keeps what was typed before
+            Copying(command, has_terminal=has_terminal).run()
+            return command.exit_code()
 
 
 def run_program(program: LocalProgram) -> int:
@@ -83,11 +82,10 @@ def signals_as_exit() -> Iterator[None]:
 
 
 @contextmanager
-def raw_terminal() -> Iterator[None]:
-    """Pass on every key, such as Ctrl-C, in the context; afterwards the terminal is as before."""
+def terminal_restored() -> Iterator[None]:
+    """Give the terminal its present settings again after the context."""
     settings = termios.tcgetattr(STDIN)
     try:
-        tty.setraw(STDIN, termios.TCSADRAIN)  # keeps what was typed before
         yield
     finally:
         termios.tcsetattr(STDIN, termios.TCSADRAIN, settings)

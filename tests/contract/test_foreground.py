@@ -100,7 +100,7 @@ def test_without_a_terminal_stdin_may_be_closed_and_ctrl_c_ends_ocattach(laptop:
 
 
 @pytest.mark.parametrize("shared_environment", ["docker", "ssh"], indirect=True)
-def test_a_terminal_is_restored_when_ocattach_is_ended(laptop: Laptop, workdir: Path) -> None:
+def test_a_terminal_is_restored_when_ocattach_or_its_ssh_is_ended(laptop: Laptop, workdir: Path) -> None:
     around = 'before=$(stty -g); "$@"; [ "$before" = "$(stty -g)" ] && echo restored'
     argv = [*OCATTACH, "exec", "frontend", "--", "sh", "-c", "echo runs; sleep 60"]
     with Terminal(
@@ -108,7 +108,8 @@ def test_a_terminal_is_restored_when_ocattach_is_ended(laptop: Laptop, workdir: 
     ) as terminal:
         terminal.wait_for("runs", timeout=SECONDS)
         (program,) = psutil.Process(terminal.pid).children()
-        program.terminate()
+        ssh = [child for child in program.children() if child.name() == "ssh"]
+        (ssh[0].kill if ssh else program.terminate)()
 
         terminal.wait_for("restored", timeout=SECONDS)
 
