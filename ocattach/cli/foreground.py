@@ -18,9 +18,6 @@ from ocattach.transports.foreground import AttachedCommand, ForegroundCommand, L
 
 CHUNK = 64 * 1024
 STDIN, STDOUT, STDERR = range(3)
-INTERRUPTED = 255
-"""The exit code of ssh over a master after a signal (mux.c)."""
-
 END_SIGNALS = (signal.SIGTERM, signal.SIGHUP)
 
 
@@ -51,7 +48,7 @@ def run_program(program: LocalProgram) -> int:
     def pass_on(number: int, _frame: FrameType | None) -> None:
         nonlocal received
         received = number
-        if process is not None and number != signal.SIGINT:  # a terminal sends that to the program, too
+        if process is not None and number in END_SIGNALS:  # a terminal sends the others to the program, too
             process.send_signal(number)
 
     for number in (signal.SIGINT, signal.SIGQUIT, *END_SIGNALS):
@@ -61,7 +58,7 @@ def run_program(program: LocalProgram) -> int:
     except OSError as error:
         raise OcattachError(f"Cannot start {program.argv[0]} on this machine: {error.strerror}") from error
     code = process.wait()
-    if code == INTERRUPTED and received:
+    if received and code == program.signalled:
         return 128 + received
     return code if code >= 0 else 128 - code
 

@@ -49,6 +49,9 @@ class LocalProgram:
 
     argv: tuple[str, ...]
 
+    signalled: int | None = None
+    """The exit code by which it reports any signal that it has received; None if such a signal ends it."""
+
 
 @dataclass(frozen=True, slots=True)
 class AttachedCommand:

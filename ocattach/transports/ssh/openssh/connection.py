@@ -183,7 +183,8 @@ class OpenSSHConnection(SSHConnection):
         raise output.not_run()
 
     def open_foreground(self, line: str, *, size: os.terminal_size | None) -> ForegroundCommand:
-        return LocalProgram(tuple(self._argv(line, terminal=size is not None)))
+        # Over a master, ssh exits with the same code for all signals (mux.c).
+        return LocalProgram(tuple(self._argv(line, terminal=size is not None)), signalled=FAILED)
 
     def _argv(self, line: str = LOADER, *, terminal: bool = False) -> list[str]:
         control = OVER_USERS_MASTER if self._master is None else over_master(self._master.control_path)
