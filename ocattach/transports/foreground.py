@@ -94,7 +94,7 @@ def enter(
 
     Variables are handed over by a file, since other accounts can read arguments, and a terminal would show input.
     """
-    exports = "".join(f"export {name}={shlex.quote(value)}\n" for name, value in settings.env)
+    exports = "".join(f"{shlex.join(['export', f'{name}={value}'])}\n" for name, value in settings.env)
     words = (settings.workdir or "", default or "", "variables" if exports else "")
     argv = ["sh", "-c", ENTER, "ocattach", *words]
     result = run(argv, stdin=exports.encode(errors="surrogateescape"), timeout=min(ENTER_SECONDS, timeout))
@@ -126,9 +126,9 @@ def foreground_argv(
     """Return the command that runs another in its directory, with its variables, on a terminal of this size."""
     steps = [shlex.join(["unset", name]) for name in unset]
     if entered.file:
-        file = shlex.quote(entered.file)
-        steps.append(f'eval "$(cat {file}; rm -f {file})"')
-    steps += [f"export {name}={shlex.quote(value)}" for name, value in set_variables.items()]
+        read, remove = shlex.join(["cat", entered.file]), shlex.join(["rm", "-f", entered.file])
+        steps.append(f'eval "$({read}; {remove})"')
+    steps += [shlex.join(["export", f"{name}={value}"]) for name, value in set_variables.items()]
     steps.append(f"cd {shlex.quote(entered.workdir)} || exit")
     if size is not None:
         # Engines can set the size only once the command runs, which may read it before.
