@@ -20,7 +20,8 @@ from ocattach.cli.complete import connection_names, saved_names
 from ocattach.cli.main_help import EXAMPLES, MainCommand
 from ocattach.cli.options import Options
 from ocattach.cli.output import print_json
-from ocattach.cli.terminal import Person, has_terminal, lost_output_reported, prepare_streams, say
+from ocattach.cli.person import Person
+from ocattach.cli.terminal import has_terminal, lost_output_reported, prepare_streams, say
 from ocattach.cli.verbs import applied, split
 from ocattach.config.files.paths import state_directory
 from ocattach.config.resolver import last_connection
@@ -258,7 +259,7 @@ def main(arguments: Sequence[str] | None = None) -> NoReturn:
         except OcattachError as error:
             fail(error, ours, program)
         except click.UsageError as error:
-            fail(UsageError(error.format_message(), hint=usage_hint(program, ours)), ours, program)
+            fail(UsageError(error.format_message(), hint=usage_hint(error, program, ours)), ours, program)
         except (click.Abort, KeyboardInterrupt):
             fail(InterruptedByUserError("Interrupted"), ours, program)
     raise SystemExit(0)
@@ -275,8 +276,10 @@ def load_function(module: str, name: str) -> Any:
     return getattr(import_module(f"ocattach.cli.{module}"), name)
 
 
-def usage_hint(program: str, arguments: Sequence[str]) -> str:
+def usage_hint(error: click.UsageError, program: str, arguments: Sequence[str]) -> str:
     """The hint for a command line that cannot be parsed, such as one with the command after a name."""
+    if isinstance(error, click.MissingParameter) and error.param is not None and error.param.metavar == "ID":
+        return "List the ids of sessions: ocattach session list"
     late = next((word for word in arguments[1:] if word in COMMANDS), None)
     return (
         f"The command goes first: {command_line('ocattach', late)} ..." if late else f"See: {program} --help"

@@ -135,6 +135,7 @@ def test_a_login_outlasts_a_daemon_that_does_not_answer(environment: Environment
         _, said = unattended.communicate(timeout=60)
     assert unattended.returncode == 0, said
     assert status(laptop)["state"] == "connected"
+    assert "To stop both: ocattach --stop ssh://passwd" in laptop.run("--remove", "frontend").stderr
 
 
 @pytest.mark.parametrize("environment", ["ssh-password"], indirect=True)

@@ -1,6 +1,7 @@
 """The options --save, --list, --remove, --disconnect and --stop."""
 
 import os
+from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -15,17 +16,18 @@ from ocattach.cli.output import (
     say_problems,
     source,
 )
+from ocattach.cli.person import Person
 from ocattach.cli.tables import file_name, print_table
 from ocattach.cli.target import resolve_target
-from ocattach.cli.terminal import Person, say
+from ocattach.cli.terminal import say
 from ocattach.cli.unknown_key import warn_of_refused_files
 from ocattach.config.files.paths import config_directory
 from ocattach.config.resolver import Listing, list_connections, remove_connection
 from ocattach.config.saved import SavedConnections
 from ocattach.config.spec import ConnectionSpec
 from ocattach.config.targets.uri import is_uri
-from ocattach.errors import UsageError
-from ocattach.link.client.foreground import end_link, stop_daemon
+from ocattach.errors import OcattachError, UsageError
+from ocattach.link.client.foreground import end_link, is_linked, stop_daemon
 from ocattach.link.files import link_keys
 from ocattach.printable import command_line
 
@@ -45,8 +47,14 @@ def save(options: Options) -> None:
 def remove(options: Options) -> None:
     """Remove a saved connection."""
     name = options.remove or ""
+    spec = None
+    with suppress(OcattachError):  # a damaged file can be removed, too
+        spec = SavedConnections(config_directory(os.environ)).find(name)
     remove_connection(name, cwd=Path.cwd(), environ=os.environ)
     say_done(options, f"Removed {name}", {"removed": name})
+    if spec is not None and is_linked(spec.pinned(os.environ), os.environ):
+        stop = command_line("ocattach", "--stop", spec.target.uri(spec.workdir))
+        say(f"Its link is open, and its daemon keeps running. To stop both: {stop}")
 
 
 def list_(options: Options) -> None:
@@ -113,7 +121,8 @@ def stop(options: Options) -> None:
     lines, pids = [], []
     for each in named(options, "--stop"):
         spec = resolve_target(each)
-        pid = stop_daemon(spec, person, os.environ, force=options.force, timeout=options.timeout or 30)
+        with person.waiting(f"Stopping the daemon of {each.target}"):
+            pid = stop_daemon(spec, person, os.environ, force=options.force, timeout=options.timeout or 30)
         stopped = f"Stopped the daemon of {each.target} (pid {pid})"
         lines.append(stopped if pid else f"No daemon is running in {each.target}")
         pids.append(pid)

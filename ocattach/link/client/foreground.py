@@ -184,7 +184,9 @@ def converse(
                 "The link did not answer in time",
                 hint="End all links, and connect again: ocattach --disconnect --all",
             ) from error
-        if "step" in answer:
+        if "doing" in answer:
+            foreground.doing(answer["doing"])
+        elif "step" in answer:
             foreground.step(answer["step"])
         elif "notice" in answer:
             foreground.notice(answer["notice"])
@@ -215,6 +217,14 @@ def end_link(key: str, environ: Mapping[str, str]) -> bool:
         raise not_ended(files) from error
     finally:
         channel.close()
+
+
+def is_linked(spec: ConnectionSpec, environ: Mapping[str, str]) -> bool:
+    """Whether the environment has a link that runs."""
+    channel = connect(link_files(spec.link_key(environ), environ))
+    if channel is not None:
+        channel.close()
+    return channel is not None
 
 
 def await_end(files: LinkFiles) -> None:
