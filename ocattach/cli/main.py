@@ -55,6 +55,8 @@ COMMANDS = {
     "completion": "Print a shell completion script.",
     "events": "Print what agents do as JSON, one event a line.",
     "doctor": "Diagnose a connection, or the setup of this machine.",
+    "forward": "Forward ports of an environment to this machine.",
+    "ports": "List the ports on which programs listen in an environment.",
     "explain": "Show what connecting would run, where, and which file defines it.",
     "logs": "Show the logs of the daemon, of OpenCode and of the link.",
     "session": "List, show and continue the sessions of all environments.",
