@@ -6,9 +6,9 @@ listeners() { # prints "PORT ADDRESS UID PID" for each socket, with - for what i
         if command -v lsof >/dev/null; then
             lsof -nPw -iTCP -sTCP:LISTEN -Fpun 2>/dev/null | while IFS= read -r line; do
                 case "$line" in
-                    p*) process=${line#p} ;;
+                    p*) pid=${line#p} ;;
                     u*) uid=${line#u} ;;
-                    n*) echo "${line##*:} $(echo "${line%:*}" | sed 's/^n//') $uid $process" ;;
+                    n*) echo "${line##*:} $(echo "${line%:*}" | sed 's/^n//') $uid $pid" ;;
                 esac
             done
         else
@@ -24,15 +24,15 @@ listeners() { # prints "PORT ADDRESS UID PID" for each socket, with - for what i
             sed -n 's/^\/proc\/\([0-9]*\)\/fd:$/\1/p; s/.*socket:\[\([0-9]*\)\]$/ \1/p' |
             while IFS= read -r line; do
                 case "$line" in
-                    " "*) case "$wanted" in *"$line "*) echo "${line# } $process" ;; esac ;;
-                    *) process=$line ;;
+                    " "*) case "$wanted" in *"$line "*) echo "${line# } $holder" ;; esac ;;
+                    *) holder=$line ;;
                 esac
             done
     )
     echo "$table" | while read -r _ local_address _ _ _ _ _ uid _ inode _; do
         [ -n "$inode" ] || continue
-        process=$(echo "$holders" | sed -n "s/^$inode //p" | sed -n 1p)
-        echo "$((0x${local_address##*:})) ${local_address%%:*} $uid ${process:--}"
+        listener=$(echo "$holders" | sed -n "s/^$inode //p" | sed -n 1p)
+        echo "$((0x${local_address##*:})) ${local_address%%:*} $uid ${listener:--}"
     done
 }
 
@@ -45,11 +45,11 @@ say ports 1
 say network "$boot $(readlink /proc/self/ns/net 2>/dev/null)"
 say proc "$proc"
 described=" "
-listeners | while read -r port address uid process; do
-    say socket "$port $address $uid $process"
-    case "$described- " in *" $process "*) continue ;; esac
-    described="$described$process "
-    say program "$process $(arguments "$process" | tr '\n' ' ' | cut -c1-100)"
-    say directory "$process $(directory "$process")"
-    if is_opencode "$process"; then say opencode "$process"; fi
+listeners | while read -r port address uid listener; do
+    say socket "$port $address $uid $listener"
+    case "$described- " in *" $listener "*) continue ;; esac
+    described="$described$listener "
+    say program "$listener $(arguments "$listener" | tr '\n' ' ' | cut -c1-100)"
+    say directory "$listener $(directory "$listener")"
+    if is_opencode "$listener"; then say opencode "$listener"; fi
 done

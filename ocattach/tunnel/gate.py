@@ -9,14 +9,11 @@ import base64
 import binascii
 import hmac
 import re
-from collections.abc import Sequence
 from dataclasses import dataclass
 from http import HTTPStatus
 from urllib.parse import unquote_to_bytes
 
-import h11
-
-from ocattach.tunnel.requests import Headers, RefusedError, encode_head
+from ocattach.tunnel.requests import Header, RefusedError, Request
 
 TOKEN = "auth_token"  # noqa: S105 - a name
 """OpenCode's query parameter for credentials, as basic authentication encodes them (seen with 1.18.33)."""
@@ -34,8 +31,6 @@ OWN_SITE = (b"same-origin", b"none")
 
 DESKTOP = {b"oc://renderer", b"tauri://localhost", b"http://tauri.localhost", b"https://tauri.localhost"}
 """The origins of OpenCode Desktop, which no web page can have (from the list in OpenCode 1.18.33)."""
-
-Header = tuple[bytes, bytes]
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,28 +58,27 @@ class Gate:
         self.authorization = authorization
         self.port = 0
 
-    def check(self, request: h11.Request) -> None:
+    def check(self, request: Request) -> None:
         """Raise RefusedError unless the request is allowed."""
         if TARGET.fullmatch(request.target) is None:
             raise RefusedError(HTTPStatus.BAD_REQUEST, "This port only takes requests for a path")
-        headers = Headers(request)
-        self._check_host(headers)
-        self._check_site(request, headers)
-        if not self._is_authorized(request, headers):
+        self._check_host(request)
+        self._check_site(request)
+        if not self._is_authorized(request):
             raise RefusedError(
                 HTTPStatus.UNAUTHORIZED,
                 "The password is missing or wrong. Get it with: ocattach NAME --print-url -o json",
             )
 
-    def _check_host(self, headers: Headers) -> None:
-        host = headers.only(b"host")
+    def _check_host(self, request: Request) -> None:
+        host = request.only(b"host")
         if host is None or not self._is_ours(host):
             raise RefusedError(
                 HTTPStatus.FORBIDDEN, f"The request is not for this port: use http://127.0.0.1:{self.port}"
             )
 
-    def _check_site(self, request: h11.Request, headers: Headers) -> None:
-        origin, site = headers.only(b"origin"), headers.only(b"sec-fetch-site")
+    def _check_site(self, request: Request) -> None:
+        origin, site = request.only(b"origin"), request.only(b"sec-fetch-site")
         if origin in DESKTOP:
             return
         scheme, _, host = (origin or b"").partition(b"://")
@@ -100,19 +94,19 @@ class Gate:
         is_port = port == str(self.port).encode() if colon else self.port == HTTP_PORT
         return is_port and HOST.fullmatch(name) is not None
 
-    def _is_authorized(self, request: h11.Request, headers: Headers) -> bool:
-        given = headers.only(b"authorization")
+    def _is_authorized(self, request: Request) -> bool:
+        given = request.only(b"authorization")
         if given is None:
             given = b"Basic " + token(request.target)
         return hmac.compare_digest(decoded(given), self._expected)
 
-    def encode(self, request: h11.Request, upstream: Upstream) -> bytes:
-        """The head of a request as it is sent to the daemon."""
-        headers = list(upstream.headers)
+    def encode(self, request: Request, upstream: Upstream, *more: Header) -> bytes:
+        """The head of a request as it is sent to the daemon; `more` are set as those of `upstream` are."""
+        headers = [*upstream.headers, *more]
         if self.authorization is not None:
             headers.append((b"Authorization", self.authorization.encode()))
         target = upstream.prefix + without_token(request.target)
-        return encode_head(request, target, replaced(request, headers, b"authorization"))
+        return request.encode(target, headers, b"authorization")
 
 
 class OpenGate(Gate):
@@ -122,19 +116,12 @@ class OpenGate(Gate):
         self.authorization = None
         self.port = 0
 
-    def check(self, request: h11.Request) -> None:
+    def check(self, request: Request) -> None:
         """Do nothing."""
 
-    def encode(self, request: h11.Request, upstream: Upstream) -> bytes:
+    def encode(self, request: Request, upstream: Upstream, *more: Header) -> bytes:
         """The head of a request as it is sent to the daemon, with the client's own credential."""
-        headers = replaced(request, upstream.headers)
-        return encode_head(request, upstream.prefix + request.target, headers)
-
-
-def replaced(request: h11.Request, headers: Sequence[Header], *dropped: bytes) -> list[Header]:
-    """These headers, and the request's own except those of the same names, and the dropped ones."""
-    names = {*dropped, *(name.lower() for name, _ in headers)}
-    return [*headers, *(each for each in request.headers.raw_items() if each[0].lower() not in names)]
+        return request.encode(upstream.prefix + request.target, [*upstream.headers, *more])
 
 
 def decoded(authorization: bytes) -> bytes:
@@ -165,11 +152,10 @@ def without_token(target: bytes) -> bytes:
     return path + mark + b"&".join(kept) if kept else path
 
 
-def is_opened_page(request: h11.Request) -> bool:
+def is_opened_page(request: Request) -> bool:
     """Return whether a person followed a link to the start page, which changes nothing."""
-    fields = dict(request.headers)
     return (
-        fields.get(b"sec-fetch-mode") == b"navigate"
-        and fields.get(b"sec-fetch-dest") == b"document"
+        request.fields.get(b"sec-fetch-mode") == b"navigate"
+        and request.fields.get(b"sec-fetch-dest") == b"document"
         and (request.method, request.target) == (b"GET", b"/")
     )

@@ -7,17 +7,22 @@ import time
 from pathlib import Path
 from typing import Any
 
+import pytest
+
 from ocattach.cli.amounts import ago
+from ocattach.cli.session import list as list_module
+from ocattach.opencode.activity import Activity
 from ocattach.sessions.index.rows import Covered
 from ocattach.sessions.index.store import Index
 from ocattach.sessions.record import Session
+from ocattach.survey.session_list import ListedSession
 from tests.survey.desk import Desk
 from tests.survey.test_states import silent_host
 
 DAY = 24 * 3600
 
 
-def remember(desk: Desk, *sessions: Session, environment: str = "web") -> None:
+def remember(desk: Desk, *sessions: Session, environment: str = "www") -> None:
     """Put sessions into the desk's index, as if an environment had told them an hour ago."""
     asked = time.time() - 3600
     with Index(desk.state / "sessions.db") as index:
@@ -27,8 +32,8 @@ def remember(desk: Desk, *sessions: Session, environment: str = "web") -> None:
 def session(number: int, **more: Any) -> Session:
     """A session that was updated so many minutes ago."""
     updated = int((time.time() - 60 * number) * 1000)
-    values = {"origin": "web", "is_native": True, "title": f"number {number}", **more}
-    return Session(id=f"ses_{number}", environment="web", updated=updated, **values)
+    values = {"origin": "www", "is_native": True, "title": f"number {number}", **more}
+    return Session(id=f"ses_{number}", environment="www", updated=updated, **values)
 
 
 def test_ages_are_those_of_the_request() -> None:
@@ -52,7 +57,7 @@ def test_a_table_has_the_first_fifty_and_says_how_to_see_the_others(desk: Desk) 
     ran = desk.run("session", "list", "--offline")
     head, *rows = ran.stdout.splitlines()
     assert [line.split()[0] for line in rows] == [f"ses_{number}" for number in range(50)]
-    assert head.split() == ["ID", "Origin", "Title", "Updated", "State", "Cost", "Known"]
+    assert head.split() == ["ID", "State", "Origin", "Title", "Updated", "Cost", "Known"]
     assert rows[3].split("  ")[-1].strip() == "1 hour ago"
     assert "20 more. To list all: -n 0" in ran.stderr
     assert len(desk.run("session", "list", "--offline", "-n", "0").stdout.splitlines()) == 71
@@ -67,6 +72,32 @@ def test_a_list_without_sessions_on_a_terminal_names_the_command_that_makes_one(
     with desk.terminal("session", "list", "--offline") as opened:
         opened.wait_for("ocattach session send NAME")
         assert opened.wait_for_exit() == 0
+
+
+def test_a_name_that_no_connection_has_is_answered_with_one_that_is_like_it(desk: Desk) -> None:
+    desk.save("frontend", {"transport": "docker", "container": "app"})
+
+    ran = desk.run("session", "list", "--offline", "--origin", "fronted")
+
+    assert "! No connection is named fronted. Did you mean frontend?" in ran.stderr
+
+
+def test_those_that_wait_for_a_person_are_first_and_marked_and_states_are_seen_at_eighty_columns(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    listed = [
+        ListedSession(session(number), 1.0, is_live=True, activity=activity)
+        for number, activity in enumerate((Activity.BUSY, Activity.IDLE, Activity.WAITING))
+    ]
+    monkeypatch.setattr(list_module, "terminal_columns", lambda: 80)
+    monkeypatch.setattr(list_module, "has_colours", lambda _: True)
+
+    list_module.print_table(listed)
+
+    head, *rows = capsys.readouterr().out.splitlines()
+    assert head.startswith("\x1b[1mID")
+    assert [row.split()[1] for row in rows] == ["waiting", "busy", "idle"]
+    assert [row.startswith("\x1b[33m") for row in rows] == [True, False, False]
 
 
 def test_nothing_that_an_environment_says_drives_the_terminal_or_makes_a_row(desk: Desk) -> None:
@@ -85,7 +116,7 @@ def test_what_others_define_is_not_asked_before_it_is_approved(desk: Desk) -> No
     with socket.create_server(("127.0.0.1", 0)) as server:
         server.setblocking(False)
         entry = {"transport": "http", "url": f"http://127.0.0.1:{server.getsockname()[1]}"}
-        (desk.home / "opencode.json").write_text(json.dumps({"environments": {"web": entry}}))
+        (desk.home / "opencode.json").write_text(json.dumps({"environments": {"www": entry}}))
         document = json.loads(desk.run("session", "list", "-o", "json").stdout)
         try:
             server.accept()
@@ -96,7 +127,7 @@ def test_what_others_define_is_not_asked_before_it_is_approved(desk: Desk) -> No
 
     assert not dialled
     states = {each["names"][0]: (each["state"], each["error"]["code"]) for each in document["environments"]}
-    assert states == {"web": ("untrusted", "not-trusted"), "local": ("stopped", "daemon-not-running")}
+    assert states == {"www": ("untrusted", "not-trusted"), "local": ("stopped", "daemon-not-running")}
 
 
 def test_who_does_not_answer_is_a_line_and_no_failure(desk: Desk) -> None:
@@ -158,7 +189,7 @@ def test_totals_are_added_up_by_origin_and_model(desk: Desk) -> None:
     )
     document = json.loads(desk.run("session", "stats", "--offline", "-o", "json").stdout)
     rows = [(row["origin"], row["model"], row["sessions"], row["cost"]) for row in document["stats"]]
-    assert rows == [("web", "a", 2, 3.0), ("web", "b", 1, 0.5), ("api", "", 1, 0.25)]
+    assert rows == [("www", "a", 2, 3.0), ("www", "b", 1, 0.5), ("api", "", 1, 0.25)]
     assert document["total"]["cost"] == 3.75
     one = json.loads(desk.run("session", "stats", "--offline", "--origin", "api", "-o", "json").stdout)
     assert [row["origin"] for row in one["stats"]] == ["api"]
