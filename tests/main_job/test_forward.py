@@ -98,6 +98,9 @@ def test_ports_of_either_loopback_and_of_any_account_are_forwarded_until_the_com
             assert client.recv(65536).startswith(b"HTTP/1.1 101")
             client.sendall(b"\x81\x02hi")
             assert client.recv(65536) == b"\x81\x02hi"
+            assert laptop.run("frontend", "--no-start", "--print-url").exit_code == 6
+            client.sendall(b"still there")
+            assert client.recv(65536) == b"still there"
             forwarded.process.kill()
             with pytest.raises(ConnectionResetError):
                 client.recv(1)
