@@ -11,8 +11,8 @@ import click
 from ocattach.cli.command import Command, advice, output_option
 from ocattach.cli.complete import connection_names
 from ocattach.cli.output import print_json
+from ocattach.cli.person import Person
 from ocattach.cli.target import as_used
-from ocattach.cli.terminal import Person
 from ocattach.config.files.paths import config_directory
 from ocattach.config.resolver import resolve
 from ocattach.config.settings import load_settings
@@ -45,6 +45,7 @@ def forward(name: str, *, ports: tuple[str, ...], output: str) -> None:
     person = Person(quiet=output == "json")
 
     def show(opened: Sequence[ForwardedPort]) -> None:
+        person.doing("")
         if output == "json":
             print_json(
                 {"name": spec.name, "uri": spec.display(), "forwards": [row(spec, each) for each in opened]}
@@ -57,7 +58,7 @@ def forward(name: str, *, ports: tuple[str, ...], output: str) -> None:
 
     person.heading(f"Forwarding to {spec.title()}; Ctrl-C ends it")
     timeout = load_settings(config_directory(os.environ)).connect_timeout_seconds
-    with advice(name):
+    with advice(name), person.waiting("Connecting"):
         forward_ports(spec, wanted, person, os.environ, timeout=timeout, on_open=show)
 
 

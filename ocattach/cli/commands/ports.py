@@ -9,9 +9,10 @@ import click
 from ocattach.cli.command import Command, advice, output_option
 from ocattach.cli.complete import connection_names
 from ocattach.cli.output import print_json
+from ocattach.cli.person import Person
 from ocattach.cli.tables import print_table
 from ocattach.cli.target import as_used
-from ocattach.cli.terminal import Person, say
+from ocattach.cli.terminal import say
 from ocattach.config.files.paths import config_directory
 from ocattach.config.resolver import resolve
 from ocattach.config.settings import load_settings
@@ -36,8 +37,9 @@ def ports(name: str, *, output: str) -> None:
     """
     spec = as_used(resolve(name, cwd=Path.cwd(), environ=os.environ))
     timeout = load_settings(config_directory(os.environ)).connect_timeout_seconds
-    with advice(name):
-        found = list_ports(spec, Person(quiet=True), os.environ, timeout=timeout)
+    person = Person(quiet=output == "json")
+    with advice(name), person.waiting("Connecting"):
+        found = list_ports(spec, person, os.environ, timeout=timeout)
     if output == "json":
         print_json({"name": spec.name, "uri": spec.display(), "ports": found})
     elif found:

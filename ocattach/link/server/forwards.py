@@ -144,6 +144,7 @@ class Forwards:
             handler = self._handler(spec, client, timeout)
             if self._tunnel is None:
                 self._tunnel = self._new_tunnel()
+            client.doing("Starting a relay for the ports")
             handler.connect_ports(self._tunnel)
         except BaseException as error:
             if self._connection.handler is not None and not self._connection.is_up():
