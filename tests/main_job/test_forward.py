@@ -57,11 +57,13 @@ def forwarding(laptop: Laptop, *ports: object) -> Iterator[Forwarding]:
         printed = ""
         while not printed.endswith("\n}\n") and (line := process.stdout.readline()):
             printed += line
-        document = json.loads(printed)
-        assert "forwards" in document, printed
-        yield Forwarding(process, document)
-        process.send_signal(signal.SIGINT)
-        process.wait(20)
+        try:
+            document = json.loads(printed)
+            assert "forwards" in document, printed
+            yield Forwarding(process, document)
+        finally:
+            process.send_signal(signal.SIGINT)
+            process.wait(20)
 
 
 def upgrade(connection: socket.socket) -> None:
