@@ -46,6 +46,8 @@ COMMANDS = {
     "shell": "Open a shell in an environment.",
     "wait": "Wait until a session is idle, waits for you, or has failed.",
     "events": "Print what agents do as JSON, one event a line.",
+    "forward": "Forward ports of an environment to this machine.",
+    "ports": "List the ports on which programs listen there.",
     "logs": "Show the logs of the daemon, of OpenCode and of the link.",
     "doctor": "Diagnose a connection, or the setup of this machine.",
     "explain": "Show what connecting would run, and which file defines it.",

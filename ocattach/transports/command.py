@@ -231,7 +231,21 @@ class CommandTransport(TransportHandler):
         if self._early_relay is not None:
             stream, self._early_relay = self._early_relay, None
             yield lambda: RelayRoute(stream)
-        for argv in self.relay_commands(port):
+        yield from self.port_routes()
+
+    def connect_ports(self, tunnel: "Tunnel") -> None:
+        """Switch a tunnel to a route to any port of the environment's loopback, without a daemon.
+
+        Raises UnreachableError when no route starts.
+        """
+        self.probe()
+        self.open_tunnel(tunnel, 0, self.port_routes())
+
+    def port_routes(self) -> "Iterator[Callable[[], Route]]":
+        """Yield constructors of the routes to any port of the environment's loopback, best first."""
+        from ocattach.tunnel.route import RelayRoute  # noqa: PLC0415 - asyncio, loaded during an ssh login
+
+        for argv in self.relay_commands(0):
             yield lambda argv=argv: RelayRoute(self.open_stream(argv))  # type: ignore[misc]
 
     def open_tunnel(

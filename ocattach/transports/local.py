@@ -15,6 +15,7 @@ from ocattach.transports.foreground import ForegroundCommand, LocalProgram
 from ocattach.transports.process import Exchange, ProcessStream
 from ocattach.tunnel.direct import DirectRoute
 from ocattach.tunnel.route import Route
+from ocattach.tunnel.tunnel import Tunnel
 
 COMMAND_NOT_FOUND = 127
 CANNOT_EXECUTE = 126
@@ -81,6 +82,9 @@ class LocalTransport(CommandTransport):
     def routes(self, port: int) -> Iterator[Callable[[], Route]]:
         """Yield the only route: a direct connection."""
         yield lambda: DirectRoute(self.daemon_host(port))
+
+    def connect_ports(self, tunnel: Tunnel) -> None:
+        tunnel.switch_route(DirectRoute("127.0.0.1"), 0)
 
 
 def not_started(error: OSError) -> CommandResult:

@@ -292,6 +292,12 @@ class KubernetesTransport(CommandTransport):
         """Return the relay routes, or port forwarding if exec is forbidden."""
         return super().routes(port) if self._exec_forbidden is None else self.forward_routes()
 
+    def connect_ports(self, tunnel: Tunnel) -> None:
+        try:
+            super().connect_ports(tunnel)
+        except ForbiddenError:
+            self.open_tunnel(tunnel, 0, self.forward_routes())
+
     def connect(self, remote_port: int, *, tunnel: Tunnel | None = None) -> Tunnel:
         opened = super().connect(remote_port, tunnel=tunnel)
         pod = self.chosen.pod
