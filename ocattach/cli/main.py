@@ -20,7 +20,8 @@ from ocattach.cli.complete import connection_names, saved_names
 from ocattach.cli.main_help import EXAMPLES, MainCommand
 from ocattach.cli.options import Options
 from ocattach.cli.output import print_json
-from ocattach.cli.terminal import Person, has_terminal, replace_unknown_signs, say
+from ocattach.cli.person import Person
+from ocattach.cli.terminal import has_terminal, lost_output_reported, prepare_streams, say
 from ocattach.cli.verbs import applied, split
 from ocattach.config.files.paths import state_directory
 from ocattach.config.resolver import last_connection
@@ -242,27 +243,25 @@ def main(arguments: Sequence[str] | None = None) -> NoReturn:
     ours = invocation.words
     sys.excepthook = partial(report_defect, ours)
     log_thread_defects(state_directory(os.environ) / FILE)
-    replace_unknown_signs()
+    prepare_streams()
     os.environ.update(absolute_variables(os.environ))
     if COMPLETION in os.environ:
         load_function("commands.completion", "answer")(os.environ[COMPLETION], command, COMMANDS, load)
     name = ours[0] if ours and ours[0] in COMMANDS and not invocation.verb else None
     program = command_line("ocattach", *filter(None, [name or invocation.verb]))
-    try:
-        if name is None:
-            command.main(list(ours), prog_name="ocattach", standalone_mode=False, obj=invocation)
-        else:
-            silence_libraries()
-            load(name).main(list(ours[1:]), prog_name=program, standalone_mode=False)
-    except OcattachError as error:
-        fail(error, ours, program)
-    except click.UsageError as error:
-        fail(UsageError(error.format_message(), hint=usage_hint(error, program, ours)), ours, program)
-    except (click.Abort, KeyboardInterrupt):
-        fail(InterruptedByUserError("Interrupted"), ours, program)
-    except BrokenPipeError:
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        raise SystemExit(1) from None
+    with lost_output_reported():
+        try:
+            if name is None:
+                command.main(list(ours), prog_name="ocattach", standalone_mode=False, obj=invocation)
+            else:
+                silence_libraries()
+                load(name).main(list(ours[1:]), prog_name=program, standalone_mode=False)
+        except OcattachError as error:
+            fail(error, ours, program)
+        except click.UsageError as error:
+            fail(UsageError(error.format_message(), hint=usage_hint(error, program, ours)), ours, program)
+        except (click.Abort, KeyboardInterrupt):
+            fail(InterruptedByUserError("Interrupted"), ours, program)
     raise SystemExit(0)
 
 

@@ -1,19 +1,22 @@
 """Messages, questions and errors on the terminal. They go to stderr; data goes to stdout."""
 
 import codecs
+import errno
 import io
 import os
 import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import TYPE_CHECKING, TextIO
 
 import click
 
-from ocattach.errors import OcattachError
 from ocattach.printable import printable
 
 if TYPE_CHECKING:
     from rich.console import Console
 
+OUTPUT_ERRORS = (errno.EPIPE, errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EIO)
 SIGNS = {
     "✓": "+",
     "✗": "x",
@@ -54,8 +57,15 @@ def is_dumb() -> bool:
     return os.environ.get("TERM", "") in {"", "dumb", "unknown"}
 
 
-def replace_unknown_signs() -> None:
-    """Let stdout and stderr replace signs that their encoding lacks, such as those of ISO-8859-1, by ASCII ones."""
+def prepare_streams() -> None:
+    """Make the standard streams usable: those that are closed, and those whose encoding lacks signs.
+
+    Files would get the descriptors of closed ones. Signs that are missing, as from ISO-8859-1, become ASCII ones.
+    """
+    for number, name in enumerate(("stdin", "stdout", "stderr")):
+        if getattr(sys, name) is None:
+            os.dup2(os.open(os.devnull, os.O_RDWR), number)
+            setattr(sys, name, open(number, "w" if number else "r", closefd=False))  # noqa: SIM115
     codecs.register_error("signs", ascii_sign)
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, io.TextIOWrapper):
@@ -70,6 +80,24 @@ def ascii_sign(error: UnicodeError) -> tuple[str, int]:
     return SIGNS.get(character, "?"), error.start + 1
 
 
+@contextmanager
+def lost_output_reported() -> Iterator[None]:
+    """Exit with 1 when output cannot be written, with an error unless it is a pipe that was closed."""
+    try:
+        yield
+    except OSError as error:
+        if error.filename is not None or error.errno not in OUTPUT_ERRORS:
+            raise
+        null = os.open(os.devnull, os.O_WRONLY)  # takes what is still buffered
+        os.dup2(null, sys.stdout.fileno())
+        try:
+            if error.errno != errno.EPIPE:
+                say(f"ocattach: Cannot write the output: {error.strerror}", colour="red")
+        except OSError:
+            os.dup2(null, sys.stderr.fileno())
+        raise SystemExit(1) from None
+
+
 def has_terminal() -> bool:
     """Whether the user can be asked a question."""
     return sys.stdin.isatty() and sys.stderr.isatty()
@@ -81,44 +109,3 @@ def screen_console(file: TextIO) -> "Console":
 
     environ = {name: value for name, value in os.environ.items() if name not in {"LINES", "COLUMNS"}}
     return Console(file=file, highlight=False, _environ=environ)
-
-
-class Person:
-    """The terminal as a link sees it: shows steps and notices, and asks questions (`Foreground` in link/messages)."""
-
-    def __init__(self, *, quiet: bool = False) -> None:
-        self._quiet = quiet
-
-    def heading(self, text: str) -> None:
-        """Print what is about to be done."""
-        if not self._quiet:
-            say(text)
-
-    def step(self, text: str) -> None:
-        """Print a completed step."""
-        if self._quiet:
-            return
-        mark = click.style("✓", fg="green") if has_colours(sys.stderr) else "✓"
-        click.echo(f"{mark} {escape(text)}", err=True)
-
-    def notice(self, text: str) -> None:
-        """Print a notice about an earlier event, such as a daemon that crashed."""
-        if not self._quiet:
-            say(f"! {text}", colour="yellow")
-
-    def answer(self, text: str, *, secret: bool, confirm: bool) -> str | None:
-        """Ask a question and return the answer; None without a terminal. There is no default answer."""
-        if not has_terminal():
-            return None
-        if confirm:
-            return "yes" if click.confirm(escape(text), default=None, err=True) else "no"
-        answer: str = click.prompt(
-            escape(text), hide_input=secret, prompt_suffix="", err=True, default="", show_default=False
-        )
-        return answer
-
-    def error(self, error: OcattachError) -> None:
-        """Print an error and its hint."""
-        say(f"ocattach: {error.message}", colour="red")
-        if error.hint:
-            say(f"  {error.hint}")

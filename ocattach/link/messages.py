@@ -6,7 +6,7 @@ import socket
 from collections.abc import Callable, Iterable
 from typing import Any, Protocol
 
-PROTOCOL = 6
+PROTOCOL = 7
 """The version of the messages. Raise it if another version could misread them."""
 
 MAX_LINE = 16 * 1024 * 1024
@@ -23,6 +23,9 @@ class HungUpError(Exception):
 
 class Foreground(Protocol):
     """The terminal of a command that waits for a link. It shows progress, notices and questions."""
+
+    def doing(self, text: str) -> None:
+        """Show what is being done, until the next step."""
 
     def step(self, text: str) -> None:
         """Show a completed step."""

@@ -15,8 +15,9 @@ import click
 from ocattach.backoff import Backoff
 from ocattach.cli.command import Command
 from ocattach.cli.complete import connection_names, session_ids
+from ocattach.cli.person import Person
 from ocattach.cli.target import as_used
-from ocattach.cli.terminal import Person, say
+from ocattach.cli.terminal import say
 from ocattach.config.files.paths import config_directory, state_directory
 from ocattach.config.resolver import resolve
 from ocattach.config.settings import EVENTS, load_settings
