@@ -105,6 +105,7 @@ def absolute_path(_context: click.Context, _parameter: click.Parameter, path: st
 )
 @click.option("--status", is_flag=True, help="Show the status of all connections, or of those named.")
 @click.option("--watch", is_flag=True, help="With --status: keep updating, and accept keys.")
+@click.option("--short", is_flag=True, help="With --status: one line, for a prompt or tmux.")
 @click.option("--remove", metavar="NAME", shell_complete=saved_names, help="Remove a saved connection.")
 @click.option(
     "--disconnect", is_flag=True, help="Close the link of NAME (or --all); the daemon keeps running."
@@ -163,8 +164,11 @@ def with_names(options: Options) -> Options:
 
 def refuse_excess(options: Options) -> None:
     """Raise UsageError for options and arguments that the selected action does not take."""
-    if options.watch and not options.status:
-        raise UsageError("--watch requires --status", hint="Try: ocattach --status --watch")
+    if (options.watch or options.short) and not options.status:
+        option = "--watch" if options.watch else "--short"
+        raise UsageError(
+            f"{option} requires --status", hint=f"Try: {command_line('ocattach', '--status', option)}"
+        )
     takes_several = options.status or options.disconnect or options.stop
     if len(options.targets) > 1 and not takes_several:
         raise UsageError(
