@@ -32,6 +32,8 @@ WITH_NAME: Mapping[str, Sequence[tuple[str, ...]]] = {
     "events": [("events", NAME)],
     "exec": [("exec", NAME, "--", "ls"), ("exec", NAME, "--workdir", "/app", "--", "ls")],
     "shell": [("shell", NAME)],
+    "forward": [("forward", NAME, "3000")],
+    "ports": [("ports", NAME)],
     "wait": [("wait", NAME)],
     "logs": [("logs", NAME), ("logs", NAME, "-f")],
     "session waiting": [("session", "waiting", NAME), ("session", "permissions", NAME)],
@@ -70,8 +72,8 @@ WITHOUT_USE: Mapping[str, Sequence[tuple[str, ...]]] = {
 
 MODIFIERS = {
     *("all_", "container", "context", "continue_", "force", "fork", "identity", "namespace", "no_start"),
-    *("output", "port", "print_url", "quiet", "session", "timeout", "trust", "user", "verbose", "watch"),
-    *("targets", "workdir"),
+    *("output", "port", "print_url", "quiet", "session", "short", "timeout", "trust", "user"),
+    *("targets", "verbose", "watch", "workdir"),
 }
 """What only changes how another option or the main command does its work. `--trust` approves; --watch is below."""
 

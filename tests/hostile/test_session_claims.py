@@ -153,6 +153,12 @@ def test_the_first_to_report_an_id_keeps_it(desk: Desk, production: FakeDaemon, 
     assert (len(production.writes), sandbox.writes) == (1, [])
 
 
+def origins(table: str) -> list[str]:
+    """The column Origin of `session list`."""
+    head, *lines = table.splitlines()
+    return [line[head.index("Origin") :].split()[0] for line in lines]
+
+
 def test_the_second_is_shown(
     desk: Desk, production: FakeDaemon, sandbox: FakeDaemon, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -166,12 +172,12 @@ def test_the_second_is_shown(
     )
     desk.run("session", "list")
     listed = capsys.readouterr()
-    assert [line.split()[1] for line in listed.out.splitlines()[1:]] == ["production"]
+    assert origins(listed.out) == ["production"]
     assert f"sandbox reports {SESSION} of production as its own" in listed.err
 
     production.documents.clear()  # now only sandbox reports the session
     desk.run("session", "list")
-    assert [line.split()[1] for line in capsys.readouterr().out.splitlines()[1:]] == ["production"]
+    assert origins(capsys.readouterr().out) == ["production"]
 
 
 @pytest.mark.parametrize("is_in_index", [True, False])
