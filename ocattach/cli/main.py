@@ -60,6 +60,7 @@ COMMANDS = {
     "session": "List, show and continue the sessions of all environments.",
     "wait": "Wait until a session is idle, waits for you, or has failed.",
     "trust": "Approve connections that a project defines, or revoke the approval.",
+    "web": "Open OpenCode's own page in the browser.",
 }
 """Subcommands with their help: each is a function in the module of the same name."""
 

@@ -5,7 +5,20 @@ import re
 from ocattach.errors import UsageError
 
 RESERVED = frozenset(
-    {"session", "explain", "doctor", "logs", "trust", "completion", "events", "wait", "run", "hooks", "init"}
+    {
+        "session",
+        "explain",
+        "doctor",
+        "logs",
+        "trust",
+        "completion",
+        "events",
+        "wait",
+        "web",
+        "run",
+        "hooks",
+        "init",
+    }
 )
 """Commands, those that are to come included: `ocattach NAME` must stay unambiguous."""
 

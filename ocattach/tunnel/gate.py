@@ -16,6 +16,7 @@ from urllib.parse import unquote_to_bytes
 
 import h11
 
+from ocattach.tunnel.browser import LOGIN, NOT_LOGGED_IN, OWN_SITE, Browsers, without_cookie
 from ocattach.tunnel.requests import Headers, RefusedError, encode_head
 
 TOKEN = "auth_token"  # noqa: S105 - a name
@@ -27,10 +28,6 @@ HOST = re.compile(rb"(?:127\.0\.0\.1|(?:[a-z0-9](?:[a-z0-9-]{0,61}[a-z0-9])?\.)*
 HTTP_PORT = 80
 TARGET = re.compile(rb"/[!-~]*")
 """A path and a query; not a whole URL, and not `*`."""
-
-OWN_SITE = (b"same-origin", b"none")
-"""Values of Sec-Fetch-Site for requests that no other site has made (Fetch Metadata, W3C)."""
-
 
 DESKTOP = {b"oc://renderer", b"tauri://localhost", b"http://tauri.localhost", b"https://tauri.localhost"}
 """The origins of OpenCode Desktop, which no web page can have (from the list in OpenCode 1.18.33)."""
@@ -53,10 +50,13 @@ class Gate:
     """Checks requests to one local port. `port` is set once it is open, `authorization` whenever the daemon changes.
 
     `expected` is the value of the Authorization header that clients have to send, `authorization` that which the
-    daemon wants; None for a daemon without a password.
+    daemon wants; None for a daemon without a password. `browsers` may use the port without `expected`.
     """
 
-    def __init__(self, expected: str, *, authorization: str | None = None) -> None:
+    def __init__(
+        self, expected: str, *, authorization: str | None = None, browsers: Browsers | None = None
+    ) -> None:
+        self._browsers = browsers
         self._expected = decoded(expected.encode())
         if not self._expected:
             raise ValueError("a gate needs a credential")
@@ -64,17 +64,26 @@ class Gate:
         self.port = 0
 
     def check(self, request: h11.Request) -> None:
-        """Raise RefusedError unless the request is allowed."""
+        """Raise RefusedError unless the request is allowed, or if it is answered here."""
         if TARGET.fullmatch(request.target) is None:
             raise RefusedError(HTTPStatus.BAD_REQUEST, "This port only takes requests for a path")
         headers = Headers(request)
         self._check_host(headers)
+        if self._browsers is not None and request.target.startswith(LOGIN):
+            raise RefusedError(HTTPStatus.OK, "", answer=self._browsers.log_in(request, headers))
         self._check_site(request, headers)
         if not self._is_authorized(request, headers):
+            self._check_browser(headers)
+
+    def _check_browser(self, headers: Headers) -> None:
+        """Raise RefusedError unless the request comes from the page, in a browser that is logged in."""
+        if self._browsers is None or not self._browsers.is_page(headers.only(b"host") or b""):
             raise RefusedError(
                 HTTPStatus.UNAUTHORIZED,
                 "The password is missing or wrong. Get it with: ocattach NAME --print-url -o json",
             )
+        if not self._browsers.admits(headers):
+            raise RefusedError(HTTPStatus.FORBIDDEN, NOT_LOGGED_IN)
 
     def _check_host(self, headers: Headers) -> None:
         host = headers.only(b"host")
@@ -111,8 +120,7 @@ class Gate:
         headers = list(upstream.headers)
         if self.authorization is not None:
             headers.append((b"Authorization", self.authorization.encode()))
-        target = upstream.prefix + without_token(request.target)
-        return encode_head(request, target, replaced(request, headers, b"authorization"))
+        return encode_without_credentials(request, headers, upstream.prefix)
 
 
 class OpenGate(Gate):
@@ -135,6 +143,14 @@ def replaced(request: h11.Request, headers: Sequence[Header], *dropped: bytes) -
     """These headers, and the request's own except those of the same names, and the dropped ones."""
     names = {*dropped, *(name.lower() for name, _ in headers)}
     return [*headers, *(each for each in request.headers.raw_items() if each[0].lower() not in names)]
+
+
+def encode_without_credentials(
+    request: h11.Request, headers: Sequence[Header] = (), prefix: bytes = b""
+) -> bytes:
+    """The head of a request without the client's own credentials, with these headers and a prefix of its path."""
+    kept = without_cookie(replaced(request, headers, b"authorization"))
+    return encode_head(request, prefix + without_token(request.target), kept)
 
 
 def decoded(authorization: bytes) -> bytes:

@@ -16,14 +16,14 @@ from tests.survey.desk import Desk
 __all__ = ["desk"]
 
 ENGINE = "tcp://engine.example.com:2375"
-DOCKER = {"transport": "docker", "container": "web", "user": "root", "host": ENGINE}
+DOCKER = {"transport": "docker", "container": "www", "user": "root", "host": ENGINE}
 WIDE, HIGH = 80, 24
 FILE = Path("/opencode.json")
 
 
 def define(desk: Desk, entry: Mapping[str, Any]) -> None:
     (desk.home / ".git").mkdir(exist_ok=True)
-    (desk.home / "opencode.json").write_text(json.dumps({"environments": {"web": entry}}))
+    (desk.home / "opencode.json").write_text(json.dumps({"environments": {"www": entry}}))
 
 
 def names(count: int, *, longest: int = 8) -> list[str]:
@@ -39,7 +39,7 @@ def longest(entry: Mapping[str, Any], *, each: int) -> dict[str, Any]:
     }
     for count in range(1, 200):
         try:
-            definition("web", {**found, "forward_env": names(count, longest=each)}, FILE)
+            definition("www", {**found, "forward_env": names(count, longest=each)}, FILE)
         except UsageError:
             return {**found, "forward_env": names(count - 1, longest=each)}
     raise AssertionError(entry)
@@ -49,7 +49,7 @@ def longest(entry: Mapping[str, Any], *, each: int) -> dict[str, Any]:
 @pytest.mark.parametrize(
     ("entry", "shown"),
     [
-        (DOCKER, ["docker://root@web:/app", f"engine: {ENGINE}", "account: root"]),
+        (DOCKER, ["docker://root@www:/app", f"engine: {ENGINE}", "account: root"]),
         (
             {"transport": "ssh", "host": "staging", "user": "deploy"},
             ["ssh://deploy@staging", "account: deploy"],
@@ -63,7 +63,7 @@ def test_the_longest_definition_leaves_what_decides_on_the_screen(
 ) -> None:
     whole = longest({**entry, "workdir": "/app"}, each=each)
     define(desk, whole)
-    with desk.terminal("trust", "web", width=WIDE, height=HIGH) as opened:
+    with desk.terminal("trust", "www", width=WIDE, height=HIGH) as opened:
         text = question(opened)
 
     screen = text.replace("\n", "")
@@ -73,7 +73,7 @@ def test_the_longest_definition_leaves_what_decides_on_the_screen(
 
 def question(opened: Terminal) -> str:
     """The screen when the question is asked."""
-    screen = opened.wait_for("Use web? [y/n]:")
+    screen = opened.wait_for("Use www? [y/n]:")
     opened.send_text("n")
     opened.send_keys("Enter")
     assert opened.wait_for_exit() == 5
@@ -97,7 +97,7 @@ def question(opened: Terminal) -> str:
 def test_a_definition_that_could_not_be_shown_is_refused(desk: Desk, change: Mapping[str, Any]) -> None:
     define(desk, {**DOCKER, **change})
 
-    ran = desk.run("trust", "web")
+    ran = desk.run("trust", "www")
 
     assert ran.returncode == 2
     assert "more than" in ran.stderr
@@ -107,9 +107,9 @@ def test_a_definition_that_could_not_be_shown_is_refused(desk: Desk, change: Map
 def test_an_approval_without_a_question_and_the_heading_name_the_engine(desk: Desk) -> None:
     define(desk, DOCKER)
 
-    ran = desk.run("web", "--trust", "--no-start", "--print-url")
+    ran = desk.run("www", "--trust", "--no-start", "--print-url")
     assert (
-        f"Approved web of {desk.home}/opencode.json: docker://root@web, engine: {ENGINE}, account: root"
+        f"Approved www of {desk.home}/opencode.json: docker://root@www, engine: {ENGINE}, account: root"
         in ran.stderr
     )
     heading = next(line for line in ran.stderr.splitlines() if line.startswith("Connecting to"))

@@ -85,8 +85,8 @@ def test_an_error_is_its_code_one_document_and_a_next_step(
 
 def test_an_error_about_a_connection_leads_to_the_ladder_or_the_log(variables: Mapping[str, str]) -> None:
     for name, command in (("ConnectionLostError", "doctor"), ("CrashLoopError", "logs")):
-        ran = run(variables, sys.executable, "-c", RAISING.format(name=name), "docker://web app")
-        assert ran.stderr.splitlines()[-1].endswith(f"ocattach {command} 'docker://web app'")
+        ran = run(variables, sys.executable, "-c", RAISING.format(name=name), "docker://www app")
+        assert ran.stderr.splitlines()[-1].endswith(f"ocattach {command} 'docker://www app'")
 
 
 def scenes() -> Iterator[tuple[tuple[str, ...], int]]:
@@ -157,11 +157,11 @@ def test_a_command_that_works_prints_one_document(
 
 
 def test_saving_and_removing_print_one_document(variables: Mapping[str, str]) -> None:
-    saved = ocattach(variables, "--save", "web", "docker://web-app:/app", "-o", "json")
-    removed = ocattach(variables, "--remove", "web", "-o", "json")
+    saved = ocattach(variables, "--save", "www", "docker://web-app:/app", "-o", "json")
+    removed = ocattach(variables, "--remove", "www", "-o", "json")
 
-    assert only_document(saved.stdout)["saved"]["name"] == "web"
-    assert only_document(removed.stdout)["removed"] == "web"
+    assert only_document(saved.stdout)["saved"]["name"] == "www"
+    assert only_document(removed.stdout)["removed"] == "www"
 
 
 def test_a_defect_is_a_document_too(variables: Mapping[str, str]) -> None:

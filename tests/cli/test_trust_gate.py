@@ -31,6 +31,7 @@ WITH_NAME: Mapping[str, Sequence[tuple[str, ...]]] = {
     "doctor": [("doctor", NAME)],
     "events": [("events", NAME)],
     "wait": [("wait", NAME)],
+    "web": [("web", NAME), ("web", NAME, "--print"), ("web", NAME, "--revoke")],
     "logs": [("logs", NAME), ("logs", NAME, "-f")],
     "session waiting": [("session", "waiting", NAME), ("session", "permissions", NAME)],
     "session send": [("session", "send", NAME, "hello"), ("session", "send", NAME, "hello", "--wait")],

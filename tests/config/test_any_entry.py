@@ -37,7 +37,7 @@ entries = st.dictionaries(st.sampled_from(KEYS) | texts, values, max_size=6).fla
 )
 
 
-@given(texts | st.just("web"), entries | values)
+@given(texts | st.just("www"), entries | values)
 def test_an_entry_is_a_connection_or_an_error_on_one_line(name: str, entry: object) -> None:
     try:
         spec = definition(name, entry, FILE)

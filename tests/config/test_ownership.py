@@ -16,7 +16,7 @@ from ocattach.sessions.index.file import IndexUnusableError
 from ocattach.sessions.index.store import Index
 from tests.config.conftest import Desk
 
-WEB = {"transport": "docker", "container": "web"}
+WEB = {"transport": "docker", "container": "www"}
 FILES = ["opencode.json", ".opencode/ocattach.json"]
 SOMEBODY, SOMEBODY_ELSE = 3000, 65534
 
@@ -52,13 +52,13 @@ def refusal(desk: Desk) -> ConfigurationError:
     desk.save("mine", "docker://mine")
     assert desk.resolve("mine").display() == "docker://mine"
     with pytest.raises(ConfigurationError) as raised:
-        desk.resolve("web")
+        desk.resolve("www")
     return raised.value
 
 
 @each_file
 def test_a_linked_file_is_refused_with_what_to_do(desk: Desk, tmp_path: Path, file: str) -> None:
-    path = desk.define({"web": WEB}, file)
+    path = desk.define({"www": WEB}, file)
     real = path.rename(tmp_path / "elsewhere.json")
     path.symlink_to(real)
 
@@ -66,11 +66,11 @@ def test_a_linked_file_is_refused_with_what_to_do(desk: Desk, tmp_path: Path, fi
 
     assert "symbolic link" in error.message
     subprocess.run(["sh", "-c", error.hint.partition(": ")[2]], check=True)
-    assert desk.resolve("web").display() == "docker://web"
+    assert desk.resolve("www").display() == "docker://www"
 
 
 def test_a_linked_directory_is_refused(desk: Desk, tmp_path: Path) -> None:
-    path = desk.define({"web": WEB}, ".opencode/ocattach.json")
+    path = desk.define({"www": WEB}, ".opencode/ocattach.json")
     path.parent.rename(tmp_path / "elsewhere")
     path.parent.symlink_to(tmp_path / "elsewhere")
 
@@ -78,7 +78,7 @@ def test_a_linked_directory_is_refused(desk: Desk, tmp_path: Path) -> None:
 
 
 def test_a_linked_file_without_environments_disturbs_nobody(desk: Desk, tmp_path: Path) -> None:
-    desk.define({"web": WEB}, ".opencode/ocattach.json")
+    desk.define({"www": WEB}, ".opencode/ocattach.json")
     (tmp_path / "dotfiles.json").write_text('{"model": "x/y"}')
     (desk.project / "opencode.json").symlink_to(tmp_path / "dotfiles.json")
 
@@ -88,7 +88,7 @@ def test_a_linked_file_without_environments_disturbs_nobody(desk: Desk, tmp_path
 @as_root
 @each_file
 def test_a_file_of_another_account_is_refused_with_the_command_that_mends_it(desk: Desk, file: str) -> None:
-    path = desk.define({"web": WEB}, file)
+    path = desk.define({"www": WEB}, file)
     os.chown(path, SOMEBODY_ELSE, SOMEBODY_ELSE)
 
     error = refusal(desk)
@@ -96,19 +96,19 @@ def test_a_file_of_another_account_is_refused_with_the_command_that_mends_it(des
     assert f"{path} belongs to nobody (uid {SOMEBODY_ELSE})" in error.message
     command = error.hint.partition(": ")[2].partition(", or")[0]
     subprocess.run(["sh", "-c", command], check=True)
-    assert desk.resolve("web").display() == "docker://web"
+    assert desk.resolve("www").display() == "docker://www"
 
 
 @as_root
 @each_file
 @pytest.mark.parametrize("folder", [".", ".opencode"])
 def test_so_is_one_in_a_directory_of_another_account(desk: Desk, file: str, folder: str) -> None:
-    desk.define({"web": WEB}, file)
+    desk.define({"www": WEB}, file)
     (desk.project / ".opencode").mkdir(exist_ok=True)
     os.chown(desk.project / folder, SOMEBODY_ELSE, SOMEBODY_ELSE)
 
     if (file, folder) == (FILES[0], ".opencode"):
-        assert desk.resolve("web").display() == "docker://web", "it is not in there"
+        assert desk.resolve("www").display() == "docker://www", "it is not in there"
     else:
         assert f"{(desk.project / folder)} belongs to" in refusal(desk).message
 
@@ -118,7 +118,7 @@ def test_so_is_one_in_a_directory_of_another_account(desk: Desk, file: str, fold
 def test_what_everybody_may_write_is_refused_with_the_command_that_mends_it(
     desk: Desk, file: str, kind: str
 ) -> None:
-    path = desk.define({"web": WEB}, file)
+    path = desk.define({"www": WEB}, file)
     place = path if kind == "file" else path.parent
     place.chmod(0o777)
 
@@ -126,23 +126,23 @@ def test_what_everybody_may_write_is_refused_with_the_command_that_mends_it(
 
     assert f"{place} is world-writable" in error.message
     subprocess.run(["sh", "-c", error.hint.partition(": ")[2].partition(", or")[0]], check=True)
-    assert desk.resolve("web").display() == "docker://web"
+    assert desk.resolve("www").display() == "docker://www"
 
 
 def test_a_directory_in_which_each_has_files_of_their_own_is_none_that_everybody_may_write(
     desk: Desk,
 ) -> None:
-    desk.define({"web": WEB})
+    desk.define({"www": WEB})
     desk.project.chmod(0o1777)
 
-    assert desk.resolve("web").display() == "docker://web"
+    assert desk.resolve("www").display() == "docker://www"
 
 
 def test_a_group_may_write(desk: Desk) -> None:
-    desk.define({"web": WEB}).chmod(0o664)
+    desk.define({"www": WEB}).chmod(0o664)
     desk.project.chmod(0o775)
 
-    assert desk.resolve("web").display() == "docker://web"
+    assert desk.resolve("www").display() == "docker://www"
 
 
 @as_root
@@ -152,48 +152,48 @@ def test_an_ordinary_user_may_use_their_own_and_roots_and_nobody_elses(
     monkeypatch.setenv("SUDO_UID", str(SOMEBODY_ELSE))  # only root gets it from sudo
     workdir.chmod(0o755)
     path = workdir / "opencode.json"
-    path.write_text(desk.define({"web": WEB}).read_text())
+    path.write_text(desk.define({"www": WEB}).read_text())
     for owner, allowed in ((SOMEBODY, True), (0, True), (SOMEBODY_ELSE, False)):
         os.chown(path, owner, owner)
         with account(SOMEBODY):
             if allowed:
-                assert find_in_project("web", workdir)
+                assert find_in_project("www", workdir)
             else:
                 with pytest.raises(ConfigurationError, match="belongs to nobody"):
-                    find_in_project("web", workdir)
+                    find_in_project("www", workdir)
 
 
 @as_root
 def test_with_sudo_the_files_of_who_called_it_count_as_for_git(
     desk: Desk, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    os.chown(desk.define({"web": WEB}), SOMEBODY, SOMEBODY)
+    os.chown(desk.define({"www": WEB}), SOMEBODY, SOMEBODY)
     monkeypatch.setenv("SUDO_UID", str(SOMEBODY_ELSE))
     refusal(desk)
 
     monkeypatch.setenv("SUDO_UID", str(SOMEBODY))
 
-    assert desk.resolve("web").display() == "docker://web"
+    assert desk.resolve("www").display() == "docker://www"
 
 
 @as_root
 @pytest.mark.parametrize("value", ["{project}", "{project}/", "*", "{above}/*"])
 def test_what_the_user_has_told_git_is_safe_is_safe(desk: Desk, value: str) -> None:
-    os.chown(desk.define({"web": WEB}, "packages/shop/opencode.json"), SOMEBODY, SOMEBODY)
+    os.chown(desk.define({"www": WEB}, "packages/shop/opencode.json"), SOMEBODY, SOMEBODY)
     inner = desk.project / "packages/shop"
     with pytest.raises(ConfigurationError, match="belongs to") as raised:
-        desk.resolve("web", cwd=inner)
+        desk.resolve("www", cwd=inner)
     assert f"git config --global --add safe.directory {desk.project}" in raised.value.hint
 
     tell_git(value.format(project=desk.project, above=desk.project.parent))
 
-    assert desk.resolve("web", cwd=inner).display() == "docker://web"
+    assert desk.resolve("www", cwd=inner).display() == "docker://www"
 
 
 @as_root
 @pytest.mark.parametrize("values", [["/elsewhere"], ["{project}", ""], ["{project}/packages"]])
 def test_what_git_would_not_count_does_not_count(desk: Desk, values: list[str]) -> None:
-    os.chown(desk.define({"web": WEB}), SOMEBODY, SOMEBODY)
+    os.chown(desk.define({"www": WEB}), SOMEBODY, SOMEBODY)
     for value in values:
         tell_git(value.format(project=desk.project))
 
@@ -202,7 +202,7 @@ def test_what_git_would_not_count_does_not_count(desk: Desk, values: list[str]) 
 
 @as_root
 def test_a_project_cannot_vouch_for_itself(desk: Desk) -> None:
-    os.chown(desk.define({"web": WEB}), SOMEBODY, SOMEBODY)
+    os.chown(desk.define({"www": WEB}), SOMEBODY, SOMEBODY)
     (desk.project / ".git").rmdir()
     subprocess.run(["git", "init", "--quiet", desk.project], check=True)
     subprocess.run(["git", "-C", desk.project, "config", "safe.directory", str(desk.project)], check=True)
@@ -212,7 +212,7 @@ def test_a_project_cannot_vouch_for_itself(desk: Desk) -> None:
 
 @as_root
 def test_without_git_nobody_vouches(desk: Desk, monkeypatch: pytest.MonkeyPatch) -> None:
-    os.chown(desk.define({"web": WEB}), SOMEBODY, SOMEBODY)
+    os.chown(desk.define({"www": WEB}), SOMEBODY, SOMEBODY)
     tell_git("*")
     monkeypatch.setenv("PATH", str(desk.home))
 
@@ -231,13 +231,13 @@ COMMAND = (
     """{"transport": "http", "url": "https://daemon.example", "password_command": ["touch", "/it/ran"]}"""
 )
 CONFIGURATION = pytest.mark.parametrize(
-    ("path", "content"), [("connections/web.yaml", COMMAND), ("config.yaml", "hold_seconds: 1")]
+    ("path", "content"), [("connections/www.yaml", COMMAND), ("config.yaml", "hold_seconds: 1")]
 )
 
 
 def configured(desk: Desk, path: str) -> object:
     """Use the file."""
-    return load_settings(desk.home / "config") if path == "config.yaml" else desk.resolve("web")
+    return load_settings(desk.home / "config") if path == "config.yaml" else desk.resolve("www")
 
 
 @as_root
@@ -300,12 +300,12 @@ def test_a_git_tree_that_another_account_has_planted_above_is_ignored_with_a_not
     assert desk.resolve("mine", cwd=work).display() == "docker://mine"
     assert desk.resolve("local", cwd=work).name == "local"
     with pytest.raises(ConnectionNotFoundError, match="belongs to another user") as raised:
-        desk.resolve("web", cwd=work)
+        desk.resolve("www", cwd=work)
     assert str(above / ".git") in raised.value.message
 
     tell_git(str(above))
     with pytest.raises(ConfigurationError, match="invalid JSON"):
-        desk.resolve("web", cwd=work)
+        desk.resolve("www", cwd=work)
 
 
 def tell_git(value: str) -> None:
@@ -338,11 +338,11 @@ def test_where_chmod_cannot_help_the_hint_is_another(
         + RECORDED.format(str(desk.project.parent).replace("s", "\\163"), mounted)
     )
     monkeypatch.setattr("ocattach.config.files.owner.MOUNTS", recorded)
-    desk.define({"web": WEB}).chmod(0o666)
+    desk.define({"www": WEB}).chmod(0o666)
 
     error = refusal(desk)
     assert "world-writable" in error.message
     assert hint in error.hint
     assert "safe.directory" in error.hint
     subprocess.run(["git", "config", "--global", "--add", "safe.directory", desk.project], check=True)
-    assert desk.resolve("web").display() == "docker://web"
+    assert desk.resolve("www").display() == "docker://www"

@@ -21,7 +21,7 @@ from ocattach.errors import ConfigurationError
 from tests.config.conftest import Desk
 
 FILES = ["opencode.json", "opencode.jsonc", ".opencode/ocattach.json", ".opencode/ocattach.jsonc"]
-WEB = {"transport": "docker", "container": "web"}
+WEB = {"transport": "docker", "container": "www"}
 
 
 def container(name: str) -> dict[str, object]:
@@ -39,13 +39,13 @@ def shown(name: str, cwd: Path) -> str | None:
 
 @pytest.mark.parametrize("file", FILES)
 def test_a_definition_is_found_in_each_kind_of_file(desk: Desk, file: str) -> None:
-    path = desk.define({"web": WEB}, file)
+    path = desk.define({"www": WEB}, file)
 
-    spec = find_in_project("web", desk.project)
+    spec = find_in_project("www", desk.project)
 
     assert spec is not None
-    assert spec.display() == "docker://web"
-    assert spec.name == "web"
+    assert spec.display() == "docker://www"
+    assert spec.name == "www"
     assert (spec.source.kind, spec.source.path) == ("project", path)
 
 
@@ -53,86 +53,86 @@ def test_a_definition_is_found_in_each_kind_of_file(desk: Desk, file: str) -> No
 def test_comments_and_trailing_commas_are_allowed(desk: Desk, file: str) -> None:
     path = desk.define({}, file)
     path.write_text(
-        '{ // ours\n "environments": { "web": { "transport": "docker", "container": "web", }, }, }'
+        '{ // ours\n "environments": { "www": { "transport": "docker", "container": "www", }, }, }'
     )
 
-    assert shown("web", desk.project) == "docker://web"
+    assert shown("www", desk.project) == "docker://www"
 
 
 def test_a_definition_is_found_below_experimental_too(desk: Desk) -> None:
-    (desk.project / "opencode.json").write_text(json.dumps({"experimental": {"environments": {"web": WEB}}}))
+    (desk.project / "opencode.json").write_text(json.dumps({"experimental": {"environments": {"www": WEB}}}))
 
-    assert shown("web", desk.project) == "docker://web"
+    assert shown("www", desk.project) == "docker://www"
 
 
 def test_the_top_level_counts_more_than_experimental(desk: Desk) -> None:
     document = {
-        "environments": {"web": container("a")},
-        "experimental": {"environments": {"web": container("b")}},
+        "environments": {"www": container("a")},
+        "experimental": {"environments": {"www": container("b")}},
     }
     (desk.project / "opencode.json").write_text(json.dumps(document))
 
-    assert shown("web", desk.project) == "docker://a"
+    assert shown("www", desk.project) == "docker://a"
 
 
 def test_opencodes_own_settings_do_not_disturb(desk: Desk) -> None:
     (desk.project / "opencode.json").write_text(
-        json.dumps({"model": "x/y", "experimental": {"hook": 1}, "environments": {"web": WEB}})
+        json.dumps({"model": "x/y", "experimental": {"hook": 1}, "environments": {"www": WEB}})
     )
 
     assert problems(desk.project) == []
-    assert shown("web", desk.project) == "docker://web"
+    assert shown("www", desk.project) == "docker://www"
 
 
 def test_the_nearest_definition_counts(desk: Desk) -> None:
-    desk.define({"web": container("far"), "api": container("api")})
-    desk.define({"web": container("near")}, "packages/shop/opencode.json")
+    desk.define({"www": container("far"), "api": container("api")})
+    desk.define({"www": container("near")}, "packages/shop/opencode.json")
     inner = desk.project / "packages/shop/src"
     inner.mkdir()
 
-    assert shown("web", inner) == "docker://near"
+    assert shown("www", inner) == "docker://near"
     assert shown("api", inner) == "docker://api"
-    assert shown("web", desk.project) == "docker://far"
+    assert shown("www", desk.project) == "docker://far"
 
 
 def test_in_one_directory_our_own_file_counts_more(desk: Desk) -> None:
-    desk.define({"web": container("opencode")}, "opencode.json")
-    desk.define({"web": container("ours")}, ".opencode/ocattach.json")
+    desk.define({"www": container("opencode")}, "opencode.json")
+    desk.define({"www": container("ours")}, ".opencode/ocattach.json")
 
-    assert shown("web", desk.project) == "docker://ours"
+    assert shown("www", desk.project) == "docker://ours"
 
 
 def test_nothing_above_the_git_tree_is_read(desk: Desk) -> None:
-    (desk.project.parent / "opencode.json").write_text(json.dumps({"environments": {"web": WEB}}))
+    (desk.project.parent / "opencode.json").write_text(json.dumps({"environments": {"www": WEB}}))
 
-    assert shown("web", desk.project) is None
+    assert shown("www", desk.project) is None
 
 
 def test_a_worktree_is_a_git_tree(desk: Desk) -> None:
-    desk.define({"web": WEB})
+    desk.define({"www": WEB})
     tree = desk.project / "trees/fix"
     tree.mkdir(parents=True)
     (tree / ".git").write_text("gitdir: ../../.git/worktrees/fix")
 
-    assert shown("web", tree) is None
+    assert shown("www", tree) is None
 
 
 def test_outside_a_git_tree_only_the_working_directory_is_read(tmp_path: Path) -> None:
     inner = tmp_path / "a/b"
     inner.mkdir(parents=True)
-    (tmp_path / "a/opencode.json").write_text(json.dumps({"environments": {"web": WEB}}))
+    (tmp_path / "a/opencode.json").write_text(json.dumps({"environments": {"www": WEB}}))
 
     assert project_directories(inner) == [inner]
-    assert shown("web", inner) is None
-    assert shown("web", tmp_path / "a") == "docker://web"
+    assert shown("www", inner) is None
+    assert shown("www", tmp_path / "a") == "docker://www"
 
 
 def test_a_linked_working_directory_is_where_it_really_is(desk: Desk, tmp_path: Path) -> None:
-    desk.define({"web": WEB})
+    desk.define({"www": WEB})
     (desk.project / "src").mkdir()
     (tmp_path / "link").symlink_to(desk.project / "src")
 
-    assert shown("web", tmp_path / "link") == "docker://web"
+    assert shown("www", tmp_path / "link") == "docker://www"
 
 
 @pytest.mark.parametrize(
@@ -156,7 +156,7 @@ def test_a_linked_working_directory_is_where_it_really_is(desk: Desk, tmp_path: 
 def test_a_project_cannot_set_what_acts_on_this_machine(
     desk: Desk, entry: dict[str, object], key: str
 ) -> None:
-    path = desk.define({"bad": entry, "web": WEB})
+    path = desk.define({"bad": entry, "www": WEB})
 
     with pytest.raises(ConfigurationError) as raised:
         find_in_project("bad", desk.project)
@@ -165,7 +165,7 @@ def test_a_project_cannot_set_what_acts_on_this_machine(
     assert raised.value.message.startswith(refusal)
     assert len(raised.value.message) > len(refusal), "the reason"
     assert "ocattach --save bad" in raised.value.hint
-    assert shown("web", desk.project) == "docker://web"
+    assert shown("www", desk.project) == "docker://www"
 
 
 @pytest.mark.parametrize("jump", ["-oProxyCommand=id", "$(id)", "h;id", "sh -c id", "h,-x"])
@@ -188,7 +188,7 @@ def test_a_project_cannot_smuggle_a_command_into_a_jump(desk: Desk, jump: str) -
     ],
 )
 def test_what_a_project_can_set_nowhere_is_named_with_the_reason(desk: Desk, key: str, words: str) -> None:
-    path = desk.define({"bad": {"transport": "ssh", "host": "h", key: "no"}, "web": WEB})
+    path = desk.define({"bad": {"transport": "ssh", "host": "h", key: "no"}, "www": WEB})
 
     with pytest.raises(ConfigurationError) as raised:
         find_in_project("bad", desk.project)
@@ -196,7 +196,7 @@ def test_what_a_project_can_set_nowhere_is_named_with_the_reason(desk: Desk, key
     assert f"{path}:1: environments: bad: {key} cannot be set in a project file" in raised.value.message
     assert words in raised.value.message
     assert raised.value.hint
-    assert shown("web", desk.project) == "docker://web"
+    assert shown("www", desk.project) == "docker://www"
 
 
 @pytest.mark.parametrize(
@@ -249,7 +249,7 @@ LINES = """{
       "transport": "ssh", "host": "h",
       "identity_file": "~/.ssh/id",
     },
-    "web": { "transport": "docker", "container": "web" },
+    "www": { "transport": "docker", "container": "www" },
   },
 }
 """
@@ -263,7 +263,7 @@ def test_an_error_names_the_line_of_the_key_that_is_wrong(desk: Desk) -> None:
 
     lines = {"below": 4, "key": 10, "value": 15, "nested": 22, "whole": 25, "missing": 27, "forbidden": 30}
     assert told == {name: f"{path}:{line}" for name, line in lines.items()}
-    assert shown("web", desk.project) == "docker://web"
+    assert shown("www", desk.project) == "docker://www"
 
 
 def test_an_error_of_the_file_names_the_line_too(desk: Desk) -> None:
@@ -283,13 +283,13 @@ def test_a_bad_entry_is_reported_without_losing_the_good_ones(desk: Desk) -> Non
             "list": [],
             "bad name": WEB,
             "session": WEB,
-            "web": WEB,
+            "www": WEB,
         }
     )
 
     found = list(project_definitions(desk.project))
 
-    assert [item.name for item in found if isinstance(item, ConnectionSpec)] == ["web"]
+    assert [item.name for item in found if isinstance(item, ConnectionSpec)] == ["www"]
     by_name = {item.name: item for item in found if isinstance(item, Problem)}
     assert set(by_name) == {"typo", "empty", "list", "bad name", "session"}
     assert by_name["typo"].error.message == f"{path}:1: environments: typo: docker has no key 'contianer'"
@@ -297,26 +297,26 @@ def test_a_bad_entry_is_reported_without_losing_the_good_ones(desk: Desk) -> Non
 
 
 def test_a_bad_nearer_definition_does_not_send_one_to_a_farther_environment(desk: Desk) -> None:
-    desk.define({"web": container("far")})
-    desk.define({"web": {"transport": "docker"}}, "inner/opencode.json")
+    desk.define({"www": container("far")})
+    desk.define({"www": {"transport": "docker"}}, "inner/opencode.json")
 
     with pytest.raises(ConfigurationError, match="docker requires container"):
-        find_in_project("web", desk.project / "inner")
+        find_in_project("www", desk.project / "inner")
 
 
 def test_an_unreadable_nearer_file_does_not_send_one_to_a_farther_environment(desk: Desk) -> None:
-    desk.define({"web": container("far")})
+    desk.define({"www": container("far")})
     desk.define({}, "inner/opencode.json").write_text('{"environments": ')
 
     with pytest.raises(ConfigurationError, match=r"inner/opencode\.json: invalid JSON"):
-        find_in_project("web", desk.project / "inner")
+        find_in_project("www", desk.project / "inner")
 
 
 def test_an_unreadable_farther_file_does_not_hurt(desk: Desk) -> None:
     desk.define({}).write_text("{")
-    desk.define({"web": WEB}, "inner/opencode.json")
+    desk.define({"www": WEB}, "inner/opencode.json")
 
-    assert shown("web", desk.project / "inner") == "docker://web"
+    assert shown("www", desk.project / "inner") == "docker://www"
 
 
 @pytest.mark.parametrize(
@@ -370,10 +370,10 @@ def test_a_pipe_or_a_directory_in_place_of_the_file_is_refused_without_waiting(d
 
 
 def test_a_byte_order_mark_does_not_disturb(desk: Desk) -> None:
-    path = desk.define({"web": WEB})
+    path = desk.define({"www": WEB})
     path.write_bytes(b"\xef\xbb\xbf" + path.read_bytes())
 
-    assert shown("web", desk.project) == "docker://web"
+    assert shown("www", desk.project) == "docker://www"
 
 
 DEEP = "[" * 100_000
@@ -386,17 +386,17 @@ ALMOST = "[" * 800 + "]" * 800
     "content",
     [
         f'{{"environments": {DEEP}',
-        f'{{"environments": {{"web": {DEEP}',
-        f'{{"a": 1, // comment\n"environments": {{"web": {{"env": {DEEP}',
-        f'{{"environments": {{"web": {{"env": {ALMOST}}}}}}}',
-        f'{{"environments": {{"web": {ALMOST}}}}}',
-        f'{{"other": {ALMOST}, "environments": {{"web": 1}}}}',
-        '{"environments":' + '{"web":' * 800 + "1" + "}" * 801,
+        f'{{"environments": {{"www": {DEEP}',
+        f'{{"a": 1, // comment\n"environments": {{"www": {{"env": {DEEP}',
+        f'{{"environments": {{"www": {{"env": {ALMOST}}}}}}}',
+        f'{{"environments": {{"www": {ALMOST}}}}}',
+        f'{{"other": {ALMOST}, "environments": {{"www": 1}}}}',
+        '{"environments":' + '{"www":' * 800 + "1" + "}" * 801,
         '{"environments":' * 50_000,
         '"' * 500_000,
         "/*" * 400_000,
         "//" * 400_000,
-        '{"environments": {"web": {"host": ' + ", " * 400_000 + "}}}",
+        '{"environments": {"www": {"host": ' + ", " * 400_000 + "}}}",
     ],
     ids=range(12),
 )
@@ -426,9 +426,9 @@ SECONDS = 10
         {f"n {number}": "docker://c" for number in range(40_000)},
         {f"n{number}": 1 for number in range(60_000)},
         {f"n{number}": "docker://c" for number in range(40_000)},
-        {"web": {"transport": "docker", "container": "c", **{f"k{number}": 1 for number in range(50_000)}}},
-        {"web": {"transport": "docker", "container": "c", "k" * 900_000: 1}},
-        {"web": {"transport": "docker", "container": "c", **{f"k{n}": {"a": 1} for n in range(40_000)}}},
+        {"www": {"transport": "docker", "container": "c", **{f"k{number}": 1 for number in range(50_000)}}},
+        {"www": {"transport": "docker", "container": "c", "k" * 900_000: 1}},
+        {"www": {"transport": "docker", "container": "c", **{f"k{n}": {"a": 1} for n in range(40_000)}}},
     ],
     ids=range(7),
 )
@@ -446,8 +446,8 @@ def test_thousands_of_mistakes_are_the_first_few_and_soon(
 
 
 def test_an_entry_before_too_many_mistakes_can_be_used(desk: Desk) -> None:
-    desk.define({"web": WEB, **{f"n{number}": 1 for number in range(100)}})
+    desk.define({"www": WEB, **{f"n{number}": 1 for number in range(100)}})
 
-    assert shown("web", desk.project) == "docker://web"
+    assert shown("www", desk.project) == "docker://www"
     with pytest.raises(ConfigurationError, match="90 more entries were not read"):
         find_in_project("other", desk.project)

@@ -233,9 +233,9 @@ def test_while_somebody_else_saves_one_waits_and_then_says_so(
 def test_names_are_exact_in_their_case_also_on_a_disk_that_minds_none(
     desk: Desk, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    desk.save("Web", "docker://web")
+    desk.save("Web", "docker://www")
     before = desk.saved.path("Web").read_text()
-    monkeypatch.setattr(os, "listdir", lambda _: ["web.yaml"])  # and "Web.yaml" can be opened, as on macOS
+    monkeypatch.setattr(os, "listdir", lambda _: ["www.yaml"])  # and "Web.yaml" can be opened, as on macOS
 
     assert desk.saved.find("Web") is None
     with pytest.raises(UsageError, match="differs only in case"):
@@ -245,14 +245,14 @@ def test_names_are_exact_in_their_case_also_on_a_disk_that_minds_none(
 
 
 def test_names_that_differ_by_case_are_two_connections(desk: Desk) -> None:
-    desk.save("web", "docker://lower")
+    desk.save("www", "docker://lower")
     try:
         desk.save("Web", "docker://upper")
     except UsageError:
         pytest.skip("this disk minds no case")
 
-    assert desk.saved.names() == ["Web", "web"]
-    assert desk.load("web").display() == "docker://lower"
+    assert desk.saved.names() == ["Web", "www"]
+    assert desk.load("www").display() == "docker://lower"
 
 
 def test_finding_a_name_reads_no_other_file(desk: Desk) -> None:
@@ -264,7 +264,7 @@ def test_finding_a_name_reads_no_other_file(desk: Desk) -> None:
 
 def test_a_damaged_file_is_reported_by_name_and_the_rest_works(desk: Desk) -> None:
     desk.save("api", "docker://api")
-    desk.save("web", "docker://web")
+    desk.save("www", "docker://www")
     desk.saved.path("broken").write_text("transport: [docker\n")
     desk.saved.path("misspelt").write_text("transport: docker\ncontianer: c\n")
     desk.saved.path("huge").write_text("#" * (LARGEST + 1))
@@ -275,7 +275,7 @@ def test_a_damaged_file_is_reported_by_name_and_the_rest_works(desk: Desk) -> No
 
     found = list(desk.saved.all())
 
-    assert [item.name for item in found if isinstance(item, ConnectionSpec)] == ["api", "web"]
+    assert [item.name for item in found if isinstance(item, ConnectionSpec)] == ["api", "www"]
     problems = {item.name: item.error.message for item in found if isinstance(item, Problem)}
     assert set(problems) == {"broken", "misspelt", "huge", "binary", "pipe", "folder", "-bad name"}
     for name, message in problems.items():
@@ -325,7 +325,7 @@ def test_nothing_saved_is_no_error(tmp_path: Path) -> None:
     assert list(SavedConnections(tmp_path / "nowhere").all()) == []
 
 
-@pytest.mark.parametrize("name", ["a", "A-1", "web.prod", "_x", "0", "a" * 100])
+@pytest.mark.parametrize("name", ["a", "A-1", "www.prod", "_x", "0", "a" * 100])
 def test_these_are_names(desk: Desk, name: str) -> None:
     assert desk.saved.save(name, spec_of("local://")).name == name
 

@@ -26,12 +26,12 @@ PARTS = SCHEMA["definitions"]
 validator = jsonschema.Draft7Validator(SCHEMA)
 
 
-def validates(entry: object, name: str = "web") -> bool:
+def validates(entry: object, name: str = "www") -> bool:
     """Whether an editor is content."""
     return bool(validator.is_valid({"environments": {name: entry}}))
 
 
-def parses(entry: object, name: str = "web") -> bool:
+def parses(entry: object, name: str = "www") -> bool:
     """Whether ocattach is."""
     try:
         definition(name, entry, Path("/src/opencode.json"))
@@ -82,8 +82,8 @@ def test_commands_are_no_names() -> None:
 
 @given(specs.map(shareable))
 def test_what_can_be_used_is_valid(entry: dict[str, Any]) -> None:
-    validator.validate({"environments": {"web": entry}})
-    validator.validate({"experimental": {"environments": {"web": entry}}})
+    validator.validate({"environments": {"www": entry}})
+    validator.validate({"experimental": {"environments": {"www": entry}}})
 
 
 WORDS = ["", "x", "-x", "a b", "a\nb", "a\x1b", "/x", "~x", "~", "x:y", "tcp://", "tcp://-h", "ssh://h/x"]
@@ -118,7 +118,7 @@ def test_what_lacks_something_is_refused_by_both_or_by_none(
 
 @pytest.mark.parametrize(
     "name",
-    ["web", "a.b-c_d", "-x", ".x", "", "a b", "é", "x" * 100, "x" * 101, *sorted(RESERVED_IN_PROJECTS)],
+    ["www", "a.b-c_d", "-x", ".x", "", "a b", "é", "x" * 100, "x" * 101, *sorted(RESERVED_IN_PROJECTS)],
 )
 def test_a_name_is_one_for_both_or_for_none(name: str) -> None:
     entry = {"transport": "local"}
@@ -126,6 +126,6 @@ def test_a_name_is_one_for_both_or_for_none(name: str) -> None:
     assert validates(entry, name) == parses(entry, name)
 
 
-@pytest.mark.parametrize("document", [[], "x", {"environments": []}, {"environments": {"web": []}}])
+@pytest.mark.parametrize("document", [[], "x", {"environments": []}, {"environments": {"www": []}}])
 def test_what_is_no_object_where_one_belongs_is_invalid(document: object) -> None:
     assert not validator.is_valid(document)

@@ -12,21 +12,21 @@ from ocattach.config.trust import digest, is_approved_by_variable
 from ocattach.errors import ConfigurationError, UsageError
 from tests.config.conftest import Desk
 
-WEB = {"transport": "docker", "container": "web", "workdir": "/app"}
+WEB = {"transport": "docker", "container": "www", "workdir": "/app"}
 
 
-def defined(desk: Desk, name: str = "web") -> ConnectionSpec:
+def defined(desk: Desk, name: str = "www") -> ConnectionSpec:
     return desk.resolve(name)
 
 
 def test_a_project_is_not_trusted_before_it_is(desk: Desk) -> None:
-    desk.define({"web": WEB})
+    desk.define({"www": WEB})
 
     assert not desk.ledger.is_trusted(defined(desk))
 
 
 def test_trust_is_remembered(desk: Desk) -> None:
-    desk.define({"web": WEB})
+    desk.define({"www": WEB})
 
     desk.ledger.trust(defined(desk))
 
@@ -34,10 +34,10 @@ def test_trust_is_remembered(desk: Desk) -> None:
 
 
 def test_what_is_typed_or_saved_needs_no_trust(desk: Desk) -> None:
-    desk.save("mine", "docker://web")
+    desk.save("mine", "docker://www")
 
     assert desk.ledger.is_trusted(desk.resolve("mine"))
-    assert desk.ledger.is_trusted(desk.resolve("docker://web"))
+    assert desk.ledger.is_trusted(desk.resolve("docker://www"))
 
 
 @pytest.mark.parametrize(
@@ -54,45 +54,45 @@ def test_what_is_typed_or_saved_needs_no_trust(desk: Desk) -> None:
     ],
 )
 def test_a_changed_definition_is_asked_about_again(desk: Desk, change: dict[str, object]) -> None:
-    desk.define({"web": WEB})
+    desk.define({"www": WEB})
     desk.ledger.trust(defined(desk))
 
-    desk.define({"web": {**WEB, **change}})
+    desk.define({"www": {**WEB, **change}})
 
     assert not desk.ledger.is_trusted(defined(desk))
 
 
 def test_another_order_or_a_comment_is_no_change(desk: Desk) -> None:
-    path = desk.define({"web": WEB})
+    path = desk.define({"www": WEB})
     desk.ledger.trust(defined(desk))
 
-    path.write_text(f'// new\n{{"environments": {{"web": {json.dumps(dict(reversed(WEB.items())))}}}}}')
+    path.write_text(f'// new\n{{"environments": {{"www": {json.dumps(dict(reversed(WEB.items())))}}}}}')
 
     assert desk.ledger.is_trusted(defined(desk))
 
 
 def test_the_same_definition_elsewhere_is_asked_about(desk: Desk) -> None:
-    desk.define({"web": WEB, "twin": WEB})
+    desk.define({"www": WEB, "twin": WEB})
     desk.ledger.trust(defined(desk))
-    desk.define({"web": WEB}, "inner/opencode.json")
+    desk.define({"www": WEB}, "inner/opencode.json")
 
     assert not desk.ledger.is_trusted(defined(desk, "twin"))
-    assert not desk.ledger.is_trusted(desk.resolve("web", cwd=desk.project / "inner"))
+    assert not desk.ledger.is_trusted(desk.resolve("www", cwd=desk.project / "inner"))
 
 
 def test_going_back_to_what_was_trusted_once_is_asked_about(desk: Desk) -> None:
-    desk.define({"web": WEB})
+    desk.define({"www": WEB})
     desk.ledger.trust(defined(desk))
-    desk.define({"web": {**WEB, "user": "root"}})
+    desk.define({"www": {**WEB, "user": "root"}})
     desk.ledger.trust(defined(desk))
 
-    desk.define({"web": WEB})
+    desk.define({"www": WEB})
 
     assert not desk.ledger.is_trusted(defined(desk))
 
 
 def test_what_the_user_types_on_top_changes_nothing_about_trust(desk: Desk) -> None:
-    desk.define({"web": WEB})
+    desk.define({"www": WEB})
     changed = defined(desk).with_overrides(workdir="/srv", user="root")
 
     assert not desk.ledger.is_trusted(changed)
@@ -102,34 +102,34 @@ def test_what_the_user_types_on_top_changes_nothing_about_trust(desk: Desk) -> N
 
 
 def test_trust_survives_the_way_to_another_process(desk: Desk) -> None:
-    desk.define({"web": WEB})
+    desk.define({"www": WEB})
     desk.ledger.trust(defined(desk))
 
     assert desk.ledger.is_trusted(ConnectionSpec.from_json(defined(desk).to_json()))
 
 
 def test_trust_can_be_taken_back_for_one_alone(desk: Desk) -> None:
-    desk.define({"web": WEB, "api": WEB})
-    desk.ledger.trust(defined(desk, "web"))
+    desk.define({"www": WEB, "api": WEB})
+    desk.ledger.trust(defined(desk, "www"))
     desk.ledger.trust(defined(desk, "api"))
 
     for _ in range(2):
-        desk.ledger.revoke(desk.project / "opencode.json", "web")
+        desk.ledger.revoke(desk.project / "opencode.json", "www")
 
-    assert not desk.ledger.is_trusted(defined(desk, "web"))
+    assert not desk.ledger.is_trusted(defined(desk, "www"))
     assert desk.ledger.is_trusted(defined(desk, "api"))
 
 
 def test_a_linked_project_is_the_project(desk: Desk, tmp_path: Path) -> None:
-    desk.define({"web": WEB})
+    desk.define({"www": WEB})
     (tmp_path / "link").symlink_to(desk.project)
     desk.ledger.trust(defined(desk))
 
-    assert desk.ledger.is_trusted(desk.resolve("web", cwd=tmp_path / "link"))
+    assert desk.ledger.is_trusted(desk.resolve("www", cwd=tmp_path / "link"))
 
 
 def test_the_ledger_is_the_users_alone(desk: Desk) -> None:
-    desk.define({"web": WEB})
+    desk.define({"www": WEB})
     desk.ledger.trust(defined(desk))
 
     assert stat.S_IMODE(desk.ledger.path.stat().st_mode) == 0o600
@@ -137,10 +137,10 @@ def test_the_ledger_is_the_users_alone(desk: Desk) -> None:
 
 
 def test_a_project_cannot_declare_itself_trusted(desk: Desk) -> None:
-    desk.define({"web": WEB, "trusted": True, "trust": {"web": True}})
+    desk.define({"www": WEB, "trusted": True, "trust": {"www": True}})
     desk.define({"evil": {**WEB, "trusted": True}}, ".opencode/ocattach.json")
 
-    assert not desk.ledger.is_trusted(defined(desk, "web"))
+    assert not desk.ledger.is_trusted(defined(desk, "www"))
     with pytest.raises(ConfigurationError, match="'trusted'"):
         defined(desk, "evil")
 
@@ -153,13 +153,13 @@ def test_a_project_cannot_declare_itself_trusted(desk: Desk) -> None:
         "{",
         '{"schema": 3}',
         '{"schema": 2, "projects": []}',
-        '{"schema": 2, "projects": {"/x": {"web": 1}}}',
+        '{"schema": 2, "projects": {"/x": {"www": 1}}}',
         "[" * 100_000,
         "\x00",
     ],
 )
 def test_a_damaged_ledger_trusts_nobody_and_says_so(desk: Desk, content: str) -> None:
-    desk.define({"web": WEB})
+    desk.define({"www": WEB})
     desk.ledger.trust(defined(desk))
     desk.ledger.path.write_text(content)
 
@@ -171,7 +171,7 @@ def test_a_damaged_ledger_trusts_nobody_and_says_so(desk: Desk, content: str) ->
 
 
 def test_approvals_at_the_same_moment_are_all_kept(desk: Desk) -> None:
-    names = [f"web{number}" for number in range(12)]
+    names = [f"www{number}" for number in range(12)]
     desk.define(dict.fromkeys(names, WEB))
 
     with ThreadPoolExecutor(6) as pool:
@@ -181,20 +181,20 @@ def test_approvals_at_the_same_moment_are_all_kept(desk: Desk) -> None:
 
 
 def test_what_was_approved_is_kept_to_be_compared_with(desk: Desk) -> None:
-    desk.define({"web": WEB})
+    desk.define({"www": WEB})
     desk.ledger.trust(defined(desk))
-    desk.define({"web": {**WEB, "user": "root"}})
+    desk.define({"www": {**WEB, "user": "root"}})
 
     former = desk.ledger.approval(defined(desk))
 
     assert former is not None
     assert former.definition == WEB
-    assert (former.path, former.name) == (desk.project / "opencode.json", "web")
+    assert (former.path, former.name) == (desk.project / "opencode.json", "www")
     assert former.when
 
 
 def test_approvals_of_the_first_form_of_the_ledger_are_asked_for_again_and_others_stay(desk: Desk) -> None:
-    desk.define({"web": WEB, "api": WEB})
+    desk.define({"www": WEB, "api": WEB})
     spec = defined(desk)
     desk.ledger.path.parent.mkdir(parents=True)
     record = {"sha256": sha256(spec.source.definition.encode()).hexdigest()}
@@ -210,7 +210,7 @@ def test_approvals_of_the_first_form_of_the_ledger_are_asked_for_again_and_other
 
 
 def test_approvals_of_the_second_form_count(desk: Desk) -> None:
-    desk.define({"web": WEB})
+    desk.define({"www": WEB})
     spec = defined(desk)
     desk.ledger.path.parent.mkdir(parents=True)
     record = {
@@ -226,7 +226,7 @@ def test_approvals_of_the_second_form_count(desk: Desk) -> None:
 
 @pytest.mark.skipif(os.geteuid() != 0, reason="only root can give files to other accounts")
 def test_a_ledger_of_another_account_counts_for_nothing(desk: Desk) -> None:
-    desk.define({"web": WEB})
+    desk.define({"www": WEB})
     desk.ledger.trust(defined(desk))
     os.chown(desk.ledger.path, 65534, 65534)
 
@@ -238,7 +238,7 @@ def test_a_ledger_of_another_account_counts_for_nothing(desk: Desk) -> None:
 
 @pytest.mark.parametrize("place", ["trust.json", "."])
 def test_a_ledger_that_everybody_may_write_counts_for_nothing(desk: Desk, place: str) -> None:
-    desk.define({"web": WEB})
+    desk.define({"www": WEB})
     desk.ledger.trust(defined(desk))
     (desk.ledger.path.parent / place).chmod(0o777)
 
@@ -252,7 +252,7 @@ def pinned(*specs: ConnectionSpec, separator: str = " ") -> dict[str, str]:
 
 @pytest.mark.parametrize("separator", [" ", ",", ", ", "\n"])
 def test_a_variable_can_name_contents_that_are_trusted(desk: Desk, separator: str) -> None:
-    desk.define({"web": WEB, "api": {**WEB, "user": "root"}, "other": {**WEB, "user": "me"}})
+    desk.define({"www": WEB, "api": {**WEB, "user": "root"}, "other": {**WEB, "user": "me"}})
     environ = pinned(defined(desk), defined(desk, "api"), separator=separator)
 
     assert is_approved_by_variable(defined(desk), environ)
@@ -263,10 +263,10 @@ def test_a_variable_can_name_contents_that_are_trusted(desk: Desk, separator: st
 
 
 def test_once_the_content_has_changed_the_variable_names_something_else(desk: Desk) -> None:
-    desk.define({"web": WEB})
+    desk.define({"www": WEB})
     environ = pinned(defined(desk))
 
-    desk.define({"web": {**WEB, "forward_env": ["AWS_SECRET_ACCESS_KEY"]}})
+    desk.define({"www": {**WEB, "forward_env": ["AWS_SECRET_ACCESS_KEY"]}})
 
     assert not is_approved_by_variable(defined(desk), environ)
 
@@ -285,10 +285,10 @@ def test_the_variable_names_contents_under_their_names(desk: Desk) -> None:
 
 
 @pytest.mark.parametrize(
-    "value", ["1", "yes", "all", "*", "web", "/src/shop", "sha256:", "sha256:" + "A" * 64]
+    "value", ["1", "yes", "all", "*", "www", "/src/shop", "sha256:", "sha256:" + "A" * 64]
 )
 def test_the_variable_is_no_switch(desk: Desk, value: str) -> None:
-    desk.define({"web": WEB})
+    desk.define({"www": WEB})
 
     with pytest.raises(UsageError, match="not a hash of a definition"):
         is_approved_by_variable(defined(desk), {"OCATTACH_TRUST": value})
@@ -297,7 +297,7 @@ def test_the_variable_is_no_switch(desk: Desk, value: str) -> None:
 @pytest.mark.parametrize("key", ["env", "forward_env"])
 def test_a_project_can_set_no_variable_of_ours_anywhere(desk: Desk, key: str) -> None:
     value = {"OCATTACH_TRUST": "x"} if key == "env" else ["OCATTACH_TRUST"]
-    desk.define({"web": {**WEB, key: value}})
+    desk.define({"www": {**WEB, key: value}})
 
     with pytest.raises(ConfigurationError, match=f"{key}: OCATTACH_TRUST"):
         defined(desk)

@@ -17,7 +17,7 @@ from tests.survey.test_states import silent_host
 DAY = 24 * 3600
 
 
-def remember(desk: Desk, *sessions: Session, environment: str = "web") -> None:
+def remember(desk: Desk, *sessions: Session, environment: str = "www") -> None:
     """Put sessions into the desk's index, as if an environment had told them an hour ago."""
     asked = time.time() - 3600
     with Index(desk.state / "sessions.db") as index:
@@ -27,8 +27,8 @@ def remember(desk: Desk, *sessions: Session, environment: str = "web") -> None:
 def session(number: int, **more: Any) -> Session:
     """A session that was updated so many minutes ago."""
     updated = int((time.time() - 60 * number) * 1000)
-    values = {"origin": "web", "is_native": True, "title": f"number {number}", **more}
-    return Session(id=f"ses_{number}", environment="web", updated=updated, **values)
+    values = {"origin": "www", "is_native": True, "title": f"number {number}", **more}
+    return Session(id=f"ses_{number}", environment="www", updated=updated, **values)
 
 
 def test_ages_are_those_of_the_request() -> None:
@@ -85,7 +85,7 @@ def test_what_others_define_is_not_asked_before_it_is_approved(desk: Desk) -> No
     with socket.create_server(("127.0.0.1", 0)) as server:
         server.setblocking(False)
         entry = {"transport": "http", "url": f"http://127.0.0.1:{server.getsockname()[1]}"}
-        (desk.home / "opencode.json").write_text(json.dumps({"environments": {"web": entry}}))
+        (desk.home / "opencode.json").write_text(json.dumps({"environments": {"www": entry}}))
         document = json.loads(desk.run("session", "list", "-o", "json").stdout)
         try:
             server.accept()
@@ -96,7 +96,7 @@ def test_what_others_define_is_not_asked_before_it_is_approved(desk: Desk) -> No
 
     assert not dialled
     states = {each["names"][0]: (each["state"], each["error"]["code"]) for each in document["environments"]}
-    assert states == {"web": ("untrusted", "not-trusted"), "local": ("stopped", "daemon-not-running")}
+    assert states == {"www": ("untrusted", "not-trusted"), "local": ("stopped", "daemon-not-running")}
 
 
 def test_who_does_not_answer_is_a_line_and_no_failure(desk: Desk) -> None:
@@ -158,7 +158,7 @@ def test_totals_are_added_up_by_origin_and_model(desk: Desk) -> None:
     )
     document = json.loads(desk.run("session", "stats", "--offline", "-o", "json").stdout)
     rows = [(row["origin"], row["model"], row["sessions"], row["cost"]) for row in document["stats"]]
-    assert rows == [("web", "a", 2, 3.0), ("web", "b", 1, 0.5), ("api", "", 1, 0.25)]
+    assert rows == [("www", "a", 2, 3.0), ("www", "b", 1, 0.5), ("api", "", 1, 0.25)]
     assert document["total"]["cost"] == 3.75
     one = json.loads(desk.run("session", "stats", "--offline", "--origin", "api", "-o", "json").stdout)
     assert [row["origin"] for row in one["stats"]] == ["api"]

@@ -86,7 +86,7 @@ def test_several_names_are_for_status_alone(desk: Desk) -> None:
 def test_nothing_that_was_defined_by_others_drives_the_terminal(desk: Desk) -> None:
     entry = {"transport": "http", "url": "http://127.0.0.1:9/\x1b]0;pwned\x07"}
     (desk.home / "opencode.json").write_text(
-        json.dumps({"environments": {"web": entry, "ok": {"transport": "local"}}})
+        json.dumps({"environments": {"www": entry, "ok": {"transport": "local"}}})
     )
 
     ran = desk.run("--status")

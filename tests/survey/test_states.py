@@ -73,11 +73,11 @@ def test_a_host_with_an_unknown_or_another_key_is_locked_and_nothing_is_learnt(
 
 
 def test_a_definition_that_is_not_approved_is_not_dialled(desk: Desk, docker_engine: DockerEngine) -> None:
-    entry = container(docker_engine, "web")
-    (desk.home / "opencode.json").write_text(json.dumps({"environments": {"web": entry}}))
+    entry = container(docker_engine, "www")
+    (desk.home / "opencode.json").write_text(json.dumps({"environments": {"www": entry}}))
     calls = len(docker_engine.calls())
 
-    state = desk.ask().states["web"]
+    state = desk.ask().states["www"]
 
     assert state["state"] == "untrusted"
     assert "opencode.json, which you have not approved" in state["reason"]
@@ -86,15 +86,15 @@ def test_a_definition_that_is_not_approved_is_not_dialled(desk: Desk, docker_eng
 
 
 def test_what_does_not_answer_is_given_up_at_the_deadline(desk: Desk, docker_engine: DockerEngine) -> None:
-    with silent_host() as port, docker_engine.container("web", opencode=False):
-        desk.save("web", container(docker_engine, "web"))
+    with silent_host() as port, docker_engine.container("www", opencode=False):
+        desk.save("www", container(docker_engine, "www"))
         desk.save("host", {"transport": "ssh", "host": "127.0.0.1", "port": port})
         desk.save("url", {"transport": "http", "url": f"http://127.0.0.1:{port}"})
-        desk.save("engine", {"transport": "docker", "container": "web", "host": f"tcp://127.0.0.1:{port}"})
+        desk.save("engine", {"transport": "docker", "container": "www", "host": f"tcp://127.0.0.1:{port}"})
         asked = desk.ask(timeout=3)
 
     states = {name: each["state"] for name, each in asked.states.items()}
-    assert states == {"web": "stopped", "host": "unreachable", "url": "unreachable", "engine": "unreachable"}
+    assert states == {"www": "stopped", "host": "unreachable", "url": "unreachable", "engine": "unreachable"}
     assert asked.document["took"] <= 3.5
 
 
