@@ -11,7 +11,9 @@ import click
 
 from ocattach import __version__, errors
 from ocattach.cli.command import Command
-from ocattach.cli.main import COMMANDS, SECTIONS, command, load
+from ocattach.cli.main import COMMANDS, command, load
+from ocattach.cli.main_help import SECTIONS
+from ocattach.cli.verbs import VERBS
 
 SUMMARY = "named connections from the OpenCode TUI to containers, hosts and clusters"
 
@@ -121,6 +123,10 @@ def page() -> Iterator[str]:
         yield from items(options(command, *names))
     yield from items({"-h, --help": "Show the help, of a command by ocattach COMMAND --help, and exit."})
     yield ".SH COMMANDS"
+    for verb, meaning in VERBS.items():
+        yield f".SS ocattach {verb}\n\\fBocattach {verb}\\fR {roff(meaning.arguments)}\n.PP\n{roff(meaning.help)}"
+        if verb != "attach":
+            yield f"The same as the option \\-\\-{verb}."
     for first in COMMANDS:
         for name, chosen in commands(first, load(first)):
             yield f".SS ocattach {roff(name)}"

@@ -8,18 +8,22 @@ from collections.abc import Callable, Sequence
 from dataclasses import replace
 from functools import partial
 from importlib import import_module
+from pathlib import Path
 from types import TracebackType
 from typing import Any, NoReturn
 
 import click
 
 from ocattach import __version__
-from ocattach.cli.command import Command, advice, output_option, silence_libraries, timeout_option
+from ocattach.cli.command import advice, output_option, silence_libraries, timeout_option
 from ocattach.cli.complete import connection_names, saved_names
-from ocattach.cli.options import WHERE, Options
+from ocattach.cli.main_help import EXAMPLES, MainCommand
+from ocattach.cli.options import Options
 from ocattach.cli.output import print_json
-from ocattach.cli.terminal import Person, has_terminal, replace_unknown_signs
+from ocattach.cli.terminal import Person, has_terminal, replace_unknown_signs, say
+from ocattach.cli.verbs import applied, split
 from ocattach.config.files.paths import state_directory
+from ocattach.config.resolver import last_connection
 from ocattach.config.variables import absolute, absolute_variables
 from ocattach.defects import FILE, as_error, log_thread_defects
 from ocattach.errors import (
@@ -35,32 +39,16 @@ COMPLETION = "_OCATTACH_COMPLETE"
 """The variable that the scripts of `ocattach completion` set when Tab is pressed."""
 
 
-EXAMPLES = """
-ocattach --save frontend docker://frontend-app --workdir /app
-ocattach frontend                    connect: start the daemon if needed, open the TUI
-ocattach                             choose a connection from a list
-ocattach ssh://staging:/var/www/app  connect without saving
-ocattach frontend --print-url        print a URL for OpenCode Desktop, an SDK or curl
-ocattach --list                      list saved connections and those of the project
-"""
-
-SECTIONS = {
-    "Attach": ("workdir", "session", "continue_", "fork", "print_url", "no_start", "trust", "timeout"),
-    "Connections": ("save", "list_", "status", "watch", "remove", "disconnect", "stop", "all_", "force"),
-    "Where": WHERE,
-    "Output": ("output", "verbose", "quiet", "schema", "version"),
-}
-
 COMMANDS = {
-    "completion": "Print a shell completion script.",
-    "events": "Print what agents do as JSON, one event a line.",
-    "doctor": "Diagnose a connection, or the setup of this machine.",
-    "explain": "Show what connecting would run, where, and which file defines it.",
-    "logs": "Show the logs of the daemon, of OpenCode and of the link.",
     "session": "List, show and continue the sessions of all environments.",
     "wait": "Wait until a session is idle, waits for you, or has failed.",
-    "trust": "Approve connections that a project defines, or revoke the approval.",
     "web": "Open OpenCode's own page in the browser.",
+    "events": "Print what agents do as JSON, one event a line.",
+    "logs": "Show the logs of the daemon, of OpenCode and of the link.",
+    "doctor": "Diagnose a connection, or the setup of this machine.",
+    "explain": "Show what connecting would run, and which file defines it.",
+    "trust": "Approve what a project defines, or revoke the approval.",
+    "completion": "Print a shell completion script.",
 }
 """Subcommands with their help: each is a function in the module of the same name."""
 
@@ -77,27 +65,16 @@ ACTIONS = {
 JSON_ASKED_FOR = re.compile(r"(?:^|\0)(?:-[a-z]*o\0?|--output[\0=])json(?:\0|$)")
 """Finds `-o json` in arguments joined by NUL, also in a command line that cannot be parsed."""
 
+FIRST_STEPS = """\
+No connections yet. To save one and attach to it:
+  ocattach --save frontend docker://CONTAINER --workdir /app
+  ocattach frontend"""
+
+LAST = "-"
+"""Stands for the connection that was used last."""
+
 GROUPS = {"session"}
 """Commands that have subcommands: packages directly below `ocattach.cli`."""
-
-
-class MainCommand(Command):
-    """The main command; its help shows the options in groups, then the subcommands."""
-
-    def format_usage(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
-        """Write the two forms of a command line."""
-        super().format_usage(ctx, formatter)
-        formatter.write_usage("ocattach", "COMMAND ...", prefix="       ")
-
-    def format_options(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
-        """Write the options in sections, then the subcommands."""
-        records = {parameter.name: parameter.get_help_record(ctx) for parameter in self.get_params(ctx)}
-        for title, names in SECTIONS.items():
-            rows = [record for name in names if (record := records.get(name))]
-            with formatter.section(title):
-                formatter.write_dl(rows)
-        with formatter.section("Commands (ocattach COMMAND --help)"):
-            formatter.write_dl(list(COMMANDS.items()))
 
 
 def print_schema(ctx: click.Context, _parameter: click.Parameter, wanted: bool) -> None:
@@ -116,6 +93,7 @@ def absolute_path(_context: click.Context, _parameter: click.Parameter, path: st
 
 @click.command(
     cls=MainCommand,
+    commands=COMMANDS,
     help="Open the OpenCode TUI on a daemon in a container, on a host or in a pod.",
     examples=EXAMPLES,
     options_metavar="[OPTIONS]",
@@ -169,25 +147,33 @@ def absolute_path(_context: click.Context, _parameter: click.Parameter, path: st
 @click.pass_context
 def command(ctx: click.Context, /, **parameters: Any) -> None:
     """Run what the options select. People read the `help` above instead."""
-    options = Options(tui_arguments=tuple(ctx.obj), **parameters)
-    if not options.status:
-        refuse_without_status(options)
+    options = with_names(applied(ctx.obj, Options(**parameters)))
+    refuse_excess(options)
     with advice(options.target):
-        action(options, ctx)(options)
+        action(options)(options)
 
 
-def refuse_without_status(options: Options) -> None:
-    """Raise UsageError for options and arguments that only --status takes."""
-    if options.watch:
+def with_names(options: Options) -> Options:
+    """The options with the name of the last connection in the place of `-`."""
+    if LAST not in options.targets:
+        return options
+    name = last_connection(cwd=Path.cwd(), environ=os.environ)
+    return replace(options, targets=tuple(name if each == LAST else each for each in options.targets))
+
+
+def refuse_excess(options: Options) -> None:
+    """Raise UsageError for options and arguments that the selected action does not take."""
+    if options.watch and not options.status:
         raise UsageError("--watch requires --status", hint="Try: ocattach --status --watch")
-    if len(options.targets) > 1:
+    takes_several = options.status or options.disconnect or options.stop
+    if len(options.targets) > 1 and not takes_several:
         raise UsageError(
             f"Only one connection can be given; unexpected argument {options.targets[1]!r}",
-            hint="Arguments for the TUI come after --; only --status takes several connections",
+            hint="Arguments for the TUI come after --",
         )
 
 
-def action(options: Options, ctx: click.Context) -> Callable[[Options], None]:
+def action(options: Options) -> Callable[[Options], None]:
     """The function that runs the selected option, else `attach`."""
     selected = [name for name in ACTIONS if getattr(options, name)]
     if len(selected) > 1:
@@ -200,19 +186,19 @@ def action(options: Options, ctx: click.Context) -> Callable[[Options], None]:
     if options.target is not None:
         return attach
     picked = picked_name(options)
-    if picked is None:
-        click.echo(ctx.get_help(), err=True)
-        raise SystemExit(UsageError.exit_code)
     return lambda _: attach(replace(options, targets=(picked,)))
 
 
-def picked_name(options: Options) -> str | None:
-    """The connection that the user picks; None without a terminal, or if there are no connections."""
-    if options.output == "json":
+def picked_name(options: Options) -> str:
+    """The connection that the user picks. Raises UsageError without a terminal, or if there are no connections."""
+    picked: str | None = None
+    if options.output != "json" and has_terminal() and (options.print_url or sys.stdout.isatty()):
+        picked = load_function("commands.picker", "pick")()
+        if picked is None:
+            say(FIRST_STEPS)
+            raise SystemExit(UsageError.exit_code)
+    if picked is None:
         raise UsageError("NAME or URI is missing", hint="List all connections: ocattach --list")
-    if not (has_terminal() and (options.print_url or sys.stdout.isatty())):
-        return None
-    picked: str | None = load_function("commands.picker", "pick")()
     return picked
 
 
@@ -253,26 +239,26 @@ def report_defect(
 def main(arguments: Sequence[str] | None = None) -> NoReturn:
     """Run the command line. Always raises SystemExit, unless the process becomes the TUI."""
     arguments = list(sys.argv[1:] if arguments is None else arguments)
-    split = arguments.index("--") if "--" in arguments else len(arguments)
-    ours = arguments[:split]
+    invocation = split(arguments)
+    ours = invocation.words
     sys.excepthook = partial(report_defect, ours)
     log_thread_defects(state_directory(os.environ) / FILE)
     replace_unknown_signs()
     os.environ.update(absolute_variables(os.environ))
     if COMPLETION in os.environ:
         load_function("commands.completion", "answer")(os.environ[COMPLETION], command, COMMANDS, load)
-    name = ours[0] if ours and ours[0] in COMMANDS else None
-    program = command_line("ocattach", *([name] if name else []))
+    name = ours[0] if ours and ours[0] in COMMANDS and not invocation.verb else None
+    program = command_line("ocattach", *filter(None, [name or invocation.verb]))
     try:
         if name is None:
-            command.main(ours, prog_name=program, standalone_mode=False, obj=arguments[split + 1 :])
+            command.main(list(ours), prog_name="ocattach", standalone_mode=False, obj=invocation)
         else:
             silence_libraries()
-            load(name).main(arguments[1:], prog_name=program, standalone_mode=False)
+            load(name).main(list(ours[1:]), prog_name=program, standalone_mode=False)
     except OcattachError as error:
         fail(error, ours, program)
     except click.UsageError as error:
-        fail(UsageError(error.format_message(), hint=usage_hint(program, ours)), ours, program)
+        fail(UsageError(error.format_message(), hint=usage_hint(error, program, ours)), ours, program)
     except (click.Abort, KeyboardInterrupt):
         fail(InterruptedByUserError("Interrupted"), ours, program)
     except BrokenPipeError:
@@ -292,8 +278,10 @@ def load_function(module: str, name: str) -> Any:
     return getattr(import_module(f"ocattach.cli.{module}"), name)
 
 
-def usage_hint(program: str, arguments: Sequence[str]) -> str:
+def usage_hint(error: click.UsageError, program: str, arguments: Sequence[str]) -> str:
     """The hint for a command line that cannot be parsed, such as one with the command after a name."""
+    if isinstance(error, click.MissingParameter) and error.param is not None and error.param.metavar == "ID":
+        return "List the ids of sessions: ocattach session list"
     late = next((word for word in arguments[1:] if word in COMMANDS), None)
     return (
         f"The command goes first: {command_line('ocattach', late)} ..." if late else f"See: {program} --help"

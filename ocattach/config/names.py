@@ -4,23 +4,12 @@ import re
 
 from ocattach.errors import UsageError
 
-RESERVED = frozenset(
-    {
-        "session",
-        "explain",
-        "doctor",
-        "logs",
-        "trust",
-        "completion",
-        "events",
-        "wait",
-        "web",
-        "run",
-        "hooks",
-        "init",
-    }
-)
-"""Commands, those that are to come included: `ocattach NAME` must stay unambiguous."""
+COMMANDS = "session explain doctor logs trust completion events wait forward ports web exec shell rename env"
+VERBS = "attach ls list status save rm remove stop disconnect help version"
+LATER = "run hooks init login move import"
+
+RESERVED = frozenset(f"{COMMANDS} {VERBS} {LATER}".split())
+"""Commands, those that may come included: `ocattach NAME` must stay unambiguous."""
 
 LOCAL = "local"
 """The name of this machine, unless the user has saved a connection under this name."""

@@ -16,6 +16,7 @@ from ocattach.config.spec import ConnectionSpec
 from ocattach.config.suggestion import closest
 from ocattach.config.targets.uri import is_uri, parse_uri
 from ocattach.errors import ConnectionNotFoundError, UsageError
+from ocattach.printable import command_line
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,9 +49,14 @@ def resolve(argument: str, *, cwd: Path, environ: Mapping[str, str]) -> Connecti
     if is_uri(argument):
         return ConnectionSpec.from_uri(argument, cwd)
     if not is_name(argument):
+        from ocattach.config.targets.meant import meant_uri  # noqa: PLC0415 - warm
+
+        uri = meant_uri(argument)
         raise UsageError(
             f"{argument!r} is neither a connection name nor a URI",
-            hint="Example of a URI: docker://NAME:/DIR",
+            hint=f"Did you mean: {command_line('ocattach', uri)}"
+            if uri
+            else "Example of a URI: docker://NAME:/DIR",
         )
     saved = SavedConnections(config_directory(environ))
     spec = saved.find(argument)
@@ -60,6 +66,16 @@ def resolve(argument: str, *, cwd: Path, environ: Mapping[str, str]) -> Connecti
     if spec is None:
         raise not_found(argument, list_connections(cwd=cwd, environ=environ))
     return spec
+
+
+def last_connection(*, cwd: Path, environ: Mapping[str, str]) -> str:
+    """The name that was used last. Raises ConnectionNotFoundError if none was."""
+    used = [listed for listed in list_connections(cwd=cwd, environ=environ).connections if listed.last_used]
+    if not used:
+        raise ConnectionNotFoundError(
+            "No connection has been used yet", hint="List all connections: ocattach --list"
+        )
+    return max(used, key=lambda listed: listed.last_used or 0).spec.name or ""
 
 
 def this_machine() -> ConnectionSpec:

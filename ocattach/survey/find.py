@@ -15,7 +15,7 @@ from ocattach.printable import command_line
 from ocattach.sessions.index import index_file
 from ocattach.sessions.index.claims import Claims
 from ocattach.sessions.index.file import IndexUnusableError
-from ocattach.sessions.index.rows import IndexedEnvironment, IndexedSession, Wanted
+from ocattach.sessions.index.rows import IndexedEnvironment, IndexedSession
 from ocattach.sessions.index.store import Index
 from ocattach.sessions.origins import origin_for
 from ocattach.sessions.record import Session
@@ -23,8 +23,11 @@ from ocattach.survey.everywhere import SurveyedConnection
 from ocattach.survey.fanout import ask_each
 from ocattach.survey.stored import stored_session
 
-SUGGESTED, SEARCHED = 3, 2000
-"""How many ids are suggested for one that is cut off, and how many of the latest sessions are searched for them."""
+SUGGESTED = 3
+"""How many ids are suggested for a text with which several begin."""
+
+SHORTEST = len("ses_") + 4
+"""The length of the shortest beginning of an id that is taken for it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -106,7 +109,7 @@ class Finder:
             elif result.error is not None:
                 silent += [name for spec in result.specs if (name := spec.name)]
         if not found:
-            raise not_found(self._session, silent, similar(self._session, self._environ))
+            raise not_found(self._session, silent)
         chosen = [each for each in found if each.session.environment == self._record.chosen]
         places = {each.spec.place_id(self._environ) for each in found}
         if self._record.claims:
@@ -152,10 +155,12 @@ def find(
 ) -> FoundSession:
     """Return where a session is, from the index or else by querying all environments.
 
+    `session` is its id, or the beginning of one that no other session in the index has.
+
     Raises SessionNotFoundError, which names the environments that did not answer, SessionConflictError, which names
     those that report it, and UsageError for an invalid id.
     """
-    finder = Finder(session, entries, environ)
+    finder = Finder(whole_id(session, environ), entries, environ)
     return finder.in_index() or finder.by_query(timeout)
 
 
@@ -179,12 +184,23 @@ def by_uri(asked: IndexedEnvironment, environ: Mapping[str, str]) -> list[Connec
     return [spec] if environment_id(spec, environ) == asked.id else []
 
 
-def similar(session: str, environ: Mapping[str, str]) -> list[str]:
-    """Return ids in the index that begin with this text, which may be an id that was cut off."""
+def whole_id(text: str, environ: Mapping[str, str]) -> str:
+    """Return the id of the one session in the index that begins with a text; else the text itself.
+
+    Raises SessionNotFoundError if several do.
+    """
+    if len(text) < SHORTEST:
+        return text
+    known: list[str] = []
     with suppress(IndexUnusableError), Index(index_file(state_directory(environ))) as index:
-        known = index.latest(Wanted(children=True), limit=SEARCHED)
-        return [each.session.id for each in known if each.session.id.startswith(session)][:SUGGESTED]
-    return []
+        known = [text] if index.find(text) else index.beginning_with(text, limit=SUGGESTED + 1)
+    if len(known) > 1:
+        more = " and more" if len(known) > SUGGESTED else ""
+        raise SessionNotFoundError(
+            f"{text} is the beginning of several sessions: {', '.join(known[:SUGGESTED])}{more}",
+            hint="Type more of the id, or list all: ocattach session list",
+        )
+    return known[0] if known else text
 
 
 def leading_to(specs: Sequence[ConnectionSpec], directory: str) -> ConnectionSpec:
@@ -193,12 +209,13 @@ def leading_to(specs: Sequence[ConnectionSpec], directory: str) -> ConnectionSpe
     return next((spec for spec in specs if spec.name == origin), specs[0])
 
 
-def not_found(thing: str, silent: Sequence[str], similar: Sequence[str] = ()) -> SessionNotFoundError:
+def not_found(thing: str, silent: Sequence[str]) -> SessionNotFoundError:
     """Return the error for a session or permission that was not found; `silent` connections did not answer."""
-    if silent and not similar:
+    if silent:
         return SessionNotFoundError(
             f"{thing} was not found in any environment that answered; no answer from {', '.join(silent)}",
             hint=f"Show their state: {command_line('ocattach', '--status', *silent)}",
         )
-    meant = f"Did you mean {' or '.join(similar)}?" if similar else "List all sessions: ocattach session list"
-    return SessionNotFoundError(f"{thing} was not found in any environment", hint=meant)
+    return SessionNotFoundError(
+        f"{thing} was not found in any environment", hint="List all sessions: ocattach session list"
+    )

@@ -15,9 +15,7 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from http import HTTPStatus
 
-import h11
-
-from ocattach.tunnel.requests import Headers, RefusedError
+from ocattach.tunnel.requests import Header, RefusedError, Request
 
 LOGIN = b"/.ocattach/login?"
 """The path that logs a browser in, before the token of a link. The daemon never gets it."""
@@ -110,20 +108,20 @@ class Browsers:
         for link in links:
             link.ended.set()
 
-    def is_page(self, host: bytes) -> bool:
-        """Return whether a host, with its port, is one of the page's."""
-        end = host.partition(b":")[0].lower()[-len(self._host_end) :]
+    def is_page(self, request: Request) -> bool:
+        """Return whether the host of a request is one of the page's."""
+        end = (request.only(b"host") or b"").partition(b":")[0].lower()[-len(self._host_end) :]
         return hmac.compare_digest(end, self._host_end)
 
-    def log_in(self, request: h11.Request, headers: Headers) -> bytes:
+    def log_in(self, request: Request) -> bytes:
         """Return the answer to a request for LOGIN, which sets the cookie. Raises RefusedError.
 
         Any site may lead here, as the file does that opens the page: without a valid token nothing happens.
         """
-        is_opened = headers.only(b"sec-fetch-mode") in {b"navigate", None}
-        is_opened = is_opened and headers.only(b"sec-fetch-dest") in {b"document", None}
+        is_opened = request.only(b"sec-fetch-mode") in {b"navigate", None}
+        is_opened = is_opened and request.only(b"sec-fetch-dest") in {b"document", None}
         token = request.target.removeprefix(LOGIN)
-        if request.method == b"GET" and is_opened and self.is_page(headers.only(b"host") or b""):
+        if request.method == b"GET" and is_opened and self.is_page(request):
             with self._lock:
                 for link in self._links:
                     if hmac.compare_digest(link.token.encode(), token) and self._is_valid(link):
@@ -148,18 +146,18 @@ class Browsers:
     def _signature(self, expires: bytes) -> bytes:
         return hmac.digest(self._secret, b"cookie " + expires, "sha256").hex().encode()
 
-    def admits(self, headers: Headers) -> bool:
+    def admits(self, request: Request) -> bool:
         """Return whether a request comes from a browser that is logged in, and from the port's own page.
 
         Another page can cause requests with the cookie, but not with these values of Origin and Sec-Fetch-Site.
         """
-        host = headers.only(b"host") or b""
-        origin, site = headers.only(b"origin"), headers.only(b"sec-fetch-site")
+        host = request.only(b"host") or b""
+        origin, site = request.only(b"origin"), request.only(b"sec-fetch-site")
         is_own = origin == b"http://" + host if origin is not None else site in OWN_SITE
-        if headers.only(b"upgrade") is not None:
+        if request.only(b"upgrade") is not None:
             is_own = is_own and origin is not None  # not all browsers send Sec-Fetch-Site for WebSockets
         is_own = is_own and (site is None or site in OWN_SITE)
-        return is_own and self.is_page(host) and any(map(self._is_signed, cookies(headers)))
+        return is_own and self.is_page(request) and any(map(self._is_signed, cookies(request)))
 
     def _is_signed(self, value: bytes) -> bool:
         parts = VALUE.fullmatch(value)
@@ -168,9 +166,9 @@ class Browsers:
         return hmac.compare_digest(parts[2], self._signature(parts[1]))
 
 
-def cookies(headers: Headers) -> Iterator[bytes]:
+def cookies(request: Request) -> Iterator[bytes]:
     """The values of our cookie in a request."""
-    for each in (headers.only(b"cookie") or b"").split(b";"):
+    for each in (request.only(b"cookie") or b"").split(b";"):
         if is_ours(each):
             yield each.partition(b"=")[2].strip()
 
@@ -180,18 +178,13 @@ def is_ours(cookie: bytes) -> bool:
     return cookie.partition(b"=")[0].strip() == COOKIE
 
 
-def without_cookie(headers: list[tuple[bytes, bytes]]) -> list[tuple[bytes, bytes]]:
-    """These headers without our cookie."""
-    kept = []
-    for name, value in headers:
-        if name.lower() != b"cookie":
-            kept.append((name, value))
-        elif others := [each.strip() for each in value.split(b";") if not is_ours(each)]:
-            kept.append((name, b"; ".join(others)))
-    return kept
+def other_cookies(request: Request) -> Sequence[Header]:
+    """The header Cookie of a request without our cookie; nothing if no other is left."""
+    others = [each.strip() for each in request.fields.get(b"cookie", b"").split(b";") if not is_ours(each)]
+    value = b"; ".join(others)
+    return [(b"Cookie", value)] if value else []
 
 
-def carries_cookie(request: h11.Request) -> bool:
+def carries_cookie(request: Request) -> bool:
     """Whether a request has our cookie, valid or not."""
-    values = [value for name, value in request.headers if name == b"cookie"]
-    return any(is_ours(each) for value in values for each in value.split(b";"))
+    return any(map(is_ours, request.fields.get(b"cookie", b"").split(b";")))

@@ -14,10 +14,8 @@ from dataclasses import dataclass
 from http import HTTPStatus
 from urllib.parse import unquote_to_bytes
 
-import h11
-
-from ocattach.tunnel.browser import LOGIN, NOT_LOGGED_IN, OWN_SITE, Browsers, without_cookie
-from ocattach.tunnel.requests import Headers, RefusedError, encode_head
+from ocattach.tunnel.browser import LOGIN, NOT_LOGGED_IN, OWN_SITE, Browsers, other_cookies
+from ocattach.tunnel.requests import Header, RefusedError, Request
 
 TOKEN = "auth_token"  # noqa: S105 - a name
 """OpenCode's query parameter for credentials, as basic authentication encodes them (seen with 1.18.33)."""
@@ -31,8 +29,6 @@ TARGET = re.compile(rb"/[!-~]*")
 
 DESKTOP = {b"oc://renderer", b"tauri://localhost", b"http://tauri.localhost", b"https://tauri.localhost"}
 """The origins of OpenCode Desktop, which no web page can have (from the list in OpenCode 1.18.33)."""
-
-Header = tuple[bytes, bytes]
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,37 +59,36 @@ class Gate:
         self.authorization = authorization
         self.port = 0
 
-    def check(self, request: h11.Request) -> None:
+    def check(self, request: Request) -> None:
         """Raise RefusedError unless the request is allowed, or if it is answered here."""
         if TARGET.fullmatch(request.target) is None:
             raise RefusedError(HTTPStatus.BAD_REQUEST, "This port only takes requests for a path")
-        headers = Headers(request)
-        self._check_host(headers)
+        self._check_host(request)
         if self._browsers is not None and request.target.startswith(LOGIN):
-            raise RefusedError(HTTPStatus.OK, "", answer=self._browsers.log_in(request, headers))
-        self._check_site(request, headers)
-        if not self._is_authorized(request, headers):
-            self._check_browser(headers)
+            raise RefusedError(HTTPStatus.OK, "", answer=self._browsers.log_in(request))
+        self._check_site(request)
+        if not self._is_authorized(request):
+            self._check_browser(request)
 
-    def _check_browser(self, headers: Headers) -> None:
+    def _check_browser(self, request: Request) -> None:
         """Raise RefusedError unless the request comes from the page, in a browser that is logged in."""
-        if self._browsers is None or not self._browsers.is_page(headers.only(b"host") or b""):
+        if self._browsers is None or not self._browsers.is_page(request):
             raise RefusedError(
                 HTTPStatus.UNAUTHORIZED,
                 "The password is missing or wrong. Get it with: ocattach NAME --print-url -o json",
             )
-        if not self._browsers.admits(headers):
+        if not self._browsers.admits(request):
             raise RefusedError(HTTPStatus.FORBIDDEN, NOT_LOGGED_IN)
 
-    def _check_host(self, headers: Headers) -> None:
-        host = headers.only(b"host")
+    def _check_host(self, request: Request) -> None:
+        host = request.only(b"host")
         if host is None or not self._is_ours(host):
             raise RefusedError(
                 HTTPStatus.FORBIDDEN, f"The request is not for this port: use http://127.0.0.1:{self.port}"
             )
 
-    def _check_site(self, request: h11.Request, headers: Headers) -> None:
-        origin, site = headers.only(b"origin"), headers.only(b"sec-fetch-site")
+    def _check_site(self, request: Request) -> None:
+        origin, site = request.only(b"origin"), request.only(b"sec-fetch-site")
         if origin in DESKTOP:
             return
         scheme, _, host = (origin or b"").partition(b"://")
@@ -109,15 +104,15 @@ class Gate:
         is_port = port == str(self.port).encode() if colon else self.port == HTTP_PORT
         return is_port and HOST.fullmatch(name) is not None
 
-    def _is_authorized(self, request: h11.Request, headers: Headers) -> bool:
-        given = headers.only(b"authorization")
+    def _is_authorized(self, request: Request) -> bool:
+        given = request.only(b"authorization")
         if given is None:
             given = b"Basic " + token(request.target)
         return hmac.compare_digest(decoded(given), self._expected)
 
-    def encode(self, request: h11.Request, upstream: Upstream) -> bytes:
-        """The head of a request as it is sent to the daemon."""
-        headers = list(upstream.headers)
+    def encode(self, request: Request, upstream: Upstream, *more: Header) -> bytes:
+        """The head of a request as it is sent to the daemon; `more` are set as those of `upstream` are."""
+        headers = [*upstream.headers, *more]
         if self.authorization is not None:
             headers.append((b"Authorization", self.authorization.encode()))
         return encode_without_credentials(request, headers, upstream.prefix)
@@ -130,27 +125,22 @@ class OpenGate(Gate):
         self.authorization = None
         self.port = 0
 
-    def check(self, request: h11.Request) -> None:
+    def check(self, request: Request) -> None:
         """Do nothing."""
 
-    def encode(self, request: h11.Request, upstream: Upstream) -> bytes:
+    def encode(self, request: Request, upstream: Upstream, *more: Header) -> bytes:
         """The head of a request as it is sent to the daemon, with the client's own credential."""
-        headers = replaced(request, upstream.headers)
-        return encode_head(request, upstream.prefix + request.target, headers)
-
-
-def replaced(request: h11.Request, headers: Sequence[Header], *dropped: bytes) -> list[Header]:
-    """These headers, and the request's own except those of the same names, and the dropped ones."""
-    names = {*dropped, *(name.lower() for name, _ in headers)}
-    return [*headers, *(each for each in request.headers.raw_items() if each[0].lower() not in names)]
+        return request.encode(upstream.prefix + request.target, [*upstream.headers, *more])
 
 
 def encode_without_credentials(
-    request: h11.Request, headers: Sequence[Header] = (), prefix: bytes = b""
+    request: Request, headers: Sequence[Header] = (), prefix: bytes = b""
 ) -> bytes:
     """The head of a request without the client's own credentials, with these headers and a prefix of its path."""
-    kept = without_cookie(replaced(request, headers, b"authorization"))
-    return encode_head(request, prefix + without_token(request.target), kept)
+    has_cookie = any(name.lower() == b"cookie" for name, _ in headers)
+    cookies = () if has_cookie else other_cookies(request)
+    target = prefix + without_token(request.target)
+    return request.encode(target, [*headers, *cookies], b"authorization", b"cookie")
 
 
 def decoded(authorization: bytes) -> bytes:
@@ -181,11 +171,10 @@ def without_token(target: bytes) -> bytes:
     return path + mark + b"&".join(kept) if kept else path
 
 
-def is_opened_page(request: h11.Request) -> bool:
+def is_opened_page(request: Request) -> bool:
     """Return whether a person followed a link to the start page, which changes nothing."""
-    fields = dict(request.headers)
     return (
-        fields.get(b"sec-fetch-mode") == b"navigate"
-        and fields.get(b"sec-fetch-dest") == b"document"
+        request.fields.get(b"sec-fetch-mode") == b"navigate"
+        and request.fields.get(b"sec-fetch-dest") == b"document"
         and (request.method, request.target) == (b"GET", b"/")
     )

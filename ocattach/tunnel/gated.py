@@ -4,13 +4,11 @@ import asyncio
 from dataclasses import dataclass
 from functools import cached_property
 
-import h11
-
 from ocattach.tunnel.browser import carries_cookie
 from ocattach.tunnel.client import SUCCESS, UPGRADED, Client, now, refusal
 from ocattach.tunnel.event_stream import EventStream
 from ocattach.tunnel.gate import Gate, Upstream, encode_without_credentials
-from ocattach.tunnel.requests import RefusedError, RequestReader
+from ocattach.tunnel.requests import RefusedError, Request, RequestReader
 
 HEAD_SECONDS = 10.0
 """How long a client may take to send the head of its first request."""
@@ -26,7 +24,7 @@ GIVE_UP_SECONDS = 5.0
 class Admitted:
     """A request that passed the gate."""
 
-    request: h11.Request
+    request: Request
 
     @cached_property
     def head(self) -> bytes:
@@ -37,8 +35,7 @@ class Admitted:
     def only_reads(self) -> bool:
         """Whether the request can be sent twice: it has no body and changes nothing (RFC 9110, 9.2.1)."""
         framing = {b"content-length", b"transfer-encoding", b"upgrade"}
-        names = {name for name, _ in self.request.headers}
-        return self.request.method in {b"GET", b"HEAD"} and not names & framing
+        return self.request.method in {b"GET", b"HEAD"} and not framing & self.request.fields.keys()
 
 
 class GatedClient(Client):
@@ -196,7 +193,7 @@ class GatedClient(Client):
         if self.other is not None:
             self.other.write(body)
 
-    def _admit(self, request: h11.Request) -> None:
+    def _admit(self, request: Request) -> None:
         self._gate.check(request)
         is_first = self._current is None
         self._current = Admitted(request)
@@ -210,7 +207,7 @@ class GatedClient(Client):
             self._is_pipelined = self._is_pipelined or self._unanswered
             self._send_head(self._current)
 
-    def _begin_request(self, request: h11.Request, *, is_first: bool) -> None:
+    def _begin_request(self, request: Request, *, is_first: bool) -> None:
         """Called with each admitted request before it is sent."""
 
     def _refuse_request(self, error: RefusedError) -> None:

@@ -17,7 +17,7 @@ import h11
 
 from ocattach.errors import OcattachError
 from ocattach.tunnel.blocking import in_thread
-from ocattach.tunnel.gate import replaced
+from ocattach.tunnel.requests import Request
 
 PATH = re.compile(rb"/session/(ses_[A-Za-z0-9]{1,60})/(message|prompt_async)(?:\?.*)?")
 
@@ -104,12 +104,11 @@ class PromptKeeper:
         self._recovery = recovery
         self._kept = 0
 
-    def keep(self, request: h11.Request) -> "PendingPrompt | None":
+    def keep(self, request: Request) -> "PendingPrompt | None":
         """Return the prompt that a request begins; None if it is none, or cannot be kept."""
         found = PATH.fullmatch(request.target) if request.method == b"POST" else None
-        fields = dict(request.headers)
-        length = int(fields.get(b"content-length", 0))
-        if found is None or fields.keys() & {b"transfer-encoding", b"upgrade", b"expect"}:
+        length = int(request.fields.get(b"content-length", 0))
+        if found is None or request.fields.keys() & {b"transfer-encoding", b"upgrade", b"expect"}:
             return None
         if not 0 < length <= min(LENGTH_LIMIT, KEPT_LIMIT - self._kept):
             return None
@@ -283,12 +282,4 @@ def response(answer: bytes) -> bytes:
     return b"HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nContent-Length: %d\r\n\r\n%b" % (
         len(answer),
         answer,
-    )
-
-
-def resized(request: h11.Request, length: int) -> h11.Request:
-    """Return a request with a body of another length."""
-    headers = replaced(request, [(b"Content-Length", b"%d" % length)])
-    return h11.Request(
-        method=request.method, target=request.target, headers=headers, http_version=request.http_version
     )

@@ -4,12 +4,11 @@ import asyncio
 import logging
 from http import HTTPStatus
 
-import h11
-
 from ocattach.tunnel.client import UNANSWERED
 from ocattach.tunnel.gate import Gate
 from ocattach.tunnel.gated import Admitted, GatedClient
-from ocattach.tunnel.prompt import AbandonedError, PendingPrompt, PromptKeeper, resized, response
+from ocattach.tunnel.prompt import AbandonedError, PendingPrompt, PromptKeeper, response
+from ocattach.tunnel.requests import Request
 
 log = logging.getLogger(__name__)
 
@@ -85,7 +84,7 @@ class RecoveringClient(GatedClient):
             return super()._can_advance
         return not self._refusal and not self._is_preparing
 
-    def _begin_request(self, request: h11.Request, *, is_first: bool) -> None:
+    def _begin_request(self, request: Request, *, is_first: bool) -> None:
         if is_first or not self._unanswered:
             self._prompt = self._keeper.keep(request)
         was_idle, self._is_idle = self._is_idle, False
@@ -129,8 +128,8 @@ class RecoveringClient(GatedClient):
     def _send_prompt(self, body: bytes) -> bool:
         if self.other is None or self._current is None:
             return False
-        request = resized(self._current.request, len(body))
-        self.other.write(self._gate.encode(request, self.upstream) + body)
+        length = (b"Content-Length", b"%d" % len(body))
+        self.other.write(self._gate.encode(self._current.request, self.upstream, length) + body)
         return True
 
     def _take_response(self, prompt: PendingPrompt, data: bytes) -> None:

@@ -1,9 +1,12 @@
 """Parses the HTTP requests of one connection to a gate, and writes them again in one form."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from http import HTTPStatus
 
 import h11
+
+Header = tuple[bytes, bytes]
 
 HEAD_LIMIT = 64 * 1024
 """The longest head of a request that is taken, in bytes."""
@@ -17,6 +20,45 @@ class RefusedError(Exception):
         self.status = status
         self.reason = reason
         self.answer = answer
+
+
+class Request:
+    """The head of a request. Its headers are read once, here."""
+
+    __slots__ = ("_lines", "_repeated", "fields", "method", "target", "version")
+
+    def __init__(self, parsed: h11.Request) -> None:
+        self.method, self.target, self.version = parsed.method, parsed.target, parsed.http_version
+        self.fields: dict[bytes, bytes] = {}
+        """The values of its headers by their names in lower case; of a repeated one the last."""
+
+        self._repeated: set[bytes] = set()
+        self._lines: list[tuple[bytes, bytes]] = []
+        """Each header as it is sent, after its name in lower case."""
+
+        for name, value in parsed.headers.raw_items():
+            key = name.lower()
+            if key in self.fields:
+                self._repeated.add(key)
+            self.fields[key] = value
+            self._lines.append((key, b"%b: %b" % (name, value)))
+
+    def only(self, name: bytes) -> bytes | None:
+        """The value of a header, None without it. Raises RefusedError when it is there more than once."""
+        if name in self._repeated:
+            raise RefusedError(HTTPStatus.BAD_REQUEST, f"The request has several headers {name.decode()}")
+        return self.fields.get(name)
+
+    def encode(self, target: bytes, headers: Sequence[Header], *dropped: bytes) -> bytes:
+        """The head as it is sent, with these headers.
+
+        Its own of the same names, which are compared in lower case, and the dropped ones are left out.
+        """
+        omitted = {*dropped, *(name.lower() for name, _ in headers)}
+        lines = [b"%b %b HTTP/%b" % (self.method, target, self.version)]
+        lines += [b"%b: %b" % header for header in headers]
+        lines += [line for name, line in self._lines if name not in omitted]
+        return b"\r\n".join(lines) + b"\r\n\r\n"
 
 
 def new_parser() -> h11.Connection:
@@ -35,6 +77,9 @@ class RequestReader:
     _parser: h11.Connection = field(default_factory=new_parser)
     _rest: bytearray = field(default_factory=bytearray)
     """What the parser does not read: a body of known length, and whatever follows a request to upgrade."""
+
+    _is_over: bool = False
+    """The request ends with its head. What this needs is done when the head has been sent."""
 
     _left: int = 0
     """Bytes of a body of known length that have yet to come."""
@@ -74,11 +119,13 @@ class RequestReader:
         self._parser.receive_data(data)
         self._is_fed = True
 
-    def take(self) -> h11.Request | bytes | None:
+    def take(self) -> Request | bytes | None:
         """A head, or bytes of a body as they are sent on; None when more has to come.
 
         Raises RefusedError for what is not HTTP, or ambiguous.
         """
+        if self._is_over:
+            self._end(self._trailing())
         if self._left or self._is_raw:
             return self._take_unparsed()
         if self._is_waiting or not self._is_fed:
@@ -91,13 +138,11 @@ class RequestReader:
             ) from error
         match event:
             case h11.Request():
-                self._begin(event)
-                return event
+                return self._begin(event)
             case h11.Data():
                 return b"%x\r\n%b\r\n" % (len(event.data), event.data)
             case h11.EndOfMessage():
-                rest, _ = self._parser.trailing_data
-                self._end(rest)
+                self._end(self._trailing())
                 return b"0\r\n%b\r\n" % b"".join(
                     b"%b: %b\r\n" % header for header in event.headers.raw_items()
                 )
@@ -105,19 +150,20 @@ class RequestReader:
                 self._is_fed = False
                 return None
 
-    def _begin(self, request: h11.Request) -> None:
-        headers = Headers(request)
-        coding, length = headers.only(b"transfer-encoding"), headers.only(b"content-length")
+    def _begin(self, parsed: h11.Request) -> Request:
+        request = Request(parsed)
+        coding, length = request.only(b"transfer-encoding"), request.only(b"content-length")
         if coding is not None and length is not None:
             raise RefusedError(HTTPStatus.BAD_REQUEST, "The request has two lengths")
-        self._wants_upgrade = headers.only(b"upgrade") is not None
-        if coding is None:  # counting is enough for the body; h11 has checked its length
-            rest, _ = self._parser.trailing_data
-            self._left = int(length or 0)
-            if self._left:
-                self._rest += rest
-            else:
-                self._end(rest)
+        self._wants_upgrade = request.only(b"upgrade") is not None
+        self._left = int(length or 0)  # counting is enough for such a body; h11 has checked its length
+        self._is_over = coding is None and not self._left
+        if self._left:
+            self._rest += self._trailing()
+        return request
+
+    def _trailing(self) -> bytes:
+        return self._parser.trailing_data[0]
 
     def _take_unparsed(self) -> bytes | None:
         data = bytes(self._rest if self._is_raw else self._rest[: self._left])
@@ -130,33 +176,8 @@ class RequestReader:
         return data or None
 
     def _end(self, rest: bytes) -> None:
-        self._is_waiting = self._wants_upgrade
+        self._is_over, self._is_waiting = False, self._wants_upgrade
         if self._is_waiting:
             self._rest += rest
         else:
             self._restart(rest)
-
-
-def encode_head(request: h11.Request, target: bytes, headers: list[tuple[bytes, bytes]]) -> bytes:
-    """A head as it is sent."""
-    lines = [b"%b %b HTTP/%b" % (request.method, target, request.http_version)]
-    lines += [b"%b: %b" % header for header in headers]
-    return b"\r\n".join(lines) + b"\r\n\r\n"
-
-
-class Headers:
-    """The headers of a request by their names, which are given in lower case."""
-
-    def __init__(self, request: h11.Request) -> None:
-        self._values: dict[bytes, list[bytes]] = {}
-        for name, value in request.headers.raw_items():
-            self._values.setdefault(name.lower(), []).append(value)
-
-    def only(self, name: bytes) -> bytes | None:
-        """The value of a header, None without it. Raises RefusedError when it is there more than once."""
-        values = self._values.get(name)
-        if values is None:
-            return None
-        if len(values) > 1:
-            raise RefusedError(HTTPStatus.BAD_REQUEST, f"The request has several headers {name.decode()}")
-        return values[0]

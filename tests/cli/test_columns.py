@@ -98,7 +98,7 @@ def test_on_a_terminal_files_are_named_from_where_one_is_and_only_long_targets_f
 
 
 def test_a_directory_below_finds_the_file_above(desk: Desk) -> None:
-    below = desk.home / "web"
+    below = desk.home / "www"
     below.mkdir()
     desk.home = below
     with desk.terminal("--list", width=100) as opened:

@@ -74,7 +74,7 @@ def test_an_error_is_its_code_one_document_and_a_next_step(
     kind: type[errors.OcattachError], variables: Mapping[str, str]
 ) -> None:
     code = RAISING.format(name=kind.__name__)
-    ran = run(variables, sys.executable, "-c", code, "docker://web-app", "-o", "json")
+    ran = run(variables, sys.executable, "-c", code, "docker://www-app", "-o", "json")
 
     assert ran.returncode == kind.exit_code
     error = only_document(ran.stdout)["error"]
@@ -111,14 +111,14 @@ def scenes() -> Iterator[tuple[tuple[str, ...], int]]:
     yield ("explain",), 2
     yield ("doctor", "one", "two"), 2
     yield ("-v", "doctor", "one"), 2
-    yield ("docker://web-app:relative", "--print-url"), 2
-    yield ("docker://web-app", "--identity", "key", "--print-url"), 2
-    yield ("nothing://web-app",), 2
-    yield ("docker://web-app", "--print-url"), 6
-    yield ("doctor", "docker://web-app"), 6
-    yield ("logs", "docker://web-app"), 6
-    yield ("podman://web-app", "--print-url"), 6
-    yield ("k8s://web-app", "--print-url"), 2
+    yield ("docker://www-app:relative", "--print-url"), 2
+    yield ("docker://www-app", "--identity", "key", "--print-url"), 2
+    yield ("nothing://www-app",), 2
+    yield ("docker://www-app", "--print-url"), 6
+    yield ("doctor", "docker://www-app"), 6
+    yield ("logs", "docker://www-app"), 6
+    yield ("podman://www-app", "--print-url"), 6
+    yield ("k8s://www-app", "--print-url"), 2
     yield ("http://127.0.0.1:9", "--print-url"), 6
     yield ("ssh://127.0.0.1:9", "--print-url"), 6
 
@@ -139,7 +139,7 @@ def test_a_command_that_fails_prints_one_document_with_a_next_step(
 
 @pytest.mark.parametrize(
     "arguments",
-    [("--list",), ("--status",), ("--disconnect", "--all"), ("doctor",), ("explain", "docker://web-app")],
+    [("--list",), ("--status",), ("--disconnect", "--all"), ("doctor",), ("explain", "docker://www-app")],
     ids=" ".join,
 )
 def test_a_command_that_works_prints_one_document(
@@ -157,7 +157,7 @@ def test_a_command_that_works_prints_one_document(
 
 
 def test_saving_and_removing_print_one_document(variables: Mapping[str, str]) -> None:
-    saved = ocattach(variables, "--save", "www", "docker://web-app:/app", "-o", "json")
+    saved = ocattach(variables, "--save", "www", "docker://www-app:/app", "-o", "json")
     removed = ocattach(variables, "--remove", "www", "-o", "json")
 
     assert only_document(saved.stdout)["saved"]["name"] == "www"
@@ -166,7 +166,7 @@ def test_saving_and_removing_print_one_document(variables: Mapping[str, str]) ->
 
 def test_a_defect_is_a_document_too(variables: Mapping[str, str]) -> None:
     code = RAISING.replace("getattr(errors, {name!r})", "RuntimeError")
-    ran = run(variables, sys.executable, "-c", code, "docker://web-app", "-o", "json")
+    ran = run(variables, sys.executable, "-c", code, "docker://www-app", "-o", "json")
 
     assert ran.returncode == 1
     assert "defect.log" in only_document(ran.stdout)["error"]["hint"]

@@ -13,8 +13,8 @@ from tests.cli.onlooker import SECRET, Onlooker
     "uri",
     [
         "docker://frontend-app:/app",
-        "docker://compose/shop/web",
-        "podman://web",
+        "docker://compose/shop/www",
+        "podman://www",
         "ssh://deploy@127.0.0.1:{port}/var/www/app",
         "k8s://deployment/api?container=main",
         "k8s://selector/app=api",
@@ -52,8 +52,8 @@ def test_the_sockets_do_see_who_knocks(onlooker: Onlooker) -> None:
             "docker --host unix://{home}/engine exec -i --user deploy frontend-app sh",
         ),
         (
-            "docker://compose/shop/web",
-            "docker --host unix://{home}/engine compose --project-name shop exec -T web sh",
+            "docker://compose/shop/www",
+            "docker --host unix://{home}/engine compose --project-name shop exec -T www sh",
         ),
         ("ssh://deploy@staging:2222/srv", "ssh -l deploy -p 2222 staging -- sh"),
         ("k8s://deployment/api", "kubectl --context team --namespace apps exec -i deployment/api -- sh"),

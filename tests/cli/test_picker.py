@@ -145,7 +145,7 @@ def test_colour_is_left_out_where_nobody_wants_it(open_picker: Open) -> None:
     open_picker(NO_COLOR="1").wait_for(shows("[beta]", "gamma", "alpha", "queue"))
 
 
-def test_without_a_terminal_there_is_the_help(variables: Mapping[str, str], workdir: Path) -> None:
+def test_without_a_terminal_the_missing_name_is_reported(variables: Mapping[str, str], workdir: Path) -> None:
     ran = subprocess.run(
         [sys.executable, "-m", "ocattach"],
         env=variables,
@@ -158,10 +158,12 @@ def test_without_a_terminal_there_is_the_help(variables: Mapping[str, str], work
 
     assert ran.returncode == 2
     assert not ran.stdout
-    assert ran.stderr.splitlines()[2] == "Examples:"
+    assert "NAME or URI is missing" in ran.stderr
 
 
-def test_without_any_connection_there_is_the_help(variables: Mapping[str, str], workdir: Path) -> None:
+def test_without_any_connection_three_lines_say_how_to_begin(
+    variables: Mapping[str, str], workdir: Path
+) -> None:
     with (
         require("tmux"),
         Terminal(
@@ -173,7 +175,11 @@ def test_without_any_connection_there_is_the_help(variables: Mapping[str, str], 
         ) as terminal,
     ):
         assert terminal.wait_for_exit() == 2
-        assert "ocattach --save frontend docker://frontend-app" in terminal.screen()
+        assert terminal.screen().strip().splitlines() == [
+            "No connections yet. To save one and attach to it:",
+            "  ocattach --save frontend docker://CONTAINER --workdir /app",
+            "  ocattach frontend",
+        ]
 
 
 @pytest.mark.parametrize("environment", ["local"], indirect=True)

@@ -34,7 +34,7 @@ def folder_of(spec: ConnectionSpec) -> str | None:
 
 
 @pytest.mark.parametrize("file", FILES)
-@pytest.mark.parametrize("written", [".", "web", "../other", "/src/shop"])
+@pytest.mark.parametrize("written", [".", "www", "../other", "/src/shop"])
 def test_a_folder_is_relative_to_the_project_from_wherever_it_is_used(
     desk: Desk, file: str, written: str
 ) -> None:
@@ -47,8 +47,8 @@ def test_a_folder_is_relative_to_the_project_from_wherever_it_is_used(
 
 
 def test_a_folder_that_is_typed_or_saved_is_relative_to_where_that_is_done(desk: Desk) -> None:
-    typed = desk.resolve("docker://devcontainer/./web", cwd=desk.project)
-    assert folder_of(typed) == str(desk.project / "web")
+    typed = desk.resolve("docker://devcontainer/./www", cwd=desk.project)
+    assert folder_of(typed) == str(desk.project / "www")
 
     desk.saved.save("mine", typed)
     assert desk.load("mine").target == typed.target
@@ -59,7 +59,7 @@ def test_the_same_definition_in_another_checkout_has_the_same_hash(desk: Desk, t
     (elsewhere.project / ".git").mkdir(parents=True)
 
     assert digest(definition(desk, DEV)) == digest(definition(elsewhere, DEV))
-    assert digest(definition(desk, DEV)) != digest(definition(desk, {**DEV, "devcontainer": "web"}))
+    assert digest(definition(desk, DEV)) != digest(definition(desk, {**DEV, "devcontainer": "www"}))
 
 
 @pytest.mark.parametrize(
@@ -104,7 +104,7 @@ def test_a_project_cannot_name_the_variables_itself(desk: Desk) -> None:
 @pytest.mark.parametrize(
     ("uri", "entry"),
     [
-        ("docker://web:/app", {"transport": "docker", "container": "web", "workdir": "/app"}),
+        ("docker://www:/app", {"transport": "docker", "container": "www", "workdir": "/app"}),
         ("docker://devcontainer/.", DEV),
         ("ssh://me@host/srv", {"transport": "ssh", "host": "host", "user": "me", "workdir": "/srv"}),
     ],
@@ -135,7 +135,7 @@ def test_a_uri_is_checked_as_an_entry_is(desk: Desk, uri: str, part: str) -> Non
 @pytest.mark.parametrize(
     "entry",
     [
-        {"devcontainer": ".", "container": "web"},
+        {"devcontainer": ".", "container": "www"},
         {"devcontainer": ""},
         {"devcontainer": "-x"},
         {"devcontainer": ["."]},

@@ -59,9 +59,9 @@ def test_what_is_no_json_is_an_error(text: str) -> None:
     ["[" * 500_000, "// x\n" + "[" * 500_000, "/* " * 300_000, '"' * 999_999, "," * 999_999, "//" * 500_000],
 )
 def test_a_hostile_file_is_refused_at_once(text: str) -> None:
-    begin = time.monotonic()
+    begin = time.process_time()
 
     with pytest.raises(ValueError, match=r"."):
         jsonc.parse(text)
 
-    assert time.monotonic() - begin < 5
+    assert time.process_time() - begin < 5

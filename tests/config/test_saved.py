@@ -205,7 +205,7 @@ def test_what_a_killed_save_left_goes_with_the_next(desk: Desk) -> None:
     desk.save("api", "docker://api")
     leftover = desk.saved.directory / ".api.yaml.0123456789ab.tmp"
     leftover.write_text("transport: dock")
-    other = desk.saved.directory / ".web.yaml.0123456789ab.tmp"
+    other = desk.saved.directory / ".www.yaml.0123456789ab.tmp"
     other.write_text("transport: dock")
 
     assert desk.saved.names() == ["api"]
@@ -233,25 +233,25 @@ def test_while_somebody_else_saves_one_waits_and_then_says_so(
 def test_names_are_exact_in_their_case_also_on_a_disk_that_minds_none(
     desk: Desk, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    desk.save("Web", "docker://www")
-    before = desk.saved.path("Web").read_text()
-    monkeypatch.setattr(os, "listdir", lambda _: ["www.yaml"])  # and "Web.yaml" can be opened, as on macOS
+    desk.save("Www", "docker://www")
+    before = desk.saved.path("Www").read_text()
+    monkeypatch.setattr(os, "listdir", lambda _: ["www.yaml"])  # and "Www.yaml" can be opened, as on macOS
 
-    assert desk.saved.find("Web") is None
+    assert desk.saved.find("Www") is None
     with pytest.raises(UsageError, match="differs only in case"):
-        desk.save("Web", "docker://new", force=True)
+        desk.save("Www", "docker://new", force=True)
     monkeypatch.undo()
-    assert desk.saved.path("Web").read_text() == before
+    assert desk.saved.path("Www").read_text() == before
 
 
 def test_names_that_differ_by_case_are_two_connections(desk: Desk) -> None:
     desk.save("www", "docker://lower")
     try:
-        desk.save("Web", "docker://upper")
+        desk.save("Www", "docker://upper")
     except UsageError:
         pytest.skip("this disk minds no case")
 
-    assert desk.saved.names() == ["Web", "www"]
+    assert desk.saved.names() == ["Www", "www"]
     assert desk.load("www").display() == "docker://lower"
 
 

@@ -185,9 +185,9 @@ def test_options_are_laid_over_a_connection() -> None:
 
 
 def test_options_of_a_cluster_are_laid_over_a_pod() -> None:
-    spec = spec_of("k8s://web?namespace=a").with_overrides(namespace="b", context="dev", container="app")
+    spec = spec_of("k8s://www?namespace=a").with_overrides(namespace="b", context="dev", container="app")
 
-    assert spec.target == KubernetesTarget(pod="web", namespace="b", context="dev", container="app")
+    assert spec.target == KubernetesTarget(pod="www", namespace="b", context="dev", container="app")
 
 
 def test_no_option_changes_nothing() -> None:

@@ -16,7 +16,7 @@ FORMER = """\
 # Ours since March.
 
 transport: "docker"   # not podman
-container: web # the old one
+container: www # the old one
 # Ask Kim before use.
 env:
   # For the tests.
@@ -39,7 +39,7 @@ def test_what_stays_the_same_stays_as_it_is_written() -> None:
 
 
 def test_a_value_is_changed_where_it_stands() -> None:
-    assert merged(container="new", user="me") == FORMER.replace("web #", "new  #") + "user: me\n"
+    assert merged(container="new", user="me") == FORMER.replace("www #", "new  #") + "user: me\n"
 
 
 def test_a_key_that_goes_leaves_its_comments() -> None:
@@ -47,7 +47,7 @@ def test_a_key_that_goes_leaves_its_comments() -> None:
 
     assert text == (
         "# Ours since March.\n\n"
-        'transport: "docker"   # not podman\ncontainer: web # the old one\n# Ask Kim before use.\n'
+        'transport: "docker"   # not podman\ncontainer: www # the old one\n# Ask Kim before use.\n'
         "  # For the tests.\n# here\n\n# The end.\n"
     )
 

@@ -52,7 +52,11 @@ def definitions() -> list[Block]:
 def options() -> set[str]:
     """All that any `--help` has."""
     known = {"--help"}
-    for command in ((), *((name,) for name in COMMANDS), *(("session", name) for name in SESSION_COMMANDS)):
+    for command in (
+        ("attach",),
+        *((name,) for name in COMMANDS),
+        *(("session", name) for name in SESSION_COMMANDS),
+    ):
         ran = subprocess.run(
             [sys.executable, "-m", "ocattach", *command, "--help"], check=True, capture_output=True, text=True
         )

@@ -12,8 +12,6 @@ from http.client import HTTPMessage, HTTPResponse
 from pathlib import Path
 from typing import Any, cast
 
-import h11
-
 from ocattach.cli.amounts import ago, money
 from ocattach.cli.terminal import escape
 from ocattach.daemon.lifecycle import start_daemon, stop_daemon
@@ -53,7 +51,7 @@ from ocattach.tunnel.event_stream import EventStream
 from ocattach.tunnel.frames import PROTOCOL_VERSION
 from ocattach.tunnel.gate import Gate, OpenGate, Upstream
 from ocattach.tunnel.multiplexer import Multiplexer
-from ocattach.tunnel.requests import RefusedError, RequestReader
+from ocattach.tunnel.requests import RefusedError, Request, RequestReader
 
 PIECES = (1, 7, 64, 4096)
 """Sizes of what arrives at once; the length of an input chooses one."""
@@ -302,12 +300,12 @@ def gate(data: bytes) -> None:
                 taken = reader.take()
                 if taken is None:
                     break
-                if isinstance(taken, h11.Request):
+                if isinstance(taken, Request):
                     pass_gate(keeper, taken)
             reader.answered(upgraded=len(data) % 5 == 0)
 
 
-def pass_gate(keeper: Gate, request: h11.Request) -> None:
+def pass_gate(keeper: Gate, request: Request) -> None:
     """Check one request. What is sent on has the daemon's credential, and no other."""
     OpenGate().encode(request, Upstream())
     keeper.check(request)

@@ -120,6 +120,25 @@ def test_a_request_that_waits_for_too_long_is_refused_with_the_reason(
 
 
 @pytest.mark.parametrize("environment", ["ssh-password"], indirect=True)
+def test_a_login_outlasts_a_daemon_that_does_not_answer(environment: Environment, laptop: Laptop) -> None:
+    laptop.connect()
+    (daemon,) = serving(environment)
+    daemon.suspend()
+    try:
+        with laptop.start("frontend", "--print-url", "--timeout", "2") as unattended:
+            _, said = unattended.communicate(timeout=60)
+    finally:
+        daemon.resume()
+
+    assert unattended.returncode == 8, said
+    with laptop.start("frontend", "--print-url") as unattended:
+        _, said = unattended.communicate(timeout=60)
+    assert unattended.returncode == 0, said
+    assert status(laptop)["state"] == "connected"
+    assert "To stop both: ocattach --stop ssh://passwd" in laptop.run("--remove", "frontend").stderr
+
+
+@pytest.mark.parametrize("environment", ["ssh-password"], indirect=True)
 def test_a_connection_that_needs_a_password_again_waits_for_a_person(
     laptop: Laptop, ssh_machines: SSHMachines
 ) -> None:

@@ -43,7 +43,7 @@ def test_it_is_made_from_the_commands_as_they_are() -> None:
 @pytest.mark.parametrize(("name", "chosen"), PROGRAMS, ids=[name or "ocattach" for name, _ in PROGRAMS])
 def test_every_option_of_the_help_is_told_in_it(name: str, chosen: click.Command) -> None:
     printed = subprocess.run(
-        [sys.executable, "-m", "ocattach", *name.split(), "--help"],
+        [sys.executable, "-m", "ocattach", *(name or "attach").split(), "--help"],
         check=True,
         capture_output=True,
         text=True,

@@ -242,32 +242,29 @@ def own_cluster(
         yield cluster
 
 
-def test_pods_outlive_kubelet_and_apiserver(own_cluster: KubernetesCluster) -> None:
-    with own_cluster.pod("survivor") as pod:
-        process = pod.process
-        own_cluster.kubelet.kill()
-        own_cluster.apiserver.kill()
-
-        assert kubectl(own_cluster.kubeconfig, "exec", pod.name, "--", "true").returncode != 0
-        assert pod.run("true").exit_code == 0
-
-        own_cluster.apiserver.start()
-        own_cluster.kubelet.start()
-        own_cluster.wait_until_ready()
-        again = kubectl(own_cluster.kubeconfig, "exec", pod.name, "--", "hostname")
-
-        assert again.stdout == "survivor\n", again.stderr
-        assert pod.process == process
-
-
-def test_a_stopped_cluster_leaves_nothing(workdir: Path, kubernetes_cluster: KubernetesCluster) -> None:
-    assert kubernetes_cluster.api.is_ready()
-    with KubernetesCluster(workdir) as cluster, cluster.pod("last"):
-        machine = cluster.machine.pid
-        group = cluster._cgroup
+def test_pods_outlive_kubelet_and_apiserver_and_nothing_outlives_the_cluster(
+    workdir: Path,
+    kubernetes_cluster: KubernetesCluster,  # noqa: ARG001  so that two run at once
+) -> None:
+    with KubernetesCluster(workdir) as cluster, cluster.pod("survivor") as pod:
+        machine, group = cluster.machine.pid, cluster._cgroup
         cable = Path(f"/sys/class/net/oct{cluster.cable.number}")
         assert cable.exists()
         assert cgroups._tops(group)
+        process = pod.process
+        cluster.kubelet.kill()
+        cluster.apiserver.kill()
+
+        assert kubectl(cluster.kubeconfig, "exec", pod.name, "--", "true").returncode != 0
+        assert pod.run("true").exit_code == 0
+
+        cluster.apiserver.start()
+        cluster.kubelet.start()
+        cluster.wait_until_ready()
+        again = kubectl(cluster.kubeconfig, "exec", pod.name, "--", "hostname")
+
+        assert again.stdout == "survivor\n", again.stderr
+        assert pod.process == process
 
     assert not is_alive(machine)
     wait_until(lambda: not cable.exists(), "the kernel to take the network back")

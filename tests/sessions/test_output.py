@@ -7,10 +7,15 @@ import time
 from pathlib import Path
 from typing import Any
 
+import pytest
+
 from ocattach.cli.amounts import ago
+from ocattach.cli.session import list as list_module
+from ocattach.opencode.activity import Activity
 from ocattach.sessions.index.rows import Covered
 from ocattach.sessions.index.store import Index
 from ocattach.sessions.record import Session
+from ocattach.survey.session_list import ListedSession
 from tests.survey.desk import Desk
 from tests.survey.test_states import silent_host
 
@@ -52,7 +57,7 @@ def test_a_table_has_the_first_fifty_and_says_how_to_see_the_others(desk: Desk) 
     ran = desk.run("session", "list", "--offline")
     head, *rows = ran.stdout.splitlines()
     assert [line.split()[0] for line in rows] == [f"ses_{number}" for number in range(50)]
-    assert head.split() == ["ID", "Origin", "Title", "Updated", "State", "Cost", "Known"]
+    assert head.split() == ["ID", "State", "Origin", "Title", "Updated", "Cost", "Known"]
     assert rows[3].split("  ")[-1].strip() == "1 hour ago"
     assert "20 more. To list all: -n 0" in ran.stderr
     assert len(desk.run("session", "list", "--offline", "-n", "0").stdout.splitlines()) == 71
@@ -67,6 +72,32 @@ def test_a_list_without_sessions_on_a_terminal_names_the_command_that_makes_one(
     with desk.terminal("session", "list", "--offline") as opened:
         opened.wait_for("ocattach session send NAME")
         assert opened.wait_for_exit() == 0
+
+
+def test_a_name_that_no_connection_has_is_answered_with_one_that_is_like_it(desk: Desk) -> None:
+    desk.save("frontend", {"transport": "docker", "container": "app"})
+
+    ran = desk.run("session", "list", "--offline", "--origin", "fronted")
+
+    assert "! No connection is named fronted. Did you mean frontend?" in ran.stderr
+
+
+def test_those_that_wait_for_a_person_are_first_and_marked_and_states_are_seen_at_eighty_columns(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    listed = [
+        ListedSession(session(number), 1.0, is_live=True, activity=activity)
+        for number, activity in enumerate((Activity.BUSY, Activity.IDLE, Activity.WAITING))
+    ]
+    monkeypatch.setattr(list_module, "terminal_columns", lambda: 80)
+    monkeypatch.setattr(list_module, "has_colours", lambda _: True)
+
+    list_module.print_table(listed)
+
+    head, *rows = capsys.readouterr().out.splitlines()
+    assert head.startswith("\x1b[1mID")
+    assert [row.split()[1] for row in rows] == ["waiting", "busy", "idle"]
+    assert [row.startswith("\x1b[33m") for row in rows] == [True, False, False]
 
 
 def test_nothing_that_an_environment_says_drives_the_terminal_or_makes_a_row(desk: Desk) -> None:

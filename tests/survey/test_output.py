@@ -76,8 +76,8 @@ def test_a_watch_needs_a_terminal_and_a_status(desk: Desk, arguments: tuple[str,
     assert desk.run(*arguments).returncode == 2
 
 
-def test_several_names_are_for_status_alone(desk: Desk) -> None:
-    ran = desk.run("--disconnect", "one", "two")
+def test_several_names_are_not_for_attaching(desk: Desk) -> None:
+    ran = desk.run("one", "two")
 
     assert ran.returncode == 2
     assert "Only one connection can be given" in ran.stderr

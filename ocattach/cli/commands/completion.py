@@ -10,11 +10,12 @@ import click
 from click.shell_completion import BashComplete, CompletionItem, FishComplete, ShellComplete, ZshComplete
 
 from ocattach.cli.command import Command
+from ocattach.cli.verbs import ALIASES, VERBS
 from ocattach.config.files.paths import config_directory, state_directory
 from ocattach.config.names import RESERVED, is_name
 from ocattach.config.project import project_definitions
 from ocattach.config.saved import SavedConnections
-from ocattach.errors import OcattachError
+from ocattach.errors import OcattachError, UsageError
 from ocattach.opencode.sessions import is_session_id
 from ocattach.printable import printable
 from ocattach.sessions.index import index_file
@@ -44,9 +45,12 @@ SHELLS: Mapping[str, type[ShellComplete]] = {"bash": Bash, "zsh": ZshComplete, "
 
 
 @click.command(cls=Command, examples=EXAMPLES)
-@click.argument("shell", type=click.Choice(list(SHELLS)))
-def completion(shell: str) -> None:
-    """Print a shell completion script for commands, options, connection names and session ids."""
+@click.argument("shell", type=click.Choice(list(SHELLS)), required=False)
+def completion(shell: str | None) -> None:
+    """Print a completion script for a shell, by default for that of the variable SHELL."""
+    shell = shell or Path(os.environ.get("SHELL", "")).name
+    if shell not in SHELLS:
+        raise UsageError("SHELL is missing", hint="One of: bash, zsh, fish")
     command = Command("ocattach", examples="")
     click.echo(SHELLS[shell](command, {}, PROGRAM, "_OCATTACH_COMPLETE").source())
 
@@ -60,8 +64,11 @@ def answer(
         raise SystemExit(1)
     shell = kind(main, {}, PROGRAM, "_OCATTACH_COMPLETE")
     words, incomplete = shell.get_completion_args()
-    own = [] if words else [CompletionItem(name, help=text) for name, text in commands.items()]
-    if words and words[0] in commands:
+    verbs = {name: verb.help for name, verb in VERBS.items()}
+    own = [] if words else [CompletionItem(name, help=text) for name, text in {**verbs, **commands}.items()]
+    if words and ALIASES.get(words[0], words[0]) in VERBS:
+        words = words[1:]
+    elif words and words[0] in commands:
         shell.cli = load(words[0])
         words = words[1:]
     found = [] if "--" in words else shell.get_completions(words, incomplete)  # "--": arguments of the TUI

@@ -1,6 +1,8 @@
 """The options --save, --list, --remove, --disconnect and --stop."""
 
 import os
+from contextlib import suppress
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -23,8 +25,8 @@ from ocattach.config.resolver import Listing, list_connections, remove_connectio
 from ocattach.config.saved import SavedConnections
 from ocattach.config.spec import ConnectionSpec
 from ocattach.config.targets.uri import is_uri
-from ocattach.errors import UsageError
-from ocattach.link.client.foreground import end_link, stop_daemon
+from ocattach.errors import OcattachError, UsageError
+from ocattach.link.client.foreground import end_link, is_linked, stop_daemon
 from ocattach.link.files import link_keys
 from ocattach.printable import command_line
 
@@ -44,8 +46,14 @@ def save(options: Options) -> None:
 def remove(options: Options) -> None:
     """Remove a saved connection."""
     name = options.remove or ""
+    spec = None
+    with suppress(OcattachError):  # a damaged file can be removed, too
+        spec = SavedConnections(config_directory(os.environ)).find(name)
     remove_connection(name, cwd=Path.cwd(), environ=os.environ)
     say_done(options, f"Removed {name}", {"removed": name})
+    if spec is not None and is_linked(spec.pinned(os.environ), os.environ):
+        stop = command_line("ocattach", "--stop", spec.target.uri(spec.workdir))
+        say(f"Its link is open, and its daemon keeps running. To stop both: {stop}")
 
 
 def list_(options: Options) -> None:
@@ -92,38 +100,38 @@ def print_listing(listing: Listing) -> None:
 
 
 def disconnect(options: Options) -> None:
-    """Close a link, or all of them."""
+    """Close links: those of the named connections, or all."""
     if options.all_:
         count = sum(end_link(key, os.environ) for key in link_keys(os.environ))
         say_done(options, f"Closed {count} link{'' if count == 1 else 's'}", {"disconnected": count})
         return
-    spec = named(options, "--disconnect")
-    ended = end_link(spec.link_key(os.environ), os.environ)
-    say_done(
-        options,
-        f"Disconnected {options.target}" if ended else f"{options.target} was not connected",
-        {"disconnected": int(ended)},
-    )
+    count = 0
+    lines = []
+    for each in named(options, "--disconnect"):
+        ended = end_link(resolve_target(each).link_key(os.environ), os.environ)
+        count += ended
+        lines.append(f"Disconnected {each.target}" if ended else f"{each.target} was not connected")
+    say_done(options, "\n".join(lines), {"disconnected": count})
 
 
 def stop(options: Options) -> None:
-    """Stop the daemon of an environment and close its link."""
-    spec = named(options, "--stop")
+    """Stop the daemons of the named environments and close their links."""
     person = Person(quiet=options.quiet)
-    pid = stop_daemon(spec, person, os.environ, force=options.force, timeout=options.timeout or 30)
-    text = (
-        f"Stopped the daemon of {options.target} (pid {pid})"
-        if pid
-        else f"No daemon is running in {options.target}"
-    )
-    say_done(options, text, {"stopped": pid})
+    lines, pids = [], []
+    for each in named(options, "--stop"):
+        spec = resolve_target(each)
+        pid = stop_daemon(spec, person, os.environ, force=options.force, timeout=options.timeout or 30)
+        stopped = f"Stopped the daemon of {each.target} (pid {pid})"
+        lines.append(stopped if pid else f"No daemon is running in {each.target}")
+        pids.append(pid)
+    say_done(options, "\n".join(lines), {"stopped": pids[0] if len(pids) == 1 else pids})
 
 
-def named(options: Options, option: str) -> ConnectionSpec:
-    """The connection that an option applies to. Raises UsageError if none was given."""
-    if options.target is None:
+def named(options: Options, option: str) -> list[Options]:
+    """The options for each of the named connections. Raises UsageError if none was given."""
+    if not options.targets:
         raise UsageError(f"{option} requires a NAME", hint="List all connections: ocattach --list")
-    return resolve_target(options)
+    return [replace(options, targets=(target,)) for target in dict.fromkeys(options.targets)]
 
 
 def say_done(options: Options, text: str, document: dict[str, Any]) -> None:

@@ -6,6 +6,7 @@ import click
 from click.shell_completion import CompletionItem
 
 from ocattach.cli.command import HELP_OPTIONS
+from ocattach.errors import UsageError
 
 COMMANDS = {
     "list": "List the sessions of all environments at once.",
@@ -22,7 +23,7 @@ COMMANDS = {
 }
 """Commands with their help: each is the attribute `command` of the module of the same name."""
 
-OLDER_NAMES = {"permissions": "waiting"}
+OTHER_NAMES = {"permissions": "waiting", "ls": "list"}
 
 
 class Commands(click.Group):
@@ -34,7 +35,7 @@ class Commands(click.Group):
 
     def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:  # noqa: ARG002
         """Import a command; None for an unknown name."""
-        name = OLDER_NAMES.get(cmd_name, cmd_name)
+        name = OTHER_NAMES.get(cmd_name, cmd_name)
         if name not in COMMANDS:
             return None
         chosen: click.Command = import_module(f"{__name__}.{name}").command
@@ -58,8 +59,12 @@ class Commands(click.Group):
     cls=Commands,
     help="List, show and continue the sessions of all environments.",
     context_settings=HELP_OPTIONS,
-    no_args_is_help=False,
+    invoke_without_command=True,
     subcommand_metavar="COMMAND ...",
 )
-def session() -> None:
-    """Run a command about sessions."""
+@click.pass_context
+def session(context: click.Context) -> None:
+    """Run a command about sessions; without one, list the commands."""
+    if context.invoked_subcommand is None:
+        click.echo(context.get_help(), err=True)
+        raise SystemExit(UsageError.exit_code)

@@ -19,6 +19,7 @@ ocattach session abort ses_0123
 def command(session: str, *, output: str) -> None:
     """Abort what a session is doing: an answer of the model, a tool call, or a pending permission request."""
     place = place_of(session)
+    session = place.session.id
     with client_at(place) as client:
         daemon = SessionClient(client)
         directory = daemon.get(session).get(

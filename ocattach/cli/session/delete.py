@@ -32,12 +32,12 @@ def command(session: str, *, yes: bool, output: str) -> None:
     place = place_of(session)
     with client_at(place) as client:
         daemon = SessionClient(client)
-        title = str(daemon.get(session).get("title") or "")
+        title = str(daemon.get(place.session.id).get("title") or "")
         if not yes:
             confirm(place, title)
-        daemon.delete(session)
+        daemon.delete(place.session.id)
     forget(place)
-    report(f"Deleted {session}", {"deleted": place_json(place)}, output=output)
+    report(f"Deleted {place.session.id}", {"deleted": place_json(place)}, output=output)
 
 
 def confirm(place: FoundSession, title: str) -> None:

@@ -23,7 +23,9 @@ ocattach session export ses_0123 | jq .info.metadata
 @output_option
 def command(session: str, *, output: str) -> None:  # noqa: ARG001 - always JSON
     """Print a session with all of its messages as JSON, in the format of `opencode export`."""
-    with client_at(place_of(session)) as client:
+    place = place_of(session)
+    session = place.session.id
+    with client_at(place) as client:
         daemon = SessionClient(client)
         info = daemon.get(session)
         messages, before = daemon.messages(session, limit=PAGE)

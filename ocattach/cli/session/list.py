@@ -16,7 +16,9 @@ from ocattach.cli.columns import GAP, cut, lines, width
 from ocattach.cli.command import Command, Decorated, timeout_option
 from ocattach.cli.complete import connection_names
 from ocattach.cli.output import print_json, problem_json
-from ocattach.cli.terminal import escape, say
+from ocattach.cli.terminal import escape, has_colours, say
+from ocattach.config.suggestion import did_you_mean
+from ocattach.opencode.activity import Activity
 from ocattach.survey.collect import SessionCollector
 from ocattach.survey.environment_status import EnvironmentState
 from ocattach.survey.everywhere import everywhere
@@ -36,8 +38,8 @@ FIRST = 50
 SECONDS, WALK_SECONDS = 5.0, 60.0
 """Default timeouts for a limited number of sessions, and for all."""
 
-ROOM = 110
-"""Width of a terminal, in columns, that has room for the state and cost of sessions."""
+STATE_ROOM, COST_ROOM = 76, 110
+"""Widths of a terminal, in columns, that have room for the state and for the cost of sessions."""
 
 SHORTEST_TITLE = 16
 
@@ -106,7 +108,7 @@ def command(
         since=moment(since, "--since"),
         limit=limit or None,
         offline=offline,
-        activity=output != "table" or is_wide(terminal_columns()),
+        activity=output != "table" or has_room(STATE_ROOM),
     )
     places = everywhere(cwd=Path.cwd(), environ=os.environ)
     gathering = SessionCollector(
@@ -124,7 +126,7 @@ def command(
             click.echo(json.dumps(listed_session_json(listed)))
     else:
         print_table(gathered.sessions)
-    say_more(gathered)
+    say_more(gathered, request, [spec.name for spec in places.specs if spec.name])
     for problem in places.problems:
         say(f"! {problem.error.message}", colour="yellow")
 
@@ -134,18 +136,20 @@ def terminal_columns() -> int | None:
     return shutil.get_terminal_size().columns if sys.stdout.isatty() else None
 
 
-def is_wide(columns: int | None) -> bool:
-    """Whether there is room for the columns State and Cost. If not, daemons are not queried for the state."""
-    return columns is None or columns >= ROOM
+def has_room(needed: int) -> bool:
+    """Whether the terminal is so wide; true for a file. Without room for it, daemons are not queried for the state."""
+    columns = terminal_columns()
+    return columns is None or columns >= needed
 
 
 def print_table(sessions: Sequence[ListedSession]) -> None:
-    """Print a table. On a terminal, titles of sessions are cut to fit its width."""
+    """Print a table, with the sessions that wait for a person first. On a terminal, titles are cut to fit its width."""
     columns = terminal_columns()
-    titles = ["ID", "Origin", "Title", "Updated"]
-    titles += ["State", "Cost"] if is_wide(columns) else []
+    titles = ["ID", *(["State"] if has_room(STATE_ROOM) else []), "Origin", "Title", "Updated"]
+    titles += ["Cost"] if has_room(COST_ROOM) else []
     titles += [] if all(listed.is_live for listed in sessions) else ["Known"]
-    rows = [cells(listed) for listed in sessions]
+    ordered = sorted(sessions, key=lambda listed: listed.activity != Activity.WAITING)
+    rows = [cells(listed) for listed in ordered]
     if columns is not None:
         widths = [
             max([len(title), *(width(row[title]) for row in rows)]) for title in titles if title != "Title"
@@ -154,7 +158,12 @@ def print_table(sessions: Sequence[ListedSession]) -> None:
         for row in rows:
             row["Title"] = cut(row["Title"], room)
     if rows:
-        click.echo("\n".join(lines([titles, *([row[title] for title in titles] for row in rows)])))
+        head, *printed = lines([titles, *([row[title] for title in titles] for row in rows)])
+        is_coloured = has_colours(sys.stdout)
+        click.echo(click.style(head, bold=True), color=is_coloured)
+        for listed, line in zip(ordered, printed, strict=True):
+            colour = "yellow" if listed.activity == Activity.WAITING else None
+            click.echo(click.style(line, fg=colour), color=is_coloured)
 
 
 def cells(listed: ListedSession) -> dict[str, str]:
@@ -172,10 +181,12 @@ def cells(listed: ListedSession) -> dict[str, str]:
     return {title: escape(text).replace("\n", " ") for title, text in texts.items()}
 
 
-def say_more(gathered: SessionList) -> None:
-    """Print what is missing from the list, and why."""
+def say_more(gathered: SessionList, request: Request, known: Iterable[str]) -> None:
+    """Print what is missing from the list, and why. `known` are the names of connections."""
     if not gathered.sessions:
         say('No sessions found. To start one: ocattach session send NAME "PROMPT"')
+        for name in {*request.origins} - {*known}:
+            say(f"! No connection is named {name}. {did_you_mean(name, known)}", colour="yellow")
     say_notes(gathered)
     if gathered.more:
         least = "" if gathered.is_exact else "At least "

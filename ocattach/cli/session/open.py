@@ -26,7 +26,7 @@ def command(session: str, *, print_url: bool, trust: bool, output: str) -> None:
     target = place.spec.name if is_defined and place.spec.name else place.spec.target.uri()
     options = Options(
         targets=(target,),
-        session=session,
+        session=place.session.id,
         workdir=place.session.directory or None,
         print_url=print_url,
         trust=trust,

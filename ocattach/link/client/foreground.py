@@ -217,6 +217,14 @@ def end_link(key: str, environ: Mapping[str, str]) -> bool:
         channel.close()
 
 
+def is_linked(spec: ConnectionSpec, environ: Mapping[str, str]) -> bool:
+    """Whether the environment has a link that runs."""
+    channel = connect(link_files(spec.link_key(environ), environ))
+    if channel is not None:
+        channel.close()
+    return channel is not None
+
+
 def await_end(files: LinkFiles) -> None:
     """Wait until the link's process has released its lock."""
     from filelock import FileLock, Timeout  # noqa: PLC0415 - slow, and only needed to end a link

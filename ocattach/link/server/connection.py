@@ -34,7 +34,7 @@ class DaemonConnection:
         """The absolute paths of the working directories that are ready."""
 
         self.is_environment_up = False
-        """Whether only the daemon was lost. Then the transport stays connected, without a new log-in."""
+        """Whether the transport works, though the daemon may not. Then it stays connected, without a new log-in."""
 
     @property
     def idle_seconds(self) -> float | None:
@@ -78,9 +78,10 @@ class DaemonConnection:
 
     def use(self, tunnel: "Tunnel") -> None:
         """The port uses a new route. A loss that was reported before may have been that of the former one."""
-        self.tunnel = tunnel
+        self.tunnel, self.is_environment_up = tunnel, True
         self._state.begin()
         if tunnel.lost is not None:
+            self.notice_loss()
             self._state.lose(tunnel.lost)
 
     def finish(self, tunnel: "Tunnel", port: int) -> None:

@@ -216,7 +216,8 @@ class Environment:
             self._connection.drop()
             self._state.move(LinkState.STARTING)
             return
-        self._connection.release_route("the environment cannot be used")
+        if not self._connection.is_environment_up:
+            self._connection.release_route("the environment cannot be used")
         self._state.lose(logged_error(error).message)
         self._state.restore_given_up()
         self._reconnector.retry_now()

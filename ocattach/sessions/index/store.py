@@ -110,6 +110,11 @@ class Index(AbstractContextManager["Index"]):
             from_row(row) for row in self._rows(f"{SELECT} WHERE sessions.id = ? ORDER BY seen DESC", session)
         ]
 
+    def beginning_with(self, text: str, *, limit: int) -> list[str]:
+        """Return ids of sessions that begin with a text."""
+        query = "SELECT DISTINCT id FROM sessions WHERE substr(id, 1, ?) = ? ORDER BY id LIMIT ?"
+        return [session for (session,) in self._rows(query, len(text), text, limit)]
+
     def latest(
         self, wanted: Wanted, *, limit: int | None, keep: Callable[[Session], bool] = lambda _: True
     ) -> list[IndexedSession]:

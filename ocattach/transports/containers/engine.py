@@ -132,7 +132,7 @@ class Engine:
             known = errors.known(reason)
             if known is not None:
                 return known
-        return errors.silent(str(chain[-1]))
+        return errors.silent(getattr(chain[-1], "strerror", None) or str(chain[-1]))
 
     def close(self) -> None:
         """Close all connections. Closing twice is harmless."""

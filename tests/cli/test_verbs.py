@@ -1,0 +1,148 @@
+"""Verbs beside the options of the request: `ocattach stop NAME` is `ocattach --stop NAME`."""
+
+import os
+import sys
+import threading
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+
+from ocattach.cli import main
+from ocattach.cli.verbs import ALIASES, VERBS
+from ocattach.config.last_used import record_use
+from ocattach.config.names import RESERVED
+
+COLUMNS, MOST_LINES = 80, 40
+
+
+@dataclass(frozen=True)
+class Ran:
+    """What a command line printed, and its exit code."""
+
+    exit_code: object
+    stdout: str
+    stderr: str
+
+
+Run = Callable[..., Ran]
+
+
+@pytest.fixture
+def run(workdir: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Run:
+    """Runs command lines of somebody with two containers of an engine that does not run, in this process."""
+    monkeypatch.chdir(workdir)
+    monkeypatch.setattr(sys, "excepthook", sys.excepthook)
+    monkeypatch.setattr(threading, "excepthook", threading.excepthook)
+    monkeypatch.setenv("HOME", str(workdir))
+    monkeypatch.setenv("COLUMNS", str(COLUMNS))
+    monkeypatch.setenv("DOCKER_HOST", f"unix://{workdir}/none.sock")
+    for name in ("CONFIG", "STATE", "RUNTIME"):
+        monkeypatch.setenv(f"OCATTACH_{name}_DIR", str(workdir / name.lower()))
+    saved = workdir / "config/connections"
+    saved.mkdir(parents=True)
+    for name in ("frontend", "backend"):
+        (saved / f"{name}.yaml").write_text(f"{{transport: docker, container: {name}}}")
+
+    def ran(*arguments: str) -> Ran:
+        with pytest.raises(SystemExit) as ended:
+            main(arguments)
+        return Ran(ended.value.code, *capsys.readouterr())
+
+    return ran
+
+
+def test_no_connection_can_have_the_name_of_a_verb() -> None:
+    assert {*VERBS, *ALIASES, "help", "version"} <= RESERVED
+
+
+@pytest.mark.parametrize(
+    ("verb", "option"),
+    [
+        ("list", "--list"),
+        ("ls", "--list"),
+        ("status", "--status"),
+        ("status frontend -o json", "--status frontend -o json"),
+        ("save --workdir /app third docker://third", "--save third docker://third --workdir /app --force"),
+        ("remove nothing", "--remove nothing"),
+        ("rm nothing", "--remove nothing"),
+        ("disconnect frontend", "--disconnect frontend"),
+        ("disconnect --all", "--disconnect --all"),
+        ("stop frontend --timeout 3", "--stop frontend --timeout 3"),
+        ("attach frontend", "frontend"),
+        ("attach frontend -- --model x", "frontend -- --model x"),
+        ("version", "--version"),
+        ("help", "--help"),
+        ("help session list", "session list --help"),
+        ("session ls --offline", "session list --offline"),
+    ],
+)
+def test_a_verb_does_what_the_option_does(run: Run, verb: str, option: str) -> None:
+    by_verb, by_option = (run(*line.split()) for line in (verb, option))
+
+    assert (by_verb.exit_code, by_verb.stderr) == (by_option.exit_code, by_option.stderr)
+    if "json" not in verb:  # it has the time it took
+        assert by_verb.stdout == by_option.stdout
+
+
+def test_several_links_are_closed_at_once(run: Run) -> None:
+    ran = run("disconnect", "frontend", "backend", "frontend")
+
+    assert ran.stderr == "frontend was not connected\nbackend was not connected\n"
+
+
+@pytest.mark.parametrize("arguments", [("save",), ("rm",)])
+def test_a_verb_without_its_arguments_names_them(run: Run, arguments: tuple[str]) -> None:
+    ran = run(*arguments)
+
+    assert ran.exit_code == 2
+    assert "requires NAME" in ran.stderr
+
+
+def test_a_dash_is_the_connection_that_was_used_last(run: Run, workdir: Path) -> None:
+    assert "No connection has been used yet" in run("-").stderr
+    for name in ("frontend", "backend"):
+        record_use(name, workdir / "state")
+    os.utime(workdir / "state/used/backend", (1, 1))
+
+    assert run("disconnect", "-").stderr == "frontend was not connected\n"
+
+
+@pytest.mark.parametrize(
+    ("typed", "meant"),
+    [
+        ("tester@main", "ocattach ssh://tester@main"),
+        ("main:/srv", "ocattach ssh://main:/srv"),
+        ("docker:frontend-app", "ocattach docker://frontend-app"),
+        ("k8s:/deployment/api", "ocattach k8s://deployment/api"),
+        (".", "ocattach local://{cwd}"),
+        ("./a b", "ocattach local://{cwd}/a%20b"),
+    ],
+)
+def test_what_is_nearly_a_uri_is_shown_as_one(run: Run, workdir: Path, typed: str, meant: str) -> None:
+    ran = run(typed)
+
+    assert ran.exit_code == 2
+    assert f"Did you mean: {meant.format(cwd=workdir.resolve())}\n" in ran.stderr
+
+
+@pytest.mark.parametrize("typed", ["a;b", "$(x)@h", "docker:x;y", "docker:", "-@", "main:/a\nb", "@", "::"])
+def test_what_cannot_be_one_is_not(run: Run, typed: str) -> None:
+    ran = run("--", typed) if typed.startswith("-") else run(typed)
+
+    assert ran.exit_code == 2
+    assert "Did you mean" not in ran.stderr
+
+
+def test_the_help_fits_a_screen_and_each_verb_has_its_own(run: Run) -> None:
+    lines = run("--help").stdout.splitlines()
+
+    assert len(lines) <= MOST_LINES
+    assert all(len(line) <= COLUMNS for line in lines)
+    for verb in VERBS:
+        (own,) = [line for line in lines if line.startswith(f"  {verb} ")]
+        text = run("help", verb).stdout
+        assert text.splitlines()[0] == own.split(maxsplit=1)[1]
+        assert text == run(verb, "--help").stdout
+        assert f"Usage: ocattach {verb}" in text
