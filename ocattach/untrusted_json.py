@@ -36,7 +36,7 @@ def parse_json(data: bytes) -> Any:
     if "\\ud" in text or "\\uD" in text:
         text = SURROGATES.sub(lambda found: found["kept"] or "\N{REPLACEMENT CHARACTER}", text)
     try:
-        content = json.loads(text, parse_constant=lambda _: None, parse_float=finite)
+        content = DECODER.decode(text)
     except RecursionError as error:
         raise ValueError("nested too deeply") from error
     if containers > DEEPEST:
@@ -98,3 +98,6 @@ def finite(text: str) -> float | None:
     """Read a number with a fraction or an exponent; None if it is too large."""
     number = float(text)
     return number if math.isfinite(number) else None
+
+
+DECODER = json.JSONDecoder(parse_constant=lambda _: None, parse_float=finite)

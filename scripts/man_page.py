@@ -5,7 +5,7 @@ differs by its version, and so nothing of it is taken: the page comes from the c
 """
 
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 
 import click
 
@@ -55,7 +55,7 @@ def roff(text: str) -> str:
     return "\n".join(f"\\&{line}" if line.startswith((".", "'")) else line for line in plain.splitlines())
 
 
-def items(rows: dict[str, str]) -> Iterator[str]:
+def items(rows: Mapping[str, str]) -> Iterator[str]:
     """A list of terms with what they mean."""
     for term, meaning in rows.items():
         yield f".TP\n\\fB{roff(term)}\\fR\n{roff(meaning)}"
@@ -134,6 +134,9 @@ def page() -> Iterator[str]:
                 [usage(f"ocattach {name}", chosen), roff(chosen.help or ""), examples(chosen)]
             )
             yield from items(options(chosen))
+            for title, values in chosen.values.items() if isinstance(chosen, Command) else ():
+                yield f".PP\n{title}:"
+                yield from items(values)
     for title, rows in (("EXIT STATUS", exit_codes()), ("ENVIRONMENT", VARIABLES), ("FILES", FILES)):
         yield f".SH {title}"
         yield from items(rows)

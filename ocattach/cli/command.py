@@ -1,6 +1,7 @@
 """Shared by all commands: help that begins with examples, the output option, and hints for errors."""
 
-from collections.abc import Callable, Iterator
+import inspect
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from typing import Any, TypeVar
 
@@ -26,22 +27,33 @@ HELP_OPTIONS = {"help_option_names": ["-h", "--help"]}
 class Command(click.Command):
     """A command whose help begins with its purpose, the docstring of its function, and examples."""
 
-    def __init__(self, *args: Any, examples: str, **settings: Any) -> None:
-        """Take the examples as one text, a line each."""
+    def __init__(
+        self,
+        *args: Any,
+        examples: str,
+        values: Mapping[str, Mapping[str, str]] | None = None,
+        **settings: Any,
+    ) -> None:
+        """Take the examples as one text, a line each. `values` of an option are explained below a title."""
         settings.setdefault("context_settings", HELP_OPTIONS)
         super().__init__(*args, **settings)
         self.examples = examples.strip("\n").splitlines()
         """Lines, each with a command to paste and what it does."""
 
+        self.values = values or {}
+
     def format_help(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
         """Write the whole help."""
-        formatter.write_text(self.help or "")
+        formatter.write_text(inspect.cleandoc(self.help or ""))
         with formatter.section("Examples"):
             for line in self.examples:
                 formatter.write(f"{'':{formatter.current_indent}}{line}\n")
         formatter.write_paragraph()
         self.format_usage(ctx, formatter)
         self.format_options(ctx, formatter)
+        for title, meanings in self.values.items():
+            with formatter.section(title):
+                formatter.write_dl([*meanings.items()])
 
 
 def output_option(function: Decorated) -> Decorated:

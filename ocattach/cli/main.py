@@ -20,7 +20,8 @@ from ocattach.cli.complete import connection_names, saved_names
 from ocattach.cli.main_help import EXAMPLES, MainCommand
 from ocattach.cli.options import Options
 from ocattach.cli.output import print_json
-from ocattach.cli.terminal import Person, has_terminal, replace_unknown_signs, say
+from ocattach.cli.person import Person
+from ocattach.cli.terminal import has_terminal, replace_unknown_signs, say
 from ocattach.cli.verbs import applied, split
 from ocattach.config.files.paths import state_directory
 from ocattach.config.resolver import last_connection

@@ -8,7 +8,6 @@ from typing import TYPE_CHECKING, TextIO
 
 import click
 
-from ocattach.errors import OcattachError
 from ocattach.printable import printable
 
 if TYPE_CHECKING:
@@ -81,44 +80,3 @@ def screen_console(file: TextIO) -> "Console":
 
     environ = {name: value for name, value in os.environ.items() if name not in {"LINES", "COLUMNS"}}
     return Console(file=file, highlight=False, _environ=environ)
-
-
-class Person:
-    """The terminal as a link sees it: shows steps and notices, and asks questions (`Foreground` in link/messages)."""
-
-    def __init__(self, *, quiet: bool = False) -> None:
-        self._quiet = quiet
-
-    def heading(self, text: str) -> None:
-        """Print what is about to be done."""
-        if not self._quiet:
-            say(text)
-
-    def step(self, text: str) -> None:
-        """Print a completed step."""
-        if self._quiet:
-            return
-        mark = click.style("✓", fg="green") if has_colours(sys.stderr) else "✓"
-        click.echo(f"{mark} {escape(text)}", err=True)
-
-    def notice(self, text: str) -> None:
-        """Print a notice about an earlier event, such as a daemon that crashed."""
-        if not self._quiet:
-            say(f"! {text}", colour="yellow")
-
-    def answer(self, text: str, *, secret: bool, confirm: bool) -> str | None:
-        """Ask a question and return the answer; None without a terminal. There is no default answer."""
-        if not has_terminal():
-            return None
-        if confirm:
-            return "yes" if click.confirm(escape(text), default=None, err=True) else "no"
-        answer: str = click.prompt(
-            escape(text), hide_input=secret, prompt_suffix="", err=True, default="", show_default=False
-        )
-        return answer
-
-    def error(self, error: OcattachError) -> None:
-        """Print an error and its hint."""
-        say(f"ocattach: {error.message}", colour="red")
-        if error.hint:
-            say(f"  {error.hint}")

@@ -3,7 +3,7 @@
 import json
 import select
 import socket
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from typing import Any, Protocol
 
 PROTOCOL = 7
@@ -23,6 +23,9 @@ class HungUpError(Exception):
 
 class Foreground(Protocol):
     """The terminal of a command that waits for a link. It shows progress, notices and questions."""
+
+    def doing(self, text: str) -> None:
+        """Show what is being done, until the next step."""
 
     def step(self, text: str) -> None:
         """Show a completed step."""
@@ -52,12 +55,12 @@ class MessageChannel:
         """Return whether the other side has closed the connection, or sent unexpected data."""
         return bool(select.select([self._connection], [], [], 0)[0])
 
-    def send_line(self, line: bytes, may_go_on: Callable[[], bool]) -> None:
-        """Send a line, however slowly the other side reads.
+    def send_lines(self, lines: Iterable[bytes], may_go_on: Callable[[], bool]) -> None:
+        """Send lines, however slowly the other side reads.
 
         Raises HungUpError if that has closed the connection, and once `may_go_on` returns False.
         """
-        unsent = memoryview(line + b"\n")
+        unsent = memoryview(b"".join(b"%b\n" % line for line in lines))
         self._connection.settimeout(SEND_SECONDS)
         while unsent and may_go_on():
             try:

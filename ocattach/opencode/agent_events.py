@@ -171,17 +171,19 @@ class AgentEvents:
 
     def _idle(self, _: str, session: AgentSession, __: Mapping[str, Any]) -> Reported:
         yield from self._answer(session)
-        is_new = session.latest and session.latest != session.ended
-        if session.is_idle is not False and not is_new:
+        # Older events can come after what was read: a run with messages has ended once its latest message has.
+        has_ended = session.latest == session.ended if session.latest else session.is_idle is not False
+        failure, session.failure = session.failure, None
+        session.is_idle = True
+        if has_ended:
             return
-        session.is_idle, session.ended = True, session.latest
+        session.ended = session.latest
         end: AgentEvent = {"reason": "idle"}
-        if session.failure is not None:
-            name, message = session.failure
+        if failure is not None:
+            name, message = failure
             end = {"reason": "error", "error": {"name": name, "message": message}}
             if name == ABORTED:
                 end = {"reason": "aborted"}
-        session.failure = None
         yield "session-end", {**end, "title": session.title}
 
     def _message(self, _: str, session: AgentSession, properties: Mapping[str, Any]) -> Reported:

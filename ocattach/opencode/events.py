@@ -7,9 +7,8 @@ are repeated as the payload of an event of the type `sync`. Missed events are ne
 """
 
 import http.client
-import json
 import re
-from collections.abc import Callable, Collection, Mapping
+from collections.abc import Callable, Collection, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -20,6 +19,7 @@ from ocattach.untrusted_json import table
 CONNECTED = "server.connected"
 """The first event of a stream."""
 
+HEARTBEAT = "server.heartbeat"
 CREATED, UPDATED, DELETED = "session.created", "session.updated", "session.deleted"
 STATUS = "session.status"
 """{"sessionID", "status": {"type"}}: a session starts to work, retries a request, or is idle (1.18.33)."""
@@ -40,6 +40,8 @@ SILENCE_SECONDS = 35.0
 
 LONGEST_EVENT = 1024 * 1024
 """The largest event that is read, in bytes. Events about sessions have a few hundred."""
+
+READ_SIZE = 64 * 1024
 
 EVENT_ID = re.compile(r"evt_([0-9a-f]{9})")
 ID_TURN = 1 << 36
@@ -82,7 +84,7 @@ def read_events(
     Raises ConnectionLostError if the stream ends, TimedOutError after `silence` seconds without data, and
     OcattachError if the answer is not such a stream.
     """
-    wanted = tuple(b'"type":%b' % json.dumps(kind).encode() for kind in kinds)
+    wanted = re.compile(rb'"type":"(?:%b)"' % b"|".join(re.escape(kind.encode()) for kind in kinds))
 
     def read(response: http.client.HTTPResponse) -> None:
         content_type = response.headers.get_content_type()
@@ -90,16 +92,27 @@ def read_events(
             raise OcattachError(
                 f"The daemon did not send a stream of events (status {response.status}, {content_type})"
             )
-        while line := response.readline(LONGEST_EVENT):
+        for line in lines(response):
             # There is an event for every word of an answer: only lines of wanted types are parsed.
-            if not any(mark in line for mark in wanted):
-                continue
-            event = parse_event(line)
+            event = parse_event(line) if wanted.search(line) else None
             if event is not None and event.kind in kinds and not receive(event):
                 return
         raise ConnectionLostError("The daemon has closed its stream of events")
 
     client.stream("/global/event", read, silence=silence)
+
+
+def lines(response: http.client.HTTPResponse) -> Iterator[bytes]:
+    """Yield the lines of a stream as they come; of a line that is too long, only its end."""
+    rest = bytearray()
+    while data := response.read1(READ_SIZE):  # readline would parse each chunk several times
+        rest += data
+        if b"\n" in data:
+            *whole, last = rest.split(b"\n")
+            yield from map(bytes, whole)
+            rest = last
+        elif len(rest) > LONGEST_EVENT:
+            rest.clear()
 
 
 def parse_event(line: bytes) -> Event | None:

@@ -17,7 +17,7 @@ from ocattach.sessions.index.rows import Covered, IndexedEnvironment, Total, Wan
 from ocattach.sessions.index.store import Index
 from ocattach.sessions.origins import Names
 from ocattach.sessions.record import Session
-from ocattach.survey.environment_status import EnvironmentState, state_of
+from ocattach.survey.environment_status import EnvironmentState, state_of, state_with
 from ocattach.survey.everywhere import AllConnections
 from ocattach.survey.fanout import QueryResult
 from ocattach.survey.query import SessionQuery
@@ -144,8 +144,7 @@ class SessionCollector:
         elif catalogue is None:
             state = EnvironmentState.UNAVAILABLE if error is None else state_of(error)
         else:
-            is_busy = any(catalogue.doing.values())
-            state = EnvironmentState.BUSY if is_busy else EnvironmentState.RUNNING
+            state = state_with(what for each in catalogue.doing.values() for what in (each or {}).values())
         if catalogue is None:
             return SessionSource(environment, specs, state, error, last_asked(known, environment)), None
         whole = catalogue.is_whole and error is None and not self._query.is_narrow

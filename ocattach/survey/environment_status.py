@@ -1,7 +1,7 @@
 """The status of an environment, as `ocattach --status` shows it."""
 
 import time
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Any, Literal
@@ -24,11 +24,14 @@ from ocattach.sessions.index.rows import LastStatus
 class EnvironmentState(StrEnum):
     """The states of `ocattach --status`."""
 
+    WAITING = "waiting"
+    """The daemon runs, and a session in the connection's directory waits for a person."""
+
     RUNNING = "running"
     """The daemon runs and answers."""
 
     BUSY = "busy"
-    """The same, and it works on a session in the connection's directory."""
+    """The same, and it works on a session in that directory; none waits."""
 
     STOPPED = "stopped"
     """The environment can be used, but no daemon runs in it."""
@@ -46,7 +49,12 @@ class EnvironmentState(StrEnum):
     """Credentials were refused, or have to be entered by the user."""
 
 
-ANSWERED = {EnvironmentState.RUNNING, EnvironmentState.BUSY, EnvironmentState.STOPPED}
+ANSWERED = {
+    EnvironmentState.WAITING,
+    EnvironmentState.RUNNING,
+    EnvironmentState.BUSY,
+    EnvironmentState.STOPPED,
+}
 """The states that show what is in the environment, so that they are stored."""
 
 AnsweredBy = Literal["link", "environment"]
@@ -105,6 +113,14 @@ class EnvironmentStatus:
 
     last_known: LastStatus | None = None
     """The stored status, if the environment does not answer now."""
+
+
+def state_with(activities: Iterable[Activity]) -> EnvironmentState:
+    """Return the state of an environment whose daemon answers, and whose sessions do this."""
+    known = set(activities)
+    if Activity.WAITING in known:
+        return EnvironmentState.WAITING
+    return EnvironmentState.BUSY if known else EnvironmentState.RUNNING
 
 
 def state_of(error: OcattachError) -> EnvironmentState:

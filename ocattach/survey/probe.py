@@ -15,7 +15,7 @@ from ocattach.opencode.api import DaemonClient
 from ocattach.opencode.sessions import SessionFilter
 from ocattach.opencode.snapshot import LOOK_SECONDS, SESSIONS, DaemonSnapshot, snapshot
 from ocattach.sessions.origins import origin_for
-from ocattach.survey.environment_status import EnvironmentState, EnvironmentStatus, status_of
+from ocattach.survey.environment_status import EnvironmentState, EnvironmentStatus, state_with, status_of
 from ocattach.survey.journal import Journal
 from ocattach.survey.stored import stored_catalogue
 from ocattach.transports import open_handler
@@ -100,7 +100,7 @@ class EnvironmentProbe:
             if sessions is not None:
                 doing[workdir] = (doing.get(workdir) or Counter()) + Counter(sessions.values())
         for workdir in self._workdirs:
-            state = EnvironmentState.BUSY if doing.get(workdir) else EnvironmentState.RUNNING
+            state = state_with(doing.get(workdir) or ())
             report(workdir, replace(status, state=state, version=seen.version, doing=doing.get(workdir)))
 
     def _workdir_of(self, directory: str | None) -> str | None:

@@ -3,6 +3,7 @@
 import http.server
 import json
 import os
+import re
 import signal
 import subprocess
 import threading
@@ -12,10 +13,11 @@ from pathlib import Path
 
 import pytest
 
+from ocattach.config.settings import EVENTS
 from tests.docs.markdown import CHECKOUT, blocks
 from tests.docs.test_blocks import furnished
 from tests.environments import Environment
-from tests.main_job.laptop import Laptop
+from tests.main_job.laptop import OCATTACH, Laptop
 from tests.rigs.waiting import wait_until
 
 PAGE = CHECKOUT / "docs" / "events.md"
@@ -66,6 +68,19 @@ def running(example: str, variables: dict[str, str], output: Path) -> Iterator[N
             os.killpg(process.pid, signal.SIGTERM)
 
 
+def test_each_type_of_event_is_on_the_page_and_in_the_help() -> None:
+    ran = subprocess.run(
+        [*OCATTACH, "events", "--help"], capture_output=True, text=True, timeout=20, check=True
+    )
+    _, _, types = ran.stdout.partition("\nTypes:\n")
+    listed = [line.split()[0] for line in types.splitlines() if re.match(r"  \w", line)]
+    on_the_page = [line.split("`")[1] for line in PAGE.read_text().splitlines() if line.startswith("| `")]
+
+    assert listed == list(EVENTS)
+    assert set(EVENTS) <= set(on_the_page)
+    assert max(map(len, types.splitlines())) <= 80
+
+
 @pytest.mark.parametrize("environment", ["local"], indirect=True)
 def test_the_examples_do_what_the_page_says(environment: Environment, workdir: Path) -> None:
     laptop = Laptop(environment)
@@ -101,6 +116,7 @@ def test_the_examples_do_what_the_page_says(environment: Environment, workdir: P
         wait_until(lambda: len(shaped()) == 3, "the events in the other shape")
         prompted, used, ended = shaped()
         assert (prompted["prompt"], ended["reason"]) == ("!bash echo out; exit 3", "idle")
+        assert {each["cwd"] for each in (prompted, used, ended)} == {environment.workdir}
         result = {"exitCode": 3, "exit_code": 3, "stdout": "out\n", "output": "out\n", "isError": False}
         assert used["toolResult"] == result
         wait_until(lambda: len(webhook.messages) >= 2, "the webhook")

@@ -154,6 +154,8 @@ def test_a_thread_goes_on_whatever_is_raised_wherever(
 ) -> None:
     monkeypatch.setattr("ocattach.link.sessions.listener.FIRST_PAUSE", 0.01)
     monkeypatch.setattr("ocattach.link.sessions.index_writer.WRITE_SECONDS", 0.01)
+    for name in ("PAUSE_SECONDS", "SETTLED_SECONDS"):
+        monkeypatch.setattr(f"ocattach.link.sessions.feed.{name}", 0.01)
 
     def events(server: Server) -> Iterator[bytes]:
         while not server.gone.wait(0.02):
@@ -165,6 +167,8 @@ def test_a_thread_goes_on_whatever_is_raised_wherever(
             listener = listening(server, file)
             try:
                 wait_until(lambda: "ses_good" in ids(file), "the session")
+                if thread == "ocattach-feed":
+                    wait_until(lambda: listener.feed.is_settled, "the feed to have read what was missed")
             finally:
                 listener.end()
                 server.gone.set()

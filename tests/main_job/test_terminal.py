@@ -58,6 +58,9 @@ def test_the_steps_are_shown_and_then_a_tui_that_answers(
 ) -> None:
     with terminal(laptop, workdir, "frontend") as opened:
         if environment.starts_daemons:
+            opened.wait_for(
+                re.compile(r"^  Starting the daemon \(\d+ s\)$", re.MULTILINE), timeout=TUI_SECONDS
+            )
             opened.wait_for("✓ Started daemon on port", timeout=TUI_SECONDS)
         screen = opened.wait_for(READY, timeout=TUI_SECONDS)
         assert environment.workdir in re.sub(r"\s", "", screen) or "~" in screen
@@ -67,6 +70,9 @@ def test_the_steps_are_shown_and_then_a_tui_that_answers(
         opened.wait_for("You said: hello from the terminal", timeout=TUI_SECONDS)
 
         assert leave(opened) == 0
+        left = opened.screen()
+        assert "To come back: ocattach frontend -c; to stop the daemon: ocattach --stop frontend" in left
+        assert "Starting the daemon" not in left
 
 
 @pytest.mark.parametrize("shared_environment", ["docker"], indirect=True)

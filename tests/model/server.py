@@ -3,6 +3,7 @@
     python tests/model/server.py [--port 18080]        alone; it needs only the standard library
 
     !bash COMMAND    a call of the tool bash; after its result: "tool said: RESULT"
+    !times N         with a call of a tool: so many calls in a row
     !read PATH       a call of the tool read
     !write PATH      a call of the tool write, content "hello\\n"
     !call TOOL JSON  a call of any tool, with these arguments
@@ -76,12 +77,21 @@ def answer(request: dict[str, Any]) -> Answer:
     if error := re.search(r"!error (\d+)", script):
         return Answer(error=int(error[1]))
     if messages and messages[-1].get("role") == "tool":
+        times = re.search(r"!times (\d+)", script)
+        if times and calls_so_far(messages) < int(times[1]):
+            return _tool_call(script) or Answer()
         return (
             Answer()
             if "!mute" in script
             else Answer(words=f"tool said: {text_of(messages[-1]).strip()}".split(" "))
         )
     return _tool_call(script) or _speech(script)
+
+
+def calls_so_far(messages: list[dict[str, Any]]) -> int:
+    """How many calls of tools have a result since the user last said something."""
+    since = itertools.takewhile(lambda message: message.get("role") != "user", reversed(messages))
+    return sum(message.get("role") == "tool" for message in since)
 
 
 def _tool_call(script: str) -> Answer | None:

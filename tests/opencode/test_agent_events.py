@@ -71,6 +71,19 @@ def test_an_answer_has_the_tokens_and_the_cost_of_all_steps_since_the_prompt() -
     assert take(events, "session.idle") == []
 
 
+def test_a_run_ends_once_though_older_events_come_after_its_end_was_read() -> None:
+    events = AgentEvents()
+    take(events, "message.updated", info=message(1))
+    (end,) = take(events, "session.idle")
+
+    assert (end["event"], end["reason"]) == ("session-end", "idle")
+    for status in ("busy", "idle"):
+        assert take(events, "session.status", status={"type": status}) == []
+    assert events.sessions["ses_1"].is_idle
+    take(events, "message.updated", info=message(2))
+    assert len(take(events, "session.idle")) == 1
+
+
 def test_what_is_remembered_is_bounded() -> None:
     events = AgentEvents()
     wide = "x" * 100_000

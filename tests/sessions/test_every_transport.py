@@ -114,7 +114,7 @@ def test_what_sessions_do_is_told_of_each_and_of_their_environment(
     for what, session in sessions.items():
         wait_until(lambda s=session, w=what: activity(laptop, s) == w, f"it to be seen {what}")  # type: ignore[misc]
     state = told(laptop)
-    assert state["state"] == "busy"
+    assert state["state"] == "waiting"
     assert state["doing"] == {"busy": 1, "waiting": 1, "retrying": 1}
     assert state["sessions"]["cost"] > 0
 

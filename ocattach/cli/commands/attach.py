@@ -2,7 +2,8 @@
 
 import os
 import sys
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from datetime import datetime
 from typing import Any
 
@@ -10,8 +11,9 @@ import click
 
 from ocattach.cli.options import Options
 from ocattach.cli.output import print_json
+from ocattach.cli.person import Person
 from ocattach.cli.target import resolve_target
-from ocattach.cli.terminal import Person, say
+from ocattach.cli.terminal import say
 from ocattach.cli.tui_program import TuiProgram
 from ocattach.config.files.paths import config_directory, state_directory
 from ocattach.config.last_used import record_use
@@ -33,7 +35,8 @@ def attach(options: Options) -> None:
     client = None if options.print_url else terminal_client(options)
     person.heading(f"Connecting to {spec.title()}")
     timeout = options.timeout or load_settings(config_directory(os.environ)).connect_timeout_seconds
-    attachment = attach_link(spec, person, os.environ, start=not options.no_start, timeout=timeout)
+    with person.waiting("Connecting"), stop_named(options):
+        attachment = attach_link(spec, person, os.environ, start=not options.no_start, timeout=timeout)
     if spec.name:
         record_use(spec.name, state_directory(os.environ))
     if options.session and options.target:
@@ -56,7 +59,25 @@ def attach(options: Options) -> None:
             from ocattach.cli.unknown_key import warn_of_refused_files  # noqa: PLC0415 - warm
 
             warn_of_refused_files([spec.source.path], client.version)
+        come_back = command_line("ocattach", options.target or "", "-c")
+        person.heading(f"To come back: {come_back}; to stop the daemon: {stop_command(options)}")
         open_tui(client, options, attachment)
+
+
+@contextmanager
+def stop_named(options: Options) -> Iterator[None]:
+    """Name the command that stops the daemon if the user interrupts its start."""
+    try:
+        yield
+    except KeyboardInterrupt:
+        if not options.no_start:
+            say(f"\nInterrupted. If a daemon was being started, stop it: {stop_command(options)}")
+        raise
+
+
+def stop_command(options: Options) -> str:
+    """The command that stops the daemon, to paste."""
+    return command_line("ocattach", "--stop", options.target or "")
 
 
 def event_line(event: Mapping[str, Any]) -> str:
@@ -111,6 +132,9 @@ def print_attachment(options: Options, spec: ConnectionSpec, attachment: Attachm
     """Print the URL, or a document with everything that a client needs."""
     if options.output != "json":
         click.echo(attachment.url)
+        if sys.stdout.isatty():
+            details = command_line("ocattach", options.target or "", "--print-url", "-o", "json")
+            say(f"User and password: {details}")
         return
     keys = ("url", "username", "password", "workdir", "version", "route")
     print_json(

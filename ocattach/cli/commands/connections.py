@@ -16,9 +16,10 @@ from ocattach.cli.output import (
     say_problems,
     source,
 )
+from ocattach.cli.person import Person
 from ocattach.cli.tables import file_name, print_table
 from ocattach.cli.target import resolve_target
-from ocattach.cli.terminal import Person, say
+from ocattach.cli.terminal import say
 from ocattach.cli.unknown_key import warn_of_refused_files
 from ocattach.config.files.paths import config_directory
 from ocattach.config.resolver import Listing, list_connections, remove_connection
@@ -120,7 +121,8 @@ def stop(options: Options) -> None:
     lines, pids = [], []
     for each in named(options, "--stop"):
         spec = resolve_target(each)
-        pid = stop_daemon(spec, person, os.environ, force=options.force, timeout=options.timeout or 30)
+        with person.waiting(f"Stopping the daemon of {each.target}"):
+            pid = stop_daemon(spec, person, os.environ, force=options.force, timeout=options.timeout or 30)
         stopped = f"Stopped the daemon of {each.target} (pid {pid})"
         lines.append(stopped if pid else f"No daemon is running in {each.target}")
         pids.append(pid)

@@ -12,8 +12,9 @@ import click
 from ocattach.cli.command import Command, output_option, timeout_option
 from ocattach.cli.complete import connection_names
 from ocattach.cli.output import print_json
+from ocattach.cli.person import Person
 from ocattach.cli.tables import terminal_width
-from ocattach.cli.terminal import Person, escape, has_colours, is_dumb, say
+from ocattach.cli.terminal import escape, has_colours, is_dumb, say
 from ocattach.cli.tui_program import TuiProgram
 from ocattach.config.files.paths import state_directory
 from ocattach.defects import FILE

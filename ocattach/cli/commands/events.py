@@ -15,16 +15,17 @@ import click
 from ocattach.backoff import Backoff
 from ocattach.cli.command import Command
 from ocattach.cli.complete import connection_names, session_ids
+from ocattach.cli.person import Person
 from ocattach.cli.target import as_used
-from ocattach.cli.terminal import Person, say
+from ocattach.cli.terminal import say
 from ocattach.config.files.paths import config_directory, state_directory
 from ocattach.config.resolver import resolve
 from ocattach.config.settings import EVENTS, load_settings
 from ocattach.config.spec import ConnectionSpec, origin_name
 from ocattach.defects import FILE, as_error
-from ocattach.errors import OcattachError, UsageError
+from ocattach.errors import OcattachError
 from ocattach.link.client.events import agent_events
-from ocattach.link.client.foreground import attach
+from ocattach.link.client.foreground import ask
 from ocattach.link.files import link_files
 from ocattach.survey.everywhere import everywhere
 
@@ -34,7 +35,8 @@ LOOK_SECONDS = 2.0
 FIRST_PAUSE, LONGEST_PAUSE = 1.0, 30.0
 """Seconds between two tries to reach a named environment again."""
 
-BACKLOG = 1000
+BACKLOG = 100
+"""How many events wait to be printed; a link keeps more."""
 
 EXAMPLES = """
 ocattach events                                  of all environments with a link
@@ -43,10 +45,32 @@ ocattach events --since-last | jq -r .event      go on where the last reader sto
 """
 
 
-@click.command(cls=Command, examples=EXAMPLES)
+TYPES = {
+    "session-start": "A session was created.",
+    "prompt": "A session got a prompt.",
+    "tool-start": "A tool call begins.",
+    "tool-end": "A tool call has ended, with its output and exit code.",
+    "permission-asked": "A session waits for a permission.",
+    "permission-answered": "It was granted or rejected.",
+    "question-asked": "A session waits for an answer.",
+    "question-answered": "It was answered or rejected.",
+    "answer": "The agent's answer, with tokens and cost.",
+    "session-end": "A run has ended, or a session was deleted, with the reason.",
+    "gap": "Events were missed.",
+}
+
+
+@click.command(cls=Command, examples=EXAMPLES, values={"Types": TYPES})
 @click.argument("names", nargs=-1, metavar="[NAME]...", shell_complete=connection_names)
 @click.option("--session", metavar="ID", shell_complete=session_ids, help="Only events of this session.")
-@click.option("--type", "types", multiple=True, type=click.Choice(EVENTS), help="Only events of this type.")
+@click.option(
+    "--type",
+    "types",
+    metavar="TYPE",
+    multiple=True,
+    type=click.Choice(EVENTS),
+    help="Only events of this type; repeatable.",
+)
 @click.option("--since-last", is_flag=True, help="Begin after the last event that was read before.")
 def events(names: tuple[str, ...], *, session: str | None, types: tuple[str, ...], since_last: bool) -> None:
     """Print what agents do as JSON, one event a line, until Ctrl-C. Starts no daemon.
@@ -106,14 +130,12 @@ class Reader:
     def follow_links(self, specs: Sequence[ConnectionSpec]) -> None:
         """Follow the links of connections that have one."""
         for spec in specs:
-            key = spec.link_key(os.environ) if spec.target.needs_link else ""
-            if key and link_files(key, os.environ).socket.exists():
+            key = spec.link_key(os.environ)
+            if link_files(key, os.environ).socket.exists():
                 self._start(key, lambda key, _: self._read(key, ""), spec)
 
     def follow_named(self, spec: ConnectionSpec) -> None:
         """Follow an environment whose link is started if needed, also after it has ended."""
-        if not spec.target.needs_link:
-            raise UsageError(f"{spec.title()} has no link, and so no events")
         connect(spec, Person(quiet=True))
         self._start(spec.link_key(os.environ), self._keep_reading, spec)
 
@@ -157,6 +179,6 @@ class Reader:
 
 
 def connect(spec: ConnectionSpec, person: Person) -> None:
-    """Connect to an environment's daemon, without starting one."""
+    """Connect the environment's link, which is started if needed, to its daemon, which is not."""
     timeout = load_settings(config_directory(os.environ)).connect_timeout_seconds
-    attach(spec, person, os.environ, start=False, timeout=timeout)
+    ask(spec, {"do": "attach", "start": False}, person, os.environ, timeout=timeout)

@@ -14,8 +14,9 @@ import click
 from ocattach.cli.command import Command, advice, output_option
 from ocattach.cli.complete import connection_names
 from ocattach.cli.output import print_json
+from ocattach.cli.person import Person
 from ocattach.cli.target import as_used
-from ocattach.cli.terminal import Person, escape, say
+from ocattach.cli.terminal import escape, say
 from ocattach.config.files.paths import state_directory
 from ocattach.config.resolver import resolve
 from ocattach.config.spec import ConnectionSpec

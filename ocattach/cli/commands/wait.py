@@ -11,9 +11,10 @@ from ocattach.backoff import Deadline
 from ocattach.cli.command import Command, output_option, timeout_option
 from ocattach.cli.complete import connection_names
 from ocattach.cli.output import report
+from ocattach.cli.person import Person
 from ocattach.cli.session_json import session_json
 from ocattach.cli.target import as_used
-from ocattach.cli.terminal import Person, say
+from ocattach.cli.terminal import say
 from ocattach.config.resolver import resolve
 from ocattach.config.spec import ConnectionSpec, environment_id
 from ocattach.errors import ConnectionLostError, SessionNotFoundError, TimedOutError, UnreachableError

@@ -11,8 +11,9 @@ from ocattach.cli.browser_program import opened, why_none
 from ocattach.cli.command import Command, advice, output_option
 from ocattach.cli.complete import connection_names
 from ocattach.cli.output import print_json, report
+from ocattach.cli.person import Person
 from ocattach.cli.target import as_used
-from ocattach.cli.terminal import Person, say
+from ocattach.cli.terminal import say
 from ocattach.config.files.paths import config_directory
 from ocattach.config.resolver import resolve
 from ocattach.config.settings import load_settings
@@ -65,13 +66,14 @@ def show(spec: ConnectionSpec, *, print_: bool, output: str, by_hand: str) -> No
     person = Person(quiet=output == "json")
     person.heading(f"Connecting to {spec.title()}")
     timeout = load_settings(config_directory(os.environ)).connect_timeout_seconds
-    attachment = attach(spec, person, os.environ, start=True, timeout=timeout)
-    check_page(attachment)
+    with person.waiting("Connecting"):
+        attachment = attach(spec, person, os.environ, start=True, timeout=timeout)
+        check_page(attachment)
     login = new_login(spec, person, os.environ, path=new_session_path(attachment.workdir))
     if print_:
         print_link(login, output)
         return
-    with opened(login.login):
+    with opened(login.login), person.waiting("Waiting for the browser to open the page"):
         has_opened = await_login(spec, login, person, os.environ)
     if not has_opened:
         raise TimedOutError(

@@ -8,8 +8,9 @@ from pathlib import Path
 from typing import Any
 
 from ocattach.cli.approval import require_trust
+from ocattach.cli.person import Person
 from ocattach.cli.session_json import session_json
-from ocattach.cli.terminal import Person, say
+from ocattach.cli.terminal import say
 from ocattach.config.files.paths import state_directory
 from ocattach.errors import DaemonNotRunningError, SessionNotFoundError
 from ocattach.link.client.access import open_client

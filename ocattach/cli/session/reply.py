@@ -7,9 +7,9 @@ import click
 
 from ocattach.cli.command import Command, output_option
 from ocattach.cli.output import report
+from ocattach.cli.person import Person
 from ocattach.cli.session.pending import HINT, find_request
 from ocattach.cli.session.place import FIND_SECONDS
-from ocattach.cli.terminal import Person
 from ocattach.errors import UsageError
 from ocattach.link.client.access import open_client
 from ocattach.link.client.direct import asker

@@ -13,10 +13,11 @@ from ocattach.backoff import Deadline
 from ocattach.cli.approval import require_trust
 from ocattach.cli.command import Command, advice, output_option, timeout_option
 from ocattach.cli.complete import connection_names
+from ocattach.cli.person import Person
 from ocattach.cli.session.answer_printer import AnswerPrinter, NoticeReporter
 from ocattach.cli.session.place import place_of
 from ocattach.cli.target import as_used
-from ocattach.cli.terminal import Person, say
+from ocattach.cli.terminal import say
 from ocattach.config.files.paths import config_directory
 from ocattach.config.resolver import resolve
 from ocattach.config.settings import load_settings

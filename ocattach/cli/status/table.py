@@ -20,6 +20,7 @@ from ocattach.survey.environment_status import EnvironmentState, EnvironmentStat
 from ocattach.survey.status import Survey
 
 STYLES = {
+    EnvironmentState.WAITING: "bold yellow",
     EnvironmentState.RUNNING: "green",
     EnvironmentState.BUSY: "bold cyan",
     EnvironmentState.STOPPED: "dim",

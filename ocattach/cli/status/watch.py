@@ -65,6 +65,9 @@ def watch_plainly(survey: Survey) -> None:
 class SilentForeground:
     """A foreground that shows nothing and answers no questions, since the table uses the screen."""
 
+    def doing(self, text: str) -> None:
+        """Show nothing."""
+
     def step(self, text: str) -> None:
         """Show nothing."""
 

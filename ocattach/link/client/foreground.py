@@ -184,7 +184,9 @@ def converse(
                 "The link did not answer in time",
                 hint="End all links, and connect again: ocattach --disconnect --all",
             ) from error
-        if "step" in answer:
+        if "doing" in answer:
+            foreground.doing(answer["doing"])
+        elif "step" in answer:
             foreground.step(answer["step"])
         elif "notice" in answer:
             foreground.notice(answer["notice"])

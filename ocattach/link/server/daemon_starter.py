@@ -33,6 +33,9 @@ class AttachClient(Protocol):
     def ask(self, question: Question, /) -> str:
         """Return the answer of the person at the terminal."""
 
+    def doing(self, text: str) -> None:
+        """Report what is being done."""
+
     def step(self, text: str) -> None:
         """Report a completed step."""
 
@@ -77,6 +80,7 @@ class CrashLoopGuard:
         return self._start(handler, client)
 
     def _start(self, handler: TransportHandler, client: AttachClient) -> tuple[FoundDaemon, bool]:
+        client.doing("Starting the daemon")
         try:
             status = handler.start_daemon()
         except DaemonStartError:

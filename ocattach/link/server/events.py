@@ -17,13 +17,14 @@ def send_events(channel: MessageChannel, log: EventLog, *, is_resumed: bool) -> 
     """
     with log.reading():
         position = log.last_read if is_resumed else log.end
-        while not log.is_closed and not channel.has_ended():
+        while not log.is_closed:
             lines, missed = log.read(position, LOOK_SECONDS)
             if missed:
                 gap = {"schema": 1, "event": "gap", "missed": missed, "reason": "events were read too slowly"}
-                channel.send_line(json.dumps(gap).encode(), lambda: not log.is_closed)
-            position += missed
-            for line in lines:
-                channel.send_line(line, lambda: not log.is_closed)
-                position += 1
-                log.last_read = max(log.last_read, position)
+                lines.insert(0, json.dumps(gap).encode())
+            if lines:
+                channel.send_lines(lines, lambda: not log.is_closed)
+            elif channel.has_ended():
+                return
+            position += missed + len(lines) - bool(missed)
+            log.last_read = max(log.last_read, position)

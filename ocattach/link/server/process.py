@@ -49,6 +49,10 @@ class ForegroundConnection:
         self._channel = channel
         self.environ = environ
 
+    def doing(self, text: str) -> None:
+        """Report what is being done."""
+        self._channel.send({"doing": text})
+
     def step(self, text: str) -> None:
         """Report a completed step."""
         logger.info("step: %s", text)

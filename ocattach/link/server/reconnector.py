@@ -50,6 +50,9 @@ class Unattended:
         self.environ: Mapping[str, str] = os.environ
         self.ask = NoPerson("Reconnecting needs an answer", f"Run in a terminal: {command}")
 
+    def doing(self, text: str) -> None:
+        """Do nothing."""
+
     def step(self, text: str) -> None:
         """Add the step to the history."""
         self._history.note(text)

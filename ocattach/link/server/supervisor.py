@@ -187,6 +187,7 @@ class Environment:
         try:
             self._summary = handler.check_available().summary
             client.step(self._summary)
+            client.doing("Looking for a daemon")
             handler.timeout = timeout
             handler.prepare_tunnel()
             daemon, started = self._crash_guard.find_or_start(
@@ -196,6 +197,7 @@ class Environment:
             port = tunnel or self.open_port(spec)
             port.hold()
             self._access.lead_to(daemon)
+            client.doing("Waiting for the daemon")
             connection.use(handler.connect(daemon.port, tunnel=port))
             connection.directories.clear()
             self._listener.add_connection(spec, connection.make_ready(handler, spec, timeout=timeout))

@@ -12,6 +12,8 @@ from ocattach.config.spec import ConnectionSpec, environment_id, origin_name
 from ocattach.errors import OcattachError
 from ocattach.sessions.origins import origin_for
 
+MOST_ORIGINS = 1000
+
 
 class UsedConnections:
     """The connections by which an environment is used, the latest first. Any thread may read it."""
@@ -20,6 +22,8 @@ class UsedConnections:
         self._specs: tuple[ConnectionSpec, ...] = ()
         self._others: tuple[ConnectionSpec, ...] = ()
         self._real: dict[str, str] = {}
+        self._origins: dict[str, str] = {}
+        """Results by directory: each event of an agent needs one."""
 
     @property
     def uri(self) -> str:
@@ -40,17 +44,20 @@ class UsedConnections:
         """Add a connection that is used now; `directory` is the absolute path of its workdir, if that is known."""
         known = replace(spec, workdir=directory)
         self._specs = (known, *(other for other in self._specs if other != known))
+        self._origins = {}
 
     def load_saved(self, environ: Mapping[str, str]) -> None:
         """Load the user's other connections to the environment: sessions in their workdirs have their origin."""
         if self._specs:
             self._others = tuple(saved_connections(self._specs[0], environ))
+            self._origins = {}
 
     def resolve(self, real_directory: Callable[[str], str]) -> None:
         """Resolve symbolic links in the workdirs, because sessions have real paths."""
         for spec in (*self._specs, *self._others):
             if spec.workdir and spec.workdir not in self._real:
                 self._real[spec.workdir] = real_directory(spec.workdir)
+                self._origins = {}
 
     def has_name(self, origin: str) -> bool:
         """Return whether a connection of this name leads to the environment."""
@@ -58,9 +65,14 @@ class UsedConnections:
 
     def origin(self, directory: str) -> str:
         """Return the origin of a session in a directory; empty before the first `add`."""
-        real, all_specs = self._real, (*self._specs, *self._others)
-        specs = [replace(spec, workdir=real.get(spec.workdir or "", spec.workdir)) for spec in all_specs]
-        return origin_for(directory, specs) if specs else ""
+        found = self._origins.get(directory)
+        if found is None:
+            real, all_specs = self._real, (*self._specs, *self._others)
+            specs = [replace(spec, workdir=real.get(spec.workdir or "", spec.workdir)) for spec in all_specs]
+            found = origin_for(directory, specs) if specs else ""
+            known = self._origins if len(self._origins) < MOST_ORIGINS else {}
+            self._origins = {**known, directory: found}
+        return found
 
 
 def saved_connections(used: ConnectionSpec, environ: Mapping[str, str]) -> Iterable[ConnectionSpec]:

@@ -1,15 +1,15 @@
-"""The feed of a link: what the agents of its daemon do, once each and in order, for all who want to know.
+"""The feed of a link: what the agents of its daemon do, once each and in order, for all subscribers.
 
-One thread takes the daemon's events from the listener, and reads after a gap what they would have reported.
+The listener's thread publishes events as it reads them, except while the feed's thread reads what was missed in a gap:
+then they wait until that is published.
 """
 
 import json
 import logging
-import queue
 import threading
 import time
+from collections import deque
 from collections.abc import Callable, Iterable
-from contextlib import suppress
 from datetime import UTC, datetime
 
 from ocattach.errors import OcattachError
@@ -22,20 +22,31 @@ from ocattach.opencode.endpoint import milliseconds
 from ocattach.opencode.events import CONNECTED, Event
 from ocattach.opencode.missed_events import missed_events
 
-BACKLOG = 2000
+BACKLOG = 200
+"""How many events wait at most, each of up to 1 MiB; the daemon keeps further ones."""
+
+FULL_SECONDS = 0.05
+"""How often a full backlog is tried again."""
+
+PAUSE_SECONDS = 1.0
+"""How long the thread waits after an unexpected exception."""
+
 SETTLED_SECONDS = 2.0
 """How long after its first event a stream is complete: what happens as it opens can be missing (1.18.33)."""
 
 MARGIN_MS = 1000
 """How much of the time before a gap is read again: the clocks of two machines are compared to the second."""
 
-WAIT_SECONDS = 60.0
+LATE_SECONDS = 4.0
+"""How late an event may have been that was sent before the last one that arrived."""
 
 LONGEST = MAX_LINE // 4
 """The longest line of an event, in bytes. Values of longer ones are left out."""
 
 Subscriber = Callable[[AgentEvent, AgentEvents], None]
-"""Called with each event in the feed's thread; must not block."""
+"""Called with each event, one at a time; must not block."""
+
+ENCODER = json.JSONEncoder(separators=(",", ":"))
 
 log = logging.getLogger(__name__)
 
@@ -54,14 +65,22 @@ class Feed:
         self._open_client = open_client
         self._subscribers = tuple(subscribers)
         self._agents = AgentEvents()
-        self._events: queue.Queue[Event | None] = queue.Queue(BACKLOG)
-        self._lost_at: float | None = None
-        self._reason = ""
-        self._read_at: float | None = None
-        """When to read what the opening stream may have missed, by the monotonic clock."""
+        self._turn = threading.Lock()
+        """Held while events are published."""
+        self._waiting: deque[Event] = deque()
+        self._is_behind = False
+        """Whether events have to wait, since earlier ones are still read."""
+        self._began = 0.0
+        """When the stream began, by this machine's clock; 0 before the first one."""
+        self._heard_at = 0.0
+        """When the latest event came."""
+        self._lost_at = 0.0
+        self._reason = "the stream of events has ended"
+        self._read_at: list[float] = []
+        """When to read what was missed and what the opening stream may have missed, by the monotonic clock."""
         self._since = 0.0
-        self._has_begun = False
         self._ended = threading.Event()
+        self._wake = threading.Event()
 
     @property
     def is_at_work(self) -> bool:
@@ -71,66 +90,103 @@ class Feed:
     @property
     def is_settled(self) -> bool:
         """Whether nothing is known to be missing."""
-        return self._has_begun and self._read_at is None and self._events.empty()
+        return bool(self._began) and not self._read_at and not self._is_behind
 
     def receive(self, event: Event) -> None:
-        """Queue an event of the daemon. Blocks while too many are queued."""
+        """Take an event of the daemon. Blocks while too many are waiting."""
+        self._heard_at = time.time()
         if event.kind not in KINDS and event.kind != CONNECTED:
             return
         while not self._ended.is_set():
-            with suppress(queue.Full):
-                self._events.put(event, timeout=1)
-                return
+            with self._turn:
+                if not self._is_behind:
+                    self._take(event)
+                    return
+                if len(self._waiting) < BACKLOG:
+                    self._waiting.append(event)
+                    return
+            self._ended.wait(FULL_SECONDS)
 
     def lose(self, reason: str) -> None:
-        """The stream of events has ended; what happens from now on is missed."""
-        if self._lost_at is None:
-            self._lost_at, self._reason = time.time(), reason
+        """The stream of events has ended; what has happened since its latest event is missed."""
+        if not self._lost_at:
+            self._lost_at, self._reason = self._heard_at, reason
 
     def run(self) -> None:
-        """Publish events until the feed ends."""
+        """Read what was missed, each time a stream has begun, until the feed ends."""
         while not self._ended.is_set():
             try:
                 self._run_once()
             except Exception:
-                log.exception("Could not process the events of agents")
-                self._ended.wait(1)
+                log.exception("Could not read what sessions did meanwhile")
+                self._ended.wait(PAUSE_SECONDS)
 
     def _run_once(self) -> None:
-        event = None
-        with suppress(queue.Empty):
-            event = self._events.get(timeout=self._seconds_to_wait())
-        if event is not None and event.kind == CONNECTED:
-            self._begin()
-        elif event is not None:
-            self._publish_all(self._agents.take(event))
-        if self._read_at is not None and time.monotonic() >= self._read_at:
-            self._read_missed()
-            self._read_at = None
+        self._wake.wait(self._seconds_to_wait())
+        self._wake.clear()
+        with self._turn:
+            is_due = bool(self._read_at) and self._read_at[0] <= time.monotonic()
+            if not is_due and not self._is_behind:
+                return
+            self._is_behind = True
+        try:
+            if is_due:
+                self._read_missed()
+                self._read_at.pop(0)
+        finally:
+            self._catch_up()
 
-    def _seconds_to_wait(self) -> float:
-        return WAIT_SECONDS if self._read_at is None else max(0.0, self._read_at - time.monotonic())
+    def _seconds_to_wait(self) -> float | None:
+        if self._is_behind or not self._read_at:
+            return 0 if self._is_behind else None
+        return max(0.0, self._read_at[0] - time.monotonic())
+
+    def _catch_up(self) -> None:
+        """Publish the events that came meanwhile, up to the next gap."""
+        while True:
+            with self._turn:
+                self._is_behind = bool(self._waiting)
+                if not self._waiting:
+                    return
+                event = self._waiting.popleft()
+                self._take(event)
+                if event.kind == CONNECTED:
+                    return
+
+    def _take(self, event: Event) -> None:
+        """Publish what an event reports, holding `_turn`."""
+        try:
+            if event.kind == CONNECTED:
+                self._begin()
+            else:
+                self._publish_all(self._agents.take(event))
+        except Exception:
+            log.exception("Could not process an event of an agent")
 
     def _begin(self) -> None:
-        """A stream begins. After a former one, report the gap and what happened in it."""
-        self._has_begun = True
-        now = time.time()
-        lost_at, self._lost_at = self._lost_at, None
-        self._since = (now if lost_at is None else lost_at) * 1000
-        if lost_at is not None:
+        """A stream begins. After a former one, report the gap; what happened in it is read next."""
+        now, lost_at = time.time(), self._lost_at or self._began
+        self._began, self._lost_at = now, 0.0
+        self._since = lost_at - LATE_SECONDS if lost_at else now
+        self._read_at = [time.monotonic() + SETTLED_SECONDS]
+        if lost_at:
+            self._is_behind = True
+            self._read_at.insert(0, 0.0)
+        self._wake.set()
+        if lost_at:
             self._publish({"event": "gap", "seconds": round(now - lost_at, 3), "reason": self._reason})
-            self._read_missed()
-        self._read_at = time.monotonic() + SETTLED_SECONDS
 
     def _read_missed(self) -> None:
         try:
             client = self._open_client()
             asked = time.time() * 1000
             ahead = (milliseconds(client.health().date) or asked) - asked
-            for event in missed_events(client, self._agents, self._since + ahead - MARGIN_MS):
+            for event in missed_events(client, self._agents, self._since * 1000 + ahead - MARGIN_MS):
                 self._publish_all(self._agents.take(event))
         except OcattachError as error:
             log.info("Could not read what sessions did meanwhile: %s", error)
+        else:
+            self._since = self._began
 
     def _publish_all(self, events: Iterable[AgentEvent]) -> None:
         for event in events:
@@ -156,15 +212,14 @@ class Feed:
     def end(self) -> None:
         """End the thread, and wake all readers."""
         self._ended.set()
+        self._wake.set()
         self.log.close()
-        with suppress(queue.Full):  # then the thread is awake anyway
-            self._events.put_nowait(None)
 
 
 def encoded(event: AgentEvent) -> bytes:
     """Return an event as a line of JSON. Of one that is too long, values of a tool or request are left out."""
-    line = json.dumps(event, separators=(",", ":")).encode()
+    line = ENCODER.encode(event).encode()
     if len(line) <= LONGEST:
         return line
     short = {name: value for name, value in event.items() if len(json.dumps(value)) < LONGEST // 16}
-    return json.dumps({**short, "truncated": True}, separators=(",", ":")).encode()
+    return ENCODER.encode({**short, "truncated": True}).encode()

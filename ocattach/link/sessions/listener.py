@@ -28,6 +28,7 @@ from ocattach.opencode.events import (
     CONNECTED,
     CREATED,
     DELETED,
+    HEARTBEAT,
     SILENCE_SECONDS,
     STATUS,
     UPDATED,
@@ -83,9 +84,10 @@ class SessionNotice:
 
 
 class SessionEventListener:
-    """Three threads, which start with the first `resume`: one reads events, one acts on them, one feeds readers.
+    """Follows the events of a daemon, in three threads that start with the first `resume`.
 
-    `end` ends both; the tunnel must be closed by then, since a thread may be reading from it.
+    One reads events and publishes those of agents, one acts on those about sessions, one reads what was missed.
+    `end` ends them; the tunnel must be closed by then, since a thread may be reading from it.
     """
 
     def __init__(
@@ -183,7 +185,9 @@ class SessionEventListener:
         began = time.monotonic()
         try:
             receive = partial(self._receive, tagger)
-            read_events(self._open_client(), KINDS | FEED_KINDS, receive, silence=SILENCE_SECONDS)
+            read_events(
+                self._open_client(), KINDS | FEED_KINDS | {HEARTBEAT}, receive, silence=SILENCE_SECONDS
+            )
         except OcattachError as error:
             log.debug("The stream of events has ended: %s", error)
             self.feed.lose(error.message)
@@ -195,7 +199,8 @@ class SessionEventListener:
 
     def _receive(self, tagger: OriginTagger, event: Event) -> bool:
         """Queue an event for the other thread. Returns whether to go on reading."""
-        self._ended.wait(self._pace.seconds_to_wait())
+        if pause := self._pace.seconds_to_wait():
+            self._ended.wait(pause)
         self.feed.receive(event)
         if event.kind not in KINDS:
             return not self._ended.is_set()
