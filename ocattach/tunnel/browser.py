@@ -118,8 +118,7 @@ class Browsers:
 
         Any site may lead here, as the file does that opens the page: without a valid token nothing happens.
         """
-        is_opened = request.only(b"sec-fetch-mode") in {b"navigate", None}
-        is_opened = is_opened and request.only(b"sec-fetch-dest") in {b"document", None}
+        is_opened = request.only(b"sec-fetch-dest") in {b"document", None}
         token = request.target.removeprefix(LOGIN)
         if request.method == b"GET" and is_opened and self.is_page(request):
             with self._lock:
@@ -147,7 +146,7 @@ class Browsers:
         return hmac.digest(self._secret, b"cookie " + expires, "sha256").hex().encode()
 
     def admits(self, request: Request) -> bool:
-        """Return whether a request comes from a browser that is logged in, and from the port's own page.
+        """Return whether a request for the page comes from a browser that is logged in, and from the page itself.
 
         Another page can cause requests with the cookie, but not with these values of Origin and Sec-Fetch-Site.
         """
@@ -157,7 +156,7 @@ class Browsers:
         if request.only(b"upgrade") is not None:
             is_own = is_own and origin is not None  # not all browsers send Sec-Fetch-Site for WebSockets
         is_own = is_own and (site is None or site in OWN_SITE)
-        return is_own and self.is_page(request) and any(map(self._is_signed, cookies(request)))
+        return is_own and any(map(self._is_signed, cookies(request)))
 
     def _is_signed(self, value: bytes) -> bool:
         parts = VALUE.fullmatch(value)

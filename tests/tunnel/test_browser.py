@@ -189,6 +189,7 @@ FOREIGN = [
     {"Sec_Fetch_Site": "cross-site", "Origin": "http://{name}:{port}"},
     {"Sec_Fetch_Site": "same-site", "Origin": "oc://renderer"},
     {**OPENED},
+    {**OPENED, "Origin": "http://{name}:{port}"},
     {},
 ]
 """What other pages can make a browser send with the cookie, and what shows no page."""
