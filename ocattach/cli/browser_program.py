@@ -50,12 +50,13 @@ def opened(url: str) -> Iterator[None]:
         raise not_written(file, error) from error
     try:
         # What browsers print does not belong on this terminal, and some stay in the foreground.
-        subprocess.Popen(
-            [sys.executable, "-P", "-m", "webbrowser", file.as_uri()],
+        subprocess.run(
+            ["/bin/sh", "-c", '"$@" &', "sh", sys.executable, "-P", "-m", "webbrowser", file.as_uri()],
             stdin=subprocess.DEVNULL,
             stdout=subprocess.DEVNULL,
             stderr=subprocess.DEVNULL,
             start_new_session=True,
+            check=False,
         )
         yield
     finally:
