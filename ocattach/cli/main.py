@@ -21,7 +21,7 @@ from ocattach.cli.main_help import EXAMPLES, MainCommand
 from ocattach.cli.options import Options
 from ocattach.cli.output import print_json
 from ocattach.cli.person import Person
-from ocattach.cli.terminal import has_terminal, replace_unknown_signs, say
+from ocattach.cli.terminal import has_terminal, lost_output_reported, prepare_streams, say
 from ocattach.cli.verbs import applied, split
 from ocattach.config.files.paths import state_directory
 from ocattach.config.resolver import last_connection
@@ -106,6 +106,7 @@ def absolute_path(_context: click.Context, _parameter: click.Parameter, path: st
 )
 @click.option("--status", is_flag=True, help="Show the status of all connections, or of those named.")
 @click.option("--watch", is_flag=True, help="With --status: keep updating, and accept keys.")
+@click.option("--short", is_flag=True, help="With --status: one line, for a prompt or tmux.")
 @click.option("--remove", metavar="NAME", shell_complete=saved_names, help="Remove a saved connection.")
 @click.option(
     "--disconnect", is_flag=True, help="Close the link of NAME (or --all); the daemon keeps running."
@@ -164,8 +165,11 @@ def with_names(options: Options) -> Options:
 
 def refuse_excess(options: Options) -> None:
     """Raise UsageError for options and arguments that the selected action does not take."""
-    if options.watch and not options.status:
-        raise UsageError("--watch requires --status", hint="Try: ocattach --status --watch")
+    if (options.watch or options.short) and not options.status:
+        option = "--watch" if options.watch else "--short"
+        raise UsageError(
+            f"{option} requires --status", hint=f"Try: {command_line('ocattach', '--status', option)}"
+        )
     takes_several = options.status or options.disconnect or options.stop
     if len(options.targets) > 1 and not takes_several:
         raise UsageError(
@@ -244,27 +248,25 @@ def main(arguments: Sequence[str] | None = None) -> NoReturn:
     ours = invocation.words
     sys.excepthook = partial(report_defect, ours)
     log_thread_defects(state_directory(os.environ) / FILE)
-    replace_unknown_signs()
+    prepare_streams()
     os.environ.update(absolute_variables(os.environ))
     if COMPLETION in os.environ:
         load_function("commands.completion", "answer")(os.environ[COMPLETION], command, COMMANDS, load)
     name = ours[0] if ours and ours[0] in COMMANDS and not invocation.verb else None
     program = command_line("ocattach", *filter(None, [name or invocation.verb]))
-    try:
-        if name is None:
-            command.main(list(ours), prog_name="ocattach", standalone_mode=False, obj=invocation)
-        else:
-            silence_libraries()
-            load(name).main(list(ours[1:]), prog_name=program, standalone_mode=False)
-    except OcattachError as error:
-        fail(error, ours, program)
-    except click.UsageError as error:
-        fail(UsageError(error.format_message(), hint=usage_hint(error, program, ours)), ours, program)
-    except (click.Abort, KeyboardInterrupt):
-        fail(InterruptedByUserError("Interrupted"), ours, program)
-    except BrokenPipeError:
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        raise SystemExit(1) from None
+    with lost_output_reported():
+        try:
+            if name is None:
+                command.main(list(ours), prog_name="ocattach", standalone_mode=False, obj=invocation)
+            else:
+                silence_libraries()
+                load(name).main(list(ours[1:]), prog_name=program, standalone_mode=False)
+        except OcattachError as error:
+            fail(error, ours, program)
+        except click.UsageError as error:
+            fail(UsageError(error.format_message(), hint=usage_hint(error, program, ours)), ours, program)
+        except (click.Abort, KeyboardInterrupt):
+            fail(InterruptedByUserError("Interrupted"), ours, program)
     raise SystemExit(0)
 
 

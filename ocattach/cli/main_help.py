@@ -19,7 +19,18 @@ ocattach --status                    all environments, and what waits for you
 
 SECTIONS = {
     "Attach": ATTACH_OPTIONS,
-    "Connections": ("save", "list_", "status", "watch", "remove", "disconnect", "stop", "all_", "force"),
+    "Connections": (
+        "save",
+        "list_",
+        "status",
+        "watch",
+        "short",
+        "remove",
+        "disconnect",
+        "stop",
+        "all_",
+        "force",
+    ),
     "Where": WHERE,
     "Output": ("output", "verbose", "quiet", "schema", "version"),
 }

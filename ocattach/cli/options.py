@@ -18,6 +18,7 @@ class Options:
     list_: bool = False
     status: bool = False
     watch: bool = False
+    short: bool = False
     remove: str | None = None
     disconnect: bool = False
     stop: bool = False

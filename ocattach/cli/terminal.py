@@ -1,9 +1,12 @@
 """Messages, questions and errors on the terminal. They go to stderr; data goes to stdout."""
 
 import codecs
+import errno
 import io
 import os
 import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import TYPE_CHECKING, TextIO
 
 import click
@@ -13,6 +16,7 @@ from ocattach.printable import printable
 if TYPE_CHECKING:
     from rich.console import Console
 
+OUTPUT_ERRORS = (errno.EPIPE, errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EIO)
 SIGNS = {
     "✓": "+",
     "✗": "x",
@@ -53,8 +57,15 @@ def is_dumb() -> bool:
     return os.environ.get("TERM", "") in {"", "dumb", "unknown"}
 
 
-def replace_unknown_signs() -> None:
-    """Let stdout and stderr replace signs that their encoding lacks, such as those of ISO-8859-1, by ASCII ones."""
+def prepare_streams() -> None:
+    """Make the standard streams usable: those that are closed, and those whose encoding lacks signs.
+
+    Files would get the descriptors of closed ones. Signs that are missing, as from ISO-8859-1, become ASCII ones.
+    """
+    for number, name in enumerate(("stdin", "stdout", "stderr")):
+        if getattr(sys, name) is None:
+            os.dup2(os.open(os.devnull, os.O_RDWR), number)
+            setattr(sys, name, open(number, "w" if number else "r", closefd=False))  # noqa: SIM115
     codecs.register_error("signs", ascii_sign)
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, io.TextIOWrapper):
@@ -67,6 +78,24 @@ def ascii_sign(error: UnicodeError) -> tuple[str, int]:
         raise error
     character = error.object[error.start]
     return SIGNS.get(character, "?"), error.start + 1
+
+
+@contextmanager
+def lost_output_reported() -> Iterator[None]:
+    """Exit with 1 when output cannot be written, with an error unless it is a pipe that was closed."""
+    try:
+        yield
+    except OSError as error:
+        if error.filename is not None or error.errno not in OUTPUT_ERRORS:
+            raise
+        null = os.open(os.devnull, os.O_WRONLY)  # takes what is still buffered
+        os.dup2(null, sys.stdout.fileno())
+        try:
+            if error.errno != errno.EPIPE:
+                say(f"ocattach: Cannot write the output: {error.strerror}", colour="red")
+        except OSError:
+            os.dup2(null, sys.stderr.fileno())
+        raise SystemExit(1) from None
 
 
 def has_terminal() -> bool:

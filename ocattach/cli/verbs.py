@@ -24,7 +24,7 @@ VERBS = {
     "attach": Verb("NAME|URI [-- TUI-ARGS...]", "Connect and open the TUI.", (*ATTACH_OPTIONS, *WHERE)),
     "list": Verb("", "List saved connections and those that the project defines."),
     "status": Verb(
-        "[NAME...]", "Show the status of all connections, or of those named.", ("watch", "timeout")
+        "[NAME...]", "Show the status of all connections, or of those named.", ("watch", "short", "timeout")
     ),
     "save": Verb("NAME URI", "Save a connection under a name.", ("workdir", "force", *WHERE)),
     "remove": Verb("NAME", "Remove a saved connection."),

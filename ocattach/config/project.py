@@ -25,7 +25,7 @@ from ocattach.printable import command_line
 OUR_FILES = (".opencode/ocattach.json", ".opencode/ocattach.jsonc")
 OPENCODE_FILES = ("opencode.json", "opencode.jsonc")
 KEY = "environments"
-MOST_PROBLEMS, MOST_ENTRIES = 10, 500
+MOST_PROBLEMS, MOST_ENTRIES, LONGEST_TEXT = 10, 500, 500
 """How many problems of a file are reported, and how many entries are read: every command reads them."""
 
 EXPERIMENTAL = "experimental"
@@ -257,8 +257,13 @@ def located(
         return error
     line = None if lines is None else line_of_error(error, lines, name, entry)
     place = str(path) if line is None else f"{path}:{line}"
-    where = place if name is None else f"{place}: {KEY}: {shown(name)}"
-    return ConfigurationError(f"{where}: {error.message}", hint=error.hint)
+    where = place if name is None else f"{place}: {KEY}: {clipped(shown(name))}"
+    return ConfigurationError(f"{where}: {clipped(error.message)}", hint=clipped(error.hint))
+
+
+def clipped(text: str) -> str:
+    """The beginning of a text of the file, which may be as long as that."""
+    return text if len(text) <= LONGEST_TEXT else f"{text[:LONGEST_TEXT]}…"
 
 
 def line_of_error(error: UsageError, lines: Lines, name: str | None, entry: object) -> int | None:

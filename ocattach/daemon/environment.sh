@@ -18,9 +18,9 @@ say_lines() { # KEY: reports each line of standard input
     sed "s/^/$ocattach_mark $1=/"
 }
 
-# Standard input has what must not be on a command line: "mark MARK", "export NAME=VALUE", "unset NAME",
-# "password VALUE"; then "end". Input without "end" is incomplete, because the connection was lost; the script exits
-# without using it.
+# Standard input has what must not be on a command line: "mark MARK", "export NAME=VALUE", "line VALUE" for a further
+# line of that value, "unset NAME", "password VALUE"; then "end". Input without "end" is incomplete, because the
+# connection was lost; the script exits without using it.
 # The directory it starts in may have files of a repository, and PATH may have a relative entry: it leaves the directory.
 read_input() {
     here=$PWD
@@ -31,9 +31,15 @@ read_input() {
         case "$line" in
             "mark "*) ocattach_mark=${line#mark } ;;
             "export "*)
-                export "${line#export }"
                 line=${line#export }
-                given="$given${line%%=*} "
+                name=${line%%=*} value=${line#*=}
+                export "$name=$value"
+                given="$given$name "
+                ;;
+            "line "*)
+                value="$value
+${line#line }"
+                export "$name=$value"
                 ;;
             "unset "*) unset "${line#unset }" ;;
             "password "*) password=${line#password } ;;

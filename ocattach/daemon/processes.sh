@@ -26,9 +26,9 @@ arguments() { # PID: prints its command line, one argument per line
     if [ -n "$proc" ]; then tr '\0' '\n' <"/proc/$1/cmdline"; else ps -ww -p "$1" -o command= | tr ' ' '\n'; fi 2>/dev/null
 }
 
-variables() { # PID: prints the variables it was started with, one per line
+variables() { # PID: prints the variables it was started with, one per line; \001 stands for line feeds in values
     if [ -n "$proc" ]; then
-        tr '\0' '\n' <"/proc/$1/environ"
+        tr '\0\n' '\n\001' <"/proc/$1/environ"
     else # after the command; FreeBSD and OpenBSD have -e instead of -E
         { ps -Eww -p "$1" -o command= || ps -eww -p "$1" -o command=; } | sed 's/ \([A-Za-z_][A-Za-z_0-9]*=\)/\
 \1/g'

@@ -14,8 +14,11 @@ MAX_ANSWER = 256 * 1024
 """Bytes of a script's output that are parsed, whatever an environment sends."""
 
 COMMON = ("environment.sh", "processes.sh", "daemons.sh")
-NEEDED = {"probe": ("login.sh", "lookup.sh"), "start": ("login.sh",)}
+NEEDED = {"probe": ("login.sh", "lookup.sh"), "start": ("login.sh", "odd_variables.sh")}
 """The files whose functions a script uses, besides the common ones."""
+
+ODD_VARIABLES = (Path(__file__).parent / "odd_variables.sh").read_text()
+"""Has to run in the first shell of an environment, for scripts that contain it."""
 
 VARIABLE_NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
 
@@ -91,13 +94,13 @@ def script_input(
     """Return the input for `read_input` of environment.sh. Raises UsageError for invalid variables."""
     lines = [f"mark {mark}"]
     lines += [f"unset {name}" for name in unset]
-    lines += [f"export {name}={value}" for name, value in env]
+    lines += ["export " + f"{name}={value}".replace("\n", "\nline ") for name, value in env]
     for name in [*unset, *(name for name, _ in env)]:
         if not VARIABLE_NAME.fullmatch(name):
             raise UsageError(f"{name!r} is not a valid name of an environment variable")
     for name, value in env:
-        if "\n" in value or "\0" in value:
-            raise UsageError(f"The value of {name} contains a line break, which is not supported")
+        if "\0" in value:
+            raise UsageError(f"The value of {name} contains a zero byte, which a variable cannot hold")
     if password:
         lines.append(f"password {password}")
     return "".join(f"{line}\n" for line in [*lines, "end"]).encode()

@@ -65,7 +65,10 @@ launch() { # OPENCODE PORT: sets $daemon_pid. Ignores HUP and has its own sessio
     OPENCODE_PASSWORD=$password # the name in OpenCode 2
     export OPENCODE_SERVER_PASSWORD OPENCODE_PASSWORD
     unset OPENCODE_SERVER_USERNAME
-    session=$(command -v setsid) # its path: below, a relative entry of PATH means the working directory
+    # Their paths: below, a relative entry of PATH means the working directory.
+    session=$(command -v setsid) with_variables=$(command -v env)
+    odd=$OCATTACH_ODD
+    unset OCATTACH_ODD
     # Here, since the redirection below happens later. The line is different in each log, so that readers that
     # continue from a position recognise a new log.
     echo "ocattach: started at $(date -u +%Y-%m-%dT%H:%M:%SZ) by process $$" >"$log"
@@ -74,7 +77,11 @@ launch() { # OPENCODE PORT: sets $daemon_pid. Ignores HUP and has its own sessio
         trap '' HUP
         umask "$account_umask"
         cd "$workdir" || exit 1
-        exec ${session:+"$session"} "$1" serve --hostname 127.0.0.1 --port "$2" </dev/null >>"$log" 2>&1
+        program=$1 wanted_port=$2
+        set --
+        [ -z "$with_variables" ] || eval "set -- $odd"
+        exec ${1:+"$with_variables"} "$@" ${session:+"$session"} \
+            "$program" serve --hostname 127.0.0.1 --port "$wanted_port" </dev/null >>"$log" 2>&1
     ) &
     daemon_pid=$!
 }

@@ -56,6 +56,13 @@ UNABLE = (
 Seen with musl 1.2.5, glibc 2.36, dash, busybox and opencode-ai 1.18.33.
 """
 
+LIMITS = {
+    "134": ": it aborted, as if the environment allows it too few processes or too little memory",
+    "137": ": it was killed, as if it used more memory than the environment allows",
+}
+"""What exit codes of a shell for SIGABRT and SIGKILL say about a program that has just been started."""
+
+SHOW_LIMITS = "Show the limits there: ulimit -a; cat /sys/fs/cgroup/memory.max /sys/fs/cgroup/pids.max"
 ILLEGAL_INSTRUCTION = str(128 + 4)
 """The exit code after SIGILL. Bun's default build needs AVX2, its baseline build does not."""
 
@@ -153,4 +160,7 @@ def ended_at_once(program: str, *, exit_code: str | None, log: str) -> OcattachE
             what = " ".join([problem, *match.groups()])
             return OpencodeIncompatibleError(f"{program} in the environment {what}{output}", hint=hint)
     code = f" (exit code {exit_code})" if exit_code else ""
-    return DaemonStartError(f"opencode serve exited at once{code}{output}")
+    cause = LIMITS.get(exit_code or "", "")
+    return DaemonStartError(
+        f"opencode serve exited at once{code}{cause}{output}", hint=SHOW_LIMITS if cause else ""
+    )

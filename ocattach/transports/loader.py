@@ -8,6 +8,7 @@ import shlex
 import string
 from collections.abc import Sequence
 
+from ocattach.daemon.script import ODD_VARIABLES
 from ocattach.errors import ConnectionLostError
 from ocattach.execution import Stream
 
@@ -23,8 +24,10 @@ PLAIN = set(f"{string.ascii_letters}{string.digits} ./:=_-,@+")
 def loader_input(argv: Sequence[str], *, has_more: bool = True, before: str = "") -> bytes:
     """Return the first line of LOADER's input, which runs the argv with the rest of the input, if there is more.
 
-    `before` is shell text that runs first.
+    `before` is shell text that runs first. A command with ODD_VARIABLES in it gets what this shell would not pass on.
     """
+    if any(ODD_VARIABLES in word for word in argv):
+        before += f"unset OCATTACH_ODD\n{ODD_VARIABLES}"  # not what the environment has under that name
     command = shlex.join(argv) if has_more else f"{shlex.join(argv)} </dev/null"
     hidden = "".join(
         character

@@ -210,3 +210,24 @@ def test_an_error_of_a_later_version_keeps_its_code() -> None:
 def test_two_errors_cannot_have_one_code() -> None:
     with pytest.raises(TypeError, match="unreachable"):
         type("OtherError", (errors.OcattachError,), {}, code="unreachable")
+
+
+@pytest.mark.parametrize(
+    "arguments", [("--list",), ("explain", "ssh://h"), ("explain", "ssh://h", "-o", "json")]
+)
+def test_closed_streams_and_full_disks_are_no_defects(
+    variables: Mapping[str, str], arguments: tuple[str, ...]
+) -> None:
+    command = [sys.executable, "-m", "ocattach", *arguments]
+    for streams in ("<&-", ">&-", "2>&-", "<&- >&- 2>&-"):
+        ran = run(variables, "sh", "-c", f'exec "$@" {streams}', "sh", *command)
+        assert ran.returncode == 0, (streams, ran.stderr)
+        assert "bug" not in ran.stderr
+    run(variables, *command[:3], "--save", "frontend", "docker://web-app")
+    full = run(variables, "sh", "-c", 'exec "$@" >/dev/full', "sh", *command)
+    failed = run(variables, "sh", "-c", 'exec "$@" >/dev/full', "sh", *command[:3], "no-such", "-o", "json")
+    silent = run(variables, "sh", "-c", 'exec "$@" 2>/dev/full', "sh", *command[:3], "no-such")
+
+    assert (full.returncode, failed.returncode, silent.returncode) == (1, 1, 1)
+    assert failed.stderr == "ocattach: Cannot write the output: No space left on device\n"
+    assert full.stderr.endswith(failed.stderr)

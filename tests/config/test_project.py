@@ -451,3 +451,22 @@ def test_an_entry_before_too_many_mistakes_can_be_used(desk: Desk) -> None:
     assert shown("www", desk.project) == "docker://www"
     with pytest.raises(ConfigurationError, match="90 more entries were not read"):
         find_in_project("other", desk.project)
+
+
+LONG = "a" * 100_000
+LONG_TEXTS: list[dict[str, object]] = [
+    {LONG: {}},
+    {"a": {LONG: 1}},
+    {"a": {"transport": LONG}},
+    {"a": f"{LONG}://x"},
+    {"a": {"transport": "ssh", "host": "h", LONG: 1}},
+]
+
+
+@pytest.mark.parametrize("entries", LONG_TEXTS, ids=range(len(LONG_TEXTS)))
+def test_a_message_has_the_beginning_of_a_long_text(desk: Desk, entries: dict[str, object]) -> None:
+    desk.define(entries)
+    (problem,) = project_definitions(desk.project)
+
+    assert isinstance(problem, Problem)
+    assert len(problem.error.message + problem.error.hint) < 2000

@@ -1,6 +1,8 @@
 """The dev container of a folder, by the labels that @devcontainers/cli (0.89) and VS Code put on it."""
 
 import json
+import os
+import subprocess
 from collections.abc import Mapping
 from contextlib import AbstractContextManager
 from pathlib import Path
@@ -10,11 +12,14 @@ import pytest
 
 from ocattach.errors import AuthenticationError, EnvironmentNotFoundError, EnvironmentNotRunningError
 from ocattach.transports.base import Question
-from ocattach.transports.containers.devcontainer import FOLDER_LABEL, METADATA_LABEL
+from ocattach.transports.containers.devcontainer import FOLDER_LABEL, METADATA_LABEL, local_folder
 from tests.containers.conftest import Place
 from tests.environments.environment import ask_nobody
+from tests.rigs.availability import Unavailable, require
 from tests.rigs.container import ContainerRig
-from tests.rigs.images import USER
+from tests.rigs.docker import DockerEngine
+from tests.rigs.images import USER, reference
+from tests.rigs.opencode import CHECKOUT, opencode_bin
 
 IMAGE = {"remoteUser": "root", "remoteEnv": {"OLD": "image", "KEPT": "image"}}
 PROJECT: dict[str, Any] = {
@@ -78,6 +83,7 @@ def test_user_folder_and_variables_are_those_of_the_metadata(
         "FROM_THERE": "there-default",
         "FROM_HERE": "none",
         "FOLDERS": "shop /workspaces/shop",
+        "LINES": "a\nb",
     }
     assert settings.unset_env == ("TERM_PROGRAM",)
 
@@ -135,6 +141,36 @@ def test_a_folder_below_the_one_that_is_mounted(place: Place, folder: Path) -> N
         assert handler.workdir == "/workspaces/shop/web"
 
 
+IN_WSL = {
+    r"\\wsl.localhost\Debian\home\me\shop": "/home/me/shop",
+    r"\\wsl$\debian\home\me\shop": "/home/me/shop",
+    r"c:\Users\me\shop": "/mnt/c/Users/me/shop",
+}
+
+
+@pytest.mark.parametrize("label", IN_WSL)
+def test_in_wsl_the_label_may_have_a_name_of_windows(
+    place: Place, folder: Path, monkeypatch: pytest.MonkeyPatch, label: str
+) -> None:
+    """As VS Code on Windows writes it. Docker Desktop's mounts are those of its virtual machine."""
+    mounts = {str(folder): {"bind": "/workspaces/shop", "mode": "rw"}}
+    with place.engine.container("dev-app", labels={FOLDER_LABEL: label}, volumes=mounts, opencode=False):
+        monkeypatch.setenv("WSL_DISTRO_NAME", "Debian")
+        with place.handler(devcontainer=IN_WSL[label]) as handler:
+            handler.check_daemon_running()
+            assert handler.workdir == "/workspaces/shop"
+
+        monkeypatch.delenv("WSL_DISTRO_NAME")
+        with place.handler(devcontainer=IN_WSL[label]) as handler, pytest.raises(EnvironmentNotFoundError):
+            handler.check_available()
+
+
+def test_a_folder_of_another_distribution_is_not_one_of_this() -> None:
+    labels = {FOLDER_LABEL: r"\\wsl.localhost\Ubuntu\home\me\shop"}
+
+    assert local_folder(labels, {"WSL_DISTRO_NAME": "Debian"}) == labels[FOLDER_LABEL]
+
+
 def test_of_a_stopped_and_a_running_one_the_latter_is_taken(place: Place, folder: Path) -> None:
     with (
         dev_container(place, folder, name="dev-old", opencode=False) as old,
@@ -157,6 +193,17 @@ def test_none_is_running(place: Place, folder: Path) -> None:
     ):
         handler.check_available()
     assert caught.value.hint == hint
+
+    only = folder / ".devcontainer/python/devcontainer.json"
+    only.parent.mkdir(parents=True)
+    only.touch()
+    with (
+        place.handler(devcontainer=str(folder)) as handler,
+        pytest.raises(EnvironmentNotFoundError) as another,
+    ):
+        handler.check_available()
+    assert another.value.hint == f"{hint} --config {only}"
+    only.unlink()
 
     with (
         dev_container(place, folder, opencode=False) as rig,
@@ -186,3 +233,39 @@ def test_a_remote_user_that_the_container_does_not_have_is_named(place: Place, f
         pytest.raises(AuthenticationError, match="No user vscode"),
     ):
         handler.check_daemon_running()
+
+
+def devcontainer_up(engine: DockerEngine, folder: Path) -> None:
+    """Have the real command line make a dev container, run by OpenCode's own Bun."""
+    program = CHECKOUT / ".tools/devcontainers/devcontainer.js"
+    with require("devcontainers"):
+        if not program.exists():
+            raise Unavailable(f"no {program}: scripts/install-devcontainers")
+    own = {"DOCKER_HOST": engine.url, "HOME": str(folder.parent), "BUN_BE_BUN": "1"}
+    argv = [opencode_bin(), str(program), "up", "--workspace-folder", str(folder)]
+    argv += ["--update-remote-user-uid-default", "off"]
+    subprocess.run(argv, env={**os.environ, **own}, capture_output=True, check=True, timeout=60)
+
+
+def test_the_container_that_devcontainer_up_makes_is_found(docker_engine: DockerEngine) -> None:
+    """Docker alone: as root it starts none with podman ("keep-id is only supported in rootless mode")."""
+    docker = Place("docker", docker_engine)
+    folder = docker_engine.directory / "made" / "shop"
+    folder.mkdir(parents=True)
+    with docker_engine.container("first-app", variant="minimal", opencode=False):
+        pass  # the engine has the image now
+    content = {
+        "image": reference("minimal"),
+        "remoteUser": USER,
+        "remoteEnv": {"FROM": "${localWorkspaceFolderBasename}"},
+    }
+    (folder / ".devcontainer.json").write_text(json.dumps(content))
+    devcontainer_up(docker_engine, folder)
+    try:
+        with docker.handler(devcontainer=str(folder)) as handler:
+            handler.check_daemon_running()
+            assert (handler.user, handler.workdir) == (USER, "/workspaces/shop")
+            assert handler.settings.env == (("FROM", "shop"),)
+    finally:
+        for made in docker_engine.client.containers.list(filters={"label": f"{FOLDER_LABEL}={folder}"}):
+            made.remove(force=True)

@@ -1,4 +1,6 @@
-"""A home on a disk without room: it is named, where OpenCode itself says nothing, or something else."""
+"""Too little disk, memory or processes: it is named, where OpenCode itself says nothing, or something else."""
+
+from typing import Any
 
 import pytest
 
@@ -35,3 +37,20 @@ def test_a_disk_with_room_is_not_blamed(place: Place) -> None:
         rig.run("mkdir", "-p", "/data/.local/share/opencode/opencode.db")
         with pytest.raises(DaemonStartError, match="exited at once"):
             handler.start_daemon()
+
+
+@pytest.mark.parametrize(
+    ("limit", "words"),
+    [({"mem_limit": "60m"}, "137.: it was killed"), ({"pids_limit": 12}, "134.: it aborted")],
+)
+def test_a_limit_that_ends_a_daemon_at_once_is_suspected(
+    place: Place, limit: dict[str, Any], words: str
+) -> None:
+    with (
+        place.engine.container("limited-app", **limit),
+        place.handler("limited-app") as handler,
+        pytest.raises(DaemonStartError, match=words) as caught,
+    ):
+        handler.start_daemon()
+
+    assert "memory.max" in caught.value.hint

@@ -1,4 +1,4 @@
-"""Where work begins in a container: the directory that is named, else its WORKDIR, whatever became of that."""
+"""Where and with what work begins in a container: its WORKDIR, whatever became of that, and its variables."""
 
 import pytest
 
@@ -21,16 +21,23 @@ def test_a_workdir_that_is_named_works_where_that_of_the_image_does_not(place: P
             assert handler.workdir == "/work"
 
 
-def test_a_daemon_works_in_the_workdir_of_the_image(place: Place) -> None:
+ODD = {"discovery.type": "single-node", "A-B": "x=1 'y'", "BASH_FUNC_hi%%": "() {  echo hi\n}"}
+
+
+def test_a_daemon_has_the_workdir_and_all_variables_of_the_image(place: Place) -> None:
+    variables = {**ODD, "OCATTACH_ODD": "$(touch /taken)"}
     with (
-        place.engine.container("image-app", working_dir="/image") as rig,
+        place.engine.container("image-app", working_dir="/image", environment=variables) as rig,
         place.handler("image-app") as handler,
     ):
         started = handler.start_daemon()
         assert started.daemon is not None
         directory = rig.run("readlink", f"/proc/{started.daemon.pid}/cwd").stdout.strip()
+        found = rig.run("cat", f"/proc/{started.daemon.pid}/environ").stdout.split("\0")
+        assert not rig.path("/taken").exists()
 
-        assert directory == "/image"
+    assert directory == "/image"
+    assert {f"{name}={value}" for name, value in ODD.items()} <= {*found}
 
 
 def test_an_image_whose_workdir_is_gone_is_not_taken_for_a_lost_connection(place: Place) -> None:

@@ -110,15 +110,20 @@ def test_a_daemon_started_by_hand_is_found_with_its_password(cold: Environment) 
 
 
 @by_script
-def test_a_daemon_with_a_home_of_the_connections_own_is_found_and_ended(cold: Environment) -> None:
-    home = f"{cold.workdir}/home"
+def test_a_daemon_with_variables_of_the_connections_own_is_found_and_ended(
+    cold: Environment, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    home, key = f"{cold.workdir}/home", "-----BEGIN\n  it's $HOME\\n\n-----END\n"
+    monkeypatch.setenv("SHOP_KEY", key)
     with cold.handler() as usual:
         program = usual.probe().opencode
-    with cold.handler(env={"HOME": home}, opencode=program) as handler:
+    variables = {"HOME": home, "TEXT": key}
+    with cold.handler(env=variables, forward_env=["SHOP_KEY"], opencode=program) as handler:
         handler.run(["mkdir", home], timeout=10)
         started = handler.start_daemon().daemon
 
         assert started is not None
+        assert {**variables, "SHOP_KEY": key}.items() <= daemons(cold)[-1].environ().items()
         assert handler.check_daemon_running().daemon == started
         assert handler.stop_daemon() == started.pid
         assert not handler.check_daemon_running().running

@@ -5,10 +5,12 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from pathlib import Path
+from typing import Any
 
 from ocattach.daemon import DaemonSettings, DaemonStatus, Probe, probe, start_daemon, stop_daemon
 from ocattach.daemon.probe import FoundDaemon
 from ocattach.execution import CommandResult
+from ocattach.transports.loader import SCRIPT, loader_input
 from tests.rigs.availability import need, require
 from tests.rigs.daemons import entering
 from tests.rigs.namespaces import Confined
@@ -84,11 +86,15 @@ class Account:
         ]
 
     def run(self, argv: Sequence[str], *, stdin: bytes = b"", timeout: float) -> CommandResult:
-        """Run a command; `sh -c` by the account's shell."""
+        """Run a command as containers and hosts do; `sh -c`, and its loader, by the account's shell."""
         if tuple(argv[:2]) == ("sh", "-c"):
             argv = [*self.shell, "-c", self.before + argv[2], *argv[3:]]
         done = subprocess.run(
-            self.command(argv), input=stdin, capture_output=True, timeout=timeout, check=False
+            self.command([*self.shell, "-c", SCRIPT]),
+            input=loader_input(argv) + stdin,
+            capture_output=True,
+            timeout=timeout,
+            check=False,
         )
         return CommandResult(done.returncode, done.stdout, done.stderr)
 
@@ -103,9 +109,9 @@ class Account:
     def probe(self, settings: DaemonSettings | None = None) -> Probe:
         return probe(self.run, settings or DaemonSettings(opencode=self.program()), timeout=20)
 
-    def start(self, program: str | None = None) -> DaemonStatus:
-        settings = DaemonSettings(opencode=program or self.program())
-        return start_daemon(self.run, settings, password="secret", timeout=15)
+    def start(self, program: str | None = None, **settings: Any) -> DaemonStatus:
+        given = DaemonSettings(opencode=program or self.program(), **settings)
+        return start_daemon(self.run, given, password="secret", timeout=15)
 
     def daemon(self) -> FoundDaemon | None:
         return self.probe().daemon(None)

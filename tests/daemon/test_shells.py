@@ -80,3 +80,34 @@ def test_no_password_is_an_argument_of_a_program(place: Confined, tmp_path: Path
 
     assert daemon.password == "secret"
     assert "secret" not in (tmp_path / "seen").read_text()
+
+
+ODD = {
+    "discovery.type": "single-node",
+    "A-B": "x=1 'y' $(exit) \\n",
+    "LINES.": "a\n'b'\n",
+    "BASH_FUNC_hi%%": "() {  echo hi\n}",
+}
+LINES = {
+    "PEM": "-----BEGIN\n  a\\n\n$HOME\n-----END\n",
+    "LINE": "\n",
+    "FORGED": "x\nend\nXDG_DATA_HOME=/elsewhere",
+}
+
+
+@pytest.mark.parametrize("name", SHELLS)
+def test_a_daemon_has_variables_with_odd_names_and_values_of_several_lines(
+    place: Confined, tmp_path: Path, name: str
+) -> None:
+    with require("shells"):
+        need(SHELLS[name][0])
+    account = Account(place, tmp_path, SHELLS[name], variables=ODD)
+    started = account.start(env=tuple(LINES.items())).daemon
+    assert started
+    text = place.path(f"/proc/{started.pid}/environ").read_bytes().decode()
+    variables = dict(entry.split("=", 1) for entry in text.split("\0") if entry)
+    assert account.probe().daemons == (started,)
+    account.stop(started.pid)
+
+    assert (ODD | LINES).items() <= variables.items()
+    assert not [name for name in variables if name.startswith("OCATTACH")]

@@ -100,6 +100,27 @@ def a_token_file_that_ends_in_a_newline(shell: Shell) -> None:
 
 
 @works
+def a_token_beside_a_token_file_that_is_missing(shell: Shell) -> None:
+    shell.account = {"token": shell.token, "tokenFile": "none"}
+
+
+@works
+def a_plugin_that_needs_to_know_the_cluster(shell: Shell) -> None:
+    """As kubectl gives it: the authority as data, and an extension as `config`."""
+    shell.server["extensions"] = [
+        {"name": "client.authentication.k8s.io/exec", "extension": {"audience": "shop"}}
+    ]
+    needed = "*audience*certificate-authority-data*|*certificate-authority-data*audience*"
+    found = f'case "$KUBERNETES_EXEC_INFO" in *extensions*) ;; {needed}) {printing({"token": shell.token})} ;; esac'
+    shell.account = plugin(found, interactiveMode="Never", provideClusterInfo=True)
+
+
+@works
+def a_server_in_capitals(shell: Shell) -> None:
+    shell.server["server"] = shell.server["server"].replace("https", "HTTPS")
+
+
+@works
 def keys_in_the_file(shell: Shell) -> None:
     identity = shell.cluster.authority.client("embedded-judged", "system:masters")
     shell.account = {
@@ -269,6 +290,17 @@ def a_token_with_a_line_break(shell: Shell) -> None:
 @refused
 def a_token_file_that_is_missing(shell: Shell) -> None:
     shell.account = {"tokenFile": str(shell.directory / "nothing")}
+
+
+@refused
+def a_token_file_that_is_empty(shell: Shell) -> None:
+    shell.account = {"tokenFile": str(shell.write("token", "\n"))}
+
+
+@refused
+def keys_that_do_not_belong_together(shell: Shell) -> None:
+    first, second = (shell.cluster.authority.client(name, "system:masters") for name in ("one", "two"))
+    shell.account = {"client-certificate": str(first.certificate), "client-key": str(second.key)}
 
 
 @refused

@@ -1,5 +1,7 @@
 """What a user may not do, and the way that is left."""
 
+import subprocess
+
 import pytest
 
 from ocattach.errors import AuthenticationError, UsageError
@@ -126,9 +128,12 @@ def test_asking_what_is_allowed_costs_no_request_where_exec_is(
 def test_with_create_alone_the_verb_of_websockets_is_named_with_the_command_for_a_role(
     kubernetes_cluster: KubernetesCluster, user: User
 ) -> None:
+    """kubectl falls back to SPDY, which begins with a POST."""
     with kubernetes_cluster.pod("creatable") as pod:
         create: Rule = {"apiGroups": [""], "resources": ["pods/exec"], "verbs": ["create"]}
-        user.take(kubernetes_cluster.user("creator", GET_PODS, create))
+        kubeconfig = kubernetes_cluster.user("creator", GET_PODS, create)
+        user.take(kubeconfig)
+        subprocess.run(["kubectl", "--kubeconfig", kubeconfig, "exec", pod.name, "--", "true"], check=True)
 
         with pytest.raises(AuthenticationError, match="creator may not get pods/exec") as raised:
             user.handler(pod=pod.name).run(["true"], timeout=30)

@@ -134,7 +134,7 @@ def test_each_package_of_npm_that_is_fetched_has_a_version_and_a_hash() -> None:
     lines = PACKAGES.read_text().splitlines()
     listed = {line.split()[0] for line in lines}
 
-    assert all(re.fullmatch(r"[\w-]+@\d+\.\d+\.\d+ sha512-[\w+/]{86}==", line) for line in lines)
+    assert all(re.fullmatch(r"(@[\w-]+/)?[\w-]+@\d+\.\d+\.\d+ sha512-[\w+/]{86}==", line) for line in lines)
     assert lines == sorted(lines)
     assert {"opencode-ai@1.18.33", "opencode-linux-x64@1.18.33"} <= listed
 

@@ -9,6 +9,8 @@ from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
 
+import click
+
 from ocattach.cli.command import silence_libraries
 from ocattach.cli.commands.attach import attach
 from ocattach.cli.options import Options
@@ -72,17 +74,20 @@ def look_once(survey: Survey, options: Options, problems: Sequence[Problem]) -> 
 
     Exits with 1 if a bug in ocattach is the reason for a state.
     """
-    from ocattach.cli.status.table import print_columns, shown  # noqa: PLC0415 - heavy (rich)
+    from ocattach.cli.status.table import print_columns, shown, summary  # noqa: PLC0415 - heavy (rich)
 
     began = time.monotonic()
     survey.ask()
-    is_drawn = options.output != "json" and sys.stdout.isatty() and not is_dumb()
+    is_drawn = options.output != "json" and not options.short and sys.stdout.isatty() and not is_dumb()
     with shown(survey) if is_drawn else nullcontext(lambda: None) as refresh:
         while not survey.is_done:
             survey.await_change(LOOK_SECONDS)
             refresh()
     if options.output == "json":
         print_document(survey, problems, took=time.monotonic() - began)
+    elif options.short:
+        click.echo(summary(survey))
+        return
     else:
         if not is_drawn:
             print_columns(survey)

@@ -1,20 +1,22 @@
 """The table of --status: in colour and updated on a terminal, plain columns in a pipe."""
 
 import time
+from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import Any, NamedTuple
 
 import click
 from rich.cells import cell_len
-from rich.console import Console
+from rich.console import Console, Group
 from rich.live import Live
 from rich.table import Table
 from rich.text import Text
 
 from ocattach.cli.amounts import money
-from ocattach.cli.columns import GAP, fitted, lines
+from ocattach.cli.columns import GAP, cut, fitted, lines
 from ocattach.cli.terminal import escape
+from ocattach.opencode.activity import Activity
 from ocattach.sessions.index.rows import LastStatus
 from ocattach.survey.environment_status import EnvironmentState, EnvironmentStatus
 from ocattach.survey.status import Survey
@@ -29,18 +31,15 @@ STYLES = {
     EnvironmentState.UNTRUSTED: "magenta",
     EnvironmentState.LOCKED: "magenta",
 }
-WIDE_TITLES = {"Cost", "Target"}
-WIDE = 130
-"""Width of a terminal, in columns, that has room for these."""
-
 LONGEST = 40
-"""Width of a name or target on a terminal, in columns; longer ones are cut."""
+"""Width of a target on a terminal, in columns; longer ones are cut. Names and states are not."""
 
-OPTIONAL = ("Port", "Version", "Link", "Known", "Sessions")
+OPTIONAL = ("Cost", "Target", "Port", "Version", "Link", "Known", "Sessions")
 """The columns that a narrow terminal lacks, the first to go first."""
 
 ASKING = "checking…"
 UNITS = ((24 * 3600, "d"), (3600, "h"), (60, "min"), (1, "s"))
+SAYS_NOTHING = {"", "now"}
 FRESH_SECONDS = 10
 """Results younger than this are shown as "now"."""
 
@@ -60,13 +59,14 @@ class Row(NamedTuple):
     reason: str = ""
     style: str = "dim"
 
-    def cells(self, *, wide: bool) -> tuple[str, ...]:
-        """The cells, with or without the columns of a wide table."""
-        pairs = zip(TITLES, self, strict=False)
-        return tuple(cell for title, cell in pairs if wide or title not in WIDE_TITLES)
+    def cell(self, title: str) -> str:
+        """The text of a column."""
+        return str(getattr(self, title.lower()))
 
 
 TITLES = tuple(field.capitalize() for field in Row._fields[:-1])
+KEPT = ("Name", "State")
+"""The columns that are always there and never shortened."""
 
 
 def rows(survey: Survey) -> list[Row]:
@@ -145,44 +145,88 @@ def duration(seconds: float) -> str:
 
 def print_columns(survey: Survey) -> None:
     """Print the rows as plain columns."""
-    click.echo("\n".join(lines([TITLES, *(each.cells(wide=True) for each in rows(survey))])))
+    click.echo("\n".join(lines([TITLES, *(each[: len(TITLES)] for each in rows(survey))])))
 
 
-def table(shown: Sequence[Row], *, width: int, selected: int | None = None) -> Table:
-    """The rows as a rich table.
+def summary(survey: Survey) -> str:
+    """How many sessions wait or are busy, and how many environments do not answer: "2 waiting for you · 1 busy"."""
+    found = [status for status in survey.statuses() if status is not None]
+    doing: Counter[str] = Counter()
+    for status in found:
+        doing.update({str(activity): count for activity, count in (status.doing or {}).items()})
+    silent = sum(status.state is EnvironmentState.UNREACHABLE for status in found)
+    counts = {
+        "waiting for you": doing[Activity.WAITING],
+        "retrying": doing[Activity.RETRYING],
+        "busy": doing[Activity.BUSY],
+        "unreachable": silent,
+    }
+    return " · ".join(f"{count} {what}" for what, count in counts.items() if count)
 
-    With a row `selected`, as --watch has it, each row has one line; --watch prints the full reason below.
-    """
-    is_wide, is_watched = width >= WIDE, selected is not None
-    titles = [title for title in TITLES if is_wide or title not in WIDE_TITLES]
-    cells = [titles, *(each.cells(wide=is_wide) for each in shown)]
-    widths = [max(cell_len(line[column]) for line in cells) for column in range(len(titles))]
-    widths[:-1] = [min(LONGEST, natural) for natural in widths[:-1]]
-    reason = len(titles) - 1
-    optional = [titles.index(title) for title in OPTIONAL]
-    order = [reason, *optional] if is_watched else [*optional, reason]
-    fitting = fitted(widths, width, foldable={reason}, optional=order)
-    is_merged = reason not in fitting and not is_watched
-    if is_merged:  # into the column State
-        name_room = min(widths[0], width // 2)
-        fitting = {0: name_room, 1: width - name_room - GAP}
+
+def layout(rows: Sequence[Row], *, width: int, titles: Sequence[str]) -> dict[str, int]:
+    """Those of the columns that fit a terminal of this width, with their widths."""
+    widths = [max(map(cell_len, (title, *(row.cell(title) for row in rows)))) for title in titles]
+    natural = [
+        min(LONGEST, room) if title == "Target" else room for title, room in zip(titles, widths, strict=True)
+    ]
+    optional = [titles.index(title) for title in OPTIONAL if title in titles]
+    reasons = [number for number, title in enumerate(titles) if title == "Reason"]
+    fits = fitted(natural, width, foldable=reasons, optional=[*reasons, *optional])
+    return {titles[number]: room for number, room in fits.items()}
+
+
+def listing(rows: Sequence[Row], *, width: int) -> Group:
+    """The rows for a terminal: those that wait first, without columns that say nothing, each reason below its row."""
+    ordered = sorted(rows, key=lambda row: row.state != EnvironmentState.WAITING)
+    titles = [
+        title
+        for title in TITLES[:-1]
+        if title in KEPT or any(row.cell(title) not in SAYS_NOTHING for row in rows)
+    ]
+    columns = layout(ordered, width=width, titles=titles)
+    for title in KEPT:  # a line that is too long for the terminal is wrapped
+        columns[title] = max(map(cell_len, (title, *(row.cell(title) for row in rows))))
+    lines = [
+        Text((" " * GAP).join(padded(title, title, columns) for title in columns).rstrip(), style="bold")
+    ]
+    for row in ordered:
+        cells = [
+            (padded(title, row.cell(title), columns), row.style if title == "State" else "")
+            for title in columns
+        ]
+        line = Text(overflow="fold")
+        for number, (cell, style) in enumerate(cells):
+            line.append(" " * GAP * bool(number)).append(cell, style=style)
+        line.rstrip()
+        lines.append(line)
+        if row.reason:
+            lines.append(Text(f"  {row.reason}", style="dim", overflow="fold"))
+    return Group(*lines)
+
+
+def padded(title: str, text: str, columns: Mapping[str, int]) -> str:
+    """A cell as wide as its column."""
+    text = cut(text, columns[title])
+    space = " " * (columns[title] - cell_len(text))
+    return space + text if title == "Port" else text + space
+
+
+def table(rows: Sequence[Row], *, width: int, selected: int) -> Table:
+    """The rows as --watch shows them: one line each, one of them selected; it shows the whole reason of that below."""
+    columns = layout(rows, width=width, titles=TITLES)
     made = Table(box=None, pad_edge=False, header_style="bold", padding=(0, GAP, 0, 0))
-    for column, room in fitting.items():
-        is_folded = not is_watched and (column == reason or is_merged)
+    for title, room in columns.items():
         made.add_column(
-            titles[column],
-            overflow="fold" if is_folded else "ellipsis",
-            no_wrap=not is_folded,
+            title,
+            overflow="ellipsis",
+            no_wrap=True,
             width=room,
-            justify="right" if titles[column] == "Port" else "left",
+            justify="right" if title == "Port" else "left",
         )
-    for number, each in enumerate(shown):
-        line = each.cells(wide=is_wide)
-        name, state, *others = (Text(line[column]) for column in fitting)
-        state.stylize(each.style)
-        if is_merged and each.reason:
-            state.append(f"\n{each.reason}", style="default")
-        made.add_row(name, state, *others, style="reverse" if number == selected else "")
+    for number, row in enumerate(rows):
+        cells = [Text(row.cell(title), style=row.style if title == "State" else "") for title in columns]
+        made.add_row(*cells, style="reverse" if number == selected else "")
     return made
 
 
@@ -191,8 +235,9 @@ def shown(survey: Survey) -> Iterator[Callable[[], None]]:
     """Show the table on the terminal; yields a function that redraws it. The last state stays on the screen."""
     console = Console(highlight=False)
 
-    def draw() -> Table:
-        return table(rows(survey), width=console.width)
+    def draw() -> Group:
+        counted = [Text(words, style="bold")] if survey.is_done and (words := summary(survey)) else []
+        return Group(*counted, listing(rows(survey), width=console.width))
 
     with Live(draw(), console=console, auto_refresh=False) as live:
         yield lambda: live.update(draw(), refresh=True)

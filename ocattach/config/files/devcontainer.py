@@ -21,8 +21,13 @@ LOCAL = re.compile(r"\$\{(?:localEnv|env):([A-Za-z_][A-Za-z0-9_]*)[:}]")
 def local_variables(folder: Path) -> list[str]:
     """The names of variables of this machine that remoteEnv uses. Files that cannot be read use none."""
     found: set[str] = set()
-    for path in islice(chain.from_iterable(map(folder.glob, FILES)), MOST_FILES):
+    for path in configurations(folder):
         with suppress(ConfigurationError, OSError, ValueError):
             remote = table(table(parse(read_text(path) or "{}")).get("remoteEnv"))
             found.update(chain.from_iterable(LOCAL.findall(str(value)) for value in remote.values()))
     return sorted(found)
+
+
+def configurations(folder: Path) -> list[Path]:
+    """The first devcontainer.json files of a folder; the default ones come first."""
+    return list(islice(chain.from_iterable(sorted(folder.glob(pattern)) for pattern in FILES), MOST_FILES))

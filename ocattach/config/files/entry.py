@@ -120,7 +120,7 @@ def present(entry: Entry) -> dict[str, object]:
 
 def refuse_unknown_keys(entry: Entry, known: Iterable[str], what: str) -> None:
     """Raise UsageError for the first unknown key."""
-    known = tuple(known)
+    known = tuple(dict.fromkeys(known))
     for key in entry:
         if key not in known:
             raise UsageError(f"{what} has no key {key!r}", hint=did_you_mean(key, known), key=key)

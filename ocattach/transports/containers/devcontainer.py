@@ -21,6 +21,11 @@ METADATA_LABEL = "devcontainer.metadata"
 PLACEHOLDER = re.compile(r"\$\{([A-Za-z]+)(?::([^:}]*))?(?::([^:}]*))?[^}]*\}")
 """`${localEnv:NAME:DEFAULT}`: kind, name and default."""
 
+WINDOWS_FOLDER = re.compile(
+    r"//wsl(?:\.localhost|\$)/(?P<distribution>[^/]+)(?P<below>/.*)?|(?P<drive>[a-z]):(?P<path>/.*)",
+    re.IGNORECASE,
+)
+
 
 @dataclass(frozen=True, slots=True)
 class DevContainer:
@@ -52,7 +57,7 @@ def read_dev_container(
     """
     configuration = container["Config"]
     labels = configuration.get("Labels") or {}
-    folder, entries = labels.get(FOLDER_LABEL) or "", metadata(labels.get(METADATA_LABEL) or "")
+    folder, entries = local_folder(labels, local), metadata(labels.get(METADATA_LABEL) or "")
     remote = {name: value for each in entries for name, value in table(each.get("remoteEnv")).items()}
     there: dict[str, str] = dict(text.partition("=")[::2] for text in configuration.get("Env") or ())
     here = {name: local[name] for name in allowed if name in local}
@@ -99,13 +104,18 @@ def last(entries: Iterable[Mapping[str, Any]], key: str) -> str | None:
 
 
 def mounted_at(mounts: Iterable[Mapping[str, Any]], folder: str) -> str | None:
-    """Return where a container has a folder of this machine; None if it, or a folder above it, is not mounted."""
-    for mount in sorted(mounts, key=lambda mount: -len(mount.get("Source") or "")):
-        if mount.get("Type") == "bind" and PurePosixPath(folder).is_relative_to(mount["Source"]):
+    """Return where a container has a folder of this machine; None if it, or a folder above it, is not mounted.
+
+    Docker Desktop shows other sources, those of its virtual machine; the tools mount FOLDER at /workspaces/FOLDER.
+    """
+    bound = [mount for mount in mounts if mount.get("Type") == "bind"]
+    for mount in sorted(bound, key=lambda mount: -len(mount.get("Source") or "")):
+        if PurePosixPath(folder).is_relative_to(mount["Source"]):
             return str(
                 PurePosixPath(mount["Destination"]) / PurePosixPath(folder).relative_to(mount["Source"])
             )
-    return None
+    usual = f"/workspaces/{PurePosixPath(folder).name}"
+    return usual if usual in [mount["Destination"] for mount in bound] else None
 
 
 def is_workdir(text: str) -> bool:
@@ -118,15 +128,31 @@ def is_workdir(text: str) -> bool:
 
 
 def is_variable(name: str, value: str) -> bool:
-    """Return whether a daemon can get a variable: ours are not the metadata's to set, nor values with line breaks."""
+    """Return whether a daemon can get a variable: ours are not the metadata's to set."""
     try:
         check_environment(name, value)
     except UsageError:
         return False
-    return "\n" not in value
+    return True
 
 
 def is_made_for(entry: Mapping[str, Any], folder: str) -> bool:
     """Return whether an entry of the list of containers is a dev container of a folder of this machine."""
-    label = (entry.get("Labels") or {}).get(FOLDER_LABEL) or ""
+    label = local_folder(entry.get("Labels") or {}, os.environ)
     return label == folder or (label.startswith("/") and os.path.realpath(label) == os.path.realpath(folder))
+
+
+def local_folder(labels: Mapping[str, str], local: Mapping[str, str]) -> str:
+    r"""Return the folder of a dev container as this machine names it, whose variables are `local`; "" if there is none.
+
+    Within WSL, the folders that VS Code on Windows calls \\wsl.localhost\DISTRIBUTION\FOLDER and c:\FOLDER have names
+    of Linux. Folders of other distributions have none.
+    """
+    label = labels.get(FOLDER_LABEL) or ""
+    distribution = local.get("WSL_DISTRO_NAME", "")
+    found = WINDOWS_FOLDER.fullmatch(label.replace("\\", "/")) if distribution else None
+    if found and found["drive"]:
+        return f"/mnt/{found['drive'].lower()}{found['path']}"
+    if found and found["distribution"].lower() == distribution.lower():
+        return found["below"] or "/"
+    return label

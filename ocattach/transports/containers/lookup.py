@@ -1,5 +1,8 @@
 """Finds the containers that a connection can mean: those of a compose service, and the dev containers of a folder."""
 
+from pathlib import Path
+
+from ocattach.config.files.devcontainer import configurations
 from ocattach.config.suggestion import closest
 from ocattach.config.targets.container import ContainerTarget
 from ocattach.errors import EnvironmentNotFoundError, OcattachError, UsageError
@@ -50,12 +53,19 @@ def running(name: str, count: int, target: ContainerTarget) -> str:
 def start_hint(target: ContainerTarget, program: str) -> str:
     """Return the hint with the command that starts what a target without a name means."""
     if target.devcontainer is not None:
-        path = () if program == "docker" else ("--docker-path", program)
-        up: tuple[str, ...] = ("devcontainer", "up", *path, "--workspace-folder", target.devcontainer)
+        up: tuple[str, ...] = devcontainer_command("up", target.devcontainer, program)
     else:
         project, service = target.compose_project or "", target.compose_service or ""
         up = (program, "compose", "--project-name", project, "up", "--detach", service)
     return f"Start one: {command_line(*up)}"
+
+
+def devcontainer_command(verb: str, folder: str, program: str) -> tuple[str, ...]:
+    """Return a command line of the dev container tools for a folder, with a configuration that is not the default."""
+    path = () if program == "docker" else ("--docker-path", program)
+    files = configurations(Path(folder))
+    named = ("--config", str(files[0])) if files and files[0].parent.parent.name == ".devcontainer" else ()
+    return ("devcontainer", verb, *path, "--workspace-folder", folder, *named)
 
 
 def exec_command(target: ContainerTarget, program: str, options: tuple[str, ...]) -> tuple[str, ...]:
@@ -64,8 +74,7 @@ def exec_command(target: ContainerTarget, program: str, options: tuple[str, ...]
     if target.container:
         return (program, *options, "exec", "-i", *user, target.container)
     if target.devcontainer is not None:
-        path = () if program == "docker" else ("--docker-path", program)
-        return ("devcontainer", "exec", *path, "--workspace-folder", target.devcontainer)
+        return devcontainer_command("exec", target.devcontainer, program)
     project, service = target.compose_project or "", target.compose_service or ""
     return (program, *options, "compose", "--project-name", project, "exec", "-T", *user, service)
 

@@ -253,7 +253,8 @@ class Cluster:
             )
             grant = (
                 "Clusters before 1.35 require the verb get for this, and create is not enough, as ocattach uses "
-                f"WebSockets. An administrator makes a role for it with: {self.kubectl(*role)}"
+                "WebSockets (kubectl falls back to SPDY). An administrator binds you to a role made with: "
+                f"{self.kubectl(*role)}"
             )
         return ForbiddenError(
             f"{denied['user']} may not {verb} {resource}{where}",

@@ -2,6 +2,7 @@
 
 import os
 from collections.abc import Callable, Iterator, Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -37,6 +38,9 @@ TEXTS = (
 )
 KINDS = {**dict.fromkeys(TEXTS, str), "as-groups": list, "as-user-extra": dict, "exec": dict}
 """The types of values."""
+
+CLUSTER_INFO = ("server", "tls-server-name", "insecure-skip-tls-verify", "proxy-url")
+"""What plugins get of a cluster's entry as it is (client-go: pkg/apis/clientauthentication/v1/types.go, Cluster)."""
 
 LEGAL_IN_HEADER = "!#$&'*+-.^_`|~"
 """What is not escaped in the name of a header, besides letters and digits (client-go: transport/round_trippers.go)."""
@@ -116,9 +120,8 @@ def check_context(context: str | None, config: Mapping[str, Any]) -> None:
     """Check that the kubeconfig has the context."""
     names = [str(entry["name"]) for entry in config.get("contexts") or []]
     if context is None and not config.get("current-context"):
-        raise EnvironmentNotFoundError(
-            "The kubeconfig has no current context", hint=f"Name one with --context: {', '.join(names)}"
-        )
+        hint = f"Name one with --context: {', '.join(names)}" if names else "Show it: kubectl config view"
+        raise EnvironmentNotFoundError("The kubeconfig has no current context", hint=hint)
     if context is not None and context not in names:
         near = closest(context, names)
         question = f"Did you mean {' or '.join(near)}? " if near else ""
@@ -196,7 +199,10 @@ class ConfigLoader(KubeConfigLoader):  # type: ignore[misc]
             for key, kind in KINDS.items():
                 if key in node and not isinstance(node.value[key], kind):
                     raise ConfigurationError(f"{self._place(what)}: {key} is of the wrong type", hint=VIEW)
-        check_url(self._cluster["server"], f"{self._place('cluster')}: server", ("https", "http"))
+        server = self._cluster["server"]
+        check_url(server, f"{self._place('cluster')}: server", ("https", "http"))
+        scheme, rest = server.split(":", 1)
+        self._cluster.value["server"] = f"{scheme.lower()}:{rest}"  # the official loader compares it
 
     def _place(self, key: str) -> str:
         """Return the entry of the user or the cluster as messages name it."""
@@ -222,15 +228,35 @@ class ConfigLoader(KubeConfigLoader):  # type: ignore[misc]
                 yield f"Impersonate-{name}", header_value(value, "as", self._place("user"))
 
     def _load_user_token(self) -> bool:
-        key = "tokenFile" if "tokenFile" in self._user else "token"
-        if key not in self._user:
+        user, key = self._user.value, "token"
+        token = user.get(key, "")
+        if "tokenFile" in user:
+            file = Path(self._get_base_path(self._user.path), user["tokenFile"])
+            with suppress(
+                *([OSError] if token else [])
+            ):  # which counts then (client-go: transport/token_source.go)
+                content = file.read_text(encoding="utf-8").strip()
+                token, key = (content, "tokenFile") if content else (token, key)
+            if not token:
+                raise ConfigurationError(f"{file}, tokenFile in {self._place('user')}, is empty", hint=VIEW)
+        if not token:
             return False
-        token = self._user[key]
-        if key == "tokenFile":
-            folder = self._get_base_path(self._user.path)
-            token = Path(folder, token).read_text(encoding="utf-8").strip()
         self.token = f"Bearer {header_value(token, key, self._place('user'))}"
         return True
+
+    def _cluster_info(self) -> dict[str, Any]:
+        """Return what plugins get about the cluster, with the content of the authority's file, as from client-go."""
+        cluster = self._cluster.value
+        info = {key: cluster[key] for key in CLUSTER_INFO if key in cluster}
+        authority = FileOrData(
+            cluster, "certificate-authority", file_base_path=self._get_base_path(self._cluster.path)
+        ).as_data()
+        if authority:
+            info["certificate-authority-data"] = authority
+        for extension in cluster.get("extensions") or []:
+            if extension.get("name") == "client.authentication.k8s.io/exec":
+                info["config"] = extension.get("extension")
+        return info
 
     def _load_from_exec_plugin(self) -> bool:
         if "exec" not in self._user:
@@ -238,7 +264,7 @@ class ConfigLoader(KubeConfigLoader):  # type: ignore[misc]
         base = self._get_base_path(self._cluster.path)
         command = self._user["exec"]
         mode = command.value.get("interactiveMode") or "IfAvailable"
-        plugin = ExecProvider(command, base, self._cluster)
+        plugin = ExecProvider(command, base, self._cluster_info())
         status = PluginRun(plugin, mode, self.ask()).credentials(self.timeout)
         if "token" in status:
             self.token = f"Bearer {header_value(status['token'], 'exec', self._place('user'))}"

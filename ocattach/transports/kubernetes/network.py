@@ -101,6 +101,8 @@ def tls_context(configuration: Configuration) -> ssl.SSLContext:
             context.load_cert_chain(configuration.cert_file, configuration.key_file, password=no_passphrase)
     except OSError as error:
         reason = "not a PEM file" if isinstance(error, ssl.SSLError) else error.strerror
+        if getattr(error, "reason", None) == "KEY_VALUES_MISMATCH":
+            reason = "they do not belong together"
         raise ConfigurationError(f"Cannot use the kubeconfig's {key}: {reason}", hint=VIEW) from None
     return context
 

@@ -29,7 +29,11 @@ class PluginRun:
     """One run of a plugin. Its lines on stderr are shown at once, and its questions are asked."""
 
     def __init__(self, plugin: ExecProvider, mode: str, ask: Ask) -> None:
-        """`mode` is the `interactiveMode` of the kubeconfig: Never, IfAvailable or Always. Raises PersonNeededError."""
+        """Raises PersonNeededError.
+
+        `mode` is the `interactiveMode` of the kubeconfig: Never, IfAvailable or Always. `plugin.cluster` is what the
+        plugin is given about the cluster.
+        """
         self.name = str(plugin.args[0])
         self.interactive = mode != "Never" and not isinstance(ask, NoPerson)
         if mode == "Always" and isinstance(ask, NoPerson):
@@ -73,7 +77,7 @@ class PluginRun:
         plugin = self._plugin
         spec: dict[str, Any] = {"interactive": self.interactive}
         if plugin.cluster:
-            spec["cluster"] = dict(plugin.cluster.value)
+            spec["cluster"] = plugin.cluster
         info = json.dumps({"apiVersion": plugin.api_version, "kind": "ExecCredential", "spec": spec})
         try:
             return subprocess.Popen(

@@ -16,7 +16,7 @@ import paramiko
 import pytest
 
 from ocattach.cli.terminal import escape
-from ocattach.errors import AuthenticationError, ConfigurationError, PersonNeededError
+from ocattach.errors import AuthenticationError, ConfigurationError, PersonNeededError, UnreachableError
 from ocattach.transports.base import Question
 from ocattach.transports.ssh.paramiko import login
 from tests.rigs.machine import PASSWORD, Machine
@@ -85,6 +85,60 @@ def test_a_key_in_a_format_that_paramiko_cannot_read_is_reported(laptop: Laptop,
     assert "OpenSSH" in raised.value.hint
 
 
+ODD_KEYS = {
+    "empty": (b"", "is empty"),
+    "putty": (b"PuTTY-User-Key-File-3: ssh-ed25519\nPrivate-Lines: 1\nSECRET\n", "has PuTTY's format"),
+    "public": (b"ssh-ed25519 AAAASECRET\n", "is a public key, whose private key is not in an agent"),
+    "token": (b"SECRET\n", "is not a private key"),
+    "binary": (b"\xff\x00SECRET", "is not a private key"),
+    "cut": (b"-----BEGIN OPENSSH PRIVATE KEY-----\nSECRET", "is damaged, or cannot be used without the ssh"),
+}
+
+
+def test_odd_key_files_are_passed_over_and_named_with_the_cause(laptop: Laptop, main: Machine) -> None:
+    (laptop.ssh / "folder").mkdir()
+    os.mkfifo(laptop.ssh / "pipe")
+    for name, (content, _) in ODD_KEYS.items():
+        (laptop.ssh / name).write_bytes(content)
+    causes = {name: cause for name, (_, cause) in ODD_KEYS.items()}
+    causes |= {"folder": "is not a regular file", "pipe": "is not a regular file"}
+    settings = "\n".join(f"IdentityFile {laptop.ssh / name}" for name in causes)
+    key = laptop.make_key()
+    laptop.configure(settings, identity=key)
+    with pytest.raises(AuthenticationError) as raised:
+        laptop.greet("main")
+    for name, cause in causes.items():
+        assert f"{laptop.ssh / name} ({cause}" in raised.value.message
+    assert "SECRET" not in "".join(traceback.format_exception(raised.value))
+
+    let_in(main, key)
+    assert laptop.greet("main") == "machine-main"
+
+
+@pytest.mark.parametrize("name", ["folder", "pipe", "none"])
+def test_a_key_file_of_the_connection_that_cannot_be_read_is_named(laptop: Laptop, name: str) -> None:
+    (laptop.ssh / "folder").mkdir()
+    os.mkfifo(laptop.ssh / "pipe")
+    cause = "does not exist" if name == "none" else "is not a regular file"
+    with pytest.raises(UnreachableError, match=f"{laptop.ssh / name} {cause}"):
+        laptop.greet("main", identity_file=str(laptop.ssh / name))
+
+
+@pytest.mark.parametrize("change", [b"\n", b"\r\n", b"certificate"])
+def test_a_key_is_used_whatever_its_line_ends_and_the_certificate_beside_it(
+    laptop: Laptop, main: Machine, change: bytes
+) -> None:
+    key = laptop.make_key()
+    let_in(main, key)
+    if change == b"certificate":
+        key.with_name("key-cert.pub").write_text("ssh-ed25519-cert-v01@openssh.com AAAAodd\n")
+    else:
+        key.write_bytes(key.read_bytes().replace(b"\n", change).strip())
+    laptop.configure(identity=key)
+
+    assert laptop.greet("main") == "machine-main"
+
+
 def security_key(file: Path) -> None:
     """Write the file of a key that is in a token (OpenSSH, PROTOCOL.key and PROTOCOL.u2f)."""
 
@@ -109,7 +163,9 @@ def test_a_security_key_is_said_to_need_openssh(laptop: Laptop) -> None:
     security_key(laptop.ssh / "id_ed25519_sk")
     laptop.configure(identity=laptop.ssh / "id_ed25519_sk")
 
-    with pytest.raises(AuthenticationError, match=r"_sk .cannot be used without the ssh program") as raised:
+    with pytest.raises(
+        AuthenticationError, match=r"_sk .is damaged, or cannot be used without the ssh program"
+    ) as raised:
         laptop.greet("main")
     assert "OpenSSH" in raised.value.hint
 

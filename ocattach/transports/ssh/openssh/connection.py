@@ -16,6 +16,7 @@ from ocattach.transports.base import Ask, NoPerson
 from ocattach.transports.process import Exchange, ProcessStream
 from ocattach.transports.ssh.command import LOADER, CommandOutput, loader_input
 from ocattach.transports.ssh.connection import SessionRefusedError, SSHConnection
+from ocattach.transports.ssh.key_file import own_key_file
 from ocattach.transports.ssh.openssh.errors import Failure, is_hung_up, login_error
 from ocattach.transports.ssh.openssh.login import Login, LoginResult
 from ocattach.transports.ssh.openssh.master import Master, users_master
@@ -23,7 +24,6 @@ from ocattach.transports.ssh.openssh.messages import Messages
 from ocattach.transports.ssh.openssh.revoked import write_revoked_keys
 from ocattach.transports.ssh.openssh.settings import (
     OVER_USERS_MASTER,
-    check_identity_file,
     command_argv,
     is_quiet,
     jump_hosts,
@@ -68,7 +68,7 @@ class OpenSSHConnection(SSHConnection):
         checks_host_key: bool = True,
     ) -> None:
         """Log in, unless a master of the user's own is logged in. Raises what `check_available` raises."""
-        check_identity_file(target)
+        own_key_file(target)
         self._target = target
         self._remembers, self._checks_host_key = remembers, checks_host_key
         self._settings = read_settings(target)

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from ocattach.config.targets.ssh import SSHTarget
-from ocattach.errors import ConfigurationError, TimedOutError, UnreachableError
+from ocattach.errors import ConfigurationError, TimedOutError
 from ocattach.printable import command_line
 
 ANSWER_SECONDS = 10
@@ -142,15 +142,6 @@ def host_options(target: SSHTarget, *, jumps: bool = True) -> list[str]:
     if target.identity_file:
         options += ["-i", str(Path(target.identity_file).expanduser()), "-o", "IdentitiesOnly=yes"]
     return options
-
-
-def check_identity_file(target: SSHTarget) -> None:
-    """Raise UnreachableError if the connection's own key does not exist: ssh would go on without it."""
-    file = Path(target.identity_file).expanduser() if target.identity_file else None
-    if file is not None and not file.is_file():
-        raise UnreachableError(
-            f"The identity file {file} does not exist", hint="Name another with --identity"
-        )
 
 
 def session_options(settings: Settings) -> Sequence[str]:

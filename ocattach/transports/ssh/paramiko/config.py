@@ -14,7 +14,8 @@ import paramiko
 from ocattach.config.targets.rules import check_port
 from ocattach.config.targets.ssh import SSHTarget
 from ocattach.config.targets.uri_text import split_authority
-from ocattach.errors import ConfigurationError, UnreachableError
+from ocattach.errors import ConfigurationError
+from ocattach.transports.ssh.key_file import ABSENT, own_key_file, read_key_file
 
 INSTALL = "Install OpenSSH's client here"
 """The hint for everything that only OpenSSH does."""
@@ -149,14 +150,10 @@ def paths(value: str) -> list[Path]:
 
 def identities(target: SSHTarget, names: tuple[str, ...] | list[str]) -> list[Path]:
     """Return the key files to offer: the target's own if it names one, else those that exist."""
-    if target.identity_file is None:
-        files = [file for name in names for file in paths(shlex.quote(name))]
-        return [file for file in files if file.is_file() or public_file(file).is_file()]
-    file = Path(target.identity_file).expanduser()
-    if not file.is_file():
-        message = f"The identity file {file} does not exist"
-        raise UnreachableError(message, hint="Name another with --identity")
-    return [file]
+    if file := own_key_file(target):
+        return [file]
+    files = [file for name in names for file in paths(shlex.quote(name))]
+    return [file for file in files if read_key_file(file)[1] != ABSENT or public_file(file).is_file()]
 
 
 def public_file(key: Path) -> Path:

@@ -8,6 +8,7 @@ from contextlib import suppress
 from functools import partial
 from pathlib import Path
 from queue import Empty, SimpleQueue
+from tempfile import TemporaryDirectory
 from threading import Thread
 from typing import Any
 
@@ -18,6 +19,7 @@ from paramiko.pkey import PublicBlob, UnknownKeyType
 from ocattach.errors import AuthenticationError
 from ocattach.printable import command_line
 from ocattach.transports.base import Ask, Question
+from ocattach.transports.ssh.key_file import problem
 from ocattach.transports.ssh.paramiko.config import INSTALL, METHODS, HostConfig, public_file
 
 AGENT_SECONDS = 60
@@ -131,31 +133,29 @@ class Login:
                 yield from with_certificate(name, AgentKey(key.agent, key.blob, key.comment), owner)
         locked = []
         for file, blob in files.items():
-            if blob in [key.blob for key in held] or file == public_file(file):
+            if blob in [key.blob for key in held]:
                 continue
             try:
-                yield from with_certificate(str(file), paramiko.PKey.from_path(file), file)
+                yield from with_certificate(str(file), read_key(file), file)
             except TypeError:
                 locked.append(file)
             except UNUSABLE:
-                self._skip(file, "cannot be used without the ssh program", INSTALL)
+                self._skip(file, *problem(file))
         for file in locked:
             if unlocked := self._unlock(file):
                 yield from with_certificate(str(file), unlocked, file)
 
     def _unlock(self, file: Path) -> paramiko.PKey | None:
         for _ in range(0 if self._host.is_batch else TRIES):
-            # from_path (5.1) wants bytes, whatever its annotation is.
-            question = Question(f"Enter passphrase for key '{file}': ", secret=True)
-            passphrase: Any = self._ask(question).encode()
+            passphrase = self._ask(Question(f"Enter passphrase for key '{file}': ", secret=True)).encode()
             if not passphrase:
                 break
             try:
-                return paramiko.PKey.from_path(file, passphrase)
+                return read_key(file, passphrase)
             except ValueError:
                 continue
             except UNUSABLE:
-                self._skip(file, "cannot be used without the ssh program", INSTALL)
+                self._skip(file, *problem(file))
                 return None
         hint = f"Unlock it once: {command_line('ssh-add', file)}"
         self._skip(file, "not opened: it needs its passphrase", hint)
@@ -265,6 +265,20 @@ def open_agent() -> paramiko.Agent | None:
         return opened.get(timeout=AGENT_SECONDS)
     except Empty:
         return None
+
+
+def read_key(file: Path, passphrase: Any = None) -> paramiko.PKey:
+    """Return the key in a regular file, without its certificate. Raises one of `UNUSABLE`.
+
+    `PKey.from_path` (paramiko 5.1) wants the passphrase as bytes, and fails if a certificate beside the file is odd: it
+    is given a link without one.
+    """
+    if not file.is_file():
+        raise FileNotFoundError(file)
+    with TemporaryDirectory() as folder:
+        link = Path(folder, "key")
+        link.symlink_to(file.absolute())
+        return paramiko.PKey.from_path(link, passphrase)
 
 
 def public_blob(file: Path) -> bytes | None:
