@@ -1,12 +1,14 @@
 """Shared by all commands: help that begins with examples, the output option, and hints for errors."""
 
 import inspect
+import math
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from typing import Any, TypeVar
 
 import click
 
+from ocattach.config.settings import LONGEST_SECONDS
 from ocattach.errors import (
     DaemonStartError,
     InterruptedByUserError,
@@ -66,8 +68,19 @@ def output_option(function: Decorated) -> Decorated:
 
 def timeout_option(purpose: str, *, default: float | None = None) -> Callable[[Decorated], Decorated]:
     """The option `--timeout SECONDS`."""
-    seconds = click.FloatRange(min=1)
-    return click.option("--timeout", type=seconds, default=default, metavar="SECONDS", help=purpose)
+    return click.option("--timeout", type=Seconds(), default=default, metavar="SECONDS", help=purpose)
+
+
+class Seconds(click.FloatRange):
+    """A number of seconds that a command may wait."""
+
+    def __init__(self) -> None:
+        super().__init__(min=1, max=LONGEST_SECONDS)
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
+        """Refuse what is not a number, too, which is in every range."""
+        seconds = super().convert(value, param, ctx)
+        return self.fail(f"{value} is not a number.", param, ctx) if math.isnan(seconds) else seconds
 
 
 def silence_libraries() -> None:

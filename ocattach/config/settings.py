@@ -1,6 +1,5 @@
 """The settings of the user, from `config.yaml`."""
 
-import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, fields
 from pathlib import Path
@@ -13,6 +12,9 @@ from ocattach.config.targets.rules import check_variable
 from ocattach.errors import ConfigurationError, UsageError
 
 FILE = "config.yaml"
+LONGEST_SECONDS = 1_000_000
+"""The longest wait, 11 days: poll(2) waits 24 days at most, and other calls are limited, too."""
+
 SSH_CLIENTS = ("auto", "openssh", "paramiko")
 NOTICES = ("waiting", "idle", "error")
 EVENTS = (
@@ -132,10 +134,10 @@ def is_command(content: object) -> bool:
 
 
 def seconds(mapping: Entry, key: str) -> float:
-    """The positive, finite number of seconds at `key`."""
+    """The number of seconds at `key`, which is positive and at most `LONGEST_SECONDS`."""
     value = mapping[key]
     if not isinstance(value, int | float) or isinstance(value, bool):
         raise wrong_type(key, value, "a number of seconds")
-    if not (math.isfinite(value) and value > 0):
-        raise UsageError(f"{key} must be greater than 0, not {value}")
+    if not 0 < value <= LONGEST_SECONDS:
+        raise UsageError(f"{key} must be greater than 0 and at most {LONGEST_SECONDS}, not {value}")
     return value

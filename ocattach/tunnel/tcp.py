@@ -10,6 +10,9 @@ from ocattach.tunnel.splice import SpliceEndpoint
 IDLE_OPTION: int = getattr(socket, "TCP_KEEPIDLE", 0x10)
 """The option for seconds of idleness before the first probe; macOS has another name for it."""
 
+MOST_IDLE_SECONDS = 32767
+"""The largest value of that option on Linux (MAX_TCP_KEEPIDLE in include/net/tcp.h)."""
+
 RECEIVE_BUFFER = 128 * 1024
 """The kernel's buffer for a client that is not read, in bytes; the kernel doubles it (socket(7))."""
 
@@ -41,7 +44,7 @@ async def connect_spliced(far: SpliceEndpoint, client: SpliceEndpoint, **address
 
 def end_when_silent(connection: socket.socket, seconds: float) -> None:
     """Make the kernel end a TCP connection whose peer does not answer or acknowledge for so long (tcp(7))."""
-    interval = max(1, round(seconds / 3))
+    interval = min(max(1, round(seconds / 3)), MOST_IDLE_SECONDS)
     connection.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
     connection.setsockopt(socket.IPPROTO_TCP, IDLE_OPTION, interval)
     connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_KEEPINTVL, interval)

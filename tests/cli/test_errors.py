@@ -231,3 +231,10 @@ def test_closed_streams_and_full_disks_are_no_defects(
     assert (full.returncode, failed.returncode, silent.returncode) == (1, 1, 1)
     assert failed.stderr == "ocattach: Cannot write the output: No space left on device\n"
     assert full.stderr.endswith(failed.stderr)
+
+
+@pytest.mark.parametrize("seconds", ["nan", "inf", "1e308", "0", "-1", "soon"])
+def test_a_timeout_is_a_number_of_seconds(variables: Mapping[str, str], seconds: str) -> None:
+    ran = ocattach(variables, "local://", "--no-start", "--print-url", "--timeout", seconds)
+
+    assert (ran.returncode, "--timeout" in ran.stderr) == (2, True)

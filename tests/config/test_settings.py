@@ -43,6 +43,7 @@ def test_what_is_set_counts(tmp_path: Path) -> None:
         ("connect_timeout_seconds: 0\n", "greater than 0", ""),
         ("connect_timeout_seconds: .nan\n", "greater than 0", ""),
         ("connect_timeout_seconds: .inf\n", "greater than 0", ""),
+        ("dead_seconds: 31536000\n", "at most 1000000", ""),
         ("connect_timeout_seconds:\n", "must be a number of seconds", ""),
         ("ssh_client: putty\n", "ssh_client must be auto or openssh or paramiko, not text", ""),
         ("notify: idle\n", "notify must be a list of waiting, idle, error, not text", ""),
