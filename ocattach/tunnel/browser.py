@@ -68,6 +68,9 @@ class Browsers:
     `secret` signs the cookies: they stay valid while it stays the same. The host is derived from `password`.
     """
 
+    login = LOGIN.decode()
+    """What precedes the token of a link, after the host."""
+
     def __init__(self, secret: str, password: str, *, clock: Callable[[], float] = time.time) -> None:
         self._clock = clock
         self._links: Sequence[OneTimeLink] = ()

@@ -38,11 +38,9 @@ class LocalAccess:
 
     def log_in(self, name: str, path: str) -> dict[str, str]:
         """Return the `url` of the start page, a one-time link `login` to a path in a browser, and its token."""
-        from ocattach.tunnel.browser import LOGIN  # noqa: PLC0415 - for links alone
-
         token = self.browsers.new_token(path)
         site = f"http://{self.browsers.host(name)}:{self.gate.port}"
-        return {"url": f"{site}/", "login": f"{site}{LOGIN.decode()}{token}", "token": token}
+        return {"url": f"{site}/", "login": f"{site}{self.browsers.login}{token}", "token": token}
 
     def log_out(self) -> None:
         """Make the cookies and links of all browsers invalid. The file must have been removed before."""
