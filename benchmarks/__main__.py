@@ -28,6 +28,7 @@ MEASUREMENTS = (
     "relay",
     "ssh_tunnel",
     "ssh_clients",
+    "forwards",
     "gate",
     "memory",
     "survey",

@@ -168,6 +168,10 @@ class PortClosedError(UnreachableError, code="port-closed"):
     """Nothing listens on a port of the environment."""
 
 
+class LocalPortError(OcattachError, code="local-port"):
+    """A port of this machine cannot be opened: another program has it, or it needs privileges."""
+
+
 class OpencodeNotFoundError(OcattachError, code="opencode-not-found", exit_code=7):
     """No usable `opencode` program, in the environment or on this machine."""
 

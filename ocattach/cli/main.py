@@ -18,14 +18,14 @@ from ocattach import __version__
 from ocattach.cli.command import advice, output_option, silence_libraries, timeout_option
 from ocattach.cli.complete import connection_names, saved_names
 from ocattach.cli.main_help import EXAMPLES, MainCommand
-from ocattach.cli.options import Options
+from ocattach.cli.options import Options, where_options
 from ocattach.cli.output import print_json
 from ocattach.cli.person import Person
 from ocattach.cli.terminal import has_terminal, lost_output_reported, prepare_streams, say
 from ocattach.cli.verbs import applied, split
 from ocattach.config.files.paths import state_directory
 from ocattach.config.resolver import last_connection
-from ocattach.config.variables import absolute, absolute_variables
+from ocattach.config.variables import absolute_variables
 from ocattach.defects import FILE, as_error, log_thread_defects
 from ocattach.errors import (
     ConfigurationError,
@@ -42,9 +42,13 @@ COMPLETION = "_OCATTACH_COMPLETE"
 
 COMMANDS = {
     "session": "List, show and continue the sessions of all environments.",
+    "exec": "Run a command in an environment.",
+    "shell": "Open a shell in an environment.",
     "wait": "Wait until a session is idle, waits for you, or has failed.",
     "web": "Open OpenCode's own page in the browser.",
     "events": "Print what agents do as JSON, one event a line.",
+    "forward": "Forward ports of an environment to this machine.",
+    "ports": "List the ports on which programs listen there.",
     "logs": "Show the logs of the daemon, of OpenCode and of the link.",
     "doctor": "Diagnose a connection, or the setup of this machine.",
     "explain": "Show what connecting would run, and which file defines it.",
@@ -87,11 +91,6 @@ def print_schema(ctx: click.Context, _parameter: click.Parameter, wanted: bool) 
         ctx.exit()
 
 
-def absolute_path(_context: click.Context, _parameter: click.Parameter, path: str | None) -> str | None:
-    """Make a typed path absolute (callback of --identity)."""
-    return path and absolute(path)
-
-
 @click.command(
     cls=MainCommand,
     commands=COMMANDS,
@@ -118,22 +117,13 @@ def absolute_path(_context: click.Context, _parameter: click.Parameter, path: st
     is_flag=True,
     help="With --save: replace an existing connection. With --stop: also stop a daemon that ocattach did not start.",
 )
-@click.option("--workdir", metavar="DIR", help="Working directory in the environment: absolute, or ~/…")
 @click.option("-s", "--session", metavar="ID", help="Open the session with this ID.")
 @click.option("-c", "--continue", "continue_", is_flag=True, help="Continue the most recent session.")
 @click.option("--fork", is_flag=True, help="Fork the session before opening it.")
 @click.option("--print-url", is_flag=True, help="Print the local URL instead of opening the TUI.")
 @click.option("--no-start", is_flag=True, help="Do not start a daemon.")
-@click.option("--trust", is_flag=True, help="Approve the project's definition in its current form.")
 @timeout_option("Timeout for connecting (default 60), or for --status (default 5).")
-@click.option("--user", metavar="NAME", help="User to run as in the environment (ssh: to log in as).")
-@click.option(
-    "--identity", type=click.Path(), callback=absolute_path, metavar="FILE", help="ssh: private key file."
-)
-@click.option("--port", type=click.IntRange(1, 65535), metavar="N", help="ssh: port of the ssh server.")
-@click.option("--namespace", metavar="NAME", help="k8s: namespace.")
-@click.option("--context", metavar="NAME", help="k8s: context of the kubeconfig.")
-@click.option("--container", metavar="NAME", help="k8s: container of the pod.")
+@where_options
 @output_option
 @click.option("-v", "--verbose", is_flag=True, help="Print more details.")
 @click.option("-q", "--quiet", is_flag=True, help="Print only errors.")
@@ -260,7 +250,8 @@ def main(arguments: Sequence[str] | None = None) -> NoReturn:
                 command.main(list(ours), prog_name="ocattach", standalone_mode=False, obj=invocation)
             else:
                 silence_libraries()
-                load(name).main(list(ours[1:]), prog_name=program, standalone_mode=False)
+                rest = ("--", *invocation.tui_arguments) if invocation.tui_arguments else ()
+                load(name).main([*ours[1:], *rest], prog_name=program, standalone_mode=False)
         except OcattachError as error:
             fail(error, ours, program)
         except click.UsageError as error:

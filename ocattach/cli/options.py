@@ -1,6 +1,10 @@
 """The parsed command line."""
 
+from collections.abc import Callable
 from dataclasses import dataclass
+from typing import Any
+
+import click
 
 from ocattach.config.spec import ConnectionSpec
 from ocattach.config.variables import absolute
@@ -55,3 +59,40 @@ class Options:
         if workdir is not None and spec.target.is_this_machine:
             workdir = absolute(workdir)
         return spec.with_overrides(workdir=workdir, **options)
+
+
+def absolute_path(_context: click.Context, _parameter: click.Parameter, path: str | None) -> str | None:
+    """Make a typed path absolute (callback of --identity)."""
+    return path and absolute(path)
+
+
+def where_options(function: Callable[..., Any]) -> Callable[..., Any]:
+    """Add the options that say where something runs, and as whom."""
+    for option in reversed(
+        (
+            click.option(
+                "--workdir", metavar="DIR", help="Working directory in the environment: absolute, or ~/…"
+            ),
+            click.option(
+                "--user", metavar="NAME", help="User to run as in the environment (ssh: to log in as)."
+            ),
+            click.option(
+                "--identity",
+                type=click.Path(),
+                callback=absolute_path,
+                metavar="FILE",
+                help="ssh: private key file.",
+            ),
+            click.option(
+                "--port", type=click.IntRange(1, 65535), metavar="N", help="ssh: port of the ssh server."
+            ),
+            click.option("--namespace", metavar="NAME", help="k8s: namespace."),
+            click.option("--context", metavar="NAME", help="k8s: context of the kubeconfig."),
+            click.option("--container", metavar="NAME", help="k8s: container of the pod."),
+            click.option(
+                "--trust", is_flag=True, help="Approve the project's definition in its current form."
+            ),
+        )
+    ):
+        function = option(function)
+    return function

@@ -127,6 +127,12 @@ def is_port(text: str) -> bool:
 
 def dial_address(text: str) -> str:
     """Return the address to connect to, from one as in /proc/net/tcp or as lsof prints it ("*", "[::1]")."""
+    address = numeric_address(text)
+    return LOOPBACK if address is None or ip_address(address).is_unspecified else address
+
+
+def numeric_address(text: str) -> str | None:
+    """Return an address in the usual form, from one as in /proc/net/tcp or as lsof prints it; None if it has none."""
     try:
         if re.fullmatch(r"[0-9A-F]{8}|[0-9A-F]{32}", text):  # 32 bits each in the byte order of x86 and ARM
             words = (bytes.fromhex(text[start : start + 8])[::-1] for start in range(0, len(text), 8))
@@ -134,6 +140,5 @@ def dial_address(text: str) -> str:
         else:
             address = ip_address(text.strip("[]"))
     except ValueError:
-        return LOOPBACK
-    mapped = getattr(address, "ipv4_mapped", None) or address
-    return LOOPBACK if mapped.is_unspecified else str(mapped)
+        return None
+    return str(getattr(address, "ipv4_mapped", None) or address)

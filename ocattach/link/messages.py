@@ -6,7 +6,7 @@ import socket
 from collections.abc import Callable, Iterable
 from typing import Any, Protocol
 
-PROTOCOL = 7
+PROTOCOL = 8
 """The version of the messages. Raise it if another version could misread them."""
 
 MAX_LINE = 16 * 1024 * 1024
@@ -51,9 +51,9 @@ class MessageChannel:
         except OSError as error:
             raise HungUpError from error
 
-    def has_ended(self) -> bool:
-        """Return whether the other side has closed the connection, or sent unexpected data."""
-        return bool(select.select([self._connection], [], [], 0)[0])
+    def has_ended(self, *, within: float = 0) -> bool:
+        """Return whether the other side has closed the connection, or sent unexpected data, after `within` seconds."""
+        return bool(select.select([self._connection], [], [], within)[0])
 
     def send_lines(self, lines: Iterable[bytes], may_go_on: Callable[[], bool]) -> None:
         """Send lines, however slowly the other side reads.

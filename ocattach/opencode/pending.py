@@ -9,6 +9,7 @@ from ocattach.errors import OcattachError, SessionNotFoundError
 from ocattach.opencode.activity import absolute
 from ocattach.opencode.api import DaemonClient
 from ocattach.opencode.catalogue import RECENT_SECONDS, Catalogue, read_catalogue
+from ocattach.opencode.second import SecondClient
 from ocattach.opencode.sessions import (
     PERMISSION_ID,
     QUESTION_ID,
@@ -21,6 +22,7 @@ from ocattach.opencode.sessions import (
     updated,
 )
 from ocattach.opencode.snapshot import AGAIN_SECONDS
+from ocattach.opencode.versions import is_second
 from ocattach.printable import command_line
 from ocattach.untrusted_json import objects
 
@@ -180,7 +182,7 @@ def pending(client: DaemonClient, workdirs: Iterable[str | None]) -> list[tuple[
     latest = sorted(sessions.values(), key=updated, reverse=True)
     directories = dict.fromkeys(absolute(client, workdir) for workdir in workdirs)
     directories |= dict.fromkeys(str(each["directory"]) for each in latest if each.get("directory"))
-    daemon = SessionClient(client)
+    daemon = requests_of(client)
     # The daemon's own directory is queried by no name and may be queried by its path, too: each request counts once.
     requests = {
         request.id: request
@@ -193,7 +195,11 @@ def pending(client: DaemonClient, workdirs: Iterable[str | None]) -> list[tuple[
 
 def reply(client: DaemonClient, permission: Permission, reply: Reply) -> None:
     """Reply to a permission request. Raises OcattachError if the session still waits afterwards."""
-    daemon = SessionClient(client)
+    daemon = requests_of(client)
+    if isinstance(daemon, SecondClient):
+        daemon.reply(permission.session, permission.id, reply)
+        check_answered(daemon, permission)
+        return
     daemon.reply(permission.id, {"reply": reply}, directory=permission.directory or None)
     if is_pending(daemon, permission):
         # Versions without this path answer with their web page.
@@ -207,13 +213,22 @@ def answer(client: DaemonClient, question: Question, answers: Sequence[Sequence[
 
     Raises OcattachError if the session still waits afterwards.
     """
-    daemon = SessionClient(client)
-    body = None if answers is None else {"answers": [list(each) for each in answers]}
-    daemon.reply(question.id, body, directory=question.directory or None)
+    daemon, directory = requests_of(client), question.directory or None
+    if isinstance(daemon, SecondClient):
+        daemon.answer(question.session, question.id, directory, answers)
+    else:
+        body = None if answers is None else {"answers": [list(each) for each in answers]}
+        daemon.reply(question.id, body, directory=directory)
     check_answered(daemon, question)
 
 
-def check_answered(daemon: SessionClient, request: PendingRequest) -> None:
+def requests_of(client: DaemonClient) -> SessionClient | SecondClient:
+    """Return what reads and answers the requests of a daemon, by its version."""
+    version = client.await_version(timeout=AGAIN_SECONDS)
+    return SecondClient(client) if is_second(version) else SessionClient(client)
+
+
+def check_answered(daemon: SessionClient | SecondClient, request: PendingRequest) -> None:
     """Raise OcattachError if a request is still open."""
     if is_pending(daemon, request):
         raise OcattachError(
@@ -222,7 +237,7 @@ def check_answered(daemon: SessionClient, request: PendingRequest) -> None:
         )
 
 
-def is_pending(daemon: SessionClient, request: PendingRequest) -> bool:
+def is_pending(daemon: SessionClient | SecondClient, request: PendingRequest) -> bool:
     """Return whether a request is still open."""
     try:
         return any(each.get("id") == request.id for each in daemon.pending(request.directory or None))

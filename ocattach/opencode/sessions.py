@@ -35,7 +35,8 @@ LATEST = 253_402_214_400_000
 
 SESSION_ID = re.compile(r"ses_[A-Za-z0-9]{1,76}")
 PERMISSION_ID = re.compile(r"per_[A-Za-z0-9]{1,60}")
-QUESTION_ID = re.compile(r"que_[A-Za-z0-9]{1,60}")
+QUESTION_ID = re.compile(r"(?:que|frm)_[A-Za-z0-9]{1,60}")
+"""A question, or a form of OpenCode 2."""
 
 TEXTS = {"id": 80, "parentID": 80, "title": 1000, "directory": 1000, "projectID": 80, "agent": 100}
 TABLES = ("time", "tokens", "model")

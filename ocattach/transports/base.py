@@ -1,15 +1,17 @@
 """The contract of all transports. tests/contract checks it on real engines."""
 
+import os
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, ClassVar, Self
 
 from ocattach.config.spec import ConnectionSpec
 from ocattach.daemon import DAEMON, DaemonStatus, Logs
-from ocattach.errors import OcattachError, PersonNeededError
+from ocattach.errors import OcattachError, PersonNeededError, UsageError
 
 if TYPE_CHECKING:
+    from ocattach.transports.foreground import ForegroundCommand
     from ocattach.tunnel.tunnel import Tunnel
 
 ODD_SHAPE = (LookupError, TypeError, ValueError, AttributeError, ArithmeticError, RecursionError)
@@ -113,6 +115,8 @@ class TransportHandler(ABC):
         self.timeout = timeout
         self.remembers = True
         """Whether to save what the connection learns, such as a new host's key; False for read-only use."""
+        self.login: str | None = None
+        """The `shared_login` of another process, which is used instead of logging in; None logs in."""
         self.checks_host_key = True
         """Whether an ssh host needs a known key; False for podman's own virtual machine on this machine."""
 
@@ -130,6 +134,10 @@ class TransportHandler(ABC):
 
         Only handlers with the same key may share a connection. May read files and run local programs; dials nothing.
         """
+        return None
+
+    def shared_login(self) -> str | None:
+        """Return what other processes of this account need to use the open connection; None if they cannot."""
         return None
 
     def open_connection(self) -> None:  # noqa: B027 - most have none
@@ -184,6 +192,22 @@ class TransportHandler(ABC):
         Raises as `check_available` and `check_daemon_running` do, and DaemonNotRunningError when none answers.
         """
         raise TypeError(f"{self.scheme} needs a link")
+
+    def start_command(
+        self,
+        command: Sequence[str] | None,  # noqa: ARG002
+        *,
+        size: os.terminal_size | None,  # noqa: ARG002
+    ) -> "ForegroundCommand":
+        """Start a command, or with None the account's shell, in the connection's directory and with its variables.
+
+        With `size` the command gets a terminal of that size, otherwise pipes. Raises as `check_available` does,
+        WorkdirNotFoundError, and UsageError where no command can be run.
+        """
+        raise UsageError(
+            f"No command can be run at {self.spec.display()}: only the API of its daemon is reachable",
+            hint="Name the container or host in which it runs, such as docker://NAME",
+        )
 
     @abstractmethod
     def stop_daemon(self, *, force: bool = False) -> int | None:

@@ -1,6 +1,6 @@
 """The base class of transports that can run commands: it manages the daemon and opens tunnels.
 
-A scheme supplies `run`, `open_stream` and `place`.
+A scheme supplies `run`, `open_stream`, `open_foreground` and `place`.
 """
 
 import os
@@ -37,6 +37,7 @@ from ocattach.execution import CommandResult, Stream
 from ocattach.opencode.runtime import javascript_argv
 from ocattach.printable import command_line
 from ocattach.transports.base import Ask, Plan, Question, TransportHandler
+from ocattach.transports.foreground import ForegroundCommand, enter, foreground_argv
 
 if TYPE_CHECKING:
     from ocattach.daemon.probe import FoundDaemon
@@ -83,6 +84,13 @@ class CommandTransport(TransportHandler):
     @abstractmethod
     def open_stream(self, argv: Sequence[str]) -> Stream:
         """Start a command with the stream as its stdin and stdout; closing the stream ends its input."""
+
+    @abstractmethod
+    def open_foreground(self, argv: Sequence[str], *, size: os.terminal_size | None) -> ForegroundCommand:
+        """Start a command on a new terminal of this size, or without one; arguments are passed unchanged.
+
+        Called after a `run` that succeeded. Raises as that does.
+        """
 
     @property
     @abstractmethod
@@ -169,6 +177,23 @@ class CommandTransport(TransportHandler):
         password = secrets.token_urlsafe(32)
         return self.keep_daemon(start_daemon(self.run, settings, password=password, timeout=self.timeout))
 
+    def start_command(
+        self, command: Sequence[str] | None, *, size: os.terminal_size | None
+    ) -> ForegroundCommand:
+        self.check_available()
+        settings = self.settings
+        entered = enter(self.run, settings, self.default_workdir(), place=self.place, timeout=self.timeout)
+        # A shell of an account that logs in reads its start-up files for that.
+        shell = [entered.shell, *(["-l"] if self.logs_in else [])]
+        argv = foreground_argv(
+            shell if command is None else command,
+            entered,
+            set_variables={ORIGIN_VARIABLE: origin_name(self.spec)},
+            unset=settings.unset_env,
+            size=size,
+        )
+        return self.open_foreground(argv, size=size)
+
     def stop_daemon(self, *, force: bool = False) -> int | None:
         daemon = self.probe().daemon(self.spec.daemon_port)
         if daemon is None:
@@ -206,7 +231,21 @@ class CommandTransport(TransportHandler):
         if self._early_relay is not None:
             stream, self._early_relay = self._early_relay, None
             yield lambda: RelayRoute(stream)
-        for argv in self.relay_commands(port):
+        yield from self.port_routes()
+
+    def connect_ports(self, tunnel: "Tunnel") -> None:
+        """Switch a tunnel to a route to any port of the environment's loopback, without a daemon.
+
+        Raises UnreachableError when no route starts.
+        """
+        self.probe()
+        self.open_tunnel(tunnel, 0, self.port_routes())
+
+    def port_routes(self) -> "Iterator[Callable[[], Route]]":
+        """Yield constructors of the routes to any port of the environment's loopback, best first."""
+        from ocattach.tunnel.route import RelayRoute  # noqa: PLC0415 - asyncio, loaded during an ssh login
+
+        for argv in self.relay_commands(0):
             yield lambda argv=argv: RelayRoute(self.open_stream(argv))  # type: ignore[misc]
 
     def open_tunnel(

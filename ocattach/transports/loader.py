@@ -29,13 +29,17 @@ def loader_input(argv: Sequence[str], *, has_more: bool = True, before: str = ""
     if any(ODD_VARIABLES in word for word in argv):
         before += f"unset OCATTACH_ODD\n{ODD_VARIABLES}"  # not what the environment has under that name
     command = shlex.join(argv) if has_more else f"{shlex.join(argv)} </dev/null"
-    hidden = "".join(
+    return f"{hidden(f'{before}exec {command}')}\n".encode()
+
+
+def hidden(text: str) -> str:
+    """Return shell text in the form that `printf %b` shows, of characters that no shell treats specially in quotes."""
+    return "".join(
         character
         if character in PLAIN
         else "".join(f"\\0{byte:03o}" for byte in character.encode(errors="surrogateescape"))
-        for character in f"{before}exec {command}"
+        for character in text
     )
-    return f"{hidden}\n".encode()
 
 
 def started(stream: Stream, argv: Sequence[str], place: str) -> Stream:

@@ -11,9 +11,11 @@ from ocattach.errors import TimedOutError
 from ocattach.execution import CommandResult, Stream, check_output
 from ocattach.transports.base import Availability, Plan
 from ocattach.transports.command import CommandTransport
+from ocattach.transports.foreground import ForegroundCommand, LocalProgram
 from ocattach.transports.process import Exchange, ProcessStream
 from ocattach.tunnel.direct import DirectRoute
 from ocattach.tunnel.route import Route
+from ocattach.tunnel.tunnel import Tunnel
 
 COMMAND_NOT_FOUND = 127
 CANNOT_EXECUTE = 126
@@ -34,6 +36,10 @@ class LocalTransport(CommandTransport):
     def check_available(self) -> Availability:
         return Availability("This machine")
 
+    def inside(self, argv: Sequence[str]) -> Sequence[str]:
+        """Return the program that runs a command; transports into other places on this machine enter them by it."""
+        return argv
+
     def run(self, argv: Sequence[str], *, stdin: bytes = b"", timeout: float) -> CommandResult:
         stdout, stderr = bytearray(), bytearray()
 
@@ -43,7 +49,7 @@ class LocalTransport(CommandTransport):
 
         try:
             process = subprocess.Popen(
-                argv,
+                self.inside(argv),
                 cwd="/",
                 stdin=subprocess.PIPE,
                 stdout=subprocess.PIPE,
@@ -68,11 +74,17 @@ class LocalTransport(CommandTransport):
         return CommandResult(code if code >= 0 else 128 - code, bytes(stdout), bytes(stderr))
 
     def open_stream(self, argv: Sequence[str]) -> Stream:
-        return ProcessStream(argv)
+        return ProcessStream(self.inside(argv))
+
+    def open_foreground(self, argv: Sequence[str], *, size: os.terminal_size | None) -> ForegroundCommand:  # noqa: ARG002
+        return LocalProgram(tuple(self.inside(argv)))
 
     def routes(self, port: int) -> Iterator[Callable[[], Route]]:
         """Yield the only route: a direct connection."""
         yield lambda: DirectRoute(self.daemon_host(port))
+
+    def connect_ports(self, tunnel: Tunnel) -> None:
+        tunnel.switch_route(DirectRoute("127.0.0.1"), 0)
 
 
 def not_started(error: OSError) -> CommandResult:

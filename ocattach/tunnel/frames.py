@@ -2,7 +2,8 @@
 
 A frame is a header (type u8, stream u32, payload length u32, big endian) and its payload:
 
-    OPEN     near   port u16 and host in UTF-8: connect to it; the near end chooses the stream's number
+    OPEN     near   port u16 and host in UTF-8: connect to it; the near end chooses the stream's number; the
+                    host * is the loopback, whichever account listens there
     OPENED   far    empty: connected; the near end sends DATA only after this
     DATA     both   1 to 65536 bytes, no more than the receiver's credit allows
     WINDOW   both   u32: bytes passed on, by which the sender's credit grows

@@ -16,6 +16,7 @@ from ocattach.errors import OcattachError
 from ocattach.tunnel.client import Client
 from ocattach.tunnel.early import MOST_EARLY, EarlyConnection
 from ocattach.tunnel.event_stream import StreamResumer
+from ocattach.tunnel.forwarded import ForwardedClient, bind_forwarded
 from ocattach.tunnel.gate import Gate, OpenGate, Upstream
 from ocattach.tunnel.gated import GatedClient
 from ocattach.tunnel.limits import Events, Limits
@@ -35,7 +36,7 @@ NOTICE_SECONDS = 3.0
 """How long a client's stream is interrupted before its user sees a message."""
 
 MAX_STRANGERS = 256
-"""Connections without an admitted request; more are reset, so that another user cannot exhaust the link."""
+"""Connections without an admitted request, or to forwarded ports; more are reset: other users can open them, too."""
 
 INTERNAL_ERROR = "internal error of ocattach; its log has the details: ocattach logs NAME"
 
@@ -63,10 +64,11 @@ class Listener:
         self._gate = gate
         self._keeper = None if recovery is None else PromptKeeper(recovery)
         self._strangers: set[SpliceEndpoint] = set()
-        """Clients without a request that passed the gate yet."""
+        """Clients without a request that passed the gate yet, and those of forwarded ports."""
         self._early_left = MOST_EARLY
         """How many more clients may cause an early connection."""
-        self._server: asyncio.Server | None = None
+        self._servers: dict[int, asyncio.Server] = {}
+        """By local port: the tunnel's own, and those that are forwarded."""
         self._clients: dict[SpliceEndpoint, asyncio.Task[None]] = {}
         self._internal: set[SpliceEndpoint] = set()
         self._spliced: set[Client] = set()
@@ -89,10 +91,32 @@ class Listener:
         port: int = listening.getsockname()[1]
         if self._gate is not None:
             self._gate.port = port
-        self._server = await asyncio.get_running_loop().create_server(
-            self._make_client, sock=listening, backlog=BACKLOG
-        )
+        await self._serve_port(listening, self._make_client)
         return port
+
+    async def forward(self, port: int, local: int | None) -> int:
+        """Forward the local port `local`, or one that is free, to a port of the environment's loopback. Returns it.
+
+        Raises OSError if `local` cannot be bound.
+        """
+        listening = bind_forwarded(port, local)
+        local = listening.getsockname()[1]
+        admit = partial(self._admit, counts_as_loss=False)
+        await self._serve_port(listening, partial(ForwardedClient, local, port, admit, self._remove))
+        return local
+
+    async def _serve_port(self, listening: socket.socket, make_client: Callable[[], Client]) -> None:
+        self._servers[listening.getsockname()[1]] = await asyncio.get_running_loop().create_server(
+            make_client, sock=listening, backlog=BACKLOG
+        )
+
+    def end_forward(self, local: int) -> None:
+        """Close a forwarded port and reset its clients. Ending it twice is harmless."""
+        if (server := self._servers.pop(local, None)) is not None:
+            server.close()
+        for client in list(self._clients):
+            if isinstance(client, ForwardedClient) and client.local == local:
+                client.reset()
 
     def _make_client(self) -> Client:
         callbacks = (self._admit, self._remove, self._resume_later, self._resumer)
@@ -132,8 +156,8 @@ class Listener:
     async def close(self) -> None:
         """Reset all clients; close the port and the route."""
         self._closed = True
-        if self._server is not None:
-            self._server.close()
+        for server in self._servers.values():
+            server.close()
         self.router.stop()
         serving = list(self._clients.values())
         for client, task in list(self._clients.items()):
@@ -161,7 +185,7 @@ class Listener:
             return
         if internal:
             self._internal.add(client)
-        elif isinstance(client, GatedClient):
+        elif isinstance(client, GatedClient | ForwardedClient):
             if len(self._strangers) >= MAX_STRANGERS:
                 client.reset()
                 return

@@ -6,7 +6,7 @@ const net = require("node:net")
 const os = require("node:os")
 const [OPEN, OPENED, DATA, WINDOW, EOF, RESET, PING, PONG] = [1, 2, 3, 4, 5, 6, 7, 8]
 const HEADER = 9, LARGEST = 65536, CREDIT = 262144, GRANT = 65536, BACKLOG = 33554432, STALL = 20000, RECEIVE = 131072
-const HOSTS = { __proto__: null, "127.0.0.1": ["127.0.0.1"], "::1": ["::1"], localhost: ["127.0.0.1", "::1"] }
+const HOSTS = { __proto__: null, "127.0.0.1": ["127.0.0.1"], "::1": ["::1"], localhost: ["127.0.0.1", "::1"], "*": ["127.0.0.1", "::1"] }
 const SILENCE = (Number(process.argv[process.argv.length - 1]) || 45) * 1000 // an argument, in seconds, for tests
 const { stdin, stdout } = process
 const connections = new Map()
@@ -82,8 +82,8 @@ function firstPart(table) {
 }
 
 class Connection {
-  constructor(id, port, hosts) {
-    Object.assign(this, { id, port, credit: CREDIT, owed: 0, unsent: [], backlog: 0, unwritten: 0 })
+  constructor(id, port, hosts, anyones) {
+    Object.assign(this, { id, port, anyones, credit: CREDIT, owed: 0, unsent: [], backlog: 0, unwritten: 0 })
     connections.set(id, this)
     this.connect(hosts)
   }
@@ -93,7 +93,7 @@ class Connection {
     this.socket = socket
     socket._read = () => {} // it would undo every pause of the handle
     socket.on("connect", () => {
-      if (!isOurs(socket.remoteAddress, this.port)) return this.reset("ECONNREFUSED")
+      if (!this.anyones && !isOurs(socket.remoteAddress, this.port)) return this.reset("ECONNREFUSED")
       this.connected = true
       socket.setNoDelay(true)
       send(OPENED, this.id)
@@ -238,7 +238,7 @@ function isHere(host) {
 function open(id, payload) {
   const host = payload.toString("utf8", 2)
   const hosts = HOSTS[host] ?? (isHere(host) ? [host] : null)
-  if (hosts) new Connection(id, payload.readUInt16BE(0), hosts)
+  if (hosts) new Connection(id, payload.readUInt16BE(0), hosts, host === "*")
   else send(RESET, id, Buffer.from("EACCES"))
 }
 

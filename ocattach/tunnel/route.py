@@ -27,6 +27,9 @@ CHECK_SECONDS = 3.0
 REFUSED = "ECONNREFUSED"
 """The relay's reason when nothing listens on a port."""
 
+LOOPBACK = "*"
+"""As a host: 127.0.0.1 or else ::1, whichever account listens there; for ports that the user has named."""
+
 log = logging.getLogger(__name__)
 
 
@@ -61,7 +64,7 @@ class Route(ABC):
     async def dial(self, client: SpliceEndpoint, host: str, port: int) -> None:
         """Connect to a port of the environment and splice it to `client`, which was not read yet.
 
-        `host` is the address within the environment, for routes that can choose it.
+        `host` is the address within the environment, for routes that can choose it, or LOOPBACK.
         Raises ConnectionLostError when another route may serve the client, PortClosedError when nothing listens
         there, and OSError or another OcattachError when only this connection failed.
         """

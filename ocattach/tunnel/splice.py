@@ -36,6 +36,9 @@ class SpliceEndpoint(asyncio.Protocol, asyncio.BufferedProtocol):
     peer meant to end there. `on_closed` is called once, when the connection has ended.
     """
 
+    port = 0
+    """The port of the environment's loopback to connect to, whichever account listens there; 0: the tunnel's own."""
+
     def __init__(
         self,
         *,

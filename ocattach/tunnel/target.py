@@ -4,7 +4,7 @@ import errno
 from dataclasses import dataclass
 
 from ocattach.errors import ConnectionLostError, OcattachError, PortClosedError
-from ocattach.tunnel.route import Route
+from ocattach.tunnel.route import LOOPBACK, Route
 from ocattach.tunnel.splice import SpliceEndpoint
 
 GONE = {errno.EHOSTUNREACH, errno.ENETUNREACH, errno.EHOSTDOWN, errno.ENETDOWN}
@@ -21,8 +21,8 @@ class Target:
     """Whether a connection to it has succeeded. A failure after that counts as a loss of the daemon."""
 
     async def dial(self, client: SpliceEndpoint) -> None:
-        """Connect to the port and splice it to `client`, as `Route.dial` does."""
-        await self.route.dial(client, self.host, self.port)
+        """Connect to the port, or to the client's own, and splice it to `client`, as `Route.dial` does."""
+        await self.route.dial(client, LOOPBACK if client.port else self.host, client.port or self.port)
 
 
 def is_gone(error: OcattachError | OSError) -> bool:

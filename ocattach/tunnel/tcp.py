@@ -1,10 +1,12 @@
 """TCP: the local port of a tunnel, and connections as one end of a splice."""
 
 import asyncio
+import contextlib
 import socket
 from collections.abc import Sequence
 from typing import Any
 
+from ocattach.execution import on_error
 from ocattach.tunnel.splice import SpliceEndpoint
 
 IDLE_OPTION: int = getattr(socket, "TCP_KEEPIDLE", 0x10)
@@ -19,20 +21,21 @@ RECEIVE_BUFFER = 128 * 1024
 
 def bind_first(ports: Sequence[int]) -> socket.socket:
     """A socket of 127.0.0.1 on the first of these ports that is free; on any when none is."""
-    for port in (*ports, 0):
-        # asyncio disables the Nagle algorithm only for sockets that name their protocol (CPython 3.11).
-        listening = socket.socket(proto=socket.IPPROTO_TCP)
+    for port in ports:
+        with contextlib.suppress(OSError):
+            return bind_port(port)
+    return bind_port(0)
+
+
+def bind_port(port: int) -> socket.socket:
+    """A socket of 127.0.0.1 on this port, or on any for 0. Raises OSError if it is taken or not permitted."""
+    # asyncio disables the Nagle algorithm only for sockets that name their protocol (CPython 3.11).
+    listening = socket.socket(proto=socket.IPPROTO_TCP)
+    with on_error(listening.close):
         listening.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, RECEIVE_BUFFER)
         listening.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        try:
-            listening.bind(("127.0.0.1", port))
-        except OSError:
-            listening.close()
-            if not port:
-                raise
-        else:
-            return listening
-    raise AssertionError(ports)
+        listening.bind(("127.0.0.1", port))
+    return listening
 
 
 async def connect_spliced(far: SpliceEndpoint, client: SpliceEndpoint, **address: Any) -> asyncio.Transport:

@@ -18,6 +18,9 @@ from ocattach.tunnel.prompt import PromptRecovery
 from ocattach.tunnel.route import Route
 from ocattach.tunnel.target import Target
 
+OPEN_SECONDS = 5.0
+"""Time for the event loop to open a local port."""
+
 
 class Tunnel(contextlib.AbstractContextManager["Tunnel"]):
     """A port of 127.0.0.1 connected to a port in an environment.
@@ -31,7 +34,8 @@ class Tunnel(contextlib.AbstractContextManager["Tunnel"]):
     too long gets an HTTP error. Streams of events that `resumer` handles continue over the next route.
 
     With a `gate`, clients have to speak HTTP, and each of their requests has to pass it. Prompts that `recovery` knows
-    are answered even if the route is lost meanwhile. `ports` are tried in turn as the local port, before any free one.
+    are answered even if the route is lost meanwhile. `ports` are tried in turn as the local port, before any free one;
+    None: there is none, for a tunnel that only forwards ports.
     """
 
     def __init__(
@@ -46,7 +50,7 @@ class Tunnel(contextlib.AbstractContextManager["Tunnel"]):
         resumer: StreamResumer | None = None,
         gate: Gate | None = None,
         recovery: PromptRecovery | None = None,
-        ports: Sequence[int] = (),
+        ports: Sequence[int] | None = (),
     ) -> None:
         self._target = None if route is None else Target(route, remote_port, remote_host)
         self._listener = Listener(limits or Limits(), events or Events(), resumer, gate, recovery)
@@ -190,6 +194,25 @@ class Tunnel(contextlib.AbstractContextManager["Tunnel"]):
             raise ConnectionLostError("The tunnel was closed while it switched routes.") from error
         self._target = target
 
+    def forward(self, port: int, *, local: int | None = None) -> int:
+        """Forward the port `local` of 127.0.0.1 to a port of the environment's loopback. Returns `local`.
+
+        Without `local` it is the same port if that is free, else another one. Its connections are spliced byte by byte.
+        They are reset when the route is lost, and held without one, as those of the tunnel's own port.
+        Raises OSError if `local` is taken or not permitted.
+        """
+        if self._closed:
+            raise ConnectionLostError("The tunnel is closed.")
+        opening = asyncio.run_coroutine_threadsafe(self._listener.forward(port, local), self._loop)
+        try:
+            return opening.result(OPEN_SECONDS)
+        except TimeoutError as error:  # the loop has just ended
+            raise ConnectionLostError("The tunnel was closed while it opened a port.") from error
+
+    def end_forward(self, local: int) -> None:
+        """Close a forwarded port soon, and reset its clients."""
+        self._call_soon(self._listener.end_forward, local)
+
     def close(self) -> None:
         """Reset clients; close the port, route and thread. Closing twice is harmless."""
         with self._closing:
@@ -219,7 +242,7 @@ class Tunnel(contextlib.AbstractContextManager["Tunnel"]):
         try:
             if target is not None:
                 await self._listener.router.switch_route(target, within=within)
-            self._listening.set_result(await self._listener.listen(self._ports))
+            self._listening.set_result(0 if self._ports is None else await self._listener.listen(self._ports))
             await asyncio.Event().wait()
         finally:
             await self._listener.close()

@@ -30,6 +30,8 @@ WITH_NAME: Mapping[str, Sequence[tuple[str, ...]]] = {
     "--stop": [(NAME, "--stop"), (NAME, "--stop", "--force")],
     "doctor": [("doctor", NAME)],
     "events": [("events", NAME)],
+    "exec": [("exec", NAME, "--", "ls"), ("exec", NAME, "--workdir", "/app", "--", "ls")],
+    "shell": [("shell", NAME)],
     "wait": [("wait", NAME)],
     "web": [("web", NAME), ("web", NAME, "--print"), ("web", NAME, "--revoke")],
     "logs": [("logs", NAME), ("logs", NAME, "-f")],

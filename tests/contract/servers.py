@@ -29,13 +29,20 @@ def answer_at_the_end(connection: socket.socket) -> None:
 
 @contextmanager
 def serve(
-    network: Network, behaviour: Behaviour, *, home: Path | None = None, port: int = 0, uid: int | None = None
+    network: Network,
+    behaviour: Behaviour,
+    *,
+    home: Path | None = None,
+    host: str = "127.0.0.1",
+    port: int = 0,
+    uid: int | None = None,
 ) -> Iterator[int]:
     """A server in a network, of the account that a home there belongs to, else of the network's own; its port.
 
     With `uid` it is that account's.
     """
-    listener = network.listen(port, uid=(home or network.process).stat().st_uid if uid is None else uid)
+    owner = (home or network.process).stat().st_uid if uid is None else uid
+    listener = network.listen(port, host, uid=owner)
     threads: list[threading.Thread] = []
 
     def attend(connection: socket.socket) -> None:

@@ -14,7 +14,7 @@ INTENDED = "SC1007,SC2012,SC2013,SC2015,SC2034,SC2086,SC2088"
 """Empty assignments; process numbers split into words; a choice by && and ||; what another script uses."""
 
 
-@pytest.mark.parametrize("name", ["probe", "start", "stop", "logs", "listener", "proxies"])
+@pytest.mark.parametrize("name", ["probe", "start", "stop", "logs", "listener", "ports", "proxies"])
 def test_a_script_is_sound_to_shellcheck(name: str) -> None:
     with require("shells"):
         need("shellcheck")

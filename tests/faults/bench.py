@@ -1,6 +1,7 @@
 """Induces a fault again and again while clients are at work, and says what became of them."""
 
 import time
+from collections import Counter
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -9,7 +10,8 @@ from typing import Any
 import psutil
 
 from tests.faults.fault import Fault
-from tests.faults.ledger import Counts
+from tests.faults.feed import feed_of
+from tests.faults.ledger import Counts, Ledger
 from tests.faults.leftovers import Marks, leftovers
 from tests.faults.site import Site
 from tests.faults.terminal import Watcher, watching
@@ -117,6 +119,16 @@ class Bench:
             yield watcher
 
     def _measure(self, repetitions: int) -> None:
+        if self.result.may_refuse:  # there is no link, or one after the other
+            self._send(repetitions)
+            return
+        with feed_of(self.site) as feed:
+            ledger, texts = self._send(repetitions)
+            has_gap = self.fault.cuts and self.result.drops > 0
+            self.result.remarks += feed.remarks(ledger.prompts, texts, has_gap=has_gap)
+
+    def _send(self, repetitions: int) -> tuple[Ledger, Counter[str]]:
+        """Send prompts throughout. Returns what became of them, and the texts that the daemon has in the end."""
         fault, site = self.fault, self.site
         way = fault.way(site)
         with Traffic(
@@ -137,6 +149,7 @@ class Bench:
         self.result.remarks += traffic.ledger.losses(texts, self._ends_of_daemons)
         self.result.errors = dict(traffic.ledger.failures())
         self.result.failed_reads = traffic.ledger.failed_reads
+        return traffic.ledger, texts
 
     def _drop(self, traffic: Traffic) -> None:
         """Induce it once, and go on when prompts are accepted again and events read."""

@@ -45,8 +45,8 @@ from ocattach.sessions.messages import Failure
 from ocattach.sessions.record import Session
 from ocattach.sessions.transcript import Transcript
 from ocattach.transports.containers.exec_stream import ExecDecoder
-from ocattach.transports.kubernetes.channels import exit_code
 from ocattach.transports.kubernetes.cluster import FORBIDDEN, status_message
+from ocattach.transports.kubernetes.status import exit_code
 from ocattach.tunnel.event_stream import EventStream
 from ocattach.tunnel.frames import PROTOCOL_VERSION
 from ocattach.tunnel.gate import Gate, OpenGate, Upstream

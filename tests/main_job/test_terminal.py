@@ -75,6 +75,15 @@ def test_the_steps_are_shown_and_then_a_tui_that_answers(
         assert "Starting the daemon" not in left
 
 
+@pytest.mark.parametrize("shared_environment", ["ssh-password"], indirect=True)
+def test_a_command_uses_the_log_in_of_a_link_which_then_does_not_end(environment: Environment) -> None:
+    with new_laptop(environment) as laptop:
+        (laptop.config / "config.yaml").write_text("link_idle_seconds: 1\n")
+        laptop.connect()
+        with laptop.start("exec", "frontend", "--", "sh", "-c", "sleep 3; hostname") as process:
+            assert process.communicate(timeout=20) == ("machine-passwd\n", ""), "no password can be typed"
+
+
 @pytest.mark.parametrize("shared_environment", ["docker"], indirect=True)
 def test_the_next_terminal_dials_nothing_and_shows_no_password_also_behind_a_proxy_setting(
     environment: Environment, laptop: Laptop, workdir: Path

@@ -66,10 +66,13 @@ class Network:
         """A listening socket made inside, for an account; who accepts from it here serves the programs there."""
 
         def listen() -> socket.socket:
+            if ":" in host:  # engines switch IPv6 off in networks without addresses of it
+                Path("/proc/sys/net/ipv6/conf/lo/disable_ipv6").write_text("0")
             ctypes.CDLL(None).setfsuid(
                 uid
             )  # a socket belongs to the thread's user for files (socket(7), credentials(7))
-            return socket.create_server((host, port), backlog=128)
+            family = socket.AF_INET6 if ":" in host else socket.AF_INET
+            return socket.create_server((host, port), family=family, backlog=128)
 
         return self._inside(listen)
 

@@ -11,9 +11,11 @@ import base64
 import http.server
 import json
 import os
+import re
 import secrets
 import stat
 import sys
+import urllib.parse
 import urllib.request
 from pathlib import Path
 
@@ -31,19 +33,79 @@ def install(folder: Path, *, info: str = INFO) -> Path:
     return program
 
 
+SESSION = "ses_two"
+PENDING: dict[str, dict[str, object]] = {
+    "per_two": {"sessionID": SESSION, "action": "shell", "resources": ["make"], "save": ["make *"]},
+    "frm_two": {
+        "sessionID": SESSION,
+        "title": "Two questions",
+        "fields": [
+            {
+                "key": "q0",
+                "type": "string",
+                "title": "Colour",
+                "description": "Which colour?",
+                "options": [{"value": "r", "label": "red"}, {"value": "b", "label": "blue"}],
+            },
+            {
+                "key": "q1",
+                "type": "multiselect",
+                "options": [{"value": "s", "label": "S"}, {"value": "l", "label": "L"}],
+            },
+            {"key": "q2", "type": "boolean"},
+            {"key": "q3", "type": "integer"},
+        ],
+    },
+}
+"""What a session waits for, wherever it is asked for a directory."""
+
+ANSWERS: list[list[object]] = []
+
+
 class Handler(http.server.BaseHTTPRequestHandler):
     """The daemon's few answers."""
 
     password = ""
 
-    def do_GET(self) -> None:
+    def is_refused(self) -> bool:
         expected = base64.b64encode(f"opencode:{self.password}".encode()).decode()
         if self.headers.get("Authorization") != f"Basic {expected}":
             self.answer(401, "text/plain", b"")
-        elif self.path == INFO:
-            self.answer(200, "application/json", json.dumps({"version": VERSION}).encode())
+            return True
+        return False
+
+    def do_GET(self) -> None:
+        if self.is_refused():
+            return
+        url = urllib.parse.urlsplit(self.path)
+        directory = urllib.parse.parse_qs(url.query).get("location[directory]")
+        location = {"directory": directory and directory[0]}
+        beginning = {"/api/permission/request": "per_", "/api/form": "frm_"}.get(url.path)
+        if self.path == INFO:
+            self.answer_json({"version": VERSION})
+        elif beginning:
+            found = [{"id": key, **what} for key, what in PENDING.items() if key.startswith(beginning)]
+            self.answer_json({"location": location, "data": found if directory else []})
+        elif url.path == f"/api/session/{SESSION}":
+            self.answer_json({"data": {"id": SESSION, "title": "Two", "location": location, "time": {}}})
+        elif url.path == "/answers":
+            self.answer_json(ANSWERS)
         else:
             self.answer(200, "text/html", b"<!doctype html><title>OpenCode</title>")
+
+    def do_POST(self) -> None:
+        body = self.rfile.read(int(self.headers.get("Content-Length") or 0))
+        if self.is_refused():
+            return
+        found = re.fullmatch(rf"/api/session/{SESSION}/(?:permission|form)/(\w+)/reply", self.path)
+        if found and PENDING.pop(found[1], None):
+            ANSWERS.append([found[1], json.loads(body)])
+            self.answer(204, "application/json", b"")
+        else:
+            self.answer(404, "application/json", b"{}")
+
+    def answer_json(self, content: object) -> None:
+        self.answer(200, "application/json", json.dumps(content).encode())
 
     def answer(self, status: int, kind: str, body: bytes) -> None:
         self.send_response(status)

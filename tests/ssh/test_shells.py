@@ -1,9 +1,12 @@
 """Login shells of all kinds, and start-up files that talk: the protocol is not disturbed."""
 
+import subprocess
+
 import pytest
 
 from ocattach.errors import ConnectionLostError, OcattachError, TimedOutError
 from ocattach.execution import MAX_OUTPUT
+from ocattach.transports.foreground import LocalProgram
 from tests.contract.servers import echo, send_and_receive, serve
 from tests.contract.test_commands import ARGUMENTS
 from tests.rigs.availability import need
@@ -45,6 +48,18 @@ def test_each_argument_arrives_whatever_the_login_shell(client: Client) -> None:
         result = handler.run(["sh", "-c", script, "sh", *ARGUMENTS], timeout=20)
 
     assert ARGUMENTS == result.stdout.decode().split("\0")[:-1]
+
+
+@pytest.mark.usefixtures("shell")
+def test_each_argument_arrives_in_the_foreground_whatever_the_login_shell(client: Client) -> None:
+    script = r'for word; do printf "%s\0" "$word"; done; kill -9 $$'
+    with client.handler("main") as handler:
+        command = handler.start_command(["sh", "-c", script, "sh", *ARGUMENTS], size=None)
+        assert isinstance(command, LocalProgram)
+        done = subprocess.run(command.argv, capture_output=True, timeout=20, check=False)
+
+    assert ARGUMENTS == done.stdout.decode().split("\0")[:-1]
+    assert done.returncode == 137
 
 
 @pytest.mark.usefixtures("shell")

@@ -3,6 +3,7 @@
 import contextlib
 import re
 import signal
+import socket
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -146,3 +147,19 @@ def test_enter_leaves_the_watch_and_becomes_the_tui(
         assert environment.processes()
         with contextlib.suppress(psutil.Error):
             assert not [p for p in psutil.Process(opened.pid).children() if "ocattach" in p.cmdline()]
+
+
+def test_ports_of_the_marked_row_are_shown_and_forwarded_until_the_watch_ends(watched: Terminal) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        port = server.getsockname()[1]
+        watched.send_keys("p")
+        watched.wait_for("Ports of alpha: ")
+        watched.send_keys("f", *str(port), "Enter")
+        opened = watched.wait_for(re.compile(rf"http://127\.0\.0\.1:\d+ is port {port} of alpha"))
+        local = int(re.findall(r"http://127\.0\.0\.1:(\d+)", opened)[0])
+        with socket.create_connection(("127.0.0.1", local), 20) as client, server.accept()[0] as accepted:
+            client.sendall(b"hello")
+            assert accepted.recv(5) == b"hello"
+            watched.send_keys("q")
+            with contextlib.suppress(ConnectionResetError):
+                assert not client.recv(1)

@@ -49,6 +49,30 @@ def test_its_service_is_found_with_the_password_that_it_keeps(laptop_with: MakeL
         wait_until(lambda: service.poll() is not None, "the service to end")
 
 
+def test_what_its_sessions_wait_for_is_listed_and_answered(laptop_with: MakeLaptop, workdir: Path) -> None:
+    laptop = laptop_with(daemon=opencode2.install(workdir / "two"))
+    daemon = laptop.connect()
+    waiting = laptop.run("session", "waiting", "frontend", "-o", "json").document
+    (permission,), (form,) = waiting["permissions"], waiting["questions"]
+
+    assert (permission["permission"], permission["patterns"], permission["always"]) == (
+        "shell",
+        ["make"],
+        ["make *"],
+    )
+    assert (permission["session"]["id"], permission["session"]["title"]) == ("ses_two", "Two")
+    assert [part["multiple"] for part in form["questions"]] == [False, True, False, False]
+    assert laptop.run("session", "reply", permission["id"], "once").exit_code == 0
+    for wrong in ("green", "blue S,M yes 3", "blue S yes three"):
+        assert laptop.run("session", "answer", form["id"], *wrong.split()).exit_code == 2
+    assert laptop.run("session", "answer", form["id"], "blue", "S,L", "yes", "3").exit_code == 0
+    assert daemon.request("GET", "/answers")[1] == [
+        ["per_two", {"decision": "once"}],
+        ["frm_two", {"answer": {"q0": "b", "q1": ["s", "l"], "q2": True, "q3": 3}}],
+    ]
+    assert laptop.run("session", "waiting", "frontend", "-o", "json").document["questions"] == []
+
+
 @pytest.mark.parametrize("here", [1, 2])
 def test_the_two_kinds_are_not_put_together(laptop_with: MakeLaptop, workdir: Path, here: int) -> None:
     second = opencode2.install(workdir / "two")

@@ -12,7 +12,9 @@ from rich.console import Console, Group
 from rich.live import Live
 from rich.text import Text
 
+from ocattach.cli.commands.forward import is_port
 from ocattach.cli.keys import Keyboard
+from ocattach.cli.status.ports import forward_port, ports_line
 from ocattach.cli.status.table import ASKING, Row, rows, table
 from ocattach.cli.terminal import escape, is_dumb, screen_console
 from ocattach.config.files.paths import state_directory
@@ -28,7 +30,7 @@ STOP_SECONDS = 30
 AROUND_ROWS = 8
 """Lines of the screen that are not rows: title, column titles and the lines below."""
 
-KEYS = "↑↓ select   enter attach   d disconnect   s stop daemon   r refresh   q quit"
+KEYS = "↑↓ select   enter attach   d disconnect   s stop daemon   p ports   f forward   r refresh   q quit"
 
 
 def watch(survey: Survey) -> int | None:
@@ -92,6 +94,9 @@ class Watch:
         self._stopping: int | None = None
         """The row whose daemon is stopped if the user confirms."""
 
+        self._forwarding: tuple[int, str] | None = None
+        """The row of which a port is forwarded, and the digits of the port typed so far."""
+
         self._message = ""
         self._drawn_at = 0.0
         self._dirty = threading.Event()
@@ -108,6 +113,8 @@ class Watch:
             self._dirty.set()
             if self._stopping is not None:
                 self._confirm(key)
+            elif self._forwarding is not None:
+                self._type_port(key, *self._forwarding)
             elif key == "q":
                 return None
             elif key == "enter":
@@ -131,6 +138,10 @@ class Watch:
             self._disconnect(self._selected)
         elif key == "s":
             self._ask_to_stop(self._selected)
+        elif key == "p":
+            self._list_ports(self._selected)
+        elif key == "f" and self._may_touch(self._selected):
+            self._type_port("", self._selected, "")
 
     def _move(self, number: int) -> None:
         self._selected = min(max(0, number), len(self._rows) - 1)
@@ -176,6 +187,30 @@ class Watch:
             return f"Stopped the daemon of {name} (pid {pid})" if pid else f"No daemon is running in {name}"
 
         self._do(stop, number, f"Stopping the daemon of {name} …")
+
+    def _list_ports(self, number: int) -> None:
+        spec, name = self._survey.entries[number].spec, self._rows[number].name
+        if self._may_touch(number):
+            self._do(lambda: ports_line(spec, name, SilentForeground()), number, f"Listing ports of {name} …")
+
+    def _type_port(self, key: str, number: int, digits: str) -> None:
+        """Take a key of the port's number, and forward the port at Enter. Other keys cancel."""
+        spec, name = self._survey.entries[number].spec, self._rows[number].name
+        self._forwarding, self._message = None, "Not forwarded"
+        digits = digits[:-1] if key == "backspace" else digits + key * key.isdigit()
+        if key == "enter" and is_port(digits):
+            self._do(
+                lambda: forward_port(spec, name, int(digits), SilentForeground(), self._show),
+                number,
+                f"Forwarding port {digits} of {name} …",
+            )
+        elif key in {"", "backspace"} or key.isdigit():
+            self._forwarding = number, digits
+            self._message = f"Port of {name} to forward, then Enter: {digits}"
+
+    def _show(self, message: str) -> None:
+        self._message = message
+        self._dirty.set()
 
     def _do(self, what: Callable[[], str], number: int, doing: str) -> None:
         """Run an action in a thread and show its result below the table."""

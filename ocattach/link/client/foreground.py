@@ -4,7 +4,7 @@ import select
 import socket
 import sys
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass, field
 from typing import Any
 
@@ -89,8 +89,12 @@ def ask(
     environ: Mapping[str, str],
     *,
     timeout: float,
+    stay: Callable[[MessageChannel, Message], Message] = lambda _, answer: answer,
 ) -> Message:
-    """Send a request to the environment's link, which is started if there is none, and return the answer."""
+    """Send a request to the environment's link, which is started if there is none, and return the answer.
+
+    With `stay` the result is what that returns for the answer, before the channel is closed.
+    """
     message = {
         **message,
         "protocol": PROTOCOL,
@@ -107,7 +111,7 @@ def ask(
             time.sleep(PAUSE_SECONDS)
             continue
         try:
-            return converse(channel, message, foreground, deadline)
+            return stay(channel, converse(channel, message, foreground, deadline))
         except HungUpError:
             # It was just ending, or had another version.
             hung_up += 1

@@ -1,6 +1,7 @@
 """Queries of a running link. They change nothing and start nothing."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import closing, contextmanager, suppress
 from dataclasses import dataclass, field
 
 from ocattach.link.client.foreground import GRACE_SECONDS, connect
@@ -45,6 +46,24 @@ def daemon_of_link(key: str, environ: Mapping[str, str], *, timeout: float) -> L
     """
     daemon = query(key, environ, {"do": "daemon"}, timeout=timeout).get("daemon")
     return None if daemon is None else LinkedDaemon(**daemon)
+
+
+@contextmanager
+def borrowed_login(key: str, environ: Mapping[str, str]) -> Iterator[str | None]:
+    """Yield the `shared_login` of a link's transport; None without a link, and for transports without one.
+
+    The link does not end for being idle while the context is open.
+    """
+    channel = connect(link_files(key, environ))
+    if channel is None:
+        yield None
+        return
+    with closing(channel):
+        login: str | None = None
+        with suppress(HungUpError, TimeoutError):
+            channel.send({"do": "login", "protocol": PROTOCOL})
+            login = channel.receive(timeout=GRACE_SECONDS).get("login")
+        yield login
 
 
 def query(key: str, environ: Mapping[str, str], question: Message, *, timeout: float) -> Message:

@@ -100,9 +100,10 @@ class DaemonConnection:
         if self.handler is not None:
             self.handler.disconnect()
 
-    def drop(self) -> None:
-        """Close tunnel and transport. The daemon keeps running."""
-        handler, self.handler = self.handler, None
+    def drop(self, *, keep_handler: bool = False) -> None:
+        """Close tunnel and transport. The daemon keeps running. `keep_handler`: other things use the transport."""
+        handler = None if keep_handler else self.handler
+        self.handler = self.handler if keep_handler else None
         tunnel, self.tunnel = self.tunnel, None
         self.daemon = None
         self.directories.clear()

@@ -15,14 +15,16 @@ KEPT = 100
 class History:
     """The last events of a link, the latest last. Thread-safe."""
 
-    def __init__(self) -> None:
+    def __init__(self, label: str = "") -> None:
+        """`label` precedes each event in the log."""
+        self._label = label
         self._events: deque[tuple[float, str]] = deque(maxlen=KEPT)
         self._news: list[str] = []
         self._lock = threading.Lock()
 
     def note(self, event: str) -> None:
         """Add an event, and log it."""
-        logger.info("%s", event)
+        logger.info("%s%s", self._label, event)
         with self._lock:
             self._events.append((time.time(), event))
 

@@ -22,6 +22,7 @@ from ocattach.link.files import LinkFiles, browser_file, link_files
 from ocattach.link.messages import PROTOCOL, HungUpError, Message, MessageChannel
 from ocattach.link.server.credential import link_credential, link_ports
 from ocattach.link.server.events import send_events
+from ocattach.link.server.local_port import Wanted
 from ocattach.link.server.log import log_failure, logged_error, start_log
 from ocattach.link.server.port import LocalAccess
 from ocattach.link.server.supervisor import Environment
@@ -203,6 +204,12 @@ class Link:
             channel.send({"logged_out": self._environment.log_out_browsers()})
         elif is_ours and request["do"] == "events":
             send_events(channel, self._environment.events, is_resumed=bool(request.get("since_last")))
+        elif is_ours and request["do"] == "login":
+            channel.send({"login": self._environment.login()})
+            while not (channel.has_ended() or self._ending.wait(CLOCK_SECONDS)):
+                pass  # as long as the login is used, the link does not end for being idle
+        elif is_ours and request["do"] == "forward":
+            self._forward(channel, request)
         elif not is_ours or request["do"] == "end":
             logger.info("ending: requested by a command with protocol %s", request.get("protocol"))
             self.end()
@@ -217,6 +224,15 @@ class Link:
             return status
         return {**status, "snapshot": self._environment.snapshot(directories, request.get("since"))}
 
+    def _forward(self, channel: MessageChannel, request: Message) -> None:
+        self._environment.forwards.serve(
+            channel,
+            ConnectionSpec.from_json(request["spec"]),
+            ForegroundConnection(channel, request["environ"]),
+            [Wanted(*each) for each in request["ports"]],
+            timeout=float(request["timeout"]),
+        )
+
     def _answer(self, request: Message, foreground: ForegroundConnection) -> Message:
         spec = ConnectionSpec.from_json(request["spec"])
         timeout = float(request["timeout"])
@@ -228,6 +244,8 @@ class Link:
                 return {"browser": self._access.log_in(request["name"], request["path"])}
             case "await-log-in":
                 return {"logged_in": self._access.browsers.await_use(request["token"])}
+            case "ports":
+                return {"ports": self._environment.forwards.all_ports(spec, foreground, timeout=timeout)}
             case "stop":
                 force = bool(request["force"])
                 stopped = self._environment.stop_daemon(spec, foreground, force=force, timeout=timeout)

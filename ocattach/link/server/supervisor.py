@@ -12,6 +12,7 @@ from ocattach.link.server.answers import attached_answer, connected, connection_
 from ocattach.link.server.connection import DaemonConnection
 from ocattach.link.server.daemon_starter import AttachClient, CrashLoopGuard, command_name
 from ocattach.link.server.deadline_lock import taken
+from ocattach.link.server.forwards import Forwards
 from ocattach.link.server.history import History
 from ocattach.link.server.log import logged_error
 from ocattach.link.server.port import LocalAccess, open_port
@@ -71,6 +72,9 @@ class Environment:
         )
         self._listener = SessionEventListener(self._connection, subscribers=subscribers)
         self.events = self._listener.feed.log
+        self.forwards = Forwards(
+            self._connection, self._lock, held_seconds=held_seconds, dead_after=dead_after
+        )
 
     @property
     def idle_seconds(self) -> float | None:
@@ -179,7 +183,7 @@ class Environment:
         handler, tunnel = connection.handler, connection.tunnel
         if handler is None:
             handler = connection.handler = open_handler(spec, ask=client.ask, timeout=timeout)
-        elif not connection.is_environment_up:
+        elif not (connection.is_environment_up or (tunnel is None and self.forwards.is_connected)):
             connection.release_route("connecting again")
         kept, connection.is_environment_up = connection.is_environment_up, False
         handler.spec, handler.ask, handler.timeout = spec, client.ask, reach_within or timeout
@@ -215,7 +219,7 @@ class Environment:
     def fail(self, error: BaseException, *, is_first: bool) -> None:
         """An attempt to connect has failed."""
         if is_first:
-            self._connection.drop()
+            self._connection.drop(keep_handler=self.forwards.is_connected)
             self._state.move(LinkState.STARTING)
             return
         if not self._connection.is_environment_up:
@@ -304,6 +308,11 @@ class Environment:
             **self._access.credential.to_json(),
         }
 
+    def login(self) -> str | None:
+        """Return the `shared_login` of the transport; None without a connection. Changes nothing."""
+        handler = self._connection.handler
+        return handler.shared_login() if handler is not None else None
+
     def snapshot(self, directories: list[str | None], since: int | None) -> dict[str, Any] | None:
         """Return `DaemonSnapshot.to_json` or the `error`; None without a connection. Changes nothing."""
         tunnel = self._connection.tunnel
@@ -319,6 +328,7 @@ class Environment:
     def close(self) -> None:
         """Close everything, also while a request is in progress."""
         self._closed = True
+        self.forwards.close()
         self._listener.end()
         self._connection.drop()
         self._reconnector.end()

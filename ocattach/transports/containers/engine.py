@@ -50,13 +50,13 @@ class EngineClient(docker.APIClient):
     def get_adapter(self, url: Any) -> Any:  # noqa: ARG002 - all URLs use the same adapter
         return self._adapter
 
-    def open_exec(self, identifier: str) -> tuple[Stream, bytes]:
+    def open_exec(self, identifier: str, *, tty: bool = False) -> tuple[Stream, bytes]:
         """Start an exec; return its stream, which the caller closes, and the bytes read along with the headers.
 
         docker-py returns a socket without its reader's buffer, so that output received with the headers would be lost
         (docker/api/client.py, _get_raw_response_socket, 7.2).
         """
-        opened: Any = self.exec_start(identifier, socket=True)
+        opened: Any = self.exec_start(identifier, tty=tty, socket=True)
         response = opened._response  # noqa: SLF001
         connection: EngineConnection = response.raw.connection
         reader = response.raw._fp.fp  # noqa: SLF001

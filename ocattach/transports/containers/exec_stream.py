@@ -3,7 +3,7 @@
 import selectors
 import socket
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 
 from ocattach.errors import ConnectionLostError, TimedOutError
 from ocattach.execution import Stream
@@ -57,6 +57,23 @@ class ExecDecoder:
         if self._kind not in {STDOUT, STDERR} or any(self._header[1:4]) or self._left > MAX_FRAME:
             raise ConnectionLostError(f"The engine sent a malformed output frame: {bytes(self._header)!r}")
         self._header.clear()
+
+
+def frame(kind: int, data: bytes) -> bytes:
+    """Return output as a frame; `kind` is STDOUT or STDERR."""
+    return bytes([kind, 0, 0, 0]) + len(data).to_bytes(4) + data
+
+
+def split_frames() -> Callable[[bytes], tuple[bytes, bytes]]:
+    """Return a function that takes frames as they arrive, and returns their stdout and stderr."""
+    decoder = ExecDecoder()
+
+    def split(data: bytes) -> tuple[bytes, bytes]:
+        stdout, stderr = decoder.feed(data), bytes(decoder.stderr)
+        decoder.stderr.clear()
+        return stdout, stderr
+
+    return split
 
 
 class ExecStream(Stream):

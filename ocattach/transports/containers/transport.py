@@ -25,7 +25,7 @@ from ocattach.transports.containers.devcontainer import DevContainer, read_dev_c
 from ocattach.transports.containers.direct import DirectPort, candidates, find_direct
 from ocattach.transports.containers.engine import Engine
 from ocattach.transports.containers.engine_streams import EngineAddress
-from ocattach.transports.containers.exec_stream import ExecDecoder, ExecStream, exchange
+from ocattach.transports.containers.exec_stream import ExecDecoder, ExecStream, exchange, split_frames
 from ocattach.transports.containers.lookup import (
     description,
     exec_command,
@@ -41,6 +41,7 @@ from ocattach.transports.containers.state import (
     check_steady,
     unknown_user,
 )
+from ocattach.transports.foreground import AttachedCommand, terminal_output
 from ocattach.transports.loader import LOADER, loader_input, started
 from ocattach.tunnel.route import DialRoute, Route
 
@@ -55,6 +56,9 @@ REFUSED = (NOT_FOUND, 409, 500)
 
 START_DIRECTORY = "/"
 """Where commands start: the image's WORKDIR need not exist, and the account may not be allowed to enter it."""
+
+NO_DETACHING = ",".join(["ctrl-@"] * 16)
+"""Keys that nobody types. Engines hold back the first of their own, Ctrl-P Ctrl-Q, until the next key is typed."""
 
 LISTENER_SECONDS = 5
 
@@ -235,7 +239,7 @@ class ContainerTransport(CommandTransport):
 
     def run(self, argv: Sequence[str], *, stdin: bytes = b"", timeout: float) -> CommandResult:
         deadline = time.monotonic() + timeout
-        exec_id, stream, early = self.start_loader()
+        exec_id, stream, early = self.start_exec(LOADER)
         command = loader_input(argv, has_more=bool(stdin))
         decoder = ExecDecoder()
         stdout = bytearray(decoder.feed(early))
@@ -243,7 +247,7 @@ class ContainerTransport(CommandTransport):
             for data in exchange(stream.socket, command + stdin, deadline):
                 stdout += decoder.feed(data)
                 check_output(len(stdout) + len(decoder.stderr), self.place)
-            code = self.exit_code(exec_id, deadline)
+        code = self.exit_code(exec_id, deadline)
         result = CommandResult(code, bytes(stdout), bytes(decoder.stderr))
         if code in NOT_STARTED:
             output = result.stdout + result.stderr
@@ -251,28 +255,46 @@ class ContainerTransport(CommandTransport):
             check_started(output, user=self.user, place=self.place, program=self.program, name=name)
         return result
 
-    def start_loader(self) -> tuple[str, Stream, bytes]:
-        """Start LOADER and return its id, its stream, and the bytes already read from that."""
+    def start_exec(self, argv: Sequence[str], *, tty: bool = False) -> tuple[str, Stream, bytes]:
+        """Start a command and return the id of its exec, its stream, and the bytes already read from that."""
         with self.errors_translated():
-            name = self.container_name()
-            created = self.engine.client.exec_create(
-                name, list(LOADER), stdin=True, user=self.user or "", workdir=START_DIRECTORY
+            client, name, user = self.engine.client, self.container_name(), self.user or ""
+            created = client.exec_create(
+                name,
+                list(argv),
+                stdin=True,
+                tty=tty,
+                user=user,
+                workdir=START_DIRECTORY,
+                detach_keys=NO_DETACHING,
             )
-            return created["Id"], *self.engine.client.open_exec(created["Id"])
+            return created["Id"], *client.open_exec(created["Id"], tty=tty)
 
-    def exit_code(self, exec_id: str, deadline: float) -> int:
+    def exit_code(self, exec_id: str, deadline: float = 0) -> int:
         """Wait for the exit code of a command whose output has ended."""
         deadline = max(deadline, time.monotonic() + EXIT_CODE_SECONDS)
         while time.monotonic() < deadline:
-            code = self.engine.client.exec_inspect(exec_id)["ExitCode"]
+            with self.errors_translated():
+                code = self.engine.client.exec_inspect(exec_id)["ExitCode"]
             if code is not None:
                 return int(code)
             time.sleep(0.01)
         raise TimedOutError(f"{self.engine_name} did not report the exit code of a command in {self.place}")
 
     def open_stream(self, argv: Sequence[str]) -> Stream:
-        _, stream, early = self.start_loader()
+        _, stream, early = self.start_exec(LOADER)
         return started(ExecStream(stream, early), argv, self.place)
+
+    def open_foreground(self, argv: Sequence[str], *, size: os.terminal_size | None) -> AttachedCommand:
+        has_terminal = size is not None
+        identifier, stream, early = self.start_exec(argv, tty=has_terminal)
+        split = terminal_output if has_terminal else split_frames()
+
+        def resize(new: os.terminal_size) -> None:
+            with self.errors_translated():
+                self.engine.client.exec_resize(identifier, height=new.lines, width=new.columns)
+
+        return AttachedCommand(ExecStream(stream, early), split, resize, lambda: self.exit_code(identifier))
 
     def routes(self, port: int) -> Iterator[Callable[[], Route]]:
         """Yield the direct route if a local port is certainly the daemon's, then the relay."""

@@ -3,7 +3,6 @@
 One thread reads and writes each: an OpenSSL connection must not be used by two threads at once.
 """
 
-import re
 import select
 import socket
 import ssl
@@ -11,13 +10,13 @@ import threading
 import time
 from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import ClassVar
 
 from websocket import ABNF, WebSocket, WebSocketException
 
 from ocattach.errors import ConnectionLostError, TimedOutError
 from ocattach.execution import Stream, check_output
 from ocattach.transports.pump import shut_down
-from ocattach.untrusted_json import objects, parse_json, table
 
 HALF_CLOSING = "v5.channel.k8s.io"
 """The protocol that can end a single channel, by a message on channel 255; kubelets before 1.30 only have v4."""
@@ -36,12 +35,7 @@ QUIET_SECONDS = 60
 client that has left looks like one that waits."""
 
 JOIN_SECONDS = 5
-NOT_FOUND_TEXTS = ("executable file not found", "no such file or directory", "not found in $PATH")
-NOT_EXECUTABLE_TEXT = "permission denied"
-"""Messages of the runtimes (runc, crun); the cluster gives no exit code with them."""
-
 EVERY_BYTE, ONES = int.from_bytes(bytes(range(256))), int.from_bytes(b"\1" * 256)
-EXIT_CODE = re.compile(r"[0-9]{1,3}")
 WOULD_BLOCK = (BlockingIOError, ssl.SSLWantReadError, ssl.SSLWantWriteError)
 
 
@@ -162,27 +156,6 @@ def exchange(channels: Channels, stdin: bytes, deadline: float) -> Mapping[int, 
         poll.poll(left * 1000)
 
 
-def exit_code(status: bytes, place: str) -> tuple[int, str]:
-    """Return a command's exit code and '', or a shell's code for a command that did not start and the reason."""
-    if not status:
-        raise ConnectionLostError(f"The connection to {place} ended while a command ran")
-    try:
-        record = table(parse_json(status))
-    except ValueError:
-        record = {}
-    if record.get("status") == "Success":
-        return 0, ""
-    for cause in objects(table(record.get("details")).get("causes")):
-        if cause.get("reason") == "ExitCode" and EXIT_CODE.fullmatch(str(cause.get("message"))):
-            return int(cause["message"]), ""
-    message = str(record.get("message"))
-    if any(text in message for text in NOT_FOUND_TEXTS):
-        return 127, message
-    if NOT_EXECUTABLE_TEXT in message:
-        return 126, message
-    raise ConnectionLostError(f"The cluster could not run a command in {place}: {message}")
-
-
 @dataclass(frozen=True, slots=True)
 class Wiring:
     """The channels of a stream."""
@@ -204,6 +177,8 @@ class ChannelStream(Stream):
     If the protocol cannot end a single channel, the end of a command's input ends the stream.
     """
 
+    quiet_milliseconds: ClassVar[int | None] = QUIET_SECONDS * 1000
+
     def __init__(self, channels: Channels, wiring: Wiring) -> None:
         self._channels, self._wiring = channels, wiring
         self._outer, self._inner = socket.socketpair()
@@ -213,6 +188,8 @@ class ChannelStream(Stream):
         self._backlog = bytearray()
         self._reading = True
         self._closing = False
+        self.lock = threading.Lock()
+        """Held by a thread that uses the channels."""
         self._thread = threading.Thread(target=self._carry, name="ocattach-kubernetes-stream", daemon=True)
         self._thread.start()
 
@@ -233,8 +210,9 @@ class ChannelStream(Stream):
     def _carry(self) -> None:
         try:
             while not self._closing:
-                self._carry_output()
-                self._carry_input()
+                with self.lock:
+                    self._carry_output()
+                    self._carry_input()
                 if self._has_ended() or not self._wait():
                     break
         except (OSError, ValueError, WebSocketException):
@@ -245,19 +223,22 @@ class ChannelStream(Stream):
 
     def _carry_output(self) -> None:
         while len(self._backlog) < HIGH and (message := self._channels.receive()) is not None:
-            channel, data = message
-            if channel in self._greetings:
-                self._greetings.discard(channel)
-            elif channel == self._wiring.output:
-                self._backlog += data
-            elif channel in self._wiring.errors and b'"status":"Success"' not in data:
-                self._errors += data
-                del self._errors[:-DIAGNOSIS]
+            self._take(*message)
         try:
             while self._backlog:
                 del self._backlog[: self._inner.send(self._backlog)]
         except BlockingIOError:
             return
+
+    def _take(self, channel: int, data: bytes) -> None:
+        """Add what a channel has received to the output, or to the errors."""
+        if channel in self._greetings:
+            self._greetings.discard(channel)
+        elif channel == self._wiring.output:
+            self._backlog += data
+        elif channel in self._wiring.errors and b'"status":"Success"' not in data:
+            self._errors += data
+            del self._errors[:-DIAGNOSIS]
 
     def _carry_input(self) -> None:
         while self._reading and self._channels.unsent < HIGH:
@@ -266,10 +247,13 @@ class ChannelStream(Stream):
             except BlockingIOError:
                 break
             if data:
-                self._channels.send(self._wiring.input, data)
+                self._put(data)
             else:
                 self._end_input()
         self._channels.flush()
+
+    def _put(self, data: bytes) -> None:
+        self._channels.send(self._wiring.input, data)
 
     def _end_input(self) -> None:
         self._reading = False
@@ -290,6 +274,6 @@ class ChannelStream(Stream):
             poll.register(self._channels, there | (select.POLLOUT if self._channels.unsent else 0))
         here = select.POLLIN if self._reading and self._channels.unsent < HIGH else 0
         poll.register(self._inner, here | (select.POLLOUT if self._backlog else 0))
-        happened = dict(poll.poll(None if self._reading else QUIET_SECONDS * 1000))
+        happened = dict(poll.poll(None if self._reading else self.quiet_milliseconds))
         hung_up = happened.get(self._inner.fileno(), 0) & select.POLLHUP
         return bool(happened) and (self._reading or not hung_up)

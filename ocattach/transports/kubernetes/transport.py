@@ -1,10 +1,10 @@
 """Pods of a Kubernetes cluster, through its API server."""
 
+import os
 import shlex
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, closing
-from os import environ
 from typing import Self
 
 from ocattach.config.spec import ConnectionSpec
@@ -23,6 +23,7 @@ from ocattach.errors import (
 from ocattach.execution import CommandResult, Stream
 from ocattach.transports.base import ODD_SHAPE, Ask, Availability, Plan
 from ocattach.transports.command import CommandTransport
+from ocattach.transports.foreground import AttachedCommand
 from ocattach.transports.kubernetes.channels import (
     COMMAND,
     FORWARDED_PORT,
@@ -32,9 +33,9 @@ from ocattach.transports.kubernetes.channels import (
     Channels,
     ChannelStream,
     exchange,
-    exit_code,
 )
 from ocattach.transports.kubernetes.cluster import Cluster, ForbiddenError, NotFoundError
+from ocattach.transports.kubernetes.foreground import FEEDER, attached
 from ocattach.transports.kubernetes.forward import find_daemon
 from ocattach.transports.kubernetes.pods import (
     Choice,
@@ -45,6 +46,7 @@ from ocattach.transports.kubernetes.pods import (
     remember_pod,
     selector_text,
 )
+from ocattach.transports.kubernetes.status import exit_code
 from ocattach.transports.loader import LOADER, loader_input, started
 from ocattach.tunnel.route import DialRoute, Route
 from ocattach.tunnel.tunnel import Tunnel
@@ -65,13 +67,15 @@ class KubernetesTransport(CommandTransport):
         super().__init__(spec, ask=ask, timeout=timeout)
         if not isinstance(spec.target, KubernetesTarget):
             raise TypeError(spec.target)
-        self._target = spec.target.pinned(environ)
+        self._target = spec.target.pinned(os.environ)
         self._cluster: Cluster | None = None
         self._owned = ExitStack()
         """Closes the connection, unless that belongs to another handler."""
 
         self._choice: Choice | None = None
         self._exec_forbidden: ForbiddenError | None = None
+        self._half_closing = False
+        """Whether the last exec could end its input."""
 
     def plan(self) -> Plan:
         target = self._target
@@ -181,7 +185,7 @@ class KubernetesTransport(CommandTransport):
         deadline = time.monotonic() + timeout
         fed = ["sh", "-c", FED, "sh", str(len(stdin)), *argv] if stdin else argv
         command = loader_input(fed, has_more=bool(stdin))
-        with closing(self.open_loader()) as channels:
+        with closing(self.open_exec(LOADER)) as channels:
             try:
                 output = exchange(channels, command + stdin, deadline)
             except TimedOutError as error:
@@ -197,13 +201,20 @@ class KubernetesTransport(CommandTransport):
         return CommandResult(code, bytes(output[STDOUT]), bytes(output[STDERR]))
 
     def open_stream(self, argv: Sequence[str]) -> Stream:
-        return started(ChannelStream(self.open_loader(), COMMAND), argv, self.place)
+        return started(ChannelStream(self.open_exec(LOADER), COMMAND), argv, self.place)
 
-    def open_loader(self) -> Channels:
-        """Start LOADER in the chosen container."""
-        query = [("command", word) for word in LOADER]
-        query += [(channel, "true") for channel in ("stdin", "stdout", "stderr")]
-        return self.open_channels("exec", [*query, ("container", self.chosen.container)])
+    def open_foreground(self, argv: Sequence[str], *, size: os.terminal_size | None) -> AttachedCommand:
+        needs_feeder = size is None and not self._half_closing
+        channels = self.open_exec([*FEEDER, *argv] if needs_feeder else argv, tty=size is not None)
+        return attached(channels, self.place, in_blocks=needs_feeder, size=size)
+
+    def open_exec(self, argv: Sequence[str], *, tty: bool = False) -> Channels:
+        """Start a command in the chosen container."""
+        query = [("command", word) for word in argv]
+        query += [(channel, "true") for channel in ("stdin", "stdout", "tty" if tty else "stderr")]
+        channels = self.open_channels("exec", [*query, ("container", self.chosen.container)])
+        self._half_closing = channels.half_closing
+        return channels
 
     def open_channels(self, what: str, query: Sequence[tuple[str, str]]) -> Channels:
         """Open a WebSocket to the pod for `exec` or `portforward`."""
@@ -280,6 +291,12 @@ class KubernetesTransport(CommandTransport):
     def routes(self, port: int) -> Iterator[Callable[[], Route]]:
         """Return the relay routes, or port forwarding if exec is forbidden."""
         return super().routes(port) if self._exec_forbidden is None else self.forward_routes()
+
+    def connect_ports(self, tunnel: Tunnel) -> None:
+        try:
+            super().connect_ports(tunnel)
+        except ForbiddenError:
+            self.open_tunnel(tunnel, 0, self.forward_routes())
 
     def connect(self, remote_port: int, *, tunnel: Tunnel | None = None) -> Tunnel:
         opened = super().connect(remote_port, tunnel=tunnel)

@@ -21,6 +21,15 @@ LOADER = f"exec sh -c '{loader.SCRIPT}'"
 """The command line that runs `loader_input`. Any login shell passes it on unchanged, including fish and csh."""
 
 
+FOREGROUND = 'trap : INT QUIT; sh -c "$(printf %b "$1")"; exit $?'
+"""Runs hidden shell text. Its own shell stays, for the exit code of a command that a signal ends."""
+
+
+def foreground_line(argv: Sequence[str]) -> str:
+    """Return the command line that runs `sh -c TEXT` with all input. As LOADER, it suits any login shell."""
+    return f"exec sh -c '{FOREGROUND}' ocattach '{loader.hidden(argv[-1])}'"
+
+
 def loader_input(argv: Sequence[str], *, has_more: bool = True) -> bytes:
     """Return the first line of LOADER's input: it prints START_OF_OUTPUT, and runs the argv with the rest."""
     mark = f"printf %s\\\\n {START_OF_OUTPUT.decode().strip()}; "

@@ -1,10 +1,12 @@
 """A connection to an ssh host, logged in: what both clients, OpenSSH and paramiko, offer the transport."""
 
+import os
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
 
 from ocattach.errors import UnreachableError
 from ocattach.execution import CommandResult, Stream
+from ocattach.transports.foreground import ForegroundCommand
 
 
 class SessionRefusedError(UnreachableError):
@@ -36,6 +38,14 @@ class SSHConnection(ABC):
 
         Returns once the login shell runs the command. Raises as `run` does.
         """
+
+    @abstractmethod
+    def open_foreground(self, line: str, *, size: os.terminal_size | None) -> ForegroundCommand:
+        """Start a command line on a new terminal of this size, or without one. Raises as `run` does."""
+
+    def shared_login(self) -> str | None:
+        """Return what other processes need to use this connection; None if they cannot."""
+        return None
 
     @abstractmethod
     def close(self) -> None:

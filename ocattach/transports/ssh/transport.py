@@ -18,6 +18,8 @@ from ocattach.opencode.runtime import javascript_argv
 from ocattach.printable import command_line
 from ocattach.transports.base import Ask, Availability, Plan
 from ocattach.transports.command import CommandTransport
+from ocattach.transports.foreground import ForegroundCommand
+from ocattach.transports.ssh.command import foreground_line
 from ocattach.transports.ssh.connection import SessionRefusedError, SSHConnection
 
 if TYPE_CHECKING:
@@ -71,6 +73,7 @@ class SSHTransport(CommandTransport):
         """A further connection, for a host that runs no further command on the first one (MaxSessions)."""
         with self._opening:
             if self._second is None or not self._second.is_open:
+                self.login = None
                 self._second = self._open()
             return self._second
 
@@ -84,6 +87,7 @@ class SSHTransport(CommandTransport):
                 timeout=self.timeout,
                 remembers=self.remembers,
                 checks_host_key=self.checks_host_key,
+                login=self.login,
             )
         from ocattach.transports.ssh.paramiko.connection import ParamikoConnection  # noqa: PLC0415 - an SDK
 
@@ -168,6 +172,14 @@ class SSHTransport(CommandTransport):
 
     def open_stream(self, argv: Sequence[str]) -> Stream:
         return self._on_host(lambda connection: connection.open_stream(argv))
+
+    def open_foreground(self, argv: Sequence[str], *, size: os.terminal_size | None) -> ForegroundCommand:
+        line = foreground_line(argv)
+        return self._on_host(lambda connection: connection.open_foreground(line, size=size))
+
+    def shared_login(self) -> str | None:
+        connection = self._connection
+        return connection.shared_login() if connection is not None else None
 
     def _on_host(self, start: Callable[[SSHConnection], T]) -> T:
         """Run a command, over a second connection if the host runs no further one on the first."""

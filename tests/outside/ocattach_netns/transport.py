@@ -5,7 +5,6 @@ from pathlib import Path
 
 from ocattach.config.suggestion import did_you_mean
 from ocattach.errors import EnvironmentNotFoundError
-from ocattach.execution import CommandResult, Stream
 from ocattach.transports.base import Availability
 from ocattach.transports.command import CommandTransport
 from ocattach.transports.local import LocalTransport
@@ -40,12 +39,6 @@ class NetnsTransport(LocalTransport):
                 hint=did_you_mean(self.file.name, known) or f"Create it: ip netns add {self.file.name}",
             )
         return Availability("Network namespace exists")
-
-    def run(self, argv: Sequence[str], *, stdin: bytes = b"", timeout: float) -> CommandResult:
-        return super().run(self.inside(argv), stdin=stdin, timeout=timeout)
-
-    def open_stream(self, argv: Sequence[str]) -> Stream:
-        return super().open_stream(self.inside(argv))
 
     def routes(self, port: int) -> Iterator[Callable[[], Route]]:
         return CommandTransport.routes(self, port)

@@ -15,6 +15,7 @@ import pytest
 
 from ocattach.config.files.paths import runtime_directory
 from ocattach.errors import OcattachError
+from ocattach.transports.foreground import LocalProgram
 from tests.contract.servers import echo, send_and_receive, serve
 from tests.rigs.machine import HOME, Machine
 from tests.rigs.processes import is_alive
@@ -83,6 +84,28 @@ class UsersMaster:
             )
             said.seek(0)
             return subprocess.CompletedProcess(done.args, done.returncode, "", said.read())
+
+
+def test_the_log_in_of_another_process_is_used_and_left_open(client: Client, machines: SSHMachines) -> None:
+    with client.handler("passwd", Person(password=client.machines.password)) as link:
+        link.check_available()
+        log_ins = machines["passwd"].log_ins
+        with client.handler("passwd", Person()) as handler:
+            handler.login = link.shared_login()
+            command = handler.start_command(["hostname"], size=None)
+            assert isinstance(command, LocalProgram)
+            assert subprocess.check_output(command.argv, timeout=20) == b"machine-passwd\n"
+
+        assert link.run(["hostname"], timeout=20).stdout == b"machine-passwd\n"
+    assert machines["passwd"].log_ins == log_ins
+
+
+def test_a_log_in_that_is_gone_is_replaced(client: Client) -> None:
+    person = Person(password=client.machines.password)
+    with client.handler("passwd", person) as handler:
+        handler.login = str(client.folder / "gone" / "master")
+        assert handler.run(["hostname"], timeout=20).stdout == b"machine-passwd\n"
+    assert len(person.asked) == 1
 
 
 @pytest.fixture

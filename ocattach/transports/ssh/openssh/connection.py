@@ -7,19 +7,21 @@ import subprocess
 import time
 from collections.abc import Sequence
 from contextlib import suppress
+from pathlib import Path
 
 from ocattach.backoff import Deadline
 from ocattach.config.targets.ssh import SSHTarget
 from ocattach.errors import OcattachError
 from ocattach.execution import CommandResult, Stream
 from ocattach.transports.base import Ask, NoPerson
+from ocattach.transports.foreground import ForegroundCommand, LocalProgram
 from ocattach.transports.process import Exchange, ProcessStream
 from ocattach.transports.ssh.command import LOADER, CommandOutput, loader_input
 from ocattach.transports.ssh.connection import SessionRefusedError, SSHConnection
 from ocattach.transports.ssh.key_file import own_key_file
 from ocattach.transports.ssh.openssh.errors import Failure, is_hung_up, login_error
 from ocattach.transports.ssh.openssh.login import Login, LoginResult
-from ocattach.transports.ssh.openssh.master import Master, users_master
+from ocattach.transports.ssh.openssh.master import BorrowedMaster, Master, users_master
 from ocattach.transports.ssh.openssh.messages import Messages
 from ocattach.transports.ssh.openssh.revoked import write_revoked_keys
 from ocattach.transports.ssh.openssh.settings import (
@@ -66,8 +68,12 @@ class OpenSSHConnection(SSHConnection):
         timeout: float,
         remembers: bool = True,
         checks_host_key: bool = True,
+        login: str | None = None,
     ) -> None:
-        """Log in, unless a master of the user's own is logged in. Raises what `check_available` raises."""
+        """Log in, unless there is a `shared_login`, or a master of the user's own is logged in.
+
+        Raises what `check_available` raises.
+        """
         own_key_file(target)
         self._target = target
         self._remembers, self._checks_host_key = remembers, checks_host_key
@@ -77,11 +83,18 @@ class OpenSSHConnection(SSHConnection):
         self._place = f"host {target.host}"
         self._is_lost = False
         self._users_pid = self._usable_master()
-        self._master = None if self._users_pid else self._log_in(ask, timeout)
+        self._master = None if self._users_pid else self._borrowed(login) or self._log_in(ask, timeout)
 
     def _usable_master(self) -> str | None:
         pid = users_master(self._target) if self._settings["controlpath"] else None
         return None if pid in unusable_masters else pid
+
+    def _borrowed(self, login: str | None) -> Master | None:
+        master = BorrowedMaster(self._target, Path(login)) if login else None
+        return master if master and master.is_running and master.answers() else None
+
+    def shared_login(self) -> str | None:
+        return None if self._master is None else str(self._master.socket)
 
     def _log_in(self, ask: Ask, timeout: float) -> Master:
         deadline = Deadline(timeout)
@@ -169,9 +182,13 @@ class OpenSSHConnection(SSHConnection):
         output.result(self._judged(code, output))
         raise output.not_run()
 
-    def _argv(self) -> list[str]:
+    def open_foreground(self, line: str, *, size: os.terminal_size | None) -> ForegroundCommand:
+        # Over a master, ssh exits with the same code for all signals (mux.c).
+        return LocalProgram(tuple(self._argv(line, terminal=size is not None)), signalled=FAILED)
+
+    def _argv(self, line: str = LOADER, *, terminal: bool = False) -> list[str]:
         control = OVER_USERS_MASTER if self._master is None else over_master(self._master.control_path)
-        return command_argv(self._target, self._settings, control, LOADER)
+        return command_argv(self._target, self._settings, control, line, terminal=terminal)
 
     def _judged(self, code: int, output: CommandOutput) -> int:
         """Return the exit code, negative if the connection was lost. Raises SessionRefusedError."""

@@ -77,10 +77,10 @@ class Master:
     @property
     def control_path(self) -> str:
         """The value of ControlPath, in which `%` begins a token."""
-        return str(self._socket).replace("%", "%%")
+        return str(self.socket).replace("%", "%%")
 
     @property
-    def _socket(self) -> Path:
+    def socket(self) -> Path:
         return self.directory / "master"
 
     def command(self, login: Sequence[str]) -> list[str]:
@@ -94,7 +94,7 @@ class Master:
     @property
     def is_running(self) -> bool:
         """Whether its socket accepts connections."""
-        return accepts(self._socket)
+        return accepts(self.socket)
 
     def _argv(self, what: str) -> list[str]:
         return ["ssh", "-F", "none", "-S", self.control_path, "-O", what, "--", self._host]
@@ -124,6 +124,17 @@ class Master:
         if pid is not None and self.is_running:
             with suppress(ProcessLookupError):
                 os.kill(int(pid), signal.SIGKILL)
+
+
+class BorrowedMaster(Master):
+    """The master of another of our processes, which alone ends it."""
+
+    def __init__(self, target: SSHTarget, socket: Path) -> None:
+        self._host = target.host
+        self.directory = socket.parent
+
+    def close(self) -> None:
+        """Leave it as it is."""
 
 
 def accepts(path: Path) -> bool:

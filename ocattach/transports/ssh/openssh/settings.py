@@ -16,14 +16,17 @@ MAX_JUMPS = 16
 QUIET = ("silent", "fatal", "error")
 """Values of LogLevel at which ssh does not always say why it failed; QUIET is printed as SILENT."""
 
-COMMAND_ONLY = (
-    "-T", "-a", "-x", "-e", "none",
+WITHOUT_FORWARDING = (
+    "-a", "-x",
     "-o", "ClearAllForwardings=yes",
     "-o", "PermitLocalCommand=no",
     "-o", "RemoteCommand=none",
     "-o", "Tunnel=no",
 )  # fmt: skip
-"""Options for a plain command: settings for terminals and forwarding have no meaning for it."""
+"""Options for a command: settings for forwarding have no meaning for it."""
+
+COMMAND_ONLY = ("-T", *WITHOUT_FORWARDING, "-e", "none")
+"""Options for a command without a terminal."""
 
 DEFAULT_SESSION = ("-o", "SessionType=default", "-o", "StdinNull=no", "-o", "ForkAfterAuthentication=no")
 """The same for settings that exist since OpenSSH 8.7."""
@@ -144,9 +147,10 @@ def host_options(target: SSHTarget, *, jumps: bool = True) -> list[str]:
     return options
 
 
-def session_options(settings: Settings) -> Sequence[str]:
-    """Return the options for a plain command that this version of ssh knows."""
-    return (*COMMAND_ONLY, *(DEFAULT_SESSION if "sessiontype" in settings.values else ()))
+def session_options(settings: Settings, *, terminal: bool = False) -> Sequence[str]:
+    """Return the options for a command that this version of ssh knows."""
+    options = ("-t", *WITHOUT_FORWARDING) if terminal else COMMAND_ONLY
+    return (*options, *(DEFAULT_SESSION if "sessiontype" in settings.values else ()))
 
 
 def master_argv(
@@ -187,9 +191,12 @@ def is_quiet(settings: Settings) -> bool:
     return settings["loglevel"].lower() in QUIET
 
 
-def command_argv(target: SSHTarget, settings: Settings, control: Sequence[str], command: str) -> list[str]:
+def command_argv(
+    target: SSHTarget, settings: Settings, control: Sequence[str], command: str, *, terminal: bool = False
+) -> list[str]:
     """Return the command that runs a command line over a master."""
-    options = ["-o", "ControlMaster=no", "-o", "LogLevel=ERROR", *session_options(settings)]
+    session = session_options(settings, terminal=terminal)
+    options = ["-o", "ControlMaster=no", "-o", "LogLevel=ERROR", *session]
     # Jump hosts are the master's affair, and ssh refuses -J beside a ProxyCommand.
     return ["ssh", *control, *options, *host_options(target, jumps=False), "--", target.host, command]
 

@@ -1,10 +1,11 @@
 """A connection to an ssh host by paramiko: reached, identified by its host key, logged in to."""
 
 import itertools
+import os
 import random
 import socket
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import closing, contextmanager
 from typing import TypeVar
 
@@ -15,16 +16,19 @@ from ocattach.errors import ConnectionLostError, OcattachError, TimedOutError, U
 from ocattach.execution import CommandResult, Stream, on_error
 from ocattach.printable import command_line
 from ocattach.transports.base import Ask
+from ocattach.transports.foreground import ForegroundCommand
 from ocattach.transports.ssh.command import loader_input
 from ocattach.transports.ssh.connection import SessionRefusedError, SSHConnection
 from ocattach.transports.ssh.paramiko.command import LOST, Command, CommandStream
 from ocattach.transports.ssh.paramiko.config import HostConfig, hops
+from ocattach.transports.ssh.paramiko.foreground import attached
 from ocattach.transports.ssh.paramiko.host_key import check_host_key, preferred_types
 from ocattach.transports.ssh.paramiko.known_hosts import KnownKey, known_keys
 from ocattach.transports.ssh.paramiko.login import log_in
 from ocattach.transports.tcp import dial_tcp
 
 C = TypeVar("C", bound=Command)
+T = TypeVar("T")
 KEEPALIVE_SECONDS = 15
 JOIN_SECONDS = 5
 GREETING_PAUSES = (0.25, 0.5, 1, 2)
@@ -121,10 +125,14 @@ class ParamikoConnection(SSHConnection):
         return transport
 
     def _start(self, kind: type[C], timeout: float, script: bytes, stdin: bytes = b"") -> C:
+        return self._on_channel(
+            lambda channel: kind(channel, script, stdin, place=self._place, timeout=timeout), timeout
+        )
+
+    def _on_channel(self, start: Callable[[paramiko.Channel], T], timeout: float) -> T:
         began = time.monotonic()
         try:
-            channel = self._opened[-1].open_channel("session", timeout=timeout)
-            return kind(channel, script, stdin, place=self._place, timeout=timeout)
+            return start(self._opened[-1].open_channel("session", timeout=timeout))
         except (IndexError, *LOST) as error:
             if self._opened and not isinstance(error, paramiko.ChannelException):
                 self._opened[-1].join(SETTLE_SECONDS)
@@ -146,6 +154,9 @@ class ParamikoConnection(SSHConnection):
 
     def open_stream(self, argv: Sequence[str]) -> Stream:
         return self._start(CommandStream, self._timeout, loader_input(argv))
+
+    def open_foreground(self, line: str, *, size: os.terminal_size | None) -> ForegroundCommand:
+        return self._on_channel(lambda channel: attached(channel, line, size, self._place), self._timeout)
 
     def _close_last(self) -> None:
         transport = self._opened.pop()
