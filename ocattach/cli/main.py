@@ -45,6 +45,7 @@ COMMANDS = {
     "exec": "Run a command in an environment.",
     "shell": "Open a shell in an environment.",
     "wait": "Wait until a session is idle, waits for you, or has failed.",
+    "web": "Open OpenCode's own page in the browser.",
     "events": "Print what agents do as JSON, one event a line.",
     "forward": "Forward ports of an environment to this machine.",
     "ports": "List the ports on which programs listen there.",

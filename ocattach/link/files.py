@@ -36,6 +36,11 @@ def credential_file(key: str, environ: Mapping[str, str]) -> Path:
     return state_directory(environ) / "links" / f"{key}.credential"
 
 
+def browser_file(key: str, environ: Mapping[str, str]) -> Path:
+    """Where the secret is kept that signs the cookies of a key's local port."""
+    return state_directory(environ) / "links" / f"{key}.browsers"
+
+
 def link_keys(environ: Mapping[str, str]) -> Iterator[str]:
     """Return the keys of all links that have a socket, running or not."""
     for file in sorted(runtime_directory(environ).glob("*.sock")):

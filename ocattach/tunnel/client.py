@@ -143,9 +143,13 @@ class Client(SpliceEndpoint):
 
     def refuse(self, status: HTTPStatus, reason: str) -> None:
         """Answer the client's request with an error and end the connection; without HTTP, reset it."""
+        self.end_with(refusal(status, reason))
+
+    def end_with(self, answer: bytes) -> None:
+        """Send the client this answer of the link's own, and end the connection; without HTTP, reset it."""
         if self.closed or self._refusal:
             return
-        self._refusal = refusal(status, reason)
+        self._refusal = answer
         self.detach()
         if self._unanswered:
             self._answer_refusal()

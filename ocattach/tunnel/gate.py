@@ -9,10 +9,12 @@ import base64
 import binascii
 import hmac
 import re
+from collections.abc import Sequence
 from dataclasses import dataclass
 from http import HTTPStatus
 from urllib.parse import unquote_to_bytes
 
+from ocattach.tunnel.browser import LOGIN, NOT_LOGGED_IN, OWN_SITE, Browsers, other_cookies
 from ocattach.tunnel.requests import Header, RefusedError, Request
 
 TOKEN = "auth_token"  # noqa: S105 - a name
@@ -24,10 +26,6 @@ HOST = re.compile(rb"(?:127\.0\.0\.1|(?:[a-z0-9](?:[a-z0-9-]{0,61}[a-z0-9])?\.)*
 HTTP_PORT = 80
 TARGET = re.compile(rb"/[!-~]*")
 """A path and a query; not a whole URL, and not `*`."""
-
-OWN_SITE = (b"same-origin", b"none")
-"""Values of Sec-Fetch-Site for requests that no other site has made (Fetch Metadata, W3C)."""
-
 
 DESKTOP = {b"oc://renderer", b"tauri://localhost", b"http://tauri.localhost", b"https://tauri.localhost"}
 """The origins of OpenCode Desktop, which no web page can have (from the list in OpenCode 1.18.33)."""
@@ -48,10 +46,13 @@ class Gate:
     """Checks requests to one local port. `port` is set once it is open, `authorization` whenever the daemon changes.
 
     `expected` is the value of the Authorization header that clients have to send, `authorization` that which the
-    daemon wants; None for a daemon without a password.
+    daemon wants; None for a daemon without a password. `browsers` may use the port without `expected`.
     """
 
-    def __init__(self, expected: str, *, authorization: str | None = None) -> None:
+    def __init__(
+        self, expected: str, *, authorization: str | None = None, browsers: Browsers | None = None
+    ) -> None:
+        self._browsers = browsers
         self._expected = decoded(expected.encode())
         if not self._expected:
             raise ValueError("a gate needs a credential")
@@ -59,16 +60,25 @@ class Gate:
         self.port = 0
 
     def check(self, request: Request) -> None:
-        """Raise RefusedError unless the request is allowed."""
+        """Raise RefusedError unless the request is allowed, or if it is answered here."""
         if TARGET.fullmatch(request.target) is None:
             raise RefusedError(HTTPStatus.BAD_REQUEST, "This port only takes requests for a path")
         self._check_host(request)
+        if self._browsers is not None and request.target.startswith(LOGIN):
+            raise RefusedError(HTTPStatus.OK, "", answer=self._browsers.log_in(request))
         self._check_site(request)
         if not self._is_authorized(request):
+            self._check_browser(request)
+
+    def _check_browser(self, request: Request) -> None:
+        """Raise RefusedError unless the request comes from the page, in a browser that is logged in."""
+        if self._browsers is None or not self._browsers.is_page(request):
             raise RefusedError(
                 HTTPStatus.UNAUTHORIZED,
                 "The password is missing or wrong. Get it with: ocattach NAME --print-url -o json",
             )
+        if not self._browsers.admits(request):
+            raise RefusedError(HTTPStatus.FORBIDDEN, NOT_LOGGED_IN)
 
     def _check_host(self, request: Request) -> None:
         host = request.only(b"host")
@@ -105,8 +115,7 @@ class Gate:
         headers = [*upstream.headers, *more]
         if self.authorization is not None:
             headers.append((b"Authorization", self.authorization.encode()))
-        target = upstream.prefix + without_token(request.target)
-        return request.encode(target, headers, b"authorization")
+        return encode_without_credentials(request, headers, upstream.prefix)
 
 
 class OpenGate(Gate):
@@ -122,6 +131,16 @@ class OpenGate(Gate):
     def encode(self, request: Request, upstream: Upstream, *more: Header) -> bytes:
         """The head of a request as it is sent to the daemon, with the client's own credential."""
         return request.encode(upstream.prefix + request.target, [*upstream.headers, *more])
+
+
+def encode_without_credentials(
+    request: Request, headers: Sequence[Header] = (), prefix: bytes = b""
+) -> bytes:
+    """The head of a request without the client's own credentials, with these headers and a prefix of its path."""
+    has_cookie = any(name.lower() == b"cookie" for name, _ in headers)
+    cookies = () if has_cookie else other_cookies(request)
+    target = prefix + without_token(request.target)
+    return request.encode(target, [*headers, *cookies], b"authorization", b"cookie")
 
 
 def decoded(authorization: bytes) -> bytes:

@@ -4,9 +4,10 @@ import asyncio
 from dataclasses import dataclass
 from functools import cached_property
 
-from ocattach.tunnel.client import SUCCESS, UPGRADED, Client, now
+from ocattach.tunnel.browser import carries_cookie
+from ocattach.tunnel.client import SUCCESS, UPGRADED, Client, now, refusal
 from ocattach.tunnel.event_stream import EventStream
-from ocattach.tunnel.gate import Gate, Upstream, without_token
+from ocattach.tunnel.gate import Gate, Upstream, encode_without_credentials
 from ocattach.tunnel.requests import RefusedError, Request, RequestReader
 
 HEAD_SECONDS = 10.0
@@ -28,7 +29,7 @@ class Admitted:
     @cached_property
     def head(self) -> bytes:
         """Its head without credentials, for the resumer."""
-        return self.request.encode(without_token(self.request.target), (), b"authorization")
+        return encode_without_credentials(self.request)
 
     @property
     def only_reads(self) -> bool:
@@ -61,6 +62,11 @@ class GatedClient(Client):
     def _await_connection(self) -> None:
         """Read on: the first request has to come before there is a connection for it, within HEAD_SECONDS."""
         self._reset_in(HEAD_SECONDS)
+
+    @property
+    def is_browser(self) -> bool:
+        """Whether the current request came with a cookie of this port."""
+        return self._current is not None and carries_cookie(self._current.request)
 
     async def admitted(self) -> bool:
         """Wait for the first request. Returns whether it passed the gate; if not, the client was refused or reset."""
@@ -209,7 +215,7 @@ class GatedClient(Client):
             self.reset()  # a response now would be taken for that of the previous request
             return
         self._unanswered = True
-        self.refuse(error.status, error.reason)
+        self.end_with(error.answer or refusal(error.status, error.reason))
         self._first.set()
 
     def _send_head(self, admitted: Admitted) -> None:

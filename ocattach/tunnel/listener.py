@@ -147,6 +147,12 @@ class Listener:
         for client in self._interrupted:
             client.show_message(reason)
 
+    def reset_browsers(self) -> None:
+        """Reset the clients that were let in by a cookie: they have to log in again."""
+        for client in list(self._clients):
+            if isinstance(client, GatedClient) and client.is_browser:
+                client.reset()
+
     async def close(self) -> None:
         """Reset all clients; close the port and the route."""
         self._closed = True

@@ -13,12 +13,13 @@ HEAD_LIMIT = 64 * 1024
 
 
 class RefusedError(Exception):
-    """A request that is refused, with the status and the reason for the client."""
+    """A request that is not sent on. The client gets the status and the reason, or instead the whole `answer`."""
 
-    def __init__(self, status: HTTPStatus, reason: str) -> None:
+    def __init__(self, status: HTTPStatus, reason: str, *, answer: bytes = b"") -> None:
         super().__init__(reason)
         self.status = status
         self.reason = reason
+        self.answer = answer
 
 
 class Request:

@@ -135,6 +135,10 @@ class Tunnel(contextlib.AbstractContextManager["Tunnel"]):
         """Refuse clients for this reason until there is another route."""
         self._call_soon(self._listener.refuse, reason)
 
+    def reset_browsers(self) -> None:
+        """Reset the clients that were let in by a cookie (`gate.Browsers`)."""
+        self._call_soon(self._listener.reset_browsers)
+
     def hold(self) -> None:
         """Hold clients until `release`, even with a route: a daemon that is starting loses requests."""
         self._call_soon(self._listener.router.hold)

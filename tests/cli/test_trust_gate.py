@@ -35,6 +35,7 @@ WITH_NAME: Mapping[str, Sequence[tuple[str, ...]]] = {
     "forward": [("forward", NAME, "3000")],
     "ports": [("ports", NAME)],
     "wait": [("wait", NAME)],
+    "web": [("web", NAME), ("web", NAME, "--print"), ("web", NAME, "--revoke")],
     "logs": [("logs", NAME), ("logs", NAME, "-f")],
     "session waiting": [("session", "waiting", NAME), ("session", "permissions", NAME)],
     "session send": [("session", "send", NAME, "hello"), ("session", "send", NAME, "hello", "--wait")],

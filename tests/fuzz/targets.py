@@ -86,10 +86,10 @@ def project(data: bytes) -> None:
 
 def saved(data: bytes) -> None:
     """A saved connection, that can be replaced too."""
-    with written("connections/web.yaml", data) as path:
+    with written("connections/www.yaml", data) as path:
         connections = SavedConnections(path.parents[1])
         try:
-            found = connections.find("web")
+            found = connections.find("www")
         except ConfigurationError as error:
             check(str(path) in error.message, error)
             check_error(error)
@@ -97,8 +97,8 @@ def saved(data: bytes) -> None:
         if found is not None:
             check_spec(found)
         wanted = ConnectionSpec.from_entry({"transport": "docker", "container": "c", "env": {"A": "# b\n"}})
-        connections.save("web", wanted, force=True)
-        saved = connections.find("web")
+        connections.save("www", wanted, force=True)
+        saved = connections.find("www")
         check(saved is not None and saved.to_entry() == wanted.to_entry(), path.read_text())
 
 

@@ -24,7 +24,7 @@ from ocattach.defects import FILE, as_error
 from ocattach.doctor.ladder import Ladder, Status
 from ocattach.errors import DefectError, OcattachError
 from ocattach.link.client.foreground import connect
-from ocattach.link.files import link_files
+from ocattach.link.files import browser_file, link_files
 from ocattach.link.messages import PROTOCOL
 from ocattach.link.server.credential import link_credential
 from ocattach.link.server.history import History
@@ -211,7 +211,11 @@ def running(place: Place, monkeypatch: pytest.MonkeyPatch) -> Iterator[RunningLi
     handler = PrivateFile(files.log)
     handler.setFormatter(LogFormatter("%(levelname)s %(message)s"))
     logging.getLogger().addHandler(handler)
-    link = Link(files, Settings(), LocalAccess(link_credential(key, place.environ), []))
+    link = Link(
+        files,
+        Settings(),
+        LocalAccess(link_credential(key, place.environ), [], browser_file(key, place.environ)),
+    )
     link.listen()
     serving = threading.Thread(target=link.serve)
     serving.start()

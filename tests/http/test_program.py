@@ -53,6 +53,14 @@ def test_the_url_itself_is_given_and_no_process_stays(environment: Environment, 
     assert "not connected" in laptop.run("--disconnect", "frontend").stderr
 
 
+@plain
+def test_its_page_is_opened_by_its_own_url(environment: Environment, laptop: Laptop) -> None:
+    ran = laptop.run("web", "frontend", "-o", "json")
+
+    assert ran.exit_code == 2
+    assert str(environment.entry["url"]) in ran.document["error"]["hint"]
+
+
 @by_url
 def test_curl_can_use_what_is_printed(environment: Environment, laptop: Laptop) -> None:
     document = laptop.connect().document

@@ -4,9 +4,9 @@ import http.client
 import json
 import threading
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from dataclasses import dataclass
-from urllib.parse import quote
+from urllib.parse import quote, urlsplit
 
 import pytest
 
@@ -187,3 +187,25 @@ def test_what_is_kept_on_the_laptop_is_private(first: FirstConnect) -> None:
             assert expected == path.stat().st_mode & 0o777, path
             if path.is_file() and path.suffix != ".credential":
                 assert password not in path.read_text(errors="replace")
+
+
+def test_a_printed_link_opens_the_page_in_any_browser(first: FirstConnect) -> None:
+    ran = first.laptop.run("web", "frontend", "--print", "-o", "json")
+    assert ran.exit_code == 0, ran.stdout + ran.stderr
+    site, login = urlsplit(ran.document["url"]), urlsplit(ran.document["login"])
+
+    def get(target: str, **headers: str) -> http.client.HTTPResponse:
+        with closing(http.client.HTTPConnection("127.0.0.1", site.port, timeout=20)) as connection:
+            connection.request("GET", target, headers={"Host": site.netloc, **headers})
+            with connection.getresponse() as answer:
+                answer.read()
+        return answer
+
+    answer = get(f"{login.path}?{login.query}")
+    cookie = str(answer.headers["Set-Cookie"]).partition(";")[0]
+    page = get("/", Cookie=cookie, **{"Sec-Fetch-Site": "same-origin"})
+    assert (page.status, page.headers.get_content_type()) == (http.client.OK, "text/html")
+    assert get(f"{login.path}?{login.query}").status == http.client.FORBIDDEN
+    assert first.laptop.run("web", "frontend", "--revoke").exit_code == 0
+    again = get("/", Cookie=cookie, **{"Sec-Fetch-Site": "same-origin"})
+    assert again.status == http.client.FORBIDDEN

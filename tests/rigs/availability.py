@@ -23,6 +23,7 @@ class Unavailable(Exception):  # noqa: N818  it is a fact about this machine, no
 
 PACKAGES = {
     "Xvfb": "xvfb",
+    "chromedriver": "chromium-driver",
     "dbus-run-session": "dbus",
     "docker-init": "docker.io",
     "dockerd": "docker.io",

@@ -13,6 +13,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from ocattach.opencode.endpoint import basic_authorization
+from ocattach.tunnel.browser import Browsers
 from ocattach.tunnel.direct import DirectRoute
 from ocattach.tunnel.gate import Gate, Upstream
 from ocattach.tunnel.requests import RefusedError, RequestReader
@@ -83,12 +84,12 @@ class Gated:
 
 
 @contextmanager
-def gated(authorization: str | None = DAEMON) -> Iterator[Gated]:
+def gated(authorization: str | None = DAEMON, browsers: Browsers | None = None) -> Iterator[Gated]:
     """A daemon behind a gate."""
     with ExitStack() as opened:
         daemon = opened.enter_context(HTTPRecorder())
         keeper = Keeper()
-        gate = Gate(LINK, authorization=authorization)
+        gate = Gate(LINK, authorization=authorization, browsers=browsers)
         route = DirectRoute("127.0.0.1")
         yield Gated(
             daemon, opened.enter_context(Tunnel(route, daemon.port, resumer=keeper, gate=gate)), keeper

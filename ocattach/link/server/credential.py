@@ -7,6 +7,7 @@ import secrets
 import stat
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from pathlib import Path
 
 from ocattach.config.files.safe import read_with_status, write_text
 from ocattach.errors import ConfigurationError
@@ -43,11 +44,15 @@ class Credential:
 
 
 def link_credential(key: str, environ: Mapping[str, str]) -> Credential:
-    """The credential of an environment, made at its first use.
+    """The credential of an environment, made at its first use. Raises an OcattachError when it cannot be kept."""
+    return Credential(kept_secret(credential_file(key, environ)))
+
+
+def kept_secret(file: Path) -> str:
+    """The secret in a file, made at its first use.
 
     One that others could have read or written is replaced. Raises an OcattachError when it cannot be kept.
     """
-    file = credential_file(key, environ)
     try:
         found = read_with_status(file)
     except ConfigurationError:
@@ -56,10 +61,10 @@ def link_credential(key: str, environ: Mapping[str, str]) -> Credential:
         text, status = found
         is_private = status.st_uid == os.getuid() and not stat.S_IMODE(status.st_mode) & 0o077
         if is_private and PASSWORD.fullmatch(text.strip()):
-            return Credential(text.strip())
-    password = secrets.token_urlsafe(32)
-    write_text(file, f"{password}\n")
-    return Credential(password)
+            return text.strip()
+    secret = secrets.token_urlsafe(32)
+    write_text(file, f"{secret}\n")
+    return secret
 
 
 def link_ports(key: str) -> list[int]:

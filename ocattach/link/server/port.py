@@ -2,11 +2,12 @@
 
 import socket
 from collections.abc import Callable, Sequence
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from ocattach.config.spec import ConnectionSpec
 from ocattach.daemon.probe import FoundDaemon
-from ocattach.link.server.credential import Credential
+from ocattach.link.server.credential import Credential, kept_secret
 from ocattach.link.server.daemon_starter import command_name
 from ocattach.opencode.api import DaemonClient
 from ocattach.opencode.endpoint import Endpoint, basic_authorization
@@ -20,14 +21,30 @@ if TYPE_CHECKING:
 
 
 class LocalAccess:
-    """Who may use the local port of an environment, and which port it is."""
+    """Who may use the local port of an environment, and which port it is.
 
-    def __init__(self, credential: Credential, ports: Sequence[int]) -> None:
+    `browser_file` has the secret for cookies of browsers.
+    """
+
+    def __init__(self, credential: Credential, ports: Sequence[int], browser_file: Path) -> None:
+        from ocattach.tunnel.browser import Browsers  # noqa: PLC0415 - for links alone
         from ocattach.tunnel.gate import Gate  # noqa: PLC0415 - for links alone
 
         self.credential = credential
         self.ports = ports
-        self.gate = Gate(credential.authorization)
+        self._browser_file = browser_file
+        self.browsers = Browsers(kept_secret(browser_file), credential.password)
+        self.gate = Gate(credential.authorization, browsers=self.browsers)
+
+    def log_in(self, name: str, path: str) -> dict[str, str]:
+        """Return the `url` of the start page, a one-time link `login` to a path in a browser, and its token."""
+        token = self.browsers.new_token(path)
+        site = f"http://{self.browsers.host(name)}:{self.gate.port}"
+        return {"url": f"{site}/", "login": f"{site}{self.browsers.login}{token}", "token": token}
+
+    def log_out(self) -> None:
+        """Make the cookies and links of all browsers invalid. The file must have been removed before."""
+        self.browsers.revoke(kept_secret(self._browser_file))
 
     def lead_to(self, daemon: FoundDaemon) -> None:
         """Send the daemon its password with each request from now on."""

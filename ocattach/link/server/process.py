@@ -18,7 +18,7 @@ from ocattach.config.settings import Settings, load_settings
 from ocattach.config.spec import ConnectionSpec
 from ocattach.errors import AuthenticationError, UsageError
 from ocattach.link.clock import Clock
-from ocattach.link.files import LinkFiles, link_files
+from ocattach.link.files import LinkFiles, browser_file, link_files
 from ocattach.link.messages import PROTOCOL, HungUpError, Message, MessageChannel
 from ocattach.link.server.credential import link_credential, link_ports
 from ocattach.link.server.events import send_events
@@ -92,6 +92,7 @@ class Link:
     def __init__(self, files: LinkFiles, settings: Settings, access: LocalAccess) -> None:
         self._files = files
         self._idle_limit = settings.link_idle_seconds
+        self._access = access
         self._environment = Environment(
             access,
             held_seconds=settings.hold_seconds,
@@ -199,6 +200,8 @@ class Link:
             channel.send(self._status(request) if is_ours else {"protocol": PROTOCOL})
         elif request["do"] == "daemon":  # as above
             channel.send({"daemon": self._environment.daemon()} if is_ours else {"protocol": PROTOCOL})
+        elif is_ours and request["do"] == "log-out":
+            channel.send({"logged_out": self._environment.log_out_browsers()})
         elif is_ours and request["do"] == "events":
             send_events(channel, self._environment.events, is_resumed=bool(request.get("since_last")))
         elif is_ours and request["do"] == "login":
@@ -237,6 +240,10 @@ class Link:
             case "attach":
                 start = bool(request["start"])
                 return {"attached": self._environment.attach(spec, foreground, start=start, timeout=timeout)}
+            case "log-in":
+                return {"browser": self._access.log_in(request["name"], request["path"])}
+            case "await-log-in":
+                return {"logged_in": self._access.browsers.await_use(request["token"])}
             case "ports":
                 return {"ports": self._environment.forwards.all_ports(spec, foreground, timeout=timeout)}
             case "stop":
@@ -251,6 +258,7 @@ class Link:
         """Close everything, the socket first, so that the next command starts a new link."""
         self._files.socket.unlink(missing_ok=True)
         self._server.close()
+        self._access.browsers.drop_links()
         self._environment.close()
         self._gone.set()
         for thread in tuple(self._requests):
@@ -268,7 +276,8 @@ def run(key: str, environ: Mapping[str, str]) -> int:
         report_start("taken")
         return 0
     settings = load_settings(config_directory(environ))
-    link = Link(files, settings, LocalAccess(link_credential(key, environ), link_ports(key)))
+    access = LocalAccess(link_credential(key, environ), link_ports(key), browser_file(key, environ))
+    link = Link(files, settings, access)
 
     def on_signal(_number: int, _frame: FrameType | None) -> None:
         link.end()

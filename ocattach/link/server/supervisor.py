@@ -268,6 +268,13 @@ class Environment:
         attached = attached_answer(self._connection, self._access.credential, spec.workdir)
         return {**attached, "started": started, "history": self.history.to_json()}
 
+    def log_out_browsers(self) -> bool:
+        """Make the cookies and links of all browsers invalid, and reset their connections. Returns True."""
+        self._access.log_out()
+        if self._connection.tunnel is not None:
+            self._connection.tunnel.reset_browsers()
+        return True
+
     def stop_daemon(
         self, spec: ConnectionSpec, client: AttachClient, *, force: bool, timeout: float
     ) -> int | None:

@@ -68,7 +68,7 @@ class Resync:
         self._seen = Seen()
 
     def handles(self, request: bytes) -> bool:
-        """Inspect a request of a client. Returns whether it is a TUI's request for events."""
+        """Inspect a request of a client. Returns whether it is a request for events by a TUI or the page."""
         if CREATION.match(request):
             self._on_creation()
         return is_stream(request)

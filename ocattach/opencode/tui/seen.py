@@ -13,12 +13,13 @@ from ocattach.opencode.api import read_data
 from ocattach.untrusted_json import table
 
 STREAM = re.compile(rb"GET (?:/global)?/event[? ][^\r]*\r\n")
-TUI = re.compile(rb"\r\nUser-Agent: opencode/", re.IGNORECASE)
-"""The User-Agent of the TUI. Other clients may rely on a reset after missed events."""
+TUI = re.compile(rb"\r\n(?:User-Agent: opencode/|Sec-Fetch-Site: same-origin\r)", re.IGNORECASE)
+"""The TUI, and OpenCode's own page, which does not show what it missed either. Others may rely on a reset."""
 
 HEAD_END = b"\r\n\r\n"
-MESSAGES = re.compile(rb"GET /session/(ses_\w+)/message[? ]")
-"""The TUI's request when it first shows a session. It is not repeated."""
+MESSAGES = re.compile(rb"(?:GET|POST) /session/(ses_\w+)/(?:message|prompt_async)[? ]")
+"""The TUI's request when it first shows a session, which is not repeated, and prompts: the page shows a session that it
+has made without this request."""
 
 SESSIONS = re.compile(rb"GET (/session(?:\?[^ ]*)?) ")
 """The TUI's request at its start. It is not repeated."""
@@ -35,7 +36,7 @@ ANSWERED = ("permission.replied", "question.replied", "question.rejected")
 
 
 def is_stream(request: bytes) -> bool:
-    """Whether this is the whole head of a TUI's request for events."""
+    """Whether this is the whole head of a request for events by a TUI or by OpenCode's page."""
     return (
         STREAM.match(request) is not None and TUI.search(request) is not None and request.endswith(HEAD_END)
     )
