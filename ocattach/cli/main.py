@@ -44,6 +44,8 @@ COMMANDS = {
     "session": "List, show and continue the sessions of all environments.",
     "exec": "Run a command in an environment.",
     "shell": "Open a shell in an environment.",
+    "rename": "Rename a saved connection.",
+    "env": "Print variables for a shell, an SDK or another program.",
     "wait": "Wait until a session is idle, waits for you, or has failed.",
     "web": "Open OpenCode's own page in the browser.",
     "events": "Print what agents do as JSON, one event a line.",

@@ -23,6 +23,12 @@ def last_used(name: str, state_directory: Path) -> float | None:
         return None
 
 
+def rename_use(old: str, new: str, state_directory: Path) -> None:
+    """Move the time of a connection to its new name. A file that cannot be moved is ignored."""
+    with suppress(OSError):
+        used_file(old, state_directory).replace(used_file(new, state_directory))
+
+
 def used_file(name: str, state_directory: Path) -> Path:
     """The file whose modification time is used."""
     return state_directory / "used" / name

@@ -104,6 +104,26 @@ class SavedConnections:
             except OSError as error:
                 raise not_written(path, error) from error
 
+    def rename(self, old: str, new: str) -> None:
+        """Give a connection, valid or not, another name.
+
+        Raises ConnectionNotFoundError with similar names, and UsageError for a name that is taken or invalid.
+        """
+        check_name(new)
+        if old not in self.names():
+            raise self._not_found(old)
+        with locked(self.directory):
+            if new in self.names():
+                raise UsageError(
+                    f"{new} exists already",
+                    hint=f"Remove it first: {command_line('ocattach', '--remove', new)}",
+                )
+            try:
+                self.path(old).rename(self.path(new))
+                flush_directory(self.directory)
+            except OSError as error:
+                raise not_written(self.path(new), error) from error
+
     def path(self, name: str) -> Path:
         """The file of a connection, which need not exist."""
         return self.directory / f"{name}{EXTENSION}"

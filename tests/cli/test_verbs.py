@@ -146,3 +146,38 @@ def test_the_help_fits_a_screen_and_each_verb_has_its_own(run: Run) -> None:
         assert text.splitlines()[0] == own.split(maxsplit=1)[1]
         assert text == run(verb, "--help").stdout
         assert f"Usage: ocattach {verb}" in text
+
+
+def test_a_renamed_connection_keeps_its_file_and_when_it_was_used(run: Run, workdir: Path) -> None:
+    record_use("frontend", workdir / "state")
+    text = (workdir / "config/connections/frontend.yaml").read_text()
+
+    ran = run("rename", "frontend", "shop")
+
+    assert (ran.exit_code, ran.stderr) == (0, "Renamed frontend to shop\n")
+    assert (workdir / "config/connections/shop.yaml").read_text() == text
+    assert not (workdir / "config/connections/frontend.yaml").exists()
+    assert run("disconnect", "-").stderr == "shop was not connected\n"
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "said"),
+    [
+        ("frontend", "backend", "backend exists already"),
+        ("frontend", "frontend", "frontend exists already"),
+        ("frontend", "status", "reserved"),
+        ("frontend", "../x", "Invalid connection name"),
+        ("fronted", "shop", "Did you mean frontend?"),
+    ],
+)
+def test_a_name_that_cannot_be_given_changes_nothing(
+    run: Run, workdir: Path, old: str, new: str, said: str
+) -> None:
+    ran = run("rename", old, new)
+
+    assert ran.exit_code in {2, 3}
+    assert said in ran.stderr
+    assert {path.name for path in (workdir / "config/connections").glob("*.yaml")} == {
+        "frontend.yaml",
+        "backend.yaml",
+    }

@@ -1,0 +1,25 @@
+"""`ocattach rename OLD NEW`: give a saved connection another name."""
+
+import os
+from pathlib import Path
+
+import click
+
+from ocattach.cli.command import Command, output_option
+from ocattach.cli.complete import saved_names
+from ocattach.cli.output import report
+from ocattach.config.resolver import rename_connection
+
+EXAMPLES = """
+ocattach rename frontend shop
+"""
+
+
+@click.command(cls=Command, examples=EXAMPLES)
+@click.argument("old", metavar="OLD", shell_complete=saved_names)
+@click.argument("new", metavar="NEW")
+@output_option
+def rename(old: str, new: str, *, output: str) -> None:
+    """Rename a saved connection. Its daemon, its link and its sessions stay as they are."""
+    rename_connection(old, new, cwd=Path.cwd(), environ=os.environ)
+    report(f"Renamed {old} to {new}", {"renamed": {"from": old, "to": new}}, output=output)
