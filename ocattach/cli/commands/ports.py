@@ -24,7 +24,7 @@ ocattach ports frontend -o json | jq -r '.ports[].port'
 ocattach forward frontend 3000          forward one of them
 """
 
-TITLES = ("PORT", "ADDRESS", "PROGRAM", "DIRECTORY", "FORWARDED")
+TITLES = ("Port", "Address", "Program", "Directory", "Forwarded")
 
 
 @click.command(cls=Command, examples=EXAMPLES)
@@ -43,7 +43,7 @@ def ports(name: str, *, output: str) -> None:
     if output == "json":
         print_json({"name": spec.name, "uri": spec.display(), "ports": found})
     elif found:
-        print_table(TITLES, [row(each) for each in found], foldable={"PROGRAM", "DIRECTORY"})
+        print_table(TITLES, [row(each) for each in found], foldable={"Program", "Directory"})
     else:
         say(f"No program listens in {spec.title()}")
 
