@@ -15,7 +15,7 @@ from typing import Any, NoReturn
 import click
 
 from ocattach import __version__
-from ocattach.cli.command import advice, output_option, silence_libraries, timeout_option
+from ocattach.cli.command import advice, silence_libraries, timeout_option
 from ocattach.cli.complete import connection_names, saved_names
 from ocattach.cli.main_help import EXAMPLES, MainCommand
 from ocattach.cli.options import Options, where_options
@@ -126,7 +126,13 @@ def print_schema(ctx: click.Context, _parameter: click.Parameter, wanted: bool) 
 @click.option("--no-start", is_flag=True, help="Do not start a daemon.")
 @timeout_option("Timeout for connecting (default 60), or for --status (default 5).")
 @where_options
-@output_option
+@click.option(
+    "-o",
+    "--output",
+    type=click.Choice(["table", "json", "wide", "name"]),
+    default="table",
+    help="Output format; wide and name are for --list and --status.",
+)
 @click.option("-v", "--verbose", is_flag=True, help="Print more details.")
 @click.option("-q", "--quiet", is_flag=True, help="Print only errors.")
 @click.option(
@@ -161,6 +167,11 @@ def refuse_excess(options: Options) -> None:
         option = "--watch" if options.watch else "--short"
         raise UsageError(
             f"{option} requires --status", hint=f"Try: {command_line('ocattach', '--status', option)}"
+        )
+    if options.output in {"wide", "name"} and not (options.status or options.list_):
+        raise UsageError(
+            f"-o {options.output} requires --list or --status",
+            hint=f"Try: {command_line('ocattach', '--list', '-o', options.output)}",
         )
     takes_several = options.status or options.disconnect or options.stop
     if len(options.targets) > 1 and not takes_several:

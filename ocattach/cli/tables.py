@@ -14,14 +14,18 @@ from ocattach.cli.terminal import escape, has_colours
 
 
 def print_table(
-    titles: Sequence[str], rows: Sequence[Sequence[str]], *, foldable: Collection[str] = ()
+    titles: Sequence[str],
+    rows: Sequence[Sequence[str]],
+    *,
+    foldable: Collection[str] = (),
+    is_wide: bool = False,
 ) -> None:
-    """Print rows with control characters escaped: as a table on a terminal, else as plain columns.
+    """Print rows with control characters escaped: as a table on a terminal, else and if it is wide as plain columns.
 
     On a narrow terminal, cells of `foldable` columns are wrapped, and the last columns left out.
     """
     cells = [titles, *([escape(cell) for cell in row] for row in rows)]
-    if not sys.stdout.isatty():
+    if is_wide or not sys.stdout.isatty():
         click.echo("\n".join(lines(cells)))
         return
     widths = fitted(

@@ -181,3 +181,15 @@ def test_a_name_that_cannot_be_given_changes_nothing(
         "frontend.yaml",
         "backend.yaml",
     }
+
+
+def test_names_alone_are_for_scripts_and_a_wide_table_has_the_descriptions(run: Run, workdir: Path) -> None:
+    saved = workdir / "config/connections/backend.yaml"
+    saved.write_text("{transport: docker, container: backend, description: the shop}")
+
+    assert run("--list", "-o", "name").stdout == "backend\nfrontend\n"
+    assert run("status", "-o", "name").stdout == "backend\nfrontend\n"
+    assert "the shop" in run("ls", "-o", "wide").stdout
+    assert "the shop" not in run("ls").stdout
+    assert "Reason" in run("status", "-o", "wide").stdout.splitlines()[0]
+    assert run("frontend", "-o", "wide").exit_code == 2

@@ -6,6 +6,8 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+import click
+
 from ocattach.cli.amounts import ago
 from ocattach.cli.options import Options
 from ocattach.cli.output import (
@@ -75,8 +77,11 @@ def list_(options: Options) -> None:
             }
         )
         return
-    if listing.connections:
-        print_listing(listing)
+    if options.output == "name":
+        for listed in listing.connections:
+            click.echo(listed.spec.name)
+    elif listing.connections:
+        print_listing(listing, is_wide=options.output == "wide")
     else:
         say("No connections found. To save one: ocattach --save NAME docker://CONTAINER:/DIR")
     definitions = [spec for listed in listing.connections for spec in (listed.spec, *listed.hides)]
@@ -86,8 +91,8 @@ def list_(options: Options) -> None:
     say_problems(listing.problems)
 
 
-def print_listing(listing: Listing) -> None:
-    """Print the connections as a table."""
+def print_listing(listing: Listing, *, is_wide: bool) -> None:
+    """Print the connections as a table; if it is wide, nothing is wrapped or left out, and descriptions are added."""
 
     def source_of(spec: ConnectionSpec) -> str:
         return source(spec, file_name(spec.source.path))
@@ -96,8 +101,10 @@ def print_listing(listing: Listing) -> None:
     for listed in listing.connections:
         spec = listed.spec
         note = "".join(f", hides {source_of(hidden)}" for hidden in listed.hides)
-        rows.append((spec.name or "", spec.display(), source_of(spec) + note, ago(listed.last_used)))
-    print_table(("Name", "Target", "Source", "Last used"), rows, foldable={"Target", "Source"})
+        row = (spec.name or "", spec.display(), source_of(spec) + note, ago(listed.last_used))
+        rows.append((*row, spec.description) if is_wide else row)
+    titles = ("Name", "Target", "Source", "Last used", *(["Description"] if is_wide else []))
+    print_table(titles, rows, foldable={"Target", "Source"}, is_wide=is_wide)
 
 
 def disconnect(options: Options) -> None:

@@ -41,6 +41,10 @@ def status(options: Options) -> None:
     if not specs and not problems and options.output != "json":
         say("No connections found. To save one: ocattach --save NAME docker://CONTAINER:/DIR")
         return
+    if options.output == "name":
+        for spec in specs:
+            click.echo(spec.name or spec.display())
+        return
     entries = [SurveyedConnection(spec, refusal(spec, os.environ)) for spec in specs]
     names = Names(everywhere(cwd=Path.cwd(), environ=os.environ).specs, os.environ)
     timeout = options.timeout or SECONDS
@@ -78,7 +82,7 @@ def look_once(survey: Survey, options: Options, problems: Sequence[Problem]) -> 
 
     began = time.monotonic()
     survey.ask()
-    is_drawn = options.output != "json" and not options.short and sys.stdout.isatty() and not is_dumb()
+    is_drawn = options.output == "table" and not options.short and sys.stdout.isatty() and not is_dumb()
     with shown(survey) if is_drawn else nullcontext(lambda: None) as refresh:
         while not survey.is_done:
             survey.await_change(LOOK_SECONDS)
