@@ -101,7 +101,7 @@ def test_typing_filters_by_name_target_and_description(open_picker: Open) -> Non
     picker.wait_for(shows("[beta]"))
     picker.send_keys("C-u")
     picker.send_text("zzz")
-    picker.wait_for("no connection matches")
+    picker.wait_for("nothing matches")
 
 
 def test_arrows_choose_and_enter_attaches(open_picker: Open) -> None:

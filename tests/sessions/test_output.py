@@ -11,6 +11,7 @@ import pytest
 
 from ocattach.cli.amounts import ago
 from ocattach.cli.session import list as list_module
+from ocattach.errors import SessionNotFoundError, UsageError
 from ocattach.opencode.activity import Activity
 from ocattach.sessions.index.rows import Covered
 from ocattach.sessions.index.store import Index
@@ -80,6 +81,20 @@ def test_a_name_that_no_connection_has_is_answered_with_one_that_is_like_it(desk
     ran = desk.run("session", "list", "--offline", "--origin", "fronted")
 
     assert "! No connection is named fronted. Did you mean frontend?" in ran.stderr
+
+
+def test_without_an_id_one_of_the_latest_sessions_is_chosen(desk: Desk) -> None:
+    remember(desk, session(1), session(2, title="the other\x1b[2J"))
+
+    with desk.terminal("session", "open") as opened:
+        opened.wait_for("Open session:")
+        opened.wait_for("number 1")
+        opened.send_text("other")
+        opened.wait_for("1 of 2")
+        opened.send_keys("Enter")
+        assert opened.wait_for_exit() == SessionNotFoundError.exit_code
+        assert "ses_2 was not found" in opened.screen()
+    assert desk.run("session", "open").returncode == UsageError.exit_code
 
 
 def test_those_that_wait_for_a_person_are_first_and_marked_and_states_are_seen_at_eighty_columns(
