@@ -14,18 +14,16 @@ from ocattach.cli.terminal import escape, is_dumb
 PAUSE_SECONDS = 0.5
 """What takes less time is not shown; the seconds are shown as often."""
 
-CLEAR = "\r\x1b[K"
-
 
 class Progress:
-    """What is being done and for how many seconds; nothing where stderr is not a terminal, or one without sequences."""
+    """What is being done and for how many seconds; nothing where stderr is not a terminal, or a dumb one."""
 
     def __init__(self, *, quiet: bool = False) -> None:
         self._is_wanted = not quiet and sys.stderr.isatty() and not is_dumb()
         self._lock = threading.Lock()
         self._wake = threading.Event()
         self._text, self._since = "", 0.0
-        self._is_shown = False
+        self._shown = ""
 
     def doing(self, text: str) -> None:
         """Show this in a moment, until something else is done; nothing if it is empty."""
@@ -54,11 +52,15 @@ class Progress:
             with self._lock:
                 seconds = time.monotonic() - self._since
                 if self._text and seconds >= PAUSE_SECONDS and not self._wake.is_set():
-                    line = f"  {escape(self._text)} ({seconds:.0f} s)"
-                    click.echo(f"{CLEAR}{line[: shutil.get_terminal_size().columns - 1]}", nl=False, err=True)
-                    self._is_shown = True
+                    room = shutil.get_terminal_size().columns - 1
+                    self._draw(f"  {escape(self._text)} ({seconds:.0f} s)"[:room])
 
     def _clear(self) -> None:
-        if self._is_shown:
-            click.echo(CLEAR, nl=False, err=True)
-            self._is_shown = False
+        self._draw("")
+
+    def _draw(self, line: str) -> None:
+        """Put a line in the place of the last one, by spaces and carriage returns alone."""
+        before = " " * len(self._shown)
+        if line or before:
+            click.echo(f"\r{before}\r{line}", nl=False, err=True)
+        self._shown = line
