@@ -28,6 +28,9 @@ BACKLOG = 200
 FULL_SECONDS = 0.05
 """How often a full backlog is tried again."""
 
+RETRY_SECONDS = 5.0
+"""How long after a failed attempt what was missed is read again."""
+
 PAUSE_SECONDS = 1.0
 """How long the thread waits after an unexpected exception."""
 
@@ -131,8 +134,8 @@ class Feed:
             self._is_behind = True
         try:
             if is_due:
-                self._read_missed()
-                self._read_at.pop(0)
+                again = [] if self._read_missed() else [time.monotonic() + RETRY_SECONDS]
+                self._read_at = sorted([*self._read_at[1:], *again])[:1]
         finally:
             self._catch_up()
 
@@ -167,7 +170,10 @@ class Feed:
         """A stream begins. After a former one, report the gap; what happened in it is read next."""
         now, lost_at = time.time(), self._lost_at or self._began
         self._began, self._lost_at = now, 0.0
-        self._since = lost_at - LATE_SECONDS if lost_at else now
+        since = lost_at - LATE_SECONDS if lost_at else now
+        self._since = (
+            min(self._since, since) if self._read_at else since
+        )  # what was missed before is still unread
         self._read_at = [time.monotonic() + SETTLED_SECONDS]
         if lost_at:
             self._is_behind = True
@@ -176,7 +182,8 @@ class Feed:
         if lost_at:
             self._publish({"event": "gap", "seconds": round(now - lost_at, 3), "reason": self._reason})
 
-    def _read_missed(self) -> None:
+    def _read_missed(self) -> bool:
+        """Publish what was missed. Returns whether it could be read; if not, it is read again later."""
         try:
             client = self._open_client()
             asked = time.time() * 1000
@@ -184,9 +191,10 @@ class Feed:
             for event in missed_events(client, self._agents, self._since * 1000 + ahead - MARGIN_MS):
                 self._publish_all(self._agents.take(event))
         except OcattachError as error:
-            log.info("Could not read what sessions did meanwhile: %s", error)
-        else:
-            self._since = self._began
+            log.debug("Could not read yet what sessions did meanwhile: %s", error)
+            return False
+        self._since = self._began
+        return True
 
     def _publish_all(self, events: Iterable[AgentEvent]) -> None:
         for event in events:

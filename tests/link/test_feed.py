@@ -1,0 +1,64 @@
+"""The feed of a link: what was missed in a gap is read until it could be read."""
+
+import threading
+from collections.abc import Iterator
+from types import SimpleNamespace
+from typing import Any, cast
+
+import pytest
+
+from ocattach.errors import ConnectionLostError, TimedOutError
+from ocattach.link.sessions import feed as feed_module
+from ocattach.link.sessions.connections import UsedConnections
+from ocattach.link.sessions.feed import Feed
+from ocattach.opencode.api import DaemonClient
+from ocattach.opencode.events import CONNECTED, CREATED, Event
+from tests.rigs.waiting import wait_until
+
+SESSION = "ses_6b8a2f0d1ffeZ9xQ2vW7yTnK4r"
+
+
+class Daemon:
+    """A daemon whose first answers are errors, and then a session that was made meanwhile."""
+
+    def __init__(self, *errors: Exception) -> None:
+        self.errors = [*errors]
+        self.since: list[float] = []
+
+    def open(self) -> DaemonClient:
+        return cast("DaemonClient", SimpleNamespace(health=lambda: SimpleNamespace(date="")))
+
+    def missed_events(self, _client: object, _known: object, since: float) -> Iterator[Event]:
+        self.since.append(since)
+        if self.errors:
+            raise self.errors.pop(0)
+        yield Event(
+            CREATED, "/app", {"sessionID": SESSION, "info": {"id": SESSION, "title": "made in the gap"}}
+        )
+
+
+@pytest.mark.parametrize("errors", [[], [TimedOutError("busy")], [ConnectionLostError("lost")] * 4])
+def test_what_was_missed_is_read_again_until_it_could_be_read(
+    errors: list[Exception], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    daemon = Daemon(*errors)
+    seen: list[Any] = []
+    monkeypatch.setattr(feed_module, "missed_events", daemon.missed_events)
+    monkeypatch.setattr(feed_module, "RETRY_SECONDS", 0.02)
+    monkeypatch.setattr(feed_module, "SETTLED_SECONDS", 0.02)
+    feed = Feed(UsedConnections(), daemon.open, [lambda event, _: seen.append(event)])
+    thread = threading.Thread(target=feed.run)
+    thread.start()
+    try:
+        feed.receive(Event(CONNECTED, "", {}))
+        wait_until(lambda: feed.is_settled or errors, "the first stream to be read")
+        feed.lose("it was cut")
+        feed.receive(Event(CONNECTED, "", {}))
+
+        wait_until(lambda: feed.is_settled, "the gap to be read")
+    finally:
+        feed.end()
+        thread.join()
+
+    assert [each["event"] for each in seen if each["event"] != "gap"] == ["session-start"]
+    assert not daemon.errors
