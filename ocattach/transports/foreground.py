@@ -18,6 +18,8 @@ if [ -n "$directory" ]; then
 elif [ -n "$2" ]; then
     cd "$2" 2>/dev/null
 fi
+directory=$PWD
+cd / # PATH may have a relative entry, and the directory the files of a repository
 listed=$(sed -n "s/^[^:]*:[^:]*:$(id -u):.*:\([^:]*\)$/\1/p" /etc/passwd 2>/dev/null | sed -n 1p)
 for shell in "$SHELL" "$listed" bash sh; do
     case ${shell##*/} in "" | false | nologin) continue ;; esac
@@ -30,7 +32,7 @@ if [ -n "$3" ]; then
     done
     cat >"$file" || exit 4
 fi
-printf '%s\0' "$PWD" "$shell" "$file"
+printf '%s\0' "$directory" "$shell" "$file"
 """
 """Reports where a command would run, the account's shell, and a private file with its input.
 
@@ -124,13 +126,13 @@ def foreground_argv(
     size: os.terminal_size | None,
 ) -> list[str]:
     """Return the command that runs another in its directory, with its variables, on a terminal of this size."""
-    steps = [shlex.join(["unset", name]) for name in unset]
+    steps = ["cd /", *(shlex.join(["unset", name]) for name in unset)]  # as ENTER does
     if entered.file:
         read, remove = shlex.join(["cat", entered.file]), shlex.join(["rm", "-f", entered.file])
         steps.append(f'eval "$({read}; {remove})"')
     steps += [shlex.join(["export", f"{name}={value}"]) for name, value in set_variables.items()]
-    steps.append(f"cd {shlex.quote(entered.workdir)} || exit")
     if size is not None:
         # Engines can set the size only once the command runs, which may read it before.
         steps.append(f"stty rows {size.lines} cols {size.columns} 2>/dev/null")
+    steps.append(f"cd {shlex.quote(entered.workdir)} || exit")
     return ["sh", "-c", "; ".join([*steps, f"exec {shlex.join(command)}"])]

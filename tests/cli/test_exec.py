@@ -1,10 +1,15 @@
 """`ocattach exec` and `ocattach shell` where the environment does not matter; the contract suite has the rest."""
 
+import os
 import subprocess
+from collections.abc import Sequence
 from pathlib import Path
 
 import pytest
 
+from ocattach.daemon import DaemonSettings
+from ocattach.execution import CommandResult
+from ocattach.transports.foreground import enter, foreground_argv
 from tests.main_job.laptop import OCATTACH
 
 
@@ -60,3 +65,36 @@ def test_output_that_nobody_reads_ends_it(workdir: Path) -> None:
     done = subprocess.run(["sh", "-c", line], cwd=workdir, capture_output=True, timeout=20, check=False)
 
     assert (b"y\n", b"") == (done.stdout, done.stderr)
+
+
+def test_no_file_of_the_directory_runs_where_the_path_has_a_relative_entry(workdir: Path) -> None:
+    repository, ran = workdir / "repository", workdir / "ran"
+    repository.mkdir()
+    for name in ("cat", "id", "mktemp", "rm", "sed", "stty", "bash", "sh"):
+        (repository / name).write_text(f"#!/bin/bash\necho {name} >>{ran}\n")
+        (repository / name).chmod(0o755)
+    variables = {"PATH": ".:/usr/bin:/bin", "HOME": str(workdir)}
+
+    def there(argv: Sequence[str], *, stdin: bytes = b"", timeout: float = 20) -> CommandResult:
+        done = subprocess.run(
+            ["/bin/sh", *argv[1:]],
+            input=stdin,
+            env=variables,
+            cwd=repository,
+            capture_output=True,
+            check=False,
+            timeout=timeout,
+        )
+        return CommandResult(done.returncode, done.stdout, done.stderr)
+
+    settings = DaemonSettings(workdir=str(repository), env=(("A", "b c"),))
+    entered = enter(there, settings, None, place="here", timeout=20)
+    size = os.terminal_size((80, 24))
+    words = ["/usr/bin/env"]
+    argv = foreground_argv(words, entered, set_variables={"B": "d"}, unset=["C"], size=size)
+    done = there(argv)
+
+    assert not ran.exists(), ran.read_text()
+    assert (entered.workdir, Path(entered.shell).name) == (str(repository), "bash")
+    assert {b"A=b c", b"B=d", b"PWD=%b" % bytes(repository)} <= {*done.stdout.splitlines()}
+    assert not Path(entered.file).exists()
