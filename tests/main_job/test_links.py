@@ -195,8 +195,9 @@ def test_each_event_comes_once_though_the_connection_is_lost_in_the_middle_of_ru
         wait_until(lambda: kinds(events()).count("session-end") == RUNS, "the runs to end")
 
     found = events()
-    (gap,) = [each for each in found if each["event"] == "gap"]
-    assert gap["seconds"] > 0
+    gaps = [each["seconds"] for each in found if each["event"] == "gap"]
+    assert gaps
+    assert min(gaps) > 0
     for session in sessions:
         run = [each for each in found if each.get("session") == session]
         calls = ["tool-start", "tool-end"] * CALLS
