@@ -62,7 +62,7 @@ class PacketsDroppedForTwoMinutes(PacketsDroppedForHalfAMinute):
 class ConnectionsReset(Fault):
     name, what = "connections-reset", "RST of every TCP connection to the environment"
     sites: ClassVar[Sequence[str]] = ("ssh", "k8s", "local")
-    short, long = 1, 60
+    short, long = 0, 60
 
     def induce(self, site: Site) -> None:
         if site.name == "local":

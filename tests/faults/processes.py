@@ -42,7 +42,7 @@ class LinkKilled(Fault):
 class RelayKilled(Fault):
     name, what = "relay-killed", "SIGKILL of the relay in the environment"
     sites: ClassVar[Sequence[str]] = ("docker", "podman", "ssh", "k8s")
-    short, long = 1, 80
+    short, long = 0, 80
     has_terminal = True
 
     def induce(self, site: Site) -> None:

@@ -64,9 +64,8 @@ class Site:
 
     @property
     def link(self) -> psutil.Process:
-        """The process of the link."""
-        (process,) = self.laptop.links()
-        return process
+        """The process of the link, once it is the only one: two commands may start one at a time."""
+        return wait_until(lambda: found[0] if len(found := self.laptop.links()) == 1 else None, "one link")
 
     @property
     def network(self) -> Network:

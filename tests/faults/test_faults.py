@@ -1,4 +1,4 @@
-"""The short form of the fault bench: every fault, once or twice. `make faults` is the long one."""
+"""The short form of the fault bench: faults that no other test induces, once or twice. `make faults` has all."""
 
 from collections.abc import Iterator
 

@@ -1,6 +1,7 @@
 """The feed of a link: what was missed in a gap is read until it could be read."""
 
 import threading
+import time
 from collections.abc import Iterator
 from types import SimpleNamespace
 from typing import Any, cast
@@ -62,3 +63,27 @@ def test_what_was_missed_is_read_again_until_it_could_be_read(
 
     assert [each["event"] for each in seen if each["event"] != "gap"] == ["session-start"]
     assert not daemon.errors
+
+
+def test_what_happened_before_the_first_stream_is_reported_without_a_gap(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    daemon = Daemon()
+    seen: list[Any] = []
+    monkeypatch.setattr(feed_module, "missed_events", daemon.missed_events)
+    monkeypatch.setattr(feed_module, "SETTLED_SECONDS", 0.02)
+    feed = Feed(UsedConnections(), daemon.open, [lambda event, _: seen.append(event["event"])])
+    thread = threading.Thread(target=feed.run)
+    opened = time.time() * 1000
+    feed.open()
+    time.sleep(0.05)
+    thread.start()
+    try:
+        feed.receive(Event(CONNECTED, "", {}))
+        wait_until(lambda: feed.is_settled, "the beginning to be read")
+    finally:
+        feed.end()
+        thread.join()
+
+    assert seen == ["session-start"]
+    assert opened <= daemon.since[0] < opened + 50

@@ -117,7 +117,7 @@ class Laptop:
         return Daemon(ran.document)
 
     def links(self) -> list[psutil.Process]:
-        """The link processes of this laptop."""
+        """The link processes of this laptop, without what one of them has just forked to run a program."""
         own = self.variables["OCATTACH_RUNTIME_DIR"]
         found = []
         for pid, argv in command_lines():
@@ -125,7 +125,8 @@ class Laptop:
                 if "ocattach.link" in argv:
                     process = psutil.Process(pid)
                     found += [process] if process.environ().get("OCATTACH_RUNTIME_DIR") == own else []
-        return found
+        pids = {process.pid for process in found}
+        return [process for process in found if parent_of(process) not in pids]
 
     def end_links(self) -> None:
         """End what the test has left."""
@@ -133,6 +134,13 @@ class Laptop:
             with contextlib.suppress(psutil.NoSuchProcess):  # it may just be ending
                 process.terminate()
         wait_until(lambda: not self.links(), "the links to end")
+
+
+def parent_of(process: psutil.Process) -> int | None:
+    """The parent of a process; None if it has ended."""
+    with contextlib.suppress(psutil.Error):
+        return process.ppid()
+    return None
 
 
 class Daemon:

@@ -52,7 +52,7 @@ def leave(opened: Terminal) -> int:
     return opened.wait_for_exit()
 
 
-@pytest.mark.parametrize("shared_environment", ["k8s", "podman", "ssh-password"], indirect=True)
+@pytest.mark.parametrize("shared_environment", ["k8s", "ssh-password"], indirect=True)
 def test_the_steps_are_shown_and_then_a_tui_that_answers(
     environment: Environment, laptop: Laptop, workdir: Path
 ) -> None:

@@ -6,6 +6,7 @@ from typing import Any
 
 from ocattach.link.sessions.event_log import MOST_BYTES
 from tests.rigs.busy_daemon import busy_daemons
+from tests.rigs.waiting import wait_until
 
 CALLS = 150
 
@@ -50,7 +51,7 @@ def test_a_reader_that_stops_gets_a_gap_and_delays_no_other() -> None:
         daemons.read("--since-last", *daemons.names) as reading,
     ):
         daemons.await_links()
-        (link,) = daemons.links()
+        link = wait_until(lambda: found[0] if len(found := daemons.links()) == 1 else None, "one link")
         before = link.memory_info().rss
         daemons.begin()
         last = expected(calls)[-1]

@@ -31,6 +31,9 @@ FULL_SECONDS = 0.05
 RETRY_SECONDS = 5.0
 """How long after a failed attempt what was missed is read again."""
 
+TRIES = 5
+"""How often that is tried."""
+
 PAUSE_SECONDS = 1.0
 """How long the thread waits after an unexpected exception."""
 
@@ -73,15 +76,18 @@ class Feed:
         self._waiting: deque[Event] = deque()
         self._is_behind = False
         """Whether events have to wait, since earlier ones are still read."""
+        self._opened = 0.0
+        """When the daemon could first be used through the link, by this machine's clock."""
         self._began = 0.0
-        """When the stream began, by this machine's clock; 0 before the first one."""
+        """When the stream began; 0 before the first one."""
         self._heard_at = 0.0
         """When the latest event came."""
         self._lost_at = 0.0
         self._reason = "the stream of events has ended"
         self._read_at: list[float] = []
         """When to read what was missed and what the opening stream may have missed, by the monotonic clock."""
-        self._since = 0.0
+        self._since, self._margin_ms = 0.0, 0
+        self._is_after_gap, self._tries = False, TRIES
         self._ended = threading.Event()
         self._wake = threading.Event()
 
@@ -94,6 +100,10 @@ class Feed:
     def is_settled(self) -> bool:
         """Whether nothing is known to be missing."""
         return bool(self._began) and not self._read_at and not self._is_behind
+
+    def open(self) -> None:
+        """The daemon can be used through the link from now on: what happens before the first stream is read, too."""
+        self._opened = self._opened or time.time()
 
     def receive(self, event: Event) -> None:
         """Take an event of the daemon. Blocks while too many are waiting."""
@@ -129,20 +139,34 @@ class Feed:
         self._wake.clear()
         with self._turn:
             is_due = bool(self._read_at) and self._read_at[0] <= time.monotonic()
-            if not is_due and not self._is_behind:
+            if not is_due and (self._must_hold or not self._is_behind):
                 return
             self._is_behind = True
         try:
             if is_due:
-                again = [] if self._read_missed() else [time.monotonic() + RETRY_SECONDS]
+                again = [] if self._read_missed() else self._retry()
                 self._read_at = sorted([*self._read_at[1:], *again])[:1]
         finally:
-            self._catch_up()
+            if not self._must_hold:
+                self._catch_up()
+
+    @property
+    def _must_hold(self) -> bool:
+        """Whether events wait for a read that may report earlier ones: after a gap, until the stream is complete."""
+        return self._is_after_gap and bool(self._read_at)
+
+    def _retry(self) -> list[float]:
+        """When to read again after a failed attempt; never after too many, since events wait for it."""
+        self._tries -= 1
+        if self._tries > 0:
+            return [time.monotonic() + RETRY_SECONDS]
+        log.warning("What sessions did meanwhile could not be read")
+        return []
 
     def _seconds_to_wait(self) -> float | None:
-        if self._is_behind or not self._read_at:
-            return 0 if self._is_behind else None
-        return max(0.0, self._read_at[0] - time.monotonic())
+        if self._read_at and (self._must_hold or not self._is_behind):
+            return max(0.0, self._read_at[0] - time.monotonic())
+        return 0 if self._is_behind else None
 
     def _catch_up(self) -> None:
         """Publish the events that came meanwhile, up to the next gap."""
@@ -167,17 +191,16 @@ class Feed:
             log.exception("Could not process an event of an agent")
 
     def _begin(self) -> None:
-        """A stream begins. After a former one, report the gap; what happened in it is read next."""
+        """A stream begins: report the gap after a former one, and read what happened since."""
         now, lost_at = time.time(), self._lost_at or self._began
         self._began, self._lost_at = now, 0.0
-        since = lost_at - LATE_SECONDS if lost_at else now
-        self._since = (
-            min(self._since, since) if self._read_at else since
-        )  # what was missed before is still unread
-        self._read_at = [time.monotonic() + SETTLED_SECONDS]
-        if lost_at:
-            self._is_behind = True
-            self._read_at.insert(0, 0.0)
+        since = lost_at - LATE_SECONDS if lost_at else self._opened or now
+        unread = [self._since] if self._read_at else []
+        self._since = min([since, *unread])
+        self._margin_ms = MARGIN_MS if lost_at else 0  # what was before the link is not reported
+        self._is_after_gap, self._tries = bool(lost_at), TRIES
+        self._read_at = [0.0, time.monotonic() + SETTLED_SECONDS]
+        self._is_behind = True
         self._wake.set()
         if lost_at:
             self._publish({"event": "gap", "seconds": round(now - lost_at, 3), "reason": self._reason})
@@ -188,10 +211,14 @@ class Feed:
             client = self._open_client()
             asked = time.time() * 1000
             ahead = (milliseconds(client.health().date) or asked) - asked
-            for event in missed_events(client, self._agents, self._since * 1000 + ahead - MARGIN_MS):
+            ahead = ahead if abs(ahead) > MARGIN_MS else 0
+            for event in missed_events(client, self._agents, self._since * 1000 + ahead - self._margin_ms):
                 self._publish_all(self._agents.take(event))
         except OcattachError as error:
             log.debug("Could not read yet what sessions did meanwhile: %s", error)
+            return False
+        except Exception:
+            log.exception("Could not read what sessions did meanwhile")
             return False
         self._since = self._began
         return True

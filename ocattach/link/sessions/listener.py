@@ -120,6 +120,7 @@ class SessionEventListener:
     def resume(self, version: str) -> None:
         """Listen to a daemon of this version, to which there is a connection now. Never blocks."""
         self._has_events = not is_second(version)
+        self.feed.open()
         if self._tagger is None:
             tagger = self._tagger = OriginTagger(self._environment, self._connections, self._open_client)
             works: dict[str, Callable[[], None]] = {
