@@ -84,7 +84,8 @@ def read_events(
     Raises ConnectionLostError if the stream ends, TimedOutError after `silence` seconds without data, and
     OcattachError if the answer is not such a stream.
     """
-    wanted = re.compile(rb'"type":"(?:%b)"' % b"|".join(re.escape(kind.encode()) for kind in kinds))
+    pattern = rb'"type":"(?:%b)"' % b"|".join(re.escape(kind.encode()) for kind in kinds)
+    wanted = re.compile(pattern)
 
     def read(response: http.client.HTTPResponse) -> None:
         content_type = response.headers.get_content_type()

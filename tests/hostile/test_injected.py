@@ -120,7 +120,7 @@ def row_of_each(place: Place) -> int:
     """Check that `--status` has a row for each, and one that answers. Returns how many are defects."""
     statuses = surveyed(place)
     assert None not in statuses
-    assert any(status.state == "busy" for status in statuses)
+    assert any(status.state == "waiting" for status in statuses)
     for status in statuses:
         assert SECRET not in status.reason
         assert not status.is_defect or str(place.state / FILE) in status.hint
@@ -243,7 +243,7 @@ def test_a_link_answers_and_goes_on_whatever_is_raised_wherever(
             answer = running.ask(do, **request)
         assert SECRET not in json.dumps(answer), raised
         assert running.serving.is_alive(), raised
-        if do == "attach":
+        if do == "attach" and raised:  # after an earlier error, not everything is called again
             assert answer["error"]["code"] in {"defect", "daemon-not-running"}, raised
 
     log = link_files(running.spec.link_key(running.environ), running.environ).log
