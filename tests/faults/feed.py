@@ -59,7 +59,7 @@ def feed_of(site: Site) -> Iterator[Feed]:
     """A running `ocattach events`, from the beginning of the link."""
     with tempfile.NamedTemporaryFile() as output:
         process = subprocess.Popen(
-            [*OCATTACH, "events", NAME, "--since-last"],
+            [*site.laptop.inside(), *OCATTACH, "events", NAME, "--since-last"],
             env=site.laptop.variables,
             cwd=site.laptop.cwd,
             stdin=subprocess.DEVNULL,
