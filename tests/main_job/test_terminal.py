@@ -78,9 +78,9 @@ def test_the_steps_are_shown_and_then_a_tui_that_answers(
 @pytest.mark.parametrize("shared_environment", ["ssh-password"], indirect=True)
 def test_a_command_uses_the_log_in_of_a_link_which_then_does_not_end(environment: Environment) -> None:
     with new_laptop(environment) as laptop:
-        (laptop.config / "config.yaml").write_text("link_idle_seconds: 1\n")
+        (laptop.config / "config.yaml").write_text("link_idle_seconds: 6\n")
         laptop.connect()
-        with laptop.start("exec", "frontend", "--", "sh", "-c", "sleep 3; hostname") as process:
+        with laptop.start("exec", "frontend", "--", "sh", "-c", "sleep 8; hostname") as process:
             assert process.communicate(timeout=20) == ("machine-passwd\n", ""), "no password can be typed"
 
 
