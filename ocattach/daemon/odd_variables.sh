@@ -3,6 +3,7 @@
 # with them; a script that it runs then only finds the variable set.
 
 [ -n "${OCATTACH_ODD+set}" ] || OCATTACH_ODD=$({
+    cd / # PATH may have a relative entry, and this directory the files of a repository
     LC_ALL=C
     export LC_ALL
     tr '\0\n' '\n\001' <"/proc/$$/environ" | grep '^[^-=][^=]*=' | grep -v '^[A-Za-z_][A-Za-z0-9_]*=' |
