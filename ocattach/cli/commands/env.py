@@ -40,4 +40,4 @@ def env(target: str, *, timeout: float | None) -> None:
         "OPENCODE_SERVER_PASSWORD": attachment.password or "",
     }
     for name, value in variables.items():
-        click.echo(f"export {name}={shlex.quote(value)}")
+        click.echo(shlex.join(["export", f"{name}={value}"]))

@@ -93,9 +93,8 @@ def print_link(login: BrowserLogin, output: str) -> None:
     say(f"Valid once, for {LINK_SECONDS} s")
     if "SSH_CONNECTION" in os.environ:
         port = urlsplit(login.url).port
-        say(
-            f"For a browser on another machine, forward the port from there first: ssh -L {port}:127.0.0.1:{port} HOST"
-        )
+        forward = command_line("ssh", "-L", f"{port}:127.0.0.1:{port}", "HOST")
+        say(f"For a browser on another machine, forward the port from there first: {forward}")
 
 
 def check_page(attachment: Attachment) -> None:
