@@ -93,10 +93,10 @@ def test_a_person_sees_the_table_of_the_request(office: Office) -> None:
         assert terminal.wait_for_exit() == 0
         screen = terminal.screen()
     head, *rows = [line for line in screen.splitlines() if line.strip()]
-    assert head.split()[:4] == ["ID", "Origin", "Title", "Updated"]
+    assert head.split()[:5] == ["ID", "State", "Origin", "Title", "Updated"]
     for origin, session in office.sessions.items():
         assert any(
-            re.match(rf"{session} +{origin} +{TITLES[origin]} +(now|\d+ min ago)", row) for row in rows
+            re.match(rf"{session} +\w+ +{origin} +{TITLES[origin]} +(now|\d+ min ago)", row) for row in rows
         )
 
 
