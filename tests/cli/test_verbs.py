@@ -92,6 +92,13 @@ def test_several_links_are_closed_at_once(run: Run) -> None:
     assert ran.stderr == "frontend was not connected\nbackend was not connected\n"
 
 
+def test_what_was_done_is_reported_although_the_next_fails_by_its_own_name(run: Run) -> None:
+    ran = run("disconnect", "frontend", "nowhere", "backend")
+
+    assert ran.exit_code == 3
+    assert ran.stderr.startswith("frontend was not connected\nocattach: No connection named nowhere\n")
+
+
 @pytest.mark.parametrize("arguments", [("save",), ("rm",)])
 def test_a_verb_without_its_arguments_names_them(run: Run, arguments: tuple[str]) -> None:
     ran = run(*arguments)

@@ -9,6 +9,7 @@ from typing import Any
 import click
 
 from ocattach.cli.amounts import ago
+from ocattach.cli.command import advice
 from ocattach.cli.options import Options
 from ocattach.cli.output import (
     connection_json,
@@ -114,26 +115,29 @@ def disconnect(options: Options) -> None:
         say_done(options, f"Closed {count} link{'' if count == 1 else 's'}", {"disconnected": count})
         return
     count = 0
-    lines = []
     for each in named(options, "--disconnect"):
-        ended = end_link(resolve_target(each).link_key(os.environ), os.environ)
+        with advice(each.target):
+            ended = end_link(resolve_target(each).link_key(os.environ), os.environ)
         count += ended
-        lines.append(f"Disconnected {each.target}" if ended else f"{each.target} was not connected")
-    say_done(options, "\n".join(lines), {"disconnected": count})
+        say_each(options, f"Disconnected {each.target}" if ended else f"{each.target} was not connected")
+    say_all(options, {"disconnected": count})
 
 
 def stop(options: Options) -> None:
     """Stop the daemons of the named environments and close their links."""
     person = Person(quiet=options.quiet)
-    lines, pids = [], []
+    pids = []
     for each in named(options, "--stop"):
-        spec = resolve_target(each)
-        with person.waiting(f"Stopping the daemon of {each.target}"):
-            pid = stop_daemon(spec, person, os.environ, force=options.force, timeout=options.timeout or 30)
+        with advice(each.target):
+            spec = resolve_target(each)
+            with person.waiting(f"Stopping the daemon of {each.target}"):
+                pid = stop_daemon(
+                    spec, person, os.environ, force=options.force, timeout=options.timeout or 30
+                )
         stopped = f"Stopped the daemon of {each.target} (pid {pid})"
-        lines.append(stopped if pid else f"No daemon is running in {each.target}")
+        say_each(options, stopped if pid else f"No daemon is running in {each.target}")
         pids.append(pid)
-    say_done(options, "\n".join(lines), {"stopped": pids[0] if len(pids) == 1 else pids})
+    say_all(options, {"stopped": pids[0] if len(pids) == 1 else pids})
 
 
 def named(options: Options, option: str) -> list[Options]:
@@ -146,3 +150,15 @@ def named(options: Options, option: str) -> list[Options]:
 def say_done(options: Options, text: str, document: dict[str, Any]) -> None:
     """Report the result in the output format of the options."""
     report(text, document, output=options.output, quiet=options.quiet)
+
+
+def say_each(options: Options, text: str) -> None:
+    """Report one of several results at once, since the next may fail; nothing with JSON."""
+    if options.output != "json":
+        say_done(options, text, {})
+
+
+def say_all(options: Options, document: dict[str, Any]) -> None:
+    """Report all results as JSON, if that was requested."""
+    if options.output == "json":
+        print_json(document)
