@@ -64,6 +64,7 @@ ACTIONS = {
     "save": "commands.connections",
     "list_": "commands.connections",
     "remove": "commands.connections",
+    "default": "commands.connections",
     "disconnect": "commands.connections",
     "stop": "commands.connections",
 }
@@ -109,6 +110,12 @@ def print_schema(ctx: click.Context, _parameter: click.Parameter, wanted: bool) 
 @click.option("--watch", is_flag=True, help="With --status: keep updating, and accept keys.")
 @click.option("--short", is_flag=True, help="With --status: one line, for a prompt or tmux.")
 @click.option("--remove", metavar="NAME", shell_complete=saved_names, help="Remove a saved connection.")
+@click.option(
+    "--default",
+    metavar="NAME",
+    shell_complete=saved_names,
+    help="Make a saved connection the default of `ocattach` without NAME; '' for none.",
+)
 @click.option(
     "--disconnect", is_flag=True, help="Close the link of NAME (or --all); the daemon keeps running."
 )
@@ -174,16 +181,20 @@ def refuse_excess(options: Options) -> None:
             hint=f"Try: {command_line('ocattach', '--list', '-o', options.output)}",
         )
     takes_several = options.status or options.disconnect or options.stop
-    if len(options.targets) > 1 and not takes_several:
+    takes_none = options.list_ or options.remove is not None or options.default is not None
+    most = 0 if takes_none else 1
+    if len(options.targets) > most and not takes_several:
         raise UsageError(
-            f"Only one connection can be given; unexpected argument {options.targets[1]!r}",
+            f"Only one connection can be given; unexpected argument {options.targets[most]!r}"
+            if most
+            else f"Unexpected argument {options.targets[0]!r}",
             hint="Arguments for the TUI come after --",
         )
 
 
 def action(options: Options) -> Callable[[Options], None]:
     """The function that runs the selected option, else `attach`."""
-    selected = [name for name in ACTIONS if getattr(options, name)]
+    selected = [name for name in ACTIONS if getattr(options, name) not in {None, False}]
     if len(selected) > 1:
         first, second = (name.strip("_") for name in selected[:2])
         raise UsageError(f"--{first} and --{second} cannot be used together")
@@ -198,10 +209,10 @@ def action(options: Options) -> Callable[[Options], None]:
 
 
 def picked_name(options: Options) -> str:
-    """The connection that the user picks. Raises UsageError without a terminal, or if there are no connections."""
+    """The default, else what the user picks. Raises UsageError without a terminal, or if there are no connections."""
     picked: str | None = None
     if options.output != "json" and has_terminal() and (options.print_url or sys.stdout.isatty()):
-        picked = load_function("commands.picker", "pick")()
+        picked = load_function("commands.picker", "default_or_pick")()
         if picked is None:
             say(FIRST_STEPS)
             raise SystemExit(UsageError.exit_code)

@@ -13,7 +13,7 @@ EXAMPLES = """
 ocattach --save frontend docker://frontend-app --workdir /app
 ocattach frontend                    start the daemon if needed, open the TUI
 ocattach ssh://staging:/var/www/app  connect without saving
-ocattach                             choose a connection from a list
+ocattach                             the default, or choose from a list
 ocattach --status                    all environments, and what waits for you
 """
 
@@ -26,6 +26,7 @@ SECTIONS = {
         "watch",
         "short",
         "remove",
+        "default",
         "disconnect",
         "stop",
         "all_",

@@ -24,6 +24,7 @@ class Options:
     watch: bool = False
     short: bool = False
     remove: str | None = None
+    default: str | None = None
     disconnect: bool = False
     stop: bool = False
     all_: bool = False

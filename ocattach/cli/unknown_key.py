@@ -6,7 +6,7 @@ from contextlib import suppress
 from pathlib import Path
 
 from ocattach.cli.terminal import say
-from ocattach.config.project import OUR_FILES, has_unknown_key
+from ocattach.config.project_files import OUR_FILES, unknown_keys
 from ocattach.errors import OpencodeNotFoundError, UsageError
 from ocattach.opencode.tui.launch import find_client, packaged_version
 from ocattach.opencode.versions import UNKNOWN_KEYS_SINCE, refuses_unknown_keys
@@ -22,10 +22,10 @@ def warn_of_refused_files(paths: Iterable[Path], version: str | None = None) -> 
         return
     for path in sorted(set(paths)):
         with suppress(UsageError):  # a file that cannot be read is reported elsewhere
-            if has_unknown_key(path):
+            if keys := unknown_keys(path):
                 say(
                     f"! OpenCode {version} on this machine does not start in {path.parent}: {path.name} has the "
-                    f"key environments, which this version rejects. Move it to {path.parent / OUR_FILES[0]}, "
+                    f"key {' and '.join(keys)}, which this version rejects. Move it to {path.parent / OUR_FILES[0]}, "
                     f"or update OpenCode to {UNKNOWN_KEYS_SINCE} or later",
                     colour="yellow",
                 )

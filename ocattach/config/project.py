@@ -4,31 +4,34 @@ Others write these files, so keys that act on this machine are rejected here, an
 user has approved it (`ocattach.config.trust`).
 """
 
-import os
 import re
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 
 from ocattach.config.files.devcontainer import local_variables
-from ocattach.config.files.entry import Entry, as_table, refuse_unknown_keys, shown, table
-from ocattach.config.files.jsonc import Lines, parse
-from ocattach.config.files.ownership import OWN_FOLDER, check_ownership, is_foreign_tree
-from ocattach.config.files.safe import Problem, read_text, read_with_status
+from ocattach.config.files.entry import Entry, as_table, table, text
+from ocattach.config.files.ownership import OWN_FOLDER, is_foreign_tree
+from ocattach.config.files.safe import Problem
 from ocattach.config.names import check_project_name
+from ocattach.config.project_files import (
+    DEFAULT,
+    clipped,
+    foreign_tree,
+    git_root,
+    located,
+    project_files,
+    read_file,
+)
 from ocattach.config.spec import ConnectionSpec, DefinitionSource, canonical
+from ocattach.config.suggestion import did_you_mean
 from ocattach.config.targets.devcontainer import DEVCONTAINER, absolute
 from ocattach.config.targets.uri import is_uri, parse_uri
 from ocattach.errors import ConfigurationError, UsageError
 from ocattach.printable import command_line
 
-OUR_FILES = (".opencode/ocattach.json", ".opencode/ocattach.jsonc")
-OPENCODE_FILES = ("opencode.json", "opencode.jsonc")
-KEY = "environments"
-MOST_PROBLEMS, MOST_ENTRIES, LONGEST_TEXT = 10, 500, 500
+MOST_PROBLEMS, MOST_ENTRIES = 10, 500
 """How many problems of a file are reported, and how many entries are read: every command reads them."""
-
-EXPERIMENTAL = "experimental"
 
 ON_THIS_MACHINE = "it determines what is run on this machine"
 WHY_NOT = {
@@ -69,12 +72,43 @@ def project_definitions(cwd: Path) -> Iterator[ConnectionSpec | Problem]:
 
     Nearer directories come first, and in each directory `.opencode/ocattach.json` before OpenCode's files.
     """
-    for directory in project_directories(cwd):
-        for name in (*OUR_FILES, *OPENCODE_FILES):
-            yield from file_definitions(directory / name)
+    for path in project_files(cwd):
+        yield from file_definitions(path)
     root = git_root(cwd)
     if root is not None and is_foreign_tree(root):
         yield Problem(root / ".git", None, foreign_tree(root), is_note=True)
+
+
+def project_default(cwd: Path) -> tuple[Path, ConnectionSpec] | None:
+    """The definition that the nearest `default` names, and the file with that key.
+
+    None without a default, and if a nearer file, which may have one, cannot be used. Raises ConfigurationError for a
+    default that does not name a valid definition of the project.
+    """
+    for path in project_files(cwd):
+        try:
+            read = read_file(path)
+        except UsageError:
+            return None
+        if read is not None and read.default is not None:
+            try:
+                return path, defined(text({DEFAULT: read.default}, DEFAULT) or "", cwd)
+            except UsageError as error:
+                raise located(error, path, read.lines) from error
+    return None
+
+
+def defined(name: str, cwd: Path) -> ConnectionSpec:
+    """The definition that `default` names. Raises UsageError with similar names if there is none."""
+    spec = find_in_project(name, cwd)
+    if spec is None:
+        known = {each.name for each in project_definitions(cwd) if isinstance(each, ConnectionSpec)}
+        raise UsageError(
+            f"{DEFAULT}: no environment named {clipped(name)!r} is defined here",
+            hint=did_you_mean(name, filter(None, known)),
+            key=DEFAULT,
+        )
+    return spec
 
 
 def find_in_project(name: str, cwd: Path) -> ConnectionSpec | None:
@@ -91,61 +125,29 @@ def find_in_project(name: str, cwd: Path) -> ConnectionSpec | None:
     return None
 
 
-def project_directories(cwd: Path) -> list[Path]:
-    """The working directory and its parents up to the root of the git tree.
-
-    Outside a git tree only the working directory, since parents such as /tmp may belong to other users. A tree that git
-    would refuse, because another user made it, is none.
-    """
-    start, root = Path(os.path.realpath(cwd)), git_root(cwd)
-    if root is None or is_foreign_tree(root):
-        return [start]
-    return [each for each in (start, *start.parents) if each.is_relative_to(root)]
-
-
-def git_root(cwd: Path) -> Path | None:
-    """The nearest directory with a `.git`; None if there is none."""
-    start = Path(os.path.realpath(cwd))
-    return next((each for each in (start, *start.parents) if os.path.lexists(each / ".git")), None)
-
-
-def foreign_tree(root: Path) -> ConfigurationError:
-    """The note about a git tree that is ignored."""
-    return ConfigurationError(
-        f"{root}/.git belongs to another user, so definitions above the working directory are ignored",
-        hint="To use them: " + command_line("git", "config", "--global", "--add", "safe.directory", root),
-    )
-
-
 def file_definitions(path: Path) -> Iterator[ConnectionSpec | Problem]:
     """The definitions in a file, with problems; none if the file does not exist.
 
     After `MOST_PROBLEMS` the rest of the file is one more problem.
     """
-    lines = None
     try:
-        found = read_with_status(path)
-        if found is None:
-            return
-        text, status = found
-        document = read_document(text)
-        lines = Lines(text)
-        environments = read_environments(document, path)
-        if environments:
-            check_ownership(path, status, project_directories(path.parent))
-    except UsageError as error:
-        yield Problem(path, None, located(error, path, lines))
+        read = read_file(path)
+    except ConfigurationError as error:
+        yield Problem(path, None, error)
+        return
+    if read is None:
         return
     problems = 0
-    for number, (name, entry) in enumerate(environments.items()):
+    for number, (name, entry) in enumerate(read.environments.items()):
         if problems == MOST_PROBLEMS or number == MOST_ENTRIES:
-            yield Problem(path, None, too_many(path, len(environments) - number, is_invalid=problems > 0))
+            rest = len(read.environments) - number
+            yield Problem(path, None, too_many(path, rest, is_invalid=problems > 0))
             return
         try:
             yield definition(name, entry, path)
         except UsageError as error:
             problems += 1
-            yield Problem(path, name, located(error, path, lines, name, entry))
+            yield Problem(path, name, located(error, path, read.lines, name, entry))
 
 
 def too_many(path: Path, rest: int, *, is_invalid: bool) -> ConfigurationError:
@@ -153,25 +155,6 @@ def too_many(path: Path, rest: int, *, is_invalid: bool) -> ConfigurationError:
     if is_invalid:
         return ConfigurationError(f"{path}: {rest} more entries were not read; correct the first ones")
     return ConfigurationError(f"{path}: only the first {MOST_ENTRIES} entries are used; {rest} more follow")
-
-
-def read_environments(document: Entry, path: Path) -> Entry:
-    """The names and entries in a file, not yet validated."""
-    if path.name in OPENCODE_FILES:
-        # `experimental` is an object in which every version of OpenCode tolerates unknown keys.
-        inner = document.get(EXPERIMENTAL)
-        experimental = inner if isinstance(inner, dict) else {}
-        return {**(table(experimental, KEY) or {}), **(table(document, KEY) or {})}
-    refuse_unknown_keys(document, ("$schema", KEY), "the file")
-    return table(document, KEY) or {}
-
-
-def read_document(text: str) -> Entry:
-    """Parse a file that holds a JSON object."""
-    try:
-        return as_table(parse(text), "the file")
-    except ValueError as error:
-        raise UsageError(f"invalid JSON: {error}") from error
 
 
 def definition(name: str, value: object, path: Path) -> ConnectionSpec:
@@ -240,43 +223,3 @@ def check_size(entry: Entry) -> None:
     for name, value in env.items():
         if len(name) + len(str(value)) > LONGEST_VARIABLE:
             raise UsageError(f"env: {name[:LONGEST_DESCRIPTION]} has more than {LONGEST_VARIABLE} characters")
-
-
-def has_unknown_key(path: Path) -> bool:
-    """Whether a file of OpenCode has the key `environments`, which old versions reject as unknown."""
-    if path.name not in OPENCODE_FILES:
-        return False
-    return KEY in read_document(read_text(path) or "{}")
-
-
-def located(
-    error: UsageError, path: Path, lines: Lines | None, name: str | None = None, entry: object = None
-) -> ConfigurationError:
-    """The error with file, line and connection in front of its message; `lines` is None if it is not JSON."""
-    if isinstance(error, ConfigurationError):
-        return error
-    line = None if lines is None else line_of_error(error, lines, name, entry)
-    place = str(path) if line is None else f"{path}:{line}"
-    where = place if name is None else f"{place}: {KEY}: {clipped(shown(name))}"
-    return ConfigurationError(f"{where}: {clipped(error.message)}", hint=clipped(error.hint))
-
-
-def clipped(text: str) -> str:
-    """The beginning of a text of the file, which may be as long as that."""
-    return text if len(text) <= LONGEST_TEXT else f"{text[:LONGEST_TEXT]}…"
-
-
-def line_of_error(error: UsageError, lines: Lines, name: str | None, entry: object) -> int | None:
-    """The line of the wrong key, else of the connection.
-
-    The key is `error.key`, else the first word of its message (see `entry`).
-    """
-    first = error.key or error.message.partition(" ")[0].rstrip(":")
-    if name is None:
-        return lines.line((first,))
-    nested = (
-        [key for key, value in entry.items() if isinstance(value, dict)] if isinstance(entry, dict) else []
-    )
-    inner = [(first,), *((key, first) for key in nested), ()]
-    candidates = [(*top, KEY, name, *keys) for keys in inner for top in ((), (EXPERIMENTAL,))]
-    return next((line for keys in candidates if (line := lines.line(keys))), None)

@@ -9,7 +9,7 @@ from pathlib import Path
 
 from ocattach.config.files.paths import config_directory, state_directory
 from ocattach.config.files.safe import Problem
-from ocattach.config.last_used import last_used, rename_use
+from ocattach.config.last_used import last_used
 from ocattach.config.names import LOCAL, is_name
 from ocattach.config.saved import SavedConnections
 from ocattach.config.spec import ConnectionSpec
@@ -101,30 +101,6 @@ def list_connections(*, cwd: Path, environ: Mapping[str, str]) -> Listing:
             hidden = tuple(other for other in others if isinstance(other, ConnectionSpec))
             connections.append(ListedConnection(first, hidden, last_used(name, state)))
     return Listing(tuple(connections), tuple(problems))
-
-
-def remove_connection(name: str, *, cwd: Path, environ: Mapping[str, str]) -> None:
-    """Remove a saved connection. Raises UsageError for one that only a project file defines, naming the file."""
-    own_connections(name, cwd, environ).remove(name)
-
-
-def rename_connection(old: str, new: str, *, cwd: Path, environ: Mapping[str, str]) -> None:
-    """Rename a saved connection, with the time of its last use. Raises UsageError as `remove_connection` does."""
-    own_connections(old, cwd, environ).rename(old, new)
-    rename_use(old, new, state_directory(environ))
-
-
-def own_connections(name: str, cwd: Path, environ: Mapping[str, str]) -> SavedConnections:
-    """The saved connections. Raises UsageError if only a project file defines this name, naming the file."""
-    saved = SavedConnections(config_directory(environ))
-    if name not in saved.names():
-        spec = in_project(name, cwd)
-        if spec is not None:
-            raise UsageError(
-                f"{name} is not a saved connection: it is defined by {spec.source.path}",
-                hint="To change it, edit that file",
-            )
-    return saved
 
 
 def in_project(name: str, cwd: Path) -> ConnectionSpec | None:

@@ -93,9 +93,7 @@ class SavedConnections:
 
     def remove(self, name: str) -> None:
         """Remove a connection, valid or not. Raises ConnectionNotFoundError with similar names."""
-        check_name(name)
-        if name not in self.names():
-            raise self._not_found(name)
+        self.check_exists(name)
         path = self.path(name)
         with locked(self.directory):
             try:
@@ -110,8 +108,7 @@ class SavedConnections:
         Raises ConnectionNotFoundError with similar names, and UsageError for a name that is taken or invalid.
         """
         check_name(new)
-        if old not in self.names():
-            raise self._not_found(old)
+        self.check_exists(old)
         with locked(self.directory):
             if new in self.names():
                 raise UsageError(
@@ -123,6 +120,16 @@ class SavedConnections:
                 flush_directory(self.directory)
             except OSError as error:
                 raise not_written(self.path(new), error) from error
+
+    def check_exists(self, name: str) -> None:
+        """Raise ConnectionNotFoundError with similar names for a name without a connection, valid or not."""
+        check_name(name)
+        if name not in self.names():
+            near = closest(name, self.names())
+            question = f"Did you mean {' or '.join(near)}? " if near else ""
+            raise ConnectionNotFoundError(
+                f"No saved connection named {name}", hint=f"{question}List all connections: ocattach --list"
+            )
 
     def path(self, name: str) -> Path:
         """The file of a connection, which need not exist."""
@@ -141,10 +148,3 @@ class SavedConnections:
             for name in os.listdir(self.directory):  # noqa: PTH208 - as above
                 if name.startswith(f".{path.name}.") and name.endswith(".tmp"):
                     (self.directory / name).unlink()
-
-    def _not_found(self, name: str) -> ConnectionNotFoundError:
-        near = closest(name, self.names())
-        question = f"Did you mean {' or '.join(near)}? " if near else ""
-        return ConnectionNotFoundError(
-            f"No saved connection named {name}", hint=f"{question}List all connections: ocattach --list"
-        )

@@ -10,8 +10,15 @@ URI = f"^({'|'.join(sorted({*transports(), *URI_SCHEMES}))})://"
 
 
 def project_schema() -> Schema:
-    """The schema of the key `environments` in opencode.json, and of .opencode/ocattach.json."""
-    environments = {"$ref": "#/definitions/environments"}
+    """The schema of the keys `environments` and `default` in opencode.json, and of .opencode/ocattach.json."""
+    keys = {
+        "environments": {"$ref": "#/definitions/environments"},
+        "default": {
+            "description": "The environment that `ocattach` without a name connects to, once it is trusted.",
+            "type": "string",
+            "pattern": f"^{PATTERN}$",
+        },
+    }
     return {
         "$schema": "http://json-schema.org/draft-07/schema#",
         "title": "Connections of ocattach in opencode.json or .opencode/ocattach.json",
@@ -21,8 +28,8 @@ def project_schema() -> Schema:
         "type": "object",
         "properties": {
             "$schema": {"type": "string"},
-            "environments": environments,
-            "experimental": {"type": "object", "properties": {"environments": environments}},
+            **keys,
+            "experimental": {"type": "object", "properties": keys},
         },
         "definitions": {
             "environments": {

@@ -5,9 +5,10 @@ from dataclasses import dataclass, field, fields
 from pathlib import Path
 from typing import Any
 
-from ocattach.config.files.entry import Entry, refuse_unknown_keys, wrong_type
+from ocattach.config.files.entry import Entry, refuse_unknown_keys, text, wrong_type
 from ocattach.config.files.owner import read_own_text
 from ocattach.config.files.yaml_text import read_mapping
+from ocattach.config.names import check_name
 from ocattach.config.targets.rules import check_variable
 from ocattach.errors import ConfigurationError, UsageError
 
@@ -52,14 +53,17 @@ class Settings:
     session_variables: Sequence[str] | None = None
     """Variables that have the session's id in the shells of agents, besides OCATTACH_SESSION; None for neither."""
 
+    default: str | None = None
+    """The saved connection, or `local`, that `ocattach` without a name connects to."""
+
 
 def load_settings(config_directory: Path) -> Settings:
     """Read the settings. Raises ConfigurationError naming the file and the wrong key."""
     path = config_directory / FILE
-    text = read_own_text(path)
-    if text is None:
+    content = read_own_text(path)
+    if content is None:
         return Settings()
-    mapping = read_mapping(text, path)
+    mapping = read_mapping(content, path)
     try:
         refuse_unknown_keys(mapping, [each.name for each in fields(Settings)], "the file")
         return Settings(**{key: value(mapping, key) for key in mapping})
@@ -78,6 +82,8 @@ def value(mapping: Entry, key: str) -> Any:
             return hooks(mapping)
         case "session_variables":
             return variables(mapping, key)
+        case "default":
+            return connection_name(mapping, key)
         case _:
             return seconds(mapping, key)
 
@@ -88,6 +94,14 @@ def one_of(mapping: Entry, key: str, values: Sequence[str]) -> str:
     if chosen not in values:
         raise wrong_type(key, chosen, " or ".join(values))
     return str(chosen)
+
+
+def connection_name(mapping: Entry, key: str) -> str | None:
+    """The value at `key`, a valid name of a connection, or null."""
+    name = text(mapping, key)
+    if name is not None:
+        check_name(name)
+    return name
 
 
 def several_of(mapping: Entry, key: str, values: Sequence[str]) -> tuple[str, ...]:

@@ -1,4 +1,4 @@
-"""Bare `ocattach` on a terminal lets one choose, and goes where one chose."""
+"""Bare `ocattach` on a terminal goes to the default, or lets one choose."""
 
 import json
 import os
@@ -54,7 +54,7 @@ Open = Callable[..., Terminal]
 
 
 @pytest.fixture
-def open_picker(variables: Mapping[str, str], workdir: Path) -> Iterator[Open]:
+def bare(variables: Mapping[str, str], workdir: Path) -> Iterator[Open]:
     """`ocattach` alone, on a terminal."""
     opened: list[Terminal] = []
 
@@ -69,12 +69,23 @@ def open_picker(variables: Mapping[str, str], workdir: Path) -> Iterator[Open]:
                 height=height,
             )
         opened.append(terminal)
-        terminal.wait_for("Attach to:")
         return terminal
 
     yield start
     for terminal in opened:
         terminal.close()
+
+
+@pytest.fixture
+def open_picker(bare: Open) -> Open:
+    """`ocattach` alone, once it asks for a choice."""
+
+    def start(width: int = 120, height: int = 40, **more: str) -> Terminal:
+        terminal = bare(width, height, **more)
+        terminal.wait_for("Attach to:")
+        return terminal
+
+    return start
 
 
 def shown(screen: str) -> list[str]:
@@ -182,14 +193,69 @@ def test_without_any_connection_three_lines_say_how_to_begin(
         ]
 
 
+def written(workdir: Path, **document: object) -> None:
+    """Make this the project's file in the working directory."""
+    (workdir / ".git").mkdir()
+    (workdir / "opencode.json").write_text(json.dumps(document))
+
+
+def test_a_default_of_ones_own_is_attached_to_without_a_choice(
+    bare: Open, variables: Mapping[str, str], workdir: Path
+) -> None:
+    written(workdir, default="shared", environments={"shared": "docker://shared-app"})
+    chosen = subprocess.run(
+        [sys.executable, "-m", "ocattach", "--default", "gamma"],
+        env=variables,
+        cwd=workdir,
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    assert chosen.stderr == "The default is gamma now\n"
+
+    terminal = bare()
+    assert terminal.wait_for_exit() == 6
+    assert "Connecting to gamma (docker://gamma-app)" in terminal.screen()
+
+
+def test_a_projects_default_leads_to_the_trust_question(bare: Open, workdir: Path) -> None:
+    written(workdir, default="shared", environments={"shared": "docker://shared-app"})
+    terminal = bare()
+    screen = terminal.wait_for("Use shared?")
+    terminal.send_text("n")
+    terminal.send_keys("Enter")
+
+    assert "shared is defined by" in screen
+    assert terminal.wait_for_exit() == 5
+    assert "Connecting to" not in terminal.screen()
+
+
+def test_a_projects_default_that_names_a_connection_of_ones_own_is_an_error(
+    bare: Open, workdir: Path
+) -> None:
+    written(workdir, default="gamma", environments={"shared": "docker://shared-app"})
+    terminal = bare()
+
+    assert terminal.wait_for_exit() == 2
+    screen = terminal.screen()
+    assert "default: no environment named 'gamma' is defined here" in screen
+    assert "Connecting to" not in screen
+
+
+def test_a_projects_default_that_a_saved_connection_hides_is_only_offered(
+    open_picker: Open, workdir: Path
+) -> None:
+    written(workdir, default="queue", environments={"queue": "docker://theirs"})
+
+    open_picker().wait_for(shows("[queue]", "beta", "gamma", "alpha"))
+
+
 @pytest.mark.parametrize("environment", ["local"], indirect=True)
-def test_the_tui_opens_on_what_was_chosen(laptop: Laptop, workdir: Path) -> None:
+def test_the_tui_opens_on_the_only_connection(laptop: Laptop, workdir: Path) -> None:
     with (
         require("tmux"),
         Terminal(OCATTACH, directory=workdir, environment=laptop.variables, cwd=laptop.cwd) as terminal,
     ):
-        terminal.wait_for("frontend")
-        terminal.send_keys("Enter")
         terminal.wait_for("Ask anything", timeout=60)
         terminal.send_keys("C-c")
         assert terminal.wait_for_exit() == 0

@@ -1,5 +1,6 @@
 """Verbs beside the options of the request: `ocattach stop NAME` is `ocattach --stop NAME`."""
 
+import json
 import os
 import sys
 import threading
@@ -200,3 +201,35 @@ def test_names_alone_are_for_scripts_and_a_wide_table_has_the_descriptions(run: 
     assert "the shop" not in run("ls").stdout
     assert "Reason" in run("status", "-o", "wide").stdout.splitlines()[0]
     assert run("frontend", "-o", "wide").exit_code == 2
+
+
+def test_the_default_is_listed_and_explained_and_goes_with_its_connection(run: Run) -> None:
+    assert run("--default", "frontend").stderr == "The default is frontend now\n"
+    assert "user, default" in run("--list").stdout.splitlines()[2]
+    assert "config/config.yaml" in run("explain", "frontend").stdout
+    assert json.loads(run("explain", "backend", "-o", "json").stdout)["default"] is False
+
+    run("rename", "frontend", "shop")
+    listed = json.loads(run("--list", "-o", "json").stdout)["connections"]
+    assert {each["name"]: each["default"] for each in listed} == {"backend": False, "shop": True}
+
+    assert run("--remove", "shop").stderr == "Removed shop, which was the default\n"
+    assert run("--default", "").stderr == "The default is unset\n"
+
+
+@pytest.mark.parametrize("option", [("--list",), ("--remove", "frontend"), ("--default", "frontend")])
+def test_what_takes_no_further_name_refuses_one(run: Run, option: tuple[str, ...]) -> None:
+    ran = run(*option, "backend")
+
+    assert ran.exit_code == 2
+    assert "Unexpected argument 'backend'" in ran.stderr
+    assert "frontend" in run("--list").stdout
+
+
+def test_a_default_that_cannot_be_used_is_listed_as_a_problem(run: Run, workdir: Path) -> None:
+    (workdir / "config/config.yaml").write_text("default: nowhere\n")
+
+    ran = run("--list")
+
+    assert ran.exit_code == 0
+    assert "default: no saved connection named nowhere" in ran.stderr

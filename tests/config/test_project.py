@@ -10,12 +10,10 @@ from ocattach.config.files.safe import LARGEST, Problem
 from ocattach.config.project import (
     MOST_ENTRIES,
     MOST_PROBLEMS,
-    OPENCODE_FILES,
-    OUR_FILES,
     find_in_project,
     project_definitions,
-    project_directories,
 )
+from ocattach.config.project_files import OPENCODE_FILES, OUR_FILES, project_directories
 from ocattach.config.spec import ConnectionSpec
 from ocattach.errors import ConfigurationError
 from tests.config.conftest import Desk

@@ -5,11 +5,12 @@ from pathlib import Path
 
 import pytest
 
+from ocattach.config.changes import remove_connection
 from ocattach.config.files.paths import state_directory
 from ocattach.config.files.safe import Problem
 from ocattach.config.last_used import record_use
 from ocattach.config.project import project_definitions
-from ocattach.config.resolver import list_connections, remove_connection
+from ocattach.config.resolver import list_connections
 from ocattach.errors import ConfigurationError, ConnectionNotFoundError, InvalidURIError, UsageError
 from tests.config.conftest import Desk
 

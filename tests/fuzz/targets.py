@@ -7,7 +7,8 @@ from pathlib import Path
 
 from ocattach.cli.terminal import escape
 from ocattach.config.files.safe import Problem
-from ocattach.config.project import OPENCODE_FILES, OUR_FILES, file_definitions
+from ocattach.config.project import file_definitions
+from ocattach.config.project_files import OPENCODE_FILES, OUR_FILES
 from ocattach.config.saved import SavedConnections
 from ocattach.config.settings import FILE, load_settings
 from ocattach.config.spec import ConnectionSpec

@@ -1,4 +1,4 @@
-"""The options --save, --list, --remove, --disconnect and --stop."""
+"""The options --save, --list, --remove, --default, --disconnect and --stop."""
 
 import os
 from contextlib import suppress
@@ -24,12 +24,16 @@ from ocattach.cli.tables import file_name, print_table
 from ocattach.cli.target import resolve_target
 from ocattach.cli.terminal import say
 from ocattach.cli.unknown_key import warn_of_refused_files
+from ocattach.config.changes import remove_connection, set_default
+from ocattach.config.default import find_default
 from ocattach.config.files.paths import config_directory
-from ocattach.config.resolver import Listing, list_connections, remove_connection
+from ocattach.config.files.safe import Problem
+from ocattach.config.resolver import Listing, list_connections
 from ocattach.config.saved import SavedConnections
+from ocattach.config.settings import FILE
 from ocattach.config.spec import ConnectionSpec
 from ocattach.config.targets.uri import is_uri
-from ocattach.errors import OcattachError, UsageError
+from ocattach.errors import ConfigurationError, OcattachError, UsageError
 from ocattach.link.client.foreground import end_link, is_linked, stop_daemon
 from ocattach.link.files import link_keys
 from ocattach.printable import command_line
@@ -53,16 +57,25 @@ def remove(options: Options) -> None:
     spec = None
     with suppress(OcattachError):  # a damaged file can be removed, too
         spec = SavedConnections(config_directory(os.environ)).find(name)
-    remove_connection(name, cwd=Path.cwd(), environ=os.environ)
-    say_done(options, f"Removed {name}", {"removed": name})
+    was_default = remove_connection(name, cwd=Path.cwd(), environ=os.environ)
+    note = ", which was the default" if was_default else ""
+    say_done(options, f"Removed {name}{note}", {"removed": name})
     if spec is not None and is_linked(spec.pinned(os.environ), os.environ):
         stop = command_line("ocattach", "--stop", spec.target.uri(spec.workdir))
         say(f"Its link is open, and its daemon keeps running. To stop both: {stop}")
 
 
+def default(options: Options) -> None:
+    """Set the connection that `ocattach` without a name connects to, or with an empty name unset it."""
+    name = options.default or None
+    set_default(name, cwd=Path.cwd(), environ=os.environ)
+    text = f"The default is {name} now" if name else "The default is unset"
+    say_done(options, text, {"default": name})
+
+
 def list_(options: Options) -> None:
     """List every connection that can be named in this directory."""
-    listing = list_connections(cwd=Path.cwd(), environ=os.environ)
+    listing, default = listing_and_default()
     if options.output == "json":
         print_json(
             {
@@ -71,6 +84,7 @@ def list_(options: Options) -> None:
                         **connection_json(listed.spec),
                         "hides": [connection_json(hidden) for hidden in listed.hides],
                         "last_used": listed.last_used,
+                        "default": listed.spec.name == default,
                     }
                     for listed in listing.connections
                 ],
@@ -82,7 +96,7 @@ def list_(options: Options) -> None:
         for listed in listing.connections:
             click.echo(listed.spec.name)
     elif listing.connections:
-        print_listing(listing, is_wide=options.output == "wide")
+        print_listing(listing, default, is_wide=options.output == "wide")
     else:
         say("No connections found. To save one: ocattach --save NAME docker://CONTAINER:/DIR")
     definitions = [spec for listed in listing.connections for spec in (listed.spec, *listed.hides)]
@@ -92,7 +106,19 @@ def list_(options: Options) -> None:
     say_problems(listing.problems)
 
 
-def print_listing(listing: Listing, *, is_wide: bool) -> None:
+def listing_and_default() -> tuple[Listing, str | None]:
+    """The connections, and the name of the default. A default that cannot be used is one more problem."""
+    cwd = Path.cwd()
+    listing = list_connections(cwd=cwd, environ=os.environ)
+    try:
+        found = find_default(listing, cwd=cwd, environ=os.environ)
+    except ConfigurationError as error:
+        problem = Problem(config_directory(os.environ) / FILE, None, error)
+        return replace(listing, problems=(*listing.problems, problem)), None
+    return listing, found.name if found else None
+
+
+def print_listing(listing: Listing, default: str | None, *, is_wide: bool) -> None:
     """Print the connections as a table; if it is wide, nothing is wrapped or left out, and descriptions are added."""
 
     def source_of(spec: ConnectionSpec) -> str:
@@ -102,6 +128,7 @@ def print_listing(listing: Listing, *, is_wide: bool) -> None:
     for listed in listing.connections:
         spec = listed.spec
         note = "".join(f", hides {source_of(hidden)}" for hidden in listed.hides)
+        note += ", default" if spec.name == default else ""
         row = (spec.name or "", spec.display(), source_of(spec) + note, ago(listed.last_used))
         rows.append((*row, spec.description) if is_wide else row)
     titles = ("Name", "Target", "Source", "Last used", *(["Description"] if is_wide else []))

@@ -2,6 +2,7 @@
 
 import os
 from collections.abc import Iterator
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -12,10 +13,11 @@ from ocattach.cli.command import Command, output_option
 from ocattach.cli.complete import connection_names
 from ocattach.cli.output import connection_json, print_json, source
 from ocattach.cli.terminal import escape
+from ocattach.config.default import Default, find_default
 from ocattach.config.resolver import list_connections, resolve
 from ocattach.config.spec import ConnectionSpec
 from ocattach.config.trust import may_be_used
-from ocattach.errors import OpencodeNotFoundError
+from ocattach.errors import ConfigurationError, OpencodeNotFoundError
 from ocattach.link.client.access import no_person
 from ocattach.link.files import log_file
 from ocattach.opencode.tui.launch import find_client, packaged_version, unresolved
@@ -87,6 +89,15 @@ class Explanation:
         return next((each.hides for each in listing.connections if each.spec.name == self.spec.name), ())
 
     @property
+    def default(self) -> Default | None:
+        """The default, if it is this connection."""
+        with suppress(ConfigurationError):
+            listing = list_connections(cwd=Path.cwd(), environ=os.environ)
+            found = find_default(listing, cwd=Path.cwd(), environ=os.environ)
+            return found if found is not None and found.name == self.spec.name else None
+        return None
+
+    @property
     def forwarded(self) -> dict[str, bool]:
         """The variables of this machine that would be passed to the daemon, and whether each is set."""
         return {name: name in os.environ for name in self.pinned.forward_env}
@@ -134,6 +145,8 @@ class Explanation:
         yield "defined by", "the command line" if spec.source.kind == "typed" else source(spec)
         for hidden in self.hidden:
             yield "hides", f"{hidden.display()} ({source(hidden)})"
+        if (default := self.default) is not None:
+            yield "default", f"set in {default.path}" if default.path else "the only connection"
         if spec.source.kind == "project":
             approve = (
                 f"not approved; to review and approve it: {command_line('ocattach', 'trust', spec.name)}"
@@ -170,6 +183,7 @@ class Explanation:
             "description": spec.description,
             "hides": [connection_json(hidden) for hidden in self.hidden],
             "trusted": self.is_trusted,
+            "default": self.default is not None,
             "way": self.plan.connection,
             "routes": list(self.plan.routes),
             "daemon": {

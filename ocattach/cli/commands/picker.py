@@ -1,26 +1,35 @@
-"""`ocattach` without arguments on a terminal: choose a connection, the most recently used first."""
+"""`ocattach` without a name on a terminal: the default, or a choice, the most recently used connection first."""
 
 import os
 from pathlib import Path
 
 from ocattach.cli.amounts import ago
 from ocattach.cli.output import source
-from ocattach.cli.picker import Choice
-from ocattach.cli.picker import pick as pick_choice
+from ocattach.cli.picker import Choice, pick
 from ocattach.cli.terminal import escape
+from ocattach.config.default import find_default
 from ocattach.config.resolver import ListedConnection, list_connections
 
 
-def pick() -> str | None:
-    """Show the connections and return the chosen name; None if there are none.
+def default_or_pick() -> str | None:
+    """Return the default, else show the connections and return the chosen name; None if there are none.
 
-    Raises InterruptedByUserError if the user quits.
+    Raises ConfigurationError for a default that does not name a connection, and InterruptedByUserError if the user
+    quits.
     """
-    listed = list_connections(cwd=Path.cwd(), environ=os.environ).connections
-    if not listed:
+    cwd = Path.cwd()
+    listing = list_connections(cwd=cwd, environ=os.environ)
+    default = find_default(listing, cwd=cwd, environ=os.environ)
+    if default is not None and not default.is_hidden:
+        return default.name
+    if not listing.connections:
         return None
-    ordered = sorted(listed, key=lambda each: (-(each.last_used or 0), each.spec.name or ""))
-    return pick_choice([choice(each) for each in ordered], "Attach to")
+    first = default.name if default else None
+    ordered = sorted(
+        listing.connections,
+        key=lambda each: (each.spec.name != first, -(each.last_used or 0), each.spec.name or ""),
+    )
+    return pick([choice(each) for each in ordered], "Attach to")
 
 
 def choice(listed: ListedConnection) -> Choice:

@@ -8,7 +8,7 @@ import click
 from ocattach.cli.command import Command, output_option
 from ocattach.cli.complete import saved_names
 from ocattach.cli.output import report
-from ocattach.config.resolver import rename_connection
+from ocattach.config.changes import rename_connection
 
 EXAMPLES = """
 ocattach rename frontend shop
