@@ -31,7 +31,8 @@ def refuse() -> NoReturn:
 def main() -> None:
     kind, port, credential = sys.argv[1], int(sys.argv[2]), sys.argv[3]
     gate = Gate(credential, authorization=credential) if kind == "gate" else None
-    with Tunnel(DirectRoute("127.0.0.1"), port, resumer=Resync(refuse, command=""), gate=gate) as tunnel:
+    resumer = Resync(refuse, name=str, greeting=str)
+    with Tunnel(DirectRoute("127.0.0.1"), port, resumer=resumer, gate=gate) as tunnel:
         print(tunnel.port, flush=True)
         sys.stdin.read()
 

@@ -57,6 +57,12 @@ def is_dumb() -> bool:
     return os.environ.get("TERM", "") in {"", "dumb", "unknown"}
 
 
+def set_title(text: str) -> None:
+    """Set the title of the terminal, if stdout is one that has a title (OSC 0 of xterm)."""
+    if sys.stdout.isatty() and not is_dumb():
+        click.echo(f"\x1b]0;{escape(text)}\x07", nl=False)
+
+
 def prepare_streams() -> None:
     """Make the standard streams usable: those that are closed, and those whose encoding lacks signs.
 

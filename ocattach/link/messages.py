@@ -3,10 +3,12 @@
 import json
 import select
 import socket
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from typing import Any, Protocol
 
-PROTOCOL = 8
+from ocattach.printable import command_line
+
+PROTOCOL = 9
 """The version of the messages. Raise it if another version could misread them."""
 
 MAX_LINE = 16 * 1024 * 1024
@@ -15,6 +17,13 @@ MAX_LINE = 16 * 1024 * 1024
 SEND_SECONDS = 1.0
 
 Message = dict[str, Any]
+
+
+def waiting_notice(name: str, sessions: Sequence[str]) -> str:
+    """Return how many sessions of an environment wait for a person, and the command that opens or lists them."""
+    if len(sessions) == 1:
+        return f"1 session waits for you: {command_line('ocattach', 'session', 'open', sessions[0])}"
+    return f"{len(sessions)} sessions wait for you: {command_line('ocattach', 'session', 'waiting', name)}"
 
 
 class HungUpError(Exception):

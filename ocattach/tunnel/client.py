@@ -73,6 +73,7 @@ class Client(SpliceEndpoint):
         self._on_interrupted = on_interrupted
         self._resumer = resumer
         self._stream: EventStream | None = None
+        self._greeting: asyncio.Task[None] | None = None
         self._last_received = (0.0, 0.0)
         self.is_interrupted = False
         """Whether the client reads a stream of events that waits to be resumed."""
@@ -209,6 +210,7 @@ class Client(SpliceEndpoint):
         return is_there and self._stream is not None and self._stream.can_resume
 
     def _write_events(self, stream: EventStream, data: bytes) -> None:
+        has_begun = stream.has_begun
         try:
             piece = stream.receive(data)
         except ConnectionLostError as error:
@@ -220,12 +222,23 @@ class Client(SpliceEndpoint):
         if not self.is_interrupted:
             self._last_received = now()
             super().write(piece.encode())
+            if stream.has_begun and not has_begun:
+                self._greeting = asyncio.create_task(self._greet(stream))
             return
         super().write(piece.plain)
         self._waiting += piece._replace(plain=b"").encode()
         if self.other is not None and (stream.answers or stream.is_over):
             self._answered.set()
             self.other.pause_reading()
+
+    async def _greet(self, stream: EventStream) -> None:
+        """Show the client's user a greeting, between two events of a stream that has just begun."""
+        resumer = self._resumer
+        if resumer is None:
+            return
+        event = await in_thread(lambda: resumer.greet(stream.request))
+        if self._can_resume and self._stream is stream and not self.is_interrupted:
+            super().write(chunk(event))
 
     def eof_received(self) -> bool:
         """Forward the end of input; a client whose stream is interrupted is reset."""

@@ -48,6 +48,12 @@ class StreamResumer(Protocol):
         Called on a separate thread; has to return within seconds.
         """
 
+    def greet(self, request: bytes) -> bytes:
+        """Return the event, with its end, that is sent to a client whose stream has begun; may be empty.
+
+        Called on a separate thread.
+        """
+
     def message_event(self, request: bytes, message: str) -> bytes:
         """Return the event, with its end, that shows the client's user a message."""
 
@@ -93,6 +99,11 @@ class EventStream:
     def can_resume(self) -> bool:
         """Whether another connection can continue exactly here."""
         return self._between if self._begun else self._stage is Stage.HEAD
+
+    @property
+    def has_begun(self) -> bool:
+        """Whether the client has received the head of a stream of events."""
+        return self._begun
 
     @property
     def answers(self) -> bool:

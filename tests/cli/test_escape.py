@@ -1,11 +1,14 @@
 """What an environment says cannot drive the terminal."""
 
+import os
+import sys
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from ocattach.cli.columns import cut, isolated, width
-from ocattach.cli.terminal import escape
+from ocattach.cli.terminal import escape, set_title
 from ocattach.printable import KEPT, is_printable
 
 FAMILY = "\N{MAN}\u200d\N{WOMAN}\u200d\N{GIRL}"
@@ -23,6 +26,22 @@ def test_nothing_but_what_can_be_seen_gets_through(text: str) -> None:
     assert is_printable(shown)
     assert all(character.isprintable() or character in KEPT for character in shown)
     assert not set(HIDDEN) & set(shown)
+
+
+@pytest.mark.parametrize(
+    ("kind", "sent"), [("xterm", b"\x1b]0;front\\x1b]0;end\\x07 - OpenCode\x07"), ("dumb", b""), ("", b"")]
+)
+def test_a_title_is_escaped_and_only_set_where_there_is_one(
+    kind: str, sent: bytes, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    ours, theirs = os.openpty()
+    monkeypatch.setenv("TERM", kind)
+    with open(theirs, "w") as stdout:  # noqa: PTH123 - a descriptor
+        monkeypatch.setattr(sys, "stdout", stdout)
+        set_title("front\x1b]0;end\x07 - OpenCode")
+        stdout.write("!")
+    with open(ours, "rb", buffering=0) as screen:  # noqa: PTH123 - a descriptor
+        assert screen.read(100) == sent + b"!"
 
 
 def test_colours_are_left_out_and_control_characters_written_out() -> None:

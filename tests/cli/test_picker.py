@@ -257,5 +257,11 @@ def test_the_tui_opens_on_the_only_connection(laptop: Laptop, workdir: Path) -> 
         Terminal(OCATTACH, directory=workdir, environment=laptop.variables, cwd=laptop.cwd) as terminal,
     ):
         terminal.wait_for("Ask anything", timeout=60)
+        screen = terminal.wait_for("Connected to frontend")
+        title = terminal.title
         terminal.send_keys("C-c")
         assert terminal.wait_for_exit() == 0
+
+        assert "ocattach: frontend" in screen
+        assert title == "frontend - OpenCode"
+        assert terminal.title != title

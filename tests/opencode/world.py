@@ -97,7 +97,9 @@ class Line:
 
     def __init__(self, world: World, opened: ExitStack, connect: Callable[[], DaemonClient] | None) -> None:
         self._world = world
-        resumer = Resync(connect or self._client, command="ocattach frontend")
+        resumer = Resync(
+            connect or self._client, name=lambda: "frontend", greeting=lambda: "Connected to frontend"
+        )
         route = DirectRoute("127.0.0.1")
         self._gate = Gate(basic_authorization("opencode", PASSWORD))
         self._let_in()

@@ -78,6 +78,11 @@ class Terminal:
         """How many columns there are."""
         return int(self._ask("#{pane_width}"))
 
+    @property
+    def title(self) -> str:
+        """The title that was set last."""
+        return self._ask("#{pane_title}")
+
     def send_text(self, text: str) -> None:
         """Type these characters as they are."""
         self._tmux("send-keys", "-l", "--", text)

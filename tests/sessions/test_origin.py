@@ -1,6 +1,7 @@
 """Sessions of real daemons know where they began, and are found and used by their ids alone."""
 
 import json
+import re
 import signal
 import sqlite3
 from collections.abc import Mapping
@@ -135,6 +136,28 @@ def test_a_session_of_the_tui_is_opened_again_where_it_lives_also_after_its_daem
         assert leave(opened) == 0
 
 
+def is_greeted_by_what_waits(laptop: Laptop, workdir: Path, session: str) -> None:
+    """The TUI shows what waits, also of before the link; a warm attach prints the command that opens it first."""
+    command = f"1 session waits for you: ocattach session open {session}"
+    program = workdir / "stub/opencode"
+    program.parent.mkdir()
+    program.write_text("#!/bin/sh\necho 1.18.33\n")
+    program.chmod(0o755)
+    with terminal(laptop, workdir, "frontend", PATH=f"{program.parent}:{laptop.variables['PATH']}") as opened:
+        assert opened.wait_for_exit() == 0
+        assert f"! {command}" in opened.screen()
+    with terminal(
+        laptop, workdir, "frontend", "-s", session, PATH=f"{program.parent}:{laptop.variables['PATH']}"
+    ) as opened:
+        assert opened.wait_for_exit() == 0
+        assert "waits for you" not in opened.screen()
+
+    assert laptop.run("--disconnect", "frontend").exit_code == 0
+    with terminal(laptop, workdir, "frontend") as opened:
+        opened.wait_for(re.compile(r"Connected to frontend\. 1 session\W+waits for you"), timeout=TUI_SECONDS)
+        assert leave(opened) == 0
+
+
 @pytest.mark.parametrize("environment", ["docker"], indirect=True)
 def test_what_a_session_waits_for_is_found_and_answered_and_a_session_broken_off_and_deleted(  # noqa: PLR0915
     environment: Environment, laptop: Laptop, workdir: Path
@@ -167,6 +190,7 @@ def test_what_a_session_waits_for_is_found_and_answered_and_a_session_broken_off
     assert (waits["questions"][1]["multiple"], waits["session"]["id"]) == (True, asking)
     assert laptop.run("session", "list", "-o", "json").document["sessions"][0]["state"] == "waiting"
     assert "Which colour? (red | blue)" in laptop.run("session", "waiting", "frontend").stdout
+    is_greeted_by_what_waits(laptop, workdir, asking)
     assert laptop.run("session", "answer", waits["id"], "red").exit_code == 2
     assert laptop.run("session", "answer", waits["id"], "--reject").exit_code == 0
     wait_until(lambda: daemon.request("GET", f"/question?directory={where}")[1] == [], "it to be rejected")

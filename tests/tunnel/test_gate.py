@@ -45,6 +45,10 @@ class Keeper:
     def replay(self, request: bytes, silent: float) -> list[bytes]:
         raise AssertionError(request, silent)
 
+    def greet(self, request: bytes) -> bytes:
+        assert request
+        return b""
+
     def message_event(self, request: bytes, message: str) -> bytes:
         raise AssertionError(request, message)
 

@@ -45,6 +45,10 @@ class Recorder:
         assert self.may_replay.wait(30)
         return [MISSED]
 
+    def greet(self, request: bytes) -> bytes:
+        assert request
+        return b""
+
     def message_event(self, request: bytes, message: str) -> bytes:
         assert request == REQUEST
         return f"data: {message}\n\n".encode()

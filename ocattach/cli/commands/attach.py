@@ -13,7 +13,7 @@ from ocattach.cli.options import Options
 from ocattach.cli.output import print_json
 from ocattach.cli.person import Person
 from ocattach.cli.target import resolve_target
-from ocattach.cli.terminal import say
+from ocattach.cli.terminal import say, set_title
 from ocattach.cli.tui_program import TuiProgram
 from ocattach.config.files.paths import config_directory, state_directory
 from ocattach.config.last_used import record_use
@@ -23,7 +23,8 @@ from ocattach.errors import UsageError
 from ocattach.link.client.foreground import Attachment
 from ocattach.link.client.foreground import attach as attach_link
 from ocattach.link.files import link_files
-from ocattach.opencode.tui.launch import tui_environ, unresolved
+from ocattach.link.messages import waiting_notice
+from ocattach.opencode.tui.launch import shows_title, tui_environ, unresolved
 from ocattach.opencode.versions import Tui, check_tui, shortcomings, tui_argv
 from ocattach.printable import command_line
 
@@ -61,6 +62,10 @@ def attach(options: Options) -> None:
             warn_of_refused_files([spec.source.path], client.version)
         come_back = command_line("ocattach", options.target or "", "-c")
         person.heading(f"To come back: {come_back}; to stop the daemon: {stop_command(options)}")
+        if others := [each for each in attachment.waiting if each != options.session]:
+            person.notice(waiting_notice(options.target or "", others))
+        if shows_title(os.environ):
+            set_title(f"{spec.name or spec.display()} - OpenCode")
         open_tui(client, options, attachment)
 
 

@@ -48,6 +48,9 @@ class Attachment:
     ca_file: str | None = None
     """Further CA certificates that clients of the URL need."""
 
+    waiting: tuple[str, ...] = ()
+    """The sessions that are known to wait for a person."""
+
     history: tuple[Mapping[str, Any], ...] = ()
     """The events of the link's connection, each with its `time` in seconds since the epoch."""
 

@@ -5,17 +5,15 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from ocattach.config.spec import ConnectionSpec
 from ocattach.daemon.probe import FoundDaemon
 from ocattach.link.server.credential import Credential, kept_secret
-from ocattach.link.server.daemon_starter import command_name
 from ocattach.opencode.api import DaemonClient
 from ocattach.opencode.endpoint import Endpoint, basic_authorization
 from ocattach.opencode.recovery import Recovery
 from ocattach.opencode.tui.resumer import REQUEST_SECONDS, Resync
-from ocattach.printable import command_line
 
 if TYPE_CHECKING:
+    from ocattach.link.sessions.listener import SessionEventListener
     from ocattach.tunnel.limits import Events, Limits
     from ocattach.tunnel.tunnel import Tunnel
 
@@ -53,22 +51,26 @@ class LocalAccess:
 
 
 def open_port(
-    spec: ConnectionSpec,
     connect: Callable[[float], DaemonClient],
     limits: "Limits",
     events: "Events",
-    on_creation: Callable[[], object],
+    listener: "SessionEventListener",
+    greeting: Callable[[], str],
     *,
     access: LocalAccess,
 ) -> "Tunnel":
     """Open the local port, without a route, that sends TUIs what they missed; `connect` takes the seconds of a request.
 
-    `on_creation` is called when a client requests a new session.
+    `listener` is notified when a client requests a new session, and `greeting` is shown in a TUI that opens.
     """
     from ocattach.tunnel.tunnel import Tunnel  # noqa: PLC0415 - see `import_tunnel`
 
-    command = command_line("ocattach", command_name(spec))
-    resumer = Resync(lambda: connect(REQUEST_SECONDS), command=command, on_creation=on_creation)
+    resumer = Resync(
+        lambda: connect(REQUEST_SECONDS),
+        name=lambda: listener.environment_name,
+        greeting=greeting,
+        on_creation=listener.expect,
+    )
     recovery = Recovery(lambda: connect(REQUEST_SECONDS))
     return Tunnel(
         limits=limits,

@@ -13,6 +13,7 @@ from ocattach.link.server.connection import DaemonConnection
 from ocattach.link.server.daemon_starter import AttachClient, CrashLoopGuard, command_name
 from ocattach.link.server.deadline_lock import taken
 from ocattach.link.server.forwards import Forwards
+from ocattach.link.server.greeting import greeting
 from ocattach.link.server.history import History
 from ocattach.link.server.log import logged_error
 from ocattach.link.server.port import LocalAccess, open_port
@@ -198,7 +199,7 @@ class Environment:
                 handler, client, start=start, environment_kept=kept
             )
             connection.daemon = daemon
-            port = tunnel or self.open_port(spec)
+            port = tunnel or self.open_port()
             port.hold()
             self._access.lead_to(daemon)
             client.doing("Waiting for the daemon")
@@ -228,16 +229,16 @@ class Environment:
         self._state.restore_given_up()
         self._reconnector.retry_now()
 
-    def open_port(self, spec: ConnectionSpec) -> "Tunnel":
+    def open_port(self) -> "Tunnel":
         """Open the local port, without a route yet."""
         events = Events(on_lost=self.notice_loss, on_held=self._reconnector.retry_now)
         limits = Limits(held_seconds=self._held_seconds, dead_after=self._dead_after)
         self._connection.tunnel = open_port(
-            spec,
             self._connection.open_client,
             limits,
             events,
-            self._listener.expect,
+            self._listener,
+            lambda: greeting(self._listener, self._connection),
             access=self._access,
         )
         return self._connection.tunnel
@@ -266,7 +267,8 @@ class Environment:
     def attached(self, spec: ConnectionSpec, *, started: bool) -> dict[str, Any]:
         """Return what the command line needs to use the daemon."""
         attached = attached_answer(self._connection, self._access.credential, spec.workdir)
-        return {**attached, "started": started, "history": self.history.to_json()}
+        waiting = self._listener.feed.waiting
+        return {**attached, "started": started, "waiting": waiting, "history": self.history.to_json()}
 
     def log_out_browsers(self) -> bool:
         """Make the cookies and links of all browsers invalid, and reset their connections. Returns True."""

@@ -99,6 +99,17 @@ class Feed:
         return any(each.is_idle is False for each in list(self._agents.sessions.values()))
 
     @property
+    def waiting(self) -> list[str]:
+        """The root sessions that wait for a person, as far as is known."""
+        asking = [session for _, session, _ in list(self._agents.requests.values())]
+        known = self._agents.sessions
+        return [
+            *dict.fromkeys(
+                self._agents.root_of(each) for each in asking if each in known and not known[each].is_idle
+            )
+        ]
+
+    @property
     def is_settled(self) -> bool:
         """Whether nothing is known to be missing."""
         return bool(self._began) and not self._read_at and not self._is_behind

@@ -112,6 +112,11 @@ class SessionEventListener:
         self._ended = threading.Event()
         self._threads: list[threading.Thread] = []
 
+    @property
+    def environment_name(self) -> str:
+        """The name of the connection that was used last, or its URI."""
+        return self._connections.name
+
     def add_connection(self, spec: ConnectionSpec, directory: str | None) -> None:
         """Add a connection by which the link is used; `directory` is the absolute path of its workdir."""
         self._connections.add(spec, directory)

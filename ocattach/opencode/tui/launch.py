@@ -23,6 +23,7 @@ LOOPBACK = ("127.0.0.1", "localhost")
 FOLDERS = ("~/.opencode/bin", "~/.local/bin", "~/.bun/bin")
 """Where the installers of OpenCode put it; the PATH of open shells lacks these."""
 
+NO_TITLE = "OPENCODE_DISABLE_TERMINAL_TITLE"
 VERSION_SECONDS = 5
 PACKAGE_LIMIT = 64 * 1024
 
@@ -93,15 +94,23 @@ def unresolved(workdir: str) -> str:
     return f"/.nope/..{workdir}"
 
 
+def shows_title(environ: Mapping[str, str]) -> bool:
+    """Return whether the user lets OpenCode set the title of the terminal."""
+    return environ.get(NO_TITLE, "").lower() not in {"1", "true"}
+
+
 def tui_environ(
     environ: Mapping[str, str], version: str, *, username: str, password: str, ca_file: str | None = None
 ) -> dict[str, str]:
     """Return the environment of the TUI: with credentials, and without a proxy for the loopback.
 
     With HTTP_PROXY and no exception for it, opencode requests http://127.0.0.1 from the proxy (1.18.33). It trusts the
-    CAs of the system and those of NODE_EXTRA_CA_CERTS; it connects to nothing but the daemon.
+    CAs of the system and those of NODE_EXTRA_CA_CERTS; it connects to nothing but the daemon. It keeps the title that
+    the terminal has, which names the environment, and clears it when it ends (1.18.33).
     """
     changed = {name: value for name, value in environ.items() if name not in CREDENTIALS}
+    if shows_title(environ):
+        changed[NO_TITLE] = "1"
     for name in ("NO_PROXY", "no_proxy"):
         hosts = [host for host in environ.get(name, "").split(",") if host]
         changed[name] = ",".join([*hosts, *(host for host in LOOPBACK if host not in hosts)])

@@ -12,6 +12,7 @@ fails, and it reads no messages.
 import http.client
 import json
 import logging
+import threading
 import time
 from collections.abc import Callable, Iterator, Mapping
 from typing import Any
@@ -22,7 +23,8 @@ from ocattach.errors import OcattachError, TimedOutError
 from ocattach.opencode.api import DaemonClient
 from ocattach.opencode.endpoint import Response, milliseconds
 from ocattach.opencode.sessions import is_session_id
-from ocattach.opencode.tui.seen import CREATION, Seen, SeenRequest, is_stream
+from ocattach.opencode.tui.seen import BY_TUI, CREATION, STATUSES, Seen, SeenRequest, is_stream
+from ocattach.printable import command_line, printable
 from ocattach.untrusted_json import objects, table
 
 MEND_SECONDS = 8.0
@@ -39,7 +41,10 @@ MESSAGE_LIMIT = 100
 MARGIN = 10.0
 """Seconds before the gap whose messages are sent again: clocks are compared to the second."""
 
-TOAST_SECONDS = 20
+TOAST_SECONDS, GREETING_SECONDS = 20, 8
+OPENING_SECONDS = 10
+"""How long a TUI may take to open before it is greeted anyway."""
+
 BARE = b"GET /event"
 """The request whose events have no envelope."""
 
@@ -51,21 +56,24 @@ Event = dict[str, Any]
 class Resync:
     """What the TUIs of one link have seen. Implements `tunnel.event_stream.StreamResumer`.
 
-    `connect` returns a client of the current daemon; `command` restarts the TUI. `on_creation` is called in the
-    tunnel's thread when a client requests a new session.
+    `connect` returns a client of the current daemon; `name` returns the name of the environment, and `greeting` the
+    message for a TUI that opens. `on_creation` is called in the tunnel's thread when a client requests a new session.
     """
 
     def __init__(
         self,
         connect: Callable[[], DaemonClient],
         *,
-        command: str,
+        name: Callable[[], str],
+        greeting: Callable[[], str],
         on_creation: Callable[[], object] = lambda: None,
     ) -> None:
         self._connect = connect
-        self._command = command
+        self._name, self._greeting = name, greeting
         self._on_creation = on_creation
         self._seen = Seen()
+        self._opened = threading.Condition()
+        """Notified when a TUI has opened."""
 
     def handles(self, request: bytes) -> bool:
         """Inspect a request of a client. Returns whether it is a request for events by a TUI or the page."""
@@ -76,6 +84,9 @@ class Resync:
     def learn(self, request: bytes) -> None:
         """Remember what a TUI asked for and got."""
         self._seen.request(request)
+        if STATUSES.match(request):
+            with self._opened:
+                self._opened.notify_all()
 
     def observe(self, events: bytes) -> None:
         """Inspect events that were sent to a TUI."""
@@ -98,19 +109,32 @@ class Resync:
                 events.append(encoded)
         except OcattachError as error:
             log.info("Could not send a TUI all that it missed in %.0f s: %s", silent, error)
-            events.append(self.message_event(request, advice(self._command, seen)))
+            events.append(self.message_event(request, advice(command_line("ocattach", self._name()), seen)))
         else:
             log.info("Sent a TUI what it missed in %.0f s, as %d events", silent, len(events))
         self._seen.events(b"".join(events))
         return events
 
-    def message_event(self, request: bytes, message: str) -> bytes:
-        """Return the event that shows a message in a TUI."""
+    def greet(self, request: bytes) -> bytes:
+        """Return the event that shows the greeting in a TUI, once that can show it; none for OpenCode's page.
+
+        The TUI drops messages until its screen is there, which is when it requests what sessions do (1.18.33).
+        """
+        if BY_TUI.search(request) is None:
+            return b""
+        with self._opened:
+            self._opened.wait(OPENING_SECONDS)
+        return self.message_event(request, self._greeting(), variant="info", seconds=GREETING_SECONDS)
+
+    def message_event(
+        self, request: bytes, message: str, *, variant: str = "warning", seconds: float = TOAST_SECONDS
+    ) -> bytes:
+        """Return the event that shows a message in a TUI, under the name of the environment."""
         toast = {
-            "title": "ocattach",
-            "message": message,
-            "variant": "warning",
-            "duration": TOAST_SECONDS * 1000,
+            "title": f"ocattach: {printable(self._name())}",
+            "message": printable(message),
+            "variant": variant,
+            "duration": int(seconds * 1000),
         }
         return encode(event("tui.toast.show", toast, None), bare=request.startswith(BARE))
 

@@ -13,6 +13,7 @@ from ocattach.opencode.api import read_data
 from ocattach.untrusted_json import table
 
 STREAM = re.compile(rb"GET (?:/global)?/event[? ][^\r]*\r\n")
+BY_TUI = re.compile(rb"\r\nUser-Agent: opencode/", re.IGNORECASE)
 TUI = re.compile(rb"\r\n(?:User-Agent: opencode/|Sec-Fetch-Site: same-origin\r)", re.IGNORECASE)
 """The TUI, and OpenCode's own page, which does not show what it missed either. Others may rely on a reset."""
 
@@ -23,6 +24,9 @@ has made without this request."""
 
 SESSIONS = re.compile(rb"GET (/session(?:\?[^ ]*)?) ")
 """The TUI's request at its start. It is not repeated."""
+
+STATUSES = re.compile(rb"GET /session/status[? ]")
+"""The TUI's request when it has opened."""
 
 CREATION = re.compile(rb"POST /session[? ]")
 """A client's request for a new session."""
