@@ -11,7 +11,7 @@ from ocattach.config.spec import ConnectionSpec
 from ocattach.config.trust import may_be_used
 from ocattach.daemon.unusable import ended_at_once
 from ocattach.doctor import logout
-from ocattach.doctor.ladder import Ladder, StepWarning
+from ocattach.doctor.ladder import Ladder, StepSkipped, StepWarning, skipped
 from ocattach.doctor.requests import RequestChecks, count
 from ocattach.errors import (
     AuthenticationError,
@@ -181,12 +181,12 @@ class ConnectionCheck(AbstractContextManager["ConnectionCheck"]):
         status = handler.check_daemon_running()
         daemon = status.daemon
         if daemon is None:
-            unstartable = any(rung.name == "opencode" and rung.error for rung in self.ladder.rungs)
-            start = f"Start one: {command_line('ocattach', self._argument)}"
-            hint = (
-                "Fix the opencode step first: no daemon can be started without it" if unstartable else start
+            if any(rung.name == "opencode" and rung.error for rung in self.ladder.rungs):
+                raise StepSkipped(skipped("opencode"))  # no daemon runs, and none can be started
+            raise DaemonNotRunningError(
+                f"No daemon runs in {spec.display()}",
+                hint=f"Start one: {command_line('ocattach', self._argument)}",
             )
-            raise DaemonNotRunningError(f"No daemon runs in {spec.display()}", hint=hint)
         self._port = daemon.port
         self._daemon = daemon
         starter = "started by ocattach" if daemon.recorded else "not started by ocattach"

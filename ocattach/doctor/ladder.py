@@ -20,7 +20,7 @@ class Status(StrEnum):
 
     FAILED = "failed"
     SKIPPED = "skipped"
-    """A step that it depends on has failed or was skipped."""
+    """A step that it depends on has failed or was skipped. `found` is the same for all that one failure causes."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,6 +53,10 @@ class StepWarning(Exception):  # noqa: N818 - not an error
     """Raised by a step to end with a warning; the steps that depend on it are still run."""
 
 
+class StepSkipped(Exception):  # noqa: N818 - not an error
+    """Raised by a step that cannot succeed because an earlier one failed; the steps that depend on it are skipped."""
+
+
 class Ladder:
     """The results so far. `began` is called before each step, `done` with its result."""
 
@@ -65,7 +69,7 @@ class Ladder:
         self._waited = 0.0
 
     def step(self, name: str, check: Callable[[], str], *, after: Sequence[str] = (), hint: str = "") -> None:
-        """Run a step. `check` returns what it found, or raises StepWarning or an exception, which is the step's error.
+        """Run a step. `check` returns what it found, or raises StepWarning, StepSkipped or the step's error.
 
         The step is skipped if one of the steps in `after` failed or was skipped. `hint` is for errors without one.
         """
@@ -73,8 +77,7 @@ class Ladder:
         missing = next((rung for rung in self.rungs if rung.name in after and rung.status in failed), None)
         if missing is not None:
             is_skipped = missing.status is Status.SKIPPED
-            because = missing.found if is_skipped else f"skipped, because {missing.name} failed"
-            self._add(Rung(name, Status.SKIPPED, because))
+            self._add(Rung(name, Status.SKIPPED, missing.found if is_skipped else skipped(missing.name)))
             return
         self._began(name)
         began, self._waited = time.monotonic(), 0.0
@@ -83,6 +86,8 @@ class Ladder:
             found = check()
         except StepWarning as warning:
             status, found = Status.WARNING, str(warning)
+        except StepSkipped as reason:
+            status, found = Status.SKIPPED, str(reason)
         except Exception as failure:  # noqa: BLE001 - whatever it is, the other steps are run
             error = as_error(failure, self._log).with_hint(hint)
             status, found = Status.FAILED, error.message
@@ -104,3 +109,8 @@ class Ladder:
     def _add(self, rung: Rung) -> None:
         self.rungs.append(rung)
         self._done(rung)
+
+
+def skipped(failed: str) -> str:
+    """Return why a step was skipped: the step that failed."""
+    return f"skipped, because {failed} failed"

@@ -26,6 +26,11 @@ def waiting_notice(name: str, sessions: Sequence[str]) -> str:
     return f"{len(sessions)} sessions wait for you: {command_line('ocattach', 'session', 'waiting', name)}"
 
 
+def no_password(port: int) -> str:
+    """Return the notice about a daemon without a password, which ocattach did not start."""
+    return f"The daemon on port {port} has no password: everyone who can connect to its port can use it"
+
+
 class HungUpError(Exception):
     """The other side closed the connection."""
 

@@ -28,6 +28,7 @@ def test_nothing_is_touched(onlooker: Onlooker, uri: str) -> None:
 
     assert ran.returncode == 0, ran.stderr
     assert "reached by" in ran.stdout
+    assert "/.nope" not in ran.stdout
     onlooker.assert_untouched()
     assert before == onlooker.files()
 

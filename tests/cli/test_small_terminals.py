@@ -62,6 +62,19 @@ def test_a_finding_of_doctor_is_read_on_a_narrow_terminal(desk: Desk) -> None:
     assert re.search(r"^✓ ssh +\d+ ms\n  /\S+/ssh$", screen, re.MULTILINE), screen
 
 
+def test_what_a_failed_step_prevents_is_one_line_and_the_hint_is_below_its_text(desk: Desk) -> None:
+    with desk.terminal("doctor", "frontend", width=80, around=("env", "PATH=/usr/bin:/bin")) as opened:
+        opened.wait_for_exit()
+        lines = opened.screen().splitlines()
+
+    assert [line.split()[1] for line in lines if line.startswith("✗")] == ["environment", "tui"]
+    (skipped,) = [line for line in lines if line.startswith("-")]
+    assert skipped.startswith("- not checked              authentication, daemon, route")
+    hint = next(number for number, line in enumerate(lines) if "→ Install it" in line)
+    below = lines[hint + 1]
+    assert below.index(below.strip()) == lines[hint].index("Install")
+
+
 def test_the_watch_shows_names_and_states_on_a_narrow_terminal(desk: Desk) -> None:
     with desk.terminal("--status", "--watch", width=NARROW) as opened:
         screen = opened.wait_for(re.compile(r"frontend +stopped"))

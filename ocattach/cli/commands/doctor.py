@@ -60,6 +60,7 @@ def doctor(target: str | None, timeout: float, output: str) -> None:
         ) as examination:
             examination.run()
             examined = examination.spec
+    screen.end()
     error = ladder.error
     if output == "json":
         print_json(
@@ -102,6 +103,8 @@ class Screen:
     def __init__(self, *, quiet: bool) -> None:
         self._quiet = quiet
         self._is_live = not quiet and sys.stdout.isatty() and not is_dumb()
+        self._skipped: dict[str, list[str]] = {}
+        """The steps that are not printed yet, by why they were skipped."""
 
     def began(self, name: str) -> None:
         """Print the name of the running check, on the line of its result."""
@@ -118,25 +121,39 @@ class Screen:
         """The indentation of findings; on a narrow terminal they begin a line of their own."""
         return NARROW_INDENT if self._is_live and terminal_width() < NARROW else INDENT
 
-    def _wrapped(self, text: str) -> list[str]:
-        """The lines of a text, wrapped to the width of the terminal."""
+    def _wrapped(self, text: str, within: int = 0) -> list[str]:
+        """The lines of a text, wrapped to the width of the terminal, `within` columns further to the right."""
         if not self._is_live:
             return text.splitlines()
-        width = max(WORD_WIDTH, terminal_width() - len(self._indent))
+        width = max(WORD_WIDTH, terminal_width() - len(self._indent) - within)
         wrap = partial(textwrap.wrap, width=width, break_long_words=False, break_on_hyphens=False)
         return [part for line in text.splitlines() for part in wrap(line) or [""]]
 
     def done(self, rung: Rung) -> None:
-        """Print a result: mark, name, time and finding, and the hint below."""
+        """Print a result: mark, name, time and finding, and the hint below. Skipped steps share a line."""
         if self._quiet:
             return
         self.clear()
-        wanted = COLOURS[rung.status] if has_colours(sys.stdout) else None
-        mark = click.style(MARKS[rung.status], fg=wanted) if wanted else MARKS[rung.status]
+        if rung.status is Status.SKIPPED:
+            self._skipped.setdefault(rung.found, []).append(rung.name)
+            return
+        self.end()
         took = "" if rung.seconds is None else f"{rung.seconds * 1000:.0f} ms"
-        head, break_line = f"{mark} {rung.name:<{NAME_WIDTH}} {took:>{TIME_WIDTH}}", f"\n{self._indent}"
-        found = break_line.join(self._wrapped(escape(rung.found)))
-        click.echo(f"{head}{'  ' if self._indent == INDENT else break_line}{found}")
+        self._print(rung.status, rung.name, took, rung.found)
         if rung.error and rung.error.hint:
-            arrow = click.style("→", fg="cyan") if wanted else "→"
-            click.echo(f"{self._indent}{arrow} {escape(rung.error.hint).replace(chr(10), break_line)}")
+            arrow = click.style("→", fg="cyan") if has_colours(sys.stdout) else "→"
+            hint = f"\n{self._indent}  ".join(self._wrapped(escape(rung.error.hint), within=2))
+            click.echo(f"{self._indent}{arrow} {hint}")
+
+    def end(self) -> None:
+        """Print the steps that were skipped."""
+        for reason, names in self._skipped.items():
+            self._print(Status.SKIPPED, "not checked", "", f"{', '.join(names)}: {reason}")
+        self._skipped.clear()
+
+    def _print(self, status: Status, name: str, took: str, found: str) -> None:
+        wanted = COLOURS[status] if has_colours(sys.stdout) else None
+        mark = click.style(MARKS[status], fg=wanted) if wanted else MARKS[status]
+        head, break_line = f"{mark} {name:<{NAME_WIDTH}} {took:>{TIME_WIDTH}}", f"\n{self._indent}"
+        lines = break_line.join(self._wrapped(escape(found)))
+        click.echo(f"{head}{'  ' if self._indent == INDENT else break_line}{lines}")

@@ -20,7 +20,7 @@ from ocattach.config.trust import may_be_used
 from ocattach.errors import ConfigurationError, OpencodeNotFoundError
 from ocattach.link.client.access import no_person
 from ocattach.link.files import log_file
-from ocattach.opencode.tui.launch import find_client, packaged_version, unresolved
+from ocattach.opencode.tui.launch import find_client, packaged_version
 from ocattach.opencode.versions import Tui, tui_argv
 from ocattach.printable import command_line
 from ocattach.transports import open_handler
@@ -44,7 +44,7 @@ def explain(target: str, output: str) -> None:
     spec = resolve(target, cwd=Path.cwd(), environ=os.environ)
     pinned = spec.pinned(os.environ).with_default_workdir(Path.cwd())
     handler = open_handler(pinned, ask=no_person(pinned), timeout=1)
-    explanation = Explanation(spec, pinned, handler.plan(), shares_files=handler.shares_files)
+    explanation = Explanation(spec, pinned, handler.plan())
     if output == "json":
         print_json(explanation.to_json())
         return
@@ -73,7 +73,6 @@ class Explanation:
     """The connection with the settings of this machine applied, such as the current context."""
 
     plan: Plan
-    shares_files: bool
 
     @property
     def is_trusted(self) -> bool:
@@ -125,16 +124,16 @@ class Explanation:
         yield Step("open the TUI", here=True, argv=tuple(self.tui()))
 
     def tui(self) -> list[str]:
-        """The command of the TUI. The version is read from files: no program is run."""
+        """The command of the TUI, without what keeps it from resolving the directory here (`launch.unresolved`).
+
+        The version is read from files: no program is run.
+        """
         try:
             program = find_client(os.environ)
         except OpencodeNotFoundError:
             program = "opencode"
         version = packaged_version(Path(program).resolve()) or "unknown"
-        directory = self.pinned.workdir
-        if directory and not self.shares_files:
-            directory = unresolved(directory)
-        return tui_argv(program, version, Tui(url=self.plan.url or LOCAL_URL, directory=directory))
+        return tui_argv(program, version, Tui(url=self.plan.url or LOCAL_URL, directory=self.pinned.workdir))
 
     def lines(self) -> Iterator[tuple[str, str]]:
         """The explanation as labels and texts."""

@@ -3,6 +3,7 @@
 from typing import TYPE_CHECKING
 
 from ocattach.errors import AuthenticationError
+from ocattach.link.messages import no_password
 from ocattach.transports import open_handler
 from ocattach.transports.base import Ask, DirectDaemon, Question
 
@@ -18,6 +19,8 @@ def reach(spec: "ConnectionSpec", foreground: "Foreground", *, timeout: float) -
         daemon = handler.direct()
     foreground.step(f"Daemon already running on port {daemon.port} ({daemon.version})")
     foreground.step("Connected directly")
+    if not daemon.password:
+        foreground.notice(no_password(daemon.port))
     return daemon
 
 

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 from ocattach.backoff import Deadline
 from ocattach.config.spec import ConnectionSpec
 from ocattach.errors import ConnectionLostError, OcattachError, TimedOutError, UnreachableError
+from ocattach.link.messages import no_password
 from ocattach.link.server.answers import attached_answer, connected, connection_answer, daemon_answer
 from ocattach.link.server.connection import DaemonConnection
 from ocattach.link.server.daemon_starter import AttachClient, CrashLoopGuard, command_name
@@ -111,6 +112,9 @@ class Environment:
             self._crash_guard.reset()
             adopt(client.environ, wholly=True)
             started = self.connect_twice(spec, client, start=start, timeout=left)
+            daemon = self._connection.daemon
+            if daemon is not None and daemon.pid and not daemon.password:
+                client.notice(no_password(daemon.port))
             return self.attached(spec, started=started)
 
     def reuse(self, spec: ConnectionSpec, client: AttachClient, timeout: float) -> dict[str, Any] | None:
