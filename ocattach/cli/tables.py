@@ -1,7 +1,6 @@
 """Tables: laid out for the width of a terminal, or one line per row in a pipe."""
 
 import os
-import shutil
 import sys
 from collections.abc import Collection, Sequence
 from itertools import zip_longest
@@ -10,7 +9,7 @@ from pathlib import Path
 import click
 
 from ocattach.cli.columns import ALWAYS, fitted, fold, lines, width
-from ocattach.cli.terminal import escape, has_colours
+from ocattach.cli.terminal import escape, has_colours, terminal_width
 
 
 def print_table(
@@ -30,21 +29,13 @@ def print_table(
         return
     widths = fitted(
         [max(map(width, column)) for column in zip(*cells, strict=True)],
-        terminal_width(),
+        terminal_width(sys.stdout),
         foldable={titles.index(title) for title in foldable},
         optional=range(len(titles) - 1, ALWAYS - 1, -1),
     )
     folded = [[fold(row[column], room) for column, room in widths.items()] for row in cells]
     head, *body = lines([line for row in folded for line in zip_longest(*row, fillvalue="")])
     click.echo("\n".join([click.style(head, bold=True) if has_colours(sys.stdout) else head, *body]))
-
-
-def terminal_width() -> int:
-    """The width of the terminal that stdout is, in columns, also after it was resized."""
-    try:
-        return os.get_terminal_size(sys.stdout.fileno()).columns
-    except OSError:
-        return shutil.get_terminal_size().columns
 
 
 def file_name(path: Path | None) -> str:

@@ -4,6 +4,7 @@ import codecs
 import errno
 import io
 import os
+import shutil
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -50,6 +51,14 @@ def say(text: str, *, colour: str | None = None, nl: bool = True) -> None:
 def has_colours(file: TextIO) -> bool:
     """Whether a stream shows colours."""
     return file.isatty() and "NO_COLOR" not in os.environ and not is_dumb()
+
+
+def terminal_width(file: TextIO) -> int:
+    """The width of the terminal that a stream is, in columns, also after it was resized."""
+    try:
+        return os.get_terminal_size(file.fileno()).columns
+    except OSError:
+        return shutil.get_terminal_size().columns
 
 
 def is_dumb() -> bool:

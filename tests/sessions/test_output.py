@@ -156,6 +156,27 @@ def test_who_does_not_answer_is_a_line_and_no_failure(desk: Desk) -> None:
     assert "dead is unreachable, its sessions are unknown" in ran.stderr
 
 
+@pytest.mark.parametrize(
+    ("names", "width", "named"),
+    [
+        (("dead", "gone"), 80, "dead, gone"),
+        (("dead",), 70, "dead"),
+        (("dead", "a-name-as-teams-have"), 70, "2 environments"),
+    ],
+)
+@pytest.mark.parametrize("command", ["list", "waiting"])
+def test_those_who_do_not_answer_are_one_line_of_a_terminal(
+    desk: Desk, command: str, names: tuple[str, ...], width: int, named: str
+) -> None:
+    for name in names:
+        desk.save(name, {"transport": "docker", "container": name, "host": f"unix:///none/{'x' * 80}/{name}"})
+    with desk.terminal("session", command, width=width) as opened:
+        assert opened.wait_for_exit() == 0
+        screen = opened.screen().splitlines()
+
+    assert screen[1:] == [f"! {named} did not answer completely; see: ocattach --status"]
+
+
 def test_a_damaged_index_is_made_anew_and_said(desk: Desk) -> None:
     remember(desk, session(1))
     Path(desk.state, "sessions.db").write_bytes(b"\0" * 9000)

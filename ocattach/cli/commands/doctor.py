@@ -13,8 +13,7 @@ from ocattach.cli.command import Command, output_option, timeout_option
 from ocattach.cli.complete import connection_names
 from ocattach.cli.output import print_json
 from ocattach.cli.person import Person
-from ocattach.cli.tables import terminal_width
-from ocattach.cli.terminal import escape, has_colours, is_dumb, say
+from ocattach.cli.terminal import escape, has_colours, is_dumb, say, terminal_width
 from ocattach.cli.tui_program import TuiProgram
 from ocattach.config.files.paths import state_directory
 from ocattach.defects import FILE
@@ -119,13 +118,13 @@ class Screen:
     @property
     def _indent(self) -> str:
         """The indentation of findings; on a narrow terminal they begin a line of their own."""
-        return NARROW_INDENT if self._is_live and terminal_width() < NARROW else INDENT
+        return NARROW_INDENT if self._is_live and terminal_width(sys.stdout) < NARROW else INDENT
 
     def _wrapped(self, text: str, within: int = 0) -> list[str]:
         """The lines of a text, wrapped to the width of the terminal, `within` columns further to the right."""
         if not self._is_live:
             return text.splitlines()
-        width = max(WORD_WIDTH, terminal_width() - len(self._indent) - within)
+        width = max(WORD_WIDTH, terminal_width(sys.stdout) - len(self._indent) - within)
         wrap = partial(textwrap.wrap, width=width, break_long_words=False, break_on_hyphens=False)
         return [part for line in text.splitlines() for part in wrap(line) or [""]]
 

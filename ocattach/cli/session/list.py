@@ -4,7 +4,7 @@ import json
 import os
 import shutil
 import sys
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
@@ -16,7 +16,7 @@ from ocattach.cli.columns import GAP, cut, lines, width
 from ocattach.cli.command import Command, Decorated, timeout_option
 from ocattach.cli.complete import connection_names
 from ocattach.cli.output import print_json, problem_json
-from ocattach.cli.terminal import escape, has_colours, say
+from ocattach.cli.terminal import escape, has_colours, say, terminal_width
 from ocattach.config.suggestion import did_you_mean
 from ocattach.opencode.activity import Activity
 from ocattach.survey.collect import SessionCollector
@@ -195,23 +195,37 @@ def say_more(gathered: SessionList, request: Request, known: Iterable[str]) -> N
 
 def say_notes(gathered: SessionList) -> None:
     """Print which environments did not answer completely, and problems with the index."""
-    for source in gathered.sources:
-        for text in source_words(source):
-            say(text, colour="yellow")
+    say_unanswered({source.name: text for source in gathered.sources if (text := source_words(source))})
     for note in gathered.notes:
         say(f"! {note}", colour="yellow")
 
 
-def source_words(source: SessionSource) -> Iterable[str]:
-    """The notice about an environment that did not answer completely; none for a stopped one without sessions."""
-    if source.error is None or (source.state is EnvironmentState.STOPPED and source.asked is None):
+def say_unanswered(notices: Mapping[str, str]) -> None:
+    """Print in one line which environments did not answer completely. `notices` have what to say of each, by name.
+
+    That is printed of a single one, if it fits the terminal; for the rest there is `ocattach --status`.
+    """
+    if not notices:
         return
+    ending = "did not answer completely; see: ocattach --status"
+    number = "1 environment" if len(notices) == 1 else f"{len(notices)} environments"
+    lines = [f"! {', '.join(sorted(notices))} {ending}", f"! {number} {ending}"]
+    if len(notices) == 1:
+        lines.insert(0, f"! {''.join(notices.values())}")
+    room = terminal_width(sys.stderr) if sys.stderr.isatty() else None
+    fitting = [line for line in lines if room is None or width(escape(line)) <= room]
+    say(fitting[0] if fitting else lines[-1], colour="yellow")
+
+
+def source_words(source: SessionSource) -> str:
+    """The notice about an environment that did not answer completely; empty for a stopped one without sessions."""
+    if source.error is None or (source.state is EnvironmentState.STOPPED and source.asked is None):
+        return ""
     reason = source.error.headline
     if source.has_answered:
-        yield f"! {source.name} answered incompletely: {reason}"
-        return
+        return f"{source.name} answered incompletely: {reason}"
     known = "its sessions are unknown" if source.asked is None else f"sessions as of {ago(source.asked)}"
-    yield f"! {source.name} is {source.state}, {known}: {reason}"
+    return f"{source.name} is {source.state}, {known}: {reason}"
 
 
 def list_json(gathered: SessionList, problems: Sequence[Any]) -> dict[str, Any]:

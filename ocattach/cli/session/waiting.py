@@ -11,6 +11,7 @@ from ocattach.cli.columns import lines
 from ocattach.cli.command import Command, output_option
 from ocattach.cli.complete import connection_names
 from ocattach.cli.output import print_json
+from ocattach.cli.session.list import say_unanswered
 from ocattach.cli.session.pending import FoundRequest, ambiguous, ask
 from ocattach.cli.session_json import session_json
 from ocattach.cli.terminal import escape, say
@@ -46,9 +47,13 @@ def command(names: tuple[str, ...], *, output: str) -> None:
     print_table(found)
     for identifier in ambiguous(found, entries):
         say(f"! {identifier} is reported by several environments; answer it in a TUI", colour="yellow")
-    for title, error in silent:
-        if not isinstance(error, DaemonNotRunningError):  # no daemon, no requests
-            say(f"! {title} could not be queried: {error.headline}", colour="yellow")
+    say_unanswered(
+        {
+            title.partition(" (")[0]: f"{title} could not be queried: {error.headline}"
+            for title, error in silent
+            if not isinstance(error, DaemonNotRunningError)  # no daemon, no requests
+        }
+    )
 
 
 def entries_of(names: tuple[str, ...]) -> tuple[SurveyedConnection, ...]:
