@@ -19,10 +19,7 @@ def read_attachments(paths: Sequence[Path]) -> tuple[Attachment, ...]:
     read: list[Attachment] = []
     left = MOST_BYTES
     for path in paths:
-        try:
-            content, _ = read_regular(path, left)
-        except OSError as error:
-            raise UsageError(f"{path} cannot be read: {error.strerror}") from error
+        content = read_file(path, left)
         left -= len(content)
         if left < 0:
             raise UsageError(
@@ -32,6 +29,14 @@ def read_attachments(paths: Sequence[Path]) -> tuple[Attachment, ...]:
         name = os.fsencode(path.name).decode(errors="replace")
         read.append(attachment(name, content))
     return tuple(read)
+
+
+def read_file(path: Path, limit: int) -> bytes:
+    """Return the content of a regular file, up to one byte more than allowed. Raises UsageError."""
+    try:
+        return read_regular(path, limit)[0]
+    except OSError as error:
+        raise UsageError(f"{path} cannot be read: {error.strerror}") from error
 
 
 def seconds_for(files: Sequence[Attachment]) -> float:

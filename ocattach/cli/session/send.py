@@ -144,15 +144,25 @@ def command(**parameters: Any) -> None:
         sent(asked, destination, client, session, deadline)
 
 
+def connect_seconds() -> float:
+    """Return how long connecting may take, by the user's settings."""
+    return load_settings(config_directory(os.environ)).connect_timeout_seconds
+
+
 def find_destination(asked: PromptRequest, person: Person) -> Destination:
     """Resolve the target. Raises SessionNotFoundError, NotTrustedError, and what `resolve` raises."""
-    timeout = asked.timeout or load_settings(config_directory(os.environ)).connect_timeout_seconds
+    timeout = asked.timeout or connect_seconds()
     if is_session_id(asked.target):
         place = place_of(asked.target)
         require_trust(place.spec, trust=asked.trust, environ=os.environ)
         spec = replace(place.spec, workdir=place.session.directory or None)
         return Destination(spec, place.session.id, place.session.origin, person, timeout)
-    spec = as_used(resolve(asked.target, cwd=Path.cwd(), environ=os.environ), trust=asked.trust)
+    return new_destination(asked.target, person, timeout, trust=asked.trust)
+
+
+def new_destination(target: str, person: Person, timeout: float, *, trust: bool) -> Destination:
+    """Resolve a name or URI for a new session. Raises NotTrustedError, and what `resolve` raises."""
+    spec = as_used(resolve(target, cwd=Path.cwd(), environ=os.environ), trust=trust)
     person.heading(f"Connecting to {spec.title()}")
     return Destination(spec, None, origin_name(spec), person, timeout)
 
