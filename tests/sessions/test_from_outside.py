@@ -1,9 +1,12 @@
-"""Files of this machine that are sent into an environment: with a prompt, or as a session that is imported."""
+"""What comes from outside into an environment: files, sessions of others, and the programs of docs/programs.md."""
 
 import base64
 import json
 import os
+import shlex
 import struct
+import subprocess
+import sys
 import zlib
 from collections.abc import Iterator
 from pathlib import Path
@@ -15,9 +18,14 @@ from ocattach.cli.session.files import read_attachments
 from ocattach.errors import UsageError
 from ocattach.opencode.attachments import MOST_BYTES
 from ocattach.opencode.transfer import BATCH_EVENTS, read_conversation
+from tests.docs.markdown import CHECKOUT, blocks
 from tests.environments import Environment
 from tests.main_job.conftest import new_laptop
-from tests.main_job.laptop import Laptop
+from tests.main_job.laptop import OCATTACH, Laptop
+from tests.rigs.availability import Unavailable, require
+from tests.rigs.opencode import opencode_bin
+
+PAGE = CHECKOUT / "docs/programs.md"
 
 on_each = pytest.mark.parametrize("shared_environment", ["docker", "k8s", "ssh"], indirect=True)
 
@@ -118,6 +126,58 @@ def test_an_imported_session_goes_on_where_it_ended(laptop: Laptop, tmp_path: Pa
     assert [each["role"] for each in told if each["role"] != "system"] == [
         *("user", "assistant", "tool", "assistant", "user")
     ]
+
+
+def bun(file: Path) -> list[str]:
+    """Run JavaScript that uses the SDK, by OpenCode's own Bun."""
+    sdk = CHECKOUT / ".tools/sdk"
+    with require("sdk"):
+        if not sdk.exists():
+            raise Unavailable(f"no {sdk}: scripts/install-npm-packages")
+    scope = file.parent / "node_modules/@opencode-ai"
+    scope.mkdir(parents=True)
+    (scope / "sdk").symlink_to(sdk)
+    return [opencode_bin(), str(file)]
+
+
+def python(file: Path) -> list[str]:
+    """Run Python that uses requests, which .venv has."""
+    return [sys.executable, str(file)]
+
+
+RUNNERS = {"js": bun, "python": python}
+
+
+PROXIES: dict[str, dict[str, str]] = {"js": {}, "python": {"http_proxy": "http://127.0.0.1:9"}}
+"""Variables of the shell that a program must not mind."""
+
+
+@on_each
+@pytest.mark.parametrize("language", RUNNERS)
+def test_the_programs_of_the_page_get_an_answer(laptop: Laptop, tmp_path: Path, language: str) -> None:
+    (program,) = [block.code for block in blocks(PAGE) if block.language == language]
+    file = tmp_path / f"program.{language}"
+    file.write_text(program)
+    command = tmp_path / "bin/ocattach"
+    command.parent.mkdir()
+    command.write_text(f'#!/bin/sh\nexec {shlex.join(OCATTACH)} "$@"\n')
+    command.chmod(0o755)
+    path = f"{command.parent}:{laptop.variables['PATH']}"
+    ran = subprocess.run(
+        RUNNERS[language](file),
+        env={**laptop.variables, **PROXIES[language], "PATH": path, "BUN_BE_BUN": "1"},
+        cwd=tmp_path,
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
+    )
+
+    assert ran.returncode == 0, ran.stderr
+    session, _, answer = ran.stdout.strip().partition(" ")
+    assert answer == "You said: Which files are here?"
+    shown = laptop.run("session", "show", session, "-o", "json").document["session"]
+    assert (shown["directory"], shown["origin"]) == (laptop.environment.workdir, "frontend")
 
 
 MORE = BATCH_EVENTS + 10
