@@ -31,7 +31,7 @@ KEPT = frozenset(
 )
 """The types of parts that go along.
 
-Not `patch`: undo deletes its files if their snapshot is missing (read in 1.18.33). Not `snapshot`, and not
+Not `patch`: undo deletes its files if their snapshot is missing (seen on 1.18.33). Not `snapshot`, and not
 `subtask`, which the next prompt would run.
 """
 

@@ -14,9 +14,11 @@ from typing import Any
 
 import pytest
 
+from ocattach.cli.session import export
 from ocattach.cli.session.files import read_attachments
-from ocattach.errors import UsageError
+from ocattach.errors import TooMuchOutputError, UsageError
 from ocattach.opencode.attachments import MOST_BYTES
+from ocattach.opencode.sessions import SessionClient
 from ocattach.opencode.transfer import BATCH_EVENTS, read_conversation
 from tests.docs.markdown import CHECKOUT, blocks
 from tests.environments import Environment
@@ -270,6 +272,30 @@ def test_nothing_in_an_imported_session_acts_in_its_new_environment(laptop: Lapt
 def test_what_is_no_exported_session_is_refused(document: bytes, words: str) -> None:
     with pytest.raises(UsageError, match=words):
         read_conversation(document)
+
+
+class Endless(SessionClient):
+    """A daemon whose session has always another page."""
+
+    def __init__(self, page: list[dict[str, Any]]) -> None:
+        self._page = page
+
+    def messages(
+        self,
+        session: str,  # noqa: ARG002
+        *,
+        limit: int | None = None,  # noqa: ARG002
+        before: str | None = None,  # noqa: ARG002
+    ) -> tuple[list[dict[str, Any]], str | None]:
+        return self._page, "more"
+
+
+def test_a_session_without_end_is_not_exported_for_ever(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(export, "MOST_BYTES", 1000)
+
+    with pytest.raises(TooMuchOutputError):
+        export.read_messages(Endless([{"info": {}, "parts": []}]), "ses_1")
+    assert export.read_messages(Endless([]), "ses_1") == []
 
 
 def test_what_cannot_be_attached_is_an_error_before_anything_is_sent(tmp_path: Path) -> None:
