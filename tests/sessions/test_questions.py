@@ -4,9 +4,9 @@ from collections.abc import Mapping
 
 import pytest
 
-from ocattach.cli.session.answer import chosen
 from ocattach.errors import UsageError
 from ocattach.opencode.pending import Question, read_request
+from ocattach.sessions.answers import chosen
 from tests.sessions.workshop import TWO_QUESTIONS
 
 COLOUR: Mapping[str, object]
