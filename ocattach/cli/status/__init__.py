@@ -50,7 +50,7 @@ def status(options: Options) -> None:
             look_once(survey, options, problems)
         return
     selected: int | None = None
-    while (opened := watch_until_opened(specs, options, selected)) is not None:
+    while specs and (opened := watch_until_opened(specs, options, selected)) is not None:
         selected, arguments = opened
         run_ocattach(arguments)
         specs, _ = asked_about(options)  # what was opened may be approved now

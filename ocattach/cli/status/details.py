@@ -8,9 +8,10 @@ from rich.text import Text
 
 from ocattach.cli.amounts import ago
 from ocattach.cli.columns import cut, fold
+from ocattach.cli.columns import width as cell_width
 from ocattach.cli.picker import MARKED, UNMARKED
 from ocattach.opencode.activity import GENERATIONS, Activity
-from ocattach.opencode.pending import LONGEST, Part, PendingRequest, Permission
+from ocattach.opencode.pending import LONGEST, MOST_CHOICES, Part, PendingRequest, Permission
 from ocattach.printable import printable
 from ocattach.sessions.record import Session
 from ocattach.survey.environment_status import EnvironmentState, EnvironmentStatus
@@ -64,9 +65,11 @@ class Block(NamedTuple):
 
     @property
     def is_complete(self) -> bool:
-        """Whether the request was read without shortening its texts."""
-        texts = [*self.request.patterns, *self.request.always] if isinstance(self.request, Permission) else []
-        return all(len(text) < LONGEST for text in texts)
+        """Whether the request was read without shortening what it would allow."""
+        if not isinstance(self.request, Permission):
+            return True
+        lists = (self.request.patterns, self.request.always)
+        return all(len(each) < MOST_CHOICES and all(len(text) < LONGEST for text in each) for each in lists)
 
 
 class View(NamedTuple):
@@ -94,36 +97,44 @@ def details(
             for each in requests
         ]
         return fitting(blocks, selected, width=width, room=room)
-    if status is not None and status.state is EnvironmentState.WAITING:
+    if status is not None and status.state is EnvironmentState.WAITING and not status.requests:
         return View([Text(part) for part in fold(UNSHOWN, width)][:room])
     return View(session_lines(status, sessions.values(), width=width)[:room])
 
 
 def fitting(blocks: Sequence[Block], selected: str | None, *, width: int, room: int) -> View:
     """The blocks from the first on, or from the selected one if it would not be whole otherwise."""
-    numbers = {block.request.id: number for number, block in enumerate(blocks)}
-    chosen = numbers.get(selected or "")
-    first = 0
-    if chosen is not None and sum(len(block.lines) for block in blocks[: chosen + 1]) > room - 1:
-        first = chosen
+    ids = [block.request.id for block in blocks]
+    chosen = ids.index(selected) if selected in ids else 0
+    first = 0 if ends_within(blocks, chosen, room) else chosen
     lines = [line for block in blocks[first:] for line in block.lines]
+    is_whole = ends_within(blocks[first:], chosen - first, room) and blocks[chosen].is_complete
     if len(lines) > room:
         more = f"{INDENT}… {len(lines) - room + 1} more lines"
         lines = [*lines[: max(0, room - 1)], Text(cut(more, width), style="dim")][:room]
-    is_whole = chosen is None or (blocks[chosen].is_complete and len(blocks[chosen].lines) < room)
     return View(lines, is_whole)
+
+
+def ends_within(blocks: Sequence[Block], chosen: int, room: int) -> bool:
+    """Whether a block is whole in so many lines, the last of which says how many follow, if any do."""
+    end = sum(len(block.lines) for block in blocks[: chosen + 1])
+    return end < room or (end == room and chosen == len(blocks) - 1)
 
 
 def request_lines(request: PendingRequest, title: str, is_selected: bool, *, width: int) -> list[Text]:
     """A request: its session, then what it is for, with the numbers of choices."""
-    mark = MARKED if is_selected else UNMARKED
-    what = f"Permission for {one_line(request.permission)}" if isinstance(request, Permission) else "Question"
-    head = Text(cut(f"{mark}{what} · {title}", width), style="reverse" if is_selected else "bold yellow")
+    what = f"Permission for {request.permission}" if isinstance(request, Permission) else "Question"
+    *above, last = folded(what, width - len(MARKED))
+    left = width - len(MARKED) - cell_width(last)
+    last += cut(f" · {title}", left) if left > 0 else ""
+    marks = [MARKED if is_selected else UNMARKED, *[UNMARKED] * len(above)]
+    style = "reverse" if is_selected else "bold yellow"
+    head = [Text(f"{mark}{line}", style=style) for mark, line in zip(marks, [*above, last], strict=True)]
     if isinstance(request, Permission):
         texts = [*request.patterns, *(f"always would allow: {each}" for each in request.always)]
     else:
         texts = [line for part in request.parts for line in part_texts(part)]
-    return [head, *(Text(f"{INDENT}{line}") for text in texts for line in folded(text, width - len(INDENT)))]
+    return [*head, *(Text(f"{INDENT}{line}") for text in texts for line in folded(text, width - len(INDENT)))]
 
 
 def folded(text: str, columns: int) -> list[str]:
