@@ -309,5 +309,6 @@ def test_a_reply_from_the_watch_reaches_the_owner_alone_and_once(
         assert production.writes == sandbox.writes == []
         assert not actions.sent, "it can be answered again"
         respond(0, requests[0], "Allowed once: bash: of production")
+        assert actions.sent == {(0, REQUEST)}, "the other row keeps showing its own"
         respond(0, requests[0], f"{REQUEST} does not wait for an answer")
     assert (len(production.writes), sandbox.writes) == (1, [])

@@ -29,6 +29,17 @@ def press(opened: Terminal, key: str, awaited: str) -> str:
     return opened.wait_for(awaited)
 
 
+def refresh(opened: Terminal, awaited: str) -> str:
+    """Refresh the rows until a text appears."""
+
+    def look() -> str | None:
+        opened.send_keys("r")
+        screen = opened.screen()
+        return screen if re.search(awaited, screen) else None
+
+    return wait_until(look, awaited, interval=0.3)
+
+
 def waiting(daemon: Daemon, kind: str) -> list[dict[str, Any]]:
     """The requests that the daemon has."""
     where = quote(daemon.document["workdir"], safe="")
@@ -57,7 +68,7 @@ def test_a_person_is_called_and_answers_without_leaving_the_watch(laptop: Laptop
         opened.wait_for(re.compile(r"> frontend +running"))
         assert opened._ask("#{window_bell_flag}") == "0"
         ask(daemon, daemon.make_session(), "!read /etc/passwd")
-        screen = opened.wait_for("Permission for external_directory")
+        screen = refresh(opened, "Permission for external_directory")
         assert "1 waiting for you" in screen
         assert "always would allow: /etc/*" in screen
         assert opened._ask("#{window_bell_flag}") == "1"
@@ -65,10 +76,10 @@ def test_a_person_is_called_and_answers_without_leaving_the_watch(laptop: Laptop
         press(opened, "Tab", "> Permission for")
         press(opened, "o", "Allowed once: external_directory: /etc/*")
         wait_until(lambda: not waiting(daemon, "permission"), "the answer")
-        opened.wait_for(re.compile(r"Latest sessions\n +idle +now"))
+        refresh(opened, r"Latest sessions\n +idle +now")
 
         ask(daemon, asking := daemon.make_session(), ASK_TWO_QUESTIONS)
-        opened.wait_for(re.compile(r"Which colour\?\n +1 red \(warm\) +2 blue \(cold\)"))
+        refresh(opened, r"Which colour\?\n +1 red \(warm\) +2 blue \(cold\)")
         press(opened, "Tab", "> Question")
         press(opened, "2", "by number, then Enter: 2")
         press(opened, "Enter", "Answer to Size by number, several with commas")
@@ -92,7 +103,7 @@ def test_a_person_allows_for_good_rejects_and_comes_back_from_the_tui(
     daemon = laptop.connect()
     with terminal(laptop, workdir, "--status", "--watch") as opened:
         ask(daemon, reading := daemon.make_session(), "!read /etc/group")
-        opened.wait_for("Permission for external_directory")
+        refresh(opened, "Permission for external_directory")
         press(opened, "Tab", "> Permission for")
         press(opened, "a", "Press y to allow until the daemon stops: /etc/*")
         press(opened, "n", "Not allowed")
@@ -102,12 +113,12 @@ def test_a_person_allows_for_good_rejects_and_comes_back_from_the_tui(
         daemon.prompt(reading, "!read /etc/hosts")
 
         ask(daemon, reading, ASK_TWO_QUESTIONS)
-        opened.wait_for("Which colour?")
+        refresh(opened, r"Which colour\?")
         press(opened, "Tab", "> Question")
         opened.send_keys("Enter")
         opened.wait_for("ctrl+p commands", timeout=TUI_SECONDS)
         opened.send_keys("C-c")
-        opened.wait_for("Which colour?")
+        refresh(opened, r"Which colour\?")
         press(opened, "Tab", "> Question")
         press(opened, "x", "Rejected")
         wait_until(lambda: not waiting(daemon, "question"), "the answer")
@@ -157,7 +168,7 @@ def test_a_request_that_is_longer_than_the_screen_is_not_allowed_by_one_key(
         opened.send_keys("q")
         press(opened, "BTab", "> Permission for bash")
         odd.answer("/permission", [])
-        opened.wait_for(lambda screen: "Permission for" not in screen)
+        refresh(opened, "Latest sessions")
         press(opened, "o", "press Tab")
         opened.resize(150, 40)
         opened.wait_for("http://127.0.0.1")

@@ -58,8 +58,8 @@ class Actions:
         self.mode: Callable[[str], None] | None = None
         """Takes the next key, where that confirms an action or belongs to a line that is typed."""
 
-        self.sent: set[str] = set()
-        """The ids of requests that are being answered, or have been."""
+        self.sent: set[tuple[int, str]] = set()
+        """The requests that are being answered, or have been: row and id. Another row may report the same id."""
 
     def press(self, key: str, number: int) -> None:
         """Handle a key for a row."""
@@ -187,11 +187,11 @@ class Actions:
                 ask = no_person(entry.spec)
                 respond(request.id, type(request), [entry], send_checked, ask=ask, environ=os.environ)
             except BaseException:
-                self.sent.discard(request.id)
+                self.sent.discard((number, request.id))
                 raise
             return done
 
-        self.sent.add(request.id)
+        self.sent.add((number, request.id))
         self._do(run, number, "Sending the answer …")
 
     def _confirm(self, question: str, act: Callable[[], None], otherwise: str = "Not allowed") -> None:

@@ -147,8 +147,8 @@ class Watch:
 
     def _requests(self, number: int) -> Sequence[PendingRequest]:
         """The requests of a row that have not been answered here."""
-        status = self._statuses[number]
-        return [each for each in status.requests if each.id not in self._actions.sent] if status else ()
+        status, sent = self._statuses[number], self._actions.sent
+        return [each for each in status.requests if (number, each.id) not in sent] if status else ()
 
     def _chosen(self) -> PendingRequest | None:
         return next((each for each in self._requests(self._selected) if each.id == self._request), None)
@@ -187,7 +187,7 @@ class Watch:
                 now = {each.id for each in status.requests} | ({status.state} & {EnvironmentState.WAITING})
                 is_new |= bool(now - self._begun.get(number, now))
                 self._begun[number] = now
-        self._actions.sent &= {identifier for begun in self._begun.values() for identifier in begun}
+        self._actions.sent &= {(number, each) for number, begun in self._begun.items() for each in begun}
         if is_new:
             self._console.bell()
 
