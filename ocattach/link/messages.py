@@ -8,7 +8,7 @@ from typing import Any, Protocol
 
 from ocattach.printable import command_line
 
-PROTOCOL = 9
+PROTOCOL = 10
 """The version of the messages. Raise it if another version could misread them."""
 
 MAX_LINE = 16 * 1024 * 1024
