@@ -8,7 +8,6 @@ from collections.abc import Callable, Sequence
 from dataclasses import replace
 from functools import partial
 from importlib import import_module
-from pathlib import Path
 from types import TracebackType
 from typing import Any, NoReturn
 
@@ -21,10 +20,10 @@ from ocattach.cli.main_help import EXAMPLES, MainCommand
 from ocattach.cli.options import Options, where_options
 from ocattach.cli.output import print_json
 from ocattach.cli.person import Person
+from ocattach.cli.target import last_named, named_by_dash
 from ocattach.cli.terminal import has_terminal, lost_output_reported, prepare_streams, say
 from ocattach.cli.verbs import applied, split
 from ocattach.config.files.paths import state_directory
-from ocattach.config.resolver import last_connection
 from ocattach.config.variables import absolute_variables
 from ocattach.defects import FILE, as_error, log_thread_defects
 from ocattach.errors import (
@@ -78,9 +77,6 @@ No connections yet. To save one and attach to it:
   ocattach --save frontend docker://CONTAINER --workdir /app
   ocattach frontend"""
 
-LAST = "-"
-"""Stands for the connection that was used last."""
-
 GROUPS = {"session"}
 """Commands that have subcommands: packages directly below `ocattach.cli`."""
 
@@ -114,6 +110,7 @@ def print_schema(ctx: click.Context, _parameter: click.Parameter, wanted: bool) 
     "--default",
     metavar="NAME",
     shell_complete=saved_names,
+    callback=named_by_dash,
     help="Make a saved connection the default of `ocattach` without NAME; '' for none.",
 )
 @click.option(
@@ -162,10 +159,7 @@ def command(ctx: click.Context, /, **parameters: Any) -> None:
 
 def with_names(options: Options) -> Options:
     """The options with the name of the last connection in the place of `-`."""
-    if LAST not in options.targets:
-        return options
-    name = last_connection(cwd=Path.cwd(), environ=os.environ)
-    return replace(options, targets=tuple(name if each == LAST else each for each in options.targets))
+    return replace(options, targets=tuple(map(last_named, options.targets)))
 
 
 def refuse_excess(options: Options) -> None:

@@ -1,11 +1,40 @@
 """Resolve the connection that a command was given."""
 
 import os
+from collections.abc import Callable
 from pathlib import Path
+from typing import Any, TypeVar
 
+import click
+
+from ocattach.cli.complete import Completer, connection_names
 from ocattach.cli.options import Options
-from ocattach.config.resolver import resolve
+from ocattach.config.resolver import last_connection, resolve
 from ocattach.config.spec import ConnectionSpec
+
+Decorated = TypeVar("Decorated", bound=Callable[..., Any])
+
+LAST = "-"
+"""Stands for the connection that was used last."""
+
+
+def connection_argument(
+    name: str, metavar: str, *, completer: Completer = connection_names, **settings: Any
+) -> Callable[[Decorated], Decorated]:
+    """An argument for names of connections, which are completed; `-` is that of the last connection."""
+    return click.argument(name, metavar=metavar, shell_complete=completer, callback=named_by_dash, **settings)
+
+
+def named_by_dash(_context: click.Context, _parameter: click.Parameter, value: Any) -> Any:
+    """Replace `-` in an argument or option of a command (callback of click)."""
+    if isinstance(value, tuple):
+        return tuple(map(last_named, value))
+    return last_named(value) if isinstance(value, str) else value
+
+
+def last_named(name: str) -> str:
+    """The name, or for `-` that of the last connection. Raises ConnectionNotFoundError if none was used."""
+    return last_connection(cwd=Path.cwd(), environ=os.environ) if name == LAST else name
 
 
 def resolve_target(options: Options) -> ConnectionSpec:

@@ -70,12 +70,14 @@ def resolve(argument: str, *, cwd: Path, environ: Mapping[str, str]) -> Connecti
 
 def last_connection(*, cwd: Path, environ: Mapping[str, str]) -> str:
     """The name that was used last. Raises ConnectionNotFoundError if none was."""
-    used = [listed for listed in list_connections(cwd=cwd, environ=environ).connections if listed.last_used]
+    listed = list_connections(cwd=cwd, environ=environ).connections
+    names = {LOCAL, *(each.spec.name for each in listed if each.spec.name)}
+    used = {name: when for name in names if (when := last_used(name, state_directory(environ)))}
     if not used:
         raise ConnectionNotFoundError(
             "No connection has been used yet", hint="List all connections: ocattach --list"
         )
-    return max(used, key=lambda listed: listed.last_used or 0).spec.name or ""
+    return max(used, key=lambda name: used[name])
 
 
 def this_machine() -> ConnectionSpec:

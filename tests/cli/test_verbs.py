@@ -2,15 +2,18 @@
 
 import json
 import os
+import re
 import sys
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
+import click
 import pytest
 
 from ocattach.cli import main
+from ocattach.cli.main import COMMANDS, GROUPS, load
 from ocattach.cli.verbs import ALIASES, VERBS
 from ocattach.config.last_used import record_use
 from ocattach.config.names import RESERVED
@@ -233,3 +236,44 @@ def test_a_default_that_cannot_be_used_is_listed_as_a_problem(run: Run, workdir:
 
     assert ran.exit_code == 0
     assert "default: no saved connection named nowhere" in ran.stderr
+
+
+def commands_with_names() -> Iterator[tuple[str, ...]]:
+    """A command line for each command that takes the name of a connection, with a dash in its place."""
+    commands: dict[tuple[str, ...], click.Command | None] = {
+        (name,): load(name) for name in COMMANDS if name not in GROUPS
+    }
+    group = load("session")
+    context = click.Context(group)
+    assert isinstance(group, click.Group)
+    commands |= {("session", name): group.get_command(context, name) for name in group.list_commands(context)}
+    for words, command in commands.items():
+        assert command is not None
+        arguments = [each for each in command.params if isinstance(each, click.Argument)]
+        if any(re.search("NAME|OLD", each.metavar or "") for each in arguments):
+            yield *words, *("-" if re.search("NAME|OLD", each.metavar or "") else "1" for each in arguments)
+
+
+@pytest.mark.parametrize("words", list(commands_with_names()), ids=" ".join)
+def test_each_command_that_takes_a_name_takes_a_dash(run: Run, words: tuple[str, ...]) -> None:
+    ran = run(*words)
+
+    assert ran.exit_code == 3
+    assert "No connection has been used yet" in ran.stderr
+
+
+def test_a_dash_is_this_machine_if_that_was_used_last(run: Run, workdir: Path) -> None:
+    record_use("frontend", workdir / "state")
+    os.utime(workdir / "state/used/frontend", (1, 1))
+    record_use("local", workdir / "state")
+
+    assert "local" in run("explain", "-").stdout.splitlines()[0]
+    assert run("--default", "-").stderr == "The default is local now\n"
+
+
+@pytest.mark.parametrize("words", [("rm", "-"), ("--remove", "-"), ("save", "-", "docker://web", "--force")])
+def test_nothing_is_removed_or_replaced_by_a_dash(run: Run, workdir: Path, words: tuple[str, ...]) -> None:
+    record_use("frontend", workdir / "state")
+
+    assert run(*words).exit_code == 2
+    assert "docker://frontend" in run("--list").stdout

@@ -10,9 +10,9 @@ from pathlib import Path
 import click
 
 from ocattach.cli.command import Command, output_option, timeout_option
-from ocattach.cli.complete import connection_names
 from ocattach.cli.output import print_json
 from ocattach.cli.person import Person
+from ocattach.cli.target import connection_argument
 from ocattach.cli.terminal import escape, has_colours, is_dumb, say, terminal_width
 from ocattach.cli.tui_program import TuiProgram
 from ocattach.config.files.paths import state_directory
@@ -37,7 +37,7 @@ NARROW, NARROW_INDENT = len(INDENT) + WORD_WIDTH, "  "
 
 
 @click.command(cls=Command, examples=EXAMPLES)
-@click.argument("target", required=False, metavar="[NAME|URI]", shell_complete=connection_names)
+@connection_argument("target", "[NAME|URI]", required=False)
 @timeout_option("Timeout of each step; default 10.", default=10)
 @output_option
 def doctor(target: str | None, timeout: float, output: str) -> None:

@@ -6,10 +6,9 @@ import shlex
 import click
 
 from ocattach.cli.command import Command, advice, timeout_option
-from ocattach.cli.complete import connection_names
 from ocattach.cli.options import Options
 from ocattach.cli.person import Person
-from ocattach.cli.target import resolve_target
+from ocattach.cli.target import connection_argument, resolve_target
 from ocattach.config.files.paths import config_directory
 from ocattach.config.settings import load_settings
 from ocattach.link.client.foreground import attach
@@ -21,7 +20,7 @@ opencode attach "$OPENCODE_URL"     and use them
 
 
 @click.command(cls=Command, examples=EXAMPLES)
-@click.argument("target", metavar="NAME|URI", shell_complete=connection_names)
+@connection_argument("target", "NAME|URI")
 @timeout_option("Timeout for connecting (default 60).")
 def env(target: str, *, timeout: float | None) -> None:
     """Connect, and print export lines for a POSIX shell: OPENCODE_URL, and the user and password that OpenCode reads.

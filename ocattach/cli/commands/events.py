@@ -14,9 +14,9 @@ import click
 
 from ocattach.backoff import Backoff
 from ocattach.cli.command import Command
-from ocattach.cli.complete import connection_names, session_ids
+from ocattach.cli.complete import session_ids
 from ocattach.cli.person import Person
-from ocattach.cli.target import as_used
+from ocattach.cli.target import as_used, connection_argument
 from ocattach.cli.terminal import say
 from ocattach.config.files.paths import config_directory, state_directory
 from ocattach.config.resolver import resolve
@@ -61,7 +61,7 @@ TYPES = {
 
 
 @click.command(cls=Command, examples=EXAMPLES, values={"Types": TYPES})
-@click.argument("names", nargs=-1, metavar="[NAME]...", shell_complete=connection_names)
+@connection_argument("names", "[NAME]...", nargs=-1)
 @click.option("--session", metavar="ID", shell_complete=session_ids, help="Only events of this session.")
 @click.option(
     "--type",

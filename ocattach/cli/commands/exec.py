@@ -7,11 +7,10 @@ from typing import Any
 import click
 
 from ocattach.cli.command import Command, advice, timeout_option
-from ocattach.cli.complete import connection_names
 from ocattach.cli.foreground import run_foreground, terminal_size
 from ocattach.cli.options import Options, where_options
 from ocattach.cli.person import Person
-from ocattach.cli.target import resolve_target
+from ocattach.cli.target import connection_argument, resolve_target
 from ocattach.config.files.paths import config_directory, state_directory
 from ocattach.config.last_used import record_use
 from ocattach.config.settings import load_settings
@@ -28,7 +27,7 @@ ocattach exec ssh://staging -- htop                 on a terminal, as ssh -t
 
 
 @click.command(cls=Command, examples=EXAMPLES)
-@click.argument("target", metavar="NAME|URI", shell_complete=connection_names)
+@connection_argument("target", "NAME|URI")
 @click.argument("words", nargs=-1, required=True, metavar="-- COMMAND...")
 @where_options
 @timeout_option("Timeout for connecting (default 60).")

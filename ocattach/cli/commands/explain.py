@@ -10,8 +10,8 @@ from typing import Any
 import click
 
 from ocattach.cli.command import Command, output_option
-from ocattach.cli.complete import connection_names
 from ocattach.cli.output import connection_json, print_json, source
+from ocattach.cli.target import connection_argument
 from ocattach.cli.terminal import escape
 from ocattach.config.default import Default, find_default
 from ocattach.config.resolver import list_connections, resolve
@@ -37,7 +37,7 @@ LOCAL_URL = "http://127.0.0.1:PORT"
 
 
 @click.command(cls=Command, examples=EXAMPLES)
-@click.argument("target", metavar="NAME|URI", shell_complete=connection_names)
+@connection_argument("target", "NAME|URI")
 @output_option
 def explain(target: str, output: str) -> None:
     """Show what `ocattach NAME` would run, where, and which file defines the connection. Connects to nothing."""

@@ -9,10 +9,9 @@ from pathlib import Path
 import click
 
 from ocattach.cli.command import Command, advice, output_option
-from ocattach.cli.complete import connection_names
 from ocattach.cli.output import print_json
 from ocattach.cli.person import Person
-from ocattach.cli.target import as_used
+from ocattach.cli.target import as_used, connection_argument
 from ocattach.config.files.paths import config_directory
 from ocattach.config.resolver import resolve
 from ocattach.config.settings import load_settings
@@ -32,7 +31,7 @@ ocattach ports frontend                   what listens there
 
 
 @click.command(cls=Command, examples=EXAMPLES)
-@click.argument("name", metavar="NAME|URI", shell_complete=connection_names)
+@connection_argument("name", "NAME|URI")
 @click.argument("ports", metavar="[LOCAL:]PORT...", nargs=-1, required=True)
 @output_option
 def forward(name: str, *, ports: tuple[str, ...], output: str) -> None:

@@ -12,10 +12,9 @@ from typing import IO, Any
 import click
 
 from ocattach.cli.command import Command, advice, output_option
-from ocattach.cli.complete import connection_names
 from ocattach.cli.output import print_json
 from ocattach.cli.person import Person
-from ocattach.cli.target import as_used
+from ocattach.cli.target import as_used, connection_argument
 from ocattach.cli.terminal import escape, say
 from ocattach.config.files.paths import state_directory
 from ocattach.config.resolver import resolve
@@ -59,7 +58,7 @@ ocattach logs frontend -n 500 | grep ERROR
 
 
 @click.command(cls=Command, examples=EXAMPLES)
-@click.argument("name", metavar="NAME|URI", shell_complete=connection_names)
+@connection_argument("name", "NAME|URI")
 @click.option("-f", "--follow", is_flag=True, help="Keep printing new lines.")
 @click.option(
     "-n",

@@ -7,11 +7,10 @@ from typing import Any
 import click
 
 from ocattach.cli.command import Command, advice, output_option
-from ocattach.cli.complete import connection_names
 from ocattach.cli.output import print_json
 from ocattach.cli.person import Person
 from ocattach.cli.tables import print_table
-from ocattach.cli.target import as_used
+from ocattach.cli.target import as_used, connection_argument
 from ocattach.cli.terminal import say
 from ocattach.config.files.paths import config_directory
 from ocattach.config.resolver import resolve
@@ -28,7 +27,7 @@ TITLES = ("Port", "Address", "Program", "Directory", "Forwarded")
 
 
 @click.command(cls=Command, examples=EXAMPLES)
-@click.argument("name", metavar="NAME|URI", shell_complete=connection_names)
+@connection_argument("name", "NAME|URI")
 @output_option
 def ports(name: str, *, output: str) -> None:
     """List the TCP ports on which programs listen in an environment, with program and directory.

@@ -8,6 +8,7 @@ import click
 from ocattach.cli.command import Command, output_option
 from ocattach.cli.complete import saved_names
 from ocattach.cli.output import report
+from ocattach.cli.target import connection_argument
 from ocattach.config.changes import rename_connection
 
 EXAMPLES = """
@@ -16,7 +17,7 @@ ocattach rename frontend shop
 
 
 @click.command(cls=Command, examples=EXAMPLES)
-@click.argument("old", metavar="OLD", shell_complete=saved_names)
+@connection_argument("old", "OLD", completer=saved_names)
 @click.argument("new", metavar="NEW")
 @output_option
 def rename(old: str, new: str, *, output: str) -> None:

@@ -6,8 +6,8 @@ import click
 
 from ocattach.cli.command import Command, timeout_option
 from ocattach.cli.commands.exec import run_there
-from ocattach.cli.complete import connection_names
 from ocattach.cli.options import where_options
+from ocattach.cli.target import connection_argument
 
 EXAMPLES = """
 ocattach shell frontend
@@ -18,7 +18,7 @@ ocattach shell frontend < commands.sh               without a terminal: commands
 
 
 @click.command(cls=Command, examples=EXAMPLES)
-@click.argument("target", metavar="NAME|URI", shell_complete=connection_names)
+@connection_argument("target", "NAME|URI")
 @where_options
 @timeout_option("Timeout for connecting (default 60).")
 def shell(target: str, **parameters: Any) -> None:

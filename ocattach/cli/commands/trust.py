@@ -10,9 +10,9 @@ import click
 from ocattach.cli.amounts import ago
 from ocattach.cli.approval import approved, ask, differences, show
 from ocattach.cli.command import Command, output_option
-from ocattach.cli.complete import connection_names
 from ocattach.cli.output import print_json, report
 from ocattach.cli.tables import file_name, print_table
+from ocattach.cli.target import connection_argument
 from ocattach.cli.terminal import has_terminal, say
 from ocattach.config.approvals import Definition, definitions, listed_definitions
 from ocattach.config.files.paths import config_directory, state_directory
@@ -32,7 +32,7 @@ ocattach trust --revoke frontend   revoke the approval
 
 
 @click.command(cls=Command, examples=EXAMPLES)
-@click.argument("name", required=False, metavar="[NAME]", shell_complete=connection_names)
+@connection_argument("name", "[NAME]", required=False)
 @click.option("--list", "list_", is_flag=True, help="List definitions and their approval; approves nothing.")
 @click.option("--revoke", is_flag=True, help="Revoke the approval of NAME.")
 @output_option

@@ -9,11 +9,10 @@ import click
 
 from ocattach.backoff import Deadline
 from ocattach.cli.command import Command, output_option, timeout_option
-from ocattach.cli.complete import connection_names
 from ocattach.cli.output import report
 from ocattach.cli.person import Person
 from ocattach.cli.session_json import session_json
-from ocattach.cli.target import as_used
+from ocattach.cli.target import as_used, connection_argument
 from ocattach.cli.terminal import say
 from ocattach.config.resolver import resolve
 from ocattach.config.spec import ConnectionSpec, environment_id
@@ -46,7 +45,7 @@ ocattach wait frontend --timeout 600 && make test
 
 
 @click.command(cls=Command, examples=EXAMPLES)
-@click.argument("target", metavar="NAME|ID", shell_complete=connection_names)
+@connection_argument("target", "NAME|ID")
 @click.option("--for", "states", multiple=True, type=click.Choice(STATES), help="Only for this state.")
 @timeout_option("Give up after so many seconds, with exit code 8.")
 @output_option

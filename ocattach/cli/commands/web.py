@@ -9,10 +9,9 @@ import click
 
 from ocattach.cli.browser_program import opened, why_none
 from ocattach.cli.command import Command, advice, output_option
-from ocattach.cli.complete import connection_names
 from ocattach.cli.output import print_json, report
 from ocattach.cli.person import Person
-from ocattach.cli.target import as_used
+from ocattach.cli.target import as_used, connection_argument
 from ocattach.cli.terminal import say
 from ocattach.config.files.paths import config_directory
 from ocattach.config.resolver import resolve
@@ -33,7 +32,7 @@ ocattach web frontend --revoke   log all browsers out
 
 
 @click.command(cls=Command, examples=EXAMPLES)
-@click.argument("name", metavar="NAME|URI", shell_complete=connection_names)
+@connection_argument("name", "NAME|URI")
 @click.option("--print", "print_", is_flag=True, help="Print a one-time link instead of opening it.")
 @click.option("--revoke", is_flag=True, help="Log out all browsers, and end what they read.")
 @output_option

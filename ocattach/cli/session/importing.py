@@ -9,12 +9,12 @@ from typing import Any
 import click
 
 from ocattach.cli.command import Command, advice, output_option, timeout_option
-from ocattach.cli.complete import connection_names
 from ocattach.cli.output import print_json
 from ocattach.cli.person import Person
 from ocattach.cli.session.files import read_file
 from ocattach.cli.session.place import place_json
 from ocattach.cli.session.send import Destination, connect_seconds, new_destination
+from ocattach.cli.target import connection_argument
 from ocattach.cli.terminal import say
 from ocattach.config.spec import environment_id
 from ocattach.errors import OcattachError, UsageError, WorkdirNotFoundError
@@ -43,7 +43,7 @@ ocattach session import api session.json
     f"{'; '.join(NOT_IMPORTED)}. Starts a daemon if none is running.",
     examples=EXAMPLES,
 )
-@click.argument("target", metavar="NAME|URI", shell_complete=connection_names)
+@connection_argument("target", "NAME|URI")
 @click.argument("file", metavar="[FILE|-]", default="-", type=click.Path(path_type=Path, allow_dash=True))
 @timeout_option("Timeout for connecting (default 60).")
 @click.option("--trust", is_flag=True, help="Approve the project's definition in its current form.")

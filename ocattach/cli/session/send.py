@@ -12,12 +12,11 @@ import click
 from ocattach.backoff import Deadline
 from ocattach.cli.approval import require_trust
 from ocattach.cli.command import Command, advice, output_option, timeout_option
-from ocattach.cli.complete import connection_names
 from ocattach.cli.person import Person
 from ocattach.cli.session.answer_printer import AnswerPrinter, NoticeReporter
 from ocattach.cli.session.files import read_attachments, seconds_for
 from ocattach.cli.session.place import place_of
-from ocattach.cli.target import as_used
+from ocattach.cli.target import as_used, connection_argument
 from ocattach.cli.terminal import say
 from ocattach.config.files.paths import config_directory
 from ocattach.config.resolver import resolve
@@ -99,7 +98,7 @@ class Destination:
     "Starts a daemon if none is running.",
     examples=EXAMPLES,
 )
-@click.argument("target", metavar="NAME|URI|ID", shell_complete=connection_names)
+@connection_argument("target", "NAME|URI|ID")
 @click.argument("text", metavar="TEXT|-")
 @click.option("--model", default="", metavar="PROVIDER/MODEL", help="Model to use.")
 @click.option(

@@ -9,10 +9,10 @@ import click
 from ocattach.cli.approval import require_trust
 from ocattach.cli.columns import lines
 from ocattach.cli.command import Command, output_option
-from ocattach.cli.complete import connection_names
 from ocattach.cli.output import print_json
 from ocattach.cli.session.list import say_unanswered
 from ocattach.cli.session_json import session_json
+from ocattach.cli.target import connection_argument
 from ocattach.cli.terminal import escape, say
 from ocattach.config.resolver import resolve
 from ocattach.errors import DaemonNotRunningError, OcattachError
@@ -28,7 +28,7 @@ ocattach session answer que_0123 yes     answer a question
 
 
 @click.command(cls=Command, examples=EXAMPLES)
-@click.argument("names", nargs=-1, metavar="[NAME]...", shell_complete=connection_names)
+@connection_argument("names", "[NAME]...", nargs=-1)
 @output_option
 def command(names: tuple[str, ...], *, output: str) -> None:
     """List permission requests and questions that wait for an answer. Starts no daemon."""
