@@ -18,6 +18,7 @@ from ocattach.errors import OcattachError, OpencodeIncompatibleError, UsageError
 from ocattach.opencode.api import DaemonClient, query
 from ocattach.opencode.prompts import identifier, of_time
 from ocattach.opencode.sessions import Content, SessionClient, stamp
+from ocattach.printable import command_line
 from ocattach.untrusted_json import objects, parse_json, table
 
 MOST_BYTES = 64 * 1024 * 1024
@@ -119,9 +120,8 @@ class Transfer:
             SessionClient(self._client).delete(self._session)
         except OcattachError:
             if isinstance(error, OcattachError):
-                raise error.with_hint(
-                    f"Delete what was imported: ocattach session delete {self._session}"
-                ) from None
+                command = command_line("ocattach", "session", "delete", self._session)
+                raise error.with_hint(f"Delete what was imported: {command}") from None
 
     def _send(self, conversation: Conversation) -> int:
         identifiers = Identifiers(self._session, self._created, conversation.messages)

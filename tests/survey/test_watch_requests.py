@@ -1,5 +1,6 @@
 """What waits for a person, shown and answered in the watch."""
 
+import json
 import re
 from collections.abc import Iterator
 from pathlib import Path
@@ -35,7 +36,7 @@ def refresh(opened: Terminal, awaited: str) -> str:
     def look() -> str | None:
         opened.send_keys("r")
         screen = opened.screen()
-        return screen if re.search(awaited, screen) else None
+        return screen if re.search(awaited, screen, re.MULTILINE) else None
 
     return wait_until(look, awaited, interval=0.3)
 
@@ -167,8 +168,10 @@ def test_a_request_that_is_longer_than_the_screen_is_not_allowed_by_one_key(
         press(opened, "?", "permission: allow once")
         opened.send_keys("q")
         press(opened, "BTab", "> Permission for bash")
-        odd.answer("/permission", [])
-        refresh(opened, "Latest sessions")
+        odd.answer(
+            "/permission", [{**json.loads(odd.bodies["/permission"])[0], "id": "per_2", "patterns": ["rm x"]}]
+        )
+        refresh(opened, "^  Permission for bash.*\n +rm x")
         press(opened, "o", "press Tab")
         opened.resize(150, 40)
         opened.wait_for("http://127.0.0.1")
