@@ -49,6 +49,7 @@ WITHOUT_USE: Mapping[str, Sequence[tuple[str, ...]]] = {
     "--list": [("--list",)],
     "--status": [("--status",), ("--status", NAME), ("--status", "-o", "json")],
     "--remove": [("--remove", NAME)],
+    "--default": [("--default", NAME), ("--default", "")],
     "--disconnect": [("--disconnect", "--all")],
     "--schema": [("--schema",)],
     "--version": [("--version",)],
