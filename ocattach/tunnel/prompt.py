@@ -139,7 +139,7 @@ class PendingPrompt:
         """Whether a connection was lost while it was under way."""
 
         self._response = bytearray()
-        self._is_answered = False
+        self.is_answered = False
         """Whether the whole response is here."""
 
         self._parser = new_response_parser()
@@ -160,9 +160,14 @@ class PendingPrompt:
         return not (self.was_sent and self._is_plain)
 
     @property
+    def has_sends_left(self) -> bool:
+        """Whether it was not sent too often."""
+        return self._sends < MOST_SENDS
+
+    @property
     def ends_reusable(self) -> bool:
         """Whether its response, if there is one, lets the client use the connection again."""
-        return not self._is_answered or self._parser.their_state is h11.DONE
+        return not self.is_answered or self._parser.their_state is h11.DONE
 
     def take(self, body: bytes) -> None:
         """Take a part of the body."""
@@ -177,16 +182,16 @@ class PendingPrompt:
         """Discard what has arrived of the response: the connection was lost."""
         self.was_interrupted = True
         self._response.clear()
-        self._is_answered = False
+        self.is_answered = False
         self._parser = new_response_parser()
 
     def hold(self, data: bytes) -> bytes | None:
         """Take a part of the response, or its end without data; return the response, once, when it is complete."""
-        if self._is_answered:
+        if self.is_answered:
             return None
         self._response += data
-        self._is_answered = self._is_whole(data) or len(self._response) > RESPONSE_LIMIT
-        return bytes(self._response) if self._is_answered else None
+        self.is_answered = self._is_whole(data) or len(self._response) > RESPONSE_LIMIT
+        return bytes(self._response) if self.is_answered else None
 
     def _is_whole(self, data: bytes) -> bool:
         try:
@@ -203,15 +208,16 @@ class PendingPrompt:
         """Whether the response came before the daemon has stored the prompt."""
         return self._response.startswith(ACCEPTED) and self._prompt is not None
 
-    async def confirm(self) -> None:
-        """Wait until the daemon has the prompt, for a short time: it is lost if the daemon is killed before."""
+    async def confirm(self) -> bool:
+        """Wait for a short time until the daemon has the prompt, which is lost if the daemon is killed before."""
         loop = asyncio.get_running_loop()
         began = loop.time()
         while self._prompt is not None and loop.time() - began < CONFIRM_SECONDS:
             with suppress(OcattachError):
                 if (await in_thread(self._prompt.find)).has_arrived:
-                    return
+                    return True
             await asyncio.sleep(CONFIRM_PAUSE_SECONDS)
+        return False
 
     async def deliver(self, send: Callable[[bytes], bool]) -> bytes | None:
         """Send the prompt, unless the daemon has it; then return the body of the response, when its run has ended.
@@ -225,7 +231,7 @@ class PendingPrompt:
             answer = await self._settle(self._prompt)
             if answer is not None:
                 return answer
-        if self._sends == MOST_SENDS:
+        if not self.has_sends_left:
             raise AbandonedError(
                 f"The connection was lost {MOST_SENDS} times before OpenCode took this prompt."
             )

@@ -39,12 +39,19 @@ class RecoveringClient(GatedClient):
             self._take_response(self._prompt, data)
 
     def end_writing(self) -> None:
-        """Handle the end of the environment's output, which can be the end of the response to a prompt."""
+        """Handle the end of the environment's output, which can be the end of the response to a prompt.
+
+        OpenCode may close the connection as soon as it has answered, before the prompt is stored (1.18.33).
+        """
         if self._is_idle and not self._read_ended:
             self.lose()
             return
         if self._prompt is not None:
             self._take_response(self._prompt, b"")
+        if self._prompt is not None and self._prompt.is_answered:
+            self._has_begun = False
+            self.detach()
+            return
         super().end_writing()
 
     def lose(self) -> None:
@@ -141,16 +148,24 @@ class RecoveringClient(GatedClient):
             self._answer_prompt(whole)
 
     async def _confirm(self, prompt: PendingPrompt, whole: bytes) -> None:
+        is_stored = True
         try:
-            await prompt.confirm()
+            is_stored = await prompt.confirm()
         except Exception:
             log.exception("Could not look up a prompt")
-        self._answer_prompt(whole)
+        if not is_stored and self.other is None and prompt.has_sends_left:
+            self.lose()
+        else:
+            self._answer_prompt(whole)
 
     def _answer_prompt(self, whole: bytes) -> None:
         self._is_idle = self._prompt is not None and self._prompt.ends_reusable
         self._drop_prompt()
         self.write(whole)
+        if self.other is None:
+            self.end_writing()
+            self._advance()
+            return
         self._end_request()
         self._read_on()
 

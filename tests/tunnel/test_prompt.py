@@ -178,6 +178,40 @@ def test_an_accepted_prompt_is_confirmed_once_the_daemon_has_it(site: Site, arri
     assert site.arrived == [b"one marked"]
 
 
+def test_an_accepted_prompt_is_sent_once_if_the_connection_is_closed_before_it_is_stored(site: Site) -> None:
+    site.daemon.status = 204
+    looks = 0
+
+    def find() -> Arrival:
+        nonlocal looks
+        looks += 1
+        site.daemon.close_connections()
+        return Arrival(has_arrived=looks == 5)
+
+    site.recovery.find = find
+    site.client.auto_open = 0
+    site.client.connect()
+
+    assert site.send(b"one").status == 204
+    looks = 0
+    assert site.send(b"two").status == 204, "on the same connection"
+    assert site.arrived == [b"one marked", b"two marked"]
+
+
+def test_an_accepted_prompt_that_was_not_stored_when_the_connection_ended_is_sent_again(site: Site) -> None:
+    site.daemon.status = 204
+
+    def find() -> Arrival:
+        if len(site.arrived) == 1:
+            site.daemon.close_connections()
+        return Arrival(has_arrived=len(site.arrived) == 2)
+
+    site.recovery.find = find
+
+    assert site.send(b"one").status == 204
+    assert site.arrived == [b"one marked"] * 2
+
+
 @pytest.mark.parametrize("limit", ["LENGTH_LIMIT", "KEPT_LIMIT"])
 def test_a_prompt_that_is_too_long_is_sent_as_it_is_and_only_once(
     site: Site, limit: str, monkeypatch: pytest.MonkeyPatch
