@@ -28,6 +28,7 @@ SECONDS = {
     "tests/docs/test_demo": 6,
     "tests/docs/test_blocks": 7,
     "tests/docs/": 0.1,
+    "tests/cli/test_layout": 8,
     "tests/packaging/test_wheel": 5,
     "tests/rigs/": 4,
     "tests/containers/": 3,

@@ -94,14 +94,17 @@ class EnvironmentProbe:
 
     def _report_daemon(self, report: Report, status: EnvironmentStatus, seen: DaemonSnapshot) -> None:
         self._journal.store(self._spec, seen)
-        doing: dict[str | None, Counter[Activity]] = {}
+        doing: dict[
+            str | None, dict[str, Activity]
+        ] = {}  # by id: a directory may have been queried by two names
         for directory, sessions in seen.doing:
             workdir = directory if directory in self._workdirs else self._workdir_of(directory)
             if sessions is not None:
-                doing[workdir] = (doing.get(workdir) or Counter()) + Counter(sessions.values())
+                doing.setdefault(workdir, {}).update(sessions)
         for workdir in self._workdirs:
-            state = state_with(doing.get(workdir) or ())
-            report(workdir, replace(status, state=state, version=seen.version, doing=doing.get(workdir)))
+            counts = Counter(doing[workdir].values()) if workdir in doing else None
+            state = state_with(counts or ())
+            report(workdir, replace(status, state=state, version=seen.version, doing=counts))
 
     def _workdir_of(self, directory: str | None) -> str | None:
         """Return the working directory that contains another directory."""

@@ -9,6 +9,7 @@ from typing import Any
 
 import pytest
 
+from ocattach.cli import tables
 from ocattach.cli.amounts import ago
 from ocattach.cli.session import list as list_module
 from ocattach.errors import SessionNotFoundError, UsageError
@@ -104,10 +105,11 @@ def test_those_that_wait_for_a_person_are_first_and_marked_and_states_are_seen_a
         ListedSession(session(number), 1.0, is_live=True, activity=activity)
         for number, activity in enumerate((Activity.BUSY, Activity.IDLE, Activity.WAITING))
     ]
-    monkeypatch.setattr(list_module, "terminal_columns", lambda: 80)
-    monkeypatch.setattr(list_module, "has_colours", lambda _: True)
+    monkeypatch.setattr(tables, "terminal_width", lambda: 80)
+    monkeypatch.setattr(tables, "has_colours", lambda _: True)
+    monkeypatch.setattr("sys.stdout.isatty", lambda: True)
 
-    list_module.print_table(listed)
+    list_module.print_sessions(listed)
 
     head, *rows = capsys.readouterr().out.splitlines()
     assert head.startswith("\x1b[1mID")
