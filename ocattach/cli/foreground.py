@@ -101,7 +101,7 @@ class Copying:
         self._selector = selectors.SelectSelector()  # epoll refuses files, and macOS's poll terminals
 
     def run(self) -> None:
-        """Return when the output has ended. Raises BrokenPipeError if nobody reads our stdout or stderr."""
+        """Return when the output has ended. Raises BrokenPipeError if stdout or stderr is a closed pipe."""
         self._connection.setblocking(False)
         with self._selector, size_changes() as changes:
             if self._has_terminal:

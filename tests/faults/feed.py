@@ -9,6 +9,8 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+import psutil
+
 from tests.faults.ledger import Prompt
 from tests.faults.site import NAME, Site
 from tests.main_job.laptop import OCATTACH
@@ -24,8 +26,8 @@ ONCE = {"prompt": "message", "answer": "message", "tool-start": "call", "tool-en
 class Feed:
     """The events so far, in a file."""
 
-    def __init__(self, file: Path) -> None:
-        self._file = file
+    def __init__(self, file: Path, errors: Path, logs: Path) -> None:
+        self._file, self._errors, self._logs = file, errors, logs
 
     def events(self) -> list[dict[str, Any]]:
         """Those that are printed whole."""
@@ -43,7 +45,13 @@ class Feed:
             wait_until(lambda: texts <= set(self.prompts()), "the events", timeout=REPORTED_SECONDS)
         except TimeoutError:
             missing = sorted(texts - set(self.prompts()))
-            return [f"{len(missing)} of {len(texts)} prompts are not among the events: {missing[:3]}"]
+            seen = [each["event"] for each in self.events()]
+            said = self._errors.read_text() + "".join(
+                each.read_text()[-8000:] for each in self._logs.glob("*.log")
+            )
+            return [
+                f"{len(missing)} of {len(texts)} prompts are not among the events: {missing[:3]}; {seen}; {said}"
+            ]
         events = self.events()
         times = Counter(
             (each["event"], each[ONCE[each["event"]]]) for each in events if each["event"] in ONCE
@@ -57,17 +65,19 @@ class Feed:
 @contextmanager
 def feed_of(site: Site) -> Iterator[Feed]:
     """A running `ocattach events`, from the beginning of the link."""
-    with tempfile.NamedTemporaryFile() as output:
+    with tempfile.NamedTemporaryFile() as output, tempfile.NamedTemporaryFile() as errors:
         process = subprocess.Popen(
             [*site.laptop.inside(), *OCATTACH, "events", NAME, "--since-last"],
             env=site.laptop.variables,
             cwd=site.laptop.cwd,
             stdin=subprocess.DEVNULL,
             stdout=output,
-            stderr=subprocess.DEVNULL,
+            stderr=errors,
         )
+        reader = psutil.Process(process.pid)
         try:
-            yield Feed(Path(output.name))
+            wait_until(lambda: reader.net_connections("unix"), "the reader to be at the link")
+            yield Feed(Path(output.name), Path(errors.name), site.laptop.state / "links")
         finally:
             process.terminate()
             process.wait()

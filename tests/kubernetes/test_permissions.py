@@ -1,12 +1,14 @@
 """What a user may not do, and the way that is left."""
 
 import subprocess
+from contextlib import closing
 
 import pytest
 
 from ocattach.errors import AuthenticationError, UsageError
 from ocattach.opencode.api import DaemonClient
 from ocattach.transports.base import Question
+from ocattach.tunnel.tunnel import Tunnel
 from tests.kubernetes.conftest import User
 from tests.rigs.kubernetes import GET_PODS, PORT_FORWARD, KubernetesCluster, Rule
 
@@ -37,12 +39,17 @@ def test_without_exec_a_daemon_on_a_known_port_is_reached_by_port_forward(
         assert tunnel.route_name == "port-forward"
         assert all(question.secret and f"port {PORT}" in question.text for question in questions)
         assert len(questions) == 2
+        with closing(Tunnel(ports=None)) as forwarded:
+            handler.connect_ports(forwarded)
+            local = f"http://127.0.0.1:{forwarded.forward(PORT)}"
+            other = DaemonClient(local, username=found.username, password=found.password, timeout=10)
+            assert [other.health().status for _ in range(2)] == [200, 200]
         refused = [
             request
             for request in kubernetes_cluster.requests()
             if (request.user, request.resource) == ("forwarder", "pods/exec")
         ]
-        assert len(refused) == 1
+        assert len(refused) == 2, "one to find the daemon, one to forward"
         with pytest.raises(AuthenticationError):  # so that `doctor` says what cannot be checked
             handler.run(["true"], timeout=30)
 

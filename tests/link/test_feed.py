@@ -87,3 +87,61 @@ def test_what_happened_before_the_first_stream_is_reported_without_a_gap(
 
     assert seen == ["session-start"]
     assert opened <= daemon.since[0] < opened + 50
+
+
+def test_a_gap_that_could_not_be_read_before_the_next_one_is_read_then(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    daemon = Daemon()
+    seen: list[Any] = []
+    monkeypatch.setattr(feed_module, "missed_events", daemon.missed_events)
+    monkeypatch.setattr(feed_module, "LATE_SECONDS", 0)
+    monkeypatch.setattr(feed_module, "MARGIN_MS", 0)
+    monkeypatch.setattr(feed_module, "RETRY_SECONDS", 0.01)
+    monkeypatch.setattr(feed_module, "SETTLED_SECONDS", 0.01)
+    feed = Feed(UsedConnections(), daemon.open, [lambda event, _: seen.append(event)])
+    thread = threading.Thread(target=feed.run)
+    feed.receive(Event(CONNECTED, "", {}))
+    feed.lose("it was cut")
+    first_gap = time.time() * 1000
+    feed.receive(Event(CONNECTED, "", {}))
+    daemon.errors = [ConnectionLostError("lost")] * 20
+    thread.start()
+    try:
+        wait_until(lambda: feed.is_settled, "the feed to give up")
+        feed.receive(Event("session.idle", "/app", {"sessionID": SESSION}))
+        daemon.errors.clear()
+        feed.lose("it was cut again")
+        time.sleep(0.05)
+        feed.receive(Event(CONNECTED, "", {}))
+        wait_until(lambda: feed.is_settled, "both gaps to be read")
+    finally:
+        feed.end()
+        thread.join()
+
+    assert daemon.since[-2] <= first_gap, "the last read covers the first gap"
+    assert [each["event"] for each in seen if each["event"] != "gap"] == ["session-start"]
+
+
+def test_a_stream_that_begins_while_a_gap_is_read_is_read_with_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    daemon = Daemon()
+    seen: list[Any] = []
+    monkeypatch.setattr(feed_module, "missed_events", daemon.missed_events)
+    feed = Feed(UsedConnections(), daemon.open, [lambda event, _: seen.append(event)])
+    feed.receive(Event(CONNECTED, "", {}))
+    feed.lose("it was cut")
+    daemon.errors = [ConnectionLostError("lost")] * 2
+    thread = threading.Thread(target=feed.run)
+    thread.start()
+    try:
+        feed.receive(Event(CONNECTED, "", {}))
+        wait_until(lambda: not daemon.errors, "two reads to fail")
+        feed.receive(Event("session.idle", "/app", {"sessionID": SESSION}))
+        feed.lose("it was cut again")
+        feed.receive(Event(CONNECTED, "", {}))
+        wait_until(lambda: feed.is_settled, "both gaps to be read")
+    finally:
+        feed.end()
+        thread.join()
+
+    assert [each["event"] for each in seen] == ["gap", "gap", "session-start"]

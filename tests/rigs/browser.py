@@ -3,8 +3,9 @@
 import json
 import os
 import subprocess
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from dataclasses import dataclass, field
 from http.client import HTTPConnection
 from pathlib import Path
 from typing import Any
@@ -22,6 +23,15 @@ SECONDS = 60
 
 class BrowserError(Exception):
     """What chromedriver answers to a command that failed."""
+
+
+@dataclass
+class Requested:
+    """A request of a page, and the events that chromedriver reported of it afterwards."""
+
+    method: str
+    url: str
+    seen: list[str] = field(default_factory=list)
 
 
 class Browser:
@@ -73,21 +83,29 @@ class Browser:
 
     def wait_for(self, text: str) -> None:
         """Wait until the page shows a text."""
+        self.wait_until(lambda: text in self.text, f"the page to show {text!r}")
+
+    def wait_until(self, condition: Callable[[], bool], awaited: str) -> None:
+        """Wait until a condition holds. The error says what the page shows, and what it has requested."""
         try:
-            wait_until(lambda: text in self.text, f"the page to show {text!r}", interval=0.1, timeout=SECONDS)
+            wait_until(condition, awaited, interval=0.2, timeout=SECONDS)
         except TimeoutError as error:
             error.add_note(f"{self.url}\n{self.text[:2000]}")
+            error.add_note("\n".join(map(str, self.requested()[-40:])))
             raise
 
-    def requested(self) -> list[str]:
-        """The URLs that pages have requested since the last call."""
+    def requested(self) -> list[Requested]:
+        """What pages have requested since the last call, in order."""
         entries = self._command("/se/log", type="performance")
-        events = [json.loads(entry["message"])["message"] for entry in entries]
-        return [
-            each["params"]["request"]["url"]
-            for each in events
-            if each["method"] == "Network.requestWillBeSent"
-        ]
+        found: dict[str, Requested] = {}
+        for event in (json.loads(entry["message"])["message"] for entry in entries):
+            parameters = event["params"]
+            if event["method"] == "Network.requestWillBeSent":
+                request = parameters["request"]
+                found[parameters["requestId"]] = Requested(request["method"], request["url"])
+            elif known := found.get(parameters.get("requestId", "")):
+                known.seen.append(event["method"].removeprefix("Network."))
+        return list(found.values())
 
     def close(self) -> None:
         """End the browser."""

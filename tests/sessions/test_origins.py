@@ -89,7 +89,7 @@ def test_four_origins_are_one_list_and_each_alone_is_its_own(office: Office) -> 
 
 
 def test_a_person_sees_the_table_of_the_request(office: Office) -> None:
-    with office.desk.terminal("session", "list") as terminal:
+    with office.desk.terminal("session", "list", "--timeout", "30") as terminal:
         assert terminal.wait_for_exit() == 0
         screen = terminal.screen()
     head, *rows = [line for line in screen.splitlines() if line.strip()]
@@ -97,7 +97,7 @@ def test_a_person_sees_the_table_of_the_request(office: Office) -> None:
     for origin, session in office.sessions.items():
         assert any(
             re.match(rf"{session} +\w+ +{origin} +{TITLES[origin]} +(now|\d+ min ago)", row) for row in rows
-        )
+        ), screen
 
 
 def test_what_a_host_had_is_listed_with_its_age_once_nobody_reaches_it(office: Office) -> None:

@@ -6,6 +6,7 @@ then they wait until that is published.
 
 import json
 import logging
+import math
 import threading
 import time
 from collections import deque
@@ -86,7 +87,8 @@ class Feed:
         self._reason = "the stream of events has ended"
         self._read_at: list[float] = []
         """When to read what was missed and what the opening stream may have missed, by the monotonic clock."""
-        self._since, self._margin_ms = 0.0, 0
+        self._since, self._margin_ms = math.inf, 0
+        """Since when events are unread, by this machine's clock."""
         self._is_after_gap, self._tries = False, TRIES
         self._ended = threading.Event()
         self._wake = threading.Event()
@@ -117,6 +119,8 @@ class Feed:
                     return
                 if len(self._waiting) < BACKLOG:
                     self._waiting.append(event)
+                    if event.kind == CONNECTED:
+                        self._wake.set()
                     return
             self._ended.wait(FULL_SECONDS)
 
@@ -138,14 +142,18 @@ class Feed:
         self._wake.wait(self._seconds_to_wait())
         self._wake.clear()
         with self._turn:
+            if self._must_hold:
+                self._begin_again()
             is_due = bool(self._read_at) and self._read_at[0] <= time.monotonic()
             if not is_due and (self._must_hold or not self._is_behind):
                 return
             self._is_behind = True
         try:
             if is_due:
-                again = [] if self._read_missed() else self._retry()
-                self._read_at = sorted([*self._read_at[1:], *again])[:1]
+                has_read = self._read_missed()
+                self._read_at = sorted([*self._read_at[1:], *([] if has_read else self._retry())])[:1]
+                if has_read:
+                    self._since = self._began if self._read_at else math.inf
         finally:
             if not self._must_hold:
                 self._catch_up()
@@ -190,13 +198,18 @@ class Feed:
         except Exception:
             log.exception("Could not process an event of an agent")
 
+    def _begin_again(self) -> None:
+        """If another stream has begun before the gap was read, take it: the read reports what waits, too."""
+        while any(event.kind == CONNECTED for event in self._waiting):
+            if self._waiting.popleft().kind == CONNECTED:
+                self._begin()
+
     def _begin(self) -> None:
         """A stream begins: report the gap after a former one, and read what happened since."""
         now, lost_at = time.time(), self._lost_at or self._began
         self._began, self._lost_at = now, 0.0
         since = lost_at - LATE_SECONDS if lost_at else self._opened or now
-        unread = [self._since] if self._read_at else []
-        self._since = min([since, *unread])
+        self._since = min(since, self._since)
         self._margin_ms = MARGIN_MS if lost_at else 0  # what was before the link is not reported
         self._is_after_gap, self._tries = bool(lost_at), TRIES
         self._read_at = [0.0, time.monotonic() + SETTLED_SECONDS]
@@ -220,7 +233,6 @@ class Feed:
         except Exception:
             log.exception("Could not read what sessions did meanwhile")
             return False
-        self._since = self._began
         return True
 
     def _publish_all(self, events: Iterable[AgentEvent]) -> None:

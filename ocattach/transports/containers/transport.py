@@ -58,7 +58,7 @@ START_DIRECTORY = "/"
 """Where commands start: the image's WORKDIR need not exist, and the account may not be allowed to enter it."""
 
 NO_DETACHING = ",".join(["ctrl-@"] * 16)
-"""Keys that nobody types. Engines hold back the first of their own, Ctrl-P Ctrl-Q, until the next key is typed."""
+"""Detach keys that no terminal sends. With the default, Ctrl-P Ctrl-Q, engines hold Ctrl-P back until the next key."""
 
 LISTENER_SECONDS = 5
 
