@@ -27,6 +27,7 @@ SECONDS = {
     "tests/doctor/": 4,
     "tests/docs/test_demo": 6,
     "tests/docs/test_blocks": 7,
+    "tests/docs/test_pictures": 15,
     "tests/docs/": 0.1,
     "tests/cli/test_layout": 8,
     "tests/packaging/test_wheel": 5,

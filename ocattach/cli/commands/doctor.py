@@ -122,7 +122,7 @@ class Screen:
         """The lines of a text, wrapped to the width of the terminal."""
         if not self._is_live:
             return text.splitlines()
-        width = max(WORD_WIDTH, terminal_width() - len(self._indent))
+        width = max(WORD_WIDTH, terminal_width() - len(self._indent) - len("→ "))
         wrap = partial(textwrap.wrap, width=width, break_long_words=False, break_on_hyphens=False)
         return [part for line in text.splitlines() for part in wrap(line) or [""]]
 
@@ -139,4 +139,5 @@ class Screen:
         click.echo(f"{head}{'  ' if self._indent == INDENT else break_line}{found}")
         if rung.error and rung.error.hint:
             arrow = click.style("→", fg="cyan") if wanted else "→"
-            click.echo(f"{self._indent}{arrow} {escape(rung.error.hint).replace(chr(10), break_line)}")
+            hint = f"{break_line}  ".join(self._wrapped(escape(rung.error.hint)))
+            click.echo(f"{self._indent}{arrow} {hint}")

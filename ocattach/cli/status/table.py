@@ -41,8 +41,8 @@ OPTIONAL = ("Cost", "Target", "Port", "Version", "Link", "Known", "Sessions")
 
 ASKING = "checking…"
 UNITS = ((24 * 3600, "d"), (3600, "h"), (60, "min"), (1, "s"))
-SAYS_NOTHING = {"", "now", "not checked"}
-"""Cells that leave out a column if it has no others; the state says what was not checked."""
+SAYS_NOTHING = {"", "now", "now, link", "not checked"}
+"""Cells that leave out a column if it has no others; other columns say that there is a link, or no approval."""
 
 FRESH_SECONDS = 30
 """Results younger than this are shown as "now"."""
