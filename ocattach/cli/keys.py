@@ -20,7 +20,7 @@ ESCAPE_SECONDS = 0.05
 CONTROLS = {"\r": "enter", "\n": "enter", "\t": "tab", "\x7f": "backspace", "\x08": "backspace"}
 
 SEQUENCES = {
-    "A": "up", "B": "down", "C": "right", "D": "left", "H": "home", "F": "end",
+    "A": "up", "B": "down", "C": "right", "D": "left", "H": "home", "F": "end", "Z": "back-tab",
     "1~": "home", "3~": "delete", "4~": "end", "5~": "page-up", "6~": "page-down", "7~": "home", "8~": "end",
 }  # fmt: skip
 """Keys by the characters after `ESC [` or `ESC O`, for xterm, the Linux console, tmux and rxvt."""
@@ -70,8 +70,8 @@ class Keyboard:
     def read_key(self, timeout: float | None = None) -> str | None:
         """Return the next key; None if none was pressed within `timeout` seconds.
 
-        A character is returned as it is, any other key by name: enter, escape, backspace, tab, delete, up, down, left,
-        right, home, end, page-up, page-down, and with Ctrl such as ctrl-u. Unknown keys are ignored.
+        A character is returned as it is, any other key by name: enter, escape, backspace, tab, back-tab, delete, up,
+        down, left, right, home, end, page-up, page-down, and with Ctrl such as ctrl-u. Unknown keys are ignored.
         Raises EOFError when the terminal is closed.
         """
         deadline = None if timeout is None else time.monotonic() + timeout

@@ -106,7 +106,7 @@ def print_schema(ctx: click.Context, _parameter: click.Parameter, wanted: bool) 
     "--list", "list_", is_flag=True, help="List saved connections and those that the project defines."
 )
 @click.option("--status", is_flag=True, help="Show the status of all connections, or of those named.")
-@click.option("--watch", is_flag=True, help="With --status: keep updating, and accept keys.")
+@click.option("--watch", is_flag=True, help="With --status: keep updating, and accept keys; ? lists them.")
 @click.option("--short", is_flag=True, help="With --status: one line, for a prompt or tmux.")
 @click.option("--remove", metavar="NAME", shell_complete=saved_names, help="Remove a saved connection.")
 @click.option(

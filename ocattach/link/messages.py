@@ -6,7 +6,7 @@ import socket
 from collections.abc import Callable, Iterable
 from typing import Any, Protocol
 
-PROTOCOL = 8
+PROTOCOL = 9
 """The version of the messages. Raise it if another version could misread them."""
 
 MAX_LINE = 16 * 1024 * 1024

@@ -1,12 +1,12 @@
 """What the sessions of a daemon are doing. The daemon keeps this by directory, and only in memory."""
 
 import http.client
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from enum import StrEnum
 
 from ocattach.errors import OcattachError
 from ocattach.opencode.api import DaemonClient, query
-from ocattach.opencode.sessions import SessionClient, is_session_id
+from ocattach.opencode.sessions import Content, SessionClient, is_session_id
 
 
 class Activity(StrEnum):
@@ -32,31 +32,29 @@ def absolute(client: DaemonClient, directory: str | None) -> str | None:
     return directory
 
 
-def activities(client: DaemonClient, directory: str | None) -> dict[str, Activity] | None:
-    """Return the sessions of a directory that are not idle, by id; None if the daemon does not report this.
+def activities(
+    client: DaemonClient, directory: str | None
+) -> tuple[dict[str, Activity] | None, Sequence[Content]]:
+    """Return the sessions of a directory that are not idle, by id, and the requests that wait for a person.
 
-    Pending requests are read only if a session works: an idle directory takes one request.
+    None in place of the sessions if the daemon does not report this. Pending requests are read only if a session works:
+    an idle directory takes one request.
     """
     answer = client.request("GET", f"/session/status{query(directory=directory)}")
     content = answer.json()
     if answer.status != http.client.OK or not isinstance(content, dict):
-        return None
+        return None, ()
     found = {
         session: ACTIVITIES.get(str(status.get("type")), Activity.BUSY)
         for session, status in content.items()
         if is_session_id(session) and isinstance(status, dict)
     }
     found = {session: each for session, each in found.items() if each is not Activity.IDLE}
-    return {**found, **waiting(SessionClient(client), directory)} if found else found
-
-
-def waiting(client: SessionClient, directory: str | None) -> dict[str, Activity]:
-    """Return the sessions of a directory that wait for a person, and their ancestors."""
-    found: dict[str, Activity] = {}
-    for request in client.pending(directory):
-        for session in lineage(client, request.get("sessionID")):
-            found[session] = Activity.WAITING
-    return found
+    sessions = SessionClient(client)
+    requests = sessions.pending(directory) if found else ()
+    for request in requests:
+        found |= dict.fromkeys(lineage(sessions, request.get("sessionID")), Activity.WAITING)
+    return found, requests
 
 
 GENERATIONS = 5

@@ -24,6 +24,9 @@ from ocattach.untrusted_json import objects, parse_json, table
 TRY_SECONDS = 1.0
 """Seconds of one request. A request during the start of the daemon is never answered (1.18.33), so tries are short."""
 
+AGAIN_SECONDS = 2.5
+"""How long the version is retried: a request during the start of the daemon is never answered."""
+
 PAUSE_SECONDS = 0.05
 
 EVENT_LINES = 10
@@ -96,7 +99,9 @@ class DaemonClient:
             answer = self.request("GET", path)
         return answer if answered_version(answer.json()) else first
 
-    def await_version(self, *, timeout: float, may_recover: Callable[[], bool] = lambda: True) -> str:
+    def await_version(
+        self, *, timeout: float = AGAIN_SECONDS, may_recover: Callable[[], bool] = lambda: True
+    ) -> str:
         """Return the version of a daemon that is known to run, and that may be busy.
 
         Raises ConnectionLostError at once, TimedOutError after `timeout` seconds or when `may_recover` returns False.

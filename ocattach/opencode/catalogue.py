@@ -34,6 +34,9 @@ class Catalogue:
     doing: dict[str | None, dict[str, Activity] | None] = field(default_factory=dict)
     """The sessions that are not idle, by directory; None if the daemon does not report this."""
 
+    requests: list[tuple[str | None, Content]] = field(default_factory=list)
+    """The requests that wait for a person, each with its directory."""
+
 
 def read_catalogue(
     client: DaemonClient,
@@ -84,4 +87,8 @@ def read_activities(
         if isinstance(directory, str):
             wanted.setdefault(directory, directory)
     for path, directory in wanted.items():
-        catalogue.doing[directory] = {} if path in client.idle_directories else activities(client, path)
+        if path in client.idle_directories:
+            catalogue.doing[directory] = {}
+            continue
+        catalogue.doing[directory], requests = activities(client, path)
+        catalogue.requests += ((directory, request) for request in requests)

@@ -21,7 +21,6 @@ from ocattach.opencode.sessions import (
     is_session_id,
     updated,
 )
-from ocattach.opencode.snapshot import AGAIN_SECONDS
 from ocattach.opencode.versions import is_second
 from ocattach.printable import command_line
 from ocattach.untrusted_json import objects
@@ -33,7 +32,7 @@ LONGEST = 2000
 """The longest text that is kept, in characters."""
 
 MOST_PARTS, MOST_CHOICES = 16, 64
-"""The questions of one request, and the choices of a question, that are kept."""
+"""The questions of one request, and the choices of a question or the patterns of a permission, that are kept."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -175,7 +174,7 @@ def read_request(content: Content, directory: str) -> PendingRequest | None:
 
 def pending(client: DaemonClient, workdirs: Iterable[str | None]) -> list[tuple[PendingRequest, Content]]:
     """Return the requests in these directories and in those of the latest sessions, each with its session."""
-    catalogue = Catalogue(client.await_version(timeout=AGAIN_SECONDS), time.time())
+    catalogue = Catalogue(client.await_version(), time.time())
     choice = SessionFilter(since=int((time.time() - RECENT_SECONDS) * 1000))
     read_catalogue(client, choice, catalogue, enough=lambda _: True)
     sessions = {str(each["id"]): each for each in catalogue.sessions}
@@ -224,7 +223,7 @@ def answer(client: DaemonClient, question: Question, answers: Sequence[Sequence[
 
 def requests_of(client: DaemonClient) -> SessionClient | SecondClient:
     """Return what reads and answers the requests of a daemon, by its version."""
-    version = client.await_version(timeout=AGAIN_SECONDS)
+    version = client.await_version()
     return SecondClient(client) if is_second(version) else SessionClient(client)
 
 
@@ -251,6 +250,6 @@ def text(content: Any) -> str:
 
 
 def texts(content: Any) -> tuple[str, ...]:
-    """Return the texts of a list; nothing if it is not a list."""
-    found = content if isinstance(content, list) else ()
+    """Return the first texts of a list, shortened; nothing if it is not a list."""
+    found = content[:MOST_CHOICES] if isinstance(content, list) else ()
     return tuple(each[:LONGEST] for each in found if isinstance(each, str))

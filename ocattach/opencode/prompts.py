@@ -8,12 +8,13 @@ import http.client
 import re
 import secrets
 import string
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 from urllib.parse import quote
 
 from ocattach.opencode.api import DaemonClient, query
+from ocattach.opencode.attachments import Attachment
 from ocattach.opencode.sessions import SessionClient, check_status, checked, read_list, read_object
 from ocattach.untrusted_json import objects, table
 
@@ -36,8 +37,11 @@ class Prompt:
     id: str
     """The id of the message."""
 
-    part: str
+    parts: tuple[str, ...]
+    """The ids of its parts: the text, then each of the files."""
+
     text: str
+    files: tuple[Attachment, ...] = ()
     provider: str = ""
     model: str = ""
     """Empty: the default of the session or the daemon."""
@@ -46,9 +50,11 @@ class Prompt:
 
     def to_api(self) -> dict[str, Any]:
         """Return the body of the request."""
+        text, *files = self.parts
+        sent = [file.to_api(part) for file, part in zip(self.files, files, strict=True)]
         body: dict[str, Any] = {
             "messageID": self.id,
-            "parts": [{"id": self.part, "type": "text", "text": self.text}],
+            "parts": [{"id": text, "type": "text", "text": self.text}, *sent],
         }
         if self.model:
             body["model"] = {"providerID": self.provider, "modelID": self.model}
@@ -91,37 +97,51 @@ class PromptClient:
             moments = [of_time(created) if isinstance(created, int) else 0]
         return max(moments) + 1
 
-    def models(self, directory: str | None) -> list[str]:
-        """Return the models that can be used in a directory, as PROVIDER/MODEL."""
+    def models(self, directory: str | None) -> dict[str, frozenset[str]]:
+        """Return the models that can be used in a directory, as PROVIDER/MODEL, with the kinds of input they take."""
         content = read_object(self._client.request("GET", f"/config/providers{query(directory=directory)}"))
-        return [
-            f"{provider.get('id')}/{model}"
+        return {
+            f"{provider.get('id')}/{name}": inputs_of(table(model))
             for provider in objects(content.get("providers"))
-            for model in table(provider.get("models"))
-        ]
+            for name, model in table(provider.get("models")).items()
+        }
 
     def agents(self, directory: str | None) -> list[dict[str, Any]]:
         """Return the agents of a directory: {"name", "mode", "model"?, …}."""
         return objects(read_list(self._client.request("GET", f"/agent{query(directory=directory)}")))
 
-    def configured_model(self, directory: str | None, agent: str = "") -> str:
-        """Return the configured PROVIDER/MODEL of an agent or directory; empty if there is none."""
+    def configured_model(self, directory: str | None, agent: str = "", *, used: str = "") -> str:
+        """Return the configured PROVIDER/MODEL of an agent or directory; empty if there is none.
+
+        `used` is the model of the session, which OpenCode prefers to that of the directory.
+        """
         for each in self.agents(directory) if agent else ():
             model = table(each.get("model"))
             if each.get("name") == agent and model:
                 return f"{model.get('providerID')}/{model.get('modelID')}"
+        if used:
+            return used
         content = read_object(self._client.request("GET", f"/config{query(directory=directory)}"))
         configured = content.get("model")
         return configured if isinstance(configured, str) else ""
 
 
-def new_prompt(text: str, moment: int, *, model: str = "", agent: str = "") -> Prompt:
+def inputs_of(model: Mapping[str, Any]) -> frozenset[str]:
+    """Return the kinds of input of a model: text, image, pdf, audio, video (1.18.33: capabilities.input)."""
+    kinds = table(table(model.get("capabilities")).get("input"))
+    return frozenset(kind for kind, is_taken in kinds.items() if is_taken is True)
+
+
+def new_prompt(
+    text: str, moment: int, *, model: str = "", agent: str = "", files: Sequence[Attachment] = ()
+) -> Prompt:
     """Create a prompt; `moment` is that of its ids: see `PromptClient.next_moment`."""
     provider, _, name = model.partition("/")
     return Prompt(
         id=identifier("msg", moment),
-        part=identifier("prt", moment),
+        parts=tuple(identifier("prt", moment + index) for index in range(1 + len(files))),
         text=text,
+        files=tuple(files),
         provider=provider,
         model=name,
         agent=agent,

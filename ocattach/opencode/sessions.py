@@ -140,9 +140,9 @@ class SessionClient:
         """Return one session. Raises SessionNotFoundError."""
         return read_object(self._of(session, "GET"), session)
 
-    def create(self, directory: str | None, *, metadata: Mapping[str, Any]) -> Content:
-        """Create a session in a directory."""
-        body = {"metadata": dict(metadata)}
+    def create(self, directory: str | None, *, metadata: Mapping[str, Any], title: str = "") -> Content:
+        """Create a session in a directory. Without a title OpenCode makes one from the first prompt."""
+        body = {"metadata": dict(metadata), **({"title": title} if title else {})}
         return read_object(self._client.request("POST", f"/session{query(directory=directory)}", body))
 
     def patch_metadata(self, session: str, metadata: Mapping[str, Any]) -> Content:

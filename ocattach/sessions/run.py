@@ -28,7 +28,7 @@ from ocattach.opencode.events import (
     session_of,
 )
 from ocattach.opencode.pending import PendingRequest
-from ocattach.opencode.prompts import Prompt, PromptClient
+from ocattach.opencode.prompts import Prompt
 from ocattach.opencode.sessions import SessionClient
 from ocattach.printable import command_line
 from ocattach.sessions.examination import examine, examine_situation
@@ -126,21 +126,6 @@ class RetryingClient:
             self._observer.lost(error.message)
         if self.deadline.has_passed:
             raise TimedOutError(f"The daemon could not be reached in time: {error.message}") from error
-
-
-def deliver(client: RetryingClient, session: str, prompt: Prompt) -> None:
-    """Send a prompt exactly once: after a failed try, the daemon is asked whether the prompt has arrived."""
-    may_have_arrived = False
-
-    def attempt(daemon: DaemonClient) -> None:
-        nonlocal may_have_arrived
-        prompts = PromptClient(daemon)
-        if may_have_arrived and prompts.find(session, prompt.id, [prompt.part]) is not None:
-            return
-        may_have_arrived = True
-        prompts.send(session, prompt)
-
-    client.ask(attempt)
 
 
 class Run:

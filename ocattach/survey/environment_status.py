@@ -1,7 +1,7 @@
 """The status of an environment, as `ocattach --status` shows it."""
 
 import time
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Any, Literal
@@ -18,6 +18,7 @@ from ocattach.errors import (
     UnreachableError,
 )
 from ocattach.opencode.activity import Activity
+from ocattach.opencode.pending import PendingRequest
 from ocattach.sessions.index.rows import LastStatus
 
 
@@ -104,6 +105,12 @@ class EnvironmentStatus:
 
     doing: Mapping[Activity, int] | None = None
     """Number of sessions by activity, without idle ones; None if the daemon was not asked, or does not report it."""
+
+    activities: Mapping[str, Activity] = field(default_factory=dict)
+    """The first of these sessions, by id."""
+
+    requests: Sequence[PendingRequest] = ()
+    """What sessions wait for. The environment wrote the texts."""
 
     sessions: SessionCount | None = None
     """From the index; None if the environment has never listed sessions."""

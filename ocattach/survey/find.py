@@ -23,6 +23,9 @@ from ocattach.survey.everywhere import SurveyedConnection
 from ocattach.survey.fanout import ask_each
 from ocattach.survey.stored import stored_session
 
+FIND_SECONDS = 20.0
+"""Timeout for finding the environment of a session or request, and again for connecting to it."""
+
 SUGGESTED = 3
 """How many ids are suggested for a text with which several begin."""
 

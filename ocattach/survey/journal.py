@@ -1,6 +1,6 @@
 """What status queries store in the index, and read from it."""
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -9,10 +9,14 @@ from ocattach.config.spec import ConnectionSpec, environment_id, origin_name
 from ocattach.opencode.sessions import updated
 from ocattach.opencode.snapshot import SESSIONS, DaemonSnapshot
 from ocattach.sessions.index.file import IndexUnusableError
-from ocattach.sessions.index.rows import Covered, LastStatus, Tally
+from ocattach.sessions.index.rows import Covered, LastStatus, Tally, Wanted
 from ocattach.sessions.index.store import Index
 from ocattach.sessions.origins import Names
+from ocattach.sessions.record import Session
 from ocattach.survey.environment_status import SessionCount
+
+MOST_RELATED = 100
+"""How many sessions and ancestors are read by their ids."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,6 +76,24 @@ class Journal:
                 found.append(SessionCount(total.roots, total.cost, whole, about.asked) if about else None)
             return found
         return [None] * len(specs)
+
+    def latest(self, spec: ConnectionSpec, *, limit: int, besides: Iterable[str]) -> list[Session]:
+        """Return the latest sessions of a connection, without child sessions; and `besides`, ids, with ancestors."""
+        environment, name = environment_id(spec, self.environ), origin_name(spec)
+
+        def is_own(session: Session) -> bool:
+            return self.names.counts_for(session.origin, environment, name)
+
+        with suppress(IndexUnusableError), self._open() as index:
+            known = index.latest(Wanted(environments=(environment,)), limit=limit, keep=is_own)
+            wanted = [*besides]
+            for each in wanted:
+                found = [known for known in index.find(each) if known.session.environment == environment]
+                known += found
+                parents = (known.session.parent for known in found if len(wanted) < MOST_RELATED)
+                wanted += (parent for parent in parents if parent and parent not in wanted)
+            return [each.session for each in known]
+        return []
 
     def statuses(self) -> dict[str, LastStatus]:
         """Return the last known statuses of connections, by the keys that they were stored with."""

@@ -3,6 +3,7 @@
 from collections import Counter
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, replace
+from itertools import islice
 from typing import TYPE_CHECKING, Any
 
 from ocattach.config.spec import ConnectionSpec
@@ -29,6 +30,9 @@ Report = Callable[[str | None, EnvironmentStatus], None]
 """Takes the status for the connections with a working directory; the last call counts."""
 
 NO_DAEMON = "No daemon is running"
+
+MOST_ACTIVITIES = 200
+"""Sessions of a status whose activity is kept."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,20 +98,28 @@ class EnvironmentProbe:
 
     def _report_daemon(self, report: Report, status: EnvironmentStatus, seen: DaemonSnapshot) -> None:
         self._journal.store(self._spec, seen)
-        doing: dict[
-            str | None, dict[str, Activity]
-        ] = {}  # by id: a directory may have been queried by two names
+        doing: dict[str | None, dict[str, Activity]] = {}
         for directory, sessions in seen.doing:
-            workdir = directory if directory in self._workdirs else self._workdir_of(directory)
             if sessions is not None:
-                doing.setdefault(workdir, {}).update(sessions)
+                doing.setdefault(self._workdir_of(directory), {}).update(sessions)
         for workdir in self._workdirs:
-            counts = Counter(doing[workdir].values()) if workdir in doing else None
-            state = state_with(counts or ())
-            report(workdir, replace(status, state=state, version=seen.version, doing=counts))
+            activities = doing.get(workdir)
+            status_there = replace(
+                status,
+                state=state_with((activities or {}).values()),
+                version=seen.version,
+                doing=None if activities is None else Counter(activities.values()),
+                activities=dict(islice((activities or {}).items(), MOST_ACTIVITIES)),
+                requests=[
+                    each for each in seen.requests if self._workdir_of(each.directory or None) == workdir
+                ],
+            )
+            report(workdir, status_there)
 
     def _workdir_of(self, directory: str | None) -> str | None:
-        """Return the working directory that contains another directory."""
+        """Return the working directory that is or contains a directory."""
+        if directory in self._workdirs:
+            return directory
         numbered = [replace(self._spec, name=str(n), workdir=each) for n, each in enumerate(self._workdirs)]
         return self._workdirs[int(origin_for(directory or "", numbered))]
 

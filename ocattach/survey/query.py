@@ -7,7 +7,6 @@ from ocattach.config.spec import ConnectionSpec, environment_id
 from ocattach.opencode.api import DaemonClient
 from ocattach.opencode.catalogue import Catalogue, read_activities, read_catalogue
 from ocattach.opencode.sessions import PAGE, Content, SessionFilter
-from ocattach.opencode.snapshot import AGAIN_SECONDS
 from ocattach.sessions.origins import Names
 from ocattach.sessions.record import Session
 from ocattach.survey.everywhere import AllConnections
@@ -81,7 +80,7 @@ class SessionQuery:
 
     def _question(self, client: DaemonClient, specs: Sequence[ConnectionSpec]) -> Catalogue:
         began = time.time()
-        version = client.known_version or client.await_version(timeout=AGAIN_SECONDS)
+        version = client.known_version or client.await_version()
         environment = environment_id(specs[0], self._environ)
         catalogue = self.catalogues[environment] = Catalogue(version, began)
         read_catalogue(client, self._choice(), catalogue, enough=self._enough(environment), page=self._page)

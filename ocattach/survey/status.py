@@ -12,6 +12,7 @@ from ocattach.errors import OcattachError
 from ocattach.sessions.index import index_file
 from ocattach.sessions.index.rows import LastStatus
 from ocattach.sessions.origins import Names
+from ocattach.sessions.record import Session
 from ocattach.survey.environment_status import ANSWERED, EnvironmentState, EnvironmentStatus, status_of
 from ocattach.survey.everywhere import SurveyedConnection
 from ocattach.survey.fanout import FanOut
@@ -198,6 +199,10 @@ class Survey(AbstractContextManager["Survey"]):
             link=before.link if before else None,
             asked=time.time() - elapsed,
         )
+
+    def latest_sessions(self, number: int, *, limit: int, besides: Iterable[str]) -> list[Session]:
+        """Return the latest sessions of an entry, and those with the ids `besides`, from the index: may wait for it."""
+        return self._journal.latest(self.entries[number].spec, limit=limit, besides=besides)
 
     @property
     def notices(self) -> Sequence[str]:

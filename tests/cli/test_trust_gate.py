@@ -40,6 +40,7 @@ WITH_NAME: Mapping[str, Sequence[tuple[str, ...]]] = {
     "logs": [("logs", NAME), ("logs", NAME, "-f")],
     "session waiting": [("session", "waiting", NAME), ("session", "permissions", NAME)],
     "session send": [("session", "send", NAME, "hello"), ("session", "send", NAME, "hello", "--wait")],
+    "session import": [("session", "import", NAME, "session.json")],
 }
 """Commands that use the connection NAME: each is refused."""
 

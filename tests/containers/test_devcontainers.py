@@ -240,7 +240,7 @@ def devcontainer_up(engine: DockerEngine, folder: Path) -> None:
     program = CHECKOUT / ".tools/devcontainers/devcontainer.js"
     with require("devcontainers"):
         if not program.exists():
-            raise Unavailable(f"no {program}: scripts/install-devcontainers")
+            raise Unavailable(f"no {program}: scripts/install-npm-packages")
     own = {"DOCKER_HOST": engine.url, "HOME": str(folder.parent), "BUN_BE_BUN": "1"}
     argv = [opencode_bin(), str(program), "up", "--workspace-folder", str(folder)]
     argv += ["--update-remote-user-uid-default", "off"]

@@ -17,7 +17,7 @@ from urllib.parse import urlsplit
 
 import pytest
 
-from ocattach.cli.status.watch import Watch
+from ocattach.cli.status.actions import Actions
 from ocattach.config.settings import Settings
 from ocattach.config.spec import ConnectionSpec, environment_id
 from ocattach.defects import FILE, as_error
@@ -314,10 +314,10 @@ def test_the_watch_goes_on_whatever_an_action_raises(make: Callable[[], BaseExce
         raise make()
 
     with Survey([SurveyedConnection(place.specs[0])], environ=place.environ, timeout=SECONDS) as survey:
-        watch = Watch(survey, None, None)  # type: ignore[arg-type]  # nothing is drawn
-        watch._do(act, 0, "acting")
-        wait_until(lambda: "bug in ocattach" in watch._message, "the message")
-    assert SECRET not in watch._message
+        actions = Actions(survey, lambda: None)
+        actions._do(act, 0, "acting")
+        wait_until(lambda: "bug in ocattach" in actions.message, "the message")
+    assert SECRET not in actions.message
 
 
 def test_an_error_of_ours_is_itself_and_not_a_defect(place: Place) -> None:

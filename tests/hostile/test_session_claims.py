@@ -12,8 +12,10 @@ from urllib.parse import urlsplit
 import pytest
 
 from ocattach.cli.main import main
+from ocattach.cli.status.actions import Actions
 from ocattach.config.spec import ConnectionSpec
 from ocattach.errors import SessionConflictError
+from ocattach.opencode.pending import PendingRequest, read_request
 from ocattach.sessions.index import index_file
 from ocattach.sessions.index.claims import TOGETHER_SECONDS
 from ocattach.sessions.index.store import Index
@@ -21,7 +23,9 @@ from ocattach.sessions.origins import Names
 from ocattach.sessions.record import Session
 from ocattach.survey.everywhere import everywhere
 from ocattach.survey.find import choose, find
+from ocattach.survey.status import Survey
 from tests.rigs.http_servers import Server, answer, serve
+from tests.rigs.waiting import wait_until
 
 SESSION, REQUEST = "ses_6b8a2f0d1ffeZ9xQ2vW7yTnK4r", "per_6b8a2f0d1ffeZ9xQ2vW7yTnK4r"
 LATER = TOGETHER_SECONDS + 1
@@ -282,3 +286,29 @@ def test_a_reply_to_a_request_that_two_report_reaches_neither(
     desk.report(sandbox, time.time())
     assert desk.run("session", "reply", REQUEST, "once") == 0
     assert len(sandbox.writes) == 1
+
+
+def test_a_reply_from_the_watch_reaches_the_owner_alone_and_once(
+    desk: Desk, production: FakeDaemon, sandbox: FakeDaemon
+) -> None:
+    desk.report(production, time.time() - LATER)
+    desk.report(sandbox, time.time())
+    entries = {entry.spec.name: entry for entry in everywhere(cwd=desk.home, environ=desk.environ).entries}
+    pair = (production, sandbox)
+    requests = [read_request(each.documents["/permission"][0], "/app") for each in pair]
+    with Survey([entries[each.name] for each in pair], environ=desk.environ, timeout=20) as survey:
+        actions = Actions(survey, lambda: None)
+
+        def respond(number: int, request: PendingRequest | None, awaited: str) -> None:
+            assert request is not None
+            actions.respond("o", number, request, is_whole=True)
+            wait_until(lambda: awaited in actions.message, awaited)
+
+        respond(1, requests[1], f"{SESSION} belongs to another environment")
+        respond(0, requests[1], f"{REQUEST} has changed")
+        assert production.writes == sandbox.writes == []
+        assert not actions.sent, "it can be answered again"
+        respond(0, requests[0], "Allowed once: bash: of production")
+        assert actions.sent == {(0, REQUEST)}, "the other row keeps showing its own"
+        respond(0, requests[0], f"{REQUEST} does not wait for an answer")
+    assert (len(production.writes), sandbox.writes) == (1, [])

@@ -60,8 +60,9 @@ def opencode_config(port: int = MODEL_PORT) -> str:
             "tool_call": True,
             "limit": {"context": 100_000, "output": 8_000},
             "cost": {"input": 1, "output": 2},
+            "modalities": {"input": ["text", *more], "output": ["text"]},
         }
-        for name, title in (("fake-1", "Fake One"), ("fake-2", "Fake Two"))
+        for name, title, more in (("fake-1", "Fake One", ()), ("fake-2", "Fake Two", ("image",)))
     }
     provider = {
         "name": "Fake (scripted)",

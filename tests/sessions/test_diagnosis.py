@@ -7,12 +7,12 @@ from collections.abc import Iterator, Mapping
 
 import pytest
 
-from ocattach.cli.session.answer import chosen
 from ocattach.opencode.activity import Activity, activities
 from ocattach.opencode.api import DaemonClient
 from ocattach.opencode.pending import Question, answer
 from ocattach.opencode.sessions import SessionClient
 from ocattach.sessions import diagnosis
+from ocattach.sessions.answers import chosen
 from ocattach.sessions.diagnosis import without_user
 from ocattach.sessions.examination import Examination, examine
 from tests.docs.markdown import CHECKOUT, table_rows
@@ -158,7 +158,7 @@ def test_a_question_is_waited_for_and_answered_by_the_command_for_it(here: Works
     wanted = "Which colour? (red | blue); Which sizes? (S | L)"
     assert finding.message == f"The session waits for the answer to a question: {wanted}"
     assert finding.hint == f"ocattach session answer {question.id} red S"
-    assert activities(here.client, session.directory) == {session.id: Activity.WAITING}
+    assert activities(here.client, session.directory)[0] == {session.id: Activity.WAITING}
     answer(here.client, question, chosen(question, ["RED", "S,L"]))
     last = here.rests(session).turns[-1].answers[-1]
     assert '"Which colour?"="red", "Which sizes?"="S, L"' in last.texts[0].words

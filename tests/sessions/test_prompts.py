@@ -13,13 +13,17 @@ from typing import Any
 import pytest
 
 from ocattach.backoff import Deadline
+from ocattach.errors import RunFailedError
 from ocattach.opencode.api import DaemonClient
+from ocattach.opencode.attachments import attachment
 from ocattach.opencode.endpoint import basic_authorization
 from ocattach.opencode.prompts import PromptClient, new_prompt, of_time, time_of
 from ocattach.opencode.recovery import Recovery
 from ocattach.opencode.sessions import SessionClient
+from ocattach.sessions import delivery
+from ocattach.sessions.delivery import deliver
 from ocattach.sessions.record import Session
-from ocattach.sessions.run import RetryingClient, RunObserver, deliver
+from ocattach.sessions.run import RetryingClient, RunObserver
 from ocattach.sessions.transcript import Transcript
 from ocattach.tunnel.direct import DirectRoute
 from ocattach.tunnel.gate import Gate
@@ -124,6 +128,19 @@ def test_a_prompt_that_arrives_several_times_is_one(here: Workshop) -> None:
         "You said: and now",
     ]
     assert asked_for(here.machine.model.requests, "!slow 1") == 1
+
+
+def test_a_prompt_whose_image_cannot_be_decoded_is_not_taken_for_sent(
+    here: Workshop, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(delivery, "ARRIVAL_SECONDS", 2)
+    session = here.open_session("image")
+    image = attachment("torn.png", b"\x89PNG\r\n\x1a\n and then nothing")
+    prompt = new_prompt("look", of_time(session.created) + 1, model="fake/fake-2", files=[image])
+    client = RetryingClient(here.client, lambda _: here.client, Listener(), deadline=Deadline(60))
+
+    with pytest.raises(RunFailedError, match=r"torn\.png"):
+        deliver(client, session.id, prompt)
 
 
 CUTS = ["unsent", "sent", "answered"]

@@ -4,9 +4,9 @@ from collections.abc import Mapping
 
 import pytest
 
-from ocattach.cli.session.answer import chosen
 from ocattach.errors import UsageError
 from ocattach.opencode.pending import Question, read_request
+from ocattach.sessions.answers import chosen, numbered
 from tests.sessions.workshop import TWO_QUESTIONS
 
 COLOUR: Mapping[str, object]
@@ -70,3 +70,33 @@ def test_an_odd_question_is_still_shown(part: object) -> None:
 @pytest.mark.parametrize("identifier", ["que_", "que_../x", "que_1;touch x", "ses_1", None, 5])
 def test_a_malformed_id_is_not_a_request(identifier: object) -> None:
     assert read_request({"id": identifier, "sessionID": "ses_1", "questions": [COLOUR]}, "/app") is None
+
+
+@pytest.mark.parametrize(
+    ("asked", "typed", "sent"),
+    [
+        (COLOUR, "2", ["blue"]),
+        (COLOUR, "Blue", ["blue"]),
+        (COLOUR, "2 of each", ["2 of each"]),
+        (SIZES, "1,2", ["S", "L"]),
+        (SIZES, "2 1", ["L", "S"]),
+        ({"question": "How many?"}, "42", ["42"]),
+    ],
+)
+def test_a_typed_line_names_choices_by_their_numbers(
+    asked: Mapping[str, object], typed: str, sent: list[str]
+) -> None:
+    request = question(asked)
+
+    assert numbered(request, request.parts[0], typed) == sent
+
+
+@pytest.mark.parametrize(
+    ("asked", "typed"),
+    [(COLOUR, "3"), (COLOUR, "0"), (COLOUR, "1,2"), (SIZES, "1,3"), (SIZES, "9" * 5000), (COLOUR, "")],
+)
+def test_numbers_of_no_choice_are_refused(asked: Mapping[str, object], typed: str) -> None:
+    request = question(asked)
+
+    with pytest.raises(UsageError):
+        numbered(request, request.parts[0], typed)

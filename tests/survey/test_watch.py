@@ -37,7 +37,7 @@ def selected(opened: Terminal) -> str:
         for line in screen.splitlines()
         if re.search(r"\x1b\[[0-9;]*7m", line)
     ]
-    return lines[0].split()[0] if lines else ""
+    return lines[0].removeprefix("> ").split()[0] if lines else ""
 
 
 def press(opened: Terminal, key: str, name: str) -> None:
@@ -68,7 +68,7 @@ def test_keys_move_the_mark_and_stop_at_both_ends(watched: Terminal) -> None:
     press(watched, "Home", "alpha")
 
 
-@pytest.mark.parametrize("end", ["q", "C-c", signal.SIGTERM, signal.SIGHUP])
+@pytest.mark.parametrize("end", ["q", "Escape", "C-c", signal.SIGTERM, signal.SIGHUP])
 def test_however_it_ends_the_terminal_is_as_it_was(desk: Desk, end: str | signal.Signals) -> None:
     desk.save("alpha", ENTRIES["alpha"])
     with desk.terminal("--status", "--watch", around=AROUND) as opened:
@@ -100,6 +100,8 @@ def test_the_screen_follows_the_terminal_s_size_and_rows_scroll(desk: Desk) -> N
         whole = opened.wait_for("app-00")
         assert "app-29" in whole
         opened.resize(60, 12)
+        opened.wait_for(lambda screen: "app-25" not in screen and "app-29" in screen)
+        opened.resize(30, 12)
         opened.wait_for(lambda screen: "q quit" not in screen and "app-29" in screen)
         assert opened.exit_code is None
 
@@ -135,18 +137,28 @@ def test_a_watch_sees_what_others_do_and_disconnects_and_stops(
 
 
 @pytest.mark.parametrize("environment", ["local"], indirect=True)
-def test_enter_leaves_the_watch_and_becomes_the_tui(
+def test_enter_opens_the_tui_whose_end_leads_back_to_the_row(
     environment: Environment, laptop: Laptop, workdir: Path
 ) -> None:
+    laptop.save("dead", transport="http", url="http://127.0.0.1:9")
     with terminal(laptop, workdir, "--status", "--watch") as opened:
         opened.wait_for(re.compile(r"frontend +stopped"))
+        press(opened, "j", "frontend")
         opened.send_keys("Enter")
         opened.wait_for(READY, timeout=TUI_SECONDS)
-        command = psutil.Process(opened.pid).cmdline()
-        assert "attach" in command
         assert environment.processes()
-        with contextlib.suppress(psutil.Error):
-            assert not [p for p in psutil.Process(opened.pid).children() if "ocattach" in p.cmdline()]
+        opened.send_keys("C-c")
+        opened.wait_for(re.compile(r"> frontend +running"))
+        press(opened, "k", "dead")
+        opened.send_keys("Enter")
+        screen = opened.wait_for("Press any key to return to the table")
+        assert "ocattach dead ended with exit code 6" in screen
+        opened.send_keys("Space")
+        opened.wait_for(re.compile(r"> dead +stopped"))
+        opened.send_keys("Enter")
+        opened.wait_for("Press any key to return to the table")
+        psutil.Process(opened.pid).terminate()
+        assert opened.wait_for_exit() == 128 + signal.SIGTERM
 
 
 def test_ports_of_the_marked_row_are_shown_and_forwarded_until_the_watch_ends(watched: Terminal) -> None:

@@ -18,6 +18,7 @@ COMMANDS = {
     "reply": "Answer a permission request.",
     "answer": "Answer a question of an agent.",
     "export": "Print a session with its messages as JSON.",
+    "import": "Copy an exported session into another environment.",
     "delete": "Delete a session in its environment.",
     "stats": "Show tokens and cost by origin and model.",
 }
@@ -38,7 +39,8 @@ class Commands(click.Group):
         name = OTHER_NAMES.get(cmd_name, cmd_name)
         if name not in COMMANDS:
             return None
-        chosen: click.Command = import_module(f"{__name__}.{name}").command
+        module = {"import": "importing"}.get(name, name)  # a keyword of Python
+        chosen: click.Command = import_module(f"{__name__}.{module}").command
         return chosen
 
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:  # noqa: ARG002

@@ -7,10 +7,14 @@ import click
 from ocattach.cli.command import Command, output_option
 from ocattach.cli.complete import session_ids
 from ocattach.cli.session.place import client_at, place_of
-from ocattach.opencode.sessions import SessionClient
+from ocattach.errors import TooMuchOutputError
+from ocattach.opencode.sessions import Content, SessionClient
 
 PAGE = 100
 """Messages per request, since messages with tool output can be large."""
+
+MOST_BYTES = 256 * 1024 * 1024
+"""The largest document."""
 
 EXAMPLES = """
 ocattach session export ses_0123 > session.json     for `opencode import session.json`
@@ -27,9 +31,20 @@ def command(session: str, *, output: str) -> None:  # noqa: ARG001 - always JSON
     session = place.session.id
     with client_at(place) as client:
         daemon = SessionClient(client)
-        info = daemon.get(session)
-        messages, before = daemon.messages(session, limit=PAGE)
-        while before:
-            earlier, before = daemon.messages(session, limit=PAGE, before=before)
-            messages[:0] = earlier
-    click.echo(json.dumps({"info": info, "messages": messages}, indent=2))
+        document = {"info": daemon.get(session), "messages": read_messages(daemon, session)}
+    click.echo(json.dumps(document, indent=2))
+
+
+def read_messages(daemon: SessionClient, session: str) -> list[Content]:
+    """Return all messages of a session, oldest first. Raises TooMuchOutputError if they are too large."""
+    messages, before = daemon.messages(session, limit=PAGE)
+    size = len(json.dumps(messages))
+    while before:
+        earlier, before = daemon.messages(session, limit=PAGE, before=before)
+        if not earlier:
+            break
+        size += len(json.dumps(earlier))
+        if size > MOST_BYTES:
+            raise TooMuchOutputError(f"{session} is larger than {MOST_BYTES >> 20} MiB")
+        messages[:0] = earlier
+    return messages

@@ -22,10 +22,7 @@ from ocattach.sessions.index.file import IndexUnusableError
 from ocattach.sessions.index.store import Index
 from ocattach.sessions.origins import Names
 from ocattach.survey.everywhere import everywhere
-from ocattach.survey.find import FoundSession, find
-
-FIND_SECONDS = 20.0
-"""Timeout for finding the environment of a session, and again for connecting to it."""
+from ocattach.survey.find import FIND_SECONDS, FoundSession, find
 
 
 def place_of(session: str) -> FoundSession:

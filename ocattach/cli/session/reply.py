@@ -1,6 +1,7 @@
 """`ocattach session reply PERMISSION once|always|reject`: answer a permission request."""
 
 import os
+from pathlib import Path
 from typing import cast
 
 import click
@@ -8,13 +9,13 @@ import click
 from ocattach.cli.command import Command, output_option
 from ocattach.cli.output import report
 from ocattach.cli.person import Person
-from ocattach.cli.session.pending import HINT, find_request
-from ocattach.cli.session.place import FIND_SECONDS
 from ocattach.errors import UsageError
-from ocattach.link.client.access import open_client
 from ocattach.link.client.direct import asker
+from ocattach.opencode.api import DaemonClient
 from ocattach.opencode.pending import Permission, reply
 from ocattach.opencode.sessions import PERMISSION_ID, Reply
+from ocattach.survey.everywhere import everywhere
+from ocattach.survey.pending import HINT, respond
 
 EXAMPLES = """
 ocattach session waiting                  list pending requests with their ids
@@ -32,8 +33,12 @@ def command(permission: str, decision: str, *, output: str) -> None:
     """Answer a permission request of a session, in any environment. Starts no daemon."""
     if not PERMISSION_ID.fullmatch(permission):
         raise UsageError(f"{permission!r} is not the id of a permission request (per_…)", hint=HINT)
-    request, spec = find_request(permission, Permission)
-    with open_client(spec, environ=os.environ, ask=asker(Person()), timeout=FIND_SECONDS) as client:
+
+    def send(client: DaemonClient, request: Permission) -> Permission:
         reply(client, request, cast("Reply", decision))
+        return request
+
+    entries = everywhere(cwd=Path.cwd(), environ=os.environ).entries
+    request = respond(permission, Permission, entries, send, ask=asker(Person()), environ=os.environ)
     text = f"Answered {decision}: {request.wanted}, for {request.session}"
     report(text, {"permission": permission, "session": request.session, "reply": decision}, output=output)

@@ -15,6 +15,7 @@ from ocattach.cli.command import Command, advice, output_option, timeout_option
 from ocattach.cli.complete import connection_names
 from ocattach.cli.person import Person
 from ocattach.cli.session.answer_printer import AnswerPrinter, NoticeReporter
+from ocattach.cli.session.files import read_attachments, seconds_for
 from ocattach.cli.session.place import place_of
 from ocattach.cli.target import as_used
 from ocattach.cli.terminal import say
@@ -24,15 +25,18 @@ from ocattach.config.settings import load_settings
 from ocattach.config.spec import ConnectionSpec, environment_id, origin_name
 from ocattach.config.suggestion import did_you_mean
 from ocattach.errors import InterruptedByUserError, OcattachError, UsageError, WorkdirNotFoundError
-from ocattach.link.client.access import client_at
+from ocattach.link.client.access import REQUEST_SECONDS, client_at
 from ocattach.link.client.foreground import attach
 from ocattach.opencode.api import DaemonClient
+from ocattach.opencode.attachments import MOST_BYTES, Attachment, check_inputs
 from ocattach.opencode.prompts import PromptClient, new_prompt
 from ocattach.opencode.sessions import SessionClient, is_session_id
 from ocattach.printable import command_line
+from ocattach.sessions.delivery import deliver
 from ocattach.sessions.origins import origin_metadata
 from ocattach.sessions.record import Session
-from ocattach.sessions.run import RetryingClient, Run, RunObserver, deliver
+from ocattach.sessions.run import RetryingClient, Run, RunObserver
+from ocattach.untrusted_json import table
 
 WAIT_SECONDS = 3600.0
 """Default timeout of --wait."""
@@ -41,6 +45,7 @@ EXAMPLES = """
 ocattach session send frontend "Run the tests"          start a session, print its id
 ocattach session send frontend "Run the tests" --wait   and print the answer as it arrives
 ocattach session send ses_0123 "And the linter"         continue a session
+ocattach session send frontend "Why?" --file shot.png   with an image or a text file of this machine
 git diff | ocattach session send api - --wait -o json   read the prompt from stdin
 """
 
@@ -58,6 +63,7 @@ class PromptRequest:
     trust: bool
     output: str
     quiet: bool
+    files: tuple[Attachment, ...]
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,6 +78,7 @@ class Destination:
 
     person: Person
     timeout: float
+    request_seconds: float = REQUEST_SECONDS
 
     def open(self, left: float = inf) -> tuple[DaemonClient, str | None]:
         """Connect, starting a daemon if none runs. Returns a client, and the connection's directory there.
@@ -80,7 +87,9 @@ class Destination:
         """
         timeout = min(self.timeout, left)
         found = attach(self.spec, self.person, os.environ, start=True, timeout=timeout)
-        client = client_at(found.url, found.username, found.password, ca_file=found.ca_file)
+        client = client_at(
+            found.url, found.username, found.password, ca_file=found.ca_file, timeout=self.request_seconds
+        )
         return client, found.workdir
 
 
@@ -93,6 +102,15 @@ class Destination:
 @click.argument("target", metavar="NAME|URI|ID", shell_complete=connection_names)
 @click.argument("text", metavar="TEXT|-")
 @click.option("--model", default="", metavar="PROVIDER/MODEL", help="Model to use.")
+@click.option(
+    "--file",
+    "files",
+    multiple=True,
+    type=click.Path(path_type=Path),
+    metavar="PATH",
+    help=f"Attach a file of this machine: text in UTF-8, PNG, JPEG, GIF, WebP or PDF; {MOST_BYTES >> 20} MiB together."
+    " May be repeated.",
+)
 @click.option("--agent", default="", metavar="NAME", help="Agent to use, such as build or plan.")
 @click.option(
     "--wait",
@@ -108,7 +126,7 @@ class Destination:
 @click.option("-q", "--quiet", is_flag=True, help="Print only errors.")
 def command(**parameters: Any) -> None:
     """Send the prompt; with --wait, print the answer."""
-    asked = PromptRequest(**parameters)
+    asked = PromptRequest(**{**parameters, "files": read_attachments(parameters["files"])})
     if asked.text == "-":
         asked = replace(asked, text=sys.stdin.buffer.read().decode(errors="replace"))
     if not asked.text.strip():
@@ -120,29 +138,42 @@ def command(**parameters: Any) -> None:
     deadline = Deadline(asked.timeout or WAIT_SECONDS)
     person = Person(quiet=asked.quiet)
     with advice(None if is_session_id(asked.target) else asked.target):
-        destination = find_destination(asked, person)
+        destination = replace(find_destination(asked, person), request_seconds=seconds_for(asked.files))
         client, workdir = destination.open()
         session = checked_session(destination, client, workdir, asked)
         sent(asked, destination, client, session, deadline)
 
 
+def connect_seconds() -> float:
+    """Return how long connecting may take, by the user's settings."""
+    return load_settings(config_directory(os.environ)).connect_timeout_seconds
+
+
 def find_destination(asked: PromptRequest, person: Person) -> Destination:
     """Resolve the target. Raises SessionNotFoundError, NotTrustedError, and what `resolve` raises."""
-    timeout = asked.timeout or load_settings(config_directory(os.environ)).connect_timeout_seconds
+    timeout = asked.timeout or connect_seconds()
     if is_session_id(asked.target):
         place = place_of(asked.target)
         require_trust(place.spec, trust=asked.trust, environ=os.environ)
         spec = replace(place.spec, workdir=place.session.directory or None)
         return Destination(spec, place.session.id, place.session.origin, person, timeout)
-    spec = as_used(resolve(asked.target, cwd=Path.cwd(), environ=os.environ), trust=asked.trust)
+    return new_destination(asked.target, person, timeout, trust=asked.trust)
+
+
+def new_destination(target: str, person: Person, timeout: float, *, trust: bool) -> Destination:
+    """Resolve a name or URI for a new session. Raises NotTrustedError, and what `resolve` raises."""
+    spec = as_used(resolve(target, cwd=Path.cwd(), environ=os.environ), trust=trust)
     person.heading(f"Connecting to {spec.title()}")
     return Destination(spec, None, origin_name(spec), person, timeout)
 
 
 def checked_session(
-    destination: Destination, client: DaemonClient, workdir: str | None, asked: PromptRequest
+    destination: Destination,
+    client: DaemonClient,
+    workdir: str | None,
+    asked: PromptRequest,
 ) -> Session:
-    """The session to send to, created unless an id was given, after directory, model and agent were checked.
+    """The session to send to, created unless an id was given, after directory, model, agent and files were checked.
 
     OpenCode (1.18.33) accepts a prompt for a directory, model or agent that does not exist and never answers it.
     """
@@ -158,7 +189,7 @@ def checked_session(
             f"Directory {directory} does not exist in {spec.display()}",
             hint="Create the directory there and send the prompt again",
         )
-    check_choice(PromptClient(client), directory, asked)
+    check_choice(PromptClient(client), directory, asked, used=model_of(content))
     if content is None:
         content = sessions.create(directory, metadata=origin_metadata(destination.origin, environment))
     session = Session.from_api(content, environment=environment)
@@ -167,18 +198,37 @@ def checked_session(
     return replace(session, origin=destination.origin)  # old versions do not store it
 
 
-def check_choice(prompts: PromptClient, directory: str | None, asked: PromptRequest) -> None:
-    """Raise UsageError for a model or an agent that the daemon does not have."""
-    models = prompts.models(directory) if asked.model else []
+def model_of(content: Any) -> str:
+    """Return the PROVIDER/MODEL of the last prompt of a session; empty if there is none."""
+    model = table(table(content).get("model"))
+    return f"{model.get('providerID')}/{model.get('id')}" if model else ""
+
+
+def check_choice(
+    prompts: PromptClient,
+    directory: str | None,
+    asked: PromptRequest,
+    *,
+    used: str,
+) -> None:
+    """Raise UsageError for a model or agent that is not there, and for files that the model does not take."""
+    models = prompts.models(directory) if asked.model or asked.files else {}
     agents = prompts.agents(directory) if asked.agent else []
     names = [str(agent.get("name")) for agent in agents if not agent.get("hidden")]
     for kind, name, known in (("Model", asked.model, models), ("Agent", asked.agent, names)):
         if name and name not in known:
             raise UsageError(f"{kind} {name} is not available there", hint=did_you_mean(name, known))
+    if asked.files:
+        model = asked.model or prompts.configured_model(directory, asked.agent, used=used)
+        check_inputs(asked.files, model, models)
 
 
 def sent(
-    asked: PromptRequest, destination: Destination, client: DaemonClient, session: Session, deadline: Deadline
+    asked: PromptRequest,
+    destination: Destination,
+    client: DaemonClient,
+    session: Session,
+    deadline: Deadline,
 ) -> None:
     """Send the prompt, and follow the run with --wait. Every outcome names the session."""
     answer = AnswerPrinter(session, destination.spec, output=asked.output, quiet=asked.quiet)
@@ -187,7 +237,7 @@ def sent(
         deadline = Deadline(min(deadline.left, destination.timeout))
     retrying = RetryingClient(client, lambda left: destination.open(left)[0], observer, deadline=deadline)
     moment = retrying.ask(lambda daemon: PromptClient(daemon).next_moment(session.id))
-    prompt = new_prompt(asked.text, moment, model=asked.model, agent=asked.agent)
+    prompt = new_prompt(asked.text, moment, model=asked.model, agent=asked.agent, files=asked.files)
     try:
         deliver(retrying, session.id, prompt)
         if not asked.is_waited_for:

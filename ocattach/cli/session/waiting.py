@@ -10,13 +10,13 @@ from ocattach.cli.approval import require_trust
 from ocattach.cli.command import Command, output_option
 from ocattach.cli.complete import connection_names
 from ocattach.cli.output import print_json
-from ocattach.cli.session.pending import FoundRequest, ambiguous, ask
 from ocattach.cli.session_json import session_json
 from ocattach.cli.tables import print_table
 from ocattach.cli.terminal import say
 from ocattach.config.resolver import resolve
 from ocattach.errors import DaemonNotRunningError, OcattachError
 from ocattach.survey.everywhere import SurveyedConnection, everywhere
+from ocattach.survey.pending import FoundRequest, ambiguous, ask
 
 EXAMPLES = """
 ocattach session waiting                 list pending requests in all environments
@@ -34,7 +34,7 @@ def command(names: tuple[str, ...], *, output: str) -> None:
     entries = entries_of(names)
     found: list[FoundRequest] = []
     silent: list[tuple[str, OcattachError]] = []
-    for result in ask(entries):
+    for result in ask(entries, os.environ):
         found += result.answer or []
         if result.error is not None:
             silent.append((", ".join(spec.title() for spec in result.specs), result.error))
@@ -44,7 +44,7 @@ def command(names: tuple[str, ...], *, output: str) -> None:
         print_json(document(found, silent))
         return
     print_requests(found)
-    for identifier in ambiguous(found, entries):
+    for identifier in ambiguous(found, entries, os.environ):
         say(f"! {identifier} is reported by several environments; answer it in a TUI", colour="yellow")
     for title, error in silent:
         if not isinstance(error, DaemonNotRunningError):  # no daemon, no requests

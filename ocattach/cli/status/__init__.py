@@ -5,16 +5,16 @@ import sys
 import time
 from collections.abc import Sequence
 from contextlib import nullcontext
-from dataclasses import asdict, replace
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
 import click
 
 from ocattach.cli.command import silence_libraries
-from ocattach.cli.commands.attach import attach
 from ocattach.cli.options import Options
 from ocattach.cli.output import connection_json, print_json, problem_json, say_problems
+from ocattach.cli.status.opened import run_ocattach
 from ocattach.cli.terminal import is_dumb, say
 from ocattach.config.files.safe import Problem
 from ocattach.config.resolver import list_connections, resolve
@@ -45,20 +45,37 @@ def status(options: Options) -> None:
         for spec in specs:
             click.echo(spec.name or spec.display())
         return
+    if not options.watch:
+        with survey_of(specs, options) as survey:
+            look_once(survey, options, problems)
+        return
+    selected: int | None = None
+    while specs and (opened := watch_until_opened(specs, options, selected)) is not None:
+        selected, arguments = opened
+        run_ocattach(arguments)
+        specs, _ = asked_about(options)  # what was opened may be approved now
+
+
+def survey_of(specs: Sequence[ConnectionSpec], options: Options) -> Survey:
+    """Make the survey of these connections; sessions are counted by the names of all connections."""
     entries = [SurveyedConnection(spec, refusal(spec, os.environ)) for spec in specs]
     names = Names(everywhere(cwd=Path.cwd(), environ=os.environ).specs, os.environ)
-    timeout = options.timeout or SECONDS
-    with Survey(entries, environ=os.environ, timeout=timeout, names=names) as survey:
-        if options.watch:
-            from ocattach.cli.status.watch import watch  # noqa: PLC0415 - heavy (rich)
+    return Survey(entries, environ=os.environ, timeout=options.timeout or SECONDS, names=names)
 
-            chosen = watch(survey)
-        else:
-            look_once(survey, options, problems)
-            return
-    if chosen is not None:
-        target = specs[chosen].name or [*dict.fromkeys(options.targets)][chosen]
-        attach(replace(options, targets=(target,), status=False, watch=False, timeout=None))
+
+def watch_until_opened(
+    specs: Sequence[ConnectionSpec], options: Options, selected: int | None
+) -> tuple[int, list[str]] | None:
+    """Show the watch; return the row that the user opens with the arguments that do it, None if the user quits."""
+    from ocattach.cli.status.watch import watch  # noqa: PLC0415 - heavy (rich)
+
+    with survey_of(specs, options) as survey:
+        opened = watch(survey, selected)
+    if opened is None:
+        return None
+    number, session = opened
+    target = specs[number].name or [*dict.fromkeys(options.targets)][number]
+    return number, ["session", "open", session] if session else [target]
 
 
 def asked_about(options: Options) -> tuple[list[ConnectionSpec], Sequence[Problem]]:

@@ -31,7 +31,7 @@ def forward_port(
         os.environ,
         timeout=TIMEOUT,
         on_open=lambda opened: show(
-            f"http://127.0.0.1:{opened[0].local} is port {port} of {name}, until you leave this table"
+            f"http://127.0.0.1:{opened[0].local} is port {port} of {name}, until you quit"
         ),
     )
     raise DefectError("A forwarded port ended without an error")

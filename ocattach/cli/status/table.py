@@ -17,6 +17,7 @@ from rich.text import Text
 
 from ocattach.cli.amounts import money
 from ocattach.cli.columns import GAP, cut, fitted, lines
+from ocattach.cli.picker import MARKED, UNMARKED
 from ocattach.cli.terminal import escape, screen_console
 from ocattach.opencode.activity import Activity
 from ocattach.sessions.index.rows import LastStatus
@@ -219,20 +220,22 @@ def padded(title: str, text: str, columns: Mapping[str, int]) -> str:
 
 
 def table(rows: Sequence[Row], *, width: int, selected: int) -> Table:
-    """The rows as --watch shows them: one line each, one of them selected; it shows the whole reason of that below."""
-    columns = layout(rows, width=width, titles=TITLES)
+    """The rows as --watch shows them: one line each, one of them marked; it shows the whole reason of that below."""
+    columns = layout(rows, width=width - len(MARKED), titles=TITLES)
     made = Table(box=None, pad_edge=False, header_style="bold", padding=(0, GAP, 0, 0))
-    for title, room in columns.items():
+    for number, (title, room) in enumerate(columns.items()):
         made.add_column(
-            title,
+            title if number else f"{UNMARKED}{title}",
             overflow="ellipsis",
             no_wrap=True,
-            width=room,
+            width=room if number else room + len(MARKED),
             justify="right" if title == "Port" else "left",
         )
     for number, row in enumerate(rows):
-        cells = [Text(row.cell(title), style=row.style if title == "State" else "") for title in columns]
-        made.add_row(*cells, style="reverse" if number == selected else "")
+        is_marked = number == selected
+        first, *others = (Text(row.cell(title), style=row.style * (title == "State")) for title in columns)
+        marked = Text.assemble(MARKED if is_marked else UNMARKED, first)
+        made.add_row(marked, *others, style="reverse" if is_marked else "")
     return made
 
 

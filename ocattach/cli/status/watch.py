@@ -1,41 +1,40 @@
 """`ocattach --status --watch`: a table that is kept up to date and accepts keys."""
 
-import os
 import sys
 import threading
 import time
-from collections.abc import Callable
-from contextlib import suppress
+from collections.abc import Callable, Sequence
 
-import click
 from rich.console import Console, Group
 from rich.live import Live
 from rich.text import Text
 
-from ocattach.cli.commands.forward import is_port
+from ocattach.cli.columns import fold
 from ocattach.cli.keys import Keyboard
-from ocattach.cli.status.ports import forward_port, ports_line
-from ocattach.cli.status.table import ASKING, Row, rows, table
+from ocattach.cli.status.actions import Actions
+from ocattach.cli.status.details import RowSessions, View, details
+from ocattach.cli.status.keys_shown import help_screen, keys_for, line
+from ocattach.cli.status.plain import watch_plainly
+from ocattach.cli.status.table import Row, rows, summary, table
 from ocattach.cli.terminal import escape, is_dumb, screen_console
-from ocattach.config.files.paths import state_directory
-from ocattach.defects import FILE, as_error
-from ocattach.link.client.foreground import end_link, stop_daemon
+from ocattach.opencode.pending import PendingRequest
+from ocattach.survey.environment_status import ANSWERED, EnvironmentState, EnvironmentStatus
 from ocattach.survey.status import Survey
 
 KEY_SECONDS = 0.2
 DRAW_SECONDS = 1.0
 """Longest interval between redraws, for the ages shown."""
 
-STOP_SECONDS = 30
-AROUND_ROWS = 8
-"""Lines of the screen that are not rows: title, column titles and the lines below."""
+AROUND = 8
+"""Lines of the screen besides rows and details: title, column titles, target, hint, message, keys, two empty ones."""
 
-KEYS = "↑↓ select   enter attach   d disconnect   s stop daemon   p ports   f forward   r refresh   q quit"
+MESSAGE_LINES = 3
 
 
-def watch(survey: Survey) -> int | None:
-    """Show the survey until the user quits. Returns the index of the connection to attach to, or None.
+def watch(survey: Survey, selected: int | None) -> tuple[int, str | None] | None:
+    """Show the survey until the user quits, which returns None, or opens a row: its number, and a session or None.
 
+    `selected` is the number of the row that is selected first; None for the topmost, until a key is pressed.
     The terminal mode is restored in any case.
     """
     if is_dumb():
@@ -44,224 +43,198 @@ def watch(survey: Survey) -> int | None:
     console = screen_console(sys.stdout)
     try:
         with Keyboard() as keyboard, Live(console=console, screen=True, auto_refresh=False) as live:
-            return Watch(survey, console, live).run(keyboard.read_key)
+            return Watch(survey, console, live, selected).run(keyboard.read_key)
     except (KeyboardInterrupt, EOFError):  # Ctrl-C quits like q; EOF: the terminal was closed
-        return None
-
-
-def watch_plainly(survey: Survey) -> None:
-    """Print each row again when it changes, until Ctrl-C, on a terminal that can only print lines."""
-    printed: dict[int, Row] = {}
-    survey.ask()
-    with suppress(KeyboardInterrupt):
-        while True:
-            survey.ask_due()
-            for number, row in enumerate(rows(survey)):
-                current = row._replace(known="")  # the age of the result changes all the time
-                if row.state != ASKING and printed.get(number) != current:
-                    printed[number] = current
-                    click.echo("  ".join(filter(None, current[:-1])))
-            survey.await_change(KEY_SECONDS)
-
-
-class SilentForeground:
-    """A foreground that shows nothing and answers no questions, since the table uses the screen."""
-
-    def doing(self, text: str) -> None:
-        """Show nothing."""
-
-    def step(self, text: str) -> None:
-        """Show nothing."""
-
-    def notice(self, text: str) -> None:
-        """Show nothing: the notice is also in the link's log."""
-
-    def answer(self, text: str, *, secret: bool, confirm: bool) -> str | None:  # noqa: ARG002
-        """Answer nothing."""
         return None
 
 
 class Watch:
     """The screen and its keys."""
 
-    def __init__(self, survey: Survey, console: Console, live: Live) -> None:
+    def __init__(self, survey: Survey, console: Console, live: Live, selected: int | None) -> None:
         self._survey, self._console, self._live = survey, console, live
+        self._dirty = threading.Event()
+        self._actions = Actions(survey, self._dirty.set)
+        self._sessions = RowSessions(survey, self._dirty.set)
         self._rows: list[Row] = []
-        self._selected = 0
+        self._statuses: list[EnvironmentStatus | None] = []
+        self._order: list[int] = []
+        """The rows as they are shown: those that wait for a person first."""
+
+        self._is_untouched = selected is None
+        """Whether the topmost row is selected, whichever that is."""
+
+        self._selected = min(selected or 0, len(survey.entries) - 1)
+        self._request: str | None = None
+        """The id of the selected request. Only the user selects one: no other takes the place of an answered one."""
+
+        self._is_whole = True
+        """Whether the screen shows all of that request."""
+
         self._first = 0
         """The first row on the screen."""
 
-        self._stopping: int | None = None
-        """The row whose daemon is stopped if the user confirms."""
+        self._page = 1
+        """Rows on the screen."""
 
-        self._forwarding: tuple[int, str] | None = None
-        """The row of which a port is forwarded, and the digits of the port typed so far."""
+        self._begun: dict[int, set[str]] = {}
+        """By row, the requests of its last answer: others make the bell ring."""
 
-        self._message = ""
         self._drawn_at = 0.0
-        self._dirty = threading.Event()
 
-    def run(self, read_key: Callable[[float], str | None]) -> int | None:
-        """Run until a key ends it. Returns the row to attach to, None to quit."""
+    def run(self, read_key: Callable[[float], str | None]) -> tuple[int, str | None] | None:
+        """Run until a key ends it. Returns what is to be opened, None to quit."""
         self._survey.ask()
+        is_helping = False
         while True:
             self._survey.ask_due()
-            self._draw()
+            self._draw(is_helping=is_helping)
             key = read_key(KEY_SECONDS)
             if key is None:
                 continue
             self._dirty.set()
-            if self._stopping is not None:
-                self._confirm(key)
-            elif self._forwarding is not None:
-                self._type_port(key, *self._forwarding)
-            elif key == "q":
+            self._is_untouched = False
+            if is_helping:
+                is_helping = False
+            elif self._actions.mode is not None:
+                self._actions.mode(key)
+            elif key in {"q", "escape"}:
                 return None
             elif key == "enter":
-                return self._selected
+                return self._selected, self._session()
+            elif key == "?":
+                is_helping = True
             else:
                 self._press(key)
 
     def _press(self, key: str) -> None:
-        page = self._page()
-        moves = {"up": -1, "k": -1, "down": 1, "j": 1, "page-up": -page, "page-down": page}
-        self._message = ""
+        moves = {"up": -1, "k": -1, "down": 1, "j": 1, "page-up": -self._page, "page-down": self._page}
+        moves |= dict.fromkeys(("home", "g"), -len(self._order)) | dict.fromkeys(
+            ("end", "G"), len(self._order)
+        )
+        self._actions.message = ""
         if key in moves:
-            self._move(self._selected + moves[key])
-        elif key in {"home", "g"}:
-            self._move(0)
-        elif key in {"end", "G"}:
-            self._move(len(self._rows) - 1)
+            self._move(self._order.index(self._selected) + moves[key])
+        elif key in {"tab", "back-tab"}:
+            self._select_request(1 if key == "tab" else -1)
         elif key == "r":
             self._survey.ask()
-        elif key == "d":
-            self._disconnect(self._selected)
-        elif key == "s":
-            self._ask_to_stop(self._selected)
-        elif key == "p":
-            self._list_ports(self._selected)
-        elif key == "f" and self._may_touch(self._selected):
-            self._type_port("", self._selected, "")
+        elif key in {"o", "a", "x"} or key.isdigit():
+            if chosen := self._chosen():
+                self._actions.respond(key, self._selected, chosen, is_whole=self._is_whole)
+            else:
+                self._actions.message = "Select what waits for you first: press Tab"
+        else:
+            self._actions.press(key, self._selected)
 
-    def _move(self, number: int) -> None:
-        self._selected = min(max(0, number), len(self._rows) - 1)
+    def _move(self, place: int) -> None:
+        self._selected = self._order[min(max(0, place), len(self._order) - 1)]
+        self._request = None
 
-    def _may_touch(self, number: int) -> bool:
-        entry = self._survey.entries[number]
-        if entry.refusal is not None:
-            self._message = f"{self._rows[number].name} is not approved. {entry.refusal.hint}"
-        return entry.refusal is None
-
-    def _disconnect(self, number: int) -> None:
-        spec = self._survey.entries[number].spec
-        name = self._rows[number].name
-        if not self._may_touch(number):
+    def _select_request(self, step: int) -> None:
+        """Select the next request, in the order of the rows; first one of this row or below."""
+        found = [(number, each.id) for number in self._order for each in self._requests(number)]
+        if not found:
+            self._actions.message = "Nothing waits for you"
             return
-        if not spec.target.needs_link:
-            self._message = f"{name} has no link: clients connect to its URL"
-            return
+        here = (self._selected, self._request)
+        if here in found:
+            place = found.index((here[0], str(here[1]))) + step
+        else:
+            below = self._order[self._order.index(self._selected) :]
+            place = next((place for place, (number, _) in enumerate(found) if number in below), 0)
+        self._selected, self._request = found[place % len(found)]
 
-        def end() -> str:
-            ended = end_link(spec.link_key(os.environ), os.environ)
-            return f"Disconnected {name}" if ended else f"{name} was not connected"
+    def _requests(self, number: int) -> Sequence[PendingRequest]:
+        """The requests of a row that have not been answered here."""
+        status, sent = self._statuses[number], self._actions.sent
+        return [each for each in status.requests if (number, each.id) not in sent] if status else ()
 
-        self._do(end, number, f"Disconnecting {name} …")
+    def _chosen(self) -> PendingRequest | None:
+        return next((each for each in self._requests(self._selected) if each.id == self._request), None)
 
-    def _ask_to_stop(self, number: int) -> None:
-        if self._may_touch(number):
-            self._stopping = number
-            self._message = (
-                f"Stop the daemon of {self._rows[number].name} and its running sessions? Press y to stop"
-            )
+    def _session(self) -> str | None:
+        """The session of the selected request, or rather the one that created it, as the TUI's lists have it."""
+        chosen = self._chosen()
+        return self._sessions.root(chosen.session) if chosen else None
 
-    def _confirm(self, key: str) -> None:
-        number, self._stopping = self._stopping, None
-        if number is None or key != "y":
-            self._message = "Not stopped"
-            return
-        spec = self._survey.entries[number].spec
-        name = self._rows[number].name
-
-        def stop() -> str:
-            pid = stop_daemon(spec, SilentForeground(), os.environ, force=False, timeout=STOP_SECONDS)
-            return f"Stopped the daemon of {name} (pid {pid})" if pid else f"No daemon is running in {name}"
-
-        self._do(stop, number, f"Stopping the daemon of {name} …")
-
-    def _list_ports(self, number: int) -> None:
-        spec, name = self._survey.entries[number].spec, self._rows[number].name
-        if self._may_touch(number):
-            self._do(lambda: ports_line(spec, name, SilentForeground()), number, f"Listing ports of {name} …")
-
-    def _type_port(self, key: str, number: int, digits: str) -> None:
-        """Take a key of the port's number, and forward the port at Enter. Other keys cancel."""
-        spec, name = self._survey.entries[number].spec, self._rows[number].name
-        self._forwarding, self._message = None, "Not forwarded"
-        digits = digits[:-1] if key == "backspace" else digits + key * key.isdigit()
-        if key == "enter" and is_port(digits):
-            self._do(
-                lambda: forward_port(spec, name, int(digits), SilentForeground(), self._show),
-                number,
-                f"Forwarding port {digits} of {name} …",
-            )
-        elif key in {"", "backspace"} or key.isdigit():
-            self._forwarding = number, digits
-            self._message = f"Port of {name} to forward, then Enter: {digits}"
-
-    def _show(self, message: str) -> None:
-        self._message = message
-        self._dirty.set()
-
-    def _do(self, what: Callable[[], str], number: int, doing: str) -> None:
-        """Run an action in a thread and show its result below the table."""
-        self._message = doing
-
-        def run() -> None:
-            try:
-                self._message = what()
-            except BaseException as failure:  # noqa: BLE001 - whatever it is, the table stays
-                error = as_error(failure, state_directory(os.environ) / FILE)
-                self._message = f"{error.message}. {error.hint}"
-            self._survey.ask([number])
-            self._dirty.set()
-
-        threading.Thread(target=run, name="ocattach-watch", daemon=True).start()
-
-    def _page(self) -> int:
-        return max(1, self._console.size.height - AROUND_ROWS)
-
-    def _draw(self) -> None:
-        fresh = rows(self._survey)
+    def _draw(self, *, is_helping: bool) -> None:
+        fresh, statuses = rows(self._survey), self._survey.statuses()
         now = time.monotonic()
-        size = self._console.size
-        if fresh == self._rows and not self._dirty.is_set() and now - self._drawn_at < DRAW_SECONDS:
+        requests = [status and status.requests for status in statuses]
+        if (
+            fresh == self._rows
+            and requests == [status and status.requests for status in self._statuses]
+            and not self._dirty.is_set()
+            and now - self._drawn_at < DRAW_SECONDS
+        ):
             return
         self._dirty.clear()
-        self._rows, self._drawn_at = fresh, now
-        page = self._page()
-        first = min(self._first, len(fresh) - page, self._selected)
-        self._first = max(first, self._selected - page + 1, 0)
-        visible = fresh[self._first : self._first + page]
-        body = table(visible, width=size.width, selected=self._selected - self._first)
-        self._live.update(Group(self._title(), Text(), body, Text(), *self._below()), refresh=True)
+        self._rows, self._statuses, self._drawn_at = fresh, statuses, now
+        self._order = sorted(
+            range(len(fresh)), key=lambda number: fresh[number].state != EnvironmentState.WAITING
+        )
+        if self._is_untouched:
+            self._selected = self._order[0]
+        self._ring()
+        self._live.update(help_screen() if is_helping else self._screen(), refresh=True)
+
+    def _ring(self) -> None:
+        """Ring the terminal's bell if something has begun to wait since a row last answered."""
+        is_new = False
+        for number, status in enumerate(self._statuses):
+            if status is not None and status.state in ANSWERED:
+                now = {each.id for each in status.requests} | ({status.state} & {EnvironmentState.WAITING})
+                is_new |= bool(now - self._begun.get(number, now))
+                self._begun[number] = now
+        self._actions.sent &= {(number, each) for number, begun in self._begun.items() for each in begun}
+        if is_new:
+            self._console.bell()
+
+    def _screen(self) -> Group:
+        size = self._console.size
+        chosen = self._chosen()
+        self._request = chosen.id if chosen else None
+        message = fold(escape(self._actions.message), size.width)[:MESSAGE_LINES]
+        view = self._view(size.width, size.height - AROUND + 1 - len(message))
+        visible = [self._rows[number] for number in self._order[self._first : self._first + self._page]]
+        body = table(visible, width=size.width, selected=self._order.index(self._selected) - self._first)
+        return Group(
+            self._title(),
+            Text(),
+            body,
+            Text(),
+            *self._about(),
+            *view.lines,
+            *(line(text, "yellow") for text in message),
+            keys_for(chosen),
+        )
+
+    def _view(self, width: int, lines: int) -> View:
+        """Lay out the page of rows and what is below it, on so many lines. Requests get at least half of them."""
+        requests = self._requests(self._selected)
+        status = self._statuses[self._selected]
+        kept = max(0, lines // 2) if requests else 0
+        self._page = max(1, min(len(self._rows), lines - kept))
+        place = self._order.index(self._selected)
+        self._first = max(min(self._first, len(self._rows) - self._page, place), place - self._page + 1, 0)
+        sessions = self._sessions.of(self._selected, status)
+        room = max(0, lines - self._page)
+        view = details(status, requests, sessions, selected=self._request, width=width, room=room)
+        self._is_whole = view.is_whole
+        return View([*view.lines, *[Text()] * (room - len(view.lines))], view.is_whole)
 
     def _title(self) -> Text:
         counts: dict[str, int] = {}
         for each in self._rows:
             counts[each.state] = counts.get(each.state, 0) + 1
-        words = ", ".join(f"{count} {state}" for state, count in counts.items())
-        more = len(self._rows) > self._page()
-        where = f"   {self._selected + 1} of {len(self._rows)}" if more else ""
+        words = summary(self._survey) or ", ".join(f"{count} {state}" for state, count in counts.items())
+        place = self._order.index(self._selected) + 1
+        where = f"   {place} of {len(self._rows)}" if len(self._rows) > self._page else ""
         return line(f"ocattach   {words}{where}", "bold")
 
-    def _below(self) -> list[Text]:
-        chosen = self._rows[self._selected]
-        finding = self._survey.statuses()[self._selected]
-        hint = escape(finding.hint.splitlines()[0]) if finding and finding.hint else ""
-        about = "   ".join(filter(None, (chosen.target, chosen.reason)))
-        return [line(about), line(hint, "dim"), line(escape(self._message), "yellow"), line(KEYS, "dim")]
-
-
-def line(text: str, style: str = "") -> Text:
-    """A line that is cut at the width of the screen."""
-    return Text(text, style=style, no_wrap=True, overflow="ellipsis")
+    def _about(self) -> list[Text]:
+        """The target and state of the selected row, and what to do about it."""
+        chosen, status = self._rows[self._selected], self._statuses[self._selected]
+        hint = escape(status.hint.splitlines()[0]) if status and status.hint else ""
+        return [line("   ".join(filter(None, (chosen.target, chosen.reason)))), line(hint, "dim")]

@@ -53,7 +53,7 @@ def read_with_status(path: Path) -> tuple[str, os.stat_result] | None:
         raise ConfigurationError(f"{path} is not UTF-8: {error.reason} at byte {error.start}") from error
 
 
-def read_regular(path: Path) -> tuple[bytes, os.stat_result]:
+def read_regular(path: Path, limit: int = LARGEST) -> tuple[bytes, os.stat_result]:
     """The content of a regular file, up to one byte more than allowed, and its status."""
     descriptor = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
     try:
@@ -61,7 +61,7 @@ def read_regular(path: Path) -> tuple[bytes, os.stat_result]:
         if not stat.S_ISREG(status.st_mode):
             raise ConfigurationError(f"{path} is not a regular file")
         with open(descriptor, "rb", closefd=False) as file:
-            return file.read(LARGEST + 1), status
+            return file.read(limit + 1), status
     finally:
         os.close(descriptor)
 

@@ -1,25 +1,25 @@
 """Pending requests of sessions in all environments: listed, and found by their id."""
 
-import os
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from pathlib import Path
 from typing import TypeVar
 
-from ocattach.cli.session.place import FIND_SECONDS
 from ocattach.config.spec import ConnectionSpec, environment_id
 from ocattach.errors import SessionConflictError, SessionNotFoundError
+from ocattach.link.client.access import open_client
 from ocattach.opencode.api import DaemonClient
-from ocattach.opencode.pending import PendingRequest, Permission, Question, pending
+from ocattach.opencode.pending import PendingRequest, pending
 from ocattach.sessions.origins import Names
 from ocattach.sessions.record import Session
-from ocattach.survey.everywhere import SurveyedConnection, everywhere
+from ocattach.survey.everywhere import SurveyedConnection
 from ocattach.survey.fanout import QueryResult, ask_each
-from ocattach.survey.find import IndexRecord, choosing, not_found
+from ocattach.survey.find import FIND_SECONDS, IndexRecord, choosing, not_found
+from ocattach.transports.base import Ask
 
 HINT = "List pending requests: ocattach session waiting"
 
-R = TypeVar("R", Permission, Question)
+R = TypeVar("R", bound=PendingRequest)
+T = TypeVar("T")
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,12 +30,14 @@ class FoundRequest:
     session: Session
 
 
-def ask(entries: Sequence[SurveyedConnection]) -> Iterator[QueryResult[list[FoundRequest]]]:
+def ask(
+    entries: Sequence[SurveyedConnection], environ: Mapping[str, str]
+) -> Iterator[QueryResult[list[FoundRequest]]]:
     """The requests of each environment, or why they are unknown."""
-    names = Names([entry.spec for entry in entries], os.environ)
+    names = Names([entry.spec for entry in entries], environ)
 
     def query(client: DaemonClient, specs: Sequence[ConnectionSpec]) -> list[FoundRequest]:
-        environment = environment_id(specs[0], os.environ)
+        environment = environment_id(specs[0], environ)
         found = []
         for each, content in pending(client, [spec.workdir for spec in specs]):
             session = Session.from_api(content, environment=environment)
@@ -43,32 +45,54 @@ def ask(entries: Sequence[SurveyedConnection]) -> Iterator[QueryResult[list[Foun
                 found.append(FoundRequest(each, names.named(session)))
         return found
 
-    return ask_each(entries, query, environ=os.environ, timeout=FIND_SECONDS)
+    return ask_each(entries, query, environ=environ, timeout=FIND_SECONDS)
 
 
-def ambiguous(found: Sequence[FoundRequest], entries: Sequence[SurveyedConnection]) -> Iterator[str]:
+def ambiguous(
+    found: Sequence[FoundRequest], entries: Sequence[SurveyedConnection], environ: Mapping[str, str]
+) -> Iterator[str]:
     """The ids that environments of several places report: they cannot be answered by id."""
-    places = {environment_id(each.spec, os.environ): each.spec.place_id(os.environ) for each in entries}
+    places = {environment_id(each.spec, environ): each.spec.place_id(environ) for each in entries}
     reported: dict[str, set[str]] = {}
     for each in found:
         reported.setdefault(each.request.id, set()).add(places[each.session.environment])
     yield from (identifier for identifier, where in reported.items() if len(where) > 1)
 
 
-def find_request(identifier: str, kind: type[R]) -> tuple[R, ConnectionSpec]:
-    """Return a request and a connection to its environment, by querying all environments.
+def respond(
+    identifier: str,
+    kind: type[R],
+    entries: Sequence[SurveyedConnection],
+    send: Callable[[DaemonClient, R], T],
+    *,
+    ask: Ask,
+    environ: Mapping[str, str],
+) -> T:
+    """Find a request in these environments, call `send` with it and a client, and return the result.
 
-    Raises SessionNotFoundError if none has it, and SessionConflictError if several have.
+    Every reply to a permission request and every answer to a question is sent here. Raises what `find_request` raises.
+    """
+    request, spec = find_request(identifier, kind, entries, environ)
+    with open_client(spec, environ=environ, ask=ask, timeout=FIND_SECONDS) as client:
+        return send(client, request)
+
+
+def find_request(
+    identifier: str, kind: type[R], entries: Sequence[SurveyedConnection], environ: Mapping[str, str]
+) -> tuple[R, ConnectionSpec]:
+    """Return a request and a connection to its environment, by querying these environments.
+
+    Raises SessionNotFoundError if none has it, and SessionConflictError if several have, or if the index has its
+    session in another environment.
     """
 
     def query(client: DaemonClient, specs: Sequence[ConnectionSpec]) -> R | None:
         requests = (request for request, _ in pending(client, [spec.workdir for spec in specs]))
         return next((each for each in requests if isinstance(each, kind) and each.id == identifier), None)
 
-    entries = everywhere(cwd=Path.cwd(), environ=os.environ).entries
     found: list[tuple[R, ConnectionSpec]] = []
     unasked: list[str] = []
-    for result in ask_each(entries, query, environ=os.environ, timeout=FIND_SECONDS):
+    for result in ask_each(entries, query, environ=environ, timeout=FIND_SECONDS):
         if result.answer is not None:
             found.append((result.answer, result.specs[0]))
         elif result.error is not None:
@@ -76,16 +100,20 @@ def find_request(identifier: str, kind: type[R]) -> tuple[R, ConnectionSpec]:
     if not found and unasked:
         raise not_found(identifier, unasked)
     if not found:
-        raise SessionNotFoundError(f"No environment has {identifier}", hint=HINT)
-    check_owner(identifier, found)
+        raise SessionNotFoundError(
+            f"{identifier} does not wait for an answer; it may have been answered", hint=HINT
+        )
+    check_owner(identifier, found, environ)
     return found[0]
 
 
-def check_owner(identifier: str, found: Sequence[tuple[PendingRequest, ConnectionSpec]]) -> None:
+def check_owner(
+    identifier: str, found: Sequence[tuple[PendingRequest, ConnectionSpec]], environ: Mapping[str, str]
+) -> None:
     """Raise SessionConflictError if several environments report a request, or another one has its session."""
-    places = {spec.place_id(os.environ) for _, spec in found}
+    places = {spec.place_id(environ) for _, spec in found}
     asked, spec = found[0]
-    claims = IndexRecord.read(asked.session, os.environ).claims
+    claims = IndexRecord.read(asked.session, environ).claims
     if len(places) == 1 and (claims is None or claims.belongs_to(*places)):
         return
     names = ", ".join(spec.title() for _, spec in found)
