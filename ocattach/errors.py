@@ -33,7 +33,7 @@ class OcattachError(Exception):
     """Stable identifier of the cause, for scripts (`-o json`)."""
 
     exit_code = 1
-    """The exit code of the process, as listed in the README."""
+    """The exit code of the process, as listed in docs/commands.md."""
 
     classes: ClassVar[dict[str, type["OcattachError"]]] = {}
     """The registry: each class with its own code, by that code."""

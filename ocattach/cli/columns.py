@@ -15,9 +15,6 @@ GAP = 2
 LEAST = 20
 """Width to which a column that can be folded is reduced before others are left out."""
 
-ALWAYS = 2
-"""The first columns of a table, which are never left out."""
-
 RIGHT_TO_LEFT = {"R", "AL", "AN"}
 FIRST_STRONG_ISOLATE, POP_DIRECTIONAL_ISOLATE = "\u2068", "\u2069"
 JOINER = "\u200d"

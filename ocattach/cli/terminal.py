@@ -7,7 +7,7 @@ import os
 import shutil
 import sys
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from typing import TYPE_CHECKING, TextIO
 
 import click
@@ -55,10 +55,10 @@ def has_colours(file: TextIO) -> bool:
 
 def terminal_width(file: TextIO) -> int:
     """The width of the terminal that a stream is, in columns, also after it was resized."""
-    try:
-        return os.get_terminal_size(file.fileno()).columns
-    except OSError:
-        return shutil.get_terminal_size().columns
+    with suppress(OSError):
+        if columns := os.get_terminal_size(file.fileno()).columns:  # 0 for one that was never given a size
+            return columns
+    return shutil.get_terminal_size().columns
 
 
 def is_dumb() -> bool:

@@ -174,11 +174,14 @@ class ConnectionSpec:
         """The URI to show: docker://frontend-app:/app."""
         return self.target.display(self.workdir)
 
-    def title(self) -> str:
-        """The name with the URI: frontend (docker://frontend-app:/app). With the engine, if a project chose it."""
+    def place(self) -> str:
+        """The URI to show to the user, without the address of an engine, unless a project chose it."""
         is_ours = self.source.kind != "project"
-        place = self.target.title(self.workdir) if is_ours else self.target.display(self.workdir)
-        return f"{self.name} ({place})" if self.name else place
+        return self.target.title(self.workdir) if is_ours else self.target.display(self.workdir)
+
+    def title(self) -> str:
+        """The name with the URI: frontend (docker://frontend-app:/app)."""
+        return f"{self.name} ({self.place()})" if self.name else self.place()
 
     def forwarded_env(self, environ: Mapping[str, str] = os.environ) -> tuple[tuple[str, str], ...]:
         """The variables of `forward_env` that are set on this machine, with their values."""

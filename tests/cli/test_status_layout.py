@@ -46,7 +46,7 @@ def test_a_line_of_eighty_columns_is_as_it_is_drawn_here() -> None:
         "frontend                                running      12 sessions",
         "a-name-of-the-length-that-teams-do-use  unreachable",
         "  Cannot connect to staging.example.com, port 2222: Connection refused (last",
-        "seen running 1.18.33, 2 d ago)",
+        "  seen running 1.18.33, 2 d ago)",
     ]
 
 

@@ -7,12 +7,15 @@ from pathlib import Path
 
 CHECKOUT = Path(__file__).parents[2]
 README = CHECKOUT / "README.md"
+COMMANDS = CHECKOUT / "docs/commands.md"
+SETTINGS = CHECKOUT / "docs/settings.md"
+SECURITY = CHECKOUT / "SECURITY.md"
 CONTRIBUTING = CHECKOUT / "CONTRIBUTING.md"
 PAGES = (
     README,
     CONTRIBUTING,
     CHECKOUT / "CHANGELOG.md",
-    CHECKOUT / "SECURITY.md",
+    SECURITY,
     *sorted((CHECKOUT / "docs").glob("*.md")),
 )
 

@@ -1,4 +1,4 @@
-"""Make the README's pictures from a real run on real engines: `make pictures`.
+"""Draw the pictures of the README and of docs/ from a real run on real engines: `make pictures`.
 
 A shell on a terminal, at home in /home/you, in a clone of a team's repository. What is seen there is drawn as SVG.
 The agent's answers are those of the scripted model.
@@ -32,6 +32,8 @@ HOME = Path("/home/you")
 PROMPT = "$ "
 SECONDS = 90
 TUI = "Ask anything"
+APPLICATION = 3000
+"""The port of what the agent would have started."""
 
 FONTS = re.compile(r"@font-face \{\{.*?\}\}\s*", re.DOTALL)
 """What rich would have fetched from a network; any font of fixed width does."""
@@ -168,7 +170,7 @@ def main() -> None:
     with leash(), desk() as opened:
         opened.resize(100, 40)
         typed(opened, "ocattach --list")
-        draw(opened, "list", title="What the team has defined")
+        draw(opened, "list", title="ocattach --list")
         begin(opened, "ocattach frontend")
         opened.wait_for("Use frontend? [y/n]:", timeout=SECONDS)
         opened.send_text("y")
@@ -183,15 +185,25 @@ def main() -> None:
         draw(opened, "tui", title="ocattach frontend")
         opened.send_keys("C-c")
         wait_for_prompt(opened)
-        draw_until(opened, "Connected through", "attach", title="ocattach frontend, the first time")
+        draw_until(opened, "To come back", "attach", title="ocattach frontend, the first time")
+        typed(opened, f"ocattach exec frontend -- httpd -p 127.0.0.1:{APPLICATION} -h /app")
+        begin(opened, f"ocattach forward frontend {APPLICATION}")
+        opened.wait_for("there", timeout=SECONDS)
+        draw(opened, "forward", title="ocattach forward")
+        opened.send_keys("C-c")
+        wait_for_prompt(opened)
+        typed(opened, "ocattach ports frontend")
+        draw_until(opened, "OpenCode's daemon", "ports", title="ocattach ports")
+        typed(opened, "ocattach web frontend --print")
+        draw(opened, "web", title="ocattach web --print")
         for name in ("api", "staging", "gpu"):
             typed(opened, f"ocattach trust {name}", answers={f"Use {name}? [y/n]:": "y"})
         typed(opened, "ocattach staging --print-url")
         typed(opened, "ocattach --status")
-        draw(opened, "status", title="How all of them stand")
+        draw(opened, "status", title="ocattach --status")
         typed(opened, "ocattach trust worker", answers={"Use worker? [y/n]:": "y"})
         typed(opened, "ocattach doctor worker")
-        draw(opened, "doctor", title="What is wrong")
+        draw(opened, "doctor", title="ocattach doctor")
 
 
 if __name__ == "__main__":

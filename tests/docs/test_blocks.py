@@ -1,4 +1,4 @@
-"""The command blocks of the README, run as they stand: section by section, each on a laptop without connections."""
+"""The command blocks of the README, section by section, and of other pages, each on a laptop without connections."""
 
 import os
 import re
@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.docs.markdown import CHECKOUT, README, Block, blocks
+from tests.docs.markdown import CHECKOUT, PAGES, README, Block, blocks
 from tests.environments import ENVIRONMENTS, Environment
 from tests.main_job.laptop import Laptop
 from tests.rigs.availability import require
@@ -20,14 +20,20 @@ SHELL = ["bash", "-euo", "pipefail", "-c"]
 SECONDS = 60
 TUI = "Ask anything"
 
-runnable = [block for block in blocks(README) if block.rig]
+runnable = [(page, block) for page in PAGES for block in blocks(page) if block.rig]
 INSTALLERS = "installers"
 """What tests/packaging runs."""
 
 CHECKOUTS = "checkout"
 """This very one, for who has a home of their own on this machine."""
 
-places = sorted({(block.section, block.rig) for block in runnable if block.rig != INSTALLERS})
+
+def scope(page: Path, block: Block) -> str:
+    """What shares a laptop: a section of the README, or another page."""
+    return block.section if page == README else page.name
+
+
+places = sorted({(scope(page, block), block.rig) for page, block in runnable if block.rig != INSTALLERS})
 
 
 @contextmanager
@@ -91,15 +97,15 @@ def steps(block: Block) -> list[str]:
 
 
 @pytest.mark.parametrize(("section", "rig"), places)
-def test_the_blocks_of_a_section_work_one_after_the_other(
+def test_the_blocks_work_one_after_the_other(
     section: str, rig: str, workdir: Path, request: pytest.FixtureRequest
 ) -> None:
     make = ENVIRONMENTS["local" if rig == CHECKOUTS else rig]
     with make(request) as environment, furnished(environment) as variables:
         cwd = CHECKOUT if rig == CHECKOUTS else environment.laptop
         write_definitions(section, environment.laptop)
-        for block in runnable:
-            if (block.section, block.rig) != (section, rig):
+        for page, block in runnable:
+            if (scope(page, block), block.rig) != (section, rig):
                 continue
             if block.needs_terminal:
                 run_in_terminal(block, variables, cwd, workdir)

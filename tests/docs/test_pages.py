@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from ocattach import errors
-from ocattach.cli.main import COMMANDS
+from ocattach.cli.main import COMMANDS as MAIN_COMMANDS
 from ocattach.cli.session import COMMANDS as SESSION_COMMANDS
 from ocattach.config.files.safe import Problem
 from ocattach.config.project import project_definitions
@@ -18,9 +18,12 @@ from ocattach.config.resolver import resolve
 from ocattach.config.settings import Settings, load_settings
 from tests.docs.markdown import (
     CHECKOUT,
+    COMMANDS,
     CONTRIBUTING,
     PAGES,
     README,
+    SECURITY,
+    SETTINGS,
     Block,
     anchors,
     blocks,
@@ -37,8 +40,8 @@ URI = re.compile(r"\w+://[^…]+")
 NO_ERROR = {0}
 """Exit codes that no error of ours has."""
 
-WITHIN_PICTURES = {"http://www.w3.org", "https://www.textualize.io"}
-"""The namespace of SVG, and a comment: nothing is fetched."""
+WITHIN_PICTURES = {"http://www.w3.org", "https://www.textualize.io", "http://127.0.0.1", "http://frontend"}
+"""The namespace of SVG, a comment, and the loopback: nothing is fetched."""
 
 by_name = pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
 
@@ -54,7 +57,7 @@ def options() -> set[str]:
     known = {"--help"}
     for command in (
         ("attach",),
-        *((name,) for name in COMMANDS),
+        *((name,) for name in MAIN_COMMANDS),
         *(("session", name) for name in SESSION_COMMANDS),
     ):
         ran = subprocess.run(
@@ -111,7 +114,7 @@ def test_the_table_of_exit_codes_is_that_of_the_errors() -> None:
 
     told = {
         int(code): set(re.findall(r"`([^`]+)`", names))
-        for code, _, names, _ in table_rows(README, "When something is wrong")
+        for code, _, names, _ in table_rows(COMMANDS, "Exit codes")
     }
 
     assert told == expected
@@ -140,12 +143,29 @@ def test_every_uri_is_one() -> None:
 
 
 def test_the_settings_that_are_shown_are_the_defaults(tmp_path: Path) -> None:
-    (block,) = [block for block in blocks(README) if block.language == "yaml"]
+    (block,) = [block for block in blocks(SETTINGS) if block.language == "yaml"]
     (tmp_path / "config.yaml").write_text(block.code)
 
     assert load_settings(tmp_path) == Settings()
     by_option = {"default"}  # written by `ocattach --default`
     assert all(f"{name}:" in block.code for name in {*Settings.__dataclass_fields__} - by_option)
+
+
+MOST_LINES = 300
+
+
+def test_the_readme_is_short_and_compares_nothing_before_one_has_attached() -> None:
+    text = README.read_text()
+    attached = text.index("ocattach frontend\n```")
+
+    assert len(text.splitlines()) < MOST_LINES
+    assert "\n|" not in text[:attached]
+
+
+def test_every_page_is_linked_from_the_readme() -> None:
+    pages = {f"docs/{path.name}" for path in (CHECKOUT / "docs").glob("*.md")}
+
+    assert pages <= {link.partition("#")[0] for link in links(README)}
 
 
 def test_every_command_block_is_run_or_says_why_not() -> None:
@@ -161,7 +181,7 @@ def test_every_command_block_is_run_or_says_why_not() -> None:
 
 
 def test_what_is_said_of_security_are_ten_lines_each_with_the_tests_that_show_it() -> None:
-    told = points(README, "Security")
+    told = points(SECURITY, "In short")
 
     assert len(told) == 10
     for links_of_line in told:
@@ -173,12 +193,17 @@ def test_what_is_said_of_security_are_ten_lines_each_with_the_tests_that_show_it
 
 def test_every_picture_is_shown_and_names_no_place_of_who_made_it() -> None:
     pictures = {f"docs/pictures/{path.name}" for path in (CHECKOUT / "docs/pictures").iterdir()}
-    shown = {link for link in links(README) if link.endswith(".svg")}
+    shown = {
+        str((page.parent / link).relative_to(CHECKOUT))
+        for page in PAGES
+        for link in links(page)
+        if link.endswith(".svg")
+    }
 
     assert pictures == shown
     for picture in pictures:
         drawn = (CHECKOUT / picture).read_text()
-        assert set(re.findall(r"https?://[\w.]+", drawn)) <= WITHIN_PICTURES
+        assert set(re.findall(r"https?://[\w.]+", drawn.replace(".localhost", ""))) <= WITHIN_PICTURES
         assert not any(place in drawn for place in (tempfile.gettempdir(), str(CHECKOUT), "site-packages"))
 
 

@@ -6,7 +6,7 @@ import os
 import shutil
 import subprocess
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
 
 import pytest
@@ -21,7 +21,7 @@ Install = Callable[[Path, Path, str], Path]
 
 
 def interpreters() -> list[str]:
-    """The supported Pythons of this machine: this one, those on PATH, and pyenv's."""
+    """The supported Pythons on PATH and pyenv's, besides the one that runs the tests."""
     root = Path(os.environ.get("PYENV_ROOT", Path.home() / ".pyenv"))
     found = {}
     for version in SUPPORTED:
@@ -29,8 +29,8 @@ def interpreters() -> list[str]:
         program = str(installed[-1]) if installed else shutil.which(f"python{version}")
         if program:
             found[version] = program
-    found[f"{sys.version_info.major}.{sys.version_info.minor}"] = sys.executable
-    return [found[version] for version in SUPPORTED if version in found]
+    found.pop(f"{sys.version_info.major}.{sys.version_info.minor}", None)  # that of the README's commands
+    return [*found.values()]
 
 
 def with_uv(wheel: Path, folder: Path, python: str) -> Path:
@@ -41,19 +41,40 @@ def with_uv(wheel: Path, folder: Path, python: str) -> Path:
     return folder / "bin" / "ocattach"
 
 
-def as_the_readme_says(_: Path, folder: Path, python: str) -> Path:
-    """The program as the README's own command installs it, in a checkout; with pipx, that is."""
-    places = {"PIPX_HOME": "home", "PIPX_BIN_DIR": "bin", "PIPX_MAN_DIR": "man"}
-    variables = {name: str(folder / place) for name, place in places.items()}
-    variables |= {"PIPX_DEFAULT_PYTHON": python, "PATH": f"{Path(python).parent}:{os.environ['PATH']}"}
-    (block,) = [block for block in blocks(README) if block.rig == "installers"]
-    command = ["bash", "-euc", block.code]
-    subprocess.run(command, cwd=CHECKOUT, env={**os.environ, **variables}, check=True, capture_output=True)
-    assert (folder / "man/man1/ocattach.1").exists()
-    return folder / "bin" / "ocattach"
+README_BLOCKS = [block.code for block in blocks(README) if block.rig == "installers"]
 
 
-CASES = [*((with_uv, python) for python in interpreters()), (as_the_readme_says, sys.executable)]
+def by_the_block(code: str) -> Install:
+    """What a block of the README installs from a checkout."""
+
+    def install(_: Path, folder: Path, python: str) -> Path:
+        places = {
+            "PIPX_HOME": "home",
+            "PIPX_BIN_DIR": ".local/bin",
+            "PIPX_MAN_DIR": "man",
+            "UV_TOOL_DIR": "tools",
+        }
+        variables = {name: str(folder / place) for name, place in places.items()}
+        variables |= {
+            "HOME": str(folder),
+            "XDG_CACHE_HOME": os.environ.get("XDG_CACHE_HOME", str(Path.home() / ".cache")),
+        }
+        variables |= {"UV_PYTHON": python, "PIPX_DEFAULT_PYTHON": python}
+        variables["PATH"] = f"{Path(python).parent}:{os.environ['PATH']}"
+        command = ["bash", "-euc", code]
+        subprocess.run(
+            command, cwd=CHECKOUT, env={**os.environ, **variables}, check=True, capture_output=True
+        )
+        assert "pipx" not in code or (folder / "man/man1/ocattach.1").exists()
+        return folder / ".local/bin/ocattach"
+
+    return install
+
+
+CASES: Mapping[str, tuple[Install, str]] = {
+    **{f"uv-{Path(python).name}": (with_uv, python) for python in interpreters()},
+    **{code.splitlines()[0]: (by_the_block(code), sys.executable) for code in README_BLOCKS},
+}
 
 
 @pytest.fixture(autouse=True)
@@ -64,9 +85,7 @@ def _installers() -> None:
             raise Unavailable(f"not installed: {', '.join(missing)}")
 
 
-@pytest.mark.parametrize(
-    ("install", "python"), CASES, ids=[f"{install.__name__}-{Path(python).name}" for install, python in CASES]
-)
+@pytest.mark.parametrize(("install", "python"), CASES.values(), ids=CASES)
 def test_the_installed_program_works_for_a_user_who_has_nothing_else_of_ours(
     wheel: Path, tmp_path: Path, local: LocalMachine, install: Install, python: str
 ) -> None:

@@ -73,7 +73,10 @@ def odd_daemon(*sessions: object) -> Iterator[OddDaemon]:
         def log_message(self, *_: object) -> None:
             """Print nothing."""
 
-    with ThreadingHTTPServer(("127.0.0.1", 0), Handler) as server:
+    class Server(ThreadingHTTPServer):
+        request_queue_size = 256  # connections of many environments at once
+
+    with Server(("127.0.0.1", 0), Handler) as server:
         daemon = OddDaemon(f"http://127.0.0.1:{server.server_port}")
         daemon.answer("/global/health", {"healthy": True, "version": VERSION})
         daemon.answer("/session/status", {})

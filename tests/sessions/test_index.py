@@ -20,6 +20,12 @@ from ocattach.sessions.index.store import Index
 from ocattach.sessions.record import Session
 from tests.sessions.writer import AT_ONCE, sessions
 
+OPEN_AND_CLOSE = """
+import pathlib, sys
+from ocattach.sessions.index.store import Index
+with Index(pathlib.Path(sys.argv[1])):
+    pass
+"""
 WRITERS, KILLS = 10, 15
 NAMES = [f"env{number}" for number in range(WRITERS)]
 
@@ -74,6 +80,17 @@ def test_ten_write_at_once_and_are_killed_and_no_half_of_anything_is_ever_there(
         added_up = "SELECT origin, sessions, cost FROM tallies ORDER BY origin"
         assert connection.execute(truth).fetchall() == connection.execute(added_up).fetchall()
     assert not list(file.parent.glob("*.damaged-*"))
+
+
+def test_a_process_that_closes_it_does_not_take_away_what_threads_of_another_still_use(workdir: Path) -> None:
+    file = workdir / "state/sessions.db"
+    with Index(file) as index:
+        index.put(sessions("first", 1), "first", 1.0)
+        with Index(file):
+            pass
+        subprocess.run([sys.executable, "-c", OPEN_AND_CLOSE, str(file)], check=True)
+
+        assert file.with_name("sessions.db-wal").exists()
 
 
 def test_it_is_for_its_owner_alone_and_says_nothing_of_what_was_said(workdir: Path) -> None:

@@ -1,6 +1,7 @@
 """The options --save, --list, --remove, --default, --disconnect and --stop."""
 
 import os
+import sys
 from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
@@ -129,10 +130,11 @@ def print_listing(listing: Listing, default: str | None, *, is_wide: bool) -> No
         spec = listed.spec
         note = "".join(f", hides {source_of(hidden)}" for hidden in listed.hides)
         note += ", default" if spec.name == default else ""
-        row = (spec.name or "", spec.display(), source_of(spec) + note, ago(listed.last_used))
+        place = spec.display() if is_wide or not sys.stdout.isatty() else spec.place()
+        row = (spec.name or "", place, source_of(spec) + note, ago(listed.last_used))
         rows.append((*row, spec.description) if is_wide else row)
     titles = ("Name", "Target", "Source", "Last used", *(["Description"] if is_wide else []))
-    print_table(titles, rows, foldable={"Target", "Source"}, is_wide=is_wide)
+    print_table(titles, rows, below={"Target"}, is_wide=is_wide)
 
 
 def disconnect(options: Options) -> None:

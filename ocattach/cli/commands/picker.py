@@ -35,12 +35,11 @@ def default_or_pick() -> str | None:
 def choice(listed: ListedConnection) -> Choice:
     """A connection to choose: name, URI, last use and source; it is searched by its description, too."""
     spec = listed.spec
-    place = spec.title().partition(" (")[2].removesuffix(")")
     texts = (
         spec.name or "",
-        place,
+        spec.place(),
         ago(listed.last_used),
         "" if spec.source.kind == "user" else source(spec),
     )
-    text = f"{spec.name} {spec.display()} {spec.description}"
+    text = f"{spec.name} {spec.place()} {spec.description}"
     return Choice(spec.name or "", tuple(map(escape, texts)), text)

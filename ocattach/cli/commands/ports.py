@@ -42,7 +42,7 @@ def ports(name: str, *, output: str) -> None:
     if output == "json":
         print_json({"name": spec.name, "uri": spec.display(), "ports": found})
     elif found:
-        print_table(TITLES, [row(each) for each in found], foldable={"Program", "Directory"})
+        print_table(TITLES, [row(each) for each in found], below={"Directory"})
     else:
         say(f"No program listens in {spec.title()}")
 

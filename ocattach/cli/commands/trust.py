@@ -120,9 +120,8 @@ def print_definitions(found: list[Definition]) -> None:
         target = each.spec.display() if each.spec else ""
         when = ago(each.approval.when) if each.approval and each.approval.when else ""
         rows.append((each.name, each.state, target, file_name(each.path), when))
-    print_table(
-        ("Name", "State", "Target", "Defined by", "Approved"), rows, foldable={"Target", "Defined by"}
-    )
+    titles = ("Name", "State", "Target", "Defined by", "Approved")
+    print_table(titles, rows, below={"Target", "Defined by"})
 
 
 def definition_json(found: Definition) -> dict[str, Any]:

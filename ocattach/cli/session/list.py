@@ -2,9 +2,8 @@
 
 import json
 import os
-import shutil
 import sys
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
@@ -12,11 +11,11 @@ from typing import Any
 import click
 
 from ocattach.cli.amounts import ago, moment, money
-from ocattach.cli.columns import GAP, cut, lines, width
 from ocattach.cli.command import Command, Decorated, timeout_option
 from ocattach.cli.complete import connection_names
 from ocattach.cli.output import print_json, problem_json
-from ocattach.cli.terminal import escape, has_colours, say, terminal_width
+from ocattach.cli.tables import print_table, say_missing, say_notice
+from ocattach.cli.terminal import say, terminal_width
 from ocattach.config.suggestion import did_you_mean
 from ocattach.opencode.activity import Activity
 from ocattach.survey.collect import SessionCollector
@@ -38,10 +37,11 @@ FIRST = 50
 SECONDS, WALK_SECONDS = 5.0, 60.0
 """Default timeouts for a limited number of sessions, and for all."""
 
-STATE_ROOM, COST_ROOM = 76, 110
-"""Widths of a terminal, in columns, that have room for the state and for the cost of sessions."""
+COST_ROOM = 110
+"""Width of a terminal, in columns, that has room for the cost of sessions."""
 
-SHORTEST_TITLE = 16
+MOST_NAMED = 5
+"""Environments that are named in one notice."""
 
 
 def origin_option(function: Decorated) -> Decorated:
@@ -108,7 +108,7 @@ def command(
         since=moment(since, "--since"),
         limit=limit or None,
         offline=offline,
-        activity=output != "table" or has_room(STATE_ROOM),
+        activity=True,
     )
     places = everywhere(cwd=Path.cwd(), environ=os.environ)
     gathering = SessionCollector(
@@ -125,51 +125,38 @@ def command(
         for listed in gathered.sessions:
             click.echo(json.dumps(listed_session_json(listed)))
     else:
-        print_table(gathered.sessions)
+        print_sessions(gathered.sessions)
     say_more(gathered, request, [spec.name for spec in places.specs if spec.name])
     for problem in places.problems:
-        say(f"! {problem.error.message}", colour="yellow")
-
-
-def terminal_columns() -> int | None:
-    """The width of the terminal; None if stdout is not a terminal."""
-    return shutil.get_terminal_size().columns if sys.stdout.isatty() else None
+        say_notice(f"! {problem.error.message}")
 
 
 def has_room(needed: int) -> bool:
-    """Whether the terminal is so wide; true for a file. Without room for it, daemons are not queried for the state."""
-    columns = terminal_columns()
-    return columns is None or columns >= needed
+    """Whether the terminal is so wide; true for a file."""
+    return not sys.stdout.isatty() or terminal_width(sys.stdout) >= needed
 
 
-def print_table(sessions: Sequence[ListedSession]) -> None:
-    """Print a table, with the sessions that wait for a person first. On a terminal, titles are cut to fit its width."""
-    columns = terminal_columns()
-    titles = ["ID", *(["State"] if has_room(STATE_ROOM) else []), "Origin", "Title", "Updated"]
-    titles += ["Cost"] if has_room(COST_ROOM) else []
+def print_sessions(sessions: Sequence[ListedSession]) -> None:
+    """Print a table, with the sessions that wait for a person first and in yellow."""
+    if not sessions:
+        return
+    titles = ["ID", "State", "Origin", "Title", "Updated", *(["Cost"] if has_room(COST_ROOM) else [])]
     titles += [] if all(listed.is_live for listed in sessions) else ["Known"]
     ordered = sorted(sessions, key=lambda listed: listed.activity != Activity.WAITING)
-    rows = [cells(listed) for listed in ordered]
-    if columns is not None:
-        widths = [
-            max([len(title), *(width(row[title]) for row in rows)]) for title in titles if title != "Title"
-        ]
-        room = max(SHORTEST_TITLE, columns - sum(widths) - GAP * len(widths))
-        for row in rows:
-            row["Title"] = cut(row["Title"], room)
-    if rows:
-        head, *printed = lines([titles, *([row[title] for title in titles] for row in rows)])
-        is_coloured = has_colours(sys.stdout)
-        click.echo(click.style(head, bold=True), color=is_coloured)
-        for listed, line in zip(ordered, printed, strict=True):
-            colour = "yellow" if listed.activity == Activity.WAITING else None
-            click.echo(click.style(line, fg=colour), color=is_coloured)
+    found = [cells(listed) for listed in ordered]
+    print_table(
+        titles,
+        [[row[title] for title in titles] for row in found],
+        below=("Origin", "Title"),
+        cuttable="Title",
+        colours=["yellow" if listed.activity == Activity.WAITING else None for listed in ordered],
+    )
 
 
 def cells(listed: ListedSession) -> dict[str, str]:
-    """The cells of a row by column title, with control characters and line breaks escaped."""
+    """The cells of a row by column title."""
     session = listed.session
-    texts = {
+    return {
         "ID": session.id,
         "Origin": session.origin,
         "Title": session.title,
@@ -178,7 +165,6 @@ def cells(listed: ListedSession) -> dict[str, str]:
         "Cost": money(session.cost),
         "Known": "now" if listed.is_live else ago(listed.asked),
     }
-    return {title: escape(text).replace("\n", " ") for title, text in texts.items()}
 
 
 def say_more(gathered: SessionList, request: Request, known: Iterable[str]) -> None:
@@ -186,7 +172,7 @@ def say_more(gathered: SessionList, request: Request, known: Iterable[str]) -> N
     if not gathered.sessions:
         say('No sessions found. To start one: ocattach session send NAME "PROMPT"')
         for name in {*request.origins} - {*known}:
-            say(f"! No connection is named {name}. {did_you_mean(name, known)}", colour="yellow")
+            say_notice(f"! No connection is named {name}. {did_you_mean(name, known)}")
     say_notes(gathered)
     if gathered.more:
         least = "" if gathered.is_exact else "At least "
@@ -195,37 +181,27 @@ def say_more(gathered: SessionList, request: Request, known: Iterable[str]) -> N
 
 def say_notes(gathered: SessionList) -> None:
     """Print which environments did not answer completely, and problems with the index."""
-    say_unanswered({source.name: text for source in gathered.sources if (text := source_words(source))})
+    say_missing("Not current", [source_words(source) for source in gathered.sources if is_lacking(source)])
     for note in gathered.notes:
-        say(f"! {note}", colour="yellow")
+        say_notice(f"! {note}")
 
 
-def say_unanswered(notices: Mapping[str, str]) -> None:
-    """Print in one line which environments did not answer completely. `notices` have what to say of each, by name.
-
-    That is printed of a single one, if it fits the terminal; for the rest there is `ocattach --status`.
-    """
-    if not notices:
-        return
-    ending = "did not answer completely; see: ocattach --status"
-    number = "1 environment" if len(notices) == 1 else f"{len(notices)} environments"
-    lines = [f"! {', '.join(sorted(notices))} {ending}", f"! {number} {ending}"]
-    if len(notices) == 1:
-        lines.insert(0, f"! {''.join(notices.values())}")
-    room = terminal_width(sys.stderr) if sys.stderr.isatty() else None
-    fitting = [line for line in lines if room is None or width(escape(line)) <= room]
-    say(fitting[0] if fitting else lines[-1], colour="yellow")
+def is_lacking(source: SessionSource) -> bool:
+    """Whether an environment did not answer completely, unless it is a stopped one without sessions."""
+    return source.error is not None and (
+        source.state is not EnvironmentState.STOPPED or source.asked is not None
+    )
 
 
-def source_words(source: SessionSource) -> str:
-    """The notice about an environment that did not answer completely; empty for a stopped one without sessions."""
-    if source.error is None or (source.state is EnvironmentState.STOPPED and source.asked is None):
-        return ""
-    reason = source.error.headline
+def source_words(source: SessionSource) -> tuple[str, str]:
+    """The notice about an environment that did not answer completely: short, and with the reason."""
+    reason = source.error.headline if source.error else ""
     if source.has_answered:
-        return f"{source.name} answered incompletely: {reason}"
-    known = "its sessions are unknown" if source.asked is None else f"sessions as of {ago(source.asked)}"
-    return f"{source.name} is {source.state}, {known}: {reason}"
+        return f"{source.name} (incomplete)", f"{source.name} answered incompletely: {reason}"
+    age = "" if source.asked is None else f"as of {ago(source.asked)}"
+    known = f"sessions {age}" if age else "its sessions are unknown"
+    short = ", ".join(filter(None, (str(source.state), age)))
+    return f"{source.name} ({short})", f"{source.name} is {source.state}, {known}: {reason}"
 
 
 def list_json(gathered: SessionList, problems: Sequence[Any]) -> dict[str, Any]:

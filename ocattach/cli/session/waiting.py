@@ -7,13 +7,12 @@ from typing import Any
 import click
 
 from ocattach.cli.approval import require_trust
-from ocattach.cli.columns import lines
 from ocattach.cli.command import Command, output_option
 from ocattach.cli.output import print_json
-from ocattach.cli.session.list import say_unanswered
 from ocattach.cli.session_json import session_json
+from ocattach.cli.tables import print_table, say_missing
 from ocattach.cli.target import connection_argument
-from ocattach.cli.terminal import escape, say
+from ocattach.cli.terminal import say
 from ocattach.config.resolver import resolve
 from ocattach.errors import DaemonNotRunningError, OcattachError
 from ocattach.survey.everywhere import SurveyedConnection, everywhere
@@ -44,16 +43,15 @@ def command(names: tuple[str, ...], *, output: str) -> None:
     if output == "json":
         print_json(document(found, silent))
         return
-    print_table(found)
+    print_requests(found)
     for identifier in ambiguous(found, entries, os.environ):
         say(f"! {identifier} is reported by several environments; answer it in a TUI", colour="yellow")
-    say_unanswered(
-        {
-            title.partition(" (")[0]: f"{title} could not be queried: {error.headline}"
-            for title, error in silent
-            if not isinstance(error, DaemonNotRunningError)  # no daemon, no requests
-        }
-    )
+    notices = [
+        (title.partition(" (")[0], f"{title} could not be queried: {error.headline}")
+        for title, error in silent
+        if not isinstance(error, DaemonNotRunningError)  # no daemon, no requests
+    ]
+    say_missing("Not queried", notices)
 
 
 def entries_of(names: tuple[str, ...]) -> tuple[SurveyedConnection, ...]:
@@ -66,7 +64,7 @@ def entries_of(names: tuple[str, ...]) -> tuple[SurveyedConnection, ...]:
     return tuple(SurveyedConnection(spec.pinned(os.environ)) for spec in specs)
 
 
-def print_table(found: list[FoundRequest]) -> None:
+def print_requests(found: list[FoundRequest]) -> None:
     """Print the requests, and how to answer them."""
     if not found:
         say("Nothing waits for an answer")
@@ -75,10 +73,8 @@ def print_table(found: list[FoundRequest]) -> None:
         [each.request.id, each.session.origin, each.request.wanted, each.session.id, each.session.title]
         for each in found
     ]
-    titles = ["ID", "Origin", "Waits for", "Session", "Title"]
-    click.echo(
-        "\n".join(lines([titles, *([escape(cell).replace("\n", " ") for cell in row] for row in rows)]))
-    )
+    titles = ("ID", "Origin", "Waits for", "Session", "Title")
+    print_table(titles, rows, below={"Waits for", "Session", "Title"}, cuttable="Title")
     kinds = {each.request.kind for each in found}
     if "permission" in kinds:
         say("To answer a permission request: ocattach session reply ID once|always|reject")

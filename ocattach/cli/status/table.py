@@ -1,5 +1,6 @@
 """The table of --status: in colour and updated on a terminal, plain columns in a pipe."""
 
+import sys
 import time
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -8,15 +9,16 @@ from typing import Any, NamedTuple
 
 import click
 from rich.cells import cell_len
-from rich.console import Console, Group
+from rich.console import Group
 from rich.live import Live
+from rich.padding import Padding
 from rich.table import Table
 from rich.text import Text
 
 from ocattach.cli.amounts import money
 from ocattach.cli.columns import GAP, cut, fitted, lines
 from ocattach.cli.picker import MARKED, UNMARKED
-from ocattach.cli.terminal import escape
+from ocattach.cli.terminal import escape, screen_console
 from ocattach.opencode.activity import Activity
 from ocattach.sessions.index.rows import LastStatus
 from ocattach.survey.environment_status import EnvironmentState, EnvironmentStatus
@@ -40,8 +42,10 @@ OPTIONAL = ("Cost", "Target", "Port", "Version", "Link", "Known", "Sessions")
 
 ASKING = "checking…"
 UNITS = ((24 * 3600, "d"), (3600, "h"), (60, "min"), (1, "s"))
-SAYS_NOTHING = {"", "now"}
-FRESH_SECONDS = 10
+SAYS_NOTHING = {"", "now", "now, link", "not checked"}
+"""Cells that leave out a column if it has no others; other columns say that there is a link, or no approval."""
+
+FRESH_SECONDS = 30
 """Results younger than this are shown as "now"."""
 
 
@@ -70,10 +74,12 @@ KEPT = ("Name", "State")
 """The columns that are always there and never shortened."""
 
 
-def rows(survey: Survey) -> list[Row]:
-    """A row for each connection, with its current result."""
-    found = zip(survey.entries, survey.statuses(), strict=True)
-    return [row(entry.spec.name or "", entry.spec.display(), finding) for entry, finding in found]
+def rows(survey: Survey, *, is_whole: bool = False) -> list[Row]:
+    """A row for each connection, with its current result; with the address of its engine if it is to be whole."""
+    specs = [entry.spec for entry in survey.entries]
+    targets = [spec.display() if is_whole else spec.place() for spec in specs]
+    found = zip(specs, targets, survey.statuses(), strict=True)
+    return [row(spec.name or "", target, finding) for spec, target, finding in found]
 
 
 def row(name: str, target: str, finding: EnvironmentStatus | None) -> Row:
@@ -146,7 +152,7 @@ def duration(seconds: float) -> str:
 
 def print_columns(survey: Survey) -> None:
     """Print the rows as plain columns."""
-    click.echo("\n".join(lines([TITLES, *(each[: len(TITLES)] for each in rows(survey))])))
+    click.echo("\n".join(lines([TITLES, *(each[: len(TITLES)] for each in rows(survey, is_whole=True))])))
 
 
 def summary(survey: Survey) -> str:
@@ -188,9 +194,8 @@ def listing(rows: Sequence[Row], *, width: int) -> Group:
     columns = layout(ordered, width=width, titles=titles)
     for title in KEPT:  # a line that is too long for the terminal is wrapped
         columns[title] = max(map(cell_len, (title, *(row.cell(title) for row in rows))))
-    lines = [
-        Text((" " * GAP).join(padded(title, title, columns) for title in columns).rstrip(), style="bold")
-    ]
+    head = (" " * GAP).join(padded(title, title, columns) for title in columns).rstrip()
+    lines: list[Text | Padding] = [Text(head, style="bold")]
     for row in ordered:
         cells = [
             (padded(title, row.cell(title), columns), row.style if title == "State" else "")
@@ -202,7 +207,8 @@ def listing(rows: Sequence[Row], *, width: int) -> Group:
         line.rstrip()
         lines.append(line)
         if row.reason:
-            lines.append(Text(f"  {row.reason}", style="dim", overflow="fold"))
+            below = Text(row.reason, style="dim", overflow="fold")
+            lines.append(Padding(below, (0, 0, 0, GAP), expand=False))
     return Group(*lines)
 
 
@@ -236,7 +242,7 @@ def table(rows: Sequence[Row], *, width: int, selected: int) -> Table:
 @contextmanager
 def shown(survey: Survey) -> Iterator[Callable[[], None]]:
     """Show the table on the terminal; yields a function that redraws it. The last state stays on the screen."""
-    console = Console(highlight=False)
+    console = screen_console(sys.stdout)
 
     def draw() -> Group:
         counted = [Text(words, style="bold")] if survey.is_done and (words := summary(survey)) else []

@@ -2,13 +2,14 @@
 
 import os
 import sqlite3
+import tempfile
 import time
 from contextlib import suppress
 from pathlib import Path
 
 from ocattach.config.files.owner import check_own
 from ocattach.config.files.safe import locked, private_directory
-from ocattach.errors import ConfigurationError, OcattachError
+from ocattach.errors import OcattachError
 from ocattach.execution import on_error
 from ocattach.printable import command_line
 from ocattach.sessions.index.rows import SELECT
@@ -31,13 +32,9 @@ def open_file(path: Path) -> sqlite3.Connection:
     """
     try:
         private_directory(path.parent)
-        # SQLite would create it with mode 0644; its -wal and -shm files get its mode (sqlite.org/wal.html).
-        descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
-        try:
-            check_own(path, os.fstat(descriptor), path.parent)
-        finally:
-            os.close(descriptor)
-    except ConfigurationError as error:
+        create(path)
+        check_own(path, path.stat(), path.parent)
+    except OcattachError as error:
         raise IndexUnusableError(error.message, hint=error.hint) from error
     except OSError as error:
         raise IndexUnusableError(f"{path} cannot be opened: {error.strerror}") from error
@@ -47,6 +44,23 @@ def open_file(path: Path) -> sqlite3.Connection:
         if is_damage(error):
             raise
         raise unusable(path, error) from error
+
+
+def create(path: Path) -> None:
+    """Make an empty file that only this account can read, if there is none.
+
+    SQLite would give it the mode 0644; its -wal and -shm files get its mode (sqlite.org/wal.html). The file is never
+    opened under its own name: closing it would release the locks that SQLite has on it in other threads, and another
+    process would then remove their -wal file (sqlite.org/howtocorrupt.html, 2.2).
+    """
+    if path.exists():
+        return
+    with locked(path.parent):
+        if not path.exists():
+            target = path.resolve()
+            descriptor, made = tempfile.mkstemp(prefix=path.name, dir=target.parent)
+            os.close(descriptor)
+            Path(made).replace(target)
 
 
 def replace_file(path: Path) -> Path | None:
