@@ -77,7 +77,7 @@ def total(widths: Collection[int]) -> int:
 def say_missing(what: str, notices: Sequence[tuple[str, str]]) -> None:
     """Print which environments are missing from a result: of a single one why, of several only the short form."""
     if len(notices) > 1:
-        named = ", ".join(short for short, _ in notices[:MOST_NAMED])
+        named = ", ".join(sorted(short for short, _ in notices)[:MOST_NAMED])
         more = len(notices) - MOST_NAMED
         others = f" and {more} more" if more > 0 else ""
         notices = [("", f"{what}: {named}{others}. Reasons: ocattach --status")]

@@ -129,7 +129,7 @@ def print_listing(listing: Listing, default: str | None, *, is_wide: bool) -> No
     for listed in listing.connections:
         spec = listed.spec
         note = "".join(f", hides {source_of(hidden)}" for hidden in listed.hides)
-        note += ", default" if spec.name == default else ""
+        note += ", default" if spec.name == default and len(listing.connections) > 1 else ""
         place = spec.display() if is_wide or not sys.stdout.isatty() else spec.place()
         row = (spec.name or "", place, source_of(spec) + note, ago(listed.last_used))
         rows.append((*row, spec.description) if is_wide else row)
