@@ -18,7 +18,7 @@ class Absent(types.ModuleType):
 if sys.argv[1:2] == ["splice"]:
     sys.modules["h11"] = Absent("h11")
 
-from ocattach.opencode.tui.resumer import Resync  # noqa: E402
+from ocattach.opencode.tui.resumer import Greeting, Resync  # noqa: E402
 from ocattach.tunnel.direct import DirectRoute  # noqa: E402
 from ocattach.tunnel.gate import Gate  # noqa: E402
 from ocattach.tunnel.tunnel import Tunnel  # noqa: E402
@@ -31,7 +31,7 @@ def refuse() -> NoReturn:
 def main() -> None:
     kind, port, credential = sys.argv[1], int(sys.argv[2]), sys.argv[3]
     gate = Gate(credential, authorization=credential) if kind == "gate" else None
-    resumer = Resync(refuse, name=str, greeting=str)
+    resumer = Resync(refuse, name=str, greeting=lambda: Greeting("", {}))
     with Tunnel(DirectRoute("127.0.0.1"), port, resumer=resumer, gate=gate) as tunnel:
         print(tunnel.port, flush=True)
         sys.stdin.read()

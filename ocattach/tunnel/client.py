@@ -233,12 +233,13 @@ class Client(SpliceEndpoint):
 
     async def _greet(self, stream: EventStream) -> None:
         """Show the client's user a greeting, between two events of a stream that has just begun."""
-        resumer = self._resumer
-        if resumer is None:
+        if self._resumer is None:
             return
-        event = await in_thread(lambda: resumer.greet(stream.request))
-        if self._can_resume and self._stream is stream and not self.is_interrupted:
-            super().write(chunk(event))
+        greetings = self._resumer.greet(stream.request)
+        while events := await in_thread(lambda: next(greetings, b"")):
+            if self._stream is not stream or not self._can_resume or self.is_interrupted:
+                return
+            super().write(chunk(events))
 
     def eof_received(self) -> bool:
         """Forward the end of input; a client whose stream is interrupted is reset."""

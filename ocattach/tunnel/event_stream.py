@@ -7,7 +7,7 @@ encoded again around whole events.
 """
 
 import re
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from enum import Enum, auto
 from typing import NamedTuple, Protocol
 
@@ -48,10 +48,10 @@ class StreamResumer(Protocol):
         Called on a separate thread; has to return within seconds.
         """
 
-    def greet(self, request: bytes) -> bytes:
-        """Return the event, with its end, that is sent to a client whose stream has begun; may be empty.
+    def greet(self, request: bytes) -> Iterator[bytes]:
+        """Yield events, each with its end, for a client whose stream has begun. Each is sent before the next step.
 
-        Called on a separate thread.
+        Iterated on a separate thread.
         """
 
     def message_event(self, request: bytes, message: str) -> bytes:

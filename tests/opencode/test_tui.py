@@ -71,6 +71,32 @@ def test_a_permission_that_was_given_in_a_gap_is_not_asked_for_after_it(world: W
     assert "esc interrupt" not in screen
 
 
+def test_what_waits_for_an_answer_when_a_tui_opens_can_be_answered_there(world: World) -> None:
+    world.begin(f"!bash {ASK_FIRST}-$((6 * 7))")
+    world.asked("permission")
+    line = world.tunnel()
+
+    line.tui.wait_for("Permission required")
+    line.tui.send_keys("Enter")
+
+    line.tui.wait_for("tool said: ask-first-42")
+    world.await_idle()
+    with line.gap():
+        pass
+    assert "Permission required" not in line.tui.screen()
+
+
+def test_what_was_answered_while_a_tui_opened_does_not_block_it(world: World) -> None:
+    world.begin(f"!bash {ASK_FIRST}-$((6 * 7))")
+    request = world.asked("permission")
+    line = world.tunnel(
+        on_greeting=lambda: world.request("POST", f"/permission/{request['id']}/reply", {"reply": "once"})
+    )
+
+    line.tui.wait_for("tool said: ask-first-42")
+    line.tui.wait_for(lambda screen: "Permission required" not in screen and "esc interrupt" not in screen)
+
+
 def test_a_question_that_was_asked_in_a_gap_is_there_after_it_and_gone_after_the_next(world: World) -> None:
     line = world.tunnel()
 

@@ -6,10 +6,11 @@ from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import Any, Self
 
+from ocattach.link.server.greeting import pending_events
 from ocattach.opencode.api import DaemonClient
 from ocattach.opencode.endpoint import basic_authorization
 from ocattach.opencode.recovery import Recovery
-from ocattach.opencode.tui.resumer import Resync
+from ocattach.opencode.tui.resumer import Greeting, Resync
 from ocattach.tunnel.direct import DirectRoute
 from ocattach.tunnel.gate import Gate
 from ocattach.tunnel.tunnel import Tunnel
@@ -87,19 +88,27 @@ class World:
         self.daemon.kill()
         self.daemon = self._opened.enter_context(HandStartedDaemon(self.machine))
 
-    def tunnel(self, connect: Callable[[], DaemonClient] | None = None) -> "Line":
-        """A way to the daemon for one TUI."""
-        return Line(self, self._lines, connect)
+    def tunnel(
+        self,
+        connect: Callable[[], DaemonClient] | None = None,
+        on_greeting: Callable[[], object] = lambda: None,
+    ) -> "Line":
+        """A way to the daemon for one TUI; `on_greeting` is called once a first greeting was read from the daemon."""
+        return Line(self, self._lines, connect, on_greeting)
 
 
 class Line:
     """A tunnel that can be cut, with a TUI on it."""
 
-    def __init__(self, world: World, opened: ExitStack, connect: Callable[[], DaemonClient] | None) -> None:
-        self._world = world
-        resumer = Resync(
-            connect or self._client, name=lambda: "frontend", greeting=lambda: "Connected to frontend"
-        )
+    def __init__(
+        self,
+        world: World,
+        opened: ExitStack,
+        connect: Callable[[], DaemonClient] | None,
+        on_greeting: Callable[[], object],
+    ) -> None:
+        self._world, self._on_greeting = world, on_greeting
+        resumer = Resync(connect or self._client, name=lambda: "frontend", greeting=self._greeting)
         route = DirectRoute("127.0.0.1")
         self._gate = Gate(basic_authorization("opencode", PASSWORD))
         self._let_in()
@@ -123,6 +132,12 @@ class Line:
 
     def _let_in(self) -> None:
         self._gate.authorization = basic_authorization("opencode", self._world.daemon.password)
+
+    def _greeting(self) -> Greeting:
+        found = pending_events(self._client(), None)
+        if found:
+            self._on_greeting()
+        return Greeting("Connected to frontend", {identifier: asked for _, identifier, asked in found})
 
     def _client(self) -> DaemonClient:
         return DaemonClient(self._tunnel.url, password=PASSWORD, timeout=10)

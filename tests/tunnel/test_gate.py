@@ -45,9 +45,9 @@ class Keeper:
     def replay(self, request: bytes, silent: float) -> list[bytes]:
         raise AssertionError(request, silent)
 
-    def greet(self, request: bytes) -> bytes:
+    def greet(self, request: bytes) -> Iterator[bytes]:
         assert request
-        return b""
+        return iter(())
 
     def message_event(self, request: bytes, message: str) -> bytes:
         raise AssertionError(request, message)

@@ -45,9 +45,9 @@ class Recorder:
         assert self.may_replay.wait(30)
         return [MISSED]
 
-    def greet(self, request: bytes) -> bytes:
+    def greet(self, request: bytes) -> Iterator[bytes]:
         assert request
-        return b""
+        return iter(())
 
     def message_event(self, request: bytes, message: str) -> bytes:
         assert request == REQUEST

@@ -1,31 +1,42 @@
-"""The message that a TUI shows when it opens."""
+"""What a TUI shows when it opens: a message, and the requests that are pending."""
 
-from collections.abc import Iterator
 from contextlib import suppress
 
 from ocattach.errors import OcattachError
 from ocattach.link.messages import waiting_notice
 from ocattach.link.server.connection import DaemonConnection
 from ocattach.link.sessions.listener import SessionEventListener
+from ocattach.opencode.api import DaemonClient
 from ocattach.opencode.pending import read_request
 from ocattach.opencode.sessions import SessionClient
+from ocattach.opencode.tui.resumer import Event, Greeting, event
 
 
-def greeting(listener: SessionEventListener, connection: DaemonConnection) -> str:
-    """Return the name of the environment, and what waits there for a person. Queries the daemon."""
-    waiting = [*dict.fromkeys((*listener.feed.waiting, *asking_sessions(connection)))]
-    notice = f". {waiting_notice(listener.environment_name, waiting)}" if waiting else ""
-    return f"Connected to {listener.environment_name}{notice}"
+def greeting(listener: SessionEventListener, connection: DaemonConnection) -> Greeting:
+    """Return the name of the environment, and what waits there for a person. Queries the daemon.
 
-
-def asking_sessions(connection: DaemonConnection) -> Iterator[str]:
-    """Return the sessions with a pending request in the working directories; none if they cannot be queried.
-
-    A link knows from events alone only those that began to wait while it was connected.
+    A link knows from events alone only the sessions that began to wait while it was connected.
     """
+    asking: dict[str, str] = {}
+    requests: dict[str, Event] = {}
     with suppress(OcattachError):
-        client = SessionClient(connection.open_client(counts_as_loss=False))
+        client = connection.open_client(counts_as_loss=False)
         for directory in dict.fromkeys(connection.directories.values()):
-            for content in client.pending(directory):
-                if request := read_request(content, directory or ""):
-                    yield request.session
+            for session, identifier, asked in pending_events(client, directory):
+                requests[identifier], asking[identifier] = asked, session
+    waiting = [*dict.fromkeys((*listener.feed.waiting, *asking.values()))]
+    notice = f". {waiting_notice(listener.environment_name, waiting)}" if waiting else ""
+    return Greeting(f"Connected to {listener.environment_name}{notice}", requests)
+
+
+def pending_events(client: DaemonClient, directory: str | None) -> list[tuple[str, str, Event]]:
+    """Return the session and id of each pending request of a directory, and the event that announces it."""
+    found = []
+    daemon = SessionClient(client)
+    for content in daemon.pending(directory):
+        request = read_request(content, directory or "")
+        if request is not None:
+            where = directory or daemon.get(request.session).get("directory")
+            asked = event(f"{request.kind}.asked", content, {"directory": where})
+            found.append((request.session, request.id, asked))
+    return found

@@ -10,7 +10,7 @@ from ocattach.link.server.credential import Credential, kept_secret
 from ocattach.opencode.api import DaemonClient
 from ocattach.opencode.endpoint import Endpoint, basic_authorization
 from ocattach.opencode.recovery import Recovery
-from ocattach.opencode.tui.resumer import REQUEST_SECONDS, Resync
+from ocattach.opencode.tui.resumer import REQUEST_SECONDS, Greeting, Resync
 
 if TYPE_CHECKING:
     from ocattach.link.sessions.listener import SessionEventListener
@@ -55,7 +55,7 @@ def open_port(
     limits: "Limits",
     events: "Events",
     listener: "SessionEventListener",
-    greeting: Callable[[], str],
+    greeting: Callable[[], Greeting],
     *,
     access: LocalAccess,
 ) -> "Tunnel":

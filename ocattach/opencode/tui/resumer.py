@@ -15,7 +15,7 @@ import logging
 import threading
 import time
 from collections.abc import Callable, Iterator, Mapping
-from typing import Any
+from typing import Any, NamedTuple
 from urllib.parse import quote
 
 from ocattach.backoff import Deadline
@@ -53,11 +53,20 @@ log = logging.getLogger(__name__)
 Event = dict[str, Any]
 
 
+class Greeting(NamedTuple):
+    """What a TUI that opens is shown."""
+
+    message: str
+    requests: Mapping[str, Event]
+    """The pending permission requests and questions by their ids, as the events that announce them."""
+
+
 class Resync:
     """What the TUIs of one link have seen. Implements `tunnel.event_stream.StreamResumer`.
 
-    `connect` returns a client of the current daemon; `name` returns the name of the environment, and `greeting` the
-    message for a TUI that opens. `on_creation` is called in the tunnel's thread when a client requests a new session.
+    `connect` returns a client of the current daemon, `name` the name of the environment, and `greeting` what a TUI that
+    opens is shown; it queries the daemon. `on_creation` is called in the tunnel's thread when a client requests a new
+    session.
     """
 
     def __init__(
@@ -65,7 +74,7 @@ class Resync:
         connect: Callable[[], DaemonClient],
         *,
         name: Callable[[], str],
-        greeting: Callable[[], str],
+        greeting: Callable[[], Greeting],
         on_creation: Callable[[], object] = lambda: None,
     ) -> None:
         self._connect = connect
@@ -115,16 +124,25 @@ class Resync:
         self._seen.events(b"".join(events))
         return events
 
-    def greet(self, request: bytes) -> bytes:
-        """Return the event that shows the greeting in a TUI, once that can show it; none for OpenCode's page.
+    def greet(self, request: bytes) -> Iterator[bytes]:
+        """Yield events for a TUI once it can show them: the greeting, then the end of what was answered meanwhile.
 
-        The TUI drops messages until its screen is there, which is when it requests what sessions do (1.18.33).
+        The TUI drops messages until its screen is there, which is when it requests what sessions do, and never reads
+        the permission requests and questions that are pending then (1.18.33). OpenCode's page does both by itself.
         """
         if BY_TUI.search(request) is None:
-            return b""
+            return
         with self._opened:
             self._opened.wait(OPENING_SECONDS)
-        return self.message_event(request, self._greeting(), variant="info", seconds=GREETING_SECONDS)
+        bare = request.startswith(BARE)
+        greeting = self._greeting()
+        asked = b"".join(encode(each, bare=bare) for each in greeting.requests.values())
+        self._seen.events(asked)
+        yield self.message_event(request, greeting.message, variant="info", seconds=GREETING_SECONDS) + asked
+        if greeting.requests:
+            gone = greeting.requests.keys() - self._greeting().requests.keys()
+            seen = self._seen.copy().asks
+            yield b"".join(encode(answered(seen[each]), bare=bare) for each in gone if each in seen)
 
     def message_event(
         self, request: bytes, message: str, *, variant: str = "warning", seconds: float = TOAST_SECONDS
