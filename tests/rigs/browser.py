@@ -3,7 +3,7 @@
 import json
 import os
 import subprocess
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from http.client import HTTPConnection
@@ -82,13 +82,9 @@ class Browser:
         return str(found[ELEMENT])
 
     def wait_for(self, text: str) -> None:
-        """Wait until the page shows a text."""
-        self.wait_until(lambda: text in self.text, f"the page to show {text!r}")
-
-    def wait_until(self, condition: Callable[[], bool], awaited: str) -> None:
-        """Wait until a condition holds. The error says what the page shows, and what it has requested."""
+        """Wait until the page shows a text. The error says what it shows, and what it has requested."""
         try:
-            wait_until(condition, awaited, interval=0.2, timeout=SECONDS)
+            wait_until(lambda: text in self.text, f"the page to show {text!r}", interval=0.1, timeout=SECONDS)
         except TimeoutError as error:
             error.add_note(f"{self.url}\n{self.text[:2000]}")
             error.add_note("\n".join(map(str, self.requested()[-40:])))
