@@ -17,14 +17,15 @@ def greeting(listener: SessionEventListener, connection: DaemonConnection) -> Gr
 
     A link knows from events alone only the sessions that began to wait while it was connected.
     """
-    asking: dict[str, str] = {}
-    requests: dict[str, Event] = {}
+    found: list[tuple[str, str, Event]] = []
+    requests: dict[str, Event] | None = None
     with suppress(OcattachError):
         client = connection.open_client(counts_as_loss=False)
-        for directory in dict.fromkeys(connection.directories.values()):
-            for session, identifier, asked in pending_events(client, directory):
-                requests[identifier], asking[identifier] = asked, session
-    waiting = [*dict.fromkeys((*listener.feed.waiting, *asking.values()))]
+        directories = list(dict.fromkeys(connection.directories.values()))
+        for directory in directories:
+            found += pending_events(client, directory)
+        requests = {identifier: asked for _, identifier, asked in found} if directories else None
+    waiting = [*dict.fromkeys((*listener.feed.waiting, *(session for session, _, _ in found)))]
     notice = f". {waiting_notice(listener.environment_name, waiting)}" if waiting else ""
     return Greeting(f"Connected to {listener.environment_name}{notice}", requests)
 

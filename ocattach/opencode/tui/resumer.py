@@ -57,8 +57,8 @@ class Greeting(NamedTuple):
     """What a TUI that opens is shown."""
 
     message: str
-    requests: Mapping[str, Event]
-    """The pending permission requests and questions by their ids, as the events that announce them."""
+    requests: Mapping[str, Event] | None
+    """The pending permission requests and questions by their ids, as the events that announce them; None: not known."""
 
 
 class Resync:
@@ -135,14 +135,15 @@ class Resync:
         with self._opened:
             self._opened.wait(OPENING_SECONDS)
         bare = request.startswith(BARE)
-        greeting = self._greeting()
-        asked = b"".join(encode(each, bare=bare) for each in greeting.requests.values())
+        message, requests = self._greeting()
+        asked = b"".join(encode(each, bare=bare) for each in (requests or {}).values())
         self._seen.events(asked)
-        yield self.message_event(request, greeting.message, variant="info", seconds=GREETING_SECONDS) + asked
-        if greeting.requests:
-            gone = greeting.requests.keys() - self._greeting().requests.keys()
+        yield self.message_event(request, message, variant="info", seconds=GREETING_SECONDS) + asked
+        pending = self._greeting().requests if requests else None
+        if requests and pending is not None:
             seen = self._seen.copy().asks
-            yield b"".join(encode(answered(seen[each]), bare=bare) for each in gone if each in seen)
+            gone = (seen[each] for each in requests if each in seen and each not in pending)
+            yield b"".join(encode(answered(each), bare=bare) for each in gone)
 
     def message_event(
         self, request: bytes, message: str, *, variant: str = "warning", seconds: float = TOAST_SECONDS
