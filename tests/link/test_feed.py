@@ -3,6 +3,7 @@
 import threading
 import time
 from collections.abc import Iterator
+from contextlib import contextmanager
 from types import SimpleNamespace
 from typing import Any, cast
 
@@ -38,6 +39,18 @@ class Daemon:
         )
 
 
+@contextmanager
+def running(feed: Feed) -> Iterator[None]:
+    """The feed's thread, until the end of the block."""
+    thread = threading.Thread(target=feed.run)
+    thread.start()
+    try:
+        yield
+    finally:
+        feed.end()
+        thread.join()
+
+
 @pytest.mark.parametrize("errors", [[], [TimedOutError("busy")], [ConnectionLostError("lost")] * 4])
 def test_what_was_missed_is_read_again_until_it_could_be_read(
     errors: list[Exception], monkeypatch: pytest.MonkeyPatch
@@ -48,18 +61,13 @@ def test_what_was_missed_is_read_again_until_it_could_be_read(
     monkeypatch.setattr(feed_module, "RETRY_SECONDS", 0.02)
     monkeypatch.setattr(feed_module, "SETTLED_SECONDS", 0.02)
     feed = Feed(UsedConnections(), daemon.open, [lambda event, _: seen.append(event)])
-    thread = threading.Thread(target=feed.run)
-    thread.start()
-    try:
+    with running(feed):
         feed.receive(Event(CONNECTED, "", {}))
         wait_until(lambda: feed.is_settled or errors, "the first stream to be read")
         feed.lose("it was cut")
         feed.receive(Event(CONNECTED, "", {}))
 
         wait_until(lambda: feed.is_settled, "the gap to be read")
-    finally:
-        feed.end()
-        thread.join()
 
     assert [each["event"] for each in seen if each["event"] != "gap"] == ["session-start"]
     assert not daemon.errors
@@ -73,17 +81,12 @@ def test_what_happened_before_the_first_stream_is_reported_without_a_gap(
     monkeypatch.setattr(feed_module, "missed_events", daemon.missed_events)
     monkeypatch.setattr(feed_module, "SETTLED_SECONDS", 0.02)
     feed = Feed(UsedConnections(), daemon.open, [lambda event, _: seen.append(event["event"])])
-    thread = threading.Thread(target=feed.run)
     opened = time.time() * 1000
     feed.open()
     time.sleep(0.05)
-    thread.start()
-    try:
+    with running(feed):
         feed.receive(Event(CONNECTED, "", {}))
         wait_until(lambda: feed.is_settled, "the beginning to be read")
-    finally:
-        feed.end()
-        thread.join()
 
     assert seen == ["session-start"]
     assert opened <= daemon.since[0] < opened + 50
@@ -100,14 +103,12 @@ def test_a_gap_that_could_not_be_read_before_the_next_one_is_read_then(
     monkeypatch.setattr(feed_module, "RETRY_SECONDS", 0.01)
     monkeypatch.setattr(feed_module, "SETTLED_SECONDS", 0.01)
     feed = Feed(UsedConnections(), daemon.open, [lambda event, _: seen.append(event)])
-    thread = threading.Thread(target=feed.run)
     feed.receive(Event(CONNECTED, "", {}))
     feed.lose("it was cut")
     first_gap = time.time() * 1000
     feed.receive(Event(CONNECTED, "", {}))
     daemon.errors = [ConnectionLostError("lost")] * 20
-    thread.start()
-    try:
+    with running(feed):
         wait_until(lambda: feed.is_settled, "the feed to give up")
         feed.receive(Event("session.idle", "/app", {"sessionID": SESSION}))
         daemon.errors.clear()
@@ -115,9 +116,6 @@ def test_a_gap_that_could_not_be_read_before_the_next_one_is_read_then(
         time.sleep(0.05)
         feed.receive(Event(CONNECTED, "", {}))
         wait_until(lambda: feed.is_settled, "both gaps to be read")
-    finally:
-        feed.end()
-        thread.join()
 
     assert daemon.since[-2] <= first_gap, "the last read covers the first gap"
     assert [each["event"] for each in seen if each["event"] != "gap"] == ["session-start"]
@@ -131,17 +129,12 @@ def test_a_stream_that_begins_while_a_gap_is_read_is_read_with_it(monkeypatch: p
     feed.receive(Event(CONNECTED, "", {}))
     feed.lose("it was cut")
     daemon.errors = [ConnectionLostError("lost")] * 2
-    thread = threading.Thread(target=feed.run)
-    thread.start()
-    try:
+    with running(feed):
         feed.receive(Event(CONNECTED, "", {}))
         wait_until(lambda: not daemon.errors, "two reads to fail")
         feed.receive(Event("session.idle", "/app", {"sessionID": SESSION}))
         feed.lose("it was cut again")
         feed.receive(Event(CONNECTED, "", {}))
         wait_until(lambda: feed.is_settled, "both gaps to be read")
-    finally:
-        feed.end()
-        thread.join()
 
     assert [each["event"] for each in seen] == ["gap", "gap", "session-start"]
