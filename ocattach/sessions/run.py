@@ -147,26 +147,27 @@ class Run:
 
         self._idle_since = 0.0
 
-    def follow(self) -> Turn:
+    def follow(self, events: "EventSubscription") -> Turn:
         """Report the answer to the observer, and return the turn once it is complete.
 
-        Raises RunFailedError if there will be no answer, TimedOutError at the deadline. The run itself then goes on.
+        `events` are those of the session, received since before the prompt: the API has no text of a part that is not
+        complete (1.18.33). Raises RunFailedError if there will be no answer, TimedOutError at the deadline. The run
+        itself then goes on.
         """
-        with EventSubscription(lambda: self._client.client, self._session.id) as events:
-            while True:
-                event = events.next(min(POLL_SECONDS, self._client.deadline.left))
-                if event is not None and event.kind in RUN_TEXT:
-                    self._say(self._transcript.receive(event.properties))
-                    continue
-                if event is not None and event.kind == CONNECTED:
-                    self._transcript.miss()
-                if event is not None and event.kind == RUN_ERROR:
-                    self._failure = Failure.from_api(event.properties.get("error"))
-                turn = self._poll()
-                if turn is not None:
-                    return turn
-                if self._client.deadline.has_passed:
-                    raise TimedOutError("The answer was not complete in time")
+        while True:
+            event = events.next(min(POLL_SECONDS, self._client.deadline.left))
+            if event is not None and event.kind in RUN_TEXT:
+                self._say(self._transcript.receive(event.properties))
+                continue
+            if event is not None and event.kind == CONNECTED:
+                self._transcript.miss()
+            if event is not None and event.kind == RUN_ERROR:
+                self._failure = Failure.from_api(event.properties.get("error"))
+            turn = self._poll()
+            if turn is not None:
+                return turn
+            if self._client.deadline.has_passed:
+                raise TimedOutError("The answer was not complete in time")
 
     def _say(self, text: str) -> None:
         if text:
@@ -230,10 +231,15 @@ class EventSubscription:
     def __init__(self, client: Callable[[], DaemonClient], session: str) -> None:
         self._client = client
         self._session = session
+        self._is_connected = threading.Event()
         self._events: queue.Queue[Event] = queue.Queue(BACKLOG)
         self._defect: BaseException | None = None
         self._ended = threading.Event()
         self._thread = threading.Thread(target=self._run, name="ocattach-events", daemon=True)
+
+    def await_connection(self, timeout: float) -> None:
+        """Wait until events are received, at most `timeout` seconds."""
+        self._is_connected.wait(timeout)
 
     def next(self, timeout: float) -> Event | None:
         """Return the next event, or None after `timeout` seconds. Before CONNECTED, events may have been missed.
@@ -266,6 +272,8 @@ class EventSubscription:
                 self._ended.wait(next(pauses))
 
     def _receive(self, event: Event) -> bool:
+        if event.kind == CONNECTED:
+            self._is_connected.set()
         is_ours = event.kind == CONNECTED or session_of(event.properties) == self._session
         while is_ours and not self._ended.is_set():
             with suppress(queue.Full):

@@ -34,11 +34,14 @@ from ocattach.printable import command_line
 from ocattach.sessions.delivery import deliver
 from ocattach.sessions.origins import origin_metadata
 from ocattach.sessions.record import Session
-from ocattach.sessions.run import RetryingClient, Run, RunObserver
+from ocattach.sessions.run import EventSubscription, RetryingClient, Run, RunObserver
 from ocattach.untrusted_json import table
 
 WAIT_SECONDS = 3600.0
 """Default timeout of --wait."""
+
+SUBSCRIBE_SECONDS = 5.0
+"""How long the prompt waits for the stream of events. Without that, the answer is printed when it is complete."""
 
 EXAMPLES = """
 ocattach session send frontend "Run the tests"          start a session, print its id
@@ -238,12 +241,15 @@ def sent(
     moment = retrying.ask(lambda daemon: PromptClient(daemon).next_moment(session.id))
     prompt = new_prompt(asked.text, moment, model=asked.model, agent=asked.agent, files=asked.files)
     try:
-        deliver(retrying, session.id, prompt)
         if not asked.is_waited_for:
+            deliver(retrying, session.id, prompt)
             answer.print_sent(prompt)
             return
-        answer.begin()
-        turn = Run(retrying, session, prompt, answer).follow()
+        with EventSubscription(lambda: retrying.client, session.id) as events:
+            events.await_connection(SUBSCRIBE_SECONDS)
+            deliver(retrying, session.id, prompt)
+            answer.begin()
+            turn = Run(retrying, session, prompt, answer).follow(events)
     except KeyboardInterrupt:
         hint = f"The run continues there. To abort it: {command_line('ocattach', 'session', 'abort', session.id)}"
         if asked.output != "json":
