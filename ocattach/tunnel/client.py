@@ -36,6 +36,9 @@ LINGER_SECONDS = 1.0
 ANSWER_SECONDS = 10.0
 """Time for the environment to answer a repeated request for events."""
 
+SETTLED_SECONDS = 2.0
+"""How long after its first event a stream of events is complete: what happens as it opens can be missing (1.18.33)."""
+
 log = logging.getLogger(__name__)
 
 UNANSWERED = "The connection was lost before OpenCode answered. It may have received this request."
@@ -74,6 +77,10 @@ class Client(SpliceEndpoint):
         self._resumer = resumer
         self._stream: EventStream | None = None
         self._greeting: asyncio.Task[None] | None = None
+        self._settling: asyncio.Task[None] | None = None
+        self._is_settling = False
+        """Whether events wait for a second replay."""
+
         self._last_received = (0.0, 0.0)
         self.is_interrupted = False
         """Whether the client reads a stream of events that waits to be resumed."""
@@ -132,6 +139,7 @@ class Client(SpliceEndpoint):
     def lose(self) -> None:
         """Handle the loss of the connection that the client is spliced to."""
         if self._can_resume:
+            self._stop_settling()
             self.detach()
             self._answered.set()
             if not self.is_interrupted:
@@ -178,6 +186,7 @@ class Client(SpliceEndpoint):
             return
         silent = max(present - heard for present, heard in zip(now(), self._last_received, strict=True))
         self._answered.clear()
+        self._stop_settling()
         self._waiting.clear()
         request = self._request_again(stream)
         if self.other is None:
@@ -199,6 +208,32 @@ class Client(SpliceEndpoint):
         super().write(chunk(greeted + b"".join(missed)) + self._waiting)
         self._waiting.clear()
         self.other.begin()
+        self._settling = asyncio.create_task(self._settle(stream, time.monotonic() - silent))
+
+    async def _settle(self, stream: EventStream, lost_at: float) -> None:
+        """Replay again what was missed since a time of the monotonic clock, once the new stream is complete."""
+        await asyncio.sleep(SETTLED_SECONDS)
+        resumer = self._resumer
+        if resumer is None or self._stream is not stream or not self._can_resume:
+            return
+        self._is_settling, missed = True, b""  # newer events wait
+        try:
+            missed = b"".join(
+                await in_thread(lambda: resumer.replay(stream.request, time.monotonic() - lost_at))
+            )
+        except Exception:
+            log.exception("Could not read what a client missed")
+        self._is_settling = False
+        super().write(chunk(missed) + self._waiting)
+        self._waiting.clear()
+        if self.other is not None:
+            self.other.begin()
+
+    def _stop_settling(self) -> None:
+        self._is_settling = False
+        if self._settling is not None:
+            self._settling.cancel()
+            self._settling = None
 
     def _request_again(self, stream: EventStream) -> bytes:
         return stream.restart()
@@ -219,7 +254,7 @@ class Client(SpliceEndpoint):
             return
         if piece.events and self._resumer is not None:
             self._resumer.observe(piece.events)
-        if not self.is_interrupted:
+        if not (self.is_interrupted or self._is_settling):
             self._last_received = now()
             super().write(piece.encode())
             if stream.has_begun and not has_begun:
@@ -271,6 +306,7 @@ class Client(SpliceEndpoint):
     def connection_lost(self, error: Exception | None) -> None:
         """Handle the end of the client's connection."""
         self._forget_timer()
+        self._stop_settling()
         super().connection_lost(error)
 
 

@@ -7,6 +7,7 @@ from contextlib import ExitStack
 
 import pytest
 
+from ocattach.tunnel import client as client_module
 from ocattach.tunnel import listener
 from ocattach.tunnel.event_stream import chunk
 from ocattach.tunnel.route import Route
@@ -108,6 +109,44 @@ def test_a_kept_stream_goes_on_over_the_next_route_with_what_it_missed_told_firs
     assert server.requests == [REQUEST] * 4
     assert [request for request, _ in resumer.replayed] == [REQUEST] * 3
     assert resumer.noted[0] == b"data: live\n\n"
+
+
+@pytest.fixture(autouse=True)
+def settled_late(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Streams count as complete only after the test."""
+    monkeypatch.setattr(client_module, "SETTLED_SECONDS", 600)
+
+
+@pytest.fixture
+def settled_soon(settled_late: None, monkeypatch: pytest.MonkeyPatch) -> None:  # noqa: ARG001 - the later one counts
+    """They do so after half a second."""
+    monkeypatch.setattr(client_module, "SETTLED_SECONDS", 0.5)
+
+
+@pytest.mark.usefixtures("settled_soon")
+def test_what_the_new_stream_lacks_is_read_once_it_is_complete_and_newer_events_come_after_it(
+    make_route: Callable[[], Route],
+    event_server: tuple[EventServer, int],
+    resumer: Recorder,
+    opened: ExitStack,
+    connect: Connect,
+) -> None:
+    server, port = event_server
+    tunnel = opened.enter_context(Tunnel(make_route(), port, resumer=resumer))
+    client = connect(tunnel)
+    client.sendall(REQUEST)
+    servers.receive(client, len(HEAD + LIVE))
+    tunnel.give_up("It was cut.")
+    tunnel.switch_route(make_route(), port)
+    assert servers.receive(client, len(chunk(MISSED) + LIVE)) == chunk(MISSED) + LIVE
+
+    resumer.may_replay.clear()
+    wait_until(lambda: len(resumer.replayed) == 2, "the second look")
+    server.connections[-1].sendall(LIVE)
+    resumer.may_replay.set()
+
+    assert servers.receive(client, len(chunk(MISSED) + LIVE)) == chunk(MISSED) + LIVE
+    assert resumer.replayed[1][1] >= resumer.replayed[0][1] + 0.5, "since the loss"
 
 
 @pytest.fixture
