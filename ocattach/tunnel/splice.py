@@ -56,6 +56,11 @@ class SpliceEndpoint(asyncio.Protocol, asyncio.BufferedProtocol):
         self._write_ended = False
         self._blocked = False
 
+    @property
+    def is_connected(self) -> bool:
+        """Whether there is a connection to reset; `on_closed` is called at its end."""
+        return self._transport is not None and not self.closed
+
     def join(self, other: "SpliceEndpoint") -> None:
         """Splice both ends. Neither may have been read before."""
         self.other = other

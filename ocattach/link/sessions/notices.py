@@ -70,7 +70,7 @@ def shortened(text: str) -> str:
 
 
 class Notices:
-    """A subscriber of the feed. Its thread starts with the first notice."""
+    """A subscriber of the feed. It has a thread while notices are due."""
 
     def __init__(self, kinds: Collection[str], show: Callable[[Notice], object] | None = None) -> None:
         self._kinds = kinds
@@ -130,19 +130,21 @@ class Notices:
             heapq.heapify(self._due)
 
     def _work(self) -> None:
-        while True:
-            notice = self._next()
+        while notice := self._next():
             try:
                 self._show(notice)
             except Exception:
                 log.exception("could not show a notice")
 
-    def _next(self) -> Notice:
+    def _next(self) -> Notice | None:
+        """Wait for the next notice and return it; None, and the thread is to end, if nothing is due any more."""
         with self._changed:
-            while not self._due or self._due[0][0] > time.monotonic():
-                left = self._due[0][0] - time.monotonic() if self._due else None
+            while self._due and (left := self._due[0][0] - time.monotonic()) > 0:
                 self._changed.wait(left)
-            return heapq.heappop(self._due)[2]
+            if self._due:
+                return heapq.heappop(self._due)[2]
+            self._thread = None
+            return None
 
 
 def show_notice(notice: Notice) -> None:

@@ -2,6 +2,7 @@
 
 import asyncio
 import socket
+from functools import partial
 from typing import cast
 
 from ocattach.execution import on_error
@@ -26,6 +27,8 @@ class GatewayRoute(Route):
 
     def __init__(self, endpoint: Endpoint) -> None:
         self._endpoint = endpoint
+        self._connected: set[SpliceEndpoint] = set()
+        self._vacant = asyncio.Event()
         fixed = [(name.encode(), value.encode()) for name, value in endpoint.fixed_headers]
         self.upstream = Upstream(endpoint.request_prefix.encode(), tuple(fixed))
 
@@ -34,9 +37,11 @@ class GatewayRoute(Route):
         opened = await in_thread(lambda: endpoint.open_socket(DIAL_SECONDS), discard=socket.socket.close)
         end_when_silent(opened, self.dead_after)
         opened.setblocking(False)
-        far = SpliceEndpoint() if endpoint.tls is None else SecureEnd()
+        far = (SpliceEndpoint if endpoint.tls is None else SecureEnd)(on_closed=self._remove)
         far.join(client)
-        with on_error(opened.close):
+        self._connected.add(far)
+        # From here on asyncio owns the socket. If the caller is cancelled, it closes TLS, which waits for the server.
+        with on_error(partial(self._abort, far)):
             await asyncio.get_running_loop().create_connection(
                 lambda: far,
                 sock=opened,
@@ -44,6 +49,25 @@ class GatewayRoute(Route):
                 server_hostname=endpoint.host if endpoint.tls else None,
                 ssl_handshake_timeout=DIAL_SECONDS if endpoint.tls else None,
             )
+
+    async def close(self) -> None:
+        """Reset the connections: TLS would wait for the server to end its side."""
+        self._vacant.clear()
+        for far in list(self._connected):
+            self._abort(far)
+        if self._connected:
+            await self._vacant.wait()
+
+    def _abort(self, far: SpliceEndpoint) -> None:
+        if far.is_connected:
+            far.reset()
+        else:
+            self._remove(far)
+
+    def _remove(self, far: SpliceEndpoint) -> None:
+        self._connected.discard(far)
+        if not self._connected:
+            self._vacant.set()
 
 
 class SecureEnd(SpliceEndpoint):

@@ -1,6 +1,7 @@
 """A laptop without OpenSSH: a home with ~/.ssh, and connections that paramiko makes by it."""
 
 import shutil
+import threading
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
@@ -27,8 +28,13 @@ class Laptop:
         self.ssh.mkdir()
         self.known_hosts = self.ssh / "known_hosts"
         self.connections: list[ParamikoConnection] = []
+        self._before = set(threading.enumerate())
         shutil.copy(machines.known_hosts, self.known_hosts)
         self.configure()
+
+    def threads(self) -> set[threading.Thread]:
+        """Those of ours that were not there before this laptop was."""
+        return {each for each in set(threading.enumerate()) - self._before if "ocattach" in each.name}
 
     def configure(self, settings: str = "", identity: Path | None = None) -> None:
         """Let settings come before those that every test needs."""

@@ -1,7 +1,6 @@
 """Commands on a connection of paramiko's: any login shell, start-up files that print, and hosts that do not do all."""
 
 import socket
-import threading
 import time
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
@@ -106,7 +105,7 @@ def test_start_up_files_that_do_not_get_to_the_command_are_reported(
     main.write(".bashrc", "")
     assert connection.is_open
     assert run_on(connection, "echo", "well").stdout == b"well\n"
-    assert not [thread for thread in threading.enumerate() if "ocattach" in thread.name]
+    assert not laptop.threads()
 
 
 def test_an_account_without_a_shell_is_reported_in_its_own_words(laptop: Laptop, main: Machine) -> None:
@@ -123,7 +122,7 @@ def test_a_command_that_does_not_end_is_ended_at_its_deadline(laptop: Laptop) ->
 
     assert time.monotonic() - began < END
     assert connection.is_open
-    assert not [thread for thread in threading.enumerate() if "ocattach" in thread.name]
+    assert not laptop.threads()
 
 
 @pytest.mark.parametrize("redirection", ["", ">&2", "& yes >&2"])
@@ -203,4 +202,4 @@ def test_closing_the_connection_ends_its_commands(laptop: Laptop) -> None:
             running.result(END)
     assert stream.socket.recv(64) == b""
     stream.close()
-    assert not [thread for thread in threading.enumerate() if "ocattach" in thread.name]
+    assert not laptop.threads()

@@ -209,7 +209,7 @@ def silent() -> Iterator[int]:
 def test_a_host_that_does_not_answer_is_not_waited_for(laptop: Laptop) -> None:
     with silent() as port, pytest.raises(TimedOutError, match=r"did not answer in 1 s"):
         laptop.greet("127.0.0.1", port=port, timeout=1)
-    assert not [thread for thread in threading.enumerate() if "ocattach" in thread.name]
+    assert not laptop.threads()
 
 
 def test_a_busy_host_is_dialled_again(laptop: Laptop, machines: SSHMachines) -> None:
