@@ -56,11 +56,13 @@ UNABLE = (
 Seen with musl 1.2.5, glibc 2.36, dash, busybox and opencode-ai 1.18.33.
 """
 
+ABORTED = ": it aborted, as if the environment allows it too few processes or too little memory"
 LIMITS = {
-    "134": ": it aborted, as if the environment allows it too few processes or too little memory",
+    "133": ABORTED,
+    "134": ABORTED,
     "137": ": it was killed, as if it used more memory than the environment allows",
 }
-"""What exit codes of a shell for SIGABRT and SIGKILL say about a program that has just been started."""
+"""What exit codes of a shell for SIGTRAP, SIGABRT and SIGKILL say about a program that has just been started."""
 
 SHOW_LIMITS = "Show the limits there: ulimit -a; cat /sys/fs/cgroup/memory.max /sys/fs/cgroup/pids.max"
 ILLEGAL_INSTRUCTION = str(128 + 4)
