@@ -184,7 +184,11 @@ class EnvironmentProbe:
         if not self._spec.target.needs_link:
             direct = handler.direct()
             client = client_at(
-                direct.url, direct.username, direct.password, ca_file=direct.ca_file, timeout=LOOK_SECONDS
+                direct.url,
+                direct.username,
+                direct.password,
+                ca_file=direct.ca_file,
+                timeout=request_seconds(handler.timeout),
             )
             self._ask_client(client, direct.port, report)
             return
@@ -196,7 +200,9 @@ class EnvironmentProbe:
             return
         self.report_all(report, self._running(daemon.port))
         with handler.connect(daemon.port) as tunnel:
-            client = client_at(tunnel.url, daemon.username, daemon.password, timeout=LOOK_SECONDS)
+            client = client_at(
+                tunnel.url, daemon.username, daemon.password, timeout=request_seconds(handler.timeout)
+            )
             self._ask_client(client, daemon.port, report)
 
     def _store_saved_sessions(self) -> None:
@@ -222,3 +228,8 @@ class EnvironmentProbe:
             self.report_all(report, replace(failed, port=port))
         else:
             self._report_daemon(report, self._running(port), seen)
+
+
+def request_seconds(timeout: float) -> float:
+    """Return the time for one request to a daemon, where all of them together have `timeout` seconds."""
+    return max(LOOK_SECONDS, timeout / 3)

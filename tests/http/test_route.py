@@ -43,21 +43,20 @@ def test_a_dial_that_is_cancelled_as_it_succeeds_leaves_no_connection(
     authority: Authority, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     accept = SecureEnd.connection_made
+    dials: list[asyncio.Task[None]] = []
 
     def accept_and_cancel(end: SecureEnd, transport: asyncio.BaseTransport) -> None:
         accept(end, transport)
-        dial.cancel()
+        dials[0].cancel()
 
     async def run(endpoint: Endpoint) -> None:
-        nonlocal dial
         route = GatewayRoute(endpoint)
         await route.start(within=5)
-        dial = asyncio.create_task(route.dial(SpliceEndpoint(), "", 0))
+        dials.append(asyncio.create_task(route.dial(SpliceEndpoint(), "", 0)))
         with pytest.raises(asyncio.CancelledError):
-            await dial
+            await dials[0]
         await route.close()
 
-    dial: asyncio.Task[None]
     monkeypatch.setattr(SecureEnd, "connection_made", accept_and_cancel)
     with one_sided(server_context(authority.certificate("plain"))) as port:
         asyncio.run(run(Endpoint(f"https://127.0.0.1:{port}", ca_file=str(authority.file))))
