@@ -8,6 +8,9 @@ from ocattach.link.sessions.event_log import EventLog
 LOOK_SECONDS = 1.0
 """How often to look whether the reader has gone."""
 
+PAUSE_SECONDS = 0.01
+"""Between two sends: events of a busy daemon are sent several at once, which costs both sides less."""
+
 
 def send_events(channel: MessageChannel, log: EventLog, *, is_resumed: bool) -> None:
     """Send events, a line each, until the reader or the link ends.
@@ -24,6 +27,7 @@ def send_events(channel: MessageChannel, log: EventLog, *, is_resumed: bool) -> 
                 lines.insert(0, json.dumps(gap).encode())
             if lines:
                 channel.send_lines(lines, lambda: not log.is_closed)
+                log.pause(PAUSE_SECONDS)
             elif channel.has_ended():
                 return
             position += missed + len(lines) - bool(missed)

@@ -22,7 +22,7 @@ class EventLog:
         self._size = 0
         self._end = 0
         self._changed = threading.Condition()
-        self._is_closed = False
+        self._closed = threading.Event()
         self._readers = 0
         self.last_read = 0
         """The number after the last event that any reader has received."""
@@ -46,7 +46,7 @@ class EventLog:
     @property
     def is_closed(self) -> bool:
         """Whether there will be no further event."""
-        return self._is_closed
+        return self._closed.is_set()
 
     @property
     def end(self) -> int:
@@ -66,15 +66,19 @@ class EventLog:
     def read(self, position: int, timeout: float) -> tuple[list[bytes], int]:
         """Return the next events from a number on, and how many were dropped before them. Waits for the first one."""
         with self._changed:
-            if position >= self._end and not self._is_closed:
+            if position >= self._end and not self.is_closed:
                 self._changed.wait(timeout)
             first = self._end - len(self._lines)
             start = max(position, first)
             end = min(self._end, start + BATCH)
             return [self._lines[number - first] for number in range(start, end)], start - position
 
+    def pause(self, seconds: float) -> None:
+        """Wait, or until the log is closed."""
+        self._closed.wait(seconds)
+
     def close(self) -> None:
         """Wake all readers; there will be no further event."""
         with self._changed:
-            self._is_closed = True
+            self._closed.set()
             self._changed.notify_all()
