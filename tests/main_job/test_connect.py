@@ -12,7 +12,9 @@ import pytest
 
 from tests.environments import Environment
 from tests.main_job.conftest import new_laptop
+from tests.main_job.costs import modules, request_counter, system_calls
 from tests.main_job.laptop import Daemon, Laptop
+from tests.rigs.availability import require
 from tests.rigs.processes import ArgumentRecorder, Listener, listeners, listeners_of
 from tests.rigs.waiting import wait_until
 
@@ -132,6 +134,54 @@ def test_the_second_time_nothing_is_dialled(environment: Environment, first: Fir
     assert ran.stdout.strip() == first.daemon.document["url"]
     assert environment.connections() == connections
     assert len(first.laptop.links()) == 1
+
+
+REQUESTS = {
+    "docker": [
+        "GET containers/frontend-app/json",
+        *("POST containers/frontend-app/exec", "POST exec//start", "GET exec//json"),
+        *("POST containers/frontend-app/exec", "POST exec//start"),
+    ],
+    "k8s": ["get pods", "get pods/exec", "get pods/exec"],
+}
+"""One look, one script that finds the daemon, one relay."""
+
+
+@pytest.mark.parametrize("shared_environment", sorted(REQUESTS), indirect=True)
+def test_a_connection_to_a_running_daemon_takes_no_more_requests_than_it_has(
+    environment: Environment, laptop: Laptop, request: pytest.FixtureRequest
+) -> None:
+    scheme = environment.entry["transport"]
+    requests = request_counter(scheme, request)
+
+    before = len(requests())
+    laptop.connect()
+    assert requests()[before:] == REQUESTS[scheme]
+
+    before = len(requests())
+    laptop.connect()
+    assert requests()[before:] == []
+
+
+COSTS = {
+    ("frontend", "--print-url"): (225, 3200),
+    ("--list",): (245, 3500),
+    ("--version",): (175, 2350),
+}
+"""Of commands that are to feel like no program at all: the most modules and system calls.
+
+5 to 10 per cent above what CPython 3.11 takes on Linux. What takes more is to be slower for a reason.
+"""
+
+
+@pytest.mark.parametrize("shared_environment", ["docker"], indirect=True)
+@pytest.mark.parametrize("arguments", COSTS)
+def test_a_quick_command_does_no_more_than_it_did(first: FirstConnect, arguments: tuple[str, ...]) -> None:
+    most_modules, most_calls = COSTS[arguments]
+
+    assert modules(first.laptop, *arguments) <= most_modules
+    with require("strace"):
+        assert system_calls(first.laptop, *arguments) <= most_calls
 
 
 def test_another_laptop_finds_the_same_daemon(laptop: Laptop, first: FirstConnect) -> None:
