@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Protocol
 
+from ocattach.daemon.unusable import NO_PROCESS, SHOW_LIMITS
 from ocattach.errors import ConnectionLostError, UsageError
 from ocattach.execution import CommandResult
 
@@ -122,6 +123,7 @@ def parse_report(result: CommandResult, script: str, mark: str) -> Report:
         output = (result.stderr or result.stdout)[-500:].decode(errors="replace").strip()
         raise ConnectionLostError(
             f"The {script} script did not run in the environment (exit code {result.exit_code})"
-            + (f": {output}" if output else "")
+            + (f": {output}" if output else ""),
+            hint=SHOW_LIMITS if NO_PROCESS.search(output) else "",
         )
     return values

@@ -64,6 +64,9 @@ LIMITS = {
 }
 """What exit codes of a shell for SIGTRAP, SIGABRT and SIGKILL say about a program that has just been started."""
 
+NO_PROCESS = re.compile(r"resource temporarily unavailable|can(no|')t (fork|allocate memory)", re.IGNORECASE)
+"""What shells and runc print where no further process is allowed."""
+
 SHOW_LIMITS = "Show the limits there: ulimit -a; cat /sys/fs/cgroup/memory.max /sys/fs/cgroup/pids.max"
 ILLEGAL_INSTRUCTION = str(128 + 4)
 """The exit code after SIGILL. Bun's default build needs AVX2, its baseline build does not."""
