@@ -64,8 +64,10 @@ LIMITS = {
 }
 """What exit codes of a shell for SIGTRAP, SIGABRT and SIGKILL say about a program that has just been started."""
 
-NO_PROCESS = re.compile(r"resource temporarily unavailable|can(no|')t (fork|allocate memory)", re.IGNORECASE)
-"""What shells and runc print where no further process is allowed."""
+NO_PROCESS = re.compile(
+    r"resource temporarily unavailable|can(no|')t (fork|allocate memory)|read init-p", re.IGNORECASE
+)
+"""What shells and runc (1.1) print where no further process or thread is allowed."""
 
 SHOW_LIMITS = "Show the limits there: ulimit -a; cat /sys/fs/cgroup/memory.max /sys/fs/cgroup/pids.max"
 ILLEGAL_INSTRUCTION = str(128 + 4)

@@ -44,7 +44,7 @@ def test_a_disk_with_room_is_not_blamed(place: Place) -> None:
     [
         ({"mem_limit": "60m"}, "137.: it was killed"),
         # It may be our own script that gets no process, while those of the one before are still ending.
-        ({"pids_limit": 6, "cpuset_cpus": "0"}, "13[34].: it aborted|temporarily unavailable|can't fork"),
+        ({"pids_limit": 6, "cpuset_cpus": "0"}, "13[34].: it aborted|temporarily unavailable|t fork|init-p"),
     ],
     ids=["memory", "processes"],
 )
