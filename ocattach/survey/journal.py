@@ -9,11 +9,14 @@ from ocattach.config.spec import ConnectionSpec, environment_id, origin_name
 from ocattach.opencode.sessions import updated
 from ocattach.opencode.snapshot import SESSIONS, DaemonSnapshot
 from ocattach.sessions.index.file import IndexUnusableError
-from ocattach.sessions.index.rows import Covered, LastStatus, Tally, Wanted
+from ocattach.sessions.index.rows import Covered, IndexedEnvironment, LastStatus, Tally, Wanted
 from ocattach.sessions.index.store import Index
 from ocattach.sessions.origins import Names
 from ocattach.sessions.record import Session
 from ocattach.survey.environment_status import SessionCount
+
+Wanting = tuple[str, str]
+"""The environment of a connection (`environment_id`), and its name as the origin of sessions (`origin_name`)."""
 
 MOST_RELATED = 100
 """How many sessions and ancestors are read by their ids."""
@@ -36,12 +39,10 @@ class Journal:
         """
         environment = environment_id(spec, self.environ)
         with suppress(IndexUnusableError), self._open() as index:
-            asked = index.environments().get(environment)
+            asked = index.environments(environment).get(environment)
             if asked is None or asked.walked is None:
                 return None
-            count = sum(
-                tally.sessions for (where, _), tally in index.tallies().items() if where == environment
-            )
+            count = sum(tally.sessions for tally in index.tallies(environment).values())
             return index.newest(environment) if count > SESSIONS else None
         return None
 
@@ -58,24 +59,33 @@ class Journal:
             place = spec.place_id(self.environ)
             index.put(sessions, environment, snapshot.began, uri=uri, place=place, covered=covered)
 
-    def sessions(self, specs: Sequence[ConnectionSpec]) -> list[SessionCount | None]:
+    def sessions(self, wanted: Sequence[Wanting]) -> list[SessionCount | None]:
         """Return the number of each connection's sessions; None if its environment has never answered."""
+        places = {environment for environment, _ in wanted}
+        only = next(iter(places)) if len(places) == 1 else None
         with suppress(IndexUnusableError), self._open() as index:
-            asked, tallies = index.environments(), index.tallies()
-            found: list[SessionCount | None] = []
-            for spec in specs:
-                environment, name = environment_id(spec, self.environ), origin_name(spec)
-                about = asked.get(environment)
-                own = [
-                    tally
-                    for (where, origin), tally in tallies.items()
-                    if where == environment and self.names.counts_for(origin, environment, name)
-                ]
-                total = sum(own, Tally())
-                whole = about is not None and about.walked is not None
-                found.append(SessionCount(total.roots, total.cost, whole, about.asked) if about else None)
-            return found
-        return [None] * len(specs)
+            asked = index.environments(only)
+            tallies: dict[str, list[tuple[str, Tally]]] = {}
+            for (environment, origin), tally in index.tallies(only).items():
+                tallies.setdefault(environment, []).append((origin, tally))
+            return [
+                self._count(asked.get(environment), tallies.get(environment, ()), environment, name)
+                for environment, name in wanted
+            ]
+        return [None] * len(wanted)
+
+    def _count(
+        self,
+        about: IndexedEnvironment | None,
+        tallies: Iterable[tuple[str, Tally]],
+        environment: str,
+        name: str,
+    ) -> SessionCount | None:
+        if about is None:
+            return None
+        own = [tally for origin, tally in tallies if self.names.counts_for(origin, environment, name)]
+        total = sum(own, Tally())
+        return SessionCount(total.roots, total.cost, about.walked is not None, about.asked)
 
     def latest(self, spec: ConnectionSpec, *, limit: int, besides: Iterable[str]) -> list[Session]:
         """Return the latest sessions of a connection, without child sessions; and `besides`, ids, with ancestors."""

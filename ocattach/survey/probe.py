@@ -64,12 +64,15 @@ class EnvironmentProbe:
         self._environ = environ
         self._refusal = refusal
         self._journal = journal
+        self.has_stored = False
+        """Whether the last query has stored sessions."""
         self._link: Mapping[str, Any] | None = None
         self._kept: TransportHandler | None = None
         """The handler of the last query if it shares no connection; using it again saves a dial."""
 
     def ask(self, connections: SharedConnections, report: Report, *, timeout: float) -> None:
         """Query the environment through its link if that is connected, else with a connection of this process."""
+        self.has_stored = False
         try:
             if self._ask_link(report, timeout=timeout):
                 return
@@ -97,7 +100,7 @@ class EnvironmentProbe:
             report(workdir, status)
 
     def _report_daemon(self, report: Report, status: EnvironmentStatus, seen: DaemonSnapshot) -> None:
-        self._journal.store(self._spec, seen)
+        self._store(seen)
         doing: dict[str | None, dict[str, Activity]] = {}
         for directory, sessions in seen.doing:
             if sessions is not None:
@@ -116,6 +119,10 @@ class EnvironmentProbe:
             )
             report(workdir, status_there)
 
+    def _store(self, seen: DaemonSnapshot) -> None:
+        self._journal.store(self._spec, seen)
+        self.has_stored = True
+
     def _workdir_of(self, directory: str | None) -> str | None:
         """Return the working directory that is or contains a directory."""
         if directory in self._workdirs:
@@ -128,7 +135,8 @@ class EnvironmentProbe:
         self._link, seen = None, None
         if self._spec.target.needs_link:
             key, workdirs = self._spec.link_key(self._environ), None if self._refusal else self._workdirs
-            answer = query_link(key, self._environ, workdirs, timeout=timeout, since=self._since())
+            since = self._since() if self.has_link() else None
+            answer = query_link(key, self._environ, workdirs, timeout=timeout, since=since)
             status, seen = answer.get("status"), answer.get("snapshot")
             self._link = status if status and status["state"] else None
         if self._refusal is not None:
@@ -213,7 +221,7 @@ class EnvironmentProbe:
         )
         if stored is not None:
             seen = DaemonSnapshot("", (), stored.sessions, stored.is_whole, stored.began, since)
-            self._journal.store(self._spec, seen)
+            self._store(seen)
 
     def _running(self, port: int | None) -> EnvironmentStatus:
         return EnvironmentStatus(

@@ -8,6 +8,7 @@ from functools import partial
 from hashlib import sha256
 
 from ocattach.config.files.paths import state_directory
+from ocattach.config.spec import environment_id, origin_name
 from ocattach.errors import OcattachError
 from ocattach.sessions.index import index_file
 from ocattach.sessions.index.rows import LastStatus
@@ -71,8 +72,9 @@ class Survey(AbstractContextManager["Survey"]):
         self.timeout = timeout
         specs = [entry.spec for entry in self.entries]
         self._journal = Journal(index_file(state_directory(environ)), names or Names(specs, environ), environ)
-        self._sessions = self._journal.sessions(specs)
-        """By entry; replaced as a whole."""
+        self._wanting = [(environment_id(spec, environ), origin_name(spec)) for spec in specs]
+        self._sessions = self._journal.sessions(self._wanting)
+        """By entry."""
         self._known = self._journal.statuses()
         self._new: dict[str, LastStatus] = {}
         """Statuses that `close` stores."""
@@ -142,10 +144,19 @@ class Survey(AbstractContextManager["Survey"]):
         try:
             timeout = max(1.0, PROBE_SHARE * self.timeout)
             state.probe.ask(self._fanout.connections, partial(self._report, state), timeout=timeout)
-            self._sessions = self._journal.sessions([entry.spec for entry in self.entries])
+            if state.probe.has_stored:
+                self._count_sessions(self._wanting[self._keys.index(key)][0])
         finally:
             with self._changed:
                 self._end(key, state)
+
+    def _count_sessions(self, environment: str) -> None:
+        """Count the sessions of the connections that lead to an environment."""
+        numbers = [number for number, (where, _) in enumerate(self._wanting) if where == environment]
+        counts = self._journal.sessions([self._wanting[number] for number in numbers])
+        with self._changed:
+            for number, count in zip(numbers, counts, strict=True):
+                self._sessions[number] = count
 
     def _end(self, key: ProbeKey, state: ProbeState) -> None:
         state.ended = time.monotonic()
@@ -176,9 +187,10 @@ class Survey(AbstractContextManager["Survey"]):
                 self._status(key, self._probes[key], entry.spec.workdir)
                 for key, entry in zip(self._keys, self.entries, strict=True)
             ]
+            counts = list(self._sessions)
         return [
             status and replace(status, sessions=sessions)
-            for status, sessions in zip(found, self._sessions, strict=True)
+            for status, sessions in zip(found, counts, strict=True)
         ]
 
     def _status(self, key: ProbeKey, state: ProbeState, workdir: str | None) -> EnvironmentStatus | None:

@@ -1,7 +1,9 @@
 """Many environments at once: nobody is asked twice, and nobody is waited for past the deadline."""
 
 import os
+import re
 import socket
+import subprocess
 from collections import Counter
 from contextlib import ExitStack
 from pathlib import Path
@@ -9,6 +11,9 @@ from typing import Any
 
 import pytest
 
+from ocattach.sessions.index import index_file
+from tests.main_job.laptop import OCATTACH
+from tests.rigs.availability import require
 from tests.rigs.docker import DockerEngine
 from tests.rigs.ssh import SSHMachines
 from tests.survey.desk import Desk
@@ -94,6 +99,22 @@ def test_a_hundred_with_twenty_dead_ones_are_told_by_the_deadline(
     assert states == {"stopped": CONTAINERS * DIRECTORIES, "unreachable": DEAD}
     assert asked.document["took"] <= TIMEOUT + 0.5
     assert asked.peak_memory < MEMORY
+
+
+def test_environments_that_tell_nothing_new_do_not_open_the_index(desk: Desk) -> None:
+    def openings(log: Path) -> int:
+        argv = ["strace", "-f", "-e", "trace=openat", "-o", str(log), *OCATTACH, "--status", "-o", "json"]
+        with require("strace"):
+            subprocess.run(argv, env=desk.variables, cwd=desk.home, check=True, capture_output=True)
+        return len(re.findall(rf'"{index_file(desk.state)}"', log.read_text()))
+
+    counts = []
+    for number in range(DEAD):
+        desk.save(f"dead-{number}", {"transport": "http", "url": f"http://127.0.0.1:9/{number}"})
+        if number in {0, DEAD - 1}:
+            counts.append(openings(desk.home / "log"))
+
+    assert counts[0] == counts[1] > 0
 
 
 @pytest.mark.parametrize("odd", ["named pipe", "not an object", "variable"])

@@ -154,15 +154,16 @@ class Index(AbstractContextManager["Index"]):
         ((count,),) = self._rows(query, *values)
         return int(count)
 
-    def tallies(self) -> dict[tuple[str, str], Tally]:
-        """Return the sums by environment and origin."""
+    def tallies(self, environment: str | None = None) -> dict[tuple[str, str], Tally]:
+        """Return the sums by environment and origin, of all environments or of one."""
         query = (
             "SELECT id, origin, roots, sessions, cost FROM tallies "
             "JOIN environments ON environment = number WHERE sessions > 0"
         )
+        rows = self._rows(query) if environment is None else self._rows(f"{query} AND id = ?", environment)
         return {
-            (environment, origin): Tally(roots, sessions, max(0.0, round(cost, 9)))
-            for environment, origin, roots, sessions, cost in self._rows(query)
+            (where, origin): Tally(roots, sessions, max(0.0, round(cost, 9)))
+            for where, origin, roots, sessions, cost in rows
         }
 
     def totals(self, wanted: Wanted) -> list[Total]:
@@ -183,9 +184,10 @@ class Index(AbstractContextManager["Index"]):
         ((newest,),) = self._rows(query, environment)
         return None if newest is None else int(newest)
 
-    def environments(self) -> dict[str, IndexedEnvironment]:
-        """Return all environments, by id."""
-        rows = self._rows("SELECT id, uri, asked, walked, place FROM environments")
+    def environments(self, environment: str | None = None) -> dict[str, IndexedEnvironment]:
+        """Return all environments by id, or one of them."""
+        query = "SELECT id, uri, asked, walked, place FROM environments"
+        rows = self._rows(query) if environment is None else self._rows(f"{query} WHERE id = ?", environment)
         return {row[0]: IndexedEnvironment(*row) for row in rows}
 
     def put_statuses(self, statuses: Mapping[str, LastStatus]) -> None:
