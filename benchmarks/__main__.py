@@ -32,6 +32,7 @@ MEASUREMENTS = (
     "gate",
     "memory",
     "survey",
+    "many",
     "sessions",
     "events",
 )
