@@ -4,6 +4,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field, replace
 from pathlib import Path
+from threading import Lock
 
 from ocattach.config.spec import ConnectionSpec, environment_id, origin_name
 from ocattach.opencode.sessions import updated
@@ -32,6 +33,9 @@ class Journal:
     notices: list[str] = field(default_factory=list)
     """What to report about the index."""
 
+    storing: Lock = field(default_factory=Lock, repr=False)
+    """Held while sessions are stored: SQLite's own wait for a lock polls, and is not fair."""
+
     def since(self, spec: ConnectionSpec) -> int | None:
         """Return the time from which an environment's sessions are requested, in milliseconds since the epoch.
 
@@ -54,7 +58,7 @@ class Journal:
         if snapshot.is_whole:
             edge = 0 if snapshot.since is None else snapshot.since - 1
         covered = Covered(above=int(edge), children=True, began=snapshot.began)
-        with suppress(IndexUnusableError), self._open() as index:
+        with suppress(IndexUnusableError), self.storing, self._open() as index:
             uri = replace(spec, workdir=None).display()
             place = spec.place_id(self.environ)
             index.put(sessions, environment, snapshot.began, uri=uri, place=place, covered=covered)
