@@ -153,13 +153,15 @@ class Link:
         if request["do"] == "status":  # must not change anything
             channel.send(self._status(request) if is_ours else {"protocol": PROTOCOL})
         elif request["do"] == "daemon":  # as above
-            channel.send({"daemon": self._environment.daemon()} if is_ours else {"protocol": PROTOCOL})
+            channel.send(
+                {"daemon": self._environment.answers.daemon()} if is_ours else {"protocol": PROTOCOL}
+            )
         elif is_ours and request["do"] == "log-out":
             channel.send({"logged_out": self._environment.log_out_browsers()})
         elif is_ours and request["do"] == "events":
             send_events(channel, self._environment.events, is_resumed=bool(request.get("since_last")))
         elif is_ours and request["do"] == "login":
-            channel.send({"login": self._environment.login()})
+            channel.send({"login": self._environment.answers.login()})
             while not (channel.has_ended() or self._ending.wait(CLOCK_SECONDS)):
                 pass  # as long as the login is used, the link does not end for being idle
         elif is_ours and request["do"] == "forward":
@@ -173,10 +175,10 @@ class Link:
 
     def _status(self, request: Message) -> Message:
         """Return the status, and with `directories` the snapshot of the daemon."""
-        status, directories = {"status": self._environment.status()}, request.get("directories")
+        status, directories = {"status": self._environment.answers.status()}, request.get("directories")
         if directories is None:
             return status
-        return {**status, "snapshot": self._environment.snapshot(directories, request.get("since"))}
+        return {**status, "snapshot": self._environment.answers.snapshot(directories, request.get("since"))}
 
     def _forward(self, channel: MessageChannel, request: Message) -> None:
         self._environment.forwards.serve(
