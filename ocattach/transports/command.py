@@ -38,6 +38,7 @@ from ocattach.opencode.runtime import javascript_argv
 from ocattach.printable import command_line
 from ocattach.transports.base import Ask, Plan, Question, TransportHandler
 from ocattach.transports.foreground import ForegroundCommand, enter, foreground_argv
+from ocattach.tunnel.relay import relay_source
 
 if TYPE_CHECKING:
     from ocattach.daemon.probe import FoundDaemon
@@ -287,8 +288,6 @@ class CommandTransport(TransportHandler):
         The daemon's own executable serves where `opencode` is a script that adds arguments, or was removed or
         replaced while the daemon ran.
         """
-        from ocattach.tunnel.route import relay_source  # noqa: PLC0415 - asyncio, loaded during an ssh login
-
         found = self._probe or self.probe()
         daemon = self._daemon or found.daemon(port)
         programs = [found.opencode, f"/proc/{daemon.pid}/exe" if daemon else None]

@@ -21,6 +21,7 @@ from ocattach.transports.command import CommandTransport
 from ocattach.transports.foreground import ForegroundCommand
 from ocattach.transports.ssh.command import foreground_line
 from ocattach.transports.ssh.connection import SessionRefusedError, SSHConnection
+from ocattach.tunnel.relay import relay_source
 
 if TYPE_CHECKING:
     from ocattach.tunnel.route import Route
@@ -144,8 +145,6 @@ class SSHTransport(CommandTransport):
 
     def _start_relay(self, connection: SSHConnection) -> None:
         """Start the relay while the daemon is looked for, by the program of the daemon that is recorded there."""
-        from ocattach.tunnel.route import relay_source  # noqa: PLC0415 - asyncio, see `Login`
-
         argv = script_argv("relay", *javascript_argv("PROGRAM", relay_source()))
         env = [(name, value) for name, value in self.spec.env if name in RECORD_VARIABLES]
         unset = [name for name in self.spec.unset_env if name in RECORD_VARIABLES]
