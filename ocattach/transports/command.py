@@ -18,14 +18,13 @@ from ocattach.daemon import (
     DaemonStatus,
     Logs,
     Probe,
+    check_opencode,
     probe,
     read_logs,
     read_proxies,
     start_daemon,
     stop_daemon,
 )
-from ocattach.daemon.lifecycle import home_error
-from ocattach.daemon.unusable import not_found
 from ocattach.errors import (
     ConnectionLostError,
     OcattachError,
@@ -138,17 +137,6 @@ class CommandTransport(TransportHandler):
                 hint="Create it, or name another with --workdir",
             )
 
-    def check_opencode(self, found: Probe) -> str:
-        """Return the path of `opencode` there.
-
-        Raises OpencodeNotFoundError, or DaemonStartError when it could not write its data.
-        """
-        if found.unwritable:
-            raise home_error(found.unwritable, place=self.place, home=found.home)
-        if not found.opencode:
-            raise not_found(found.tried, system=found.system, environment=self.place)
-        return found.opencode
-
     def keep_daemon(self, status: DaemonStatus) -> DaemonStatus:
         """Remember the daemon that was found, and its password, which may not be readable later."""
         self._daemon = status.daemon
@@ -165,7 +153,7 @@ class CommandTransport(TransportHandler):
         settings = replace(
             given,
             workdir=given.workdir or self.default_workdir(),
-            opencode=self.check_opencode(found),
+            opencode=check_opencode(found, self.place),
             env=(*path, *given.env, *self.spec.forwarded_env(), origin, *session_variables()),
         )
         if found.private:
