@@ -209,18 +209,14 @@ class CommandTransport(TransportHandler):
 
     def routes(self, port: int) -> "Iterator[Callable[[], Route]]":
         """Yield constructors of the routes to a port of the environment, best first."""
-        from ocattach.tunnel.route import RelayRoute  # noqa: PLC0415 - asyncio, loaded during an ssh login
-
         host = self.daemon_host(port)
         if ":" in host and host != IPV6_LOOPBACK:
             raise UnreachableError(
                 f"The daemon in {self.place} listens only on {host}, which a relay cannot reach",
                 hint="Start it with --hostname 127.0.0.1 or without --hostname",
             )
-        if self._early_relay is not None:
-            stream, self._early_relay = self._early_relay, None
-            yield lambda: RelayRoute(stream)
-        yield from self.port_routes()
+        early, self._early_relay = self._early_relay, None
+        yield from self.port_routes(early)
 
     def connect_ports(self, tunnel: "Tunnel") -> None:
         """Switch a tunnel to a route to any port of the environment's loopback, without a daemon.
@@ -230,10 +226,15 @@ class CommandTransport(TransportHandler):
         self.probe()
         self.open_tunnel(tunnel, 0, self.port_routes())
 
-    def port_routes(self) -> "Iterator[Callable[[], Route]]":
-        """Yield constructors of the routes to any port of the environment's loopback, best first."""
+    def port_routes(self, early: Stream | None = None) -> "Iterator[Callable[[], Route]]":
+        """Yield constructors of the routes to any port of the environment's loopback, best first.
+
+        `early` is a relay that has been started already.
+        """
         from ocattach.tunnel.route import RelayRoute  # noqa: PLC0415 - asyncio, loaded during an ssh login
 
+        if early is not None:
+            yield lambda: RelayRoute(early)
         for argv in self.relay_commands(0):
             yield lambda argv=argv: RelayRoute(self.open_stream(argv))  # type: ignore[misc]
 
