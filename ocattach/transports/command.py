@@ -162,7 +162,7 @@ class CommandTransport(TransportHandler):
         self.end_early_relay()
         if not self.reaches_ports:
             # It starts while the daemon does, and needs the port only when it is used.
-            self._early_relay = self.open_stream(self.relay_commands(0)[0])
+            self._early_relay = self.open_stream(self.relay_commands()[0])
         password = secrets.token_urlsafe(32)
         return self.keep_daemon(start_daemon(self.run, settings, password=password, timeout=self.timeout))
 
@@ -235,7 +235,7 @@ class CommandTransport(TransportHandler):
 
         if early is not None:
             yield lambda: RelayRoute(early)
-        for argv in self.relay_commands(0):
+        for argv in self.relay_commands():
             yield lambda argv=argv: RelayRoute(self.open_stream(argv))  # type: ignore[misc]
 
     def open_tunnel(
@@ -271,15 +271,14 @@ class CommandTransport(TransportHandler):
         daemons = self._probe.daemons if self._probe else ()
         return next((daemon.host for daemon in daemons if daemon.port == port), "127.0.0.1")
 
-    def relay_commands(self, port: int) -> list[list[str]]:
+    def relay_commands(self) -> list[list[str]]:
         """Return the commands that start a relay, best first.
 
         The daemon's own executable serves where `opencode` is a script that adds arguments, or was removed or
         replaced while the daemon ran.
         """
         found = self._probe or self.probe()
-        daemon = self._daemon or found.daemon(port)
-        programs = [found.opencode, f"/proc/{daemon.pid}/exe" if daemon else None]
+        programs = [found.opencode, f"/proc/{self._daemon.pid}/exe" if self._daemon else None]
         return [javascript_argv(program, relay_source()) for program in programs if program]
 
     def end_early_relay(self) -> None:
