@@ -22,7 +22,7 @@ from ocattach.errors import (
 )
 from ocattach.link.client.access import client_at
 from ocattach.link.client.queries import query_link
-from ocattach.link.server.port import open_client
+from ocattach.link.server.tunnel_endpoint import open_client
 from ocattach.opencode.versions import (
     printed_version,
     shortcomings,

@@ -79,6 +79,13 @@ def test_openssh_is_run_without_paramiko_or_cryptography() -> None:
     assert not imported & {"paramiko", "cryptography", "ssl", "requests"}
 
 
+def test_a_link_by_openssh_imports_no_tunnel_before_ssh_logs_in() -> None:
+    modules = ("ocattach.link.server.process", "ocattach.transports.ssh.transport")
+    imported = imported_by(", ".join((*modules, "ocattach.transports.ssh.openssh.connection")))
+
+    assert not imported & {"asyncio", "sqlite3"}
+
+
 def test_a_link_by_openssh_imports_neither_compression_nor_locks() -> None:
     modules = ("ocattach.link.server.process", "ocattach.transports.ssh.transport", "ocattach.tunnel.tunnel")
     imported = imported_by(", ".join((*modules, "ocattach.transports.ssh.openssh.connection")))
