@@ -21,6 +21,8 @@ from ocattach.transports.command import CommandTransport
 from ocattach.transports.foreground import ForegroundCommand
 from ocattach.transports.ssh.command import foreground_line
 from ocattach.transports.ssh.connection import SessionRefusedError, SSHConnection
+from ocattach.transports.ssh.openssh.connection import OpenSSHConnection
+from ocattach.transports.ssh.openssh.settings import Settings, host_options, master_argv, read_settings
 from ocattach.tunnel.relay import relay_source
 
 if TYPE_CHECKING:
@@ -80,8 +82,6 @@ class SSHTransport(CommandTransport):
 
     def _open(self) -> SSHConnection:
         if uses_openssh():
-            from ocattach.transports.ssh.openssh.connection import OpenSSHConnection  # noqa: PLC0415 - one of two
-
             return OpenSSHConnection(
                 self._target,
                 ask=self.ask,
@@ -98,12 +98,6 @@ class SSHTransport(CommandTransport):
         host = f"the ssh server of {self._target.host}"
         if not uses_openssh():
             return Plan(f"{host}, by paramiko", routes=("relay",))
-        from ocattach.transports.ssh.openssh.settings import (  # noqa: PLC0415 - one of two
-            Settings,
-            host_options,
-            master_argv,
-        )
-
         # Without the user's configuration, for which ssh would run the commands of `Match exec`.
         login = master_argv(self._target, Settings({}, ""), "CONTROL_PATH", attended=True)
         return Plan(
@@ -121,8 +115,6 @@ class SSHTransport(CommandTransport):
     def connection_key(self) -> str:
         # The same host under two names has the same key.
         if uses_openssh():
-            from ocattach.transports.ssh.openssh.settings import read_settings  # noqa: PLC0415 - one of two
-
             return f"{self.scheme}\n{read_settings(self._target).text}"
         from ocattach.transports.ssh.paramiko.connection import connection_key  # noqa: PLC0415 - an SDK
 
