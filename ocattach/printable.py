@@ -27,11 +27,6 @@ def printable(text: str) -> str:
     return EACH_JOINER.sub(lambda found: found[1] or written_out(found[0]), shown)
 
 
-def is_printable(text: str) -> bool:
-    """Whether a text can be shown as it is."""
-    return printable(text) == text
-
-
 def written_out(character: str) -> str:
     """The character as its code."""
     return f"\\x{ord(character):02x}"

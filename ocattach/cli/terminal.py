@@ -42,10 +42,10 @@ def spoken(text: str) -> str:
     return "\t".join(printable(piece) for piece in text.split("\t"))
 
 
-def say(text: str, *, colour: str | None = None, nl: bool = True) -> None:
+def say(text: str, *, colour: str | None = None) -> None:
     """Print a line on stderr, in colour if it is a terminal and NO_COLOR is not set."""
     wanted = colour if has_colours(sys.stderr) else None
-    click.echo(click.style(escape(text), fg=wanted) if wanted else escape(text), err=True, nl=nl)
+    click.echo(click.style(escape(text), fg=wanted) if wanted else escape(text), err=True)
 
 
 def has_colours(file: TextIO) -> bool:

@@ -3,7 +3,7 @@
 Each script needs one round trip, since round trips take long on slow connections.
 """
 
-from ocattach.daemon.lifecycle import DaemonStatus, start_daemon, stop_daemon
+from ocattach.daemon.lifecycle import DaemonStatus, check_opencode, start_daemon, stop_daemon
 from ocattach.daemon.listener import read_proxies
 from ocattach.daemon.logs import DAEMON, Logs, read_logs
 from ocattach.daemon.probe import Probe, probe
@@ -16,6 +16,7 @@ __all__ = [
     "Logs",
     "Probe",
     "RunCommand",
+    "check_opencode",
     "probe",
     "read_logs",
     "read_proxies",

@@ -2,9 +2,9 @@
 
 from dataclasses import dataclass
 
-from ocattach.daemon.probe import NUMBER, FoundDaemon, daemons
+from ocattach.daemon.probe import NUMBER, FoundDaemon, Probe, daemons
 from ocattach.daemon.script import DEFAULTS, DaemonSettings, Report, RunCommand, run_script
-from ocattach.daemon.unusable import ended_at_once
+from ocattach.daemon.unusable import ended_at_once, not_found
 from ocattach.errors import (
     DaemonStartError,
     OcattachError,
@@ -122,6 +122,18 @@ def foreign_state_error(home: str) -> DaemonStartError:
         f"link: .local/state/ocattach below {home}, unless XDG_STATE_HOME is set",
         hint=OWN_HOME,
     )
+
+
+def check_opencode(found: Probe, place: str) -> str:
+    """Return the path of `opencode` in an environment, which errors call `place`.
+
+    Raises OpencodeNotFoundError, or DaemonStartError when it could not write its data.
+    """
+    if found.unwritable:
+        raise home_error(found.unwritable, place=place, home=found.home)
+    if not found.opencode:
+        raise not_found(found.tried, system=found.system, environment=place)
+    return found.opencode
 
 
 def home_error(directory: str, *, place: str, home: str) -> DaemonStartError:

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 from ocattach.config.resolver import resolve
 from ocattach.config.spec import ConnectionSpec
 from ocattach.config.trust import may_be_used
+from ocattach.daemon import check_opencode
 from ocattach.daemon.unusable import ended_at_once
 from ocattach.doctor import logout
 from ocattach.doctor.ladder import Ladder, StepSkipped, StepWarning, skipped
@@ -21,7 +22,7 @@ from ocattach.errors import (
 )
 from ocattach.link.client.access import client_at
 from ocattach.link.client.queries import query_link
-from ocattach.link.server.port import open_client
+from ocattach.link.server.tunnel_endpoint import open_client
 from ocattach.opencode.versions import (
     printed_version,
     shortcomings,
@@ -158,7 +159,7 @@ class ConnectionCheck(AbstractContextManager["ConnectionCheck"]):
         """Run the `opencode` program in the environment to get its version."""
         handler = self._commands()
         self._probe = found = handler.probe()
-        program = handler.check_opencode(found)
+        program = check_opencode(found, handler.place)
         ran = handler.run(version_argv(program), timeout=self._timeout)
         output = (ran.stdout + ran.stderr).decode(errors="replace").strip()
         version = printed_version(ran.stdout)

@@ -18,14 +18,13 @@ from ocattach.daemon import (
     DaemonStatus,
     Logs,
     Probe,
+    check_opencode,
     probe,
     read_logs,
     read_proxies,
     start_daemon,
     stop_daemon,
 )
-from ocattach.daemon.lifecycle import home_error
-from ocattach.daemon.unusable import not_found
 from ocattach.errors import (
     ConnectionLostError,
     OcattachError,
@@ -38,6 +37,7 @@ from ocattach.opencode.runtime import javascript_argv
 from ocattach.printable import command_line
 from ocattach.transports.base import Ask, Plan, Question, TransportHandler
 from ocattach.transports.foreground import ForegroundCommand, enter, foreground_argv
+from ocattach.tunnel.relay import relay_source
 
 if TYPE_CHECKING:
     from ocattach.daemon.probe import FoundDaemon
@@ -137,17 +137,6 @@ class CommandTransport(TransportHandler):
                 hint="Create it, or name another with --workdir",
             )
 
-    def check_opencode(self, found: Probe) -> str:
-        """Return the path of `opencode` there.
-
-        Raises OpencodeNotFoundError, or DaemonStartError when it could not write its data.
-        """
-        if found.unwritable:
-            raise home_error(found.unwritable, place=self.place, home=found.home)
-        if not found.opencode:
-            raise not_found(found.tried, system=found.system, environment=self.place)
-        return found.opencode
-
     def keep_daemon(self, status: DaemonStatus) -> DaemonStatus:
         """Remember the daemon that was found, and its password, which may not be readable later."""
         self._daemon = status.daemon
@@ -164,7 +153,7 @@ class CommandTransport(TransportHandler):
         settings = replace(
             given,
             workdir=given.workdir or self.default_workdir(),
-            opencode=self.check_opencode(found),
+            opencode=check_opencode(found, self.place),
             env=(*path, *given.env, *self.spec.forwarded_env(), origin, *session_variables()),
         )
         if found.private:
@@ -173,7 +162,7 @@ class CommandTransport(TransportHandler):
         self.end_early_relay()
         if not self.reaches_ports:
             # It starts while the daemon does, and needs the port only when it is used.
-            self._early_relay = self.open_stream(self.relay_commands(0)[0])
+            self._early_relay = self.open_stream(self.relay_commands()[0])
         password = secrets.token_urlsafe(32)
         return self.keep_daemon(start_daemon(self.run, settings, password=password, timeout=self.timeout))
 
@@ -220,18 +209,14 @@ class CommandTransport(TransportHandler):
 
     def routes(self, port: int) -> "Iterator[Callable[[], Route]]":
         """Yield constructors of the routes to a port of the environment, best first."""
-        from ocattach.tunnel.route import RelayRoute  # noqa: PLC0415 - asyncio, loaded during an ssh login
-
         host = self.daemon_host(port)
         if ":" in host and host != IPV6_LOOPBACK:
             raise UnreachableError(
                 f"The daemon in {self.place} listens only on {host}, which a relay cannot reach",
                 hint="Start it with --hostname 127.0.0.1 or without --hostname",
             )
-        if self._early_relay is not None:
-            stream, self._early_relay = self._early_relay, None
-            yield lambda: RelayRoute(stream)
-        yield from self.port_routes()
+        early, self._early_relay = self._early_relay, None
+        yield from self.port_routes(early)
 
     def connect_ports(self, tunnel: "Tunnel") -> None:
         """Switch a tunnel to a route to any port of the environment's loopback, without a daemon.
@@ -241,11 +226,16 @@ class CommandTransport(TransportHandler):
         self.probe()
         self.open_tunnel(tunnel, 0, self.port_routes())
 
-    def port_routes(self) -> "Iterator[Callable[[], Route]]":
-        """Yield constructors of the routes to any port of the environment's loopback, best first."""
+    def port_routes(self, early: Stream | None = None) -> "Iterator[Callable[[], Route]]":
+        """Yield constructors of the routes to any port of the environment's loopback, best first.
+
+        `early` is a relay that has been started already.
+        """
         from ocattach.tunnel.route import RelayRoute  # noqa: PLC0415 - asyncio, loaded during an ssh login
 
-        for argv in self.relay_commands(0):
+        if early is not None:
+            yield lambda: RelayRoute(early)
+        for argv in self.relay_commands():
             yield lambda argv=argv: RelayRoute(self.open_stream(argv))  # type: ignore[misc]
 
     def open_tunnel(
@@ -281,17 +271,14 @@ class CommandTransport(TransportHandler):
         daemons = self._probe.daemons if self._probe else ()
         return next((daemon.host for daemon in daemons if daemon.port == port), "127.0.0.1")
 
-    def relay_commands(self, port: int) -> list[list[str]]:
+    def relay_commands(self) -> list[list[str]]:
         """Return the commands that start a relay, best first.
 
         The daemon's own executable serves where `opencode` is a script that adds arguments, or was removed or
         replaced while the daemon ran.
         """
-        from ocattach.tunnel.route import relay_source  # noqa: PLC0415 - asyncio, loaded during an ssh login
-
         found = self._probe or self.probe()
-        daemon = self._daemon or found.daemon(port)
-        programs = [found.opencode, f"/proc/{daemon.pid}/exe" if daemon else None]
+        programs = [found.opencode, f"/proc/{self._daemon.pid}/exe" if self._daemon else None]
         return [javascript_argv(program, relay_source()) for program in programs if program]
 
     def end_early_relay(self) -> None:

@@ -28,7 +28,7 @@ class ForwardedClient(Client):
         on_connected: Callable[[Client], None],
         on_closed: Callable[[SpliceEndpoint], None],
     ) -> None:
-        super().__init__(on_connected, on_closed, lambda _: None, None)
+        super().__init__(on_connected, on_closed)
         self.local = local
         """The forwarded port of this machine."""
         self.port = port

@@ -5,10 +5,13 @@ from dataclasses import dataclass
 from functools import cached_property
 
 from ocattach.tunnel.browser import carries_cookie
-from ocattach.tunnel.client import SUCCESS, UPGRADED, Client, now, refusal
+from ocattach.tunnel.client import UPGRADED, refusal
 from ocattach.tunnel.event_stream import EventStream
 from ocattach.tunnel.gate import Gate, Upstream, encode_without_credentials
 from ocattach.tunnel.requests import RefusedError, Request, RequestReader
+from ocattach.tunnel.resumable import ResumableClient, now
+
+SUCCESS = (b"HTTP/1.1 2", b"HTTP/1.0 2")
 
 HEAD_SECONDS = 10.0
 """How long a client may take to send the head of its first request."""
@@ -38,7 +41,7 @@ class Admitted:
         return self.request.method in {b"GET", b"HEAD"} and not framing & self.request.fields.keys()
 
 
-class GatedClient(Client):
+class GatedClient(ResumableClient):
     """A local client whose every request has to pass the gate.
 
     Only the head of the first request is read before the client is spliced to a connection.

@@ -22,6 +22,7 @@ from ocattach.tunnel.gated import GatedClient
 from ocattach.tunnel.limits import Events, Limits
 from ocattach.tunnel.prompt import PromptKeeper, PromptRecovery
 from ocattach.tunnel.recovering import RecoveringClient
+from ocattach.tunnel.resumable import ResumableClient
 from ocattach.tunnel.router import Router
 from ocattach.tunnel.splice import SpliceEndpoint
 from ocattach.tunnel.tcp import bind_first
@@ -72,7 +73,7 @@ class Listener:
         self._clients: dict[SpliceEndpoint, asyncio.Task[None]] = {}
         self._internal: set[SpliceEndpoint] = set()
         self._spliced: set[Client] = set()
-        self._interrupted: set[Client] = set()
+        self._interrupted: set[ResumableClient] = set()
         self._background: set[asyncio.Task[object]] = set()
         self._closed = False
         self._vacant = asyncio.Event()
@@ -121,7 +122,7 @@ class Listener:
     def _make_client(self) -> Client:
         callbacks = (self._admit, self._remove, self._resume_later, self._resumer)
         if self._gate is None:
-            return Client(*callbacks)
+            return ResumableClient(*callbacks)
         if self._keeper is None:
             return GatedClient(self._gate, *callbacks)
         return RecoveringClient(self._gate, self._keeper, *callbacks)
@@ -136,10 +137,9 @@ class Listener:
         self._run(loop.connect_accepted_socket(lambda: self._make_internal_client(admit), connection))
 
     def _make_internal_client(self, admit: Callable[[Client], None]) -> Client:
-        callbacks = (admit, self._remove, self._resume_later, None)
         if (target := self.router.target) is None or target.route.upstream == Upstream():
-            return Client(*callbacks)
-        return GatedClient(OpenGate(), *callbacks)
+            return Client(admit, self._remove)
+        return GatedClient(OpenGate(), admit, self._remove, self._resume_later, None)
 
     def refuse(self, reason: str) -> None:
         """Refuse held and new clients until there is a route."""
@@ -196,7 +196,7 @@ class Listener:
             serving = self._serve(client, internal=internal, counts_as_loss=counts_as_loss)
         self._clients[client] = asyncio.get_running_loop().create_task(serving)
 
-    def _resume_later(self, client: Client) -> None:
+    def _resume_later(self, client: ResumableClient) -> None:
         if self._closed:
             client.reset()
             return
@@ -259,7 +259,7 @@ class Listener:
             self._spliced.add(client)
             client.begin()
 
-    async def _resume(self, client: Client) -> None:
+    async def _resume(self, client: ResumableClient) -> None:
         """Reconnect a client whose stream was interrupted, without a time limit."""
         notice = asyncio.get_running_loop().call_later(NOTICE_SECONDS, self._notify_loss, client)
         self._interrupted.add(client)
@@ -269,13 +269,13 @@ class Listener:
             self._interrupted.discard(client)
             notice.cancel()
 
-    def _notify_loss(self, client: Client) -> None:
+    def _notify_loss(self, client: ResumableClient) -> None:
         if self.router.refusing is None:  # otherwise the user has already seen that reason
             client.show_message(
                 f"The connection was lost; what you send waits until it is back. {self.router.lost or ''}"
             )
 
-    async def _reconnect(self, client: Client, notice: asyncio.TimerHandle) -> None:
+    async def _reconnect(self, client: ResumableClient, notice: asyncio.TimerHandle) -> None:
         pause = PAUSE_SECONDS
         loop = asyncio.get_running_loop()
         while True:

@@ -5,7 +5,6 @@ import logging
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Coroutine
 from functools import partial
-from pathlib import Path
 from typing import Any
 
 from ocattach.errors import ConnectionLostError, PortClosedError
@@ -77,15 +76,10 @@ class Route(ABC):
         """Close the route and reset its connections. Closing twice, or before `start`, is harmless."""
 
 
-def relay_source() -> str:
-    """Return the program at the far end of a `RelayRoute`: JavaScript for Bun."""
-    return Path(__file__).with_name("relay.js").read_text(encoding="utf-8")
-
-
 class RelayRoute(Route):
     """Through a relay program in the environment; all connections share one stream.
 
-    `stream` is connected to a running relay (`relay_source`); the route closes it.
+    `stream` is connected to a running relay (`relay.relay_source`); the route closes it.
     """
 
     name = "relay"

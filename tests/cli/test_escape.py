@@ -9,7 +9,8 @@ from hypothesis import strategies as st
 
 from ocattach.cli.columns import cut, isolated, width
 from ocattach.cli.terminal import escape, set_title
-from ocattach.printable import KEPT, is_printable
+from ocattach.printable import KEPT
+from tests.rigs.printed import is_printable
 
 FAMILY = "\N{MAN}\u200d\N{WOMAN}\u200d\N{GIRL}"
 PERSIAN = "\u0645\u06cc\u200c\u062e\u0648\u0627\u0647\u0645"

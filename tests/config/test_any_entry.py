@@ -16,8 +16,8 @@ from ocattach.config.targets.registry import target_class, transports
 from ocattach.daemon.script import parse_report
 from ocattach.errors import ConnectionLostError, UsageError
 from ocattach.execution import CommandResult
-from ocattach.printable import is_printable
 from tests.config.strategies import specs
+from tests.rigs.printed import is_printable
 
 FILE = Path("/src/shop/opencode.json")
 KEYS = sorted({*COMMON_KEYS, *(key for scheme in transports() for key in target_class(scheme).keys)})

@@ -14,7 +14,8 @@ from ocattach.daemon import DaemonSettings
 from ocattach.errors import OcattachError
 from ocattach.opencode.runtime import javascript_argv
 from ocattach.transports.process import ProcessStream
-from ocattach.tunnel.route import RelayRoute, relay_source
+from ocattach.tunnel.relay import relay_source
+from ocattach.tunnel.route import RelayRoute
 from ocattach.tunnel.tunnel import Tunnel
 from tests.daemon.account import Account, machine
 from tests.rigs.daemons import entering

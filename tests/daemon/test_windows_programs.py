@@ -5,6 +5,7 @@ from pathlib import Path
 import pytest
 
 from ocattach.config.spec import ConnectionSpec
+from ocattach.daemon import check_opencode
 from ocattach.errors import OpencodeIncompatibleError
 from ocattach.transports import open_handler
 from ocattach.transports.command import CommandTransport
@@ -41,7 +42,7 @@ def found() -> str:
         ConnectionSpec.from_entry({"transport": "local"}), ask=ask_nobody, timeout=30
     ) as handler:
         assert isinstance(handler, CommandTransport)
-        return handler.check_opencode(handler.probe())
+        return check_opencode(handler.probe(), handler.place)
 
 
 @pytest.mark.parametrize("text", [SHIM, SHIM.replace("\n", "\r\n")])

@@ -17,8 +17,8 @@ from ocattach.config.trust import TrustLedger
 from ocattach.daemon.script import parse_report
 from ocattach.errors import ConfigurationError, ConnectionLostError, InvalidURIError, OcattachError
 from ocattach.execution import CommandResult
-from ocattach.printable import is_printable
 from tests.fuzz.environments import ENVIRONMENT_TARGETS
+from tests.rigs.printed import is_printable
 
 Target = Callable[[bytes], None]
 

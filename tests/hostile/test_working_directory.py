@@ -22,7 +22,7 @@ from ocattach.opencode.runtime import javascript_argv
 from ocattach.opencode.tui.launch import ask_version
 from ocattach.opencode.versions import printed_version
 from ocattach.transports.containers.podman_service import PodmanService
-from ocattach.tunnel.route import relay_source
+from ocattach.tunnel.relay import relay_source
 
 pytestmark = pytest.mark.needs_programs
 

@@ -22,11 +22,24 @@ OWN_SDK = {
 """The SDKs that a transport may import."""
 
 
-def imported_by(module: str) -> set[str]:
-    """The top-level names of all modules that are there once a module was imported."""
+NOT_WARM = {
+    "filelock", "logging", "subprocess", "tomllib",
+    "ocattach.cli.approval", "ocattach.cli.unknown_key", "ocattach.config.schema",
+    "ocattach.config.targets.meant", "ocattach.link.client.direct",
+}  # fmt: skip
+"""What takes milliseconds to import and is not needed to attach by a warm link to a saved or trusted connection."""
+
+
+def modules_after(module: str) -> set[str]:
+    """The names of all modules that are there once a module was imported."""
     code = f"import json, sys, {module}; print(json.dumps([name for name, found in sys.modules.items() if found]))"
     printed = subprocess.run([sys.executable, "-c", code], check=True, capture_output=True, text=True).stdout
-    return {name.partition(".")[0] for name in json.loads(printed)}
+    return set(json.loads(printed))
+
+
+def imported_by(module: str) -> set[str]:
+    """The same as top-level names."""
+    return {name.partition(".")[0] for name in modules_after(module)}
 
 
 def test_the_command_line_imports_nothing_slow() -> None:
@@ -54,6 +67,20 @@ def test_attaching_by_a_warm_link_imports_neither_http_nor_tls_nor_a_database(ro
     assert not imported_by(room) & {"http", "ssl", "sqlite3"}
 
 
+@pytest.mark.parametrize(
+    "room",
+    [
+        "ocattach.cli.main",
+        "ocattach.cli.commands.attach",
+        "ocattach.config.project",
+        "ocattach.config.targets.podman_config",
+        "ocattach.link.client.foreground",
+    ],
+)
+def test_attaching_by_a_warm_link_imports_nothing_that_only_other_cases_need(room: str) -> None:
+    assert not modules_after(room) & NOT_WARM
+
+
 @pytest.mark.parametrize("module", ["ocattach.link.client.direct", "ocattach.transports.http.transport"])
 def test_a_connection_without_a_link_imports_nothing_slow(module: str) -> None:
     assert not imported_by(module) & SLOW
@@ -77,6 +104,13 @@ def test_openssh_is_run_without_paramiko_or_cryptography() -> None:
     imported = imported_by("ocattach.transports.ssh.openssh.connection")
 
     assert not imported & {"paramiko", "cryptography", "ssl", "requests"}
+
+
+def test_a_link_by_openssh_imports_no_tunnel_before_ssh_logs_in() -> None:
+    modules = ("ocattach.link.server.process", "ocattach.transports.ssh.transport")
+    imported = imported_by(", ".join((*modules, "ocattach.transports.ssh.openssh.connection")))
+
+    assert not imported & {"asyncio", "sqlite3"}
 
 
 def test_a_link_by_openssh_imports_neither_compression_nor_locks() -> None:

@@ -11,7 +11,7 @@ import pytest
 
 from ocattach.config.spec import ConnectionSpec
 from ocattach.config.targets.uri import parse_uri
-from ocattach.link.server.port import TunnelEndpoint
+from ocattach.link.server.tunnel_endpoint import TunnelEndpoint
 from ocattach.link.sessions import origins as marking
 from ocattach.link.sessions.listener import SessionEventListener
 from ocattach.opencode.api import DaemonClient

@@ -9,7 +9,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from ocattach.execution import Stream
-from ocattach.tunnel.route import relay_source
+from ocattach.tunnel.relay import relay_source
 from tests.rigs.availability import Unavailable
 from tests.rigs.opencode import opencode_bin
 

@@ -7,8 +7,7 @@ from contextlib import ExitStack
 
 import pytest
 
-from ocattach.tunnel import client as client_module
-from ocattach.tunnel import listener
+from ocattach.tunnel import listener, resumable
 from ocattach.tunnel.event_stream import chunk
 from ocattach.tunnel.route import Route
 from ocattach.tunnel.tunnel import Tunnel
@@ -114,13 +113,13 @@ def test_a_kept_stream_goes_on_over_the_next_route_with_what_it_missed_told_firs
 @pytest.fixture(autouse=True)
 def settled_late(monkeypatch: pytest.MonkeyPatch) -> None:
     """Streams count as complete only after the test."""
-    monkeypatch.setattr(client_module, "SETTLED_SECONDS", 600)
+    monkeypatch.setattr(resumable, "SETTLED_SECONDS", 600)
 
 
 @pytest.fixture
 def settled_soon(settled_late: None, monkeypatch: pytest.MonkeyPatch) -> None:  # noqa: ARG001 - the later one counts
     """They do so after half a second."""
-    monkeypatch.setattr(client_module, "SETTLED_SECONDS", 0.5)
+    monkeypatch.setattr(resumable, "SETTLED_SECONDS", 0.5)
 
 
 @pytest.mark.usefixtures("settled_soon")

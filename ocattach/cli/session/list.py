@@ -40,9 +40,6 @@ SECONDS, WALK_SECONDS = 5.0, 60.0
 COST_ROOM = 110
 """Width of a terminal, in columns, that has room for the cost of sessions."""
 
-MOST_NAMED = 5
-"""Environments that are named in one notice."""
-
 
 def origin_option(function: Decorated) -> Decorated:
     """Add `--origin NAME`, as `origins`."""

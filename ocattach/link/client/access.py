@@ -3,21 +3,18 @@
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, nullcontext
 from dataclasses import replace
-from typing import TYPE_CHECKING
 
 from ocattach.config.spec import ConnectionSpec
 from ocattach.errors import DaemonNotRunningError
 from ocattach.link.client.foreground import GRACE_SECONDS
 from ocattach.link.client.queries import daemon_of_link
 from ocattach.link.server.daemon_starter import command_name
-from ocattach.link.server.port import open_client as tunnel_client
+from ocattach.link.server.tunnel_endpoint import open_client as tunnel_client
+from ocattach.opencode.api import DaemonClient
 from ocattach.printable import command_line
 from ocattach.transports import open_handler
 from ocattach.transports.base import Ask, NoPerson, TransportHandler
 from ocattach.transports.shared import SharedConnections
-
-if TYPE_CHECKING:
-    from ocattach.opencode.api import DaemonClient
 
 
 def no_person(spec: ConnectionSpec) -> NoPerson:
@@ -38,7 +35,7 @@ def open_client(
     ask: Ask,
     timeout: float,
     shared: SharedConnections | None = None,
-) -> Iterator["DaemonClient"]:
+) -> Iterator[DaemonClient]:
     """Open a client for the daemon of an environment: through its link if there is one, else by a new connection.
 
     Starts nothing. Raises DaemonNotRunningError with the command that starts one, and the errors of the transport.
@@ -67,7 +64,7 @@ def open_client(
 
 
 @contextmanager
-def client_of(handler: TransportHandler) -> Iterator["DaemonClient"]:
+def client_of(handler: TransportHandler) -> Iterator[DaemonClient]:
     """Open a client for the daemon behind a handler. Raises DaemonNotRunningError if there is none."""
     spec = handler.spec
     if not spec.target.needs_link:
@@ -91,8 +88,6 @@ def client_at(
     *,
     ca_file: str | None = None,
     timeout: float = REQUEST_SECONDS,
-) -> "DaemonClient":
+) -> DaemonClient:
     """Return a client for the daemon at a URL. Each request may take `timeout` seconds."""
-    from ocattach.opencode.api import DaemonClient  # noqa: PLC0415 - ssl is slow to import
-
     return DaemonClient(url, ca_file=ca_file, username=username, password=password, timeout=timeout)

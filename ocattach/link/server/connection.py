@@ -4,8 +4,8 @@ from typing import TYPE_CHECKING
 
 from ocattach.config.spec import ConnectionSpec
 from ocattach.errors import ConnectionLostError, TimedOutError
-from ocattach.link.server.port import open_client
 from ocattach.link.server.state import LinkState, StateMachine
+from ocattach.link.server.tunnel_endpoint import open_client
 from ocattach.opencode.api import TRY_SECONDS, DaemonClient
 from ocattach.transports.base import TransportHandler
 
@@ -51,7 +51,7 @@ class DaemonConnection:
         return self.tunnel is not None and self._state.state is not LinkState.LOST
 
     def open_client(self, timeout: float = TRY_SECONDS, *, counts_as_loss: bool = True) -> DaemonClient:
-        """Return a client of the current daemon; `counts_as_loss` as in `port.open_client`.
+        """Return a client of the current daemon; `counts_as_loss` as in `tunnel_endpoint.open_client`.
 
         Raises ConnectionLostError.
         """

@@ -155,7 +155,7 @@ class Forwards:
             raise ConnectionLostError(f"The connection was lost: {self._state.reason}")
 
     def _new_tunnel(self) -> "Tunnel":
-        from ocattach.tunnel.tunnel import Tunnel  # noqa: PLC0415 - see `import_tunnel`
+        from ocattach.tunnel.tunnel import Tunnel  # noqa: PLC0415 - asyncio, loaded during an ssh login
 
         if self._reconnector is None:
             self._reconnector = Reconnector(

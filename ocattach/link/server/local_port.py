@@ -9,7 +9,6 @@ from ocattach.config.targets.local import LocalTarget
 from ocattach.daemon.ports import ListeningPort, ListeningPorts, list_ports
 from ocattach.errors import LocalPortError, OcattachError
 from ocattach.transports.base import NoPerson
-from ocattach.transports.local import LocalTransport
 
 if TYPE_CHECKING:
     from ocattach.tunnel.tunnel import Tunnel
@@ -89,6 +88,8 @@ def by(program: ListeningPort | None) -> str:
 
 def holder(local: int) -> ListeningPort | None:
     """Return the program that listens on a port of this machine; None if that cannot be seen."""
+    from ocattach.transports.local import LocalTransport  # noqa: PLC0415 - asyncio, loaded during an ssh login
+
     machine = LocalTransport(ConnectionSpec(target=LocalTarget()), ask=NoPerson("Unexpected question"))
     with suppress(OcattachError), machine as handler:
         found = list_ports(handler.run, timeout=HOLDER_SECONDS).ports

@@ -1,19 +1,20 @@
-"""The local port of a link, and the link's own requests through its tunnel."""
+"""The local port of a link, and who may use it."""
 
-import socket
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from ocattach.daemon.probe import FoundDaemon
 from ocattach.link.server.credential import Credential, kept_secret
-from ocattach.opencode.api import DaemonClient
-from ocattach.opencode.endpoint import Endpoint, basic_authorization
+from ocattach.opencode.endpoint import basic_authorization
 from ocattach.opencode.recovery import Recovery
 from ocattach.opencode.tui.resumer import REQUEST_SECONDS, Greeting, Resync
+from ocattach.tunnel.browser import Browsers
+from ocattach.tunnel.gate import Gate
 
 if TYPE_CHECKING:
     from ocattach.link.sessions.listener import SessionEventListener
+    from ocattach.opencode.api import DaemonClient
     from ocattach.tunnel.limits import Events, Limits
     from ocattach.tunnel.tunnel import Tunnel
 
@@ -25,9 +26,6 @@ class LocalAccess:
     """
 
     def __init__(self, credential: Credential, ports: Sequence[int], browser_file: Path) -> None:
-        from ocattach.tunnel.browser import Browsers  # noqa: PLC0415 - for links alone
-        from ocattach.tunnel.gate import Gate  # noqa: PLC0415 - for links alone
-
         self.credential = credential
         self.ports = ports
         self._browser_file = browser_file
@@ -51,7 +49,7 @@ class LocalAccess:
 
 
 def open_port(
-    connect: Callable[[float], DaemonClient],
+    connect: Callable[[float], "DaemonClient"],
     limits: "Limits",
     events: "Events",
     listener: "SessionEventListener",
@@ -63,7 +61,7 @@ def open_port(
 
     `listener` is notified when a client requests a new session, and `greeting` is shown in a TUI that opens.
     """
-    from ocattach.tunnel.tunnel import Tunnel  # noqa: PLC0415 - see `import_tunnel`
+    from ocattach.tunnel.tunnel import Tunnel  # noqa: PLC0415 - asyncio, loaded during an ssh login
 
     resumer = Resync(
         lambda: connect(REQUEST_SECONDS),
@@ -80,29 +78,3 @@ def open_port(
         recovery=recovery,
         ports=access.ports,
     )
-
-
-class TunnelEndpoint(Endpoint):
-    """The far end of a tunnel, reached without the local port, also while clients are held."""
-
-    def __init__(self, tunnel: "Tunnel", *, counts_as_loss: bool) -> None:
-        super().__init__(tunnel.url)
-        self._tunnel = tunnel
-        self._counts_as_loss = counts_as_loss
-
-    def open_socket(self, timeout: float) -> socket.socket:
-        """Open a connection through the tunnel."""
-        opened = self._tunnel.connect(counts_as_loss=self._counts_as_loss)
-        opened.settimeout(timeout)
-        return opened
-
-
-def open_client(
-    tunnel: "Tunnel", daemon: FoundDaemon, timeout: float, *, counts_as_loss: bool = True
-) -> DaemonClient:
-    """Return a client for the daemon behind a tunnel. Each request may take `timeout` seconds.
-
-    `counts_as_loss`: whether a failed dial reports the connection as lost.
-    """
-    endpoint = TunnelEndpoint(tunnel, counts_as_loss=counts_as_loss)
-    return DaemonClient(endpoint, username=daemon.username, password=daemon.password, timeout=timeout)

@@ -16,24 +16,21 @@ from types import FrameType
 from ocattach.config.files.paths import config_directory
 from ocattach.config.settings import Settings, load_settings
 from ocattach.config.spec import ConnectionSpec
-from ocattach.errors import AuthenticationError, UsageError
+from ocattach.errors import UsageError
 from ocattach.link.clock import Clock
 from ocattach.link.files import LinkFiles, browser_file, link_files
 from ocattach.link.messages import PROTOCOL, HungUpError, Message, MessageChannel
 from ocattach.link.server.credential import link_credential, link_ports
 from ocattach.link.server.events import send_events
+from ocattach.link.server.foreground_connection import ForegroundConnection
 from ocattach.link.server.local_port import Wanted
 from ocattach.link.server.log import log_failure, logged_error, start_log
 from ocattach.link.server.port import LocalAccess
 from ocattach.link.server.supervisor import Environment
 from ocattach.link.sessions.hooks import Hooks
 from ocattach.link.sessions.notices import Notices
-from ocattach.transports.base import Question
 
 logger = logging.getLogger(__name__)
-
-PERSON_SECONDS = 300
-"""How long a person may take to answer a question."""
 
 CLOCK_SECONDS = 1.0
 """How often the clocks are checked."""
@@ -41,49 +38,6 @@ CLOCK_SECONDS = 1.0
 REQUEST_SECONDS = 5
 JOIN_SECONDS = 5
 BACKLOG = 64
-
-
-class ForegroundConnection:
-    """The command on the other end of a channel."""
-
-    def __init__(self, channel: MessageChannel, environ: Mapping[str, str]) -> None:
-        self._channel = channel
-        self.environ = environ
-
-    def doing(self, text: str) -> None:
-        """Report what is being done."""
-        self._channel.send({"doing": text})
-
-    def step(self, text: str) -> None:
-        """Report a completed step."""
-        logger.info("step: %s", text)
-        self._channel.send({"step": text})
-
-    def notice(self, text: str) -> None:
-        """Report what happened since the last attach."""
-        self._channel.send({"notice": text})
-
-    def ask(self, question: Question) -> str:
-        """Return the answer of the person. Raises AuthenticationError without one."""
-        if question.notice:
-            self.notice(question.text)
-            return ""
-        self._channel.send(
-            {"ask": {"text": question.text, "secret": question.secret, "confirm": question.confirm}}
-        )
-        try:
-            answer = self._channel.receive(timeout=PERSON_SECONDS).get("answer")
-        except TimeoutError as error:
-            raise AuthenticationError(
-                f"No answer within {PERSON_SECONDS} s: {question.text}",
-                hint="Connect again, and answer the question",
-            ) from error
-        if answer is None:
-            raise AuthenticationError(
-                f"This question needs a terminal: {question.text}",
-                hint="Run the command once from a terminal",
-            )
-        return str(answer)
 
 
 class Link:
@@ -199,13 +153,15 @@ class Link:
         if request["do"] == "status":  # must not change anything
             channel.send(self._status(request) if is_ours else {"protocol": PROTOCOL})
         elif request["do"] == "daemon":  # as above
-            channel.send({"daemon": self._environment.daemon()} if is_ours else {"protocol": PROTOCOL})
+            channel.send(
+                {"daemon": self._environment.answers.daemon()} if is_ours else {"protocol": PROTOCOL}
+            )
         elif is_ours and request["do"] == "log-out":
             channel.send({"logged_out": self._environment.log_out_browsers()})
         elif is_ours and request["do"] == "events":
             send_events(channel, self._environment.events, is_resumed=bool(request.get("since_last")))
         elif is_ours and request["do"] == "login":
-            channel.send({"login": self._environment.login()})
+            channel.send({"login": self._environment.answers.login()})
             while not (channel.has_ended() or self._ending.wait(CLOCK_SECONDS)):
                 pass  # as long as the login is used, the link does not end for being idle
         elif is_ours and request["do"] == "forward":
@@ -219,10 +175,10 @@ class Link:
 
     def _status(self, request: Message) -> Message:
         """Return the status, and with `directories` the snapshot of the daemon."""
-        status, directories = {"status": self._environment.status()}, request.get("directories")
+        status, directories = {"status": self._environment.answers.status()}, request.get("directories")
         if directories is None:
             return status
-        return {**status, "snapshot": self._environment.snapshot(directories, request.get("since"))}
+        return {**status, "snapshot": self._environment.answers.snapshot(directories, request.get("since"))}
 
     def _forward(self, channel: MessageChannel, request: Message) -> None:
         self._environment.forwards.serve(

@@ -9,7 +9,7 @@ from ocattach.backoff import Deadline
 from ocattach.config.spec import ConnectionSpec
 from ocattach.errors import ConnectionLostError, OcattachError, TimedOutError, UnreachableError
 from ocattach.link.messages import no_password
-from ocattach.link.server.answers import attached_answer, connected, connection_answer, daemon_answer
+from ocattach.link.server.answers import Answers, connected
 from ocattach.link.server.connection import DaemonConnection
 from ocattach.link.server.daemon_starter import AttachClient, CrashLoopGuard, command_name
 from ocattach.link.server.deadline_lock import taken
@@ -23,7 +23,6 @@ from ocattach.link.server.state import LinkState, StateMachine
 from ocattach.link.server.variables import adopt
 from ocattach.link.sessions.feed import Subscriber
 from ocattach.link.sessions.listener import SessionEventListener
-from ocattach.opencode.snapshot import LOOK_SECONDS, snapshot
 from ocattach.printable import command_line
 from ocattach.transports import open_handler
 from ocattach.tunnel.limits import Events, Limits
@@ -77,6 +76,7 @@ class Environment:
         self.forwards = Forwards(
             self._connection, self._lock, held_seconds=held_seconds, dead_after=dead_after
         )
+        self.answers = Answers(self._connection, self._state, self._listener, access, self.history)
 
     @property
     def idle_seconds(self) -> float | None:
@@ -115,7 +115,7 @@ class Environment:
             daemon = self._connection.daemon
             if daemon is not None and daemon.pid and not daemon.password:
                 client.notice(no_password(daemon.port))
-            return self.attached(spec, started=started)
+            return self.answers.attached(spec.workdir, started=started)
 
     def reuse(self, spec: ConnectionSpec, client: AttachClient, timeout: float) -> dict[str, Any] | None:
         """Return the present connection; None if the daemon does not answer."""
@@ -134,7 +134,7 @@ class Environment:
             return None
         client.step(f"Daemon already running on port {daemon.port} ({connection.version})")
         client.step(connected(tunnel))
-        return self.attached(spec, started=False)
+        return self.answers.attached(spec.workdir, started=False)
 
     def restore(self) -> None:
         """Restore a lost connection, unless another thread has done so. Raises the error of the attempt."""
@@ -268,12 +268,6 @@ class Environment:
             self._connection.tunnel.check()
         self._reconnector.retry_now()
 
-    def attached(self, spec: ConnectionSpec, *, started: bool) -> dict[str, Any]:
-        """Return what the command line needs to use the daemon."""
-        attached = attached_answer(self._connection, self._access.credential, spec.workdir)
-        waiting = self._listener.feed.waiting
-        return {**attached, "started": started, "waiting": waiting, "history": self.history.to_json()}
-
     def log_out_browsers(self) -> bool:
         """Make the cookies and links of all browsers invalid, and reset their connections. Returns True."""
         self._access.log_out()
@@ -292,44 +286,6 @@ class Environment:
             self._connection.handler.ask = client.ask
             self._connection.handler.check_available()
             return self._connection.handler.stop_daemon(force=force)
-
-    def status(self) -> dict[str, Any]:
-        """Return the state for `--status`. Never blocks."""
-        history = {"history": self.history.to_json()}
-        daemon, tunnel = self._connection.daemon, self._connection.tunnel
-        if daemon is None or tunnel is None:
-            return {"state": None, **history}
-        connection = connection_answer(tunnel, self._state)
-        return {**daemon_answer(daemon, tunnel, self._connection.version), **connection, **history}
-
-    def daemon(self) -> dict[str, Any] | None:
-        """Return the values of `queries.LinkedDaemon`; None without a connection. Changes nothing."""
-        daemon, tunnel = self._connection.daemon, self._connection.tunnel
-        if daemon is None or tunnel is None or not self._connection.is_up():
-            return None
-        return {
-            "url": tunnel.url,
-            "version": self._connection.version,
-            "idle_directories": list(self._listener.idle_directories()),
-            **self._access.credential.to_json(),
-        }
-
-    def login(self) -> str | None:
-        """Return the `shared_login` of the transport; None without a connection. Changes nothing."""
-        handler = self._connection.handler
-        return handler.shared_login() if handler is not None else None
-
-    def snapshot(self, directories: list[str | None], since: int | None) -> dict[str, Any] | None:
-        """Return `DaemonSnapshot.to_json` or the `error`; None without a connection. Changes nothing."""
-        tunnel = self._connection.tunnel
-        if tunnel is None or not self._connection.is_up():
-            return None
-        client = self._connection.open_client(LOOK_SECONDS)
-        client.idle_directories = self._listener.idle_directories()
-        try:
-            return snapshot(client, directories, since=since).to_json()
-        except Exception as error:  # noqa: BLE001 - whatever it is, the link's status is answered
-            return {"error": logged_error(error).to_json()}
 
     def close(self) -> None:
         """Close everything, also while a request is in progress."""

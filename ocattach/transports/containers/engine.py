@@ -1,6 +1,7 @@
 """An engine with Docker's API, and the translation of its errors."""
 
-from collections.abc import Callable, Iterator
+import time
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from http.client import HTTPException
 from typing import Any
@@ -18,6 +19,15 @@ with without_module("paramiko"):
     import docker
     import requests
     from docker.errors import APIError, DockerException
+
+EXIT_CODE_SECONDS = 5
+"""Time for the engine to report the exit code of a command whose output has ended."""
+
+START_DIRECTORY = "/"
+"""Where commands start: the image's WORKDIR need not exist, and the account may not be allowed to enter it."""
+
+NO_DETACHING = ",".join(["ctrl-@"] * 16)
+"""Detach keys that no terminal sends. With the default, Ctrl-P Ctrl-Q, engines hold Ctrl-P back until the next key."""
 
 # The SDK (7.2) reads docker's configuration for registries and proxies, which are not used here; it would block on a
 # named pipe, and fail on a file that is not an object.
@@ -50,6 +60,21 @@ class EngineClient(docker.APIClient):
     def get_adapter(self, url: Any) -> Any:  # noqa: ARG002 - all URLs use the same adapter
         return self._adapter
 
+    def start_exec(
+        self, container: str, argv: Sequence[str], *, user: str, tty: bool
+    ) -> tuple[str, Stream, bytes]:
+        """Start a command and return the id of its exec, its stream, and the bytes already read from that."""
+        created = self.exec_create(
+            container,
+            list(argv),
+            stdin=True,
+            tty=tty,
+            user=user,
+            workdir=START_DIRECTORY,
+            detach_keys=NO_DETACHING,
+        )
+        return created["Id"], *self.open_exec(created["Id"], tty=tty)
+
     def open_exec(self, identifier: str, *, tty: bool = False) -> tuple[Stream, bytes]:
         """Start an exec; return its stream, which the caller closes, and the bytes read along with the headers.
 
@@ -66,6 +91,19 @@ class EngineClient(docker.APIClient):
         stream.socket.setblocking(True)
         response.close()
         return stream, early
+
+    def await_exit_code(self, identifier: str, deadline: float) -> int | None:
+        """Return the exit code of an exec whose output has ended; None if it is not reported in time.
+
+        The engine has until the deadline, and EXIT_CODE_SECONDS at the least.
+        """
+        deadline = max(deadline, time.monotonic() + EXIT_CODE_SECONDS)
+        while time.monotonic() < deadline:
+            code = self.exec_inspect(identifier)["ExitCode"]
+            if code is not None:
+                return int(code)
+            time.sleep(0.01)
+        return None
 
     def close(self) -> None:
         """Close all connections."""

@@ -6,7 +6,7 @@ import time
 from collections.abc import Callable, Iterator
 
 from ocattach.errors import ConnectionLostError, TimedOutError
-from ocattach.execution import Stream
+from ocattach.execution import Stream, check_output
 from ocattach.transports.pump import Pump
 
 HEADER = 8
@@ -98,6 +98,21 @@ class ExecStream(Stream):
         if self._pump:
             self._pump.close()
         self._stream.close()
+
+
+def run_exec(
+    stream: Stream, early: bytes, stdin: bytes, deadline: float, *, place: str
+) -> tuple[bytes, bytes]:
+    """Send an exec its input and return its stdout and stderr; `early` was already read from the stream.
+
+    Raises TimedOutError at the deadline, and TooMuchOutputError.
+    """
+    decoder = ExecDecoder()
+    stdout = bytearray(decoder.feed(early))
+    for data in exchange(stream.socket, stdin, deadline):
+        stdout += decoder.feed(data)
+        check_output(len(stdout) + len(decoder.stderr), place)
+    return bytes(stdout), bytes(decoder.stderr)
 
 
 def exchange(connection: socket.socket, stdin: bytes, deadline: float) -> Iterator[bytes]:

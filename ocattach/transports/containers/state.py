@@ -4,6 +4,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from ocattach.errors import AuthenticationError, EnvironmentNotRunningError, ShellNotFoundError
+from ocattach.execution import CommandResult
 from ocattach.printable import command_line
 
 NOT_FOUND_TEXTS = (b"executable file not found", b"no such file or directory")
@@ -82,11 +83,12 @@ def not_running(
     return EnvironmentNotRunningError(f"Container {name} is not running: {cause}", hint=hint)
 
 
-def check_started(output: bytes, *, user: str | None, place: str, program: str, name: str) -> None:
+def check_started(result: CommandResult, *, user: str | None, place: str, program: str, name: str) -> None:
     """Raise the error for a shell that could not be started: the engine reports it in the command's own output.
 
     Called after exit code 126 or 127. `name` and `place` are the container's, `program` is the engine's command line.
     """
+    output = result.stdout + result.stderr
     if output.startswith(UNKNOWN_USER.encode()):
         raise unknown_user(user, place, program, name)
     if b'exec: "sh": ' in output and any(text in output for text in NOT_FOUND_TEXTS):

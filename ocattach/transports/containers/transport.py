@@ -17,7 +17,7 @@ from ocattach.errors import (
     OcattachError,
     TimedOutError,
 )
-from ocattach.execution import CommandResult, Stream, check_output
+from ocattach.execution import CommandResult, Stream
 from ocattach.printable import command_line
 from ocattach.transports.base import Ask, Availability, Plan, Question
 from ocattach.transports.command import CommandTransport
@@ -25,7 +25,7 @@ from ocattach.transports.containers.devcontainer import DevContainer, read_dev_c
 from ocattach.transports.containers.direct import DirectPort, candidates, find_direct
 from ocattach.transports.containers.engine import Engine
 from ocattach.transports.containers.engine_streams import EngineAddress
-from ocattach.transports.containers.exec_stream import ExecDecoder, ExecStream, exchange, split_frames
+from ocattach.transports.containers.exec_stream import ExecStream, run_exec, split_frames
 from ocattach.transports.containers.lookup import (
     description,
     exec_command,
@@ -47,18 +47,9 @@ from ocattach.tunnel.route import DialRoute, Route
 
 NOT_STARTED = (126, 127)
 
-EXIT_CODE_SECONDS = 5
-"""Time for the engine to report the exit code of a command whose output has ended."""
-
 NOT_FOUND = 404
 REFUSED = (NOT_FOUND, 409, 500)
 """Docker answers 409 (conflict) for a container that is not running, Podman also 500."""
-
-START_DIRECTORY = "/"
-"""Where commands start: the image's WORKDIR need not exist, and the account may not be allowed to enter it."""
-
-NO_DETACHING = ",".join(["ctrl-@"] * 16)
-"""Detach keys that no terminal sends. With the default, Ctrl-P Ctrl-Q, engines hold Ctrl-P back until the next key."""
 
 LISTENER_SECONDS = 5
 
@@ -241,45 +232,30 @@ class ContainerTransport(CommandTransport):
         deadline = time.monotonic() + timeout
         exec_id, stream, early = self.start_exec(LOADER)
         command = loader_input(argv, has_more=bool(stdin))
-        decoder = ExecDecoder()
-        stdout = bytearray(decoder.feed(early))
         with closing(stream), self.errors_translated():
-            for data in exchange(stream.socket, command + stdin, deadline):
-                stdout += decoder.feed(data)
-                check_output(len(stdout) + len(decoder.stderr), self.place)
+            stdout, stderr = run_exec(stream, early, command + stdin, deadline, place=self.place)
         code = self.exit_code(exec_id, deadline)
-        result = CommandResult(code, bytes(stdout), bytes(decoder.stderr))
+        result = CommandResult(code, stdout, stderr)
         if code in NOT_STARTED:
-            output = result.stdout + result.stderr
             name = self.container_name()
-            check_started(output, user=self.user, place=self.place, program=self.program, name=name)
+            check_started(result, user=self.user, place=self.place, program=self.program, name=name)
         return result
 
     def start_exec(self, argv: Sequence[str], *, tty: bool = False) -> tuple[str, Stream, bytes]:
         """Start a command and return the id of its exec, its stream, and the bytes already read from that."""
         with self.errors_translated():
             client, name, user = self.engine.client, self.container_name(), self.user or ""
-            created = client.exec_create(
-                name,
-                list(argv),
-                stdin=True,
-                tty=tty,
-                user=user,
-                workdir=START_DIRECTORY,
-                detach_keys=NO_DETACHING,
-            )
-            return created["Id"], *client.open_exec(created["Id"], tty=tty)
+            return client.start_exec(name, argv, user=user, tty=tty)
 
     def exit_code(self, exec_id: str, deadline: float = 0) -> int:
         """Wait for the exit code of a command whose output has ended."""
-        deadline = max(deadline, time.monotonic() + EXIT_CODE_SECONDS)
-        while time.monotonic() < deadline:
-            with self.errors_translated():
-                code = self.engine.client.exec_inspect(exec_id)["ExitCode"]
-            if code is not None:
-                return int(code)
-            time.sleep(0.01)
-        raise TimedOutError(f"{self.engine_name} did not report the exit code of a command in {self.place}")
+        with self.errors_translated():
+            code = self.engine.client.await_exit_code(exec_id, deadline)
+        if code is None:
+            raise TimedOutError(
+                f"{self.engine_name} did not report the exit code of a command in {self.place}"
+            )
+        return code
 
     def open_stream(self, argv: Sequence[str]) -> Stream:
         _, stream, early = self.start_exec(LOADER)

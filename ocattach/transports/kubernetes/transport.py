@@ -8,7 +8,6 @@ from contextlib import ExitStack, closing
 from typing import Self
 
 from ocattach.config.spec import ConnectionSpec
-from ocattach.config.suggestion import closest
 from ocattach.config.targets.kubernetes import KubernetesTarget
 from ocattach.daemon import DaemonStatus
 from ocattach.errors import (
@@ -37,6 +36,7 @@ from ocattach.transports.kubernetes.channels import (
 from ocattach.transports.kubernetes.cluster import Cluster, ForbiddenError, NotFoundError
 from ocattach.transports.kubernetes.foreground import FEEDER, attached
 from ocattach.transports.kubernetes.forward import find_daemon
+from ocattach.transports.kubernetes.lookup import find_pods
 from ocattach.transports.kubernetes.pods import (
     Choice,
     LastPod,
@@ -44,7 +44,6 @@ from ocattach.transports.kubernetes.pods import (
     choose,
     last_pod,
     remember_pod,
-    selector_text,
 )
 from ocattach.transports.kubernetes.status import exit_code
 from ocattach.transports.loader import LOADER, loader_input, started
@@ -126,7 +125,7 @@ class KubernetesTransport(CommandTransport):
     def check_available(self) -> Availability:
         last = last_pod(self.spec.link_key())
         try:
-            pods = self.pods()
+            pods = find_pods(self.cluster, self._target)
             self._choice = choose(pods, self._target.container, last)
         except EnvironmentNotRunningError as error:
             error.hint = f"Try: {self.cluster.kubectl(*shlex.split(error.hint))}"
@@ -137,49 +136,6 @@ class KubernetesTransport(CommandTransport):
                 hint=f"Try: {self.cluster.kubectl('get', 'pods', '--output', 'json')}",
             ) from error
         return Availability(self._choice.summary(last, pods))
-
-    def pods(self) -> list[Pod]:
-        """Return the pods that match the target. Raises EnvironmentNotFoundError when there are none."""
-        target, cluster = self._target, self.cluster
-        try:
-            if target.pod is not None:
-                return [Pod.from_json(cluster.get(cluster.path("pods", target.pod)))]
-            selector = target.selector
-            if not selector:
-                owner = target.deployment or target.statefulset or ""
-                path = cluster.path(f"{target.kind}s", owner, group="apis/apps/v1")
-                selector = selector_text(cluster.get(path)["spec"]["selector"])
-        except NotFoundError as error:
-            raise self.not_found(error) from error
-        found = cluster.get(cluster.path("pods"), labelSelector=selector)["items"]
-        if not found:
-            raise EnvironmentNotFoundError(
-                f"{target.name} has no pods in namespace {cluster.namespace}",
-                hint=f"Try: {cluster.kubectl('get', 'pods', '--selector', selector)}",
-            )
-        return [Pod.from_json(each) for each in found]
-
-    def not_found(self, error: NotFoundError) -> EnvironmentNotFoundError:
-        """Return the error for a missing target, with similar names or the missing namespace."""
-        target, cluster = self._target, self.cluster
-        group, kind = ("api/v1", "pods") if target.pod else ("apis/apps/v1", f"{target.kind}s")
-        wanted = target.pod or target.deployment or target.statefulset or ""
-        missing = f"No {target.name} in namespace {cluster.namespace}"
-        hint = f"Try: {cluster.kubectl('get', kind)}"
-        try:
-            found = cluster.get(cluster.path(kind, group=group))["items"]
-            if not found:
-                cluster.get(f"/api/v1/namespaces/{cluster.namespace}")
-        except NotFoundError:
-            return EnvironmentNotFoundError(
-                f"The cluster has no namespace {cluster.namespace}",
-                hint="Name another with --namespace; list them: kubectl get namespaces",
-            )
-        except OcattachError:  # listing may be forbidden
-            return EnvironmentNotFoundError(f"{missing} ({error.message})", hint=hint)
-        near = closest(wanted, [str(each["metadata"]["name"]) for each in found])
-        question = f"Did you mean {' or '.join(near)}? " if near else ""
-        return EnvironmentNotFoundError(missing, hint=f"{question}{hint}")
 
     def run(self, argv: Sequence[str], *, stdin: bytes = b"", timeout: float) -> CommandResult:
         deadline = time.monotonic() + timeout

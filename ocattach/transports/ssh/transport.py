@@ -21,6 +21,9 @@ from ocattach.transports.command import CommandTransport
 from ocattach.transports.foreground import ForegroundCommand
 from ocattach.transports.ssh.command import foreground_line
 from ocattach.transports.ssh.connection import SessionRefusedError, SSHConnection
+from ocattach.transports.ssh.openssh.connection import OpenSSHConnection
+from ocattach.transports.ssh.openssh.settings import Settings, host_options, master_argv, read_settings
+from ocattach.tunnel.relay import relay_source
 
 if TYPE_CHECKING:
     from ocattach.tunnel.route import Route
@@ -79,8 +82,6 @@ class SSHTransport(CommandTransport):
 
     def _open(self) -> SSHConnection:
         if uses_openssh():
-            from ocattach.transports.ssh.openssh.connection import OpenSSHConnection  # noqa: PLC0415 - one of two
-
             return OpenSSHConnection(
                 self._target,
                 ask=self.ask,
@@ -97,12 +98,6 @@ class SSHTransport(CommandTransport):
         host = f"the ssh server of {self._target.host}"
         if not uses_openssh():
             return Plan(f"{host}, by paramiko", routes=("relay",))
-        from ocattach.transports.ssh.openssh.settings import (  # noqa: PLC0415 - one of two
-            Settings,
-            host_options,
-            master_argv,
-        )
-
         # Without the user's configuration, for which ssh would run the commands of `Match exec`.
         login = master_argv(self._target, Settings({}, ""), "CONTROL_PATH", attended=True)
         return Plan(
@@ -120,8 +115,6 @@ class SSHTransport(CommandTransport):
     def connection_key(self) -> str:
         # The same host under two names has the same key.
         if uses_openssh():
-            from ocattach.transports.ssh.openssh.settings import read_settings  # noqa: PLC0415 - one of two
-
             return f"{self.scheme}\n{read_settings(self._target).text}"
         from ocattach.transports.ssh.paramiko.connection import connection_key  # noqa: PLC0415 - an SDK
 
@@ -144,8 +137,6 @@ class SSHTransport(CommandTransport):
 
     def _start_relay(self, connection: SSHConnection) -> None:
         """Start the relay while the daemon is looked for, by the program of the daemon that is recorded there."""
-        from ocattach.tunnel.route import relay_source  # noqa: PLC0415 - asyncio, see `Login`
-
         argv = script_argv("relay", *javascript_argv("PROGRAM", relay_source()))
         env = [(name, value) for name, value in self.spec.env if name in RECORD_VARIABLES]
         unset = [name for name in self.spec.unset_env if name in RECORD_VARIABLES]
