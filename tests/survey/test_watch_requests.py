@@ -127,7 +127,7 @@ def test_a_person_allows_for_good_rejects_and_comes_back_from_the_tui(
         opened.send_keys("C-c")  # which dismisses the question first (1.18.33)
         wait_until(lambda: not waiting(daemon, "question"), "the answer")
         opened.send_keys("C-c")
-        refresh(opened, r"> frontend +running")
+        refresh(opened, r"frontend +running")
         assert environment.processes()
         press(opened, "Escape", "")
         assert opened.wait_for_exit() == 0
