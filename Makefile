@@ -14,7 +14,7 @@ export PATH := $(PATH):$(CURDIR)/.tools/bin
 export PYTHONDONTWRITEBYTECODE :=
 
 .DEFAULT_GOAL := help
-.PHONY: help demo venv test-tools test test-quick check format man pictures bench faults clean distclean
+.PHONY: help demo venv zipapp test-tools test test-quick check format man pictures bench faults clean distclean
 
 help: ## Show this list
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/  make \1\t\2/p' Makefile | expand -t 20
@@ -24,6 +24,9 @@ demo: $(VENV)/.runtime ## Attach to an OpenCode daemon on this machine, with not
 	@$(BIN)/python scripts/demo.py
 
 venv: $(VENV)/.development ## Make .venv, with ocattach and what its development needs
+
+zipapp: $(VENV)/.development ## Make dist/ocattach.pyz: one file, for each supported Python on machines like this
+	$(BIN)/python -m scripts.make_zipapp dist/ocattach.pyz
 
 test-tools: ## Install what the tests run against: engines, sshd, tmux, OpenCode
 	@scripts/install-test-tools

@@ -21,15 +21,16 @@ BUILDER = "hatchling"
 Package = Mapping[str, Any]
 
 
-def needed(packages: Mapping[str, Package], group: str) -> Iterator[Package]:
-    """Yield the project's dependencies, those of a group, and theirs, each once."""
-    project = packages[PROJECT]
-    edges = [*project["dependencies"], *project["dev-dependencies"].get(group, ()), {"name": BUILDER}]
+def needed(
+    packages: Mapping[str, Package], edges: list[Mapping[str, Any]], python: str | None
+) -> Iterator[Package]:
+    """Yield what the edges of the graph lead to, each package once, for a version of Python or this one."""
+    version = {"python_version": python, "python_full_version": f"{python}.0"} if python else {}
     seen: set[tuple[str, str]] = set()
     while edges:
         edge = edges.pop()
         wanted = {(edge["name"], extra) for extra in ("", *edge.get("extra", ()))} - seen
-        if not wanted or not Marker(edge.get("marker", "python_version > '3'")).evaluate():
+        if not wanted or not Marker(edge.get("marker", "python_version > '3'")).evaluate(version):
             continue
         package = packages[edge["name"]]
         for _, extra in wanted:
@@ -46,11 +47,19 @@ def requirement(package: Package) -> str:
     return " ".join([f"{package['name']}=={package['version']}", *(f"--hash={each}" for each in hashes)])
 
 
+def locked_requirements(group: str = "", *, builder: bool = False, python: str | None = None) -> list[str]:
+    """Return the lines for the project's dependencies and those of a group; `builder` adds what builds it."""
+    locked = tomllib.loads((ROOT / "uv.lock").read_text())["package"]
+    packages = {package["name"]: package for package in locked}
+    project = packages[PROJECT]
+    edges = [*project["dependencies"], *project["dev-dependencies"].get(group, ())]
+    edges += [{"name": BUILDER}] if builder else []
+    return sorted(map(requirement, needed(packages, edges, python)))
+
+
 def main() -> None:
     """Print one line for each package."""
-    locked = tomllib.loads((ROOT / "uv.lock").read_text())["package"]
-    found = needed({package["name"]: package for package in locked}, "".join(sys.argv[1:]))
-    sys.stdout.writelines(sorted(f"{requirement(package)}\n" for package in found))
+    sys.stdout.writelines(f"{line}\n" for line in locked_requirements("".join(sys.argv[1:]), builder=True))
 
 
 if __name__ == "__main__":

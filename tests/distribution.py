@@ -31,6 +31,7 @@ SECONDS = {
     "tests/docs/": 0.1,
     "tests/cli/test_layout": 8,
     "tests/packaging/test_wheel": 5,
+    "tests/packaging/test_zipapp": 5,
     "tests/rigs/": 4,
     "tests/containers/": 3,
     "tests/config/": 0.1,
