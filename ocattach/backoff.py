@@ -1,6 +1,5 @@
 """Pauses between tries, the pace of events, and deadlines."""
 
-import random
 import time
 
 
@@ -20,6 +19,8 @@ class Backoff:
         return self
 
     def __next__(self) -> float:
+        import random  # noqa: PLC0415 - slow to load, and the command line needs deadlines only
+
         pause = min(self._next, self._longest)
         self._next = min(pause * self._growth, self._longest)
         return pause * random.uniform(1.0 - self._jitter, 1.0)  # noqa: S311 - not for cryptography

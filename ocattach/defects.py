@@ -7,7 +7,6 @@ types of exceptions and the lines of code.
 import os
 import threading
 import time
-import traceback
 from pathlib import Path
 from types import TracebackType
 
@@ -43,7 +42,9 @@ def defect(error: BaseException, log: Path) -> DefectError:
 
 def place(trace: TracebackType | None) -> str:
     """Return file and line of the last call in our code."""
-    calls = [(frame.f_code.co_filename, line) for frame, line in traceback.walk_tb(trace)]
+    from traceback import walk_tb  # noqa: PLC0415 - slow to load, and only for what goes wrong
+
+    calls = [(frame.f_code.co_filename, line) for frame, line in walk_tb(trace)]
     ours = [call for call in calls if "ocattach" in Path(call[0]).parts] or calls or [("unknown", 0)]
     file, line = ours[-1]
     return f"{Path(file).name}:{line}"
@@ -51,6 +52,8 @@ def place(trace: TracebackType | None) -> str:
 
 def trace_text(error: BaseException) -> str:
     """Return the traceback of an exception and of its causes, innermost first, without their texts."""
+    import traceback  # noqa: PLC0415 - as above
+
     parts: list[str] = []
     known: set[int] = set()
     cause: BaseException | None = error
