@@ -4,6 +4,7 @@ import re
 import subprocess
 import sys
 from collections.abc import Callable, Sequence
+from pathlib import Path
 
 import pytest
 
@@ -21,9 +22,8 @@ def request_counter(scheme: str, request: pytest.FixtureRequest) -> Callable[[],
     return lambda: [f"{each.verb} {each.resource}" for each in cluster.requests()]
 
 
-def system_calls(laptop: Laptop, *arguments: str) -> int:
-    """The system calls of a command, by strace."""
-    log = laptop.state / "strace"
+def system_calls(laptop: Laptop, log: Path, *arguments: str) -> int:
+    """The system calls of a command, by strace, which writes a log."""
     _run(laptop, ["strace", "-f", "-c", "-U", "name,calls", "-o", str(log), *OCATTACH, *arguments])
     (total,) = [line.split()[-1] for line in log.read_text().splitlines() if "total" in line]
     return int(total)
