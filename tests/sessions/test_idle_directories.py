@@ -1,5 +1,6 @@
 """Who lists sessions need not ask a daemon what they do whose link knows that they do nothing, and never wrongly."""
 
+import http.client
 import time
 from collections.abc import Sequence
 
@@ -94,7 +95,8 @@ def test_what_hangs_since_before_the_link_where_nobody_looked_is_not_said_to_do_
     directories = [f"{environment.workdir}/{number}" for number in range(DIRECTORIES + 1)]
     hanging = make(daemon, directories[0])
     body = {"parts": [{"type": "text", "text": "!hang"}]}
-    daemon.request("POST", f"/session/{hanging}/prompt_async", body)
+    status, answer = daemon.request("POST", f"/session/{hanging}/prompt_async", body)
+    assert status == http.client.NO_CONTENT, answer
     where = f"/session/status?directory={directories[0]}"
     wait_until(lambda: hanging in daemon.request("GET", where)[1], "work to begin")
     wait_until(lambda: environment.model.requests, "the model to be asked")
