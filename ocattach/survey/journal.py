@@ -19,6 +19,9 @@ from ocattach.survey.environment_status import SessionCount
 Wanting = tuple[str, str]
 """The environment of a connection (`environment_id`), and its name as the origin of sessions (`origin_name`)."""
 
+TURN_SECONDS = 1.0
+"""How long a thread waits for its turn to store."""
+
 MOST_RELATED = 100
 """How many sessions and ancestors are read by their ids."""
 
@@ -58,7 +61,7 @@ class Journal:
         if snapshot.is_whole:
             edge = 0 if snapshot.since is None else snapshot.since - 1
         covered = Covered(above=int(edge), children=True, began=snapshot.began)
-        with suppress(IndexUnusableError), self.storing, self._open() as index:
+        with suppress(IndexUnusableError), self._turn(), self._open() as index:
             uri = replace(spec, workdir=None).display()
             place = spec.place_id(self.environ)
             index.put(sessions, environment, snapshot.began, uri=uri, place=place, covered=covered)
@@ -119,6 +122,16 @@ class Journal:
         """Store statuses for later calls of `statuses`."""
         with suppress(IndexUnusableError), self._open() as index:
             index.put_statuses(statuses)
+
+    @contextmanager
+    def _turn(self) -> Iterator[None]:
+        """Wait for the other threads that store, but not for one that another process keeps waiting."""
+        has_turn = self.storing.acquire(timeout=TURN_SECONDS)
+        try:
+            yield
+        finally:
+            if has_turn:
+                self.storing.release()
 
     @contextmanager
     def _open(self) -> Iterator[Index]:

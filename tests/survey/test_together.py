@@ -11,7 +11,11 @@ from typing import Any
 
 import pytest
 
+from ocattach.config.spec import ConnectionSpec, environment_id
+from ocattach.opencode.snapshot import DaemonSnapshot
 from ocattach.sessions.index import index_file
+from ocattach.sessions.origins import Names
+from ocattach.survey.journal import Journal
 from tests.main_job.laptop import OCATTACH
 from tests.rigs.availability import require
 from tests.rigs.docker import DockerEngine
@@ -115,6 +119,20 @@ def test_environments_that_tell_nothing_new_do_not_open_the_index(desk: Desk) ->
             counts.append(openings(desk.home / "log"))
 
     assert counts[0] == counts[1] > 0
+
+
+def test_an_index_that_another_process_keeps_locked_delays_all_environments_as_one(
+    workdir: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("ocattach.survey.journal.TURN_SECONDS", 0.05)
+    spec = ConnectionSpec.from_entry({"transport": "docker", "container": "web"})
+    journal = Journal(index_file(workdir), Names([spec], {}), {})
+
+    with journal.storing:  # as a thread has it that waits for the other process
+        journal.store(spec, DaemonSnapshot("1.18.33", (), (), is_whole=True, began=1.0))
+
+    (count,) = journal.sessions([(environment_id(spec, {}), "web")])
+    assert count is not None
 
 
 @pytest.mark.parametrize("odd", ["named pipe", "not an object", "variable"])
