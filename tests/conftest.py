@@ -14,6 +14,7 @@ import pytest
 from tests.distribution import pytest_xdist_make_scheduler  # noqa: F401  a hook
 from tests.environments import ENVIRONMENTS, VARIANTS, Environment, starts_daemons
 from tests.environments.environment import Make
+from tests.main_job.laptop import Laptop
 from tests.outside.environment import netns_environment
 from tests.quick import mark_quick
 from tests.rigs import opencode
@@ -194,6 +195,7 @@ def in_front_of(request: pytest.FixtureRequest) -> Iterator[Environment]:
         for name, value in environment.variables.items():
             patch.setenv(name, value)
         yield environment
+        Laptop(environment).end_links()  # one would go on to the next environment of this name
 
 
 @contextmanager

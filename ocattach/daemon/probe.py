@@ -7,7 +7,6 @@ from ipaddress import ip_address
 
 from ocattach.daemon.script import DaemonSettings, Report, RunCommand, run_script
 from ocattach.daemon.unusable import UnusableBinary
-from ocattach.errors import ConnectionLostError
 
 NUMBER = re.compile(r"[0-9]{1,9}")
 CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f]")
@@ -76,8 +75,6 @@ def probe(run: RunCommand, settings: DaemonSettings, *, timeout: float) -> Probe
         settings=settings,
         timeout=timeout,
     )
-    if "end" not in report:
-        raise ConnectionLostError("The connection was lost while the environment was probed")
     return Probe(
         system=report.first("system") or "unknown",
         home=report.first("home") or "/",

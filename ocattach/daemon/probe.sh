@@ -58,4 +58,3 @@ if [ -z "$daemon_pid" ]; then hand_started_daemons; fi
 if [ -z "$opencode_found$2" ]; then
     if [ -n "$daemon_pid" ]; then say_program_of "$daemon_pid"; else find_slowly; fi
 fi
-say end 1

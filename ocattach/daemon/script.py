@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Protocol
 
-from ocattach.daemon.unusable import NO_PROCESS, SHOW_LIMITS
+from ocattach.daemon.unusable import LIMITS, NO_PROCESS, SHOW_LIMITS
 from ocattach.errors import ConnectionLostError, UsageError
 from ocattach.execution import CommandResult
 
@@ -75,7 +75,8 @@ def run_script(
     """Run a script, with the variables of the settings, and return its report.
 
     Secrets do not belong in its arguments, but in its input: `password`, and the values of variables.
-    Raises UsageError for invalid variables, ConnectionLostError if the output has no report, and what `run` raises.
+    Raises UsageError for invalid variables, ConnectionLostError if the report is missing or incomplete, and what `run`
+    raises.
     """
     mark = f"ocattach-{secrets.token_hex(8)}"
     stdin = script_input(mark, env=settings.env, unset=settings.unset_env, password=password)
@@ -86,7 +87,8 @@ def script_argv(name: str, *arguments: str) -> list[str]:
     """Return the command that runs a script."""
     folder = Path(__file__).parent
     parts = (*COMMON, *NEEDED.get(name, ()), f"{name}.sh")
-    return ["sh", "-c", "".join((folder / part).read_text() for part in parts), "ocattach", *arguments]
+    text = "".join((folder / part).read_text() for part in parts)
+    return ["sh", "-c", f"{text}say end 1\n", "ocattach", *arguments]
 
 
 def script_input(
@@ -111,7 +113,8 @@ def parse_report(result: CommandResult, script: str, mark: str) -> Report:
     """Parse the output of a script. Lines without its mark, which other programs printed, are ignored.
 
     Lines end at a line feed and nowhere else: a value may have other line separators. A last line without one is
-    incomplete. Raises ConnectionLostError if the output has no report of the script.
+    incomplete. Raises ConnectionLostError unless the report has an end or an error: where no process can be started,
+    a shell exits in the middle.
     """
     values = Report()
     prefix = f"{mark} ".encode()
@@ -119,11 +122,11 @@ def parse_report(result: CommandResult, script: str, mark: str) -> Report:
         if line.startswith(prefix) and b"=" in line:
             key, _, value = line.removeprefix(prefix).decode(errors="replace").partition("=")
             values.setdefault(key, []).append(value.replace("\0", "\N{REPLACEMENT CHARACTER}"))
-    if script not in values:
+    if script not in values or values.keys().isdisjoint({"end", "error"}):
         output = (result.stderr or result.stdout)[-500:].decode(errors="replace").strip()
         raise ConnectionLostError(
-            f"The {script} script did not run in the environment (exit code {result.exit_code})"
-            + (f": {output}" if output else ""),
-            hint=SHOW_LIMITS if NO_PROCESS.search(output) else "",
+            f"The {script} script did not {'finish' if script in values else 'run'} in the environment"
+            f" (exit code {result.exit_code}){f': {output}' if output else ''}",
+            hint=SHOW_LIMITS if NO_PROCESS.search(output) or str(result.exit_code) in LIMITS else "",
         )
     return values

@@ -162,6 +162,7 @@ make_private "$records"
 take_lock "$4"
 if recorded_daemon; then
     say_daemon recorded "$d_pid" "$d_port" 0100007F opencode "$d_password"
+    say end 1
     exit 0
 fi
 # The new daemon has the password of the last one, so that clients of that, on any machine, can use it.

@@ -14,7 +14,7 @@ from ocattach.daemon.lifecycle import start_daemon
 from ocattach.daemon.logs import DAEMON, read_logs
 from ocattach.daemon.script import DaemonSettings, parse_report, script_argv
 from ocattach.daemon.unusable import UnusableBinary, ended_at_once
-from ocattach.errors import DaemonStartError
+from ocattach.errors import ConnectionLostError, DaemonStartError
 from ocattach.execution import CommandResult
 from ocattach.link.server.log import LogFormatter
 
@@ -100,9 +100,23 @@ def test_a_port_that_is_no_number_is_not_where_a_daemon_listens(machine: Machine
 
 
 def test_a_line_that_was_cut_off_is_none() -> None:
-    output = b"mark start=1\nmark daemon=started 1 4096 0100007F opencode secret\nmark daemon=started 1 40"
+    output = b"mark start=1\nmark end=1\nmark daemon=started 1 4096 0100007F opencode secret\nmark daemon=started 1 40"
 
     assert len(parse_report(CommandResult(0, output, b""), "start", "mark").all("daemon")) == 1
+
+
+@pytest.mark.parametrize(
+    "reported", [b"", b"mark daemon=started 1 4096 0100007F opencode secret\n", b"mark end=1"]
+)
+def test_a_report_without_its_end_is_none(reported: bytes) -> None:
+    result = CommandResult(2, b"mark start=1\n" + reported, b"sh: 0: Cannot fork\n")
+
+    with pytest.raises(
+        ConnectionLostError, match=r"start script did not finish .*exit code 2\): sh: 0: Cannot fork"
+    ) as caught:
+        parse_report(result, "start", "mark")
+
+    assert "pids.max" in caught.value.hint
 
 
 def test_a_text_of_an_environment_is_not_a_format_string() -> None:

@@ -19,7 +19,7 @@ EXPECTED = {
     "drives the terminal": (6, "probe script did not run"),
     "drives the terminal by its report": (1, "Directory /tmp does not exist"),
     "names a directory that drives the terminal": (1, "Directory /tmp does not exist"),
-    "reports megabytes": (6, "lost while the environment was probed"),
+    "reports megabytes": (6, "probe script did not finish"),
     "reports a daemon of no sense": (1, "Directory /tmp does not exist"),
 }
 

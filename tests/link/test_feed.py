@@ -12,7 +12,7 @@ import pytest
 from ocattach.errors import ConnectionLostError, TimedOutError
 from ocattach.link.sessions import feed as feed_module
 from ocattach.link.sessions.connections import UsedConnections
-from ocattach.link.sessions.feed import Feed
+from ocattach.link.sessions.feed import Feed, least_ahead
 from ocattach.opencode.api import DaemonClient
 from ocattach.opencode.events import CONNECTED, CREATED, Event
 from tests.rigs.waiting import wait_until
@@ -138,3 +138,19 @@ def test_a_stream_that_begins_while_a_gap_is_read_is_read_with_it(monkeypatch: p
         wait_until(lambda: feed.is_settled, "both gaps to be read")
 
     assert [each["event"] for each in seen] == ["gap", "gap", "session-start"]
+
+
+@pytest.mark.parametrize(
+    ("date", "asked", "answered", "ahead"),
+    [
+        (50_000, 50_400, 50_410, 0),
+        (50_000, 50_990, 51_010, 0),
+        (54_000, 50_400, 54_900, 0),  # the daemon was busy for more than 4 s
+        (50_000, 54_000, 54_010, -4_010),
+        (60_000, 50_400, 52_400, 7_600),
+    ],
+)
+def test_the_time_that_an_answer_takes_is_not_a_clock_that_is_ahead(
+    date: float, asked: float, answered: float, ahead: float
+) -> None:
+    assert least_ahead(date, asked, answered=answered) == ahead

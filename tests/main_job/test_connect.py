@@ -133,7 +133,8 @@ def test_the_second_time_nothing_is_dialled(environment: Environment, first: Fir
 
     assert "Daemon already running" in ran.stderr
     assert ran.stdout.strip() == first.daemon.document["url"]
-    assert environment.connections() == connections
+    logs = [each.read_text() for each in (first.laptop.state / "links").glob("*.log")]
+    assert environment.connections() == connections, logs
     assert len(first.laptop.links()) == 1
 
 

@@ -24,6 +24,10 @@ COMMAND = f"printf '\x1b[2J'; {'echo harmless; ' * 100}rm -rf /"
 """A command whose end does not fit a small screen."""
 
 
+ASKS = re.compile("enter (submit|confirm)")
+"""What the TUI shows with a question."""
+
+
 def press(opened: Terminal, key: str, awaited: str) -> str:
     """Press a key and wait for a text."""
     opened.send_keys(key)
@@ -123,11 +127,12 @@ def test_a_person_allows_for_good_rejects_and_comes_back_from_the_tui(
         refresh(opened, r"Which colour\?")
         press(opened, "Tab", "> Question")
         opened.send_keys("Enter")
-        opened.wait_for(re.compile("enter (submit|confirm)"), timeout=TUI_SECONDS)
+        opened.wait_for(ASKS, timeout=TUI_SECONDS)
         opened.send_keys("C-c")  # which dismisses the question first (1.18.33)
         wait_until(lambda: not waiting(daemon, "question"), "the answer")
+        opened.wait_for(lambda screen: not ASKS.search(screen))  # it would be dismissed again
         opened.send_keys("C-c")
-        refresh(opened, r"frontend +running")
+        opened.wait_for(re.compile(r"> frontend +running"))
         assert environment.processes()
         press(opened, "Escape", "")
         assert opened.wait_for_exit() == 0

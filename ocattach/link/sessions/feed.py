@@ -162,7 +162,9 @@ class Feed:
         try:
             if is_due:
                 has_read = self._read_missed()
-                self._read_at = sorted([*self._read_at[1:], *([] if has_read else self._retry())])[:1]
+                # A daemon that answers late opens its stream late, too.
+                again = [time.monotonic() + SETTLED_SECONDS] if self._read_at[1:] else []
+                self._read_at = sorted([*again, *([] if has_read else self._retry())])[:1]
                 if has_read:
                     self._since = self._began if self._read_at else math.inf
         finally:
@@ -234,8 +236,8 @@ class Feed:
         try:
             client = self._open_client()
             asked = time.time() * 1000
-            ahead = (milliseconds(client.health().date) or asked) - asked
-            ahead = ahead if abs(ahead) > MARGIN_MS else 0
+            date = milliseconds(client.health().date)
+            ahead = 0 if date is None else least_ahead(date, asked, answered=time.time() * 1000)
             for event in missed_events(client, self._agents, self._since * 1000 + ahead - self._margin_ms):
                 self._publish_all(self._agents.take(event))
         except OcattachError as error:
@@ -272,6 +274,14 @@ class Feed:
         self._ended.set()
         self._wake.set()
         self.log.close()
+
+
+def least_ahead(date: float, asked: float, *, answered: float) -> float:
+    """Return how far the clock of a daemon is ahead at least, in milliseconds; 0 if it may show the same time.
+
+    `date` is the time of its answer in whole seconds. A busy daemon answers late, which is not a clock that is ahead.
+    """
+    return 0 if asked - 1000 <= date <= answered else date - answered
 
 
 def encoded(event: AgentEvent) -> bytes:
