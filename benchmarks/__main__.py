@@ -35,6 +35,7 @@ MEASUREMENTS = (
     "many",
     "sessions",
     "events",
+    "peers",
 )
 
 

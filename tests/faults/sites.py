@@ -83,9 +83,7 @@ class MachineSite(Site):
         return machine
 
     def sessions(self) -> list[psutil.Process]:
-        namespace = Path(f"/proc/{self.confined.pid}/ns/pid").readlink()
-        found = [p for p in psutil.process_iter() if f"sshd: {USER}" in " ".join(command_line(p))]
-        return [p for p in found if namespace_of(p) == namespace]
+        return sshd_sessions(self.machine)
 
     @property
     def confined(self) -> Confined:
@@ -247,3 +245,10 @@ def open_site(name: str) -> Iterator[Site]:
         site = SITES[name](name, stack)
         stack.callback(site.laptop.end_links)
         yield site
+
+
+def sshd_sessions(machine: Machine) -> list[psutil.Process]:
+    """What a machine's sshd has for each client that is logged in."""
+    namespace = Path(f"/proc/{machine.confined.pid}/ns/pid").readlink()
+    found = [p for p in psutil.process_iter() if f"sshd: {USER}" in " ".join(command_line(p))]
+    return [p for p in found if namespace_of(p) == namespace]

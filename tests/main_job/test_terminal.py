@@ -14,7 +14,7 @@ from tests.rigs.processes import ArgumentRecorder
 from tests.rigs.terminal import Terminal
 
 READY = "Ask anything"
-TUI_SECONDS = 40
+TUI_SECONDS = 80
 
 
 @pytest.fixture(scope="module")

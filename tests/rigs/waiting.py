@@ -12,7 +12,7 @@ LONGEST_PAUSE = 0.5
 
 
 def wait_until(
-    condition: Callable[[], T | None], awaited: str, *, timeout: float = 30, interval: float = 0.01
+    condition: Callable[[], T | None], awaited: str, *, timeout: float = 60, interval: float = 0.01
 ) -> T:
     """The condition's first true answer; TimeoutError that names what was awaited.
 
