@@ -6,6 +6,7 @@ Pythons that are too old read this file, too, in order to say so.
 """
 
 import os
+import stat
 import sys
 from importlib.machinery import EXTENSION_SUFFIXES
 
@@ -23,9 +24,10 @@ def main() -> None:
     build = this_build()
     if build not in BUILDS:
         fail(*unfit(archive, build, BUILDS))
-    directory = os.path.join(cache(), f"{DIGEST}-{interpreter(build)}")
+    place = cache()
+    directory = os.path.join(place, f"{DIGEST}-{interpreter(build)}")
     try:
-        check_private(cache())
+        check_private(place)
         if not os.path.isdir(directory):
             unpack(archive, build, directory)
     except OSError as error:
@@ -48,10 +50,10 @@ def interpreter(build: str) -> str:
 
 
 def cache() -> str:
-    """Return the directory of what was unpacked."""
+    """Return the directory of what was unpacked, without symbolic links: whoever made one could replace it."""
     usual = os.path.expanduser("~/Library/Caches" if sys.platform == "darwin" else "~/.cache")
     given = os.environ.get("XDG_CACHE_HOME", "")
-    return os.path.join(given if os.path.isabs(given) else usual, "ocattach")
+    return os.path.realpath(os.path.join(given if os.path.isabs(given) else usual, "ocattach"))
 
 
 def check_private(directory: str) -> None:
@@ -60,6 +62,11 @@ def check_private(directory: str) -> None:
     found = os.stat(directory)
     if found.st_uid != os.getuid() or found.st_mode & WRITABLE_BY_OTHERS:
         raise OSError(f"{directory} belongs to another user, or others can write to it")
+    parent = os.path.dirname(directory)
+    while parent != os.path.dirname(parent):
+        if os.stat(parent).st_mode & (stat.S_IWOTH | stat.S_ISVTX) == stat.S_IWOTH:
+            raise OSError(f"{parent} can be written to by others, who could replace {directory}")
+        parent = os.path.dirname(parent)
 
 
 def unpack(archive: str, build: str, directory: str) -> None:

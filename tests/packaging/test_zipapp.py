@@ -14,7 +14,7 @@ import pytest
 import ocattach
 from scripts import make_zipapp
 from tests.docs.markdown import CHECKOUT
-from tests.rigs.availability import require
+from tests.rigs.availability import need, require
 from tests.rigs.local import LocalMachine
 
 FOR_ANOTHER = 'BUILDS = ("cpython-311-s390x-linux-gnu-s390x",)\nDIGEST = "0"\n'
@@ -109,6 +109,49 @@ def test_programs_in_a_cache_that_others_can_write_to_are_not_run(
     assert f"{tmp_path}/ocattach belongs to another user, or others can write to it" in ran.stderr
     assert "Set XDG_CACHE_HOME" in ran.stderr
     assert not [*(tmp_path / "ocattach").iterdir()]
+
+
+def test_a_symbolic_link_in_the_place_of_the_cache_is_followed_once(
+    program: Path, local: LocalMachine, tmp_path: Path
+) -> None:
+    shared = tmp_path / "shared"
+    own = local.home / "own"
+    for directory in (shared, own):
+        directory.mkdir()
+    shared.chmod(0o1777)
+    (shared / "ocattach").symlink_to(own)
+
+    with require("strace"):
+        need("strace")
+    ran = run(
+        local,
+        "strace",
+        "-f",
+        "-e",
+        "execve",
+        sys.executable,
+        program,
+        "--version",
+        XDG_CACHE_HOME=str(shared),
+    )
+
+    assert ran.returncode == 0, ran.stderr
+    assert f'execve("{own}/' in ran.stderr
+    assert f'execve("{shared}/' not in ran.stderr
+
+
+def test_a_cache_below_a_directory_in_which_others_can_replace_it_is_not_used(
+    program: Path, local: LocalMachine, tmp_path: Path
+) -> None:
+    shared = tmp_path / "shared"
+    (shared / "mine/ocattach").mkdir(parents=True, mode=0o700)
+    shared.chmod(0o777)
+
+    ran = run(local, sys.executable, program, "--version", XDG_CACHE_HOME=str(shared / "mine"))
+
+    assert ran.returncode == 1
+    assert f"{shared} can be written to by others" in ran.stderr
+    assert not [*(shared / "mine/ocattach").iterdir()]
 
 
 def test_a_cache_that_cannot_be_made_is_an_error_with_a_way_out(program: Path, local: LocalMachine) -> None:
