@@ -61,7 +61,7 @@ class Multiplexer(asyncio.Protocol):
             async with asyncio.timeout(within):
                 # The event loop closes the socket it is given, so it gets a duplicate.
                 await self._loop.create_connection(lambda: self, sock=self._stream.socket.dup())
-                await self._announced
+                await asyncio.shield(self._announced)
         except TimeoutError as error:
             message = f"The relay did not announce itself within {within:g} s"
             raise TimedOutError(self._explain(message)) from error
@@ -82,7 +82,8 @@ class Multiplexer(asyncio.Protocol):
         self._send(encode(open_frame(number, host, port)))
         self.check()
         try:
-            error = await channel.opened
+            # Shielded: the relay's answer may come before this task runs again to abort the channel.
+            error = await asyncio.shield(channel.opened)
         except asyncio.CancelledError:
             channel.abort()
             raise

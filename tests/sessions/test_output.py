@@ -151,7 +151,7 @@ def test_who_does_not_answer_is_a_line_and_no_failure(desk: Desk) -> None:
     with silent_host() as port:
         desk.save("dead", {"transport": "http", "url": f"http://127.0.0.1:{port}"})
         remember(desk, session(1))
-        ran = desk.run("session", "list", "--timeout", "1")
+        ran = desk.run("session", "list", "--timeout", "3")
 
     assert ran.returncode == 0
     assert "ses_1" in ran.stdout
