@@ -61,7 +61,7 @@ class Multiplexer(asyncio.Protocol):
             async with asyncio.timeout(within):
                 # The event loop closes the socket it is given, so it gets a duplicate.
                 await self._loop.create_connection(lambda: self, sock=self._stream.socket.dup())
-                await asyncio.shield(self._announced)
+                await self._announced
         except TimeoutError as error:
             message = f"The relay did not announce itself within {within:g} s"
             raise TimedOutError(self._explain(message)) from error
@@ -150,7 +150,8 @@ class Multiplexer(asyncio.Protocol):
         if rest is None:
             return b""
         self._banner = None
-        self._announced.set_result(True)
+        if not self._announced.done():  # it was waited for too long
+            self._announced.set_result(True)
         self._tick()
         return rest
 
