@@ -40,7 +40,7 @@ def plain(environment: Environment, text: str) -> None:
         stdin=subprocess.DEVNULL,
         capture_output=True,
         check=True,
-        timeout=60,
+        timeout=120,
     )
 
 
