@@ -4,7 +4,6 @@ Files and their order: containers.conf(5) and podman-connections.json, as in sys
 podman's configuration library.
 """
 
-import shutil
 import sys
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
@@ -15,6 +14,7 @@ from ocattach.config.files.entry import flag, table, text
 from ocattach.config.files.foreign import naming, read_object
 from ocattach.config.files.safe import read_text
 from ocattach.errors import ConfigurationError
+from ocattach.programs import which
 
 HINT = "Try: podman system connection list"
 KEYS, JSON_KEYS = ("uri", "identity", "is_machine"), ("URI", "Identity", "IsMachine")
@@ -61,7 +61,7 @@ def named_service(environ: Mapping[str, str]) -> tuple[str | None, str | None]:
     except ConfigurationError:  # the transport reports it where it needs the file
         return None, None
     is_remote = found.is_remote or sys.platform != "linux" or any(name in environ for name in variables)
-    if found.default and not is_remote and shutil.which("podman", path=environ.get("PATH")):
+    if found.default and not is_remote and which("podman", environ.get("PATH")):
         return None, None
     return None, found.default
 
