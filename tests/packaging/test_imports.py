@@ -30,9 +30,18 @@ NOT_WARM = {
 """What takes milliseconds to import and is not needed to attach by a warm link to a saved or trusted connection."""
 
 
+WARM_DATACLASSES = {"Attachment", "ConnectionSpec", "DefinitionSource", "ContainerTarget"}
+"""Those that check their values or hide secrets. A dataclass compiles its methods at each start, a NamedTuple none."""
+
+
 def modules_after(module: str) -> set[str]:
     """The names of all modules that are there once a module was imported."""
-    code = f"import json, sys, {module}; print(json.dumps([name for name, found in sys.modules.items() if found]))"
+    return found_after(module, "[name for name, found in sys.modules.items() if found]")
+
+
+def found_after(module: str, names: str) -> set[str]:
+    """The names of which an expression makes a list, once a module was imported."""
+    code = f"import gc, json, sys, {module}; print(json.dumps({names}))"
     printed = subprocess.run([sys.executable, "-c", code], check=True, capture_output=True, text=True).stdout
     return set(json.loads(printed))
 
@@ -79,6 +88,14 @@ def test_attaching_by_a_warm_link_imports_neither_http_nor_tls_nor_a_database(ro
 )
 def test_attaching_by_a_warm_link_imports_nothing_that_only_other_cases_need(room: str) -> None:
     assert not modules_after(room) & NOT_WARM
+
+
+def test_attaching_by_a_warm_link_makes_no_more_dataclasses_than_need_to_be() -> None:
+    modules = "ocattach.cli.main, ocattach.cli.commands.attach, ocattach.config.targets.container"
+    classes = "[each for each in gc.get_objects() if isinstance(each, type) and each.__module__.startswith('ocattach')]"
+    dataclasses = f"[each.__name__ for each in {classes} if '__dataclass_fields__' in vars(each)]"
+
+    assert found_after(modules, dataclasses) == WARM_DATACLASSES
 
 
 @pytest.mark.parametrize("module", ["ocattach.link.client.direct", "ocattach.transports.http.transport"])

@@ -6,9 +6,8 @@ podman's configuration library.
 
 import sys
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 from ocattach.config.files.entry import flag, table, text
 from ocattach.config.files.foreign import naming, read_object
@@ -21,8 +20,7 @@ KEYS, JSON_KEYS = ("uri", "identity", "is_machine"), ("URI", "Identity", "IsMach
 SYSTEM_FILES = (Path("/usr/share/containers/containers.conf"), Path("/etc/containers/containers.conf"))
 
 
-@dataclass(frozen=True, slots=True)
-class PodmanService:
+class PodmanService(NamedTuple):
     """A service of `podman system connection list`."""
 
     uri: str
@@ -33,8 +31,7 @@ class PodmanService:
     """Whether it is the virtual machine of `podman machine` on this machine."""
 
 
-@dataclass(frozen=True, slots=True)
-class Connections:
+class Connections(NamedTuple):
     """The output of `podman system connection list`."""
 
     destinations: Mapping[str, PodmanService]
