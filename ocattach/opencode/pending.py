@@ -3,7 +3,7 @@
 import time
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from typing import Any, ClassVar
+from typing import Any, ClassVar, NamedTuple
 
 from ocattach.errors import OcattachError, SessionNotFoundError
 from ocattach.opencode.activity import absolute
@@ -69,8 +69,7 @@ class Permission:
         return {"permission": self.permission, "patterns": list(self.patterns), "always": list(self.always)}
 
 
-@dataclass(frozen=True, slots=True)
-class Part:
+class Part(NamedTuple):
     """One of the questions of a request."""
 
     text: str

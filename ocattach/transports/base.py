@@ -4,7 +4,7 @@ import os
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, ClassVar, Self
+from typing import TYPE_CHECKING, ClassVar, NamedTuple, Self
 
 from ocattach.config.spec import ConnectionSpec
 from ocattach.daemon import DAEMON, DaemonStatus, Logs
@@ -18,8 +18,7 @@ ODD_SHAPE = (LookupError, TypeError, ValueError, AttributeError, ArithmeticError
 """What SDKs, and readers of their results, raise for JSON of another shape than the API has."""
 
 
-@dataclass(frozen=True, slots=True)
-class Question:
+class Question(NamedTuple):
     """A question for the user, such as for a passphrase."""
 
     text: str
@@ -55,8 +54,7 @@ class NoPerson:
         return PersonNeededError(f"{self._reason}: {what}", hint=self._hint)
 
 
-@dataclass(frozen=True, slots=True)
-class Availability:
+class Availability(NamedTuple):
     """The result of `check_available` for an environment that can be used."""
 
     summary: str
@@ -77,8 +75,7 @@ class DirectDaemon:
     """A file of CA certificates that clients need besides the system's."""
 
 
-@dataclass(frozen=True, slots=True)
-class Plan:
+class Plan(NamedTuple):
     """How an environment would be reached, from the configuration alone. Shown by `ocattach explain`."""
 
     connection: str

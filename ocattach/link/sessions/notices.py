@@ -9,8 +9,7 @@ import sys
 import threading
 import time
 from collections.abc import Callable, Collection, Sequence
-from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 from ocattach.opencode.agent_events import AgentEvent, AgentEvents
 from ocattach.printable import command_line, printable
@@ -30,8 +29,7 @@ WORDS = {"waiting": "waits for you", "idle": "has finished", "error": "has faile
 log = logging.getLogger(__name__)
 
 
-@dataclass(frozen=True, slots=True)
-class Notice:
+class Notice(NamedTuple):
     """What is shown."""
 
     environment: str
