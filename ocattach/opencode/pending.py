@@ -6,8 +6,7 @@ from dataclasses import dataclass
 from typing import Any, ClassVar, NamedTuple
 
 from ocattach.errors import OcattachError, SessionNotFoundError
-from ocattach.opencode.activity import absolute
-from ocattach.opencode.api import DaemonClient
+from ocattach.opencode.api import DaemonClient, absolute
 from ocattach.opencode.catalogue import RECENT_SECONDS, Catalogue, read_catalogue
 from ocattach.opencode.second import SecondClient
 from ocattach.opencode.sessions import (

@@ -7,10 +7,10 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, ClassVar, NamedTuple, Self
 
 from ocattach.config.spec import ConnectionSpec
-from ocattach.daemon import DAEMON, DaemonStatus, Logs
 from ocattach.errors import OcattachError, PersonNeededError, UsageError
 
 if TYPE_CHECKING:
+    from ocattach.daemon import DaemonStatus, Logs
     from ocattach.transports.foreground import ForegroundCommand
     from ocattach.tunnel.tunnel import Tunnel
 
@@ -162,14 +162,14 @@ class TransportHandler(ABC):
         """Start what `connect` will need, and return at once: called before the daemon is looked for."""
 
     @abstractmethod
-    def check_daemon_running(self) -> DaemonStatus:
+    def check_daemon_running(self) -> "DaemonStatus":
         """Find the daemon to use, in one round trip. Starts nothing.
 
         Raises WorkdirNotFoundError when the connection's working directory does not exist.
         """
 
     @abstractmethod
-    def start_daemon(self) -> DaemonStatus:
+    def start_daemon(self) -> "DaemonStatus":
         """Start the daemon, or find one that another client has just started; return when it answers.
 
         Raises OpencodeNotFoundError with the places searched, DaemonStartError with the daemon's log.
@@ -210,7 +210,7 @@ class TransportHandler(ABC):
     def stop_daemon(self, *, force: bool = False) -> int | None:
         """Stop the daemon and return its pid; None when none ran. One not started by us needs `force`."""
 
-    def read_logs(self, last: int, *, after: Logs | None = None) -> Logs:  # noqa: ARG002
+    def read_logs(self, last: int, *, after: "Logs | None" = None) -> "Logs":  # noqa: ARG002
         """Return the `last` lines of the daemon's logs, or the lines `after` an earlier result.
 
         Raises an OcattachError when the logs cannot be read, as without the ability to run commands.
@@ -222,6 +222,8 @@ class TransportHandler(ABC):
 
     def daemon_log(self, lines: int = 20) -> str:
         """Return the daemon's last lines of output; empty if it was not started by us or cannot be read."""
+        from ocattach.daemon import DAEMON  # noqa: PLC0415 - warm; a daemon at a URL has no scripts
+
         try:
             return "\n".join(self.read_logs(lines).lines.get(DAEMON, ()))
         except OcattachError:

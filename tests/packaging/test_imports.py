@@ -103,6 +103,12 @@ def test_a_connection_without_a_link_imports_nothing_slow(module: str) -> None:
     assert not imported_by(module) & SLOW
 
 
+def test_a_connection_without_a_link_imports_neither_our_scripts_nor_what_knows_sessions() -> None:
+    modules = modules_after("ocattach.link.client.direct, ocattach.transports.http.transport")
+
+    assert not modules & {"ocattach.daemon", "ocattach.execution", "ocattach.opencode.sessions"}
+
+
 @pytest.mark.parametrize("scheme", sorted(OWN_SDK))
 def test_a_transport_imports_no_sdk_but_its_own(scheme: str) -> None:
     module, _, _ = SCHEMES[scheme].handler.partition(":")
