@@ -7,7 +7,7 @@ import socket
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from typing import NamedTuple
 
 from ocattach.errors import TooMuchOutputError
 
@@ -38,8 +38,7 @@ def on_error(undo: Callable[[], object]) -> Iterator[None]:
         raise
 
 
-@dataclass(frozen=True, slots=True)
-class CommandResult:
+class CommandResult(NamedTuple):
     """The result of a command."""
 
     exit_code: int

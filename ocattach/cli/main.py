@@ -5,7 +5,6 @@ import os
 import re
 import sys
 from collections.abc import Callable, Sequence
-from dataclasses import replace
 from functools import partial
 from importlib import import_module
 from types import TracebackType
@@ -159,7 +158,7 @@ def command(ctx: click.Context, /, **parameters: Any) -> None:
 
 def with_names(options: Options) -> Options:
     """The options with the name of the last connection in the place of `-`."""
-    return replace(options, targets=tuple(map(last_named, options.targets)))
+    return options._replace(targets=tuple(map(last_named, options.targets)))
 
 
 def refuse_excess(options: Options) -> None:
@@ -199,7 +198,7 @@ def action(options: Options) -> Callable[[Options], None]:
     if options.target is not None:
         return attach
     picked = picked_name(options)
-    return lambda _: attach(replace(options, targets=(picked,)))
+    return lambda _: attach(options._replace(targets=(picked,)))
 
 
 def picked_name(options: Options) -> str:

@@ -1,8 +1,7 @@
 """The parsed command line."""
 
 from collections.abc import Callable
-from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 import click
 
@@ -13,8 +12,7 @@ WHERE = ("user", "identity", "port", "namespace", "context", "container")
 """The options that change the target; which of them it takes depends on its scheme."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Options:
+class Options(NamedTuple):
     """The arguments and options of the main command; fields are named after them."""
 
     targets: tuple[str, ...] = ()

@@ -1,6 +1,5 @@
 """A line on the terminal for what is being done, which is gone when it is done."""
 
-import shutil
 import sys
 import threading
 import time
@@ -9,7 +8,7 @@ from contextlib import contextmanager
 
 import click
 
-from ocattach.cli.terminal import escape, is_dumb
+from ocattach.cli.terminal import escape, is_dumb, terminal_width
 
 PAUSE_SECONDS = 0.5
 """What takes less time is not shown; the seconds are shown as often."""
@@ -52,7 +51,7 @@ class Progress:
             with self._lock:
                 seconds = time.monotonic() - self._since
                 if self._text and seconds >= PAUSE_SECONDS and not self._wake.is_set():
-                    room = shutil.get_terminal_size().columns - 1
+                    room = terminal_width(sys.stderr) - 1
                     self._draw(f"  {escape(self._text)} ({seconds:.0f} s)"[:room])
 
     def _clear(self) -> None:

@@ -4,7 +4,6 @@ import codecs
 import errno
 import io
 import os
-import shutil
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
@@ -58,6 +57,8 @@ def terminal_width(file: TextIO) -> int:
     with suppress(OSError):
         if columns := os.get_terminal_size(file.fileno()).columns:  # 0 for one that was never given a size
             return columns
+    import shutil  # noqa: PLC0415 - warm; it loads compression
+
     return shutil.get_terminal_size().columns
 
 

@@ -1,16 +1,14 @@
 """Verbs in the place of options: `ocattach stop frontend` is `ocattach --stop frontend`."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
-from typing import Any
+from typing import Any, NamedTuple
 
 from ocattach.cli.options import WHERE, Options
 from ocattach.errors import UsageError
 from ocattach.printable import command_line
 
 
-@dataclass(frozen=True, slots=True)
-class Verb:
+class Verb(NamedTuple):
     """What follows a verb, its help, and the options that it takes besides those for the output."""
 
     arguments: str
@@ -36,8 +34,7 @@ VERBS = {
 ALIASES = {"ls": "list", "rm": "remove"}
 
 
-@dataclass(frozen=True, slots=True)
-class Invocation:
+class Invocation(NamedTuple):
     """A command line of the main command: its verb, the words for click, and those for the TUI."""
 
     verb: str | None
@@ -72,4 +69,4 @@ def applied(invocation: Invocation, options: Options) -> Options:
         changes |= {verb: options.targets[0], "targets": options.targets[1:]}
     elif verb not in {None, "attach"}:
         changes["list_" if verb == "list" else str(verb)] = True
-    return replace(options, **changes)
+    return options._replace(**changes)

@@ -2,8 +2,8 @@
 
 import os
 from collections.abc import Iterator
-from dataclasses import dataclass
 from pathlib import Path
+from typing import NamedTuple
 
 from ocattach.config.files.entry import Entry, as_table, refuse_unknown_keys, shown, table
 from ocattach.config.files.jsonc import Lines, parse
@@ -53,8 +53,7 @@ def foreign_tree(root: Path) -> ConfigurationError:
     )
 
 
-@dataclass(frozen=True, slots=True)
-class ProjectFile:
+class ProjectFile(NamedTuple):
     """A file that another account could not have written."""
 
     environments: Entry

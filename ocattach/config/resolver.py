@@ -4,8 +4,8 @@ A URI takes precedence, then saved connections, then definitions of the project.
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass
 from pathlib import Path
+from typing import NamedTuple
 
 from ocattach.config.files.paths import config_directory, state_directory
 from ocattach.config.files.safe import Problem
@@ -19,8 +19,7 @@ from ocattach.errors import ConnectionNotFoundError, UsageError
 from ocattach.printable import command_line
 
 
-@dataclass(frozen=True, slots=True)
-class ListedConnection:
+class ListedConnection(NamedTuple):
     """A connection with what `ocattach --list` shows about it."""
 
     spec: ConnectionSpec
@@ -32,8 +31,7 @@ class ListedConnection:
     """In seconds since the epoch; None for never."""
 
 
-@dataclass(frozen=True, slots=True)
-class Listing:
+class Listing(NamedTuple):
     """All connections that can be named, and problems in files."""
 
     connections: tuple[ListedConnection, ...]

@@ -1,9 +1,9 @@
 """The settings of the user, from `config.yaml`."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field, fields
 from pathlib import Path
-from typing import Any
+from types import MappingProxyType
+from typing import Any, NamedTuple
 
 from ocattach.config.files.entry import Entry, refuse_unknown_keys, text, wrong_type
 from ocattach.config.files.owner import read_own_text
@@ -25,8 +25,7 @@ EVENTS = (
 """The types of events of agents, in the order of the documentation."""
 
 
-@dataclass(frozen=True, slots=True)
-class Settings:
+class Settings(NamedTuple):
     """The settings; fields are the keys of the file, with their defaults."""
 
     link_idle_seconds: float = 600
@@ -47,7 +46,7 @@ class Settings:
     notify: Sequence[str] = ()
     """When a notice is shown on the desktop: `waiting`, `idle`, `error`."""
 
-    hooks: Mapping[str, Sequence[Sequence[str]]] = field(default_factory=dict)
+    hooks: Mapping[str, Sequence[Sequence[str]]] = MappingProxyType({})
     """Programs to run for events of agents: argument lists by the type of event (docs/events.md)."""
 
     session_variables: Sequence[str] | None = None
@@ -65,7 +64,7 @@ def load_settings(config_directory: Path) -> Settings:
         return Settings()
     mapping = read_mapping(content, path)
     try:
-        refuse_unknown_keys(mapping, [each.name for each in fields(Settings)], "the file")
+        refuse_unknown_keys(mapping, Settings._fields, "the file")
         return Settings(**{key: value(mapping, key) for key in mapping})
     except UsageError as error:
         raise ConfigurationError(f"{path}: {error.message}", hint=error.hint) from error

@@ -1,6 +1,6 @@
 """Starts and stops the daemon of an environment."""
 
-from dataclasses import dataclass
+from typing import NamedTuple
 
 from ocattach.daemon.probe import NUMBER, FoundDaemon, Probe, daemons
 from ocattach.daemon.script import DEFAULTS, DaemonSettings, Report, RunCommand, run_script
@@ -23,8 +23,7 @@ OWN_HOME = (
 )
 
 
-@dataclass(frozen=True, slots=True)
-class DaemonStatus:
+class DaemonStatus(NamedTuple):
     """Whether a daemon runs, and how to connect to it."""
 
     daemon: FoundDaemon | None = None

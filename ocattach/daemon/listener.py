@@ -1,13 +1,12 @@
 """Reads what the process of a daemon shows: the sockets on which it listens, and its proxy variables."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from typing import NamedTuple
 
 from ocattach.daemon.script import RunCommand, run_script
 
 
-@dataclass(frozen=True, slots=True)
-class ListeningSockets:
+class ListeningSockets(NamedTuple):
     """The listening sockets of one process on one port."""
 
     kernel: str

@@ -4,6 +4,7 @@ import re
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from ipaddress import ip_address
+from typing import NamedTuple
 
 from ocattach.daemon.script import DaemonSettings, Report, RunCommand, run_script
 from ocattach.daemon.unusable import UnusableBinary
@@ -31,8 +32,7 @@ class FoundDaemon:
     """True if ocattach started and recorded it; False if it was found among the processes."""
 
 
-@dataclass(frozen=True, slots=True)
-class Probe:
+class Probe(NamedTuple):
     """The result of a probe."""
 
     system: str

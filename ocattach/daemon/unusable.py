@@ -2,8 +2,8 @@
 
 import re
 from collections.abc import Sequence
-from dataclasses import dataclass
 from itertools import groupby
+from typing import NamedTuple
 
 from ocattach.errors import (
     DaemonStartError,
@@ -74,8 +74,7 @@ ILLEGAL_INSTRUCTION = str(128 + 4)
 """The exit code after SIGILL. Bun's default build needs AVX2, its baseline build does not."""
 
 
-@dataclass(frozen=True, slots=True)
-class UnusableBinary:
+class UnusableBinary(NamedTuple):
     """A path at which lookup.sh found no opencode that can be used."""
 
     reason: str

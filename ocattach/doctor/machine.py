@@ -2,7 +2,6 @@
 
 import os
 import platform
-import shutil
 import stat
 from collections.abc import Callable, Mapping
 from functools import partial
@@ -25,6 +24,7 @@ from ocattach.errors import ConfigurationError
 from ocattach.link.client.queries import query_link
 from ocattach.link.files import link_keys
 from ocattach.printable import command_line
+from ocattach.programs import which
 
 WRITABLE_BY_OTHERS = stat.S_IWGRP | stat.S_IWOTH
 
@@ -178,7 +178,7 @@ def refuse_writable(directory: Path) -> None:
 
 def find_program(name: str, consequence: str) -> str:
     """Return the path of a program; raise StepWarning if it is not on PATH."""
-    path = shutil.which(name)
+    path = which(name)
     if path is None:
         raise StepWarning(f"{name} is not on PATH; {consequence}")
     return path

@@ -1,14 +1,13 @@
 """The files of a link: its socket, its lock, its log."""
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
 from pathlib import Path
+from typing import NamedTuple
 
 from ocattach.config.files.paths import runtime_directory, state_directory
 
 
-@dataclass(frozen=True, slots=True)
-class LinkFiles:
+class LinkFiles(NamedTuple):
     """The files of one link."""
 
     socket: Path

@@ -25,13 +25,6 @@ ACTIVITIES = {"retry": Activity.RETRYING, "idle": Activity.IDLE}
 """By the `type` of a status: {"type": "busy"}, {"type": "retry", "attempt", "message", "next"} (1.18.33)."""
 
 
-def absolute(client: DaemonClient, directory: str | None) -> str | None:
-    """Return the absolute path of a directory, as the API requires it."""
-    if directory is not None and (directory == "~" or directory.startswith("~/")):
-        return client.home() + directory.removeprefix("~")
-    return directory
-
-
 def activities(
     client: DaemonClient, directory: str | None
 ) -> tuple[dict[str, Activity] | None, Sequence[Content]]:

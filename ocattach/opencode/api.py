@@ -170,6 +170,13 @@ class DaemonClient:
                 return version
 
 
+def absolute(client: DaemonClient, directory: str | None) -> str | None:
+    """Return the absolute path of a directory, as the API requires it."""
+    if directory is not None and (directory == "~" or directory.startswith("~/")):
+        return client.home() + directory.removeprefix("~")
+    return directory
+
+
 def query(**values: str | int | None) -> str:
     """Return the query string with these values, without those that are empty or None."""
     given = {name: value for name, value in values.items() if value not in {None, ""}}

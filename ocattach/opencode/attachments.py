@@ -9,8 +9,7 @@ Requests of 80 MB are accepted.
 import base64
 import codecs
 from collections.abc import Sequence
-from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 from ocattach.errors import UsageError
 
@@ -29,8 +28,7 @@ BEGINNINGS = {
 """The first bytes of the types that are sent, besides WebP and text."""
 
 
-@dataclass(frozen=True, slots=True)
-class Attachment:
+class Attachment(NamedTuple):
     """A file that is sent with a prompt."""
 
     name: str

@@ -4,8 +4,8 @@ import time
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 
-from ocattach.opencode.activity import Activity, absolute, activities
-from ocattach.opencode.api import DaemonClient
+from ocattach.opencode.activity import Activity, activities
+from ocattach.opencode.api import DaemonClient, absolute
 from ocattach.opencode.sessions import PAGE, Content, Page, SessionClient, SessionFilter, updated
 from ocattach.opencode.versions import Version, is_second, parse_version
 

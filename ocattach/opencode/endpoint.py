@@ -8,11 +8,10 @@ import ssl
 import threading
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
-from dataclasses import dataclass
 from email.utils import parsedate_to_datetime
 from functools import cached_property
 from ipaddress import ip_address
-from typing import Any, TypeVar
+from typing import Any, NamedTuple, TypeVar
 from urllib.parse import unquote, urlsplit
 
 from ocattach.backoff import Deadline
@@ -30,8 +29,7 @@ SHOWN = 200
 """Characters of a header that are kept for messages."""
 
 
-@dataclass(frozen=True, slots=True)
-class Response:
+class Response(NamedTuple):
     """A response of the daemon, or of a proxy or gateway in front of it."""
 
     status: int
@@ -59,8 +57,7 @@ class Response:
             return None
 
 
-@dataclass(frozen=True, slots=True)
-class Proxy:
+class Proxy(NamedTuple):
     """An HTTP proxy from the variables of the user."""
 
     host: str

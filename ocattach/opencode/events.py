@@ -9,8 +9,7 @@ are repeated as the payload of an event of the type `sync`. Missed events are ne
 import http.client
 import re
 from collections.abc import Callable, Collection, Iterator, Mapping
-from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 from ocattach.errors import ConnectionLostError, OcattachError
 from ocattach.opencode.api import DaemonClient, read_data
@@ -49,8 +48,7 @@ FARTHEST = 10_000
 """Milliseconds: an id whose time differs by more from the expected time has another format."""
 
 
-@dataclass(frozen=True, slots=True)
-class Event:
+class Event(NamedTuple):
     """An event of a daemon."""
 
     kind: str

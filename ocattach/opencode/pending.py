@@ -3,11 +3,10 @@
 import time
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from typing import Any, ClassVar
+from typing import Any, ClassVar, NamedTuple
 
 from ocattach.errors import OcattachError, SessionNotFoundError
-from ocattach.opencode.activity import absolute
-from ocattach.opencode.api import DaemonClient
+from ocattach.opencode.api import DaemonClient, absolute
 from ocattach.opencode.catalogue import RECENT_SECONDS, Catalogue, read_catalogue
 from ocattach.opencode.second import SecondClient
 from ocattach.opencode.sessions import (
@@ -69,8 +68,7 @@ class Permission:
         return {"permission": self.permission, "patterns": list(self.patterns), "always": list(self.always)}
 
 
-@dataclass(frozen=True, slots=True)
-class Part:
+class Part(NamedTuple):
     """One of the questions of a request."""
 
     text: str

@@ -9,8 +9,7 @@ import re
 import secrets
 import string
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 from urllib.parse import quote
 
 from ocattach.opencode.api import DaemonClient, query
@@ -30,8 +29,7 @@ LATEST = 2
 """Number of latest messages whose ids the id of the next prompt must follow."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Prompt:
+class Prompt(NamedTuple):
     """A prompt."""
 
     id: str

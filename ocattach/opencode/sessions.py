@@ -6,8 +6,7 @@ Ids, times and numbers of lists are checked here. Other values of JSON objects a
 import http.client
 import re
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
-from typing import Any, Literal, TypeGuard
+from typing import Any, Literal, NamedTuple, TypeGuard
 
 from ocattach.errors import SessionNotFoundError, UsageError
 from ocattach.opencode.api import DaemonClient, query, request_error
@@ -47,8 +46,7 @@ LARGEST_TABLE = 8
 """The largest text and number of values in one of `TABLES`; OpenCode has at most five."""
 
 
-@dataclass(frozen=True, slots=True)
-class Page:
+class Page(NamedTuple):
     """Some sessions, the latest first."""
 
     sessions: list[Content]
@@ -57,8 +55,7 @@ class Page:
     """In bytes, as it was sent."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class SessionFilter:
+class SessionFilter(NamedTuple):
     """Which sessions to list."""
 
     roots: bool = False
@@ -126,7 +123,7 @@ class SessionClient:
                 break
             cursor = following
         if cursor is not None:
-            late = self.page(replace(choice, since=max(newest, choice.since or 0)), limit=MOST)
+            late = self.page(choice._replace(since=max(newest, choice.since or 0)), limit=MOST)
             fresh += unseen(late.sessions, seen)
         yield Page(fresh, is_last=True)
 

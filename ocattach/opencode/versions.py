@@ -8,7 +8,6 @@ server-connection.ts, service-registration.ts); it could not be run.
 
 import re
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
 from typing import Any, NamedTuple
 
 from ocattach.errors import OpencodeIncompatibleError
@@ -62,8 +61,7 @@ API_SAMPLE = "/api/health"
 WEB_PAGE = "text/html"
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Tui:
+class Tui(NamedTuple):
     """The arguments of the TUI."""
 
     url: str

@@ -4,13 +4,13 @@ import os
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, ClassVar, Self
+from typing import TYPE_CHECKING, ClassVar, NamedTuple, Self
 
 from ocattach.config.spec import ConnectionSpec
-from ocattach.daemon import DAEMON, DaemonStatus, Logs
 from ocattach.errors import OcattachError, PersonNeededError, UsageError
 
 if TYPE_CHECKING:
+    from ocattach.daemon import DaemonStatus, Logs
     from ocattach.transports.foreground import ForegroundCommand
     from ocattach.tunnel.tunnel import Tunnel
 
@@ -18,8 +18,7 @@ ODD_SHAPE = (LookupError, TypeError, ValueError, AttributeError, ArithmeticError
 """What SDKs, and readers of their results, raise for JSON of another shape than the API has."""
 
 
-@dataclass(frozen=True, slots=True)
-class Question:
+class Question(NamedTuple):
     """A question for the user, such as for a passphrase."""
 
     text: str
@@ -55,8 +54,7 @@ class NoPerson:
         return PersonNeededError(f"{self._reason}: {what}", hint=self._hint)
 
 
-@dataclass(frozen=True, slots=True)
-class Availability:
+class Availability(NamedTuple):
     """The result of `check_available` for an environment that can be used."""
 
     summary: str
@@ -77,8 +75,7 @@ class DirectDaemon:
     """A file of CA certificates that clients need besides the system's."""
 
 
-@dataclass(frozen=True, slots=True)
-class Plan:
+class Plan(NamedTuple):
     """How an environment would be reached, from the configuration alone. Shown by `ocattach explain`."""
 
     connection: str
@@ -165,14 +162,14 @@ class TransportHandler(ABC):
         """Start what `connect` will need, and return at once: called before the daemon is looked for."""
 
     @abstractmethod
-    def check_daemon_running(self) -> DaemonStatus:
+    def check_daemon_running(self) -> "DaemonStatus":
         """Find the daemon to use, in one round trip. Starts nothing.
 
         Raises WorkdirNotFoundError when the connection's working directory does not exist.
         """
 
     @abstractmethod
-    def start_daemon(self) -> DaemonStatus:
+    def start_daemon(self) -> "DaemonStatus":
         """Start the daemon, or find one that another client has just started; return when it answers.
 
         Raises OpencodeNotFoundError with the places searched, DaemonStartError with the daemon's log.
@@ -213,7 +210,7 @@ class TransportHandler(ABC):
     def stop_daemon(self, *, force: bool = False) -> int | None:
         """Stop the daemon and return its pid; None when none ran. One not started by us needs `force`."""
 
-    def read_logs(self, last: int, *, after: Logs | None = None) -> Logs:  # noqa: ARG002
+    def read_logs(self, last: int, *, after: "Logs | None" = None) -> "Logs":  # noqa: ARG002
         """Return the `last` lines of the daemon's logs, or the lines `after` an earlier result.
 
         Raises an OcattachError when the logs cannot be read, as without the ability to run commands.
@@ -225,6 +222,8 @@ class TransportHandler(ABC):
 
     def daemon_log(self, lines: int = 20) -> str:
         """Return the daemon's last lines of output; empty if it was not started by us or cannot be read."""
+        from ocattach.daemon import DAEMON  # noqa: PLC0415 - warm; a daemon at a URL has no scripts
+
         try:
             return "\n".join(self.read_logs(lines).lines.get(DAEMON, ()))
         except OcattachError:

@@ -3,7 +3,7 @@
 import os
 import shlex
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from typing import NamedTuple
 
 from ocattach.daemon import DaemonSettings
 from ocattach.daemon.script import RunCommand
@@ -45,8 +45,7 @@ CANNOT_ENTER, CANNOT_WRITE = 3, 4
 ENTER_SECONDS = 20
 
 
-@dataclass(frozen=True, slots=True)
-class LocalProgram:
+class LocalProgram(NamedTuple):
     """A program of this machine that carries a command's input, output and signals: run it in the foreground."""
 
     argv: tuple[str, ...]
@@ -55,8 +54,7 @@ class LocalProgram:
     """The exit code by which it reports any signal that it has received; None if such a signal ends it."""
 
 
-@dataclass(frozen=True, slots=True)
-class AttachedCommand:
+class AttachedCommand(NamedTuple):
     """A running command whose input and output are carried by a stream. The caller closes that."""
 
     stream: Stream
@@ -79,8 +77,7 @@ def terminal_output(data: bytes) -> tuple[bytes, bytes]:
 ForegroundCommand = LocalProgram | AttachedCommand
 
 
-@dataclass(frozen=True, slots=True)
-class Entered:
+class Entered(NamedTuple):
     """What ENTER reports."""
 
     workdir: str
@@ -106,7 +103,7 @@ def enter(
             hint="Create it, or name another with --workdir",
         )
     fields = result.stdout.decode(errors="surrogateescape").split("\0")
-    if result.exit_code or len(fields) != len(Entered.__slots__) + 1:
+    if result.exit_code or len(fields) != len(Entered._fields) + 1:
         wrong = result.stderr.decode(errors="replace").strip().splitlines()[-1:]
         raise OcattachError(
             f"Cannot prepare a command in {place}: {''.join(wrong) or f'exit code {result.exit_code}'}",

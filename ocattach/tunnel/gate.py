@@ -10,8 +10,8 @@ import binascii
 import hmac
 import re
 from collections.abc import Sequence
-from dataclasses import dataclass
 from http import HTTPStatus
+from typing import NamedTuple
 from urllib.parse import unquote_to_bytes
 
 from ocattach.tunnel.browser import LOGIN, NOT_LOGGED_IN, OWN_SITE, Browsers, other_cookies
@@ -31,8 +31,7 @@ DESKTOP = {b"oc://renderer", b"tauri://localhost", b"http://tauri.localhost", b"
 """The origins of OpenCode Desktop, which no web page can have (from the list in OpenCode 1.18.33)."""
 
 
-@dataclass(frozen=True, slots=True)
-class Upstream:
+class Upstream(NamedTuple):
     """What requests to a server behind the route need besides the credential."""
 
     prefix: bytes = b""

@@ -4,11 +4,10 @@ import os
 import socket
 import sys
 from collections.abc import Iterator
-from dataclasses import dataclass
 from pathlib import Path
+from typing import NamedTuple
 
 Address = tuple[str, int]
-
 TABLES = ("tcp", "tcp6")
 LISTENING = "0A"
 MAPPED = "0000000000000000FFFF0000"
@@ -21,8 +20,7 @@ READ_SIZE = 512
 NETWORK = Path("/proc/self/net")
 
 
-@dataclass(frozen=True, slots=True)
-class SocketRow:
+class SocketRow(NamedTuple):
     """A socket with a known local port."""
 
     local: Address

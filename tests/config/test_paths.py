@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 from platformdirs.macos import MacOS
+from platformdirs.unix import Unix
 
 from ocattach.config.files.paths import (
     LONGEST_SOCKET_PATH,
@@ -37,21 +38,34 @@ def test_our_own_variables_come_first(monkeypatch: pytest.MonkeyPatch) -> None:
     assert state_directory({"OCATTACH_STATE_DIR": "/mine"}) == Path("/mine")
 
 
-def test_without_them_the_platform_says_where(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("XDG_CONFIG_HOME", "/c")
-    monkeypatch.setenv("XDG_STATE_HOME", "/s")
+@pytest.mark.parametrize(("system", "places"), [("linux", Unix), ("darwin", MacOS)])
+@pytest.mark.parametrize(
+    "homes",
+    [
+        {},
+        {"XDG_CONFIG_HOME": "/c", "XDG_STATE_HOME": "/s"},
+        {"XDG_CONFIG_HOME": "", "XDG_STATE_HOME": "s"},
+        {"XDG_STATE_HOME": "/s/"},
+    ],
+)
+def test_without_them_it_is_where_platformdirs_has_it(
+    system: str, places: type[Unix | MacOS], homes: dict[str, str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(sys, "platform", system)
+    for name in ("XDG_CONFIG_HOME", "XDG_STATE_HOME"):
+        monkeypatch.delenv(name, raising=False)
+    monkeypatch.setenv("HOME", "/home/kim")
+    for name, value in homes.items():
+        monkeypatch.setenv(name, value)
+    expected = places("ocattach")
 
-    assert config_directory({}).parts[-1] == "ocattach"
-    assert state_directory({}).parts[-1] == "ocattach"
-    if sys.platform == "linux":
-        assert (config_directory({}), state_directory({})) == (Path("/c/ocattach"), Path("/s/ocattach"))
+    assert config_directory(os.environ) == expected.user_config_path
+    assert state_directory(os.environ) == expected.user_state_path
 
 
 def test_on_macos_all_is_where_applications_keep_theirs(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("platformdirs.PlatformDirs", MacOS)
+    monkeypatch.setattr(sys, "platform", "darwin")
     monkeypatch.setenv("HOME", "/Users/kim")
-    for name in ("XDG_CONFIG_HOME", "XDG_STATE_HOME"):
-        monkeypatch.delenv(name, raising=False)
     place = Path("/Users/kim/Library/Application Support/ocattach")
 
     assert (config_directory({}), state_directory({})) == (place, place)

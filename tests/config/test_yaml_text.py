@@ -35,6 +35,13 @@ words = [
     *(
         "2020-01-01",
         "/a:b",
+        "http://h:1",
+        "a:b:",
+        "y:n",
+        "~/.a",
+        "~y",
+        "a=b",
+        "a@b+c",
         "a:",
         "=",
         "<<",
@@ -107,13 +114,22 @@ def test_any_text_is_a_mapping_or_a_configuration_error(text: str) -> None:
         assert str(FILE) in error.message  # noqa: PT017 - either outcome is right
 
 
-def test_what_we_save_needs_no_library_to_read() -> None:
-    assert read_plain("transport: ssh\nhost: staging.example.com\nport: 2222\nworkdir: /var/www/app\n") == {
-        "transport": "ssh",
-        "host": "staging.example.com",
-        "port": 2222,
-        "workdir": "/var/www/app",
-    }
+@pytest.mark.parametrize(
+    "entry",
+    [
+        {"transport": "ssh", "host": "staging.example.com", "port": 2222, "workdir": "/var/www/app"},
+        {"transport": "ssh", "host": "build", "user": "ci", "identity": "~/.ssh/id_ed25519"},
+        {"transport": "docker", "container": "frontend-app", "host": "unix:///run/user/1000/docker.sock"},
+        {
+            "transport": "http",
+            "url": "https://opencode.example.com:8443/team",
+            "password_env": "TEAM_PASSWORD",
+        },
+        {"transport": "k8s", "selector": "app=api", "context": "admin@dev"},
+    ],
+)
+def test_what_we_save_needs_no_library_to_read(entry: dict[str, object]) -> None:
+    assert read_plain(write_mapping(entry)) == entry
 
 
 def test_comments_are_passed_over() -> None:

@@ -148,7 +148,7 @@ def test_the_settings_that_are_shown_are_the_defaults(tmp_path: Path) -> None:
 
     assert load_settings(tmp_path) == Settings()
     by_option = {"default"}  # written by `ocattach --default`
-    assert all(f"{name}:" in block.code for name in {*Settings.__dataclass_fields__} - by_option)
+    assert all(f"{name}:" in block.code for name in {*Settings._fields} - by_option)
 
 
 MOST_LINES = 300

@@ -23,16 +23,25 @@ OWN_SDK = {
 
 
 NOT_WARM = {
-    "filelock", "logging", "subprocess", "tomllib",
+    "bz2", "filelock", "logging", "lzma", "platformdirs", "shutil", "subprocess", "tempfile", "tomllib", "zlib",
     "ocattach.cli.approval", "ocattach.cli.unknown_key", "ocattach.config.schema",
     "ocattach.config.targets.meant", "ocattach.link.client.direct",
 }  # fmt: skip
 """What takes milliseconds to import and is not needed to attach by a warm link to a saved or trusted connection."""
 
 
+WARM_DATACLASSES = {"Attachment", "ConnectionSpec", "DefinitionSource", "ContainerTarget"}
+"""Those that check their values or hide secrets. A dataclass compiles its methods at each start, a NamedTuple none."""
+
+
 def modules_after(module: str) -> set[str]:
     """The names of all modules that are there once a module was imported."""
-    code = f"import json, sys, {module}; print(json.dumps([name for name, found in sys.modules.items() if found]))"
+    return found_after(module, "[name for name, found in sys.modules.items() if found]")
+
+
+def found_after(module: str, names: str) -> set[str]:
+    """The names of which an expression makes a list, once a module was imported."""
+    code = f"import gc, json, sys, {module}; print(json.dumps({names}))"
     printed = subprocess.run([sys.executable, "-c", code], check=True, capture_output=True, text=True).stdout
     return set(json.loads(printed))
 
@@ -81,9 +90,23 @@ def test_attaching_by_a_warm_link_imports_nothing_that_only_other_cases_need(roo
     assert not modules_after(room) & NOT_WARM
 
 
+def test_attaching_by_a_warm_link_makes_no_more_dataclasses_than_need_to_be() -> None:
+    modules = "ocattach.cli.main, ocattach.cli.commands.attach, ocattach.config.targets.container"
+    classes = "[each for each in gc.get_objects() if isinstance(each, type) and each.__module__.startswith('ocattach')]"
+    dataclasses = f"[each.__name__ for each in {classes} if '__dataclass_fields__' in vars(each)]"
+
+    assert found_after(modules, dataclasses) == WARM_DATACLASSES
+
+
 @pytest.mark.parametrize("module", ["ocattach.link.client.direct", "ocattach.transports.http.transport"])
 def test_a_connection_without_a_link_imports_nothing_slow(module: str) -> None:
     assert not imported_by(module) & SLOW
+
+
+def test_a_connection_without_a_link_imports_neither_our_scripts_nor_what_knows_sessions() -> None:
+    modules = modules_after("ocattach.link.client.direct, ocattach.transports.http.transport")
+
+    assert not modules & {"ocattach.daemon", "ocattach.execution", "ocattach.opencode.sessions"}
 
 
 @pytest.mark.parametrize("scheme", sorted(OWN_SDK))

@@ -3,7 +3,6 @@
 import os
 import sys
 from contextlib import suppress
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -115,7 +114,7 @@ def listing_and_default() -> tuple[Listing, str | None]:
         found = find_default(listing, cwd=cwd, environ=os.environ)
     except ConfigurationError as error:
         problem = Problem(config_directory(os.environ) / FILE, None, error)
-        return replace(listing, problems=(*listing.problems, problem)), None
+        return listing._replace(problems=(*listing.problems, problem)), None
     return listing, found.name if found else None
 
 
@@ -173,7 +172,7 @@ def named(options: Options, option: str) -> list[Options]:
     """The options for each of the named connections. Raises UsageError if none was given."""
     if not options.targets:
         raise UsageError(f"{option} requires a NAME", hint="List all connections: ocattach --list")
-    return [replace(options, targets=(target,)) for target in dict.fromkeys(options.targets)]
+    return [options._replace(targets=(target,)) for target in dict.fromkeys(options.targets)]
 
 
 def say_done(options: Options, text: str, document: dict[str, Any]) -> None:

@@ -4,8 +4,8 @@ import os
 import stat
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass
 from pathlib import Path
+from typing import NamedTuple
 
 from ocattach.errors import ConfigurationError, OcattachError, TimedOutError
 from ocattach.printable import command_line
@@ -14,8 +14,7 @@ LARGEST = 1024 * 1024
 LOCK_SECONDS = 10
 
 
-@dataclass(frozen=True, slots=True)
-class Problem:
+class Problem(NamedTuple):
     """A file, or a connection in it, that is invalid, while others can be used."""
 
     path: Path

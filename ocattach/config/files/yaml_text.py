@@ -6,7 +6,9 @@ from pathlib import Path
 from ocattach.config.files.entry import Entry, as_table
 from ocattach.errors import ConfigurationError, UsageError
 
-PLAIN_LINE = re.compile(r"([a-z_]+): (?:([A-Za-z/][A-Za-z0-9_./-]*)|([1-9][0-9]{0,8})) *")
+PLAIN_LINE = re.compile(r"([a-z_]+): (?:(~?[A-Za-z/][A-Za-z0-9_./:=@+-]*(?<!:))|([1-9][0-9]{0,8})) *")
+"""A key with a word or a number. The words are names, paths, URLs and selectors; one that ends in `:` is a key."""
+
 NOT_TEXT = frozenset({"y", "n", "yes", "no", "on", "off", "true", "false", "null"})
 """Words that YAML does not read as strings."""
 

@@ -6,9 +6,9 @@ start reads them.
 
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass
 from hashlib import sha256
 from pathlib import Path
+from typing import NamedTuple
 
 from ocattach.config.files.entry import table, text
 from ocattach.config.files.foreign import naming, read_object
@@ -24,8 +24,7 @@ DEFAULT_CONTEXT = "default"
 """The context that has no file: DOCKER_HOST, else the default socket."""
 
 
-@dataclass(frozen=True, slots=True)
-class DockerContext:
+class DockerContext(NamedTuple):
     """The engine of a context."""
 
     host: str

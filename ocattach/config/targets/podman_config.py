@@ -4,25 +4,23 @@ Files and their order: containers.conf(5) and podman-connections.json, as in sys
 podman's configuration library.
 """
 
-import shutil
 import sys
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 from ocattach.config.files.entry import flag, table, text
 from ocattach.config.files.foreign import naming, read_object
 from ocattach.config.files.safe import read_text
 from ocattach.errors import ConfigurationError
+from ocattach.programs import which
 
 HINT = "Try: podman system connection list"
 KEYS, JSON_KEYS = ("uri", "identity", "is_machine"), ("URI", "Identity", "IsMachine")
 SYSTEM_FILES = (Path("/usr/share/containers/containers.conf"), Path("/etc/containers/containers.conf"))
 
 
-@dataclass(frozen=True, slots=True)
-class PodmanService:
+class PodmanService(NamedTuple):
     """A service of `podman system connection list`."""
 
     uri: str
@@ -33,8 +31,7 @@ class PodmanService:
     """Whether it is the virtual machine of `podman machine` on this machine."""
 
 
-@dataclass(frozen=True, slots=True)
-class Connections:
+class Connections(NamedTuple):
     """The output of `podman system connection list`."""
 
     destinations: Mapping[str, PodmanService]
@@ -61,7 +58,7 @@ def named_service(environ: Mapping[str, str]) -> tuple[str | None, str | None]:
     except ConfigurationError:  # the transport reports it where it needs the file
         return None, None
     is_remote = found.is_remote or sys.platform != "linux" or any(name in environ for name in variables)
-    if found.default and not is_remote and shutil.which("podman", path=environ.get("PATH")):
+    if found.default and not is_remote and which("podman", environ.get("PATH")):
         return None, None
     return None, found.default
 

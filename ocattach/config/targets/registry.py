@@ -1,17 +1,15 @@
 """The table of schemes, and the loader of the classes in it."""
 
-from dataclasses import dataclass
 from functools import reduce
 from importlib import import_module
-from typing import Any
+from typing import Any, NamedTuple
 
 from ocattach.config.suggestion import did_you_mean
 from ocattach.config.targets.base import Target
 from ocattach.errors import UsageError
 
 
-@dataclass(frozen=True, slots=True)
-class Scheme:
+class Scheme(NamedTuple):
     """The two classes of a transport, each as "module:Class", so that the table imports neither."""
 
     target: str

@@ -1,7 +1,7 @@
 """URIs of environments, such as docker://frontend-app:/app."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from typing import NamedTuple
 
 from ocattach.config.targets import key_types
 from ocattach.config.targets.base import Target
@@ -12,8 +12,7 @@ from ocattach.config.variables import absolute
 from ocattach.errors import InvalidURIError, UsageError
 
 
-@dataclass(frozen=True, slots=True)
-class ParsedURI:
+class ParsedURI(NamedTuple):
     """The target and working directory of a URI."""
 
     target: Target
@@ -30,7 +29,7 @@ def parse_uri(text: str) -> ParsedURI:
     try:
         parts = split_uri(text)
         kind = target_class(URI_SCHEMES.get(parts.scheme, parts.scheme))
-        target, workdir = kind.from_uri(replace(parts, query=with_absolute_files(parts.query, kind)))
+        target, workdir = kind.from_uri(parts._replace(query=with_absolute_files(parts.query, kind)))
         if workdir is not None:
             check_workdir(workdir)
     except UsageError as error:

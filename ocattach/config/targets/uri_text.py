@@ -5,7 +5,7 @@ Stricter than urllib.parse.urlsplit, which removes line breaks and tolerates mis
 
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass
+from typing import NamedTuple
 from urllib.parse import quote, unquote
 
 from ocattach.config.suggestion import did_you_mean
@@ -16,8 +16,7 @@ SAFE_IN_PATH = "/:@+,=!$&'()*;"
 SAFE_IN_QUERY = "/:@,="
 
 
-@dataclass(frozen=True, slots=True)
-class URIParts:
+class URIParts(NamedTuple):
     """A URI split into scheme, body and query."""
 
     scheme: str

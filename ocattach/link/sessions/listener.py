@@ -10,9 +10,8 @@ import threading
 import time
 from collections.abc import Callable, Iterable
 from contextlib import ExitStack, suppress
-from dataclasses import dataclass
 from functools import partial
-from typing import Protocol
+from typing import NamedTuple, Protocol
 
 from ocattach.backoff import Backoff, Pace
 from ocattach.config.spec import ConnectionSpec, environment_id
@@ -74,8 +73,7 @@ class DaemonAccess(Protocol):
         """Return a client of the daemon; `counts_as_loss`: whether a failed dial reports the connection as lost."""
 
 
-@dataclass(frozen=True, slots=True)
-class SessionNotice:
+class SessionNotice(NamedTuple):
     """An event about a session; `session` is None if it is the first of a stream."""
 
     kind: str

@@ -9,11 +9,11 @@ import sys
 import threading
 import time
 from collections.abc import Callable, Collection, Sequence
-from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 from ocattach.opencode.agent_events import AgentEvent, AgentEvents
 from ocattach.printable import command_line, printable
+from ocattach.programs import which
 
 SETTLED_SECONDS = 1.0
 """What goes on by itself within this time is not reported."""
@@ -29,8 +29,7 @@ WORDS = {"waiting": "waits for you", "idle": "has finished", "error": "has faile
 log = logging.getLogger(__name__)
 
 
-@dataclass(frozen=True, slots=True)
-class Notice:
+class Notice(NamedTuple):
     """What is shown."""
 
     environment: str
@@ -57,9 +56,7 @@ def notice_command(summary: str, body: str, platform: str = sys.platform) -> lis
     if platform == "darwin":
         script = "on run argv\ndisplay notification (item 2 of argv) with title (item 1 of argv)\nend run"
         return ["osascript", "-e", script, summary, body]
-    import shutil  # noqa: PLC0415 - loads compression, which a link does not need
-
-    if shutil.which("notify-send") is None:
+    if which("notify-send") is None:
         return None
     return ["notify-send", "--app-name=ocattach", "--", summary, html.escape(body, quote=False)]
 

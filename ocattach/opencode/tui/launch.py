@@ -2,7 +2,6 @@
 
 import json
 import os
-import shutil
 from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -15,6 +14,7 @@ from ocattach.opencode.versions import (
     printed_version,
     version_argv,
 )
+from ocattach.programs import which
 
 if TYPE_CHECKING:
     import subprocess
@@ -31,7 +31,7 @@ PACKAGE_LIMIT = 64 * 1024
 def find_client(environ: Mapping[str, str]) -> str:
     """Return the path of the opencode program here. Raises OpencodeNotFoundError with the places that were searched."""
     folders = [str(Path(folder).expanduser()) for folder in FOLDERS]
-    found = shutil.which("opencode", path=os.pathsep.join([environ.get("PATH", os.defpath), *folders]))
+    found = which("opencode", os.pathsep.join([environ.get("PATH", os.defpath), *folders]))
     if not found:
         raise OpencodeNotFoundError(
             f"No opencode on this machine to show the TUI; searched PATH and {', '.join(FOLDERS)}",

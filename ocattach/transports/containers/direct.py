@@ -9,9 +9,8 @@ the same address, fails this check; the relay is used then.
 import socket
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 from ocattach.daemon.listener import ListeningSockets
 from ocattach.errors import ConnectionLostError, PortClosedError
@@ -27,8 +26,7 @@ TABLE_SECONDS = 0.05
 ANYWHERE = {"0.0.0.0": "127.0.0.1", "": "127.0.0.1"}  # noqa: S104 - the engine's address, and the one to dial
 
 
-@dataclass(frozen=True, slots=True)
-class DirectPort:
+class DirectPort(NamedTuple):
     """An address of this machine that may lead to a container's port."""
 
     address: Address
@@ -114,7 +112,7 @@ def find_direct(
         listener = listener or find_listener()
         if not listener.kernel or listener.kernel != own_kernel():
             return None
-        proven = replace(port, inodes=listener.inodes)
+        proven = port._replace(inodes=listener.inodes)
         try:
             proven.dial(port.port).close()
         except (ConnectionLostError, PortClosedError):

@@ -2,7 +2,7 @@
 
 import ssl
 from collections.abc import Callable
-from dataclasses import dataclass
+from typing import NamedTuple
 
 from ocattach.errors import (
     AuthenticationError,
@@ -29,8 +29,7 @@ Refused = Callable[[int, str], OcattachError | None]
 """Returns the error for a status code and the engine's explanation; None for the general error."""
 
 
-@dataclass(frozen=True, slots=True)
-class EngineErrors:
+class EngineErrors(NamedTuple):
     """The errors of one engine."""
 
     name: str

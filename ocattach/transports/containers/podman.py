@@ -1,13 +1,13 @@
 """Podman containers, rootful or rootless."""
 
 import os
-import shutil
 from pathlib import Path
 
 from ocattach.config.files.paths import runtime_directory
 from ocattach.config.targets.container import PodmanTarget
 from ocattach.config.targets.podman_config import read_connections
 from ocattach.errors import EnvironmentNotFoundError, UnreachableError
+from ocattach.programs import which
 from ocattach.transports.containers.engine_streams import EngineAddress
 from ocattach.transports.containers.podman_service import PodmanService, listens
 from ocattach.transports.containers.transport import ContainerTransport
@@ -59,7 +59,7 @@ class PodmanTransport(ContainerTransport):
         own = own_socket()
         if listens(own):
             return EngineAddress(f"unix://{own}")
-        program = shutil.which("podman")
+        program = which("podman")
         if program:
             self._service = PodmanService.start(
                 program, at=runtime_directory(os.environ), timeout=min(START_SECONDS, self.timeout)

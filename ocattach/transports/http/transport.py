@@ -10,8 +10,6 @@ from typing import TYPE_CHECKING
 
 from ocattach.config.spec import ConnectionSpec
 from ocattach.config.targets.http import HTTPTarget
-from ocattach.daemon import DaemonStatus
-from ocattach.daemon.probe import FoundDaemon
 from ocattach.errors import (
     AuthenticationError,
     CertificateError,
@@ -23,14 +21,14 @@ from ocattach.errors import (
     UnreachableError,
     WorkdirNotFoundError,
 )
-from ocattach.opencode.activity import absolute
-from ocattach.opencode.api import DaemonClient, read_version
+from ocattach.opencode.api import DaemonClient, absolute, read_version
 from ocattach.opencode.endpoint import Endpoint, Response, basic_authorization, is_loopback
 from ocattach.printable import command_line
 from ocattach.transports.base import Ask, Availability, DirectDaemon, Plan, TransportHandler
 from ocattach.transports.http.password import Password, given_password, typed_password
 
 if TYPE_CHECKING:
+    from ocattach.daemon import DaemonStatus
     from ocattach.tunnel.tunnel import Tunnel
 
 REQUEST_SECONDS = 10
@@ -87,7 +85,10 @@ class HTTPTransport(TransportHandler):
         self._seen_version = self._version()
         return Availability(f"{self._endpoint.authority} answers")
 
-    def check_daemon_running(self) -> DaemonStatus:
+    def check_daemon_running(self) -> "DaemonStatus":
+        from ocattach.daemon import DaemonStatus  # noqa: PLC0415 - warm, where `direct` is called
+        from ocattach.daemon.probe import FoundDaemon  # noqa: PLC0415 - as above
+
         try:
             daemon = self.direct()
         except DaemonNotRunningError:
@@ -119,7 +120,7 @@ class HTTPTransport(TransportHandler):
             ca_file=self._target.ca_file,
         )
 
-    def start_daemon(self) -> DaemonStatus:
+    def start_daemon(self) -> "DaemonStatus":
         status = self.check_daemon_running()
         if not status.running:
             raise self._not_running("nothing answers there")

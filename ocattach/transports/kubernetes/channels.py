@@ -9,8 +9,7 @@ import ssl
 import threading
 import time
 from collections.abc import Mapping
-from dataclasses import dataclass
-from typing import ClassVar
+from typing import ClassVar, NamedTuple
 
 from websocket import ABNF, WebSocket, WebSocketException
 
@@ -156,8 +155,7 @@ def exchange(channels: Channels, stdin: bytes, deadline: float) -> Mapping[int, 
         poll.poll(left * 1000)
 
 
-@dataclass(frozen=True, slots=True)
-class Wiring:
+class Wiring(NamedTuple):
     """The channels of a stream."""
 
     input: int

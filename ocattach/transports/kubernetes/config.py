@@ -3,9 +3,8 @@
 import os
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import suppress
-from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 from urllib.parse import quote
 
 import yaml
@@ -46,8 +45,7 @@ LEGAL_IN_HEADER = "!#$&'*+-.^_`|~"
 """What is not escaped in the name of a header, besides letters and digits (client-go: transport/round_trippers.go)."""
 
 
-@dataclass(frozen=True, slots=True)
-class Access:
+class Access(NamedTuple):
     """How requests to a cluster are made."""
 
     configuration: Configuration

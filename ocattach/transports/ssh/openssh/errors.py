@@ -2,7 +2,7 @@
 
 import re
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from typing import NamedTuple
 
 from ocattach.config.targets.ssh import SSHTarget
 from ocattach.errors import (
@@ -33,8 +33,7 @@ HUNG_UP = re.compile(
 """What ssh prints when a server closes the connection, as a busy one does (MaxStartups, sshd_config(5))."""
 
 
-@dataclass(frozen=True, slots=True)
-class Failure:
+class Failure(NamedTuple):
     """A run of ssh that did not log in."""
 
     target: SSHTarget

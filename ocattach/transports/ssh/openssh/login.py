@@ -10,11 +10,10 @@ import sys
 import time
 from collections.abc import Mapping, Sequence
 from contextlib import ExitStack, suppress
-from dataclasses import dataclass
 from functools import partial
 from importlib import import_module
 from pathlib import Path
-from typing import IO
+from typing import IO, NamedTuple
 
 from ocattach.backoff import Deadline
 from ocattach.config.files.paths import state_directory
@@ -50,8 +49,7 @@ VISIBLE = ("(yes/no", "Please type 'yes'")
 """Parts of the questions about host keys, whose answer is not a secret (sshconnect.c)."""
 
 
-@dataclass(frozen=True, slots=True)
-class LoginResult:
+class LoginResult(NamedTuple):
     """How a run of ssh ended."""
 
     said: str
