@@ -59,8 +59,7 @@ class Multiplexer(asyncio.Protocol):
         """
         try:
             async with asyncio.timeout(within):
-                # The event loop closes the socket it is given, so it gets a duplicate.
-                await self._loop.create_connection(lambda: self, sock=self._stream.socket.dup())
+                await self._stream.attach(self)
                 await self._announced
         except TimeoutError as error:
             message = f"The relay did not announce itself within {within:g} s"
