@@ -27,6 +27,9 @@ CHUNK = 64 * 1024
 HIGH = 256 * 1024
 """Bytes buffered on either side of a stream before reading pauses."""
 
+LARGE = 4096
+"""Bytes of a read that is probably not the last one for now."""
+
 EVERY_BYTE, ONES = int.from_bytes(bytes(range(256))), int.from_bytes(b"\1" * 256)
 WOULD_BLOCK = (BlockingIOError, ssl.SSLWantReadError, ssl.SSLWantWriteError)
 
@@ -56,6 +59,8 @@ class Channels:
             raise ConnectionLostError("The WebSocket is closed already")
         self._socket: socket.socket = websocket.sock
         self._socket.setblocking(False)
+        websocket.frame_buffer.recv = self._read
+        self._record, self._position = b"", 0
         self._unsent = bytearray()
         self._channel = 0
 
@@ -67,6 +72,11 @@ class Channels:
     def unsent(self) -> int:
         """The number of bytes still to be sent."""
         return len(self._unsent)
+
+    @property
+    def has_more(self) -> bool:
+        """Whether `receive` should be called again before a poll."""
+        return self._position < len(self._record) or len(self._record) >= LARGE
 
     def receive(self) -> tuple[int, bytes] | None:
         """Return the channel and data of the next message or part of one; None when there is none."""
@@ -90,6 +100,17 @@ class Channels:
                 case ABNF.OPCODE_CLOSE:
                     self.ended = True
         return None
+
+    def _read(self, size: int) -> bytes:
+        """Return at most so many bytes. The library asks for each field of a frame, we ask TLS for whole records."""
+        if self._position == len(self._record):
+            self._record, self._position = b"", 0
+            self._record = self._socket.recv(CHUNK)
+            if not self._record:
+                raise ConnectionResetError
+        piece = self._record[self._position : self._position + size]
+        self._position += len(piece)
+        return piece
 
     def send(self, channel: int, data: bytes) -> None:
         """Send a message as far as possible now, and buffer the rest."""

@@ -87,6 +87,8 @@ class ChannelStream(Stream):
         """Return the output that has arrived, at most about HIGH bytes of it."""
         while len(self._backlog) < HIGH and (message := self._channels.receive()) is not None:
             self._take(*message)
+            if not self._channels.has_more:
+                break
         output, self._backlog = bytes(self._backlog), bytearray()
         return output
 
