@@ -33,53 +33,72 @@ stdout.on("drain", () => {
 // Bun goes on reading, and lets nothing else happen, while each read fills its half a megabyte: no pause comes between.
 // From a receive buffer smaller than that no read does. Only a foreign function can set one (Bun 1.3).
 const mac = process.platform === "darwin"
-let setsockopt
+let libc
 
-function findSetsockopt() {
+function findLibc() {
   const { dlopen } = require("bun:ffi")
-  const signature = { setsockopt: { args: ["i32", "i32", "i32", "ptr", "u32"], returns: "i32" } }
+  const functions = {
+    recv: { args: ["i32", "ptr", "usize", "i32"], returns: "i32" },
+    send: { args: ["i32", "ptr", "usize", "i32"], returns: "i32" },
+    setsockopt: { args: ["i32", "i32", "i32", "ptr", "u32"], returns: "i32" },
+    socket: { args: ["i32", "i32", "i32"], returns: "i32" },
+  }
   const musl = `libc.musl-${process.arch === "x64" ? "x86_64" : "aarch64"}.so.1`
   for (const library of mac ? ["libSystem.dylib"] : ["libc.so.6", musl]) {
     try {
-      return dlopen(library, signature).symbols.setsockopt
-    } catch {} // the other C library, or none that can be called: the buffer stays as it is
+      return dlopen(library, functions).symbols
+    } catch {} // the other C library, or none that can be called: it works without, but slower
   }
-  return () => {}
+  return { setsockopt: () => -1, socket: () => -1 }
 }
 
 function narrow(socket) {
-  setsockopt ??= findSetsockopt()
+  libc ??= findLibc()
   const [level, option] = mac ? [0xffff, 0x1002] : [1, 8] // SOL_SOCKET, SO_RCVBUF
-  setsockopt(socket._handle?.fd ?? -1, level, option, new Int32Array([RECEIVE]), 4)
+  libc.setsockopt(socket._handle?.fd ?? -1, level, option, new Int32Array([RECEIVE]), 4)
 }
 
 // Whether this account listens there. A port is free for any account once its daemon has ended, and the first request
-// carries the password. Without the kernel's tables (macOS) it cannot be known. The columns: proc_pid_net(5). Listening
-// sockets are listed first, so most often the start of a table is enough; two accounts cannot listen on one port.
+// carries the password. Without the kernel's answer and its tables (macOS) it cannot be known. The columns:
+// proc_pid_net(5). Two accounts cannot listen on one port.
 function isOurs(address, port) {
+  const account = findListener(address, port)
+  if (account !== undefined) return account === process.geteuid()
   const bytes = address.split(".").map((part) => (+part).toString(16).toUpperCase().padStart(2, "0"))
   const v4 = bytes.reverse().join("")
   const here = address === "::1" ? "0{24}01000000" : `${v4}|0{16}FFFF0000${v4}`
   const hex = port.toString(16).toUpperCase().padStart(4, "0")
   const listening = new RegExp(`: (?:0{8}|0{32}|${here}):${hex} \\w+:0000 0A \\S+ \\S+ \\S+ +(\\d+) `)
   const tables = ["tcp", "tcp6"].map((name) => `/proc/self/net/${name}`).filter((table) => fs.existsSync(table))
-  for (const read of [firstPart, (table) => fs.readFileSync(table, "latin1")]) {
-    for (const table of tables) {
-      const found = listening.exec(read(table))
-      if (found) return +found[1] === process.geteuid()
-    }
+  for (const table of tables) {
+    const found = listening.exec(fs.readFileSync(table, "latin1"))
+    if (found) return +found[1] === process.geteuid()
   }
   return !tables.length
 }
 
-function firstPart(table) {
-  const fd = fs.openSync(table)
-  try {
-    const data = Buffer.allocUnsafe(LARGEST)
-    return data.latin1Slice(0, fs.readSync(fd, data))
-  } finally {
-    fs.closeSync(fd)
-  }
+// The account that listens on an address, if the kernel says so (sock_diag(7)). For its tables of /proc it looks through
+// the connections of the whole machine, which takes a millisecond and more, however few are shown.
+let netlink, asked = 0
+
+function findListener(address, port) {
+  libc ??= findLibc()
+  netlink ??= mac ? -1 : libc.socket(16, 0o2000003, 4) // AF_NETLINK; SOCK_RAW, SOCK_CLOEXEC; NETLINK_SOCK_DIAG
+  if (netlink < 0) return
+  const isV4 = net.isIPv4(address)
+  const request = Buffer.alloc(72) // struct nlmsghdr, struct inet_diag_req_v2
+  request.writeUInt32LE(72, 0)
+  request.writeUInt16LE(20, 4) // SOCK_DIAG_BY_FAMILY
+  request.writeUInt16LE(1, 6) // NLM_F_REQUEST
+  request.writeUInt32LE(++asked, 8)
+  request.set(isV4 ? [2, 6] : [10, 6], 16) // AF_INET or AF_INET6; IPPROTO_TCP
+  request.writeUInt16BE(port, 24)
+  request.set(isV4 ? address.split(".") : [...Array(15).fill(0), 1], 28)
+  request.fill(255, 64) // INET_DIAG_NOCOOKIE
+  const answer = Buffer.alloc(512) // struct nlmsghdr, struct inet_diag_msg
+  if (libc.send(netlink, request, 72, 0) !== 72 || libc.recv(netlink, answer, 512, 64) < 88) return // MSG_DONTWAIT
+  const isAnswer = answer.readUInt16LE(4) === 20 && answer.readUInt32LE(8) === asked
+  if (isAnswer && answer[17] === 10) return answer.readUInt32LE(80) // TCP_LISTEN: its account
 }
 
 class Connection {
