@@ -7,9 +7,12 @@ import socket
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 from ocattach.errors import TooMuchOutputError
+
+if TYPE_CHECKING:
+    import asyncio
 
 MAX_OUTPUT = 8 * 1024 * 1024
 """The largest output of a command, stdout and stderr together, in bytes."""
@@ -67,6 +70,16 @@ class Stream(ABC):
         Raises ConnectionLostError if the framing is invalid.
         """
         return data
+
+    async def attach(self, protocol: "asyncio.Protocol") -> None:
+        """Let a protocol of the running event loop read and write the stream, in place of the caller and the socket.
+
+        What it receives must pass `decode`, too. It leaves the stream by `abort` of its transport, before `close`.
+        """
+        import asyncio  # noqa: PLC0415 - slow to load
+
+        # The event loop closes the socket it is given, so it gets a duplicate.
+        await asyncio.get_running_loop().create_connection(lambda: protocol, sock=self.socket.dup())
 
     def is_whole(self) -> bool:
         """Return whether the far end has ended the stream, rather than a lost connection."""

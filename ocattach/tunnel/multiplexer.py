@@ -59,8 +59,7 @@ class Multiplexer(asyncio.Protocol):
         """
         try:
             async with asyncio.timeout(within):
-                # The event loop closes the socket it is given, so it gets a duplicate.
-                await self._loop.create_connection(lambda: self, sock=self._stream.socket.dup())
+                await self._stream.attach(self)
                 await self._announced
         except TimeoutError as error:
             message = f"The relay did not announce itself within {within:g} s"
@@ -79,8 +78,7 @@ class Multiplexer(asyncio.Protocol):
         channel = Channel(number, protocol, send=self._send, forget=self._forget, distance=self._distance)
         channel.set_congested(congested=self._congested)
         self._channels[number] = channel
-        self._send(encode(open_frame(number, host, port)))
-        self.check()
+        self._send(encode(open_frame(number, host, port)) + self._begin_check(None))
         try:
             # Shielded: the relay's answer may come before this task runs again to abort the channel.
             error = await asyncio.shield(channel.opened)
@@ -92,14 +90,18 @@ class Multiplexer(asyncio.Protocol):
 
     def check(self, *, within: float | None = None) -> None:
         """Ping the relay now instead of at the next interval; `within` replaces the ping timeout, in seconds."""
+        self._send(self._begin_check(within))
+
+    def _begin_check(self, within: float | None) -> bytes:
+        """Return the ping to send now, whose answer is awaited from now on; nothing if another is under way."""
         if self.lost.done() or (self._ping is not None and within is None):
-            return
+            return b""
         self._pings += 1
         self._ping = _COUNTER.pack(self._pings)
         self._ping_sent = self._loop.time()
-        self._send(encode(Frame(FrameType.PING, 0, self._ping)))
         seconds = self._ping_timeout if within is None else within
         self._set_timer("deadline", seconds, partial(self._check_answer, seconds))
+        return encode(Frame(FrameType.PING, 0, self._ping))
 
     def close(self) -> None:
         """Drop the relay and every connection through it. Closing twice is harmless."""

@@ -2,6 +2,7 @@
 
 import os
 import socket
+import sys
 import time
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
@@ -42,6 +43,16 @@ def test_many_mebibytes_pass_through_pipes(relay: list[str], opened: ExitStack) 
     data = os.urandom(16 * MIB)
     with servers.server(servers.echo) as port:
         tunnel = opened.enter_context(Tunnel(RelayRoute(ProcessStream(through_pipes(relay))), port))
+
+        assert exchange(tunnel, data) == data
+
+
+def test_the_input_may_be_non_blocking(relay: list[str], opened: ExitStack) -> None:
+    data = os.urandom(MIB)
+    code = "import os, sys; os.set_blocking(0, False); os.execvp(sys.argv[1], sys.argv[1:])"
+    with servers.server(servers.echo) as port:
+        stream = ProcessStream([sys.executable, "-c", code, *relay])
+        tunnel = opened.enter_context(Tunnel(RelayRoute(stream), port))
 
         assert exchange(tunnel, data) == data
 

@@ -24,7 +24,9 @@ ANYWHERE = "0.0.0.0"  # noqa: S104 - as daemons may be told to listen
 TAKER = """
 import os, socket, sys
 os.setuid(int(sys.argv[2]))
-listener = socket.create_server((sys.argv[1], 0))
+v6 = ":" in sys.argv[1]
+family = socket.AF_INET6 if v6 else socket.AF_INET
+listener = socket.create_server((sys.argv[1], 0), family=family, dualstack_ipv6=v6)
 print(listener.getsockname()[1], flush=True)
 while True:
     taken, _ = listener.accept()
@@ -61,14 +63,45 @@ def request(tunnel: Tunnel) -> bytes:
             return b""
 
 
-@pytest.mark.parametrize("host", ["127.0.0.1", ANYWHERE])
-@pytest.mark.parametrize("way", ["direct", "relay"])
-def test_a_stranger_on_the_daemons_port_gets_not_one_byte(way: str, host: str) -> None:
+def relay_route(way: str) -> RelayRoute:
+    """A route over the relay; "tables" over one that cannot ask the kernel in another way."""
     with require("opencode"):
-        route = DirectRoute("127.0.0.1") if way == "direct" else RelayRoute(ProcessStream(opencode_relay()))
+        *words, program = opencode_relay()
+    asking = "mac ? -1 : libc.socket("
+    assert asking in program
+    return RelayRoute(
+        ProcessStream([*words, program.replace(asking, "-1; (") if way == "tables" else program])
+    )
+
+
+@pytest.mark.parametrize("host", ["127.0.0.1", ANYWHERE, "::"])
+@pytest.mark.parametrize("way", ["direct", "relay", "tables"])
+def test_a_stranger_on_the_daemons_port_gets_not_one_byte(way: str, host: str) -> None:
+    route = DirectRoute("127.0.0.1") if way == "direct" else relay_route(way)
     with stranger(host) as (port, log), Tunnel(route, port) as tunnel:
         assert request(tunnel).startswith(b"HTTP/1.1 503")
         assert b"secret" not in log.read_bytes()
+
+
+@pytest.mark.parametrize(
+    ("host", "remote_host"),
+    [("127.0.0.1", "127.0.0.1"), (ANYWHERE, "127.0.0.1"), ("::", "127.0.0.1"), ("::", "::1"), ("::1", "::1")],
+)
+@pytest.mark.parametrize("way", ["relay", "tables"])
+def test_a_relay_reaches_a_port_of_our_own_by_every_address(way: str, host: str, remote_host: str) -> None:
+    is_v6 = ":" in host
+    with (
+        socket.create_server(
+            (host, 0), family=socket.AF_INET6 if is_v6 else socket.AF_INET, dualstack_ipv6=host == "::"
+        ) as listening,
+        Tunnel(relay_route(way), listening.getsockname()[1], remote_host=remote_host) as tunnel,
+        socket.create_connection(("127.0.0.1", tunnel.port), timeout=20) as client,
+    ):
+        listening.settimeout(20)
+        client.sendall(b"hello")
+        taken, _ = listening.accept()
+        with taken:
+            assert taken.recv(5) == b"hello"
 
 
 def test_a_port_of_our_own_is_ours_by_every_address(opened: ExitStack) -> None:

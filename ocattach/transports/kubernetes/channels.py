@@ -4,36 +4,32 @@ One thread reads and writes each: an OpenSSL connection must not be used by two 
 """
 
 import select
-import socket
 import ssl
-import threading
 import time
 from collections.abc import Mapping
-from typing import ClassVar, NamedTuple
+from typing import TYPE_CHECKING
 
 from websocket import ABNF, WebSocket, WebSocketException
 
 from ocattach.errors import ConnectionLostError, TimedOutError
-from ocattach.execution import Stream, check_output
-from ocattach.transports.pump import shut_down
+from ocattach.execution import check_output
+
+if TYPE_CHECKING:
+    import socket
 
 HALF_CLOSING = "v5.channel.k8s.io"
 """The protocol that can end a single channel, by a message on channel 255; kubelets before 1.30 only have v4."""
 
 CLOSE_CHANNEL = 255
 STDIN, STDOUT, STDERR, STATUS = range(4)
-PORT, PORT_ERROR = range(2)
 
 CHUNK = 64 * 1024
 HIGH = 256 * 1024
 """Bytes buffered on either side of a stream before reading pauses."""
 
-DIAGNOSIS = 4096
-QUIET_SECONDS = 60
-"""Seconds of silence after which a port whose input has ended is closed. The v4 protocol cannot send that end, so a
-client that has left looks like one that waits."""
+LARGE = 4096
+"""Bytes of a read that is probably not the last one for now."""
 
-JOIN_SECONDS = 5
 EVERY_BYTE, ONES = int.from_bytes(bytes(range(256))), int.from_bytes(b"\1" * 256)
 WOULD_BLOCK = (BlockingIOError, ssl.SSLWantReadError, ssl.SSLWantWriteError)
 
@@ -56,13 +52,15 @@ class Channels:
     def __init__(self, websocket: WebSocket) -> None:
         self.half_closing = websocket.subprotocol == HALF_CLOSING
         self.ended = False
-        """Whether the other side has closed the WebSocket."""
+        """Whether the WebSocket is closed."""
 
         self._websocket = websocket
         if websocket.sock is None:
             raise ConnectionLostError("The WebSocket is closed already")
         self._socket: socket.socket = websocket.sock
         self._socket.setblocking(False)
+        websocket.frame_buffer.recv = self._read
+        self._record, self._position = b"", 0
         self._unsent = bytearray()
         self._channel = 0
 
@@ -74,6 +72,11 @@ class Channels:
     def unsent(self) -> int:
         """The number of bytes still to be sent."""
         return len(self._unsent)
+
+    @property
+    def has_more(self) -> bool:
+        """Whether `receive` should be called again before a poll."""
+        return self._position < len(self._record) or len(self._record) >= LARGE
 
     def receive(self) -> tuple[int, bytes] | None:
         """Return the channel and data of the next message or part of one; None when there is none."""
@@ -97,6 +100,17 @@ class Channels:
                 case ABNF.OPCODE_CLOSE:
                     self.ended = True
         return None
+
+    def _read(self, size: int) -> bytes:
+        """Return at most so many bytes. The library asks for each field of a frame, we ask TLS for whole records."""
+        if self._position == len(self._record):
+            self._record, self._position = b"", 0
+            self._record = self._socket.recv(CHUNK)
+            if not self._record:
+                raise ConnectionResetError
+        piece = self._record[self._position : self._position + size]
+        self._position += len(piece)
+        return piece
 
     def send(self, channel: int, data: bytes) -> None:
         """Send a message as far as possible now, and buffer the rest."""
@@ -126,6 +140,7 @@ class Channels:
         if self._socket.fileno() >= 0:
             self._queue(b"\x03\xe8", ABNF.OPCODE_CLOSE)  # 1000: normal closure (RFC 6455, 7.4.1)
             self._socket.close()
+        self.ended = True
 
 
 def exchange(channels: Channels, stdin: bytes, deadline: float) -> Mapping[int, bytearray]:
@@ -153,125 +168,3 @@ def exchange(channels: Channels, stdin: bytes, deadline: float) -> Mapping[int, 
         poll = select.poll()
         poll.register(channels, select.POLLIN | (select.POLLOUT if channels.unsent else 0))
         poll.poll(left * 1000)
-
-
-class Wiring(NamedTuple):
-    """The channels of a stream."""
-
-    input: int
-    output: int
-    errors: frozenset[int]
-    greeted: bool = False
-    """Whether the first message of each channel is the port's number."""
-
-
-COMMAND = Wiring(STDIN, STDOUT, frozenset({STDERR, STATUS}))
-FORWARDED_PORT = Wiring(PORT, PORT, frozenset({PORT_ERROR}), greeted=True)
-
-
-class ChannelStream(Stream):
-    """The channels of a command or port as a socket; a thread copies the bytes.
-
-    If the protocol cannot end a single channel, the end of a command's input ends the stream.
-    """
-
-    quiet_milliseconds: ClassVar[int | None] = QUIET_SECONDS * 1000
-
-    def __init__(self, channels: Channels, wiring: Wiring) -> None:
-        self._channels, self._wiring = channels, wiring
-        self._outer, self._inner = socket.socketpair()
-        self._inner.setblocking(False)
-        self._greetings = {wiring.output, *wiring.errors} if wiring.greeted else set()
-        self._errors = bytearray()
-        self._backlog = bytearray()
-        self._reading = True
-        self._closing = False
-        self.lock = threading.Lock()
-        """Held by a thread that uses the channels."""
-        self._thread = threading.Thread(target=self._carry, name="ocattach-kubernetes-stream", daemon=True)
-        self._thread.start()
-
-    @property
-    def socket(self) -> socket.socket:
-        return self._outer
-
-    def diagnosis(self) -> str:
-        return self._errors.decode(errors="replace").strip()
-
-    def close(self) -> None:
-        self._closing = True
-        shut_down(self._outer, socket.SHUT_RDWR)
-        if self._thread is not threading.current_thread():
-            self._thread.join(JOIN_SECONDS)
-        self._outer.close()
-
-    def _carry(self) -> None:
-        try:
-            while not self._closing:
-                with self.lock:
-                    self._carry_output()
-                    self._carry_input()
-                if self._has_ended() or not self._wait():
-                    break
-        except (OSError, ValueError, WebSocketException):
-            pass  # the other end was closed, or sent what is not a WebSocket's frame
-        finally:
-            self._channels.close()
-            self._inner.close()
-
-    def _carry_output(self) -> None:
-        while len(self._backlog) < HIGH and (message := self._channels.receive()) is not None:
-            self._take(*message)
-        try:
-            while self._backlog:
-                del self._backlog[: self._inner.send(self._backlog)]
-        except BlockingIOError:
-            return
-
-    def _take(self, channel: int, data: bytes) -> None:
-        """Add what a channel has received to the output, or to the errors."""
-        if channel in self._greetings:
-            self._greetings.discard(channel)
-        elif channel == self._wiring.output:
-            self._backlog += data
-        elif channel in self._wiring.errors and b'"status":"Success"' not in data:
-            self._errors += data
-            del self._errors[:-DIAGNOSIS]
-
-    def _carry_input(self) -> None:
-        while self._reading and self._channels.unsent < HIGH:
-            try:
-                data = self._inner.recv(CHUNK)
-            except BlockingIOError:
-                break
-            if data:
-                self._put(data)
-            else:
-                self._end_input()
-        self._channels.flush()
-
-    def _put(self, data: bytes) -> None:
-        self._channels.send(self._wiring.input, data)
-
-    def _end_input(self) -> None:
-        self._reading = False
-        if self._channels.half_closing:
-            self._channels.end_input(self._wiring.input)
-
-    def _has_ended(self) -> bool:
-        if self._channels.ended:
-            return not self._backlog
-        hanging_up = self._wiring is COMMAND and not self._channels.half_closing
-        return hanging_up and not self._reading and not self._channels.unsent
-
-    def _wait(self) -> bool:
-        """Wait until there is something to copy; return False when the client has left."""
-        poll = select.poll()
-        there = select.POLLIN if len(self._backlog) < HIGH else 0
-        if not self._channels.ended:
-            poll.register(self._channels, there | (select.POLLOUT if self._channels.unsent else 0))
-        here = select.POLLIN if self._reading and self._channels.unsent < HIGH else 0
-        poll.register(self._inner, here | (select.POLLOUT if self._backlog else 0))
-        happened = dict(poll.poll(None if self._reading else self.quiet_milliseconds))
-        hung_up = happened.get(self._inner.fileno(), 0) & select.POLLHUP
-        return bool(happened) and (self._reading or not hung_up)

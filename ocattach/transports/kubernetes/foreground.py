@@ -7,16 +7,9 @@ from ocattach.transports.containers.exec_stream import STDERR as STDERR_FRAME
 from ocattach.transports.containers.exec_stream import STDOUT as STDOUT_FRAME
 from ocattach.transports.containers.exec_stream import frame, split_frames
 from ocattach.transports.foreground import AttachedCommand
-from ocattach.transports.kubernetes.channels import (
-    COMMAND,
-    STATUS,
-    STDERR,
-    STDIN,
-    STDOUT,
-    Channels,
-    ChannelStream,
-)
+from ocattach.transports.kubernetes.channels import STATUS, STDERR, STDIN, STDOUT, Channels
 from ocattach.transports.kubernetes.status import exit_code
+from ocattach.transports.kubernetes.streams import COMMAND, ChannelStream
 
 KINDS = {STDOUT: STDOUT_FRAME, STDERR: STDERR_FRAME}
 

@@ -23,16 +23,7 @@ from ocattach.execution import CommandResult, Stream
 from ocattach.transports.base import ODD_SHAPE, Ask, Availability, Plan
 from ocattach.transports.command import CommandTransport
 from ocattach.transports.foreground import AttachedCommand
-from ocattach.transports.kubernetes.channels import (
-    COMMAND,
-    FORWARDED_PORT,
-    STATUS,
-    STDERR,
-    STDOUT,
-    Channels,
-    ChannelStream,
-    exchange,
-)
+from ocattach.transports.kubernetes.channels import STATUS, STDERR, STDOUT, Channels, exchange
 from ocattach.transports.kubernetes.cluster import Cluster, ForbiddenError, NotFoundError
 from ocattach.transports.kubernetes.foreground import FEEDER, attached
 from ocattach.transports.kubernetes.forward import find_daemon
@@ -46,6 +37,7 @@ from ocattach.transports.kubernetes.pods import (
     remember_pod,
 )
 from ocattach.transports.kubernetes.status import exit_code
+from ocattach.transports.kubernetes.streams import COMMAND, FORWARDED_PORT, ChannelStream
 from ocattach.transports.loader import LOADER, loader_input, started
 from ocattach.tunnel.route import DialRoute, Route
 from ocattach.tunnel.tunnel import Tunnel
