@@ -60,6 +60,7 @@ class ContainerTransport(CommandTransport):
     Subclasses name the engine and find its address.
     """
 
+    prepares_relay = True
     engine_name: ClassVar[str]
     """The name in messages: "Docker"."""
 
@@ -276,7 +277,7 @@ class ContainerTransport(CommandTransport):
         """Yield the direct route if a local port is certainly the daemon's, then the relay."""
         direct = self.direct_port(port)
         if direct is not None:
-            self.end_early_relay()
+            self.early_relay.end()
             yield lambda: DialRoute("direct", direct.dial)
         yield from super().routes(port)
 
