@@ -3,6 +3,7 @@
 import threading
 from collections.abc import Callable, Sequence
 from contextlib import suppress
+from importlib import import_module
 
 from ocattach.daemon import DaemonSettings
 from ocattach.daemon.script import script_argv, script_input
@@ -13,6 +14,9 @@ from ocattach.tunnel.relay import relay_source
 
 RECORD_VARIABLES = ("HOME", "XDG_STATE_HOME")
 """The variables on which it depends where a daemon is recorded."""
+
+TUNNEL = "ocattach.tunnel.tunnel"
+"""What is loaded while the environment works: with asyncio and h11 it takes as long as a command there."""
 
 OpenStream = Callable[[Sequence[str]], Stream]
 
@@ -42,6 +46,7 @@ class EarlyRelay:
         with suppress(OcattachError, OSError):
             self._stream = stream = open_stream(argv)
             stream.socket.sendall(script_input("relay", env=env, unset=unset))
+        import_module(TUNNEL)
 
     def keep(self, stream: Stream) -> None:
         """End the former one, and keep one that was started otherwise."""

@@ -136,6 +136,12 @@ def test_a_link_by_openssh_imports_no_tunnel_before_ssh_logs_in() -> None:
     assert not imported & {"asyncio", "sqlite3"}
 
 
+def test_a_link_by_docker_imports_no_tunnel_before_it_looks_for_the_daemon() -> None:
+    imported = imported_by("ocattach.link.server.process, ocattach.transports.containers.docker")
+
+    assert not imported & {"asyncio", "h11", "sqlite3"}
+
+
 def test_a_link_by_openssh_imports_neither_compression_nor_locks() -> None:
     modules = ("ocattach.link.server.process", "ocattach.transports.ssh.transport", "ocattach.tunnel.tunnel")
     imported = imported_by(", ".join((*modules, "ocattach.transports.ssh.openssh.connection")))
