@@ -166,9 +166,9 @@ def test_a_connection_to_a_running_daemon_takes_no_more_requests_than_it_has(
 
 
 COSTS = {
-    ("saved", "--print-url"): (190, 2600),
-    ("--list",): (230, 3250),
-    ("--version",): (165, 2150),
+    ("saved", "--print-url"): (190, 2550),
+    ("--list",): (230, 3200),
+    ("--version",): (165, 2100),
 }
 """Of commands that are to feel like no program at all: the most modules and system calls.
 
