@@ -36,6 +36,7 @@ from ocattach.execution import CommandResult, Stream
 from ocattach.opencode.runtime import javascript_argv
 from ocattach.printable import command_line
 from ocattach.transports.base import Ask, Plan, Question, TransportHandler
+from ocattach.transports.early_relay import EarlyRelay
 from ocattach.transports.foreground import ForegroundCommand, enter, foreground_argv
 from ocattach.tunnel.relay import relay_source
 
@@ -56,6 +57,9 @@ class CommandTransport(TransportHandler):
     reaches_ports: ClassVar[bool] = False
     """Whether the transport can forward ports itself, so that a relay is rarely needed."""
 
+    prepares_relay: ClassVar[bool] = False
+    """Whether a relay is started while the daemon is looked for."""
+
     logs_in: ClassVar[bool] = False
     """Whether commands run in a session of an account that logs in and out, as systemd-logind knows it.
 
@@ -65,7 +69,7 @@ class CommandTransport(TransportHandler):
     def __init__(self, spec: ConnectionSpec, *, ask: Ask, timeout: float = 60) -> None:
         super().__init__(spec, ask=ask, timeout=timeout)
         self._probe: Probe | None = None
-        self._early_relay: Stream | None = None
+        self.early_relay = EarlyRelay()
         self._daemon: FoundDaemon | None = None
         self._daemon_password = ""
         self._tunnels: list[Tunnel] = []
@@ -123,6 +127,10 @@ class CommandTransport(TransportHandler):
         self._probe = probe(self.run, self.settings, timeout=min(PROBE_SECONDS, self.timeout))
         return self._probe
 
+    def prepare_tunnel(self) -> None:
+        if self.prepares_relay:
+            self.early_relay.prepare(self.open_stream, self.settings)
+
     def check_daemon_running(self) -> DaemonStatus:
         found = self.probe()
         self.check_workdir(found)
@@ -159,10 +167,10 @@ class CommandTransport(TransportHandler):
         if found.private:
             text = f"This account has no home to write to in {self.place}: OpenCode uses {found.private}"
             self.ask(Question(text, notice=True))
-        self.end_early_relay()
+        self.early_relay.end()
         if not self.reaches_ports:
             # It starts while the daemon does, and needs the port only when it is used.
-            self._early_relay = self.open_stream(self.relay_commands()[0])
+            self.early_relay.keep(self.open_stream(self.relay_commands()[0]))
         password = secrets.token_urlsafe(32)
         return self.keep_daemon(start_daemon(self.run, settings, password=password, timeout=self.timeout))
 
@@ -215,8 +223,7 @@ class CommandTransport(TransportHandler):
                 f"The daemon in {self.place} listens only on {host}, which a relay cannot reach",
                 hint="Start it with --hostname 127.0.0.1 or without --hostname",
             )
-        early, self._early_relay = self._early_relay, None
-        yield from self.port_routes(early)
+        yield from self.port_routes(self.early_relay.take())
 
     def connect_ports(self, tunnel: "Tunnel") -> None:
         """Switch a tunnel to a route to any port of the environment's loopback, without a daemon.
@@ -281,14 +288,8 @@ class CommandTransport(TransportHandler):
         programs = [found.opencode, f"/proc/{self._daemon.pid}/exe" if self._daemon else None]
         return [javascript_argv(program, relay_source()) for program in programs if program]
 
-    def end_early_relay(self) -> None:
-        """Close the relay that was started before its port was known, if no route uses it."""
-        if self._early_relay is not None:
-            self._early_relay.close()
-            self._early_relay = None
-
     def disconnect(self) -> None:
-        self.end_early_relay()
+        self.early_relay.end()
         while self._tunnels:
             self._tunnels.pop().close()
 

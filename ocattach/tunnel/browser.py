@@ -15,7 +15,7 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from http import HTTPStatus
 
-from ocattach.tunnel.requests import Header, RefusedError, Request
+from ocattach.tunnel.request import Header, RefusedError, Request
 
 LOGIN = b"/.ocattach/login?"
 """The path that logs a browser in, before the token of a link. The daemon never gets it."""

@@ -15,7 +15,7 @@ from typing import NamedTuple
 from urllib.parse import unquote_to_bytes
 
 from ocattach.tunnel.browser import LOGIN, NOT_LOGGED_IN, OWN_SITE, Browsers, other_cookies
-from ocattach.tunnel.requests import Header, RefusedError, Request
+from ocattach.tunnel.request import Header, RefusedError, Request
 
 TOKEN = "auth_token"  # noqa: S105 - a name
 """OpenCode's query parameter for credentials, as basic authentication encodes them (seen with 1.18.33)."""

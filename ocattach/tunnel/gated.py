@@ -8,7 +8,8 @@ from ocattach.tunnel.browser import carries_cookie
 from ocattach.tunnel.client import UPGRADED, refusal
 from ocattach.tunnel.event_stream import EventStream
 from ocattach.tunnel.gate import Gate, Upstream, encode_without_credentials
-from ocattach.tunnel.requests import RefusedError, Request, RequestReader
+from ocattach.tunnel.request import RefusedError, Request
+from ocattach.tunnel.requests import RequestReader
 from ocattach.tunnel.resumable import ResumableClient, now
 
 SUCCESS = (b"HTTP/1.1 2", b"HTTP/1.0 2")

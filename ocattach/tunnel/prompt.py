@@ -17,7 +17,7 @@ import h11
 
 from ocattach.errors import OcattachError
 from ocattach.tunnel.blocking import in_thread
-from ocattach.tunnel.requests import Request
+from ocattach.tunnel.request import Request
 
 PATH = re.compile(rb"/session/(ses_[A-Za-z0-9]{1,60})/(message|prompt_async)(?:\?.*)?")
 

@@ -8,7 +8,7 @@ from ocattach.tunnel.client import UNANSWERED
 from ocattach.tunnel.gate import Gate
 from ocattach.tunnel.gated import Admitted, GatedClient
 from ocattach.tunnel.prompt import AbandonedError, PendingPrompt, PromptKeeper, response
-from ocattach.tunnel.requests import Request
+from ocattach.tunnel.request import Request
 
 log = logging.getLogger(__name__)
 

@@ -51,7 +51,8 @@ from ocattach.tunnel.event_stream import EventStream
 from ocattach.tunnel.frames import PROTOCOL_VERSION
 from ocattach.tunnel.gate import Gate, OpenGate, Upstream
 from ocattach.tunnel.multiplexer import Multiplexer
-from ocattach.tunnel.requests import RefusedError, Request, RequestReader
+from ocattach.tunnel.request import RefusedError, Request
+from ocattach.tunnel.requests import RequestReader
 
 PIECES = (1, 7, 64, 4096)
 """Sizes of what arrives at once; the length of an input chooses one."""

@@ -23,7 +23,8 @@ OWN_SDK = {
 
 
 NOT_WARM = {
-    "bz2", "filelock", "logging", "lzma", "platformdirs", "shutil", "subprocess", "tempfile", "tomllib", "zlib",
+    "bz2", "filelock", "hashlib", "logging", "lzma", "platformdirs", "shutil", "subprocess", "tempfile",
+    "tomllib", "zlib",
     "ocattach.cli.approval", "ocattach.cli.unknown_key", "ocattach.config.schema",
     "ocattach.config.targets.meant", "ocattach.link.client.direct",
 }  # fmt: skip
@@ -134,6 +135,12 @@ def test_a_link_by_openssh_imports_no_tunnel_before_ssh_logs_in() -> None:
     imported = imported_by(", ".join((*modules, "ocattach.transports.ssh.openssh.connection")))
 
     assert not imported & {"asyncio", "sqlite3"}
+
+
+def test_a_link_by_docker_imports_no_tunnel_before_it_looks_for_the_daemon() -> None:
+    imported = imported_by("ocattach.link.server.process, ocattach.transports.containers.docker")
+
+    assert not imported & {"asyncio", "h11", "sqlite3"}
 
 
 def test_a_link_by_openssh_imports_neither_compression_nor_locks() -> None:

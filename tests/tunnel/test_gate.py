@@ -16,7 +16,8 @@ from ocattach.opencode.endpoint import basic_authorization
 from ocattach.tunnel.browser import Browsers
 from ocattach.tunnel.direct import DirectRoute
 from ocattach.tunnel.gate import Gate, Upstream
-from ocattach.tunnel.requests import RefusedError, RequestReader
+from ocattach.tunnel.request import RefusedError
+from ocattach.tunnel.requests import RequestReader
 from ocattach.tunnel.tunnel import Tunnel
 from tests.rigs.waiting import wait_until
 from tests.tunnel.http_daemon import HTTPRecorder

@@ -5,7 +5,7 @@ import time
 from abc import abstractmethod
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, ExitStack, closing
-from typing import Any, ClassVar, Self, cast
+from typing import TYPE_CHECKING, Any, ClassVar, Self, cast
 
 from ocattach.config.spec import ConnectionSpec
 from ocattach.config.targets.container import ContainerTarget
@@ -43,7 +43,9 @@ from ocattach.transports.containers.state import (
 )
 from ocattach.transports.foreground import AttachedCommand, terminal_output
 from ocattach.transports.loader import LOADER, loader_input, started
-from ocattach.tunnel.route import DialRoute, Route
+
+if TYPE_CHECKING:
+    from ocattach.tunnel.route import Route
 
 NOT_STARTED = (126, 127)
 
@@ -60,6 +62,7 @@ class ContainerTransport(CommandTransport):
     Subclasses name the engine and find its address.
     """
 
+    prepares_relay = True
     engine_name: ClassVar[str]
     """The name in messages: "Docker"."""
 
@@ -272,11 +275,13 @@ class ContainerTransport(CommandTransport):
 
         return AttachedCommand(ExecStream(stream, early), split, resize, lambda: self.exit_code(identifier))
 
-    def routes(self, port: int) -> Iterator[Callable[[], Route]]:
+    def routes(self, port: int) -> "Iterator[Callable[[], Route]]":
         """Yield the direct route if a local port is certainly the daemon's, then the relay."""
+        from ocattach.tunnel.route import DialRoute  # noqa: PLC0415 - asyncio, loaded as the daemon is looked for
+
         direct = self.direct_port(port)
         if direct is not None:
-            self.end_early_relay()
+            self.early_relay.end()
             yield lambda: DialRoute("direct", direct.dial)
         yield from super().routes(port)
 

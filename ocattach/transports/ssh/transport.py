@@ -3,18 +3,15 @@
 import os
 import threading
 import time
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import suppress
-from typing import TYPE_CHECKING, Self, TypeVar
+from collections.abc import Callable, Sequence
+from typing import Self, TypeVar
 
 from ocattach.config.files.paths import config_directory
 from ocattach.config.settings import load_settings
 from ocattach.config.spec import ConnectionSpec
 from ocattach.config.targets.ssh import SSHTarget
-from ocattach.daemon.script import script_argv, script_input
-from ocattach.errors import ConfigurationError, OcattachError
+from ocattach.errors import ConfigurationError
 from ocattach.execution import CommandResult, Stream
-from ocattach.opencode.runtime import javascript_argv
 from ocattach.printable import command_line
 from ocattach.transports.base import Ask, Availability, Plan
 from ocattach.transports.command import CommandTransport
@@ -23,13 +20,6 @@ from ocattach.transports.ssh.command import foreground_line
 from ocattach.transports.ssh.connection import SessionRefusedError, SSHConnection
 from ocattach.transports.ssh.openssh.connection import OpenSSHConnection
 from ocattach.transports.ssh.openssh.settings import Settings, host_options, master_argv, read_settings
-from ocattach.tunnel.relay import relay_source
-
-if TYPE_CHECKING:
-    from ocattach.tunnel.route import Route
-
-RECORD_VARIABLES = ("HOME", "XDG_STATE_HOME")
-"""The variables on which it depends where a daemon is recorded."""
 
 SESSION_SECONDS = 2
 SESSION_PAUSE = 0.05
@@ -55,7 +45,6 @@ class SSHTransport(CommandTransport):
         """Whether the host has refused a second command on the first connection."""
         self._is_guest = False
         """Whether the connection is another handler's."""
-        self._preparation: threading.Thread | None = None
 
     @property
     def place(self) -> str:
@@ -131,32 +120,7 @@ class SSHTransport(CommandTransport):
         return Availability(f"Logged in to {connection.hostname} as {connection.user}")
 
     def prepare_tunnel(self) -> None:
-        self.end_early_relay()
-        self._preparation = threading.Thread(target=self._start_relay, args=(self.connection,))
-        self._preparation.start()
-
-    def _start_relay(self, connection: SSHConnection) -> None:
-        """Start the relay while the daemon is looked for, by the program of the daemon that is recorded there."""
-        argv = script_argv("relay", *javascript_argv("PROGRAM", relay_source()))
-        env = [(name, value) for name, value in self.spec.env if name in RECORD_VARIABLES]
-        unset = [name for name in self.spec.unset_env if name in RECORD_VARIABLES]
-        stdin = script_input("relay", env=env, unset=unset)
-        with suppress(OcattachError, OSError):
-            self._early_relay = stream = connection.open_stream(argv)
-            stream.socket.sendall(stdin)
-
-    def end_early_relay(self) -> None:
-        self._await_preparation()
-        super().end_early_relay()
-
-    def _await_preparation(self) -> None:
-        thread, self._preparation = self._preparation, None
-        if thread is not None:
-            thread.join()
-
-    def routes(self, port: int) -> "Iterator[Callable[[], Route]]":
-        self._await_preparation()
-        return super().routes(port)
+        self.early_relay.prepare(self.connection.open_stream, self.settings)
 
     def run(self, argv: Sequence[str], *, stdin: bytes = b"", timeout: float) -> CommandResult:
         return self._on_host(lambda connection: connection.run(argv, stdin=stdin, timeout=timeout))
@@ -182,7 +146,7 @@ class SSHTransport(CommandTransport):
         return start_soon(self.second_connection, start)
 
     def disconnect(self) -> None:
-        if self._preparation is not None:
+        if self.early_relay.is_starting:
             self._leave_connection()  # which ends a preparation, too
         super().disconnect()
         second, self._second = self._second, None
