@@ -24,7 +24,10 @@ MOST_SPARE = 32 * 1024 * 1024
 """Bytes by which all windows of a relay together may grow. Clients that stop reading keep theirs in memory."""
 
 AT_ONCE = 1.5
-"""Round trips within which a whole window has to pass for the next one to be twice as large."""
+"""Round trips within which a whole window has to pass for the next one to be larger."""
+
+GROWTH = 4
+"""How many times as large it is."""
 
 
 @dataclass(slots=True)
@@ -57,10 +60,10 @@ class Window:
         if self._passed < self._size:
             return 0
         began, self._began, self._passed = self._began, self._now(), 0
-        is_far = self._began - began < AT_ONCE * (self._distance.round_trip or 0)
-        if not is_far or self._size > min(LARGEST_WINDOW // 2, self._distance.spare):
+        if self._began - began >= AT_ONCE * (self._distance.round_trip or 0):
             return 0
-        growth, self._size = self._size, 2 * self._size
+        growth = min((GROWTH - 1) * self._size, LARGEST_WINDOW - self._size, self._distance.spare)
+        self._size += growth
         self._distance.spare -= growth
         return growth
 
