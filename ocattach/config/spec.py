@@ -7,6 +7,7 @@ import json
 import os
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
+from hashlib import sha256
 from pathlib import Path
 from typing import Literal, Self
 
@@ -32,7 +33,6 @@ from ocattach.config.targets.rules import (
     check_workdir,
 )
 from ocattach.config.targets.uri import parse_uri
-from ocattach.digest import sha256
 from ocattach.errors import UsageError
 
 ORIGIN_VARIABLE = "OCATTACH_ORIGIN"

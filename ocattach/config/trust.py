@@ -9,6 +9,7 @@ import re
 import time
 from collections.abc import Mapping
 from dataclasses import dataclass
+from hashlib import sha256
 from pathlib import Path
 
 from ocattach.config.files.entry import Entry, as_table, number, table
@@ -16,7 +17,6 @@ from ocattach.config.files.owner import read_own_text
 from ocattach.config.files.paths import state_directory
 from ocattach.config.files.safe import locked, write_text
 from ocattach.config.spec import ConnectionSpec, canonical
-from ocattach.digest import sha256
 from ocattach.errors import ConfigurationError, UsageError
 from ocattach.printable import command_line
 

@@ -5,10 +5,10 @@ from collections.abc import Iterable, Mapping, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, field, replace
 from functools import partial
+from hashlib import sha256
 
 from ocattach.config.files.paths import state_directory
 from ocattach.config.spec import environment_id, origin_name
-from ocattach.digest import sha256
 from ocattach.errors import OcattachError
 from ocattach.sessions.index import index_file
 from ocattach.sessions.index.rows import LastStatus

@@ -23,8 +23,7 @@ OWN_SDK = {
 
 
 NOT_WARM = {
-    "bz2", "filelock", "hashlib", "logging", "lzma", "platformdirs", "shutil", "subprocess", "tempfile",
-    "tomllib", "zlib",
+    "bz2", "filelock", "logging", "lzma", "platformdirs", "shutil", "subprocess", "tempfile", "tomllib", "zlib",
     "ocattach.cli.approval", "ocattach.cli.unknown_key", "ocattach.config.schema",
     "ocattach.config.targets.meant", "ocattach.link.client.direct",
 }  # fmt: skip

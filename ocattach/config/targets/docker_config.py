@@ -6,12 +6,12 @@ start reads them.
 
 import re
 from collections.abc import Mapping
+from hashlib import sha256
 from pathlib import Path
 from typing import NamedTuple
 
 from ocattach.config.files.entry import table, text
 from ocattach.config.files.foreign import naming, read_object
-from ocattach.digest import sha256
 from ocattach.errors import UsageError
 
 CONTEXT_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.+-]+")
