@@ -4,7 +4,7 @@ import time
 from collections.abc import Callable, Iterator
 from functools import partial
 
-from benchmarks.by_hand import BY_HAND, Daemon
+from benchmarks.by_hand import BY_HAND
 from benchmarks.figures import Figure, Goal, take_turns
 from benchmarks.places import NAME, Place, Places, milliseconds
 
@@ -15,8 +15,8 @@ def measure(places: Places, repetitions: int) -> Iterator[Figure]:
     """A URL of a daemon that runs already, in each kind of environment that is elsewhere."""
     for place in places.available(*BY_HAND):
         hand = BY_HAND[place.scheme](place)
-        document = place.connect()
-        daemon = Daemon(document["daemon"]["port"], document["password"])
+        place.connect()
+        daemon = hand.find()
         ways: dict[str, Callable[[], float]] = {
             "ocattach": partial(connect, place),
             "least": partial(timed, partial(hand.minimum, daemon), hand.tidy),

@@ -9,7 +9,7 @@ from concurrent.futures import ThreadPoolExecutor
 
 import psutil
 
-from benchmarks.by_hand import forward
+from benchmarks.by_hand import BY_HAND, forward
 from benchmarks.figures import Figure, Goal
 from benchmarks.places import Place, Places
 from tests.main_job.laptop import Daemon
@@ -55,8 +55,14 @@ def use(daemon: Daemon) -> None:
 def memory_by_hand(place: Place) -> tuple[float, float]:
     """RSS and USS of OpenSSH or kubectl, forwarding the same port."""
     document = place.connect()
-    with forward(place, document["daemon"]["port"]) as forwarding:
-        use(Daemon({**document, "url": f"http://127.0.0.1:{forwarding.port}"}))
+    found = BY_HAND[place.scheme](place).find()
+    with forward(place, found.port) as forwarding:
+        own = {
+            "url": f"http://127.0.0.1:{forwarding.port}",
+            "username": "opencode",
+            "password": found.password,
+        }
+        use(Daemon({**document, **own}))
         return memory_of(psutil.Process(forwarding.pid))
 
 
