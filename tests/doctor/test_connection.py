@@ -12,6 +12,7 @@ from tests.main_job.laptop import Laptop, Ran
 from tests.rigs.docker import DockerEngine
 from tests.rigs.processes import command_lines
 from tests.rigs.ssh import SSHMachines
+from tests.rigs.waiting import wait_until
 
 on_docker = pytest.mark.parametrize("environment", ["docker"], indirect=True)
 on_ssh = pytest.mark.parametrize("environment", ["ssh"], indirect=True)
@@ -60,7 +61,10 @@ def test_every_rung_holds_and_says_what_it_found_where_all_is_well(
     assert str(daemon.document["daemon"]["port"]) in found["daemon"]["found"]
     assert daemon.document["password"] not in ran.stdout + ran.stderr
     assert ran.document["error"] is None
-    assert pids == [process.pid for process in environment.processes()]
+    wait_until(
+        lambda: pids == [process.pid for process in environment.processes()],
+        "what the doctor ran there to end",
+    )
 
 
 @pytest.mark.one_of_each
@@ -74,7 +78,7 @@ def test_no_daemon_is_started_and_the_command_that_does_is_named(
     assert skipped(ran) == ["route", "health", "sessions", "events", "round trip"]
     assert ran.document["error"]["code"] == "daemon-not-running"
     assert "ocattach frontend" in ran.document["error"]["hint"]
-    assert not environment.processes()
+    wait_until(lambda: not environment.processes(), "what looked for one to end")
     assert not laptop.links()
 
 
