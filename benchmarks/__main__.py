@@ -26,7 +26,6 @@ MEASUREMENTS = (
     "cold",
     "start",
     "relay",
-    "ssh_tunnel",
     "ssh_clients",
     "forwards",
     "gate",

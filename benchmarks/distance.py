@@ -1,11 +1,13 @@
-"""A cluster that is far away: `python -m benchmarks.distance FD HOST PORT MILLISECONDS` delays what it carries.
+"""Engines, hosts and clusters that are far away: `python -m benchmarks.distance FD MILLISECONDS ADDRESS` delays.
 
-On one machine a request costs nothing, so that only the programs' own work is seen. A real cluster is some
+On one machine a request costs nothing, so that only the programs' own work is seen. What is used in earnest is some
 milliseconds away, and a protocol that asks twice before it answers takes twice as long.
 """
 
 import contextlib
+import os
 import queue
+import shutil
 import socket
 import subprocess
 import sys
@@ -25,6 +27,9 @@ from tests.rigs.opencode import CHECKOUT
 CHUNK = 64 * 1024
 HELD = 1024
 """Chunks on their way in one direction; a sender waits where there are more."""
+
+ENGINE_VARIABLES = {"docker": "DOCKER_HOST", "podman": "CONTAINER_HOST"}
+"""What leads to the engine."""
 
 
 def carry(source: socket.socket, target: socket.socket, seconds: float) -> None:
@@ -48,55 +53,98 @@ def carry(source: socket.socket, target: socket.socket, seconds: float) -> None:
     underway.put((time.monotonic() + seconds, b""))
 
 
-def serve(listener: socket.socket, target: tuple[str, int], seconds: float) -> None:
-    """Delay every connection, until the process is ended."""
+def serve(listener: socket.socket, address: str, seconds: float) -> None:
+    """Delay every connection to HOST:PORT or to the path of a socket, until the process is ended."""
     while True:
         near, _ = listener.accept()
-        far = socket.create_connection(target)
+        far = dial(address)
         for one, other in ((near, far), (far, near)):
-            one.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+            if one.family != socket.AF_UNIX:
+                one.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
             threading.Thread(target=carry, args=(one, other, seconds), daemon=True).start()
 
 
+def dial(address: str) -> socket.socket:
+    if address.startswith("/"):
+        far = socket.socket(socket.AF_UNIX)
+        far.connect(address)
+        return far
+    host, _, port = address.rpartition(":")
+    return socket.create_connection((host, int(port)))
+
+
 @contextlib.contextmanager
-def distant(place: Place, *, milliseconds: float) -> Iterator[Place]:
-    """The same pod, of a cluster whose answers take so many milliseconds longer."""
-    config = yaml.safe_load(Path(place.environment.variables["KUBECONFIG"]).read_text())
-    cluster = config["clusters"][0]["cluster"]
-    server = urlsplit(cluster["server"])
-    with (
-        short_directory() as directory,
-        socket.create_server(("127.0.0.1", 0)) as listener,
-        subprocess.Popen(
-            [
-                *(sys.executable, "-m", "benchmarks.distance", str(listener.fileno())),
-                *(str(server.hostname), str(server.port), str(milliseconds / 2)),
-            ],
-            pass_fds=[listener.fileno()],
-            cwd=CHECKOUT,
-            stdin=subprocess.DEVNULL,
-            start_new_session=True,
-        ) as process,
-    ):
-        cluster["tls-server-name"] = server.hostname
-        cluster["server"] = f"https://127.0.0.1:{listener.getsockname()[1]}"
-        path = directory / "kubeconfig"
-        path.touch(0o600)
-        path.write_text(yaml.safe_dump(config))
-        variables = {
-            **place.environment.variables,
-            **dict.fromkeys(("NO_PROXY", "no_proxy"), "127.0.0.1"),
-            "KUBECONFIG": str(path),
-        }
+def delayed(listener: socket.socket, address: str, milliseconds: float) -> Iterator[None]:
+    """Have a program of its own carry what comes to a listener to an address, and delay it both ways."""
+    number = listener.fileno()
+    with subprocess.Popen(
+        [sys.executable, "-m", "benchmarks.distance", str(number), str(milliseconds / 2), address],
+        pass_fds=[number],
+        cwd=CHECKOUT,
+        stdin=subprocess.DEVNULL,
+        start_new_session=True,
+    ) as process:
         try:
-            yield replace(place, environment=replace(place.environment, variables=variables))
+            yield
         finally:
             process.kill()
 
 
+@contextlib.contextmanager
+def distant(place: Place, *, milliseconds: float) -> Iterator[Place]:
+    """The same environment, of an engine, host or cluster whose answers take so many milliseconds longer."""
+    with short_directory() as directory:
+        if place.scheme in ENGINE_VARIABLES:
+            listener, address, variables = far_engine(place, directory)
+        else:
+            listener = socket.create_server(("127.0.0.1", 0))
+            prepare = far_host if place.scheme == "ssh" else far_cluster
+            address, variables = prepare(place, listener.getsockname()[1], directory)
+        with listener, delayed(listener, address, milliseconds):
+            variables = {**place.environment.variables, **variables}
+            yield replace(place, environment=replace(place.environment, variables=variables))
+
+
+def far_engine(place: Place, directory: Path) -> tuple[socket.socket, str, dict[str, str]]:
+    """A socket in the engine's place."""
+    variable = ENGINE_VARIABLES[place.scheme]
+    address = urlsplit(place.environment.variables[variable]).path
+    path = directory / "engine.sock"
+    listener = socket.socket(socket.AF_UNIX)
+    listener.bind(str(path))
+    listener.listen()
+    return listener, address, {variable: f"unix://{path}"}
+
+
+def far_host(place: Place, port: int, directory: Path) -> tuple[str, dict[str, str]]:
+    """An `ssh` that goes to that port for the host, and knows it by the same key."""
+    search = place.environment.variables["PATH"]
+    ssh = shutil.which("ssh", path=search)
+    said = dict(line.split(" ", 1) for line in place.run([str(ssh), "-G", place.target]).splitlines())
+    there = f"-o HostName=127.0.0.1 -o Port={port} -o HostKeyAlias={said['hostname']}"
+    shim = directory / "ssh"
+    shim.write_text(f'#!/bin/sh\nexec {ssh} {there} "$@"\n')
+    shim.chmod(0o755)
+    return f"{said['hostname']}:{said['port']}", {"PATH": f"{directory}{os.pathsep}{search}"}
+
+
+def far_cluster(place: Place, port: int, directory: Path) -> tuple[str, dict[str, str]]:
+    """A kubeconfig that leads to that port for the cluster."""
+    config = yaml.safe_load(Path(place.environment.variables["KUBECONFIG"]).read_text())
+    cluster = config["clusters"][0]["cluster"]
+    server = urlsplit(cluster["server"])
+    cluster["tls-server-name"] = server.hostname
+    cluster["server"] = f"https://127.0.0.1:{port}"
+    path = directory / "kubeconfig"
+    path.touch(0o600)
+    path.write_text(yaml.safe_dump(config))
+    variables = {**dict.fromkeys(("NO_PROXY", "no_proxy"), "127.0.0.1"), "KUBECONFIG": str(path)}
+    return f"{server.hostname}:{server.port}", variables
+
+
 def main() -> None:
-    number, host, port, milliseconds = sys.argv[1:]
-    serve(socket.socket(fileno=int(number)), (host, int(port)), float(milliseconds) / 1000)
+    number, milliseconds, address = sys.argv[1:]
+    serve(socket.socket(fileno=int(number)), address, float(milliseconds) / 1000)
 
 
 if __name__ == "__main__":
