@@ -112,4 +112,4 @@ def test_nothing_is_left_in_the_environment_after_disconnecting(environment: Env
         assert send_and_receive(tunnel.port, b"hello") == b"hello"
         handler.disconnect()
 
-        wait_until(lambda: not environment.processes(), "the relay to end")
+        environment.wait_until_nothing_runs()

@@ -15,7 +15,6 @@ from tests.rigs.directories import write_owned
 from tests.rigs.machine import HOME as TESTER
 from tests.rigs.machine import USER_ID
 from tests.rigs.opencode import opencode_bin
-from tests.rigs.waiting import wait_until
 
 on_ssh = pytest.mark.parametrize("environment", ["ssh"], indirect=True)
 
@@ -102,7 +101,7 @@ def test_a_profile_that_hangs_is_cut_off_and_told(environment: Environment) -> N
     ):
         handler.start_daemon()
 
-    wait_until(lambda: not environment.processes(), "the profile's program to end")
+    environment.wait_until_nothing_runs()
 
 
 @on_ssh
@@ -110,7 +109,7 @@ def test_what_a_profile_leaves_running_is_not_waited_for(environment: Environmen
     write_profile(environment, ".bash_profile", f"{EXPORT}sleep 1000 &\n")
 
     assert look(environment, "/bin/bash").opencode == PROGRAM
-    wait_until(lambda: not environment.processes(), "the profile's program to end")
+    environment.wait_until_nothing_runs()
 
 
 @on_ssh

@@ -78,7 +78,7 @@ def test_no_daemon_is_started_and_the_command_that_does_is_named(
     assert skipped(ran) == ["route", "health", "sessions", "events", "round trip"]
     assert ran.document["error"]["code"] == "daemon-not-running"
     assert "ocattach frontend" in ran.document["error"]["hint"]
-    wait_until(lambda: not environment.processes(), "what looked for one to end")
+    environment.wait_until_nothing_runs()
     assert not laptop.links()
 
 

@@ -16,6 +16,7 @@ from ocattach.transports.command import CommandTransport
 from tests.rigs.model import ScriptedModel
 from tests.rigs.namespaces import Network
 from tests.rigs.opencode import opencode_bin
+from tests.rigs.waiting import wait_until
 
 Entry = Mapping[str, Any]
 
@@ -74,6 +75,10 @@ class Environment:
     def way_in(self, **changes: Any) -> TransportHandler:
         """The same, for what also holds where no commands can be run."""
         return open_handler(self.spec(**changes), ask=self.ask, timeout=30)
+
+    def wait_until_nothing_runs(self) -> None:
+        """Return when no process is left there. What looks for a daemon ends a moment after the command that asks."""
+        wait_until(lambda: not self.processes(), "everything to end there")
 
 
 def ask_nobody(question: Question) -> str:

@@ -10,7 +10,6 @@ from tests.main_job.laptop import Laptop
 from tests.main_job.test_connect import NO_PROXIES_THERE
 from tests.main_job.test_failures import SOON
 from tests.main_job.test_terminal import terminal
-from tests.rigs.waiting import wait_until
 
 pytestmark = pytest.mark.one_of_each(
     also=["https", "podman-rootless", "ssh-master", "ssh-paramiko", "ssh-password"]
@@ -36,7 +35,7 @@ def test_no_start_says_that_none_runs_and_starts_none(environment: Environment, 
     ran = laptop.run("frontend", "--print-url", "--no-start")
 
     assert ran.exit_code == 6
-    wait_until(lambda: not environment.processes(), "what looked for one to end")
+    environment.wait_until_nothing_runs()
 
 
 @pytest.mark.every_way_in
@@ -48,7 +47,7 @@ def test_a_missing_working_directory_is_told_before_anything_starts(
     assert ran.exit_code == 1
     assert "/no/such/place" in ran.stderr
     if environment.starts_daemons:
-        wait_until(lambda: not environment.processes(), "what looked for it to end")
+        environment.wait_until_nothing_runs()
 
 
 @pytest.mark.parametrize("shared_environment", ["local"], indirect=True)

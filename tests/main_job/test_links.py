@@ -244,7 +244,7 @@ def test_stop_ends_daemon_and_link(environment: Environment, laptop: Laptop) -> 
     ran = laptop.run("--stop", "frontend", "-o", "json")
 
     assert ran.document["stopped"] == pid
-    wait_until(lambda: not environment.processes(), "daemon and relay to end")
+    environment.wait_until_nothing_runs()
     wait_until(lambda: not laptop.links(), "the link to end", timeout=5)
 
 

@@ -4,7 +4,6 @@ import pytest
 
 from tests.environments import Environment
 from tests.main_job.laptop import Laptop
-from tests.rigs.waiting import wait_until
 
 pytestmark = pytest.mark.parametrize("environment", ["netns"], indirect=True)
 
@@ -19,7 +18,7 @@ def test_a_daemon_is_started_used_and_stopped_by_uri(environment: Environment, l
     stopped = laptop.run(uri, "--stop")
 
     assert stopped.exit_code == 0, stopped.stderr
-    wait_until(lambda: not environment.processes(), "what was started there to end")
+    environment.wait_until_nothing_runs()
 
 
 def test_a_saved_connection_is_listed_and_its_status_shown(laptop: Laptop) -> None:

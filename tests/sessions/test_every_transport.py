@@ -74,7 +74,7 @@ def test_what_an_environment_has_is_listed_and_remembered(
     assert not laptop.links()
 
     laptop.run("--stop", "frontend")
-    wait_until(lambda: not environment.processes(), "the daemon to end")
+    environment.wait_until_nothing_runs()
     remembered = listed(laptop)
     (asked,) = [each for each in remembered["environments"] if "frontend" in each["names"]]
     assert asked["state"] == "stopped"
@@ -90,7 +90,7 @@ def test_what_an_environment_has_is_listed_and_remembered(
         "frontend, local is", "frontend is"
     )
     assert told(laptop)["sessions"]["count"] == len(everything) - 1
-    assert not environment.processes()
+    environment.wait_until_nothing_runs()
 
 
 def activity(laptop: Laptop, session: str) -> Any:

@@ -121,11 +121,11 @@ def test_a_session_of_the_tui_is_opened_again_where_it_lives_also_after_its_daem
     wait_until(lambda: session["id"] in remembered(laptop), "it to be remembered")
     assert laptop.run("session", "open", session["id"], "--print-url").stdout.startswith("http://127.0.0.1:")
     laptop.run("--stop", "frontend")
-    wait_until(lambda: not environment.processes(), "the daemon to end")
+    environment.wait_until_nothing_runs()
     refused = laptop.run("session", "export", session["id"])
     assert refused.exit_code == 6
     assert f"ocattach session open {session['id']}" in refused.stderr
-    assert not environment.processes()
+    environment.wait_until_nothing_runs()
     laptop.save("elsewhere", workdir="/tmp")  # noqa: S108
     with terminal(laptop, workdir, "session", "open", session["id"]) as opened:
         opened.wait_for("You said: hello from the terminal", timeout=TUI_SECONDS)

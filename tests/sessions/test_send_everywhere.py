@@ -92,7 +92,7 @@ def session_of(laptop: Laptop, session: str) -> tuple[dict[str, Any], list[dict[
 def test_one_command_starts_the_daemon_and_brings_the_whole_answer_over_a_cut_way(
     environment: Environment, laptop: Laptop, request: pytest.FixtureRequest
 ) -> None:
-    assert not environment.processes()
+    environment.wait_until_nothing_runs()
     with laptop.start("session", "send", "frontend", "!slow 8", "--wait") as process:
         assert process.stdout
         first = process.stdout.read(5)

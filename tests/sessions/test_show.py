@@ -176,4 +176,4 @@ def test_a_proxy_of_the_daemon_is_named_and_what_was_known_when_it_does_not_run(
     assert environment.workdir in later.stdout
     assert as_json.document["live"] is False
     assert as_json.document["reason"]["code"] == "daemon-not-running"
-    assert not environment.processes()
+    environment.wait_until_nothing_runs()

@@ -68,7 +68,7 @@ def test_what_a_plain_opencode_has_made_is_listed_as_a_daemon_would_tell_it(
     assert laptop.run("session", "list").stderr == ""
     shown = laptop.run("session", "export", before["id"])
     assert (shown.exit_code, "ocattach session open" in shown.stderr) == (6, True)
-    assert not environment.processes()
+    environment.wait_until_nothing_runs()
 
     daemon = laptop.connect()
     make(daemon, environment.workdir, parentID=before["id"], title="a child")
@@ -83,7 +83,7 @@ def test_what_a_plain_opencode_has_made_is_listed_as_a_daemon_would_tell_it(
     assert len(told[1]) == len(told[0]) + 2
     for title, session in told[1].items():
         assert {name: stored[1][title][name] for name in TOLD} == {name: session[name] for name in TOLD}
-    assert not environment.processes()
+    environment.wait_until_nothing_runs()
 
 
 def test_what_is_gone_from_there_is_forgotten_also_where_it_was_all_there_was(

@@ -46,7 +46,7 @@ def test_a_daemon_is_told_from_none_and_none_is_started(environment: Environment
     assert before["state"] == ("locked" if needs_person(environment) else "stopped")
     assert before["reason"]
     assert not needs_person(environment) or before["hint"].endswith("ocattach frontend")
-    assert not environment.processes()
+    environment.wait_until_nothing_runs()
     assert not laptop.links()
 
     daemon = laptop.connect()
@@ -73,7 +73,7 @@ def test_a_daemon_is_told_from_none_and_none_is_started(environment: Environment
     assert not laptop.links()
 
     laptop.run("--stop", "frontend")
-    wait_until(lambda: not environment.processes(), "the daemon to end")
+    environment.wait_until_nothing_runs()
     assert told(laptop)["state"] == before["state"]
 
 

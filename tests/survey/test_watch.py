@@ -133,7 +133,7 @@ def test_a_watch_sees_what_others_do_and_disconnects_and_stops(
         opened.send_keys("y")
         opened.wait_for("Stopped the daemon of frontend")
         opened.wait_for(re.compile(r"frontend +stopped"))
-        assert not environment.processes()
+        environment.wait_until_nothing_runs()
 
 
 @pytest.mark.parametrize("environment", ["local"], indirect=True)
