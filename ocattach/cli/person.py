@@ -13,8 +13,8 @@ from ocattach.errors import OcattachError
 class Person:
     """Shows steps and notices, and asks questions (`Foreground` in link/messages)."""
 
-    def __init__(self, *, quiet: bool = False) -> None:
-        self._quiet = quiet
+    def __init__(self, *, quiet: bool = False, asks: bool = True) -> None:
+        self._quiet, self._asks = quiet, asks
         self._progress = Progress(quiet=quiet)
 
     def waiting(self, text: str) -> AbstractContextManager[None]:
@@ -45,8 +45,8 @@ class Person:
             say(f"! {text}", colour="yellow")
 
     def answer(self, text: str, *, secret: bool, confirm: bool) -> str | None:
-        """Ask a question and return the answer; None without a terminal. There is no default answer."""
-        if not has_terminal():
+        """Ask a question and return the answer; None if that is not possible. There is no default answer."""
+        if not (self._asks and has_terminal()):
             return None
         self._progress.doing("")
         if confirm:

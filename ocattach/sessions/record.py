@@ -86,6 +86,10 @@ class Session:
         """Whether no other session created it."""
         return self.parent is None
 
+    def identity_json(self) -> dict[str, Any]:
+        """The keys that identify it, as JSON."""
+        return {key: getattr(self, key) for key in ("id", "origin", "environment", "title", "directory")}
+
     @classmethod
     def from_api(cls, content: Any, *, environment: str) -> Self | None:
         """Read a session from the API; None if it is malformed."""

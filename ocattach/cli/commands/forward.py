@@ -4,17 +4,13 @@ import os
 import re
 import sys
 from collections.abc import Sequence
-from pathlib import Path
 
 import click
 
 from ocattach.cli.command import Command, advice, output_option
 from ocattach.cli.output import print_json
 from ocattach.cli.person import Person
-from ocattach.cli.target import as_used, connection_argument
-from ocattach.config.files.paths import config_directory
-from ocattach.config.resolver import resolve
-from ocattach.config.settings import load_settings
+from ocattach.cli.target import connect_seconds, connection_argument, named_connection
 from ocattach.config.spec import ConnectionSpec
 from ocattach.errors import UsageError
 from ocattach.link.client.forwards import ForwardedPort
@@ -40,7 +36,7 @@ def forward(name: str, *, ports: tuple[str, ...], output: str) -> None:
     Starts no daemon. Other users of this machine can connect to these ports too, as with `ssh -L`.
     """
     wanted = [parse(text) for text in ports]
-    spec = as_used(resolve(name, cwd=Path.cwd(), environ=os.environ))
+    spec = named_connection(name)
     person = Person(quiet=output == "json")
 
     def show(opened: Sequence[ForwardedPort]) -> None:
@@ -56,9 +52,8 @@ def forward(name: str, *, ports: tuple[str, ...], output: str) -> None:
         sys.stdout.flush()
 
     person.heading(f"Forwarding to {spec.title()}; Ctrl-C ends it")
-    timeout = load_settings(config_directory(os.environ)).connect_timeout_seconds
     with advice(name), person.waiting("Connecting"):
-        forward_ports(spec, wanted, person, os.environ, timeout=timeout, on_open=show)
+        forward_ports(spec, wanted, person, os.environ, timeout=connect_seconds(), on_open=show)
 
 
 def parse(text: str) -> tuple[int | None, int]:

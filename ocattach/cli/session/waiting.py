@@ -9,7 +9,6 @@ import click
 from ocattach.cli.approval import require_trust
 from ocattach.cli.command import Command, output_option
 from ocattach.cli.output import print_json
-from ocattach.cli.session_json import session_json
 from ocattach.cli.tables import print_table, say_missing
 from ocattach.cli.target import connection_argument
 from ocattach.cli.terminal import say
@@ -90,7 +89,7 @@ def document(found: list[FoundRequest], silent: list[tuple[str, OcattachError]])
                 {
                     "id": each.request.id,
                     **each.request.details,
-                    "session": {**session_json(each.session), "directory": each.request.directory},
+                    "session": {**each.session.identity_json(), "directory": each.request.directory},
                 }
                 for each in found
                 if each.request.kind == kind

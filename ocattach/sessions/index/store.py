@@ -11,6 +11,8 @@ from contextlib import AbstractContextManager, closing
 from pathlib import Path
 from typing import Any, TypeVar
 
+from ocattach.config.files.paths import state_directory
+from ocattach.sessions.index import index_file
 from ocattach.sessions.index.claims import Claims, read_claims
 from ocattach.sessions.index.file import is_damage, open_file, replace_file, unusable
 from ocattach.sessions.index.rows import (
@@ -249,6 +251,11 @@ class Index(AbstractContextManager["Index"]):
             return open_file(self.path)
         except sqlite3.DatabaseError as error:
             raise unusable(self.path, error) from error
+
+
+def open_index(environ: Mapping[str, str]) -> Index:
+    """Open the index of this account. Raises IndexUnusableError."""
+    return Index(index_file(state_directory(environ)))
 
 
 def number_of(connection: sqlite3.Connection, environment: IndexedEnvironment) -> int:
