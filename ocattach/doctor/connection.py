@@ -198,9 +198,7 @@ class ConnectionCheck(AbstractContextManager["ConnectionCheck"]):
         handler, spec = self._open(), self._known_spec()
         if not spec.target.needs_link:
             direct = handler.direct()
-            client = client_at(
-                direct.url, direct.username, direct.password, ca_file=direct.ca_file, timeout=self._timeout
-            )
+            client = client_at(direct, timeout=self._timeout)
             self._checks = RequestChecks(client, workdir=handler.workdir, username=direct.username)
             return f"direct: {direct.url}"
         if self._daemon is None:

@@ -116,8 +116,7 @@ def open_tui(client: TuiProgram, options: Options, attachment: Attachment) -> No
     def content_type(path: str) -> str:
         from ocattach.link.client.access import client_at  # noqa: PLC0415 - loads ssl, for old versions only
 
-        daemon = client_at(attachment.url, username, attachment.password, ca_file=attachment.ca_file)
-        return daemon.request("GET", path).content_type
+        return client_at(attachment).request("GET", path).content_type
 
     check_tui(client.version, attachment.version, tui, username=username, content_type=content_type)
     argv = tui_argv(client.path, client.version, tui)

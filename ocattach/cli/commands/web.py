@@ -93,7 +93,7 @@ def print_link(login: BrowserLogin, output: str) -> None:
 
 def check_page(attachment: Attachment) -> None:
     """Raise OcattachError unless the daemon has its page: before 1.14 it was loaded from app.opencode.ai."""
-    answer = client_at(attachment.url, attachment.username, attachment.password).request("GET", "/")
+    answer = client_at(attachment).request("GET", "/")
     if not (answer.status == HTTPStatus.OK and answer.content_type.startswith("text/html")):
         raise OcattachError(
             f"OpenCode {attachment.version} cannot show its page (HTTP {answer.status})",

@@ -86,10 +86,7 @@ class Destination:
         """
         timeout = min(self.timeout, left)
         found = attach(self.spec, self.person, os.environ, start=True, timeout=timeout)
-        client = client_at(
-            found.url, found.username, found.password, ca_file=found.ca_file, timeout=self.request_seconds
-        )
-        return client, found.workdir
+        return client_at(found, timeout=self.request_seconds), found.workdir
 
     def check_directory(self, client: DaemonClient, directory: str | None) -> None:
         """Raise WorkdirNotFoundError if the daemon cannot read a directory."""

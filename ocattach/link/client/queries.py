@@ -16,6 +16,7 @@ class LinkedDaemon:
     url: str
     username: str
     password: str = field(repr=False)
+    ca_file: None = None
     version: str = ""
     """As last seen by the link."""
 
@@ -40,20 +41,14 @@ def query_link(
 
 
 def daemon_of_link(key: str, environ: Mapping[str, str], *, timeout: float) -> LinkedDaemon | None:
-    """Return the daemon of a link; None without a link, or while the connection is lost.
-
-    Starts and dials nothing. A user of the URL is a client of the link, as a TUI is.
-    """
+    """Return the daemon of a link whose connection works, else None. A user of its URL is a client of the link."""
     daemon = query(key, environ, {"do": "daemon"}, timeout=timeout).get("daemon")
     return None if daemon is None else LinkedDaemon(**daemon)
 
 
 @contextmanager
 def borrowed_login(key: str, environ: Mapping[str, str]) -> Iterator[str | None]:
-    """Yield the `shared_login` of a link's transport; None without a link, and for transports without one.
-
-    The link does not end for being idle while the context is open.
-    """
+    """Yield the `shared_login` of a link, or None. The link does not end for being idle in the context."""
     channel = connect(link_files(key, environ))
     if channel is None:
         yield None
