@@ -73,12 +73,7 @@ class TrustLedger:
         """All approvals, including those of removed definitions. Raises ConfigurationError for a damaged ledger."""
         try:
             return [
-                Approval(
-                    Path(path),
-                    called,
-                    table(record, DEFINITION),
-                    number(record, WHEN),
-                )
+                Approval(Path(path), called, table(record, DEFINITION), number(record, WHEN))
                 for path, records in self._read().items()
                 for called, value in as_table(records, path).items()
                 for record in [as_table(value, called)]
@@ -90,10 +85,7 @@ class TrustLedger:
 
     def trust(self, spec: ConnectionSpec) -> None:
         """Approve the current definition of a connection."""
-        record = {
-            DEFINITION: json.loads(spec.source.definition),
-            WHEN: int(time.time()),
-        }
+        record = {DEFINITION: json.loads(spec.source.definition), WHEN: int(time.time())}
         self._write(project(spec), name(spec), record)
 
     def revoke(self, path: Path, called: str) -> None:

@@ -14,20 +14,11 @@ from ocattach.daemon.unusable import ended_at_once
 from ocattach.doctor import logout
 from ocattach.doctor.ladder import Ladder, StepSkipped, StepWarning, skipped
 from ocattach.doctor.requests import RequestChecks, count
-from ocattach.errors import (
-    AuthenticationError,
-    DaemonNotRunningError,
-    NotTrustedError,
-    ShellNotFoundError,
-)
+from ocattach.errors import AuthenticationError, DaemonNotRunningError, NotTrustedError, ShellNotFoundError
 from ocattach.link.client.access import client_at
 from ocattach.link.client.queries import query_link
 from ocattach.link.server.tunnel_endpoint import open_client
-from ocattach.opencode.versions import (
-    printed_version,
-    shortcomings,
-    version_argv,
-)
+from ocattach.opencode.versions import printed_version, shortcomings, version_argv
 from ocattach.printable import command_line
 from ocattach.transports import open_handler
 from ocattach.transports.base import Ask, TransportHandler

@@ -162,10 +162,7 @@ def read_request(content: Content, directory: str) -> PendingRequest | None:
     if QUESTION_ID.fullmatch(identifier):
         parts = objects(content.get("questions"))[:MOST_PARTS]
         return Question(
-            id=identifier,
-            session=session,
-            directory=directory,
-            parts=tuple(map(Part.from_api, parts)),
+            id=identifier, session=session, directory=directory, parts=tuple(map(Part.from_api, parts))
         )
     return None
 

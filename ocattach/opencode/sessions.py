@@ -203,8 +203,7 @@ def checked(session: str) -> str:
     """Return a session id. Raises UsageError if it is malformed, which OpenCode answers with 500."""
     if not is_session_id(session):
         raise UsageError(
-            f"{session!r} is not a session id, such as ses_…",
-            hint="List them: ocattach session list",
+            f"{session!r} is not a session id, such as ses_…", hint="List them: ocattach session list"
         )
     return session
 

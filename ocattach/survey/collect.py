@@ -38,12 +38,7 @@ class SessionCollector:
     """Answers one request from all environments and the index."""
 
     def __init__(
-        self,
-        connections: AllConnections,
-        request: Request,
-        *,
-        environ: Mapping[str, str],
-        timeout: float,
+        self, connections: AllConnections, request: Request, *, environ: Mapping[str, str], timeout: float
     ) -> None:
         self._connections, self._request = connections, request
         self._names = Names(connections.specs, environ)

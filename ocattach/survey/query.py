@@ -91,10 +91,7 @@ class SessionQuery:
     def _choice(self) -> SessionFilter:
         request = self._request
         return SessionFilter(
-            roots=not request.children,
-            archived=request.children,
-            search=request.search,
-            since=self.since,
+            roots=not request.children, archived=request.children, search=request.search, since=self.since
         )
 
     @property

@@ -118,10 +118,7 @@ class Survey(AbstractContextManager["Survey"]):
     def _start(self, key: ProbeKey) -> None:
         state = self._probes[key]
         self._fanout.start(
-            key,
-            partial(self._query, key, state),
-            partial(self._fail, state),
-            clean_up=state.probe.close,
+            key, partial(self._query, key, state), partial(self._fail, state), clean_up=state.probe.close
         )
 
     def _fail(self, state: ProbeState, error: OcattachError) -> None:

@@ -50,9 +50,7 @@ class Client(SpliceEndpoint):
     """
 
     def __init__(
-        self,
-        on_connected: Callable[["Client"], None],
-        on_closed: Callable[[SpliceEndpoint], None],
+        self, on_connected: Callable[["Client"], None], on_closed: Callable[[SpliceEndpoint], None]
     ) -> None:
         super().__init__(on_closed=on_closed)
         self._on_connected = on_connected

@@ -132,11 +132,7 @@ class DialRoute(Route):
     """
 
     def __init__(
-        self,
-        name: str,
-        dial: Callable[[int], Stream],
-        *,
-        ping: Callable[[], None] | None = None,
+        self, name: str, dial: Callable[[int], Stream], *, ping: Callable[[], None] | None = None
     ) -> None:
         self.name = name
         self._dial = dial

@@ -20,13 +20,7 @@ from ocattach.config.files.paths import state_directory
 from ocattach.config.spec import ConnectionSpec
 from ocattach.daemon import Logs
 from ocattach.defects import FILE, as_error
-from ocattach.errors import (
-    AuthenticationError,
-    OcattachError,
-    TimedOutError,
-    UnreachableError,
-    UsageError,
-)
+from ocattach.errors import AuthenticationError, OcattachError, TimedOutError, UnreachableError, UsageError
 from ocattach.link.client.direct import asker
 from ocattach.link.files import log_file
 from ocattach.link.server.log import former

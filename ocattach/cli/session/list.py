@@ -76,11 +76,7 @@ def origin_option(function: Decorated) -> Decorated:
 )
 @timeout_option("Timeout for the environments to answer.")
 @click.option(
-    "-o",
-    "--output",
-    type=click.Choice(["table", "json", "jsonl"]),
-    default="table",
-    help="Output format.",
+    "-o", "--output", type=click.Choice(["table", "json", "jsonl"]), default="table", help="Output format."
 )
 def command(
     origins: tuple[str, ...],
@@ -109,10 +105,7 @@ def command(
     )
     places = everywhere(cwd=Path.cwd(), environ=os.environ)
     gathering = SessionCollector(
-        places,
-        request,
-        environ=os.environ,
-        timeout=timeout or (SECONDS if request.limit else WALK_SECONDS),
+        places, request, environ=os.environ, timeout=timeout or (SECONDS if request.limit else WALK_SECONDS)
     )
     gathered = gathering.gather()
     if output == "json":

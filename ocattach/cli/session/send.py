@@ -179,10 +179,7 @@ def new_destination(target: str, person: Person, timeout: float, *, trust: bool)
 
 
 def checked_session(
-    destination: Destination,
-    client: DaemonClient,
-    workdir: str | None,
-    asked: PromptRequest,
+    destination: Destination, client: DaemonClient, workdir: str | None, asked: PromptRequest
 ) -> Session:
     """The session to send to, created unless an id was given, after directory, model, agent and files were checked.
 
@@ -204,13 +201,7 @@ def model_of(content: Any) -> str:
     return f"{model.get('providerID')}/{model.get('id')}" if model else ""
 
 
-def check_choice(
-    prompts: PromptClient,
-    directory: str | None,
-    asked: PromptRequest,
-    *,
-    used: str,
-) -> None:
+def check_choice(prompts: PromptClient, directory: str | None, asked: PromptRequest, *, used: str) -> None:
     """Raise UsageError for a model or agent that is not there, and for files that the model does not take."""
     models = prompts.models(directory) if asked.model or asked.files else {}
     agents = prompts.agents(directory) if asked.agent else []
@@ -224,11 +215,7 @@ def check_choice(
 
 
 def sent(
-    asked: PromptRequest,
-    destination: Destination,
-    client: DaemonClient,
-    session: Session,
-    deadline: Deadline,
+    asked: PromptRequest, destination: Destination, client: DaemonClient, session: Session, deadline: Deadline
 ) -> None:
     """Send the prompt, and follow the run with --wait. Every outcome names the session."""
     answer = AnswerPrinter(session, destination.spec, output=asked.output, quiet=asked.quiet)

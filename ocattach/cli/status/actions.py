@@ -166,13 +166,7 @@ class Actions:
         which = f" to {part.header or part.text}" if len(request.parts) > 1 else ""
         self._type(f"{problem}Answer{which} by number{several}, then Enter: ", take, typed)
 
-    def _send(
-        self,
-        number: int,
-        request: PendingRequest,
-        send: Callable[..., None],
-        done: str,
-    ) -> None:
+    def _send(self, number: int, request: PendingRequest, send: Callable[..., None], done: str) -> None:
         """Respond to a request of a row, unless it is another one by now."""
         entry = self._survey.entries[number]
 

@@ -67,8 +67,7 @@ class HTTPTarget(Target):
             {"type": "string"},
         ),
         "password_env": key_types.string(
-            "Name of the variable of the user's machine that has the password.",
-            f"^{key_types.VARIABLE}$",
+            "Name of the variable of the user's machine that has the password.", f"^{key_types.VARIABLE}$"
         ),
         "password_command": key_types.array(
             "Program and arguments that print the password, run on this machine without a shell.",

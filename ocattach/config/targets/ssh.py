@@ -64,8 +64,7 @@ class SSHTarget(Target):
     def __post_init__(self) -> None:
         check_host(self.host)
         check_given(
-            self,
-            {"user": check_user, "port": check_port, "identity_file": check_file, "jump": check_jump},
+            self, {"user": check_user, "port": check_port, "identity_file": check_file, "jump": check_jump}
         )
 
     @classmethod

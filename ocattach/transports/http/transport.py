@@ -35,11 +35,7 @@ REQUEST_SECONDS = 10
 TRIES = 3
 """How often the password is asked for."""
 
-GATEWAY_ERRORS = {
-    http.client.BAD_GATEWAY,
-    http.client.SERVICE_UNAVAILABLE,
-    http.client.GATEWAY_TIMEOUT,
-}
+GATEWAY_ERRORS = {http.client.BAD_GATEWAY, http.client.SERVICE_UNAVAILABLE, http.client.GATEWAY_TIMEOUT}
 
 
 class HTTPTransport(TransportHandler):
