@@ -137,7 +137,7 @@ def definition_json(found: Definition) -> dict[str, Any]:
         "approved": None
         if approval is None
         else {
-            "hash": f"sha256:{approval.digest}" if approval.digest else None,
+            "hash": f"sha256:{approval.digest}",
             "definition": approval.definition,
             "time": approval.when,
         },
