@@ -18,9 +18,8 @@ from ocattach.cli.complete import connection_names, saved_names
 from ocattach.cli.main_help import EXAMPLES, MainCommand
 from ocattach.cli.options import Options, where_options
 from ocattach.cli.output import print_json
-from ocattach.cli.person import Person
 from ocattach.cli.target import last_named, named_by_dash
-from ocattach.cli.terminal import has_terminal, lost_output_reported, prepare_streams, say
+from ocattach.cli.terminal import has_terminal, lost_output_reported, prepare_streams, say, say_error
 from ocattach.cli.verbs import applied, split
 from ocattach.config.files.paths import state_directory
 from ocattach.config.variables import absolute_variables
@@ -227,7 +226,7 @@ def show(error: OcattachError, arguments: Sequence[str]) -> None:
     elif isinstance(error, InterruptedByUserError):
         click.echo(err=True)  # ends the line on which ^C was echoed
     else:
-        Person().error(error)
+        say_error(error)
 
 
 def next_step(error: OcattachError, program: str) -> str:

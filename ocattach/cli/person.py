@@ -7,7 +7,6 @@ import click
 
 from ocattach.cli.progress import Progress
 from ocattach.cli.terminal import escape, has_colours, has_terminal, say
-from ocattach.errors import OcattachError
 
 
 class Person:
@@ -55,9 +54,3 @@ class Person:
             escape(text), hide_input=secret, prompt_suffix="", err=True, default="", show_default=False
         )
         return answer
-
-    def error(self, error: OcattachError) -> None:
-        """Print an error and its hint."""
-        say(f"ocattach: {error.message}", colour="red")
-        if error.hint:
-            say(f"  {error.hint}")

@@ -3,18 +3,17 @@
 import os
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any
 
 import click
 
+from ocattach.cli.command import Decorated
 from ocattach.cli.complete import Completer, connection_names
 from ocattach.cli.options import Options
 from ocattach.config.files.paths import config_directory
 from ocattach.config.resolver import last_connection, resolve
 from ocattach.config.settings import load_settings
 from ocattach.config.spec import ConnectionSpec
-
-Decorated = TypeVar("Decorated", bound=Callable[..., Any])
 
 LAST = "-"
 """Stands for the connection that was used last."""

@@ -15,7 +15,7 @@ from ocattach.cli.command import Command, advice, output_option
 from ocattach.cli.output import print_json
 from ocattach.cli.person import Person
 from ocattach.cli.target import connection_argument, named_connection
-from ocattach.cli.terminal import escape, say
+from ocattach.cli.terminal import escape, say, say_error
 from ocattach.config.files.paths import state_directory
 from ocattach.config.spec import ConnectionSpec
 from ocattach.daemon import Logs
@@ -142,7 +142,7 @@ def print_logs(name: str, found: Found, *, follow: bool) -> None:
         for line in new:
             print_line(source, line)
     if found.error and follow:
-        Person().error(found.error)
+        say_error(found.error)
     elif not (found.error or found.files or found.link_lines):
         raise OcattachError(
             "No logs found: no daemon has run there, and no link here",

@@ -11,7 +11,7 @@ from ocattach.cli.command import Command, output_option
 from ocattach.cli.complete import session_ids
 from ocattach.cli.output import print_json
 from ocattach.cli.session.place import client_at, place_json, place_of
-from ocattach.cli.terminal import escape, say, spoken
+from ocattach.cli.terminal import escape, say_error, spoken
 from ocattach.errors import (
     AuthenticationError,
     NotTrustedError,
@@ -31,6 +31,7 @@ from ocattach.transports import open_handler
 
 PROXY_SECONDS = 10.0
 LABEL_WIDTH = 11
+UNASKED = "! The environment could not be queried; shown is what was last known: "
 
 EXAMPLES = """
 ocattach session show ses_0123               show environment, state, cost and problems
@@ -100,7 +101,8 @@ def print_shown(shown: Shown, messages: int) -> None:
         if value:
             click.echo(f"{label:<{LABEL_WIDTH}} {escape(value)}")
     if seen is None:
-        say_unasked(shown.error)
+        if shown.error is not None:
+            say_error(shown.error, before=UNASKED, colour="yellow")
         return
     for finding in seen.findings:
         click.echo(f"\n! {escape(finding.message)}")
@@ -109,17 +111,6 @@ def print_shown(shown: Shown, messages: int) -> None:
     for message in last(seen.messages, messages):
         click.echo("")
         click.echo(spoken("\n".join(message_lines(message))))
-
-
-def say_unasked(error: OcattachError | None) -> None:
-    """Print why the environment could not be queried."""
-    if error is not None:
-        say(
-            f"! The environment could not be queried; shown is what was last known: {error.message}",
-            colour="yellow",
-        )
-        if error.hint:
-            say(f"  {error.hint}")
 
 
 def rows(shown: Shown) -> Iterable[tuple[str, str]]:

@@ -3,12 +3,12 @@
 import signal
 import subprocess
 import sys
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
+from types import FrameType
 
 import click
 
-from ocattach.cli.keys import ENDING_SIGNALS, end_process
+from ocattach.cli.keys import ENDING_SIGNALS, end_process, signals_handled
 from ocattach.printable import command_line
 
 FROM_TERMINAL = (signal.SIGINT, signal.SIGQUIT)
@@ -17,8 +17,9 @@ FROM_TERMINAL = (signal.SIGINT, signal.SIGQUIT)
 
 def run_ocattach(arguments: Sequence[str]) -> None:
     """Run ocattach with these arguments to its end; if it fails, wait for a key, so that its error can be read."""
+    ignored = dict.fromkeys(FROM_TERMINAL, ignore)
     with (
-        signals_left_to_child(),
+        signals_handled({**ignored, **dict.fromkeys(ENDING_SIGNALS, end_process)}),
         subprocess.Popen([sys.executable, "-P", "-m", "ocattach", *arguments]) as process,
     ):
         try:
@@ -31,17 +32,5 @@ def run_ocattach(arguments: Sequence[str]) -> None:
         click.pause(f"{command} ended with exit code {code}. Press any key to return to the table", err=True)
 
 
-@contextmanager
-def signals_left_to_child() -> Iterator[None]:
-    """Leave Ctrl-C to the other process, and end with it when this one is ended."""
-    former = {number: signal.signal(number, ignore) for number in FROM_TERMINAL}
-    former |= {number: signal.signal(number, end_process) for number in ENDING_SIGNALS}
-    try:
-        yield
-    finally:
-        for number, handler in former.items():
-            signal.signal(number, handler)
-
-
-def ignore(*_: object) -> None:
+def ignore(_number: int, _frame: FrameType | None) -> None:
     """Signal handler: do nothing. Unlike SIG_IGN it is not passed on to other programs (execve(2))."""
