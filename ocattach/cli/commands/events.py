@@ -23,8 +23,8 @@ from ocattach.config.settings import EVENTS
 from ocattach.config.spec import ConnectionSpec, origin_name
 from ocattach.defects import FILE, as_error
 from ocattach.errors import OcattachError
-from ocattach.link.client.events import agent_events
 from ocattach.link.client.foreground import ask
+from ocattach.link.client.queries import agent_events
 from ocattach.link.files import link_files
 from ocattach.survey.everywhere import everywhere
 

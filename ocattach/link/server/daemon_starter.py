@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Protocol
 
 from ocattach.daemon.probe import FoundDaemon
 from ocattach.errors import CrashLoopError, DaemonNotRunningError, DaemonStartError
+from ocattach.link.messages import Reporter
 from ocattach.printable import command_line
 from ocattach.transports.base import Question, TransportHandler
 
@@ -24,7 +25,7 @@ def command_name(spec: "ConnectionSpec") -> str:
     return spec.name or spec.display()
 
 
-class AttachClient(Protocol):
+class AttachClient(Reporter, Protocol):
     """The command that waits for a connection, or a substitute."""
 
     environ: Mapping[str, str]
@@ -32,15 +33,6 @@ class AttachClient(Protocol):
 
     def ask(self, question: Question, /) -> str:
         """Return the answer of the person at the terminal."""
-
-    def doing(self, text: str) -> None:
-        """Report what is being done."""
-
-    def step(self, text: str) -> None:
-        """Report a completed step."""
-
-    def notice(self, text: str) -> None:
-        """Report what happened since the last attach."""
 
 
 class CrashLoopGuard:

@@ -17,7 +17,7 @@ from ocattach.backoff import Backoff, Pace
 from ocattach.config.spec import ConnectionSpec, environment_id
 from ocattach.errors import OcattachError
 from ocattach.link.sessions.connections import UsedConnections
-from ocattach.link.sessions.feed import Feed, Subscriber
+from ocattach.link.sessions.feed import SETTLED_SECONDS, Feed, Subscriber
 from ocattach.link.sessions.idle import IdleDirectories
 from ocattach.link.sessions.index_writer import IndexWriter, open_own_index
 from ocattach.link.sessions.origins import OriginTagger
@@ -49,9 +49,6 @@ QUERY_IDLE = "query-idle"
 
 REQUEST_SECONDS = 10.0
 """How long a request may take."""
-
-SETTLED_SECONDS = 2.0
-"""How long after its first event a stream is complete: what happens as it opens can be missing (1.18.33)."""
 
 FIRST_PAUSE, LONGEST_PAUSE = 0.5, 10.0
 """Seconds between two tries to open the stream of events."""
