@@ -158,6 +158,16 @@ class SessionClient:
         check_status(answer, session)
         return objects(read_list(answer)), answer.next_cursor or None
 
+    def message_pages(self, session: str, *, limit: int) -> Iterator[list[Content]]:
+        """Yield all messages of a session by pages, each requested when it is needed, the last page first."""
+        before: str | None = None
+        while True:
+            page, cursor = self.messages(session, limit=limit, before=before)
+            yield page
+            if not page or cursor is None:
+                return
+            before = cursor
+
     def statuses(self, directory: str | None) -> dict[str, Content]:
         """Return the statuses of a directory that are not idle: {"type": "busy"} or {"type": "retry", …}."""
         content = read_object(self._client.request("GET", f"/session/status{query(directory=directory)}"))

@@ -5,6 +5,7 @@ import threading
 import time
 from collections.abc import Callable
 from contextlib import suppress
+from itertools import islice
 from typing import Self, TypeVar
 
 from ocattach.backoff import Backoff, Deadline
@@ -197,15 +198,12 @@ class Run:
     def _read(self, client: DaemonClient) -> tuple[Situation, Turn | None]:
         situation = examine_situation(client, self._session.id, self._session.directory or None)
         messages: list[Message] = []
-        before: str | None = None
-        for _ in range(MOST_PAGES):
-            content, cursor = SessionClient(client).messages(self._session.id, limit=PAGE, before=before)
-            messages[:0] = read_messages(content)
+        for page in islice(SessionClient(client).message_pages(self._session.id, limit=PAGE), MOST_PAGES):
+            messages[:0] = read_messages(page)
             turn = turn_of(turns(messages), self._prompt.id)
-            is_begun = any(message.parent == self._prompt.id for message in messages[:1])
-            if turn is not None or cursor is None or not is_begun:
+            if turn is not None or not any(each.parent == self._prompt.id for each in messages[:1]):
                 return situation, turn
-            before = cursor  # the page begins with an answer, so its prompt is on the page before
+            # The page begins with an answer, so its prompt is on the page before.
         return situation, None
 
     def _check_progress(self, situation: Situation, turn: Turn | None) -> None:

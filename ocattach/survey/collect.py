@@ -10,11 +10,10 @@ from ocattach.defects import FILE, as_error
 from ocattach.errors import DaemonNotRunningError, TimedOutError
 from ocattach.opencode.activity import Activity
 from ocattach.opencode.catalogue import RECENT_SECONDS, Catalogue
-from ocattach.sessions.index import index_file
 from ocattach.sessions.index.claims import Claims
 from ocattach.sessions.index.file import IndexUnusableError
 from ocattach.sessions.index.rows import Covered, IndexedEnvironment, Total, Wanted
-from ocattach.sessions.index.store import Index
+from ocattach.sessions.index.store import Index, open_index
 from ocattach.sessions.origins import Names
 from ocattach.sessions.record import Session
 from ocattach.survey.environment_status import EnvironmentState, state_of, state_with
@@ -42,7 +41,7 @@ class SessionCollector:
     ) -> None:
         self._connections, self._request = connections, request
         self._names = Names(connections.specs, environ)
-        self._index_file, self._environ = index_file(state_directory(environ)), environ
+        self._environ = environ
         self._query = SessionQuery(connections, request, self._names, environ=environ, timeout=timeout)
         self._notes: list[str] = []
 
@@ -50,7 +49,7 @@ class SessionCollector:
         """Query the environments, store their answers in the index, and return the list."""
         results = [] if self._request.offline else self._ask()
         try:
-            with Index(self._index_file) as index:
+            with open_index(self._environ) as index:
                 gathered = self._merge(results, index)
                 limit = self._request.limit
                 # A narrow query may have replaced some that have been deleted since.
@@ -68,14 +67,14 @@ class SessionCollector:
 
     def totals(self) -> list[Total]:
         """Return tokens and cost from the index, after `gather` has updated it. Raises IndexUnusableError."""
-        with Index(self._index_file) as index:
+        with open_index(self._environ) as index:
             return index.totals(self._wanted(None))
 
     def _ask(self) -> Results:
         """Query all environments for what can be in the list: nothing older than the index has in its last place."""
         limit = self._request.limit
         if limit is not None:
-            with suppress(IndexUnusableError), Index(self._index_file) as index:
+            with suppress(IndexUnusableError), open_index(self._environ) as index:
                 known = index.latest(self._wanted(None), limit=limit)
                 if len(known) == limit:
                     self._query.since = known[-1].session.updated

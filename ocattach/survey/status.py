@@ -7,10 +7,8 @@ from dataclasses import dataclass, field, replace
 from functools import partial
 from hashlib import sha256
 
-from ocattach.config.files.paths import state_directory
 from ocattach.config.spec import environment_id, origin_name
 from ocattach.errors import OcattachError
-from ocattach.sessions.index import index_file
 from ocattach.sessions.index.rows import LastStatus
 from ocattach.sessions.origins import Names
 from ocattach.sessions.record import Session
@@ -71,7 +69,7 @@ class Survey(AbstractContextManager["Survey"]):
         self.entries = tuple(entries)
         self.timeout = timeout
         specs = [entry.spec for entry in self.entries]
-        self._journal = Journal(index_file(state_directory(environ)), names or Names(specs, environ), environ)
+        self._journal = Journal(names or Names(specs, environ), environ)
         self._wanting = [(environment_id(spec, environ), origin_name(spec)) for spec in specs]
         self._sessions = self._journal.sessions(self._wanting)
         """By entry."""
