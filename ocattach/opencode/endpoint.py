@@ -99,9 +99,7 @@ class Endpoint:
         value = self._environ.get(name) or self._environ.get(name.upper())
         if not value or is_loopback(self.host):
             return None
-        from urllib.request import (  # type: ignore[attr-defined]  # noqa: PLC0415 - slow, and needed only with a proxy
-            proxy_bypass_environment,
-        )
+        from urllib.request import proxy_bypass_environment  # type: ignore[attr-defined]  # noqa: PLC0415 - slow, and needed only with a proxy
 
         exceptions = self._environ.get("no_proxy") or self._environ.get("NO_PROXY") or ""
         if proxy_bypass_environment(f"{self.host}:{self.port}", {"no": exceptions}):

@@ -71,10 +71,5 @@ def open_port(
     )
     recovery = Recovery(lambda: connect(REQUEST_SECONDS))
     return Tunnel(
-        limits=limits,
-        events=events,
-        resumer=resumer,
-        gate=access.gate,
-        recovery=recovery,
-        ports=access.ports,
+        limits=limits, events=events, resumer=resumer, gate=access.gate, recovery=recovery, ports=access.ports
     )

@@ -157,11 +157,7 @@ class Cluster:
             yield
         except websocket.WebSocketBadStatusException as error:
             raise self._refused(error.status_code, error.resp_body or b"") from None
-        except (
-            urllib3.exceptions.HTTPError,
-            websocket.WebSocketException,
-            OSError,
-        ) as error:
+        except (urllib3.exceptions.HTTPError, websocket.WebSocketException, OSError) as error:
             raise self._unreachable(error) from None
 
     def _unreachable(self, error: Exception) -> OcattachError:

@@ -28,14 +28,7 @@ from ocattach.transports.kubernetes.cluster import Cluster, ForbiddenError, NotF
 from ocattach.transports.kubernetes.foreground import FEEDER, attached
 from ocattach.transports.kubernetes.forward import find_daemon
 from ocattach.transports.kubernetes.lookup import find_pods
-from ocattach.transports.kubernetes.pods import (
-    Choice,
-    LastPod,
-    Pod,
-    choose,
-    last_pod,
-    remember_pod,
-)
+from ocattach.transports.kubernetes.pods import Choice, LastPod, Pod, choose, last_pod, remember_pod
 from ocattach.transports.kubernetes.status import exit_code
 from ocattach.transports.kubernetes.streams import COMMAND, FORWARDED_PORT, ChannelStream
 from ocattach.transports.loader import LOADER, loader_input, started
