@@ -231,7 +231,6 @@ class ConnectionCheck(AbstractContextManager["ConnectionCheck"]):
         return self.spec
 
     def _open(self) -> TransportHandler:
-        """Return the handler, which is made on the first call."""
         if self._handler is None:
             self._handler = open_handler(self._known_spec(), ask=self._ask, timeout=self._timeout)
             self._handler.remembers = False

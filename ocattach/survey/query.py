@@ -96,7 +96,6 @@ class SessionQuery:
 
     @property
     def _page(self) -> int:
-        """Number of sessions in one request."""
         limit = self._request.limit
         return PAGE if limit is None or self._filters else max(1, min(PAGE, limit))
 

@@ -146,7 +146,6 @@ class Survey(AbstractContextManager["Survey"]):
                 self._end(key, state)
 
     def _count_sessions(self, environment: str) -> None:
-        """Count the sessions of the connections that lead to an environment."""
         numbers = [number for number, (where, _) in enumerate(self._wanting) if where == environment]
         counts = self._journal.sessions([self._wanting[number] for number in numbers])
         with self._changed:

@@ -147,7 +147,6 @@ class GatedClient(ResumableClient):
         self._on_interrupted(self)
 
     def _wait(self) -> None:
-        """Wait for another connection."""
         self._has_begun = False
         self.detach()
         self.resume_reading()  # to notice a client that gives up

@@ -12,11 +12,11 @@ from ocattach.cli.output import print_json
 from ocattach.cli.person import Person
 from ocattach.cli.target import connect_seconds, connection_argument, named_connection
 from ocattach.config.spec import ConnectionSpec
+from ocattach.daemon.probe import is_port
 from ocattach.errors import UsageError
 from ocattach.link.client.forwards import ForwardedPort
 from ocattach.link.client.forwards import forward as forward_ports
 
-LAST_PORT = 65535
 HOST_LABEL = re.compile(r"[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?")
 
 EXAMPLES = """
@@ -62,11 +62,6 @@ def parse(text: str) -> tuple[int | None, int]:
     if (colon and not is_port(local)) or not is_port(port):
         raise UsageError(f"{text!r} is not [LOCAL:]PORT", hint="Two port numbers, or one: 8080:3000, 3000")
     return (int(local) if colon else None), int(port)
-
-
-def is_port(text: str) -> bool:
-    """Whether a text is a port number."""
-    return re.fullmatch(r"[0-9]{1,5}", text) is not None and 0 < int(text) <= LAST_PORT
 
 
 def urls(spec: ConnectionSpec, forwarded: ForwardedPort) -> list[str]:

@@ -26,7 +26,7 @@ from ocattach.link.client.foreground import attach
 from ocattach.opencode.api import DaemonClient
 from ocattach.opencode.attachments import MOST_BYTES, Attachment, check_inputs
 from ocattach.opencode.prompts import PromptClient, new_prompt
-from ocattach.opencode.sessions import Content, SessionClient, is_session_id
+from ocattach.opencode.sessions import Content, SessionClient, is_session_id, model_name
 from ocattach.printable import command_line
 from ocattach.sessions.delivery import deliver
 from ocattach.sessions.origins import origin_metadata
@@ -191,14 +191,8 @@ def checked_session(
         content = SessionClient(client).get(destination.session)
         directory = str(content.get("directory") or "") or None
     destination.check_directory(client, directory)
-    check_choice(PromptClient(client), directory, asked, used=model_of(content))
+    check_choice(PromptClient(client), directory, asked, used=model_name(table(content).get("model")))
     return destination.read(content or destination.create(client, directory))
-
-
-def model_of(content: Any) -> str:
-    """Return the PROVIDER/MODEL of the last prompt of a session; empty if there is none."""
-    model = table(table(content).get("model"))
-    return f"{model.get('providerID')}/{model.get('id')}" if model else ""
 
 
 def check_choice(prompts: PromptClient, directory: str | None, asked: PromptRequest, *, used: str) -> None:

@@ -5,12 +5,12 @@ import threading
 from collections.abc import Callable, Sequence
 from functools import partial
 
-from ocattach.cli.commands.forward import is_port
 from ocattach.cli.commands.ports import program
 from ocattach.cli.person import Person
 from ocattach.cli.terminal import escape
 from ocattach.config.files.paths import state_directory
 from ocattach.config.spec import ConnectionSpec
+from ocattach.daemon.probe import is_port
 from ocattach.defects import FILE, as_error
 from ocattach.errors import DefectError, OcattachError, UsageError
 from ocattach.link.client.access import no_person

@@ -36,20 +36,10 @@ class HTTPTarget(Target):
     username: str | None = None
 
     headers: tuple[tuple[str, str], ...] = field(default=(), repr=False)
-    """Sent with every request, for a proxy in front of the daemon. May contain a token."""
-
     password_env: str | None = None
-    """Name of the variable of this machine that has the password."""
-
     password_command: tuple[str, ...] = ()
-    """Program and arguments, run on this machine without a shell; its output is the password."""
-
     ca_file: str | None = None
-    """PEM file of certificates that are trusted besides those of the system; absolute, or begins with `~/`."""
-
     allow_plain_password: bool = False
-    """Whether password and headers may be sent unencrypted over http:// to another machine."""
-
     scheme: ClassVar[str] = "http"
     label: ClassVar[str] = "A daemon at a URL"
     keys: ClassVar[Mapping[str, Schema]] = {

@@ -24,8 +24,6 @@ class DaemonConnection:
         self._state = state
         self.handler: TransportHandler | None = None
         self.tunnel: Tunnel | None = None
-        """The local port and its route."""
-
         self.daemon: FoundDaemon | None = None
         self.version = ""
         """The version of the daemon, as last seen."""

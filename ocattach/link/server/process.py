@@ -174,7 +174,6 @@ class Link:
             channel.send(self._answer(request, ForegroundConnection(channel, request["environ"])))
 
     def _status(self, request: Message) -> Message:
-        """Return the status, and with `directories` the snapshot of the daemon."""
         status, directories = {"status": self._environment.answers.status()}, request.get("directories")
         if directories is None:
             return status

@@ -215,12 +215,9 @@ class Index(AbstractContextManager["Index"]):
         self.close()
 
     def _rows(self, query: str, *values: object) -> list[tuple[Any, ...]]:
-        """Return the rows of a query."""
         return self._do(lambda connection: connection.execute(query, values).fetchall())
 
     def _write(self, write: Callable[[sqlite3.Connection], None]) -> None:
-        """Run statements as one transaction."""
-
         def write_all(connection: sqlite3.Connection) -> None:
             with transaction(connection):
                 write(connection)

@@ -3,7 +3,7 @@
 from pathlib import Path
 
 from ocattach.config.files.devcontainer import configurations
-from ocattach.config.suggestion import closest
+from ocattach.config.suggestion import question
 from ocattach.config.targets.container import ContainerTarget
 from ocattach.errors import EnvironmentNotFoundError, OcattachError, UsageError
 from ocattach.printable import command_line
@@ -84,6 +84,5 @@ def not_found(engine: Engine, name: str, *, place: str, explanation: str, progra
     with engine.errors_translated():
         entries = engine.client.containers(all=True)
         names = [name.lstrip("/") for entry in entries for name in entry["Names"]]
-    near = closest(name, names)
-    hint = f"Did you mean {' or '.join(near)}?" if near else f"List the containers: {program} ps --all"
+    hint = question(name, names) or f"List the containers: {program} ps --all"
     return EnvironmentNotFoundError(f"{place}: {explanation}", hint=hint)

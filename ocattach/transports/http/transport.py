@@ -267,7 +267,6 @@ class HTTPTransport(TransportHandler):
             raise self._unreachable(error) from error
 
     def _unreachable(self, error: ConnectionLostError) -> UnreachableError:
-        """Return why there was no response."""
         cause = error.__cause__
         if isinstance(cause, ssl.SSLError):
             reason = getattr(cause, "reason", None) or cause  # not set by all of them
