@@ -4,12 +4,12 @@ from collections.abc import Callable, Mapping
 from contextlib import AbstractContextManager
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 from ocattach.config.resolver import resolve
 from ocattach.config.spec import ConnectionSpec
 from ocattach.config.trust import may_be_used
 from ocattach.daemon import check_opencode
+from ocattach.daemon.probe import FoundDaemon, Probe
 from ocattach.daemon.unusable import ended_at_once
 from ocattach.doctor import logout
 from ocattach.doctor.ladder import Ladder, StepSkipped, StepWarning, skipped
@@ -23,9 +23,6 @@ from ocattach.printable import command_line
 from ocattach.transports import open_handler
 from ocattach.transports.base import Ask, TransportHandler
 from ocattach.transports.command import CommandTransport
-
-if TYPE_CHECKING:
-    from ocattach.daemon.probe import FoundDaemon, Probe
 
 NO_PROGRAM = 127
 """The exit code for a command that was not found."""
@@ -161,7 +158,7 @@ class ConnectionCheck(AbstractContextManager["ConnectionCheck"]):
             raise StepWarning(f"{version} at {program}: {'; '.join(lacks)}")
         return f"{version} at {program}"
 
-    def directory(self, found: "Probe") -> str:
+    def directory(self, found: Probe) -> str:
         """Check the working directory."""
         self._commands().check_workdir(found)
         return str(found.workdir)

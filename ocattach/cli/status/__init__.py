@@ -29,6 +29,7 @@ SECONDS = 5.0
 """Default timeout for each environment to answer."""
 
 LOOK_SECONDS = 0.1
+SHOWN = ("state", "port", "version", "reason", "hint", "through", "asked")
 
 
 def status(options: Options) -> None:
@@ -140,13 +141,7 @@ def status_json(finding: EnvironmentStatus) -> dict[str, Any]:
     """The status of an environment as JSON; `asked` is in seconds since the epoch, `age` in seconds."""
     known, counted = finding.last_known, finding.sessions
     return {
-        "state": finding.state,
-        "port": finding.port,
-        "version": finding.version,
-        "reason": finding.reason,
-        "hint": finding.hint,
-        "through": finding.through,
-        "asked": finding.asked,
+        **{key: getattr(finding, key) for key in SHOWN},
         "age": round(max(0.0, time.time() - finding.asked), 3),
         "last_known": None if known is None else asdict(known),
         "doing": finding.doing and dict(finding.doing),

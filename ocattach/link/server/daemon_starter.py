@@ -2,16 +2,14 @@
 
 import time
 from collections.abc import Mapping
-from typing import TYPE_CHECKING, Protocol
+from typing import Protocol
 
+from ocattach.config.spec import ConnectionSpec
 from ocattach.daemon.probe import FoundDaemon
 from ocattach.errors import CrashLoopError, DaemonNotRunningError, DaemonStartError
 from ocattach.link.messages import Reporter
 from ocattach.printable import command_line
 from ocattach.transports.base import Question, TransportHandler
-
-if TYPE_CHECKING:
-    from ocattach.config.spec import ConnectionSpec
 
 SHORT_LIFE = 30.0
 """Seconds after which a started daemon counts as stable."""
@@ -20,7 +18,7 @@ STARTS = 3
 """The number of failed starts in a row after which the link stops trying."""
 
 
-def command_name(spec: "ConnectionSpec") -> str:
+def command_name(spec: ConnectionSpec) -> str:
     """Return the connection as it is typed in a command."""
     return spec.name or spec.display()
 
