@@ -22,7 +22,7 @@ from ocattach.opencode.sessions import (
 )
 from ocattach.opencode.versions import is_second
 from ocattach.printable import command_line
-from ocattach.untrusted_json import objects
+from ocattach.untrusted_json import objects, shortened
 
 DIRECTORIES = 32
 """The directories of the latest sessions that are queried. The daemon keeps each of them in memory from then on."""
@@ -103,10 +103,10 @@ class Part(NamedTuple):
     def from_api(cls, content: Content) -> "Part":
         """Read a question; `custom` is true by default (1.18.33)."""
         return cls(
-            text(content.get("question")),
-            text(content.get("header")),
+            shortened(content.get("question"), LONGEST),
+            shortened(content.get("header"), LONGEST),
             tuple(
-                (text(each.get("label")), text(each.get("description")))
+                (shortened(each.get("label"), LONGEST), shortened(each.get("description"), LONGEST))
                 for each in objects(content.get("options"))[:MOST_CHOICES]
             ),
             is_multiple=content.get("multiple") is True,
@@ -155,7 +155,7 @@ def read_request(content: Content, directory: str) -> PendingRequest | None:
             id=identifier,
             session=session,
             directory=directory,
-            permission=text(content.get("permission") or content.get("type")),
+            permission=shortened(content.get("permission") or content.get("type"), LONGEST),
             patterns=texts(content.get("patterns")),
             always=texts(content.get("always")),
         )
@@ -237,11 +237,6 @@ def is_pending(daemon: SessionClient | SecondClient, request: PendingRequest) ->
         return any(each.get("id") == request.id for each in daemon.pending(request.directory or None))
     except SessionNotFoundError:
         return False
-
-
-def text(content: Any) -> str:
-    """Return a text, shortened; empty if it is none."""
-    return content[:LONGEST] if isinstance(content, str) else ""
 
 
 def texts(content: Any) -> tuple[str, ...]:

@@ -4,7 +4,7 @@ from dataclasses import astuple, dataclass, field
 from typing import Any, Self
 
 from ocattach.opencode.sessions import is_session_id, stamp
-from ocattach.untrusted_json import table
+from ocattach.untrusted_json import shortened, table
 
 LONGEST_ID = 80
 LONGEST_TITLE = 300
@@ -122,9 +122,7 @@ class Session:
 
 def words(content: Any, longest: int) -> str:
     """Return a text, truncated and encodable, without NUL; empty for anything else."""
-    if not isinstance(content, str):
-        return ""
-    return content[:longest].encode(errors="replace").decode().replace("\0", "")
+    return shortened(content, longest).encode(errors="replace").decode().replace("\0", "")
 
 
 def whole(content: Any) -> int:
