@@ -40,7 +40,6 @@ class Keyboard:
         self._decoder = codecs.getincrementaldecoder("utf-8")(errors="replace")
         self._typed = ""
         """Characters that were read and not yet returned."""
-
         self._changes = ExitStack()
 
     def __enter__(self) -> Self:

@@ -149,15 +149,11 @@ def print_schema(ctx: click.Context, _parameter: click.Parameter, wanted: bool) 
 @click.pass_context
 def command(ctx: click.Context, /, **parameters: Any) -> None:
     """Run what the options select. People read the `help` above instead."""
-    options = with_names(applied(ctx.obj, Options(**parameters)))
+    options = applied(ctx.obj, Options(**parameters))
+    options = options._replace(targets=tuple(map(last_named, options.targets)))
     refuse_excess(options)
     with advice(options.target):
         action(options)(options)
-
-
-def with_names(options: Options) -> Options:
-    """The options with the name of the last connection in the place of `-`."""
-    return options._replace(targets=tuple(map(last_named, options.targets)))
 
 
 def refuse_excess(options: Options) -> None:

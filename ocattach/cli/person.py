@@ -74,7 +74,7 @@ class Progress:
     def doing(self, text: str) -> None:
         """Show this in a moment, until something else is done; nothing if it is empty."""
         with self._lock:
-            self._clear()
+            self._draw("")
             self._text, self._since = text, time.monotonic()
 
     @contextmanager
@@ -100,9 +100,6 @@ class Progress:
                 if self._text and seconds >= PAUSE_SECONDS and not self._wake.is_set():
                     room = terminal_width(sys.stderr) - 1
                     self._draw(f"  {escape(self._text)} ({seconds:.0f} s)"[:room])
-
-    def _clear(self) -> None:
-        self._draw("")
 
     def _draw(self, line: str) -> None:
         """Put a line in the place of the last one, by spaces and carriage returns alone."""

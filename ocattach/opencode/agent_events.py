@@ -85,16 +85,12 @@ class AgentEvents:
         self.sessions: dict[str, AgentSession] = {}
         self.requests: dict[str, tuple[str, str, str]] = {}
         """The pending permission requests and questions: kind, session and directory."""
-
         self._prompts: dict[str, None] = {}
         """The messages of users."""
-
         self._parents: dict[str, str] = {}
         """The prompt that each answer belongs to."""
-
         self._answers: dict[str, Answering] = {}
         """By the prompt."""
-
         self._done: dict[str, None] = {}
         self._takers: Mapping[str, Taker] = {
             CREATED: self._created,

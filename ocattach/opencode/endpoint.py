@@ -36,8 +36,6 @@ class Response(NamedTuple):
     content_type: str
     body: bytes
     location: str = ""
-    """The target of a redirect."""
-
     challenge: str = ""
     """The WWW-Authenticate header of a 401."""
 
@@ -45,7 +43,6 @@ class Response(NamedTuple):
     """When it was sent, by the clock of the server."""
 
     next_cursor: str = ""
-    """The cursor of the next page of a list."""
 
     def json(self) -> Any:
         """Return the body as JSON; None for anything else, such as the web page at unknown paths."""

@@ -187,6 +187,13 @@ def pending(client: DaemonClient, workdirs: Iterable[str | None]) -> list[tuple[
     return [(each, sessions.get(each.session) or daemon.get(each.session)) for each in requests.values()]
 
 
+def by_kind(found: Iterable[tuple[PendingRequest, Content]]) -> dict[str, list[Content]]:
+    """Return the JSON of requests by their kind: `permissions` and `questions`."""
+    every = list(found)
+    kinds = (Permission.kind, Question.kind)
+    return {f"{kind}s": [content for each, content in every if each.kind == kind] for kind in kinds}
+
+
 def reply(client: DaemonClient, permission: Permission, reply: Reply) -> None:
     """Reply to a permission request. Raises OcattachError if the session still waits afterwards."""
     daemon = requests_of(client)

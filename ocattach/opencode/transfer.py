@@ -166,7 +166,6 @@ class Identifiers:
     def __init__(self, session: str, created: int, messages: list[Content]) -> None:
         self.left_out = 0
         """The number of references to files so far that were left out."""
-
         self._session = session
         self._created = created
         self._latest = 0

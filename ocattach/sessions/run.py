@@ -142,10 +142,8 @@ class Run:
         self._transcript = Transcript(prompt.id)
         self._reported: set[str] = set()
         """The requests and retries that the observer knows of."""
-
         self._failure: Failure | None = None
         """The error that OpenCode reported for the session."""
-
         self._idle_since = 0.0
 
     def follow(self, events: "EventSubscription") -> Turn:

@@ -31,6 +31,7 @@ from ocattach.survey.session_list import (
 )
 
 Results = Sequence[QueryResult[Catalogue]]
+Known = Mapping[str, IndexedEnvironment]
 
 
 class SessionCollector:
@@ -109,11 +110,7 @@ class SessionCollector:
         return self._put_together(live, sources, index)
 
     def _take(
-        self,
-        result: QueryResult[Catalogue],
-        environment: str,
-        known: Mapping[str, IndexedEnvironment],
-        index: Index | None,
+        self, result: QueryResult[Catalogue], environment: str, known: Known, index: Index | None
     ) -> tuple[SessionSource, list[ListedSession]]:
         """Return the outcome of an environment's query, and its sessions, which are stored in the index."""
         source, catalogue = self._source(result, environment, known)
@@ -126,7 +123,7 @@ class SessionCollector:
         return source, self._listed(sessions, catalogue)
 
     def _source(
-        self, result: QueryResult[Catalogue], environment: str, known: Mapping[str, IndexedEnvironment]
+        self, result: QueryResult[Catalogue], environment: str, known: Known
     ) -> tuple[SessionSource, Catalogue | None]:
         """Return the outcome of an environment's query, and its sessions; None if it listed none."""
         error, catalogue, specs = result.error, self._query.catalogues.get(environment), result.specs
@@ -218,9 +215,7 @@ class SessionCollector:
         found = index.latest(wanted, limit=self._request.limit, keep=keep)
         return [ListedSession(self._names.named(each.session), each.seen, is_live=False) for each in found]
 
-    def _unasked(
-        self, sources: Sequence[SessionSource], known: Mapping[str, IndexedEnvironment]
-    ) -> list[SessionSource]:
+    def _unasked(self, sources: Sequence[SessionSource], known: Known) -> list[SessionSource]:
         """Return the environments of connections that were not queried."""
         asked = {source.id for source in sources}
         found = []
@@ -250,7 +245,7 @@ class SessionCollector:
         )
 
 
-def last_asked(known: Mapping[str, IndexedEnvironment], environment: str) -> float | None:
+def last_asked(known: Known, environment: str) -> float | None:
     """Return when an environment last listed its sessions; None for never."""
     before = known.get(environment)
     return before.asked if before else None

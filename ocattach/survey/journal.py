@@ -73,22 +73,15 @@ class Journal:
             tallies: dict[str, list[tuple[str, Tally]]] = {}
             for (environment, origin), tally in index.tallies(only).items():
                 tallies.setdefault(environment, []).append((origin, tally))
-            return [
-                self._count(asked.get(environment), tallies.get(environment, ()), environment, name)
-                for environment, name in wanted
-            ]
+            return [self._count(asked.get(each[0]), tallies.get(each[0], ()), each) for each in wanted]
         return [None] * len(wanted)
 
     def _count(
-        self,
-        about: IndexedEnvironment | None,
-        tallies: Iterable[tuple[str, Tally]],
-        environment: str,
-        name: str,
+        self, about: IndexedEnvironment | None, tallies: Iterable[tuple[str, Tally]], wanting: Wanting
     ) -> SessionCount | None:
         if about is None:
             return None
-        own = [tally for origin, tally in tallies if self.names.counts_for(origin, environment, name)]
+        own = [tally for origin, tally in tallies if self.names.counts_for(origin, *wanting)]
         total = sum(own, Tally())
         return SessionCount(total.roots, total.cost, about.walked is not None, about.asked)
 

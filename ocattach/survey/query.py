@@ -34,7 +34,6 @@ class SessionQuery:
         self._environ, self._timeout = environ, timeout
         self.catalogues: dict[str, Catalogue] = {}
         """What each environment has answered so far; filled by the threads of the query, also by overdue ones."""
-
         self.since = request.since
         """Sessions updated before this time are not requested, in milliseconds since the epoch.
 

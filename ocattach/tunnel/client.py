@@ -86,7 +86,6 @@ class Client(SpliceEndpoint):
         """Called with what a client that speaks HTTP has sent, before it is forwarded."""
 
     def write(self, data: bytes) -> None:
-        """Send the client data from the environment."""
         if self._unanswered:
             self._unanswered = False
             self._speaks_http = not data.startswith(UPGRADED)
@@ -150,6 +149,5 @@ class Client(SpliceEndpoint):
             self._timer = None
 
     def connection_lost(self, error: Exception | None) -> None:
-        """Handle the end of the client's connection."""
         self._forget_timer()
         super().connection_lost(error)

@@ -44,11 +44,9 @@ class EarlyConnection(SpliceEndpoint):
         self.detach()
 
     def end_writing(self) -> None:
-        """Close the connection."""
         self.detach()
 
     def lose(self) -> None:
-        """Forget the connection."""
         self.detach()
 
     def detach(self) -> None:

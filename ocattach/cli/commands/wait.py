@@ -25,10 +25,7 @@ from ocattach.printable import command_line
 from ocattach.sessions.examination import examine
 from ocattach.sessions.record import Session
 from ocattach.survey.everywhere import everywhere
-from ocattach.survey.find import find
-
-FIND_SECONDS = 20.0
-"""Timeout for finding the environment of a session, and again for connecting to it."""
+from ocattach.survey.find import FIND_SECONDS, find
 
 STATES = ("idle", "waiting", "error")
 

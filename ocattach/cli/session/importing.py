@@ -11,15 +11,17 @@ from ocattach.cli.output import print_json
 from ocattach.cli.person import Person
 from ocattach.cli.session.files import read_file
 from ocattach.cli.session.place import place_json
-from ocattach.cli.session.send import Destination, new_destination
+from ocattach.cli.session.send import new_destination
 from ocattach.cli.target import connect_seconds, connection_argument
 from ocattach.cli.terminal import say
+from ocattach.config.spec import ConnectionSpec
 from ocattach.errors import UsageError
 from ocattach.opencode.api import DaemonClient
 from ocattach.opencode.prompts import PromptClient
 from ocattach.opencode.sessions import Content
 from ocattach.opencode.transfer import MOST_BYTES, NOT_IMPORTED, Conversation, Transfer, read_conversation
 from ocattach.printable import command_line
+from ocattach.sessions.record import Session
 from ocattach.survey.find import FoundSession
 
 REQUEST_SECONDS = 60.0
@@ -56,7 +58,8 @@ def command(target: str, file: Path, *, timeout: float | None, trust: bool, outp
         content = destination.create(client, workdir, title=conversation.title)
         left_out = Transfer(client, content).run(conversation)
         notes = [*NOT_IMPORTED, *further_notes(client, content, conversation, left_out)]
-    print_result(destination, content, conversation, notes, is_json=output == "json", quiet=quiet)
+    session, count = destination.read(content), len(conversation.messages)
+    print_result(destination.spec, session, count, notes, is_json=output == "json", quiet=quiet)
 
 
 def read_document(file: Path) -> bytes:
@@ -84,22 +87,15 @@ def further_notes(
 
 
 def print_result(
-    destination: Destination,
-    content: Content,
-    conversation: Conversation,
-    notes: list[str],
-    *,
-    is_json: bool,
-    quiet: bool,
+    spec: ConnectionSpec, session: Session, count: int, notes: list[str], *, is_json: bool, quiet: bool
 ) -> None:
     """Print the id of the new session on stdout, and the rest on stderr; or one document."""
-    session = destination.read(content)
     opens = command_line("ocattach", "session", "open", session.id)
     if is_json:
         print_json(
             {
-                "session": place_json(FoundSession(destination.spec, session)),
-                "messages": len(conversation.messages),
+                "session": place_json(FoundSession(spec, session)),
+                "messages": count,
                 "not_imported": notes,
                 "command": opens,
             }
@@ -107,7 +103,7 @@ def print_result(
         return
     click.echo(session.id)
     if not quiet:
-        say(f"✓ Imported {len(conversation.messages)} messages into {destination.spec.title()}")
+        say(f"✓ Imported {count} messages into {spec.title()}")
         for note in notes:
             say(f"  Not imported: {note}")
         say(f"To open it: {opens}")

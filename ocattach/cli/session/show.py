@@ -21,6 +21,7 @@ from ocattach.errors import (
 )
 from ocattach.link.client.access import no_person
 from ocattach.opencode.activity import Activity
+from ocattach.opencode.pending import by_kind
 from ocattach.opencode.sessions import SessionClient
 from ocattach.sessions.diagnosis import clock, times
 from ocattach.sessions.examination import Examination, examine
@@ -167,14 +168,10 @@ def shown_json(shown: Shown, messages: int) -> dict[str, Any]:
         }
         if situation.activity is Activity.RETRYING
         else None,
-        **{
-            f"{kind}s": [
-                {"id": asked.id, "session": asked.session, "wanted": asked.wanted}
-                for asked in situation.waiting
-                if asked.kind == kind
-            ]
-            for kind in ("permission", "question")
-        },
+        **by_kind(
+            (asked, {"id": asked.id, "session": asked.session, "wanted": asked.wanted})
+            for asked in situation.waiting
+        ),
         "messages": {"count": len(seen.messages), "complete": seen.is_whole},
         "models": dict(seen.models),
         "tokens": asdict(seen.tokens),

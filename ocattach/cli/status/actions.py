@@ -44,7 +44,6 @@ class Actions:
         self.message = ""
         self.mode: Callable[[str], None] | None = None
         """Takes the next key, where that confirms an action or belongs to a line that is typed."""
-
         self.sent: set[tuple[int, str]] = set()
         """The requests that are being answered, or have been: row and id. Another row may report the same id."""
 

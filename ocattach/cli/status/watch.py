@@ -78,26 +78,19 @@ class Watch:
         self._statuses: list[EnvironmentStatus | None] = []
         self._order: list[int] = []
         """The rows as they are shown: those that wait for a person first."""
-
         self._is_untouched = selected is None
         """Whether the topmost row is selected, whichever that is."""
-
         self._selected = min(selected or 0, len(survey.entries) - 1)
         self._request: str | None = None
         """The id of the selected request. Only the user selects one: no other takes the place of an answered one."""
-
         self._is_whole = True
         """Whether the screen shows all of that request."""
-
         self._first = 0
         """The first row on the screen."""
-
         self._page = 1
         """Rows on the screen."""
-
         self._begun: dict[int, set[str]] = {}
         """By row, the requests of its last answer: others make the bell ring."""
-
         self._drawn_at = 0.0
 
     def run(self, read_key: Callable[[float], str | None]) -> tuple[int, str | None] | None:

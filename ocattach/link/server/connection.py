@@ -30,7 +30,6 @@ class DaemonConnection:
 
         self.directories: dict[str | None, str | None] = {}
         """The absolute paths of the working directories that are ready."""
-
         self.is_environment_up = False
         """Whether the transport works, though the daemon may not. Then it stays connected, without a new log-in."""
 

@@ -55,7 +55,6 @@ class KubernetesTransport(CommandTransport):
         self._cluster: Cluster | None = None
         self._owned = ExitStack()
         """Closes the connection, unless that belongs to another handler."""
-
         self._choice: Choice | None = None
         self._exec_forbidden: ForbiddenError | None = None
         self._half_closing = False
