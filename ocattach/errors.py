@@ -73,12 +73,7 @@ class OcattachError(Exception):
 
     def to_json(self) -> dict[str, str | int]:
         """The error as one JSON object; the inverse of `from_json`."""
-        return {
-            "code": self.code,
-            "message": self.message,
-            "hint": self.hint,
-            "exit_code": self.exit_code,
-        }
+        return {"code": self.code, "message": self.message, "hint": self.hint, "exit_code": self.exit_code}
 
     @staticmethod
     def from_json(record: Mapping[str, str | int]) -> "OcattachError":

@@ -54,6 +54,11 @@ def objects(content: Any) -> list[dict[str, Any]]:
     return [each for each in content if isinstance(each, dict)] if isinstance(content, list) else []
 
 
+def shortened(content: Any, longest: int) -> str:
+    """Return the beginning of a text; empty for anything else."""
+    return content[:longest] if isinstance(content, str) else ""
+
+
 def check_size(data: bytes) -> None:
     """Raise ValueError for too many values. What is in strings does not count."""
     containers = commas = 0

@@ -78,8 +78,6 @@ def standing(former: Approval | None) -> str:
     """Why a definition is not trusted, as the end of a sentence."""
     if former is None:
         return "which you have not approved"
-    if former.definition is None:
-        return "which has changed since you approved it (the approved content was not recorded)"
     return "which has changed since you approved it"
 
 

@@ -10,8 +10,6 @@ from rich.cells import chop_cells
 __all__ = ["GAP", "cut", "fitted", "fold", "lines", "width"]
 
 GAP = 2
-"""Spaces between columns."""
-
 LEAST = 20
 """Width to which a column that can be folded is reduced before others are left out."""
 

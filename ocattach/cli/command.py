@@ -41,7 +41,6 @@ class Command(click.Command):
         super().__init__(*args, **settings)
         self.examples = examples.strip("\n").splitlines()
         """Lines, each with a command to paste and what it does."""
-
         self.values = values or {}
 
     def format_help(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:

@@ -13,12 +13,12 @@ from contextlib import closing, contextmanager, nullcontext, suppress
 from functools import partial
 from types import FrameType
 
+from ocattach.cli.keys import ENDING_SIGNALS, end_process, signals_handled, terminal_restored
 from ocattach.errors import OcattachError
 from ocattach.transports.foreground import AttachedCommand, ForegroundCommand, LocalProgram
 
 CHUNK = 64 * 1024
 STDIN, STDOUT, STDERR = range(3)
-END_SIGNALS = (signal.SIGTERM, signal.SIGHUP)
 
 
 def terminal_size() -> os.terminal_size | None:
@@ -30,10 +30,10 @@ def run_foreground(command: ForegroundCommand, *, has_terminal: bool) -> int:
     """Run a command to its end, and return its exit code. Raises what `AttachedCommand.exit_code` raises."""
     sys.stdout.flush()
     sys.stderr.flush()
-    with terminal_restored() if has_terminal else nullcontext():
+    with terminal_restored(STDIN) if has_terminal else nullcontext():
         if isinstance(command, LocalProgram):
             return run_program(command)
-        with closing(command.stream), signals_as_exit():
+        with closing(command.stream), signals_handled(dict.fromkeys(ENDING_SIGNALS, end_process)):
             if has_terminal:
                 tty.setraw(STDIN, termios.TCSADRAIN)  # passes on every key, and keeps what was typed before
             Copying(command, has_terminal=has_terminal).run()
@@ -48,10 +48,12 @@ def run_program(program: LocalProgram) -> int:
     def pass_on(number: int, _frame: FrameType | None) -> None:
         nonlocal received
         received = number
-        if process is not None and number in END_SIGNALS:  # a terminal sends the others to the program, too
+        if (
+            process is not None and number in ENDING_SIGNALS
+        ):  # a terminal sends the others to the program, too
             process.send_signal(number)
 
-    for number in (signal.SIGINT, signal.SIGQUIT, *END_SIGNALS):
+    for number in (signal.SIGINT, signal.SIGQUIT, *ENDING_SIGNALS):
         signal.signal(number, pass_on)
     try:
         process = subprocess.Popen(program.argv)
@@ -61,31 +63,6 @@ def run_program(program: LocalProgram) -> int:
     if received and code == program.signalled:
         return 128 + received
     return code if code >= 0 else 128 - code
-
-
-@contextmanager
-def signals_as_exit() -> Iterator[None]:
-    """Leave the context, with what restores the terminal, when this process is ended by a signal."""
-
-    def leave(number: int, _frame: FrameType | None) -> None:
-        raise SystemExit(128 + number)
-
-    former = {number: signal.signal(number, leave) for number in END_SIGNALS}
-    try:
-        yield
-    finally:
-        for number, handler in former.items():
-            signal.signal(number, handler)
-
-
-@contextmanager
-def terminal_restored() -> Iterator[None]:
-    """Give the terminal its present settings again after the context."""
-    settings = termios.tcgetattr(STDIN)
-    try:
-        yield
-    finally:
-        termios.tcsetattr(STDIN, termios.TCSADRAIN, settings)
 
 
 class Copying:

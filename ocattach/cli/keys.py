@@ -9,10 +9,10 @@ import termios
 import threading
 import time
 import tty
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import ExitStack, contextmanager, suppress
 from types import FrameType
-from typing import Any, Self
-
-from ocattach.execution import on_error
+from typing import Self
 
 ESCAPE_SECONDS = 0.05
 """How long to wait for the rest of an escape sequence; an Esc without one is the key Escape."""
@@ -40,32 +40,22 @@ class Keyboard:
         self._decoder = codecs.getincrementaldecoder("utf-8")(errors="replace")
         self._typed = ""
         """Characters that were read and not yet returned."""
-
-        self._before: list[Any] = []
-        self._handlers: dict[signal.Signals, Any] = {}
+        self._changes = ExitStack()
 
     def __enter__(self) -> Self:
-        self._before = termios.tcgetattr(self._descriptor)
-        if threading.current_thread() is threading.main_thread():
-            self._handlers = {number: signal.signal(number, end_process) for number in ENDING_SIGNALS}
-        with on_error(self._restore):
+        with ExitStack() as changes:
+            if threading.current_thread() is threading.main_thread():
+                changes.enter_context(signals_handled(dict.fromkeys(ENDING_SIGNALS, end_process)))
+            changes.enter_context(terminal_restored(self._descriptor))
             tty.setcbreak(self._descriptor, termios.TCSADRAIN)
             mode = termios.tcgetattr(self._descriptor)
             mode[tty.CC][termios.VSUSP] = b"\0"
             termios.tcsetattr(self._descriptor, termios.TCSADRAIN, mode)
+            self._changes = changes.pop_all()
         return self
 
     def __exit__(self, *_: object) -> None:
-        self._restore()
-
-    def _restore(self) -> None:
-        try:
-            termios.tcsetattr(self._descriptor, termios.TCSADRAIN, self._before)
-        except termios.error:  # the terminal was closed
-            pass
-        finally:
-            for number, handler in self._handlers.items():
-                signal.signal(number, handler)
+        self._changes.close()
 
     def read_key(self, timeout: float | None = None) -> str | None:
         """Return the next key; None if none was pressed within `timeout` seconds.
@@ -120,6 +110,30 @@ class Keyboard:
             raise EOFError
         self._typed += self._decoder.decode(data)
         return True
+
+
+@contextmanager
+def terminal_restored(descriptor: int) -> Iterator[None]:
+    """Give the terminal its present settings again after the context."""
+    settings = termios.tcgetattr(descriptor)
+    try:
+        yield
+    finally:
+        with suppress(termios.error):  # the terminal was closed
+            termios.tcsetattr(descriptor, termios.TCSADRAIN, settings)
+
+
+@contextmanager
+def signals_handled(
+    handlers: Mapping[signal.Signals, Callable[[int, FrameType | None], None]],
+) -> Iterator[None]:
+    """Handle these signals during the context."""
+    former = {number: signal.signal(number, handler) for number, handler in handlers.items()}
+    try:
+        yield
+    finally:
+        for number, handler in former.items():
+            signal.signal(number, handler)
 
 
 def end_process(number: int, _frame: FrameType | None) -> None:

@@ -18,9 +18,8 @@ from ocattach.cli.complete import connection_names, saved_names
 from ocattach.cli.main_help import EXAMPLES, MainCommand
 from ocattach.cli.options import Options, where_options
 from ocattach.cli.output import print_json
-from ocattach.cli.person import Person
 from ocattach.cli.target import last_named, named_by_dash
-from ocattach.cli.terminal import has_terminal, lost_output_reported, prepare_streams, say
+from ocattach.cli.terminal import has_terminal, lost_output_reported, prepare_streams, say, say_error
 from ocattach.cli.verbs import applied, split
 from ocattach.config.files.paths import state_directory
 from ocattach.config.variables import absolute_variables
@@ -150,15 +149,11 @@ def print_schema(ctx: click.Context, _parameter: click.Parameter, wanted: bool) 
 @click.pass_context
 def command(ctx: click.Context, /, **parameters: Any) -> None:
     """Run what the options select. People read the `help` above instead."""
-    options = with_names(applied(ctx.obj, Options(**parameters)))
+    options = applied(ctx.obj, Options(**parameters))
+    options = options._replace(targets=tuple(map(last_named, options.targets)))
     refuse_excess(options)
     with advice(options.target):
         action(options)(options)
-
-
-def with_names(options: Options) -> Options:
-    """The options with the name of the last connection in the place of `-`."""
-    return options._replace(targets=tuple(map(last_named, options.targets)))
 
 
 def refuse_excess(options: Options) -> None:
@@ -227,7 +222,7 @@ def show(error: OcattachError, arguments: Sequence[str]) -> None:
     elif isinstance(error, InterruptedByUserError):
         click.echo(err=True)  # ends the line on which ^C was echoed
     else:
-        Person().error(error)
+        say_error(error)
 
 
 def next_step(error: OcattachError, program: str) -> str:

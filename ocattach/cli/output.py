@@ -6,7 +6,7 @@ from typing import Any
 
 import click
 
-from ocattach.cli.terminal import say
+from ocattach.cli.terminal import say, say_error
 from ocattach.config.files.safe import Problem
 from ocattach.config.spec import ConnectionSpec
 
@@ -30,9 +30,7 @@ def report(text: str, document: dict[str, Any], *, output: str, quiet: bool = Fa
 def say_problems(problems: Iterable[Problem]) -> None:
     """Print which files could not be used, with hints."""
     for problem in problems:
-        say(f"ocattach: {problem.error.message}", colour="yellow")
-        if problem.error.hint:
-            say(f"  {problem.error.hint}")
+        say_error(problem.error, colour="yellow")
 
 
 def source(spec: ConnectionSpec, file: str = "") -> str:

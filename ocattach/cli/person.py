@@ -1,20 +1,24 @@
-"""The person at the terminal, as a link sees them."""
+"""The person at the terminal, as a link sees them, and what they see while something is being done."""
 
 import sys
-from contextlib import AbstractContextManager
+import threading
+import time
+from collections.abc import Iterator
+from contextlib import AbstractContextManager, contextmanager
 
 import click
 
-from ocattach.cli.progress import Progress
-from ocattach.cli.terminal import escape, has_colours, has_terminal, say
-from ocattach.errors import OcattachError
+from ocattach.cli.terminal import escape, has_colours, has_terminal, is_dumb, say, terminal_width
+
+PAUSE_SECONDS = 0.5
+"""What takes less time is not shown; the seconds are shown as often."""
 
 
 class Person:
     """Shows steps and notices, and asks questions (`Foreground` in link/messages)."""
 
-    def __init__(self, *, quiet: bool = False) -> None:
-        self._quiet = quiet
+    def __init__(self, *, quiet: bool = False, asks: bool = True) -> None:
+        self._quiet, self._asks = quiet, asks
         self._progress = Progress(quiet=quiet)
 
     def waiting(self, text: str) -> AbstractContextManager[None]:
@@ -45,8 +49,8 @@ class Person:
             say(f"! {text}", colour="yellow")
 
     def answer(self, text: str, *, secret: bool, confirm: bool) -> str | None:
-        """Ask a question and return the answer; None without a terminal. There is no default answer."""
-        if not has_terminal():
+        """Ask a question and return the answer; None if that is not possible. There is no default answer."""
+        if not (self._asks and has_terminal()):
             return None
         self._progress.doing("")
         if confirm:
@@ -56,8 +60,50 @@ class Person:
         )
         return answer
 
-    def error(self, error: OcattachError) -> None:
-        """Print an error and its hint."""
-        say(f"ocattach: {error.message}", colour="red")
-        if error.hint:
-            say(f"  {error.hint}")
+
+class Progress:
+    """What is being done and for how many seconds; nothing where stderr is not a terminal, or a dumb one."""
+
+    def __init__(self, *, quiet: bool = False) -> None:
+        self._is_wanted = not quiet and sys.stderr.isatty() and not is_dumb()
+        self._lock = threading.Lock()
+        self._wake = threading.Event()
+        self._text, self._since = "", 0.0
+        self._shown = ""
+
+    def doing(self, text: str) -> None:
+        """Show this in a moment, until something else is done; nothing if it is empty."""
+        with self._lock:
+            self._draw("")
+            self._text, self._since = text, time.monotonic()
+
+    @contextmanager
+    def shown(self, text: str) -> Iterator[None]:
+        """Show what is done during the context, first this."""
+        if not self._is_wanted:
+            yield
+            return
+        self.doing(text)
+        self._wake.clear()
+        thread = threading.Thread(target=self._run, name="ocattach-progress", daemon=True)
+        thread.start()
+        try:
+            yield
+        finally:
+            self._wake.set()
+            self.doing("")
+
+    def _run(self) -> None:
+        while not self._wake.wait(PAUSE_SECONDS):
+            with self._lock:
+                seconds = time.monotonic() - self._since
+                if self._text and seconds >= PAUSE_SECONDS and not self._wake.is_set():
+                    room = terminal_width(sys.stderr) - 1
+                    self._draw(f"  {escape(self._text)} ({seconds:.0f} s)"[:room])
+
+    def _draw(self, line: str) -> None:
+        """Put a line in the place of the last one, by spaces and carriage returns alone."""
+        before = " " * len(self._shown)
+        if line or before:
+            click.echo(f"\r{before}\r{line}", nl=False, err=True)
+        self._shown = line

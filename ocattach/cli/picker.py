@@ -16,8 +16,6 @@ from ocattach.cli.terminal import escape, is_dumb, screen_console
 from ocattach.errors import InterruptedByUserError
 
 LOOK_SECONDS = 1.0
-"""Interval between checks of the size of the terminal."""
-
 AROUND = 4
 """Lines of the terminal that are not available for choices."""
 

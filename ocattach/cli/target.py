@@ -3,16 +3,17 @@
 import os
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any
 
 import click
 
+from ocattach.cli.command import Decorated
 from ocattach.cli.complete import Completer, connection_names
 from ocattach.cli.options import Options
+from ocattach.config.files.paths import config_directory
 from ocattach.config.resolver import last_connection, resolve
+from ocattach.config.settings import load_settings
 from ocattach.config.spec import ConnectionSpec
-
-Decorated = TypeVar("Decorated", bound=Callable[..., Any])
 
 LAST = "-"
 """Stands for the connection that was used last."""
@@ -43,6 +44,11 @@ def resolve_target(options: Options) -> ConnectionSpec:
     return as_used(spec, trust=options.trust)
 
 
+def named_connection(name: str, *, trust: bool = False) -> ConnectionSpec:
+    """Return the connection of a name or URI, as `as_used` does."""
+    return as_used(resolve(name, cwd=Path.cwd(), environ=os.environ), trust=trust)
+
+
 def as_used(spec: ConnectionSpec, *, trust: bool = False) -> ConnectionSpec:
     """Return a connection with this machine's settings and directory applied, once its definition is trusted."""
     if spec.source.kind == "project":
@@ -50,3 +56,8 @@ def as_used(spec: ConnectionSpec, *, trust: bool = False) -> ConnectionSpec:
 
         require_trust(spec, trust=trust, environ=os.environ)
     return spec.pinned(os.environ).with_default_workdir(Path.cwd())
+
+
+def connect_seconds() -> float:
+    """Return how long connecting may take, by the user's settings."""
+    return load_settings(config_directory(os.environ)).connect_timeout_seconds

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, TextIO
 
 import click
 
+from ocattach.errors import OcattachError
 from ocattach.printable import printable
 
 if TYPE_CHECKING:
@@ -45,6 +46,13 @@ def say(text: str, *, colour: str | None = None) -> None:
     """Print a line on stderr, in colour if it is a terminal and NO_COLOR is not set."""
     wanted = colour if has_colours(sys.stderr) else None
     click.echo(click.style(escape(text), fg=wanted) if wanted else escape(text), err=True)
+
+
+def say_error(error: OcattachError, *, before: str = "ocattach: ", colour: str = "red") -> None:
+    """Print an error and its hint."""
+    say(f"{before}{error.message}", colour=colour)
+    if error.hint:
+        say(f"  {error.hint}")
 
 
 def has_colours(file: TextIO) -> bool:

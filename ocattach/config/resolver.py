@@ -13,7 +13,7 @@ from ocattach.config.last_used import last_used
 from ocattach.config.names import LOCAL, is_name
 from ocattach.config.saved import SavedConnections
 from ocattach.config.spec import ConnectionSpec
-from ocattach.config.suggestion import closest
+from ocattach.config.suggestion import or_list
 from ocattach.config.targets.uri import is_uri, parse_uri
 from ocattach.errors import ConnectionNotFoundError, UsageError
 from ocattach.printable import command_line
@@ -112,9 +112,6 @@ def in_project(name: str, cwd: Path) -> ConnectionSpec | None:
 
 def not_found(name: str, listing: Listing) -> ConnectionNotFoundError:
     """The error for an unknown name, with similar names."""
-    near = closest(name, [listed.spec.name for listed in listing.connections if listed.spec.name])
-    question = f"Did you mean {' or '.join(near)}? " if near else ""
+    names = [listed.spec.name for listed in listing.connections if listed.spec.name]
     notes = "".join(f". {problem.error.message}" for problem in listing.problems if problem.is_note)
-    return ConnectionNotFoundError(
-        f"No connection named {name}{notes}", hint=f"{question}List all connections: ocattach --list"
-    )
+    return ConnectionNotFoundError(f"No connection named {name}{notes}", hint=or_list(name, names))

@@ -10,11 +10,11 @@ from dataclasses import replace
 from pathlib import Path
 
 from ocattach.config.files.owner import read_own_text
-from ocattach.config.files.safe import Problem, flush_directory, locked, not_written, write_text
+from ocattach.config.files.safe import Problem, flush_directory, locked, naming, not_written, write_text
 from ocattach.config.files.yaml_text import read_mapping
 from ocattach.config.names import check_name
 from ocattach.config.spec import ConnectionSpec, DefinitionSource
-from ocattach.config.suggestion import closest
+from ocattach.config.suggestion import or_list
 from ocattach.errors import ConfigurationError, ConnectionNotFoundError, UsageError
 from ocattach.printable import command_line
 
@@ -58,25 +58,19 @@ class SavedConnections:
         text = read_own_text(path, self.directory.parent)
         if text is None or not self._has(path):
             return None
-        try:
-            return ConnectionSpec.from_entry(
-                read_mapping(text, path), name=name, source=DefinitionSource("user", path)
-            )
-        except ConfigurationError:
-            raise
-        except UsageError as error:
-            raise ConfigurationError(f"{path}: {error.message}", hint=error.hint) from error
+        source = DefinitionSource("user", path)
+        with naming(path):
+            return ConnectionSpec.from_entry(read_mapping(text, path), name=name, source=source)
 
     def all(self) -> Iterator[ConnectionSpec | Problem]:
         """All saved connections sorted by name; a Problem in place of each invalid one."""
         for name in self.names():
+            path = self.path(name)
             try:
-                spec = self.find(name)
+                with naming(path):
+                    spec = self.find(name)
             except ConfigurationError as error:
-                yield Problem(self.path(name), name, error)
-            except UsageError as error:
-                path = self.path(name)
-                yield Problem(path, name, ConfigurationError(f"{path}: {error.message}", hint=error.hint))
+                yield Problem(path, name, error)
             else:
                 if spec is not None:
                     yield spec
@@ -125,10 +119,8 @@ class SavedConnections:
         """Raise ConnectionNotFoundError with similar names for a name without a connection, valid or not."""
         check_name(name)
         if name not in self.names():
-            near = closest(name, self.names())
-            question = f"Did you mean {' or '.join(near)}? " if near else ""
             raise ConnectionNotFoundError(
-                f"No saved connection named {name}", hint=f"{question}List all connections: ocattach --list"
+                f"No saved connection named {name}", hint=or_list(name, self.names())
             )
 
     def path(self, name: str) -> Path:

@@ -7,10 +7,11 @@ from typing import Any, NamedTuple
 
 from ocattach.config.files.entry import Entry, refuse_unknown_keys, text, wrong_type
 from ocattach.config.files.owner import read_own_text
+from ocattach.config.files.safe import naming
 from ocattach.config.files.yaml_text import read_mapping
 from ocattach.config.names import check_name
 from ocattach.config.targets.rules import check_variable
-from ocattach.errors import ConfigurationError, UsageError
+from ocattach.errors import UsageError
 
 FILE = "config.yaml"
 LONGEST_SECONDS = 1_000_000
@@ -63,11 +64,9 @@ def load_settings(config_directory: Path) -> Settings:
     if content is None:
         return Settings()
     mapping = read_mapping(content, path)
-    try:
+    with naming(path):
         refuse_unknown_keys(mapping, Settings._fields, "the file")
         return Settings(**{key: value(mapping, key) for key in mapping})
-    except UsageError as error:
-        raise ConfigurationError(f"{path}: {error.message}", hint=error.hint) from error
 
 
 def value(mapping: Entry, key: str) -> Any:

@@ -26,6 +26,7 @@ from ocattach.config.suggestion import closest
 from ocattach.config.targets.base import Target
 from ocattach.config.targets.registry import target_class, transports
 from ocattach.config.targets.rules import (
+    check_given,
     check_port,
     check_printable,
     check_text,
@@ -69,28 +70,19 @@ class ConnectionSpec:
     workdir: str | None = None
 
     daemon_port: int | None = None
-    """The port of the daemon; None for any."""
-
     opencode: str | None = None
-    """Path of the opencode program in the environment; None to search for it."""
-
     env: tuple[tuple[str, str], ...] = field(default=(), repr=False)
     """Variables that a daemon is started with."""
 
     unset_env: tuple[str, ...] = ()
     forward_env: tuple[str, ...] = ()
-    """Names of variables of this machine that are passed to a daemon when it is started."""
-
     description: str = ""
     source: DefinitionSource = TYPED
 
     def __post_init__(self) -> None:
         if self.workdir is not None:
             check_workdir(self.workdir)
-        if self.daemon_port is not None:
-            check_port(self.daemon_port, "daemon_port")
-        if self.opencode is not None:
-            check_text(self.opencode, "opencode")
+        check_given(self, {"daemon_port": check_port, "opencode": check_text})
         check_printable(self.description, "description")
         for key, names in (("unset_env", self.unset_env), ("forward_env", self.forward_env)):
             for name in names:

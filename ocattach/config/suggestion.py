@@ -19,7 +19,15 @@ def closest(word: str, known: Iterable[str]) -> tuple[str, ...]:
 def did_you_mean(word: str, known: Iterable[str]) -> str:
     """A question with the most similar words, else the list of all; empty if there are none."""
     words = sorted(known)
-    near = closest(word, words)
-    if near:
-        return f"Did you mean {' or '.join(near)}?"
-    return f"Known: {', '.join(words)}" if words else ""
+    return question(word, words) or (f"Known: {', '.join(words)}" if words else "")
+
+
+def or_list(name: str, known: Iterable[str]) -> str:
+    """The hint for an unknown name of a connection: the most similar ones, and the command that lists all."""
+    return f"{question(name, known)} List all connections: ocattach --list".lstrip()
+
+
+def question(word: str, known: Iterable[str]) -> str:
+    """A question with the most similar words; empty if there are none."""
+    near = closest(word, known)
+    return f"Did you mean {' or '.join(near)}?" if near else ""

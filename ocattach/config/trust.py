@@ -21,8 +21,6 @@ from ocattach.errors import ConfigurationError, UsageError
 from ocattach.printable import command_line
 
 SCHEMA = 2
-READABLE = (1, SCHEMA)
-"""Version 1 has hashes of another form and no definitions: its approvals do not count, and changes cannot be shown."""
 
 PROJECTS = "projects"
 DEFINITION = "definition"
@@ -39,16 +37,14 @@ class Approval:
     path: Path
     name: str
 
-    definition: Entry | None
-    """The approved content; None if it was not recorded."""
-
+    definition: Entry
     when: int | None
     """In seconds since the epoch."""
 
     @property
     def digest(self) -> str:
-        """The hash of what was approved; empty if that was not recorded."""
-        return "" if self.definition is None else digest_of(self.name, canonical(self.definition))
+        """The hash of what was approved."""
+        return digest_of(self.name, canonical(self.definition))
 
 
 class TrustLedger:
@@ -74,10 +70,7 @@ class TrustLedger:
         try:
             return [
                 Approval(
-                    Path(path),
-                    called,
-                    table(record, DEFINITION),
-                    number(record, WHEN),
+                    Path(path), called, as_table(record.get(DEFINITION), DEFINITION), number(record, WHEN)
                 )
                 for path, records in self._read().items()
                 for called, value in as_table(records, path).items()
@@ -90,10 +83,7 @@ class TrustLedger:
 
     def trust(self, spec: ConnectionSpec) -> None:
         """Approve the current definition of a connection."""
-        record = {
-            DEFINITION: json.loads(spec.source.definition),
-            WHEN: int(time.time()),
-        }
+        record = {DEFINITION: json.loads(spec.source.definition), WHEN: int(time.time())}
         self._write(project(spec), name(spec), record)
 
     def revoke(self, path: Path, called: str) -> None:
@@ -118,7 +108,7 @@ class TrustLedger:
             return {}
         try:
             document = as_table(json.loads(found), "the file")
-            if document.get("schema") not in READABLE:
+            if document.get("schema") != SCHEMA:
                 raise UsageError("written by another version of ocattach")  # noqa: TRY301
             return table(document, PROJECTS) or {}
         except (ValueError, RecursionError, UsageError) as error:

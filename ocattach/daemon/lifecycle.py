@@ -5,12 +5,7 @@ from typing import NamedTuple
 from ocattach.daemon.probe import NUMBER, FoundDaemon, Probe, daemons
 from ocattach.daemon.script import DEFAULTS, DaemonSettings, Report, RunCommand, run_script
 from ocattach.daemon.unusable import ended_at_once, not_found
-from ocattach.errors import (
-    DaemonStartError,
-    OcattachError,
-    TimedOutError,
-    WorkdirNotFoundError,
-)
+from ocattach.errors import DaemonStartError, OcattachError, TimedOutError, WorkdirNotFoundError
 from ocattach.printable import command_line
 
 STOP_SECONDS = 5
@@ -151,12 +146,7 @@ def stop_daemon(run: RunCommand, settings: DaemonSettings = DEFAULTS, *, pid: in
     a daemon of this account.
     """
     report = run_script(
-        run,
-        "stop",
-        str(pid),
-        str(STOP_SECONDS),
-        settings=settings,
-        timeout=STOP_SECONDS + ANSWER_SECONDS,
+        run, "stop", str(pid), str(STOP_SECONDS), settings=settings, timeout=STOP_SECONDS + ANSWER_SECONDS
     )
     match report.first("error"):
         case "still-running":

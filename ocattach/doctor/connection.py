@@ -4,37 +4,25 @@ from collections.abc import Callable, Mapping
 from contextlib import AbstractContextManager
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 from ocattach.config.resolver import resolve
 from ocattach.config.spec import ConnectionSpec
 from ocattach.config.trust import may_be_used
 from ocattach.daemon import check_opencode
+from ocattach.daemon.probe import FoundDaemon, Probe
 from ocattach.daemon.unusable import ended_at_once
 from ocattach.doctor import logout
 from ocattach.doctor.ladder import Ladder, StepSkipped, StepWarning, skipped
 from ocattach.doctor.requests import RequestChecks, count
-from ocattach.errors import (
-    AuthenticationError,
-    DaemonNotRunningError,
-    NotTrustedError,
-    ShellNotFoundError,
-)
+from ocattach.errors import AuthenticationError, DaemonNotRunningError, NotTrustedError, ShellNotFoundError
 from ocattach.link.client.access import client_at
 from ocattach.link.client.queries import query_link
 from ocattach.link.server.tunnel_endpoint import open_client
-from ocattach.opencode.versions import (
-    printed_version,
-    shortcomings,
-    version_argv,
-)
+from ocattach.opencode.versions import printed_version, shortcomings, version_argv
 from ocattach.printable import command_line
 from ocattach.transports import open_handler
 from ocattach.transports.base import Ask, TransportHandler
 from ocattach.transports.command import CommandTransport
-
-if TYPE_CHECKING:
-    from ocattach.daemon.probe import FoundDaemon, Probe
 
 NO_PROGRAM = 127
 """The exit code for a command that was not found."""
@@ -170,7 +158,7 @@ class ConnectionCheck(AbstractContextManager["ConnectionCheck"]):
             raise StepWarning(f"{version} at {program}: {'; '.join(lacks)}")
         return f"{version} at {program}"
 
-    def directory(self, found: "Probe") -> str:
+    def directory(self, found: Probe) -> str:
         """Check the working directory."""
         self._commands().check_workdir(found)
         return str(found.workdir)
@@ -198,9 +186,7 @@ class ConnectionCheck(AbstractContextManager["ConnectionCheck"]):
         handler, spec = self._open(), self._known_spec()
         if not spec.target.needs_link:
             direct = handler.direct()
-            client = client_at(
-                direct.url, direct.username, direct.password, ca_file=direct.ca_file, timeout=self._timeout
-            )
+            client = client_at(direct, timeout=self._timeout)
             self._checks = RequestChecks(client, workdir=handler.workdir, username=direct.username)
             return f"direct: {direct.url}"
         if self._daemon is None:
@@ -242,7 +228,6 @@ class ConnectionCheck(AbstractContextManager["ConnectionCheck"]):
         return self.spec
 
     def _open(self) -> TransportHandler:
-        """Return the handler, which is made on the first call."""
         if self._handler is None:
             self._handler = open_handler(self._known_spec(), ask=self._ask, timeout=self._timeout)
             self._handler.remembers = False

@@ -18,11 +18,7 @@ class LinkFiles(NamedTuple):
 def link_files(key: str, environ: Mapping[str, str]) -> LinkFiles:
     """Return the files of the link with this key."""
     runtime = runtime_directory(environ)
-    return LinkFiles(
-        socket=runtime / f"{key}.sock",
-        lock=runtime / f"{key}.lock",
-        log=log_file(key, environ),
-    )
+    return LinkFiles(socket=runtime / f"{key}.sock", lock=runtime / f"{key}.lock", log=log_file(key, environ))
 
 
 def log_file(key: str, environ: Mapping[str, str]) -> Path:

@@ -35,8 +35,8 @@ class HungUpError(Exception):
     """The other side closed the connection."""
 
 
-class Foreground(Protocol):
-    """The terminal of a command that waits for a link. It shows progress, notices and questions."""
+class Reporter(Protocol):
+    """Shows what happens to a command that waits for a connection."""
 
     def doing(self, text: str) -> None:
         """Show what is being done, until the next step."""
@@ -46,6 +46,10 @@ class Foreground(Protocol):
 
     def notice(self, text: str) -> None:
         """Show what happened since the last attach."""
+
+
+class Foreground(Reporter, Protocol):
+    """The terminal of a command that waits for a link."""
 
     def answer(self, text: str, *, secret: bool, confirm: bool) -> str | None:
         """Ask the person a question and return the answer; None without a terminal."""

@@ -8,12 +8,20 @@ from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from ocattach.opencode.agent_values import MOST_OPEN, Answering, failure_of, short, text, tool_result, total
+from ocattach.opencode.agent_values import (
+    LONGEST,
+    MOST_OPEN,
+    Answering,
+    failure_of,
+    short,
+    tool_result,
+    total,
+)
 from ocattach.opencode.events import CREATED, DELETED, STATUS, UPDATED, Event, session_of
 from ocattach.opencode.pending import read_request
 from ocattach.opencode.sessions import is_session_id, stamp
 from ocattach.opencode.tui.seen import remember
-from ocattach.untrusted_json import table
+from ocattach.untrusted_json import shortened, table
 
 AgentEvent = dict[str, Any]
 """An event as `ocattach events` prints it, without what only the link knows: see docs/events.md."""
@@ -77,16 +85,12 @@ class AgentEvents:
         self.sessions: dict[str, AgentSession] = {}
         self.requests: dict[str, tuple[str, str, str]] = {}
         """The pending permission requests and questions: kind, session and directory."""
-
         self._prompts: dict[str, None] = {}
         """The messages of users."""
-
         self._parents: dict[str, str] = {}
         """The prompt that each answer belongs to."""
-
         self._answers: dict[str, Answering] = {}
         """By the prompt."""
-
         self._done: dict[str, None] = {}
         self._takers: Mapping[str, Taker] = {
             CREATED: self._created,
@@ -235,7 +239,7 @@ class AgentEvents:
         if part.get("type") == "tool":
             yield from self._tool(session, part, message)
         elif part.get("type") == "text" and not part.get("synthetic") and not part.get("ignored"):
-            words = text(part.get("text"))
+            words = shortened(part.get("text"), LONGEST)
             if message in self._prompts:
                 if not self.is_done(f"prompt {message}"):
                     yield "prompt", {"message": message, "text": words}

@@ -6,7 +6,7 @@ from typing import Any
 
 from ocattach.opencode.sessions import stamp
 from ocattach.opencode.tui.seen import remember
-from ocattach.untrusted_json import table
+from ocattach.untrusted_json import shortened, table
 
 LONGEST = 64 * 1024
 LONGEST_NAME = 1000
@@ -54,7 +54,7 @@ class Answering:
 def tool_result(state: Mapping[str, Any]) -> dict[str, Any]:
     """Return what a tool call has ended with, from its state in a part."""
     is_error = state.get("status") == "error"
-    output = text(state.get("error") if is_error else state.get("output"))
+    output = shortened(state.get("error" if is_error else "output"), LONGEST)
     code = table(state.get("metadata")).get("exit")
     times = table(state.get("time"))
     took = stamp(times.get("end")) - stamp(times.get("start"))
@@ -81,14 +81,9 @@ def number(content: object) -> int:
     return content if isinstance(content, int) and 0 <= content < 1 << 53 else 0
 
 
-def text(content: Any) -> str:
-    """Return a text, shortened; empty if it is none."""
-    return content[:LONGEST] if isinstance(content, str) else ""
-
-
 def short(content: Any) -> str:
     """Return an id, a name, a title or a path; empty if it is none."""
-    return content[:LONGEST_NAME] if isinstance(content, str) else ""
+    return shortened(content, LONGEST_NAME)
 
 
 def failure_of(content: Mapping[str, Any]) -> tuple[str, str]:

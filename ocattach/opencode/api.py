@@ -34,8 +34,6 @@ EVENT_BYTES = 64 * 1024
 """How much is read to find the first event of a stream."""
 
 DATA = b"data:"
-"""The beginning of a line with an event."""
-
 UNKNOWN_PATH = {http.client.OK, http.client.NOT_FOUND}
 """How other versions answer paths they do not have: with their web page and status 200, or with 404."""
 

@@ -36,8 +36,6 @@ class Response(NamedTuple):
     content_type: str
     body: bytes
     location: str = ""
-    """The target of a redirect."""
-
     challenge: str = ""
     """The WWW-Authenticate header of a 401."""
 
@@ -45,7 +43,6 @@ class Response(NamedTuple):
     """When it was sent, by the clock of the server."""
 
     next_cursor: str = ""
-    """The cursor of the next page of a list."""
 
     def json(self) -> Any:
         """Return the body as JSON; None for anything else, such as the web page at unknown paths."""
@@ -99,9 +96,7 @@ class Endpoint:
         value = self._environ.get(name) or self._environ.get(name.upper())
         if not value or is_loopback(self.host):
             return None
-        from urllib.request import (  # type: ignore[attr-defined]  # noqa: PLC0415 - slow, and needed only with a proxy
-            proxy_bypass_environment,
-        )
+        from urllib.request import proxy_bypass_environment  # type: ignore[attr-defined]  # noqa: PLC0415 - slow, and needed only with a proxy
 
         exceptions = self._environ.get("no_proxy") or self._environ.get("NO_PROXY") or ""
         if proxy_bypass_environment(f"{self.host}:{self.port}", {"no": exceptions}):

@@ -22,7 +22,7 @@ from ocattach.opencode.sessions import (
 )
 from ocattach.opencode.versions import is_second
 from ocattach.printable import command_line
-from ocattach.untrusted_json import objects
+from ocattach.untrusted_json import objects, shortened
 
 DIRECTORIES = 32
 """The directories of the latest sessions that are queried. The daemon keeps each of them in memory from then on."""
@@ -103,10 +103,10 @@ class Part(NamedTuple):
     def from_api(cls, content: Content) -> "Part":
         """Read a question; `custom` is true by default (1.18.33)."""
         return cls(
-            text(content.get("question")),
-            text(content.get("header")),
+            shortened(content.get("question"), LONGEST),
+            shortened(content.get("header"), LONGEST),
             tuple(
-                (text(each.get("label")), text(each.get("description")))
+                (shortened(each.get("label"), LONGEST), shortened(each.get("description"), LONGEST))
                 for each in objects(content.get("options"))[:MOST_CHOICES]
             ),
             is_multiple=content.get("multiple") is True,
@@ -155,17 +155,14 @@ def read_request(content: Content, directory: str) -> PendingRequest | None:
             id=identifier,
             session=session,
             directory=directory,
-            permission=text(content.get("permission") or content.get("type")),
+            permission=shortened(content.get("permission") or content.get("type"), LONGEST),
             patterns=texts(content.get("patterns")),
             always=texts(content.get("always")),
         )
     if QUESTION_ID.fullmatch(identifier):
         parts = objects(content.get("questions"))[:MOST_PARTS]
         return Question(
-            id=identifier,
-            session=session,
-            directory=directory,
-            parts=tuple(map(Part.from_api, parts)),
+            id=identifier, session=session, directory=directory, parts=tuple(map(Part.from_api, parts))
         )
     return None
 
@@ -188,6 +185,13 @@ def pending(client: DaemonClient, workdirs: Iterable[str | None]) -> list[tuple[
         if (request := read_request(content, directory or ""))
     }
     return [(each, sessions.get(each.session) or daemon.get(each.session)) for each in requests.values()]
+
+
+def by_kind(found: Iterable[tuple[PendingRequest, Content]]) -> dict[str, list[Content]]:
+    """Return the JSON of requests by their kind: `permissions` and `questions`."""
+    every = list(found)
+    kinds = (Permission.kind, Question.kind)
+    return {f"{kind}s": [content for each, content in every if each.kind == kind] for kind in kinds}
 
 
 def reply(client: DaemonClient, permission: Permission, reply: Reply) -> None:
@@ -240,11 +244,6 @@ def is_pending(daemon: SessionClient | SecondClient, request: PendingRequest) ->
         return any(each.get("id") == request.id for each in daemon.pending(request.directory or None))
     except SessionNotFoundError:
         return False
-
-
-def text(content: Any) -> str:
-    """Return a text, shortened; empty if it is none."""
-    return content[:LONGEST] if isinstance(content, str) else ""
 
 
 def texts(content: Any) -> tuple[str, ...]:

@@ -14,7 +14,14 @@ from urllib.parse import quote
 
 from ocattach.opencode.api import DaemonClient, query
 from ocattach.opencode.attachments import Attachment
-from ocattach.opencode.sessions import SessionClient, check_status, checked, read_list, read_object
+from ocattach.opencode.sessions import (
+    SessionClient,
+    check_status,
+    checked,
+    model_name,
+    read_list,
+    read_object,
+)
 from ocattach.untrusted_json import objects, table
 
 IDENTIFIER = re.compile(r"[a-z]{3}_([0-9a-f]{12})[0-9A-Za-z]{14}")
@@ -114,9 +121,8 @@ class PromptClient:
         `used` is the model of the session, which OpenCode prefers to that of the directory.
         """
         for each in self.agents(directory) if agent else ():
-            model = table(each.get("model"))
-            if each.get("name") == agent and model:
-                return f"{model.get('providerID')}/{model.get('modelID')}"
+            if each.get("name") == agent and (name := model_name(each.get("model"))):
+                return name
         if used:
             return used
         content = read_object(self._client.request("GET", f"/config{query(directory=directory)}"))

@@ -158,6 +158,16 @@ class SessionClient:
         check_status(answer, session)
         return objects(read_list(answer)), answer.next_cursor or None
 
+    def message_pages(self, session: str, *, limit: int) -> Iterator[list[Content]]:
+        """Yield all messages of a session by pages, each requested when it is needed, the last page first."""
+        before: str | None = None
+        while True:
+            page, cursor = self.messages(session, limit=limit, before=before)
+            yield page
+            if not page or cursor is None:
+                return
+            before = cursor
+
     def statuses(self, directory: str | None) -> dict[str, Content]:
         """Return the statuses of a directory that are not idle: {"type": "busy"} or {"type": "retry", …}."""
         content = read_object(self._client.request("GET", f"/session/status{query(directory=directory)}"))
@@ -194,6 +204,12 @@ class SessionClient:
         return self._client.request(method, f"/session/{checked(session)}{path}", body)
 
 
+def model_name(content: Any) -> str:
+    """Return the PROVIDER/MODEL of a session, message or agent; empty without one."""
+    model = table(content)
+    return f"{model.get('providerID')}/{model.get('modelID') or model.get('id')}" if model else ""
+
+
 def is_session_id(content: object) -> TypeGuard[str]:
     """Return whether a value is the id of a session: `ses_`, letters and digits, at most 80 characters."""
     return isinstance(content, str) and SESSION_ID.fullmatch(content) is not None
@@ -203,8 +219,7 @@ def checked(session: str) -> str:
     """Return a session id. Raises UsageError if it is malformed, which OpenCode answers with 500."""
     if not is_session_id(session):
         raise UsageError(
-            f"{session!r} is not a session id, such as ses_…",
-            hint="List them: ocattach session list",
+            f"{session!r} is not a session id, such as ses_…", hint="List them: ocattach session list"
         )
     return session
 

@@ -93,9 +93,4 @@ def bounded(requests: Iterable[tuple[str | None, Content]]) -> list[PendingReque
 
 def request_json(request: PendingRequest) -> Content:
     """Return a request in the shape of the API, with its directory."""
-    return {
-        "id": request.id,
-        "sessionID": request.session,
-        "directory": request.directory,
-        **request.details,
-    }
+    return {"id": request.id, "sessionID": request.session, "directory": request.directory, **request.details}

@@ -17,7 +17,7 @@ from typing import Any
 from ocattach.errors import OcattachError, OpencodeIncompatibleError, UsageError
 from ocattach.opencode.api import DaemonClient, query
 from ocattach.opencode.prompts import identifier, of_time
-from ocattach.opencode.sessions import Content, SessionClient, stamp
+from ocattach.opencode.sessions import Content, SessionClient, model_name, stamp
 from ocattach.printable import command_line
 from ocattach.untrusted_json import objects, parse_json, table
 
@@ -61,11 +61,8 @@ class Conversation:
     @property
     def model(self) -> str:
         """The PROVIDER/MODEL of the last prompt; empty if there is none."""
-        for message in reversed(self.messages):
-            model = table(message["info"].get("model"))
-            if model:
-                return f"{model.get('providerID')}/{model.get('modelID')}"
-        return ""
+        names = (model_name(message["info"].get("model")) for message in reversed(self.messages))
+        return next(filter(None, names), "")
 
 
 def read_conversation(data: bytes) -> Conversation:
@@ -169,7 +166,6 @@ class Identifiers:
     def __init__(self, session: str, created: int, messages: list[Content]) -> None:
         self.left_out = 0
         """The number of references to files so far that were left out."""
-
         self._session = session
         self._created = created
         self._latest = 0

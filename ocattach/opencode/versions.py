@@ -220,7 +220,6 @@ def tui_argv(program: str, version: str, tui: Tui) -> list[str]:
 
 
 CREDENTIALS = ("OPENCODE_SERVER_USERNAME", "OPENCODE_SERVER_PASSWORD", "OPENCODE_PASSWORD")
-"""The variables with credentials, of all versions."""
 
 
 def credentials(version: str, *, username: str, password: str) -> Mapping[str, str]:

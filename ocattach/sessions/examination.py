@@ -114,16 +114,11 @@ def explain_silence(client: DaemonClient, prompts: PromptClient, directory: str 
 def read_all(sessions: SessionClient, session: str) -> tuple[list[Message], bool]:
     """Return the messages of a session, oldest first, and whether these are all."""
     messages: list[Message] = []
-    before: str | None = None
     size = 0
-    for _ in range(MOST_PAGES):
-        content, cursor = sessions.messages(session, limit=PAGE, before=before)
-        read = read_messages(content)
+    for number, page in enumerate(sessions.message_pages(session, limit=PAGE)):
+        if number == MOST_PAGES or size >= MOST_TEXT:
+            return messages, False
+        read = read_messages(page)
         messages[:0] = read
         size += sum(len(text.words) for message in read for text in message.texts)
-        if cursor is None or cursor == before:
-            return messages, True
-        if size >= MOST_TEXT:
-            break
-        before = cursor
-    return messages, False
+    return messages, True

@@ -5,14 +5,7 @@ from dataclasses import dataclass, field, fields
 from typing import Any, NamedTuple, Self
 
 from ocattach.opencode.sessions import stamp
-from ocattach.sessions.record import (
-    LONGEST_ID,
-    LONGEST_NAME,
-    Tokens,
-    amount,
-    whole,
-    words,
-)
+from ocattach.sessions.record import LONGEST_ID, LONGEST_NAME, Tokens, amount, whole, words
 from ocattach.untrusted_json import objects, table
 
 LONGEST_TEXT = 1 << 20

@@ -4,7 +4,7 @@ from dataclasses import astuple, dataclass, field
 from typing import Any, Self
 
 from ocattach.opencode.sessions import is_session_id, stamp
-from ocattach.untrusted_json import table
+from ocattach.untrusted_json import shortened, table
 
 LONGEST_ID = 80
 LONGEST_TITLE = 300
@@ -86,6 +86,10 @@ class Session:
         """Whether no other session created it."""
         return self.parent is None
 
+    def identity_json(self) -> dict[str, Any]:
+        """The keys that identify it, as JSON."""
+        return {key: getattr(self, key) for key in ("id", "origin", "environment", "title", "directory")}
+
     @classmethod
     def from_api(cls, content: Any, *, environment: str) -> Self | None:
         """Read a session from the API; None if it is malformed."""
@@ -118,9 +122,7 @@ class Session:
 
 def words(content: Any, longest: int) -> str:
     """Return a text, truncated and encodable, without NUL; empty for anything else."""
-    if not isinstance(content, str):
-        return ""
-    return content[:longest].encode(errors="replace").decode().replace("\0", "")
+    return shortened(content, longest).encode(errors="replace").decode().replace("\0", "")
 
 
 def whole(content: Any) -> int:

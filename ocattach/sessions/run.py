@@ -5,6 +5,7 @@ import threading
 import time
 from collections.abc import Callable
 from contextlib import suppress
+from itertools import islice
 from typing import Self, TypeVar
 
 from ocattach.backoff import Backoff, Deadline
@@ -141,10 +142,8 @@ class Run:
         self._transcript = Transcript(prompt.id)
         self._reported: set[str] = set()
         """The requests and retries that the observer knows of."""
-
         self._failure: Failure | None = None
         """The error that OpenCode reported for the session."""
-
         self._idle_since = 0.0
 
     def follow(self, events: "EventSubscription") -> Turn:
@@ -197,15 +196,12 @@ class Run:
     def _read(self, client: DaemonClient) -> tuple[Situation, Turn | None]:
         situation = examine_situation(client, self._session.id, self._session.directory or None)
         messages: list[Message] = []
-        before: str | None = None
-        for _ in range(MOST_PAGES):
-            content, cursor = SessionClient(client).messages(self._session.id, limit=PAGE, before=before)
-            messages[:0] = read_messages(content)
+        for page in islice(SessionClient(client).message_pages(self._session.id, limit=PAGE), MOST_PAGES):
+            messages[:0] = read_messages(page)
             turn = turn_of(turns(messages), self._prompt.id)
-            is_begun = any(message.parent == self._prompt.id for message in messages[:1])
-            if turn is not None or cursor is None or not is_begun:
+            if turn is not None or not any(each.parent == self._prompt.id for each in messages[:1]):
                 return situation, turn
-            before = cursor  # the page begins with an answer, so its prompt is on the page before
+            # The page begins with an answer, so its prompt is on the page before.
         return situation, None
 
     def _check_progress(self, situation: Situation, turn: Turn | None) -> None:

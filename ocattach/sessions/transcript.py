@@ -22,10 +22,8 @@ class Transcript:
         self._answers: set[str] = set()
         self._returned: dict[str, str] = {}
         """The returned text of each part."""
-
         self._open: set[str] = set()
         """The parts without a gap."""
-
         self._last = ""
 
     def receive(self, properties: Mapping[str, Any]) -> str:

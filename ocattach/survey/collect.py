@@ -10,11 +10,10 @@ from ocattach.defects import FILE, as_error
 from ocattach.errors import DaemonNotRunningError, TimedOutError
 from ocattach.opencode.activity import Activity
 from ocattach.opencode.catalogue import RECENT_SECONDS, Catalogue
-from ocattach.sessions.index import index_file
 from ocattach.sessions.index.claims import Claims
 from ocattach.sessions.index.file import IndexUnusableError
 from ocattach.sessions.index.rows import Covered, IndexedEnvironment, Total, Wanted
-from ocattach.sessions.index.store import Index
+from ocattach.sessions.index.store import Index, open_index
 from ocattach.sessions.origins import Names
 from ocattach.sessions.record import Session
 from ocattach.survey.environment_status import EnvironmentState, state_of, state_with
@@ -32,22 +31,18 @@ from ocattach.survey.session_list import (
 )
 
 Results = Sequence[QueryResult[Catalogue]]
+Known = Mapping[str, IndexedEnvironment]
 
 
 class SessionCollector:
     """Answers one request from all environments and the index."""
 
     def __init__(
-        self,
-        connections: AllConnections,
-        request: Request,
-        *,
-        environ: Mapping[str, str],
-        timeout: float,
+        self, connections: AllConnections, request: Request, *, environ: Mapping[str, str], timeout: float
     ) -> None:
         self._connections, self._request = connections, request
         self._names = Names(connections.specs, environ)
-        self._index_file, self._environ = index_file(state_directory(environ)), environ
+        self._environ = environ
         self._query = SessionQuery(connections, request, self._names, environ=environ, timeout=timeout)
         self._notes: list[str] = []
 
@@ -55,7 +50,7 @@ class SessionCollector:
         """Query the environments, store their answers in the index, and return the list."""
         results = [] if self._request.offline else self._ask()
         try:
-            with Index(self._index_file) as index:
+            with open_index(self._environ) as index:
                 gathered = self._merge(results, index)
                 limit = self._request.limit
                 # A narrow query may have replaced some that have been deleted since.
@@ -73,14 +68,14 @@ class SessionCollector:
 
     def totals(self) -> list[Total]:
         """Return tokens and cost from the index, after `gather` has updated it. Raises IndexUnusableError."""
-        with Index(self._index_file) as index:
+        with open_index(self._environ) as index:
             return index.totals(self._wanted(None))
 
     def _ask(self) -> Results:
         """Query all environments for what can be in the list: nothing older than the index has in its last place."""
         limit = self._request.limit
         if limit is not None:
-            with suppress(IndexUnusableError), Index(self._index_file) as index:
+            with suppress(IndexUnusableError), open_index(self._environ) as index:
                 known = index.latest(self._wanted(None), limit=limit)
                 if len(known) == limit:
                     self._query.since = known[-1].session.updated
@@ -115,11 +110,7 @@ class SessionCollector:
         return self._put_together(live, sources, index)
 
     def _take(
-        self,
-        result: QueryResult[Catalogue],
-        environment: str,
-        known: Mapping[str, IndexedEnvironment],
-        index: Index | None,
+        self, result: QueryResult[Catalogue], environment: str, known: Known, index: Index | None
     ) -> tuple[SessionSource, list[ListedSession]]:
         """Return the outcome of an environment's query, and its sessions, which are stored in the index."""
         source, catalogue = self._source(result, environment, known)
@@ -132,7 +123,7 @@ class SessionCollector:
         return source, self._listed(sessions, catalogue)
 
     def _source(
-        self, result: QueryResult[Catalogue], environment: str, known: Mapping[str, IndexedEnvironment]
+        self, result: QueryResult[Catalogue], environment: str, known: Known
     ) -> tuple[SessionSource, Catalogue | None]:
         """Return the outcome of an environment's query, and its sessions; None if it listed none."""
         error, catalogue, specs = result.error, self._query.catalogues.get(environment), result.specs
@@ -224,9 +215,7 @@ class SessionCollector:
         found = index.latest(wanted, limit=self._request.limit, keep=keep)
         return [ListedSession(self._names.named(each.session), each.seen, is_live=False) for each in found]
 
-    def _unasked(
-        self, sources: Sequence[SessionSource], known: Mapping[str, IndexedEnvironment]
-    ) -> list[SessionSource]:
+    def _unasked(self, sources: Sequence[SessionSource], known: Known) -> list[SessionSource]:
         """Return the environments of connections that were not queried."""
         asked = {source.id for source in sources}
         found = []
@@ -256,7 +245,7 @@ class SessionCollector:
         )
 
 
-def last_asked(known: Mapping[str, IndexedEnvironment], environment: str) -> float | None:
+def last_asked(known: Known, environment: str) -> float | None:
     """Return when an environment last listed its sessions; None for never."""
     before = known.get(environment)
     return before.asked if before else None

@@ -5,18 +5,16 @@ from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import Any, Self
 
-from ocattach.config.files.paths import state_directory
 from ocattach.config.spec import ConnectionSpec, environment_id
 from ocattach.config.targets.uri import parse_uri
 from ocattach.errors import DaemonNotRunningError, SessionConflictError, SessionNotFoundError, UsageError
 from ocattach.opencode.api import DaemonClient
 from ocattach.opencode.sessions import SessionClient, checked
 from ocattach.printable import command_line
-from ocattach.sessions.index import index_file
 from ocattach.sessions.index.claims import Claims
 from ocattach.sessions.index.file import IndexUnusableError
 from ocattach.sessions.index.rows import IndexedEnvironment, IndexedSession
-from ocattach.sessions.index.store import Index
+from ocattach.sessions.index.store import open_index
 from ocattach.sessions.origins import origin_for
 from ocattach.sessions.record import Session
 from ocattach.survey.everywhere import SurveyedConnection
@@ -61,7 +59,7 @@ class IndexRecord:
     @classmethod
     def read(cls, session: str, environ: Mapping[str, str]) -> Self:
         """Read it; an empty one without an index."""
-        with suppress(IndexUnusableError), Index(index_file(state_directory(environ))) as index:
+        with suppress(IndexUnusableError), open_index(environ) as index:
             claims = index.claims(session).get(session)
             return cls(index.find(session), claims, index.chosen(session), index.environments())
         return cls()
@@ -169,7 +167,7 @@ def find(
 
 def choose(session: str, spec: ConnectionSpec, environ: Mapping[str, str]) -> None:
     """Store that the user means the environment of this connection by a session's id; nothing for an invalid id."""
-    with suppress(IndexUnusableError, UsageError), Index(index_file(state_directory(environ))) as index:
+    with suppress(IndexUnusableError, UsageError), open_index(environ) as index:
         index.choose(checked(session), environment_id(spec, environ))
 
 
@@ -195,7 +193,7 @@ def whole_id(text: str, environ: Mapping[str, str]) -> str:
     if len(text) < SHORTEST:
         return text
     known: list[str] = []
-    with suppress(IndexUnusableError), Index(index_file(state_directory(environ))) as index:
+    with suppress(IndexUnusableError), open_index(environ) as index:
         known = [text] if index.find(text) else index.beginning_with(text, limit=SUGGESTED + 1)
     if len(known) > 1:
         more = " and more" if len(known) > SUGGESTED else ""

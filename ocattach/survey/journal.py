@@ -3,7 +3,6 @@
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field, replace
-from pathlib import Path
 from threading import Lock
 
 from ocattach.config.spec import ConnectionSpec, environment_id, origin_name
@@ -11,7 +10,7 @@ from ocattach.opencode.sessions import updated
 from ocattach.opencode.snapshot import SESSIONS, DaemonSnapshot
 from ocattach.sessions.index.file import IndexUnusableError
 from ocattach.sessions.index.rows import Covered, IndexedEnvironment, LastStatus, Tally, Wanted
-from ocattach.sessions.index.store import Index
+from ocattach.sessions.index.store import Index, open_index
 from ocattach.sessions.origins import Names
 from ocattach.sessions.record import Session
 from ocattach.survey.environment_status import SessionCount
@@ -30,7 +29,6 @@ MOST_RELATED = 100
 class Journal:
     """Access to the index that never raises IndexUnusableError: without an index, nothing is known. Thread-safe."""
 
-    index: Path
     names: Names
     environ: Mapping[str, str]
     notices: list[str] = field(default_factory=list)
@@ -75,22 +73,15 @@ class Journal:
             tallies: dict[str, list[tuple[str, Tally]]] = {}
             for (environment, origin), tally in index.tallies(only).items():
                 tallies.setdefault(environment, []).append((origin, tally))
-            return [
-                self._count(asked.get(environment), tallies.get(environment, ()), environment, name)
-                for environment, name in wanted
-            ]
+            return [self._count(asked.get(each[0]), tallies.get(each[0], ()), each) for each in wanted]
         return [None] * len(wanted)
 
     def _count(
-        self,
-        about: IndexedEnvironment | None,
-        tallies: Iterable[tuple[str, Tally]],
-        environment: str,
-        name: str,
+        self, about: IndexedEnvironment | None, tallies: Iterable[tuple[str, Tally]], wanting: Wanting
     ) -> SessionCount | None:
         if about is None:
             return None
-        own = [tally for origin, tally in tallies if self.names.counts_for(origin, environment, name)]
+        own = [tally for origin, tally in tallies if self.names.counts_for(origin, *wanting)]
         total = sum(own, Tally())
         return SessionCount(total.roots, total.cost, about.walked is not None, about.asked)
 
@@ -135,7 +126,7 @@ class Journal:
 
     @contextmanager
     def _open(self) -> Iterator[Index]:
-        with Index(self.index) as index:
+        with open_index(self.environ) as index:
             yield index
             if index.notice:
                 self.notices.append(index.notice)

@@ -12,6 +12,7 @@ from ocattach.link.client.access import client_at, no_person
 from ocattach.link.client.queries import query_link
 from ocattach.link.files import link_files
 from ocattach.link.server.state import LinkState
+from ocattach.link.server.tunnel_endpoint import open_client
 from ocattach.opencode.api import DaemonClient
 from ocattach.opencode.sessions import SessionFilter
 from ocattach.opencode.snapshot import LOOK_SECONDS, SESSIONS, DaemonSnapshot, snapshot
@@ -189,16 +190,10 @@ class EnvironmentProbe:
         return handler
 
     def _ask_daemon(self, handler: TransportHandler, report: Report) -> None:
+        seconds = max(LOOK_SECONDS, handler.timeout / 3)  # for each of several requests
         if not self._spec.target.needs_link:
             direct = handler.direct()
-            client = client_at(
-                direct.url,
-                direct.username,
-                direct.password,
-                ca_file=direct.ca_file,
-                timeout=request_seconds(handler.timeout),
-            )
-            self._ask_client(client, direct.port, report)
+            self._ask_client(client_at(direct, timeout=seconds), direct.port, report)
             return
         daemon = handler.check_daemon_running().daemon
         if daemon is None:
@@ -208,10 +203,7 @@ class EnvironmentProbe:
             return
         self.report_all(report, self._running(daemon.port))
         with handler.connect(daemon.port) as tunnel:
-            client = client_at(
-                tunnel.url, daemon.username, daemon.password, timeout=request_seconds(handler.timeout)
-            )
-            self._ask_client(client, daemon.port, report)
+            self._ask_client(open_client(tunnel, daemon, seconds), daemon.port, report)
 
     def _store_saved_sessions(self) -> None:
         """Store the sessions that OpenCode's database on this machine has."""
@@ -236,8 +228,3 @@ class EnvironmentProbe:
             self.report_all(report, replace(failed, port=port))
         else:
             self._report_daemon(report, self._running(port), seen)
-
-
-def request_seconds(timeout: float) -> float:
-    """Return the time for one request to a daemon, where all of them together have `timeout` seconds."""
-    return max(LOOK_SECONDS, timeout / 3)

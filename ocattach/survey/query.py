@@ -34,7 +34,6 @@ class SessionQuery:
         self._environ, self._timeout = environ, timeout
         self.catalogues: dict[str, Catalogue] = {}
         """What each environment has answered so far; filled by the threads of the query, also by overdue ones."""
-
         self.since = request.since
         """Sessions updated before this time are not requested, in milliseconds since the epoch.
 
@@ -91,15 +90,11 @@ class SessionQuery:
     def _choice(self) -> SessionFilter:
         request = self._request
         return SessionFilter(
-            roots=not request.children,
-            archived=request.children,
-            search=request.search,
-            since=self.since,
+            roots=not request.children, archived=request.children, search=request.search, since=self.since
         )
 
     @property
     def _page(self) -> int:
-        """Number of sessions in one request."""
         limit = self._request.limit
         return PAGE if limit is None or self._filters else max(1, min(PAGE, limit))
 

@@ -7,10 +7,8 @@ from dataclasses import dataclass, field, replace
 from functools import partial
 from hashlib import sha256
 
-from ocattach.config.files.paths import state_directory
 from ocattach.config.spec import environment_id, origin_name
 from ocattach.errors import OcattachError
-from ocattach.sessions.index import index_file
 from ocattach.sessions.index.rows import LastStatus
 from ocattach.sessions.origins import Names
 from ocattach.sessions.record import Session
@@ -71,7 +69,7 @@ class Survey(AbstractContextManager["Survey"]):
         self.entries = tuple(entries)
         self.timeout = timeout
         specs = [entry.spec for entry in self.entries]
-        self._journal = Journal(index_file(state_directory(environ)), names or Names(specs, environ), environ)
+        self._journal = Journal(names or Names(specs, environ), environ)
         self._wanting = [(environment_id(spec, environ), origin_name(spec)) for spec in specs]
         self._sessions = self._journal.sessions(self._wanting)
         """By entry."""
@@ -118,10 +116,7 @@ class Survey(AbstractContextManager["Survey"]):
     def _start(self, key: ProbeKey) -> None:
         state = self._probes[key]
         self._fanout.start(
-            key,
-            partial(self._query, key, state),
-            partial(self._fail, state),
-            clean_up=state.probe.close,
+            key, partial(self._query, key, state), partial(self._fail, state), clean_up=state.probe.close
         )
 
     def _fail(self, state: ProbeState, error: OcattachError) -> None:
@@ -151,7 +146,6 @@ class Survey(AbstractContextManager["Survey"]):
                 self._end(key, state)
 
     def _count_sessions(self, environment: str) -> None:
-        """Count the sessions of the connections that lead to an environment."""
         numbers = [number for number, (where, _) in enumerate(self._wanting) if where == environment]
         counts = self._journal.sessions([self._wanting[number] for number in numbers])
         with self._changed:

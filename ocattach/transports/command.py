@@ -110,12 +110,7 @@ class CommandTransport(TransportHandler):
         """What the connection says about its daemon."""
         spec = self.spec
         return DaemonSettings(
-            spec.workdir,
-            spec.opencode,
-            spec.daemon_port,
-            spec.env,
-            spec.unset_env,
-            login_path=self.logs_in,
+            spec.workdir, spec.opencode, spec.daemon_port, spec.env, spec.unset_env, login_path=self.logs_in
         )
 
     def default_workdir(self) -> str | None:

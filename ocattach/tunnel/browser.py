@@ -126,14 +126,12 @@ class Browsers:
         if request.method == b"GET" and is_opened and self.is_page(request):
             with self._lock:
                 for link in self._links:
-                    if hmac.compare_digest(link.token.encode(), token) and self._is_valid(link):
+                    is_valid = not link.was_used and self._clock() < link.expires
+                    if hmac.compare_digest(link.token.encode(), token) and is_valid:
                         link.was_used = True
                         link.ended.set()
                         return self._welcome(link.path)
         raise RefusedError(HTTPStatus.FORBIDDEN, INVALID_LINK)
-
-    def _is_valid(self, link: OneTimeLink) -> bool:
-        return not link.was_used and self._clock() < link.expires
 
     def _welcome(self, path: str) -> bytes:
         expires = b"%d" % (self._clock() + COOKIE_SECONDS)

@@ -50,9 +50,7 @@ class Client(SpliceEndpoint):
     """
 
     def __init__(
-        self,
-        on_connected: Callable[["Client"], None],
-        on_closed: Callable[[SpliceEndpoint], None],
+        self, on_connected: Callable[["Client"], None], on_closed: Callable[[SpliceEndpoint], None]
     ) -> None:
         super().__init__(on_closed=on_closed)
         self._on_connected = on_connected
@@ -88,7 +86,6 @@ class Client(SpliceEndpoint):
         """Called with what a client that speaks HTTP has sent, before it is forwarded."""
 
     def write(self, data: bytes) -> None:
-        """Send the client data from the environment."""
         if self._unanswered:
             self._unanswered = False
             self._speaks_http = not data.startswith(UPGRADED)
@@ -152,6 +149,5 @@ class Client(SpliceEndpoint):
             self._timer = None
 
     def connection_lost(self, error: Exception | None) -> None:
-        """Handle the end of the client's connection."""
         self._forget_timer()
         super().connection_lost(error)

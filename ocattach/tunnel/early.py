@@ -6,8 +6,8 @@ Therefore early connections are few and short-lived, and nothing is sent over th
 
 import asyncio
 
+from ocattach.tunnel.route import Target
 from ocattach.tunnel.splice import SpliceEndpoint
-from ocattach.tunnel.target import Target
 
 MOST_EARLY = 8
 """How many clients may cause an early connection; each admitted request allows one more, up to this number."""
@@ -44,11 +44,9 @@ class EarlyConnection(SpliceEndpoint):
         self.detach()
 
     def end_writing(self) -> None:
-        """Close the connection."""
         self.detach()
 
     def lose(self) -> None:
-        """Forget the connection."""
         self.detach()
 
     def detach(self) -> None:

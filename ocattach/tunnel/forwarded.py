@@ -35,7 +35,6 @@ class ForwardedClient(Client):
         self._speaks_http = False
 
     def refuse(self, status: HTTPStatus, reason: str) -> None:  # noqa: ARG002 - there is no way to send them
-        """Reset the client."""
         self.reset()
 
 

@@ -52,11 +52,9 @@ class GatedClient(ResumableClient):
         super().__init__(*arguments)  # type: ignore[arg-type]  # those of a client
         self.upstream = Upstream()
         """What the present route needs of a request; set before `begin`."""
-
         self._gate = gate
         self._has_begun = False
         """Whether the current request may be sent over the present connection."""
-
         self._reader = RequestReader()
         self._current: Admitted | None = None
         self._first = asyncio.Event()
@@ -78,7 +76,6 @@ class GatedClient(ResumableClient):
         return self._current is not None
 
     def connection_lost(self, error: Exception | None) -> None:
-        """The client is gone."""
         self._first.set()
         super().connection_lost(error)
 
@@ -147,7 +144,6 @@ class GatedClient(ResumableClient):
         self._on_interrupted(self)
 
     def _wait(self) -> None:
-        """Wait for another connection."""
         self._has_begun = False
         self.detach()
         self.resume_reading()  # to notice a client that gives up

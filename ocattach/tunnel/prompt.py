@@ -133,15 +133,12 @@ class PendingPrompt:
         self._prompt: IdentifiedPrompt | None = None
         self._is_plain = False
         """Whether it is sent as the client wrote it."""
-
         self._sends = 0
         self.was_interrupted = False
         """Whether a connection was lost while it was under way."""
-
         self._response = bytearray()
         self.is_answered = False
         """Whether the whole response is here."""
-
         self._parser = new_response_parser()
 
     @property

@@ -21,13 +21,11 @@ class RecoveringClient(GatedClient):
         self._keeper = keeper
         self._prompt: PendingPrompt | None = None
         """The current request, if it is a prompt that is kept until it is answered."""
-
         self._delivery: asyncio.Task[None] | None = None
         self._is_idle = False
         """Whether the last response is known to be complete, and no request has come since."""
 
     def connection_lost(self, error: Exception | None) -> None:
-        """The client is gone."""
         self._drop_prompt()
         super().connection_lost(error)
 

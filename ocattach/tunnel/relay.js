@@ -305,7 +305,7 @@ function receive(count) {
 function read() {
   makeRoom()
   fs.read(0, slab, end, slab.length - end, null, (error, count) => {
-    if (error?.code === "EAGAIN") return poll() // somebody else has made the input non-blocking
+    if (error?.code === "EAGAIN") return poll() // another process has made the input non-blocking
     if (error || !count) process.exit(0)
     receive(count)
     read()

@@ -29,7 +29,6 @@ class Request:
         self.method, self.target, self.version = parsed.method, parsed.target, parsed.http_version
         self.fields: dict[bytes, bytes] = {}
         """The values of its headers by their names in lower case; of a repeated one the last."""
-
         self._repeated: set[bytes] = set()
         self._lines: list[tuple[bytes, bytes]] = []
         """Each header as it is sent, after its name in lower case."""

@@ -42,7 +42,6 @@ class ResumableClient(Client):
         self._settling: asyncio.Task[None] | None = None
         self._is_settling = False
         """Whether events wait for a second replay."""
-
         self._last_received = (0.0, 0.0)
         self.is_interrupted = False
         """Whether the client reads a stream of events that waits to be resumed."""
@@ -193,7 +192,6 @@ class ResumableClient(Client):
         return super().eof_received()
 
     def connection_lost(self, error: Exception | None) -> None:
-        """Handle the end of the client's connection."""
         self._stop_settling()
         super().connection_lost(error)
 

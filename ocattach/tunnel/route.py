@@ -1,13 +1,15 @@
 """Routes from this machine to the ports of one environment."""
 
 import asyncio
+import errno
 import logging
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Coroutine
+from dataclasses import dataclass
 from functools import partial
 from typing import Any
 
-from ocattach.errors import ConnectionLostError, PortClosedError
+from ocattach.errors import ConnectionLostError, OcattachError, PortClosedError
 from ocattach.execution import Stream, on_error
 from ocattach.tunnel.blocking import in_thread
 from ocattach.tunnel.gate import Upstream
@@ -28,6 +30,8 @@ REFUSED = "ECONNREFUSED"
 
 LOOPBACK = "*"
 """As a host: 127.0.0.1 or else ::1, whichever account listens there; for ports that the user has named."""
+
+GONE = {errno.EHOSTUNREACH, errno.ENETUNREACH, errno.EHOSTDOWN, errno.ENETDOWN}
 
 log = logging.getLogger(__name__)
 
@@ -132,11 +136,7 @@ class DialRoute(Route):
     """
 
     def __init__(
-        self,
-        name: str,
-        dial: Callable[[int], Stream],
-        *,
-        ping: Callable[[], None] | None = None,
+        self, name: str, dial: Callable[[int], Stream], *, ping: Callable[[], None] | None = None
     ) -> None:
         self.name = name
         self._dial = dial
@@ -232,6 +232,28 @@ class DialRoute(Route):
             closing = asyncio.get_running_loop().create_task(in_thread(stream.close))
             self._closings.add(closing)
             closing.add_done_callback(self._closings.discard)
+
+
+@dataclass(slots=True)
+class Target:
+    """A port in an environment, and the route to it."""
+
+    route: Route
+    port: int
+    host: str
+    has_answered: bool = False
+    """Whether a connection to it has succeeded. A failure after that counts as a loss of the daemon."""
+
+    async def dial(self, client: SpliceEndpoint) -> None:
+        """Connect to the port, or to the client's own, and splice it to `client`, as `Route.dial` does."""
+        await self.route.dial(client, LOOPBACK if client.port else self.host, client.port or self.port)
+
+
+def is_gone(error: OcattachError | OSError) -> bool:
+    """Return whether a failed connection means that a daemon reached before is gone."""
+    if isinstance(error, OSError):
+        return isinstance(error, ConnectionRefusedError | TimeoutError) or error.errno in GONE
+    return isinstance(error, PortClosedError | ConnectionLostError)
 
 
 async def close_route(route: Route) -> None:

@@ -10,8 +10,7 @@ from ocattach.tunnel.client import Client
 from ocattach.tunnel.early import EarlyConnection
 from ocattach.tunnel.gated import GatedClient
 from ocattach.tunnel.limits import Events, Limits
-from ocattach.tunnel.route import Route, close_route
-from ocattach.tunnel.target import Target, is_gone
+from ocattach.tunnel.route import Route, Target, close_route, is_gone
 
 log = logging.getLogger(__name__)
 

@@ -15,8 +15,7 @@ from ocattach.tunnel.gate import Gate
 from ocattach.tunnel.limits import Events, Limits
 from ocattach.tunnel.listener import Listener
 from ocattach.tunnel.prompt import PromptRecovery
-from ocattach.tunnel.route import Route
-from ocattach.tunnel.target import Target
+from ocattach.tunnel.route import Route, Target
 
 OPEN_SECONDS = 5.0
 """Time for the event loop to open a local port."""

@@ -6,7 +6,7 @@ from contextlib import AbstractContextManager, ExitStack, contextmanager
 import pytest
 
 from ocattach.errors import EnvironmentNotFoundError, EnvironmentNotRunningError
-from ocattach.transports.containers.compose import (
+from ocattach.transports.containers.lookup import (
     NUMBER_LABEL,
     ONE_OFF_LABEL,
     PODMAN_LABEL,

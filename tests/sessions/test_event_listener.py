@@ -4,7 +4,7 @@ import time
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, cast
 from urllib.parse import quote
 
 import pytest
@@ -15,6 +15,7 @@ from ocattach.link.server.tunnel_endpoint import TunnelEndpoint
 from ocattach.link.sessions import origins as marking
 from ocattach.link.sessions.listener import SessionEventListener
 from ocattach.opencode.api import DaemonClient
+from ocattach.sessions.index.store import Index
 from ocattach.sessions.record import Session
 from ocattach.tunnel.direct import DirectRoute
 from ocattach.tunnel.tunnel import Tunnel
@@ -61,7 +62,7 @@ class Link:
         self.daemon = daemon
         self.notebook = Notebook()
         self.tunnel = Tunnel(DirectRoute("127.0.0.1"), daemon.port)
-        self.watcher = SessionEventListener(self, lambda: self.notebook)
+        self.watcher = SessionEventListener(self, lambda: cast("Index", self.notebook))
         for name, directory in connections:
             target = parse_uri("docker://app").target
             self.watcher.add_connection(ConnectionSpec(target=target, name=name or None), directory)

@@ -97,7 +97,7 @@ def course(
 ) -> ProbeState:
     """The course of asking about something, as it ended."""
     spec = spec_of_nothing()
-    journal = Journal(Path(environ["OCATTACH_STATE_DIR"], "sessions.db"), Names([spec], environ), environ)
+    journal = Journal(Names([spec], environ), environ)
     probe = EnvironmentProbe(spec, [None], environ=environ, refusal=None, journal=journal)
     return ProbeState(probe, began=100.0, ended=100.0 + took, failures=failures, statuses={None: finding})
 

@@ -126,7 +126,7 @@ def test_an_index_that_another_process_keeps_locked_delays_all_environments_as_o
 ) -> None:
     monkeypatch.setattr("ocattach.survey.journal.TURN_SECONDS", 0.05)
     spec = ConnectionSpec.from_entry({"transport": "docker", "container": "web"})
-    journal = Journal(index_file(workdir), Names([spec], {}), {})
+    journal = Journal(Names([spec], {}), {"OCATTACH_STATE_DIR": str(workdir)})
 
     with journal.storing:  # as a thread has it that waits for the other process
         journal.store(spec, DaemonSnapshot("1.18.33", (), (), is_whole=True, began=1.0))

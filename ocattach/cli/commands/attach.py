@@ -12,12 +12,11 @@ import click
 from ocattach.cli.options import Options
 from ocattach.cli.output import print_json
 from ocattach.cli.person import Person
-from ocattach.cli.target import resolve_target
+from ocattach.cli.target import connect_seconds, resolve_target
 from ocattach.cli.terminal import say, set_title
 from ocattach.cli.tui_program import TuiProgram
-from ocattach.config.files.paths import config_directory, state_directory
+from ocattach.config.files.paths import state_directory
 from ocattach.config.last_used import record_use
-from ocattach.config.settings import load_settings
 from ocattach.config.spec import ConnectionSpec
 from ocattach.errors import UsageError
 from ocattach.link.client.foreground import Attachment
@@ -35,7 +34,7 @@ def attach(options: Options) -> None:
     person = Person(quiet=options.quiet)
     client = None if options.print_url else terminal_client(options)
     person.heading(f"Connecting to {spec.title()}")
-    timeout = options.timeout or load_settings(config_directory(os.environ)).connect_timeout_seconds
+    timeout = options.timeout or connect_seconds()
     with person.waiting("Connecting"), stop_named(options):
         attachment = attach_link(spec, person, os.environ, start=not options.no_start, timeout=timeout)
     if spec.name:
@@ -116,8 +115,7 @@ def open_tui(client: TuiProgram, options: Options, attachment: Attachment) -> No
     def content_type(path: str) -> str:
         from ocattach.link.client.access import client_at  # noqa: PLC0415 - loads ssl, for old versions only
 
-        daemon = client_at(attachment.url, username, attachment.password, ca_file=attachment.ca_file)
-        return daemon.request("GET", path).content_type
+        return client_at(attachment).request("GET", path).content_type
 
     check_tui(client.version, attachment.version, tui, username=username, content_type=content_type)
     argv = tui_argv(client.path, client.version, tui)

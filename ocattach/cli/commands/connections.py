@@ -11,14 +11,7 @@ import click
 from ocattach.cli.amounts import ago
 from ocattach.cli.command import advice
 from ocattach.cli.options import Options
-from ocattach.cli.output import (
-    connection_json,
-    print_json,
-    problem_json,
-    report,
-    say_problems,
-    source,
-)
+from ocattach.cli.output import connection_json, print_json, problem_json, report, say_problems, source
 from ocattach.cli.person import Person
 from ocattach.cli.tables import file_name, print_table
 from ocattach.cli.target import resolve_target

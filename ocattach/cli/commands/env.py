@@ -8,9 +8,7 @@ import click
 from ocattach.cli.command import Command, advice, timeout_option
 from ocattach.cli.options import Options
 from ocattach.cli.person import Person
-from ocattach.cli.target import connection_argument, resolve_target
-from ocattach.config.files.paths import config_directory
-from ocattach.config.settings import load_settings
+from ocattach.cli.target import connect_seconds, connection_argument, resolve_target
 from ocattach.link.client.foreground import attach
 
 EXAMPLES = """
@@ -30,7 +28,7 @@ def env(target: str, *, timeout: float | None) -> None:
     """
     spec = resolve_target(Options(targets=(target,)))
     person = Person()
-    timeout = timeout or load_settings(config_directory(os.environ)).connect_timeout_seconds
+    timeout = timeout or connect_seconds()
     with advice(target), person.waiting("Connecting"):
         attachment = attach(spec, person, os.environ, start=True, timeout=timeout)
     variables = {

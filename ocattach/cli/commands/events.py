@@ -16,16 +16,15 @@ from ocattach.backoff import Backoff
 from ocattach.cli.command import Command
 from ocattach.cli.complete import session_ids
 from ocattach.cli.person import Person
-from ocattach.cli.target import as_used, connection_argument
+from ocattach.cli.target import connect_seconds, connection_argument, named_connection
 from ocattach.cli.terminal import say
-from ocattach.config.files.paths import config_directory, state_directory
-from ocattach.config.resolver import resolve
-from ocattach.config.settings import EVENTS, load_settings
+from ocattach.config.files.paths import state_directory
+from ocattach.config.settings import EVENTS
 from ocattach.config.spec import ConnectionSpec, origin_name
 from ocattach.defects import FILE, as_error
 from ocattach.errors import OcattachError
-from ocattach.link.client.events import agent_events
 from ocattach.link.client.foreground import ask
+from ocattach.link.client.queries import agent_events
 from ocattach.link.files import link_files
 from ocattach.survey.everywhere import everywhere
 
@@ -79,8 +78,7 @@ def events(names: tuple[str, ...], *, session: str | None, types: tuple[str, ...
     """
     feed = Reader(since_last=since_last)
     if names:
-        specs = [as_used(resolve(name, cwd=Path.cwd(), environ=os.environ)) for name in names]
-        for spec in specs:
+        for spec in [named_connection(name) for name in names]:
             feed.follow_named(spec)
     wanted = set(types)
     look_at = 0.0
@@ -180,5 +178,4 @@ class Reader:
 
 def connect(spec: ConnectionSpec, person: Person) -> None:
     """Connect the environment's link, which is started if needed, to its daemon, which is not."""
-    timeout = load_settings(config_directory(os.environ)).connect_timeout_seconds
-    ask(spec, {"do": "attach", "start": False}, person, os.environ, timeout=timeout)
+    ask(spec, {"do": "attach", "start": False}, person, os.environ, timeout=connect_seconds())

@@ -10,10 +10,9 @@ from ocattach.cli.command import Command, advice, timeout_option
 from ocattach.cli.foreground import run_foreground, terminal_size
 from ocattach.cli.options import Options, where_options
 from ocattach.cli.person import Person
-from ocattach.cli.target import connection_argument, resolve_target
-from ocattach.config.files.paths import config_directory, state_directory
+from ocattach.cli.target import connect_seconds, connection_argument, resolve_target
+from ocattach.config.files.paths import state_directory
 from ocattach.config.last_used import record_use
-from ocattach.config.settings import load_settings
 from ocattach.link.client.direct import asker
 from ocattach.link.client.queries import borrowed_login
 from ocattach.transports import open_handler
@@ -45,7 +44,7 @@ def run_there(words: Sequence[str] | None, target: str, parameters: dict[str, An
     """Run a command, or with None the account's shell, and exit with its code."""
     options = Options(targets=(target,), **parameters)
     spec = resolve_target(options)
-    timeout = options.timeout or load_settings(config_directory(os.environ)).connect_timeout_seconds
+    timeout = options.timeout or connect_seconds()
     size, person = terminal_size(), Person()
     with (
         advice(target),

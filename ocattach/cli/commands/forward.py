@@ -4,23 +4,19 @@ import os
 import re
 import sys
 from collections.abc import Sequence
-from pathlib import Path
 
 import click
 
 from ocattach.cli.command import Command, advice, output_option
 from ocattach.cli.output import print_json
 from ocattach.cli.person import Person
-from ocattach.cli.target import as_used, connection_argument
-from ocattach.config.files.paths import config_directory
-from ocattach.config.resolver import resolve
-from ocattach.config.settings import load_settings
+from ocattach.cli.target import connect_seconds, connection_argument, named_connection
 from ocattach.config.spec import ConnectionSpec
+from ocattach.daemon.probe import is_port
 from ocattach.errors import UsageError
 from ocattach.link.client.forwards import ForwardedPort
 from ocattach.link.client.forwards import forward as forward_ports
 
-LAST_PORT = 65535
 HOST_LABEL = re.compile(r"[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?")
 
 EXAMPLES = """
@@ -40,7 +36,7 @@ def forward(name: str, *, ports: tuple[str, ...], output: str) -> None:
     Starts no daemon. Other users of this machine can connect to these ports too, as with `ssh -L`.
     """
     wanted = [parse(text) for text in ports]
-    spec = as_used(resolve(name, cwd=Path.cwd(), environ=os.environ))
+    spec = named_connection(name)
     person = Person(quiet=output == "json")
 
     def show(opened: Sequence[ForwardedPort]) -> None:
@@ -56,9 +52,8 @@ def forward(name: str, *, ports: tuple[str, ...], output: str) -> None:
         sys.stdout.flush()
 
     person.heading(f"Forwarding to {spec.title()}; Ctrl-C ends it")
-    timeout = load_settings(config_directory(os.environ)).connect_timeout_seconds
     with advice(name), person.waiting("Connecting"):
-        forward_ports(spec, wanted, person, os.environ, timeout=timeout, on_open=show)
+        forward_ports(spec, wanted, person, os.environ, timeout=connect_seconds(), on_open=show)
 
 
 def parse(text: str) -> tuple[int | None, int]:
@@ -67,11 +62,6 @@ def parse(text: str) -> tuple[int | None, int]:
     if (colon and not is_port(local)) or not is_port(port):
         raise UsageError(f"{text!r} is not [LOCAL:]PORT", hint="Two port numbers, or one: 8080:3000, 3000")
     return (int(local) if colon else None), int(port)
-
-
-def is_port(text: str) -> bool:
-    """Whether a text is a port number."""
-    return re.fullmatch(r"[0-9]{1,5}", text) is not None and 0 < int(text) <= LAST_PORT
 
 
 def urls(spec: ConnectionSpec, forwarded: ForwardedPort) -> list[str]:

@@ -14,20 +14,13 @@ import click
 from ocattach.cli.command import Command, advice, output_option
 from ocattach.cli.output import print_json
 from ocattach.cli.person import Person
-from ocattach.cli.target import as_used, connection_argument
-from ocattach.cli.terminal import escape, say
+from ocattach.cli.target import connection_argument, named_connection
+from ocattach.cli.terminal import escape, say, say_error
 from ocattach.config.files.paths import state_directory
-from ocattach.config.resolver import resolve
 from ocattach.config.spec import ConnectionSpec
 from ocattach.daemon import Logs
 from ocattach.defects import FILE, as_error
-from ocattach.errors import (
-    AuthenticationError,
-    OcattachError,
-    TimedOutError,
-    UnreachableError,
-    UsageError,
-)
+from ocattach.errors import AuthenticationError, OcattachError, TimedOutError, UnreachableError, UsageError
 from ocattach.link.client.direct import asker
 from ocattach.link.files import log_file
 from ocattach.link.server.log import former
@@ -73,7 +66,7 @@ def logs(name: str, *, follow: bool, lines: int, output: str) -> None:
     """Show the logs of the daemon and of OpenCode in the environment, and of the link on this machine."""
     if follow and output == "json":
         raise UsageError("-o json and --follow cannot be used together")
-    spec = as_used(resolve(name, cwd=Path.cwd(), environ=os.environ))
+    spec = named_connection(name)
     with ExitStack() as stack:
         handler = stack.enter_context(open_handler(spec, ask=asker(Person()), timeout=TIMEOUT))
         found = collect(name, spec, handler, lines)
@@ -149,7 +142,7 @@ def print_logs(name: str, found: Found, *, follow: bool) -> None:
         for line in new:
             print_line(source, line)
     if found.error and follow:
-        Person().error(found.error)
+        say_error(found.error)
     elif not (found.error or found.files or found.link_lines):
         raise OcattachError(
             "No logs found: no daemon has run there, and no link here",

@@ -1,7 +1,6 @@
 """`ocattach ports NAME`: on which ports programs listen in an environment."""
 
 import os
-from pathlib import Path
 from typing import Any
 
 import click
@@ -10,11 +9,8 @@ from ocattach.cli.command import Command, advice, output_option
 from ocattach.cli.output import print_json
 from ocattach.cli.person import Person
 from ocattach.cli.tables import print_table
-from ocattach.cli.target import as_used, connection_argument
+from ocattach.cli.target import connect_seconds, connection_argument, named_connection
 from ocattach.cli.terminal import say
-from ocattach.config.files.paths import config_directory
-from ocattach.config.resolver import resolve
-from ocattach.config.settings import load_settings
 from ocattach.link.client.forwards import list_ports
 
 EXAMPLES = """
@@ -34,11 +30,10 @@ def ports(name: str, *, output: str) -> None:
 
     Programs of other accounts there are shown by their uid, unless commands run as root. Starts no daemon.
     """
-    spec = as_used(resolve(name, cwd=Path.cwd(), environ=os.environ))
-    timeout = load_settings(config_directory(os.environ)).connect_timeout_seconds
+    spec = named_connection(name)
     person = Person(quiet=output == "json")
     with advice(name), person.waiting("Connecting"):
-        found = list_ports(spec, person, os.environ, timeout=timeout)
+        found = list_ports(spec, person, os.environ, timeout=connect_seconds())
     if output == "json":
         print_json({"name": spec.name, "uri": spec.display(), "ports": found})
     elif found:

@@ -136,9 +136,5 @@ def definition_json(found: Definition) -> dict[str, Any]:
         "definition": json.loads(found.spec.source.definition) if found.spec else None,
         "approved": None
         if approval is None
-        else {
-            "hash": f"sha256:{approval.digest}" if approval.digest else None,
-            "definition": approval.definition,
-            "time": approval.when,
-        },
+        else {"hash": f"sha256:{approval.digest}", "definition": approval.definition, "time": approval.when},
     }

@@ -11,10 +11,8 @@ from ocattach.backoff import Deadline
 from ocattach.cli.command import Command, output_option, timeout_option
 from ocattach.cli.output import report
 from ocattach.cli.person import Person
-from ocattach.cli.session_json import session_json
-from ocattach.cli.target import as_used, connection_argument
+from ocattach.cli.target import as_used, connection_argument, named_connection
 from ocattach.cli.terminal import say
-from ocattach.config.resolver import resolve
 from ocattach.config.spec import ConnectionSpec, environment_id
 from ocattach.errors import ConnectionLostError, SessionNotFoundError, TimedOutError, UnreachableError
 from ocattach.link.client.access import open_client
@@ -27,10 +25,7 @@ from ocattach.printable import command_line
 from ocattach.sessions.examination import examine
 from ocattach.sessions.record import Session
 from ocattach.survey.everywhere import everywhere
-from ocattach.survey.find import find
-
-FIND_SECONDS = 20.0
-"""Timeout for finding the environment of a session, and again for connecting to it."""
+from ocattach.survey.find import FIND_SECONDS, find
 
 STATES = ("idle", "waiting", "error")
 
@@ -58,7 +53,7 @@ def wait(target: str, *, states: tuple[str, ...], timeout: float | None, output:
     deadline = Deadline(timeout or float("inf"))
     found, state = Watch(spec, session, frozenset(states or STATES)).until(deadline, target)
     text = f"{found.id} {state}: {found.title}"
-    report(text, {"session": session_json(found), "state": state}, output=output)
+    report(text, {"session": found.identity_json(), "state": state}, output=output)
 
 
 def destination(target: str) -> tuple[ConnectionSpec, str | None]:
@@ -67,7 +62,7 @@ def destination(target: str) -> tuple[ConnectionSpec, str | None]:
         entries = everywhere(cwd=Path.cwd(), environ=os.environ).entries
         place = find(target, entries, environ=os.environ, timeout=FIND_SECONDS)
         return as_used(place.spec), place.session.id
-    return as_used(resolve(target, cwd=Path.cwd(), environ=os.environ)), None
+    return named_connection(target), None
 
 
 class Watch:

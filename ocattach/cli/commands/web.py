@@ -2,7 +2,6 @@
 
 import os
 from http import HTTPStatus
-from pathlib import Path
 from urllib.parse import urlsplit
 
 import click
@@ -11,11 +10,8 @@ from ocattach.cli.browser_program import opened, why_none
 from ocattach.cli.command import Command, advice, output_option
 from ocattach.cli.output import print_json, report
 from ocattach.cli.person import Person
-from ocattach.cli.target import as_used, connection_argument
+from ocattach.cli.target import connect_seconds, connection_argument, named_connection
 from ocattach.cli.terminal import say
-from ocattach.config.files.paths import config_directory
-from ocattach.config.resolver import resolve
-from ocattach.config.settings import load_settings
 from ocattach.config.spec import ConnectionSpec
 from ocattach.errors import OcattachError, TimedOutError, UsageError
 from ocattach.link.client.access import client_at
@@ -43,7 +39,7 @@ def web(name: str, *, print_: bool, revoke: bool, output: str) -> None:
     """
     if print_ and revoke:
         raise UsageError("--print and --revoke cannot be used together")
-    spec = as_used(resolve(name, cwd=Path.cwd(), environ=os.environ))
+    spec = named_connection(name)
     if not spec.target.needs_link:
         raise UsageError(f"{spec.title()} has no link", hint=f"Open its URL: {spec.display()}")
     if revoke:
@@ -64,9 +60,8 @@ def show(spec: ConnectionSpec, *, print_: bool, output: str, by_hand: str) -> No
     """Connect, and open the page in the browser or print a link to it."""
     person = Person(quiet=output == "json")
     person.heading(f"Connecting to {spec.title()}")
-    timeout = load_settings(config_directory(os.environ)).connect_timeout_seconds
     with person.waiting("Connecting"):
-        attachment = attach(spec, person, os.environ, start=True, timeout=timeout)
+        attachment = attach(spec, person, os.environ, start=True, timeout=connect_seconds())
         check_page(attachment)
     login = new_login(spec, person, os.environ, path=new_session_path(attachment.workdir))
     if print_:
@@ -98,7 +93,7 @@ def print_link(login: BrowserLogin, output: str) -> None:
 
 def check_page(attachment: Attachment) -> None:
     """Raise OcattachError unless the daemon has its page: before 1.14 it was loaded from app.opencode.ai."""
-    answer = client_at(attachment.url, attachment.username, attachment.password).request("GET", "/")
+    answer = client_at(attachment).request("GET", "/")
     if not (answer.status == HTTPStatus.OK and answer.content_type.startswith("text/html")):
         raise OcattachError(
             f"OpenCode {attachment.version} cannot show its page (HTTP {answer.status})",

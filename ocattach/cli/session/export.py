@@ -37,14 +37,11 @@ def command(session: str, *, output: str) -> None:  # noqa: ARG001 - always JSON
 
 def read_messages(daemon: SessionClient, session: str) -> list[Content]:
     """Return all messages of a session, oldest first. Raises TooMuchOutputError if they are too large."""
-    messages, before = daemon.messages(session, limit=PAGE)
-    size = len(json.dumps(messages))
-    while before:
-        earlier, before = daemon.messages(session, limit=PAGE, before=before)
-        if not earlier:
-            break
-        size += len(json.dumps(earlier))
+    messages: list[Content] = []
+    size = 0
+    for page in daemon.message_pages(session, limit=PAGE):
+        size += len(json.dumps(page))
         if size > MOST_BYTES:
             raise TooMuchOutputError(f"{session} is larger than {MOST_BYTES >> 20} MiB")
-        messages[:0] = earlier
+        messages[:0] = page
     return messages

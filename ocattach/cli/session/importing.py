@@ -1,10 +1,8 @@
 """`ocattach session import`: copy an exported session into another environment."""
 
-import os
 import sys
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
 
 import click
 
@@ -13,17 +11,16 @@ from ocattach.cli.output import print_json
 from ocattach.cli.person import Person
 from ocattach.cli.session.files import read_file
 from ocattach.cli.session.place import place_json
-from ocattach.cli.session.send import Destination, connect_seconds, new_destination
-from ocattach.cli.target import connection_argument
+from ocattach.cli.session.send import new_destination
+from ocattach.cli.target import connect_seconds, connection_argument
 from ocattach.cli.terminal import say
-from ocattach.config.spec import environment_id
-from ocattach.errors import OcattachError, UsageError, WorkdirNotFoundError
+from ocattach.config.spec import ConnectionSpec
+from ocattach.errors import UsageError
 from ocattach.opencode.api import DaemonClient
 from ocattach.opencode.prompts import PromptClient
-from ocattach.opencode.sessions import Content, SessionClient
+from ocattach.opencode.sessions import Content
 from ocattach.opencode.transfer import MOST_BYTES, NOT_IMPORTED, Conversation, Transfer, read_conversation
 from ocattach.printable import command_line
-from ocattach.sessions.origins import origin_metadata
 from ocattach.sessions.record import Session
 from ocattach.survey.find import FoundSession
 
@@ -57,10 +54,12 @@ def command(target: str, file: Path, *, timeout: float | None, trust: bool, outp
         conversation = read_conversation(read_document(file))
         destination = replace(found, request_seconds=REQUEST_SECONDS)
         client, workdir = destination.open()
-        content = create(destination, client, workdir, conversation)
+        destination.check_directory(client, workdir)
+        content = destination.create(client, workdir, title=conversation.title)
         left_out = Transfer(client, content).run(conversation)
         notes = [*NOT_IMPORTED, *further_notes(client, content, conversation, left_out)]
-    print_result(destination, content, conversation, notes, is_json=output == "json", quiet=quiet)
+    session, count = destination.read(content), len(conversation.messages)
+    print_result(destination.spec, session, count, notes, is_json=output == "json", quiet=quiet)
 
 
 def read_document(file: Path) -> bytes:
@@ -76,16 +75,6 @@ def read_document(file: Path) -> bytes:
     return data
 
 
-def create(
-    destination: Destination, client: DaemonClient, workdir: str | None, conversation: Conversation
-) -> Content:
-    """Create the new session. Raises WorkdirNotFoundError if the connection's directory does not exist there."""
-    if workdir is not None and not client.has_directory(workdir):
-        raise WorkdirNotFoundError(f"Directory {workdir} does not exist in {destination.spec.display()}")
-    metadata = origin_metadata(destination.origin, environment_id(destination.spec, os.environ))
-    return SessionClient(client).create(workdir, metadata=metadata, title=conversation.title)
-
-
 def further_notes(
     client: DaemonClient, content: Content, conversation: Conversation, left_out: int
 ) -> list[str]:
@@ -98,32 +87,23 @@ def further_notes(
 
 
 def print_result(
-    destination: Destination,
-    content: Content,
-    conversation: Conversation,
-    notes: list[str],
-    *,
-    is_json: bool,
-    quiet: bool,
+    spec: ConnectionSpec, session: Session, count: int, notes: list[str], *, is_json: bool, quiet: bool
 ) -> None:
     """Print the id of the new session on stdout, and the rest on stderr; or one document."""
-    session = Session.from_api(content, environment=environment_id(destination.spec, os.environ))
-    if session is None:
-        raise OcattachError(f"The daemon in {destination.spec.display()} did not create a session")
-    session = replace(session, origin=destination.origin)
     opens = command_line("ocattach", "session", "open", session.id)
     if is_json:
-        document: dict[str, Any] = {
-            "session": place_json(FoundSession(destination.spec, session)),
-            "messages": len(conversation.messages),
-            "not_imported": notes,
-            "command": opens,
-        }
-        print_json(document)
+        print_json(
+            {
+                "session": place_json(FoundSession(spec, session)),
+                "messages": count,
+                "not_imported": notes,
+                "command": opens,
+            }
+        )
         return
     click.echo(session.id)
     if not quiet:
-        say(f"✓ Imported {len(conversation.messages)} messages into {destination.spec.title()}")
+        say(f"✓ Imported {count} messages into {spec.title()}")
         for note in notes:
             say(f"  Not imported: {note}")
         say(f"To open it: {opens}")

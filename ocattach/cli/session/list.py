@@ -76,11 +76,7 @@ def origin_option(function: Decorated) -> Decorated:
 )
 @timeout_option("Timeout for the environments to answer.")
 @click.option(
-    "-o",
-    "--output",
-    type=click.Choice(["table", "json", "jsonl"]),
-    default="table",
-    help="Output format.",
+    "-o", "--output", type=click.Choice(["table", "json", "jsonl"]), default="table", help="Output format."
 )
 def command(
     origins: tuple[str, ...],
@@ -109,10 +105,7 @@ def command(
     )
     places = everywhere(cwd=Path.cwd(), environ=os.environ)
     gathering = SessionCollector(
-        places,
-        request,
-        environ=os.environ,
-        timeout=timeout or (SECONDS if request.limit else WALK_SECONDS),
+        places, request, environ=os.environ, timeout=timeout or (SECONDS if request.limit else WALK_SECONDS)
     )
     gathered = gathering.gather()
     if output == "json":
@@ -128,16 +121,12 @@ def command(
         say_notice(f"! {problem.error.message}")
 
 
-def has_room(needed: int) -> bool:
-    """Whether the terminal is so wide; true for a file."""
-    return not sys.stdout.isatty() or terminal_width(sys.stdout) >= needed
-
-
 def print_sessions(sessions: Sequence[ListedSession]) -> None:
     """Print a table, with the sessions that wait for a person first and in yellow."""
     if not sessions:
         return
-    titles = ["ID", "State", "Origin", "Title", "Updated", *(["Cost"] if has_room(COST_ROOM) else [])]
+    has_room = not sys.stdout.isatty() or terminal_width(sys.stdout) >= COST_ROOM
+    titles = ["ID", "State", "Origin", "Title", "Updated", *(["Cost"] if has_room else [])]
     titles += [] if all(listed.is_live for listed in sessions) else ["Known"]
     ordered = sorted(sessions, key=lambda listed: listed.activity != Activity.WAITING)
     found = [cells(listed) for listed in ordered]

@@ -12,11 +12,9 @@ from ocattach.cli.options import Options
 from ocattach.cli.picker import Choice, pick
 from ocattach.cli.session.place import place_of
 from ocattach.cli.terminal import escape, has_terminal
-from ocattach.config.files.paths import state_directory
 from ocattach.errors import UsageError
-from ocattach.sessions.index import index_file
 from ocattach.sessions.index.rows import Wanted
-from ocattach.sessions.index.store import Index
+from ocattach.sessions.index.store import open_index
 from ocattach.sessions.record import Session
 
 MOST = 200
@@ -58,7 +56,7 @@ def picked_session() -> str:
     """The id of the session that the user picks. Raises UsageError without a terminal, or if none is known."""
     if not has_terminal():
         raise UsageError("The session's ID is missing", hint="List them: ocattach session list")
-    with Index(index_file(state_directory(os.environ))) as index:
+    with open_index(os.environ) as index:
         sessions = [known.session for known in index.latest(Wanted(), limit=MOST)]
     if not sessions:
         raise UsageError("No session is known yet", hint="Ask all environments: ocattach session list")

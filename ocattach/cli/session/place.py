@@ -9,17 +9,14 @@ from typing import Any
 
 from ocattach.cli.approval import require_trust
 from ocattach.cli.person import Person
-from ocattach.cli.session_json import session_json
 from ocattach.cli.terminal import say
-from ocattach.config.files.paths import state_directory
 from ocattach.errors import DaemonNotRunningError, SessionNotFoundError
 from ocattach.link.client.access import open_client
 from ocattach.link.client.direct import asker
 from ocattach.opencode.api import DaemonClient
 from ocattach.printable import command_line
-from ocattach.sessions.index import index_file
 from ocattach.sessions.index.file import IndexUnusableError
-from ocattach.sessions.index.store import Index
+from ocattach.sessions.index.store import open_index
 from ocattach.sessions.origins import Names
 from ocattach.survey.everywhere import everywhere
 from ocattach.survey.find import FIND_SECONDS, FoundSession, find
@@ -60,10 +57,10 @@ def client_at(place: FoundSession) -> Iterator[DaemonClient]:
 
 def forget(place: FoundSession) -> None:
     """Remove a deleted session from the index."""
-    with suppress(IndexUnusableError), Index(index_file(state_directory(os.environ))) as index:
+    with suppress(IndexUnusableError), open_index(os.environ) as index:
         index.forget([place.session.id], place.session.environment)
 
 
 def place_json(place: FoundSession) -> dict[str, Any]:
     """A session and its connection, as JSON."""
-    return {**session_json(place.session), "name": place.spec.name, "uri": place.spec.display()}
+    return {**place.session.identity_json(), "name": place.spec.name, "uri": place.spec.display()}

@@ -16,11 +16,8 @@ from ocattach.cli.person import Person
 from ocattach.cli.session.answer_printer import AnswerPrinter, NoticeReporter
 from ocattach.cli.session.files import read_attachments, seconds_for
 from ocattach.cli.session.place import place_of
-from ocattach.cli.target import as_used, connection_argument
+from ocattach.cli.target import connect_seconds, connection_argument, named_connection
 from ocattach.cli.terminal import say
-from ocattach.config.files.paths import config_directory
-from ocattach.config.resolver import resolve
-from ocattach.config.settings import load_settings
 from ocattach.config.spec import ConnectionSpec, environment_id, origin_name
 from ocattach.config.suggestion import did_you_mean
 from ocattach.errors import InterruptedByUserError, OcattachError, UsageError, WorkdirNotFoundError
@@ -29,7 +26,7 @@ from ocattach.link.client.foreground import attach
 from ocattach.opencode.api import DaemonClient
 from ocattach.opencode.attachments import MOST_BYTES, Attachment, check_inputs
 from ocattach.opencode.prompts import PromptClient, new_prompt
-from ocattach.opencode.sessions import SessionClient, is_session_id
+from ocattach.opencode.sessions import Content, SessionClient, is_session_id, model_name
 from ocattach.printable import command_line
 from ocattach.sessions.delivery import deliver
 from ocattach.sessions.origins import origin_metadata
@@ -89,10 +86,27 @@ class Destination:
         """
         timeout = min(self.timeout, left)
         found = attach(self.spec, self.person, os.environ, start=True, timeout=timeout)
-        client = client_at(
-            found.url, found.username, found.password, ca_file=found.ca_file, timeout=self.request_seconds
-        )
-        return client, found.workdir
+        return client_at(found, timeout=self.request_seconds), found.workdir
+
+    def check_directory(self, client: DaemonClient, directory: str | None) -> None:
+        """Raise WorkdirNotFoundError if the daemon cannot read a directory."""
+        if directory is not None and not client.has_directory(directory):
+            raise WorkdirNotFoundError(
+                f"Directory {directory} does not exist in {self.spec.display()}",
+                hint="Create it there, then try again",
+            )
+
+    def create(self, client: DaemonClient, directory: str | None, *, title: str = "") -> Content:
+        """Create a session in a directory, with its origin."""
+        metadata = origin_metadata(self.origin, environment_id(self.spec, os.environ))
+        return SessionClient(client).create(directory, metadata=metadata, title=title)
+
+    def read(self, content: Content) -> Session:
+        """Return a session as the daemon describes it. Raises OcattachError if it was not created."""
+        session = Session.from_api(content, environment=environment_id(self.spec, os.environ))
+        if session is None:
+            raise OcattachError(f"The daemon in {self.spec.display()} did not create a session")
+        return replace(session, origin=self.origin)  # old versions do not store it
 
 
 @click.command(
@@ -146,11 +160,6 @@ def command(**parameters: Any) -> None:
         sent(asked, destination, client, session, deadline)
 
 
-def connect_seconds() -> float:
-    """Return how long connecting may take, by the user's settings."""
-    return load_settings(config_directory(os.environ)).connect_timeout_seconds
-
-
 def find_destination(asked: PromptRequest, person: Person) -> Destination:
     """Resolve the target. Raises SessionNotFoundError, NotTrustedError, and what `resolve` raises."""
     timeout = asked.timeout or connect_seconds()
@@ -164,55 +173,29 @@ def find_destination(asked: PromptRequest, person: Person) -> Destination:
 
 def new_destination(target: str, person: Person, timeout: float, *, trust: bool) -> Destination:
     """Resolve a name or URI for a new session. Raises NotTrustedError, and what `resolve` raises."""
-    spec = as_used(resolve(target, cwd=Path.cwd(), environ=os.environ), trust=trust)
+    spec = named_connection(target, trust=trust)
     person.heading(f"Connecting to {spec.title()}")
     return Destination(spec, None, origin_name(spec), person, timeout)
 
 
 def checked_session(
-    destination: Destination,
-    client: DaemonClient,
-    workdir: str | None,
-    asked: PromptRequest,
+    destination: Destination, client: DaemonClient, workdir: str | None, asked: PromptRequest
 ) -> Session:
     """The session to send to, created unless an id was given, after directory, model, agent and files were checked.
 
     OpenCode (1.18.33) accepts a prompt for a directory, model or agent that does not exist and never answers it.
     """
-    sessions, spec = SessionClient(client), destination.spec
-    environment = environment_id(spec, os.environ)
     directory = workdir
-    content: Any = None
+    content: Content | None = None
     if destination.session is not None:
-        content = sessions.get(destination.session)
+        content = SessionClient(client).get(destination.session)
         directory = str(content.get("directory") or "") or None
-    if directory is not None and not client.has_directory(directory):
-        raise WorkdirNotFoundError(
-            f"Directory {directory} does not exist in {spec.display()}",
-            hint="Create the directory there and send the prompt again",
-        )
-    check_choice(PromptClient(client), directory, asked, used=model_of(content))
-    if content is None:
-        content = sessions.create(directory, metadata=origin_metadata(destination.origin, environment))
-    session = Session.from_api(content, environment=environment)
-    if session is None:
-        raise OcattachError(f"The daemon in {spec.display()} did not create a session")
-    return replace(session, origin=destination.origin)  # old versions do not store it
+    destination.check_directory(client, directory)
+    check_choice(PromptClient(client), directory, asked, used=model_name(table(content).get("model")))
+    return destination.read(content or destination.create(client, directory))
 
 
-def model_of(content: Any) -> str:
-    """Return the PROVIDER/MODEL of the last prompt of a session; empty if there is none."""
-    model = table(table(content).get("model"))
-    return f"{model.get('providerID')}/{model.get('id')}" if model else ""
-
-
-def check_choice(
-    prompts: PromptClient,
-    directory: str | None,
-    asked: PromptRequest,
-    *,
-    used: str,
-) -> None:
+def check_choice(prompts: PromptClient, directory: str | None, asked: PromptRequest, *, used: str) -> None:
     """Raise UsageError for a model or agent that is not there, and for files that the model does not take."""
     models = prompts.models(directory) if asked.model or asked.files else {}
     agents = prompts.agents(directory) if asked.agent else []
@@ -226,11 +209,7 @@ def check_choice(
 
 
 def sent(
-    asked: PromptRequest,
-    destination: Destination,
-    client: DaemonClient,
-    session: Session,
-    deadline: Deadline,
+    asked: PromptRequest, destination: Destination, client: DaemonClient, session: Session, deadline: Deadline
 ) -> None:
     """Send the prompt, and follow the run with --wait. Every outcome names the session."""
     answer = AnswerPrinter(session, destination.spec, output=asked.output, quiet=asked.quiet)

@@ -11,7 +11,7 @@ from ocattach.cli.command import Command, output_option
 from ocattach.cli.complete import session_ids
 from ocattach.cli.output import print_json
 from ocattach.cli.session.place import client_at, place_json, place_of
-from ocattach.cli.terminal import escape, say, spoken
+from ocattach.cli.terminal import escape, say_error, spoken
 from ocattach.errors import (
     AuthenticationError,
     NotTrustedError,
@@ -21,6 +21,7 @@ from ocattach.errors import (
 )
 from ocattach.link.client.access import no_person
 from ocattach.opencode.activity import Activity
+from ocattach.opencode.pending import by_kind
 from ocattach.opencode.sessions import SessionClient
 from ocattach.sessions.diagnosis import clock, times
 from ocattach.sessions.examination import Examination, examine
@@ -31,6 +32,7 @@ from ocattach.transports import open_handler
 
 PROXY_SECONDS = 10.0
 LABEL_WIDTH = 11
+UNASKED = "! The environment could not be queried; shown is what was last known: "
 
 EXAMPLES = """
 ocattach session show ses_0123               show environment, state, cost and problems
@@ -100,7 +102,8 @@ def print_shown(shown: Shown, messages: int) -> None:
         if value:
             click.echo(f"{label:<{LABEL_WIDTH}} {escape(value)}")
     if seen is None:
-        say_unasked(shown.error)
+        if shown.error is not None:
+            say_error(shown.error, before=UNASKED, colour="yellow")
         return
     for finding in seen.findings:
         click.echo(f"\n! {escape(finding.message)}")
@@ -109,17 +112,6 @@ def print_shown(shown: Shown, messages: int) -> None:
     for message in last(seen.messages, messages):
         click.echo("")
         click.echo(spoken("\n".join(message_lines(message))))
-
-
-def say_unasked(error: OcattachError | None) -> None:
-    """Print why the environment could not be queried."""
-    if error is not None:
-        say(
-            f"! The environment could not be queried; shown is what was last known: {error.message}",
-            colour="yellow",
-        )
-        if error.hint:
-            say(f"  {error.hint}")
 
 
 def rows(shown: Shown) -> Iterable[tuple[str, str]]:
@@ -176,14 +168,10 @@ def shown_json(shown: Shown, messages: int) -> dict[str, Any]:
         }
         if situation.activity is Activity.RETRYING
         else None,
-        **{
-            f"{kind}s": [
-                {"id": asked.id, "session": asked.session, "wanted": asked.wanted}
-                for asked in situation.waiting
-                if asked.kind == kind
-            ]
-            for kind in ("permission", "question")
-        },
+        **by_kind(
+            (asked, {"id": asked.id, "session": asked.session, "wanted": asked.wanted})
+            for asked in situation.waiting
+        ),
         "messages": {"count": len(seen.messages), "complete": seen.is_whole},
         "models": dict(seen.models),
         "tokens": asdict(seen.tokens),

@@ -102,11 +102,5 @@ def cells(total: Total) -> tuple[str, ...]:
     model = "/".join(filter(None, (total.provider, total.model)))
     tokens = total.tokens
     counts = (tokens.input, tokens.output, tokens.reasoning, tokens.cache_read, tokens.cache_write)
-    texts = (
-        total.origin,
-        model,
-        str(total.sessions),
-        *(f"{count:,}" for count in counts),
-        money(total.cost),
-    )
+    texts = (total.origin, model, str(total.sessions), *(f"{count:,}" for count in counts), money(total.cost))
     return tuple(escape(text).replace("\n", " ") for text in texts)

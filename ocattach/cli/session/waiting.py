@@ -9,12 +9,12 @@ import click
 from ocattach.cli.approval import require_trust
 from ocattach.cli.command import Command, output_option
 from ocattach.cli.output import print_json
-from ocattach.cli.session_json import session_json
 from ocattach.cli.tables import print_table, say_missing
 from ocattach.cli.target import connection_argument
 from ocattach.cli.terminal import say
 from ocattach.config.resolver import resolve
 from ocattach.errors import DaemonNotRunningError, OcattachError
+from ocattach.opencode.pending import by_kind
 from ocattach.survey.everywhere import SurveyedConnection, everywhere
 from ocattach.survey.pending import FoundRequest, ambiguous, ask
 
@@ -84,18 +84,12 @@ def print_requests(found: list[FoundRequest]) -> None:
 
 def document(found: list[FoundRequest], silent: list[tuple[str, OcattachError]]) -> dict[str, Any]:
     """The requests as JSON; `always` lists the patterns that the reply "always" would allow."""
+
+    def as_json(each: FoundRequest) -> dict[str, Any]:
+        session = {**each.session.identity_json(), "directory": each.request.directory}
+        return {"id": each.request.id, **each.request.details, "session": session}
+
     return {
-        **{
-            f"{kind}s": [
-                {
-                    "id": each.request.id,
-                    **each.request.details,
-                    "session": {**session_json(each.session), "directory": each.request.directory},
-                }
-                for each in found
-                if each.request.kind == kind
-            ]
-            for kind in ("permission", "question")
-        },
+        **by_kind((each.request, as_json(each)) for each in found),
         "unasked": [{"name": title, "error": error.to_json()} for title, error in silent],
     }

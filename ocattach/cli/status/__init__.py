@@ -1,25 +1,29 @@
 """`ocattach --status`: the state of all environments in one table."""
 
 import os
+import signal
+import subprocess
 import sys
 import time
 from collections.abc import Sequence
 from contextlib import nullcontext
 from dataclasses import asdict
 from pathlib import Path
+from types import FrameType
 from typing import Any
 
 import click
 
 from ocattach.cli.command import silence_libraries
+from ocattach.cli.keys import ENDING_SIGNALS, end_process, signals_handled
 from ocattach.cli.options import Options
 from ocattach.cli.output import connection_json, print_json, problem_json, say_problems
-from ocattach.cli.status.opened import run_ocattach
 from ocattach.cli.terminal import is_dumb, say
 from ocattach.config.files.safe import Problem
 from ocattach.config.resolver import list_connections, resolve
 from ocattach.config.spec import ConnectionSpec
 from ocattach.errors import DefectError, UsageError
+from ocattach.printable import command_line
 from ocattach.sessions.origins import Names
 from ocattach.survey.environment_status import EnvironmentStatus
 from ocattach.survey.everywhere import SurveyedConnection, everywhere, pinned, refusal
@@ -29,6 +33,11 @@ SECONDS = 5.0
 """Default timeout for each environment to answer."""
 
 LOOK_SECONDS = 0.1
+
+FROM_TERMINAL = (signal.SIGINT, signal.SIGQUIT)
+"""Signals that the terminal sends to the other process, too."""
+
+SHOWN = ("state", "port", "version", "reason", "hint", "through", "asked")
 
 
 def status(options: Options) -> None:
@@ -140,13 +149,7 @@ def status_json(finding: EnvironmentStatus) -> dict[str, Any]:
     """The status of an environment as JSON; `asked` is in seconds since the epoch, `age` in seconds."""
     known, counted = finding.last_known, finding.sessions
     return {
-        "state": finding.state,
-        "port": finding.port,
-        "version": finding.version,
-        "reason": finding.reason,
-        "hint": finding.hint,
-        "through": finding.through,
-        "asked": finding.asked,
+        **{key: getattr(finding, key) for key in SHOWN},
         "age": round(max(0.0, time.time() - finding.asked), 3),
         "last_known": None if known is None else asdict(known),
         "doing": finding.doing and dict(finding.doing),
@@ -159,3 +162,24 @@ def status_json(finding: EnvironmentStatus) -> dict[str, Any]:
         },
         "link": finding.link,
     }
+
+
+def run_ocattach(arguments: Sequence[str]) -> None:
+    """Run ocattach with these arguments to its end; if it fails, wait for a key, so that its error can be read."""
+    ignored = dict.fromkeys(FROM_TERMINAL, ignore)
+    with (
+        signals_handled({**ignored, **dict.fromkeys(ENDING_SIGNALS, end_process)}),
+        subprocess.Popen([sys.executable, "-P", "-m", "ocattach", *arguments]) as process,
+    ):
+        try:
+            code = process.wait()
+        except BaseException:
+            process.terminate()
+            raise
+    if code:
+        command = command_line("ocattach", *arguments)
+        click.pause(f"{command} ended with exit code {code}. Press any key to return to the table", err=True)
+
+
+def ignore(_number: int, _frame: FrameType | None) -> None:
+    """Signal handler: do nothing. Unlike SIG_IGN it is not passed on to other programs (execve(2))."""

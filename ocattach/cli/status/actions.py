@@ -2,18 +2,20 @@
 
 import os
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from functools import partial
 
-from ocattach.cli.commands.forward import is_port
-from ocattach.cli.status.ports import forward_port, ports_line
+from ocattach.cli.commands.ports import program
+from ocattach.cli.person import Person
 from ocattach.cli.terminal import escape
 from ocattach.config.files.paths import state_directory
 from ocattach.config.spec import ConnectionSpec
+from ocattach.daemon.probe import is_port
 from ocattach.defects import FILE, as_error
-from ocattach.errors import OcattachError, UsageError
+from ocattach.errors import DefectError, OcattachError, UsageError
 from ocattach.link.client.access import no_person
 from ocattach.link.client.foreground import end_link, stop_daemon
+from ocattach.link.client.forwards import ForwardedPort, forward, list_ports
 from ocattach.opencode.api import DaemonClient
 from ocattach.opencode.pending import PendingRequest, Question, answer, reply
 from ocattach.opencode.sessions import Reply
@@ -21,7 +23,8 @@ from ocattach.sessions.answers import numbered
 from ocattach.survey.pending import respond
 from ocattach.survey.status import Survey
 
-STOP_SECONDS = 30
+SECONDS = 30
+"""Timeout for the link, which may have to be started."""
 DECISIONS: dict[str, tuple[Reply, str]] = {
     "o": ("once", "Allowed once"),
     "a": ("always", "Always allowed"),
@@ -32,32 +35,15 @@ LONGEST = 2000
 """Characters that can be typed in a line."""
 
 
-class SilentForeground:
-    """A foreground that shows nothing and answers no questions, since the table uses the screen."""
-
-    def doing(self, text: str) -> None:
-        """Show nothing."""
-
-    def step(self, text: str) -> None:
-        """Show nothing."""
-
-    def notice(self, text: str) -> None:
-        """Show nothing: the notice is also in the link's log."""
-
-    def answer(self, text: str, *, secret: bool, confirm: bool) -> str | None:  # noqa: ARG002
-        """Answer nothing."""
-        return None
-
-
 class Actions:
     """The actions, and the message about the last one."""
 
     def __init__(self, survey: Survey, redraw: Callable[[], None]) -> None:
         self._survey, self._redraw = survey, redraw
+        self._silent = Person(quiet=True, asks=False)  # the table uses the screen
         self.message = ""
         self.mode: Callable[[str], None] | None = None
         """Takes the next key, where that confirms an action or belongs to a line that is typed."""
-
         self.sent: set[tuple[int, str]] = set()
         """The requests that are being answered, or have been: row and id. Another row may report the same id."""
 
@@ -115,7 +101,7 @@ class Actions:
         name = self.name(number)
 
         def stop() -> str:
-            pid = stop_daemon(spec, SilentForeground(), os.environ, force=False, timeout=STOP_SECONDS)
+            pid = stop_daemon(spec, self._silent, os.environ, force=False, timeout=SECONDS)
             return f"Stopped the daemon of {name} (pid {pid})" if pid else f"No daemon is running in {name}"
 
         question = f"Stop the daemon of {name} and its running sessions? Press y to stop"
@@ -125,22 +111,34 @@ class Actions:
 
     def _list_ports(self, number: int, spec: ConnectionSpec) -> None:
         name = self.name(number)
-        self._do(lambda: ports_line(spec, name, SilentForeground()), number, f"Listing ports of {name} …")
+
+        def ports_line() -> str:
+            found = list_ports(spec, self._silent, os.environ, timeout=SECONDS)
+            shown = [f"{each['port']} {program(each)}" for each in found if not each["opencode"]]
+            return f"Ports of {name}: {', '.join(shown)}" if shown else f"No program listens in {name}"
+
+        self._do(ports_line, number, f"Listing ports of {name} …")
 
     def _forward(self, number: int, spec: ConnectionSpec) -> None:
         name = self.name(number)
 
-        def forward(port: str) -> None:
+        def start(port: str) -> None:
             if not is_port(port):
                 self.message = "Not forwarded"
                 return
-            self._do(
-                lambda: forward_port(spec, name, int(port), SilentForeground(), self._show),
-                number,
-                f"Forwarding port {port} of {name} …",
-            )
 
-        self._type(f"Port of {name} to forward, then Enter: ", forward, is_taken=str.isdigit)
+            def run() -> str:
+                wanted = [(None, int(port))]
+                forward(spec, wanted, self._silent, os.environ, timeout=SECONDS, on_open=show)
+                raise DefectError("A forwarded port ended without an error")
+
+            def show(opened: Sequence[ForwardedPort]) -> None:
+                url = f"http://127.0.0.1:{opened[0].local}"
+                self._show(f"{url} is port {port} of {name}, until you quit")
+
+            self._do(run, number, f"Forwarding port {port} of {name} …")
+
+        self._type(f"Port of {name} to forward, then Enter: ", start, is_taken=str.isdigit)
 
     def _ask_part(
         self, number: int, request: Question, answers: list[list[str]], typed: str = "", problem: str = ""
@@ -167,13 +165,7 @@ class Actions:
         which = f" to {part.header or part.text}" if len(request.parts) > 1 else ""
         self._type(f"{problem}Answer{which} by number{several}, then Enter: ", take, typed)
 
-    def _send(
-        self,
-        number: int,
-        request: PendingRequest,
-        send: Callable[..., None],
-        done: str,
-    ) -> None:
+    def _send(self, number: int, request: PendingRequest, send: Callable[..., None], done: str) -> None:
         """Respond to a request of a row, unless it is another one by now."""
         entry = self._survey.entries[number]
 

@@ -13,11 +13,10 @@ from ocattach.cli.columns import fold
 from ocattach.cli.keys import Keyboard
 from ocattach.cli.status.actions import Actions
 from ocattach.cli.status.details import RowSessions, View, details
-from ocattach.cli.status.keys_shown import help_screen, keys_for, line
 from ocattach.cli.status.plain import watch_plainly
 from ocattach.cli.status.table import Row, rows, summary, table
 from ocattach.cli.terminal import escape, is_dumb, screen_console
-from ocattach.opencode.pending import PendingRequest
+from ocattach.opencode.pending import PendingRequest, Permission
 from ocattach.survey.environment_status import ANSWERED, EnvironmentState, EnvironmentStatus
 from ocattach.survey.status import Survey
 
@@ -29,6 +28,25 @@ AROUND = 8
 """Lines of the screen besides rows and details: title, column titles, target, hint, message, keys, two empty ones."""
 
 MESSAGE_LINES = 3
+
+KEYS = "↑↓ select  tab requests  enter attach  ? keys  q quit"
+PERMISSION_KEYS = "o allow once  a always  x reject  enter open  ? keys"
+QUESTION_KEYS = "1-9 answer  a type  x reject  enter open  ? keys"
+HELP = (
+    ("↑ ↓, j k", "select a row; also PgUp, PgDn, Home, End"),
+    ("tab, shift-tab", "select what waits for you, in any row"),
+    ("o", "permission: allow once"),
+    ("a", "permission: allow always; question: type an answer"),
+    ("1…9", "question: answer by number; several: 1,3"),
+    ("x", "reject a permission or a question"),
+    ("enter", "open the TUI, with the selected session; then return here"),
+    ("p", "list the ports of a row"),
+    ("f", "forward a port until you quit"),
+    ("d", "disconnect"),
+    ("s", "stop the daemon"),
+    ("r", "refresh all rows"),
+    ("q, esc", "quit"),
+)
 
 
 def watch(survey: Survey, selected: int | None) -> tuple[int, str | None] | None:
@@ -60,26 +78,19 @@ class Watch:
         self._statuses: list[EnvironmentStatus | None] = []
         self._order: list[int] = []
         """The rows as they are shown: those that wait for a person first."""
-
         self._is_untouched = selected is None
         """Whether the topmost row is selected, whichever that is."""
-
         self._selected = min(selected or 0, len(survey.entries) - 1)
         self._request: str | None = None
         """The id of the selected request. Only the user selects one: no other takes the place of an answered one."""
-
         self._is_whole = True
         """Whether the screen shows all of that request."""
-
         self._first = 0
         """The first row on the screen."""
-
         self._page = 1
         """Rows on the screen."""
-
         self._begun: dict[int, set[str]] = {}
         """By row, the requests of its last answer: others make the bell ring."""
-
         self._drawn_at = 0.0
 
     def run(self, read_key: Callable[[float], str | None]) -> tuple[int, str | None] | None:
@@ -238,3 +249,23 @@ class Watch:
         chosen, status = self._rows[self._selected], self._statuses[self._selected]
         hint = escape(status.hint.splitlines()[0]) if status and status.hint else ""
         return [line("   ".join(filter(None, (chosen.target, chosen.reason)))), line(hint, "dim")]
+
+
+def keys_for(chosen: PendingRequest | None) -> Text:
+    """The most important keys, by the selected request."""
+    if chosen is None:
+        return line(KEYS, "dim")
+    return line(PERMISSION_KEYS if isinstance(chosen, Permission) else QUESTION_KEYS, "dim")
+
+
+def help_screen() -> Group:
+    """The keys and what they do."""
+    keys = (line(f"  {key:<16}{what}") for key, what in HELP)
+    return Group(
+        line("ocattach --status --watch", "bold"), Text(), *keys, Text(), line("Press any key", "dim")
+    )
+
+
+def line(text: str, style: str = "") -> Text:
+    """A line that is cut at the width of the screen."""
+    return Text(text, style=style, no_wrap=True, overflow="ellipsis")

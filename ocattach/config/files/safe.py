@@ -7,7 +7,7 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import NamedTuple
 
-from ocattach.errors import ConfigurationError, OcattachError, TimedOutError
+from ocattach.errors import ConfigurationError, OcattachError, TimedOutError, UsageError
 from ocattach.printable import command_line
 
 LARGEST = 1024 * 1024
@@ -63,6 +63,17 @@ def read_regular(path: Path, limit: int = LARGEST) -> tuple[bytes, os.stat_resul
             return file.read(limit + 1), status
     finally:
         os.close(descriptor)
+
+
+@contextmanager
+def naming(path: Path) -> Iterator[None]:
+    """Raise ConfigurationError with the path of a file for a UsageError about what is in it."""
+    try:
+        yield
+    except ConfigurationError:
+        raise
+    except UsageError as error:
+        raise ConfigurationError(f"{path}: {error.message}", hint=error.hint) from error
 
 
 def write_text(path: Path, text: str) -> None:

@@ -4,7 +4,8 @@ import re
 from pathlib import Path
 
 from ocattach.config.files.entry import Entry, as_table
-from ocattach.errors import ConfigurationError, UsageError
+from ocattach.config.files.safe import naming
+from ocattach.errors import ConfigurationError
 
 PLAIN_LINE = re.compile(r"([a-z_]+): (?:(~?[A-Za-z/][A-Za-z0-9_./:=@+-]*(?<!:))|([1-9][0-9]{0,8})) *")
 """A key with a word or a number. The words are names, paths, URLs and selectors; one that ends in `:` is a key."""
@@ -35,10 +36,8 @@ def read_mapping(text: str, path: Path) -> Entry:
         ) from error
     except (yaml.YAMLError, ValueError, RecursionError) as error:
         raise ConfigurationError(f"{path} is not valid YAML: {' '.join(str(error).split())}") from error
-    try:
+    with naming(path):
         return as_table({} if value is None else value, "the file")
-    except UsageError as error:
-        raise ConfigurationError(f"{path}: {error.message}", hint=error.hint) from error
 
 
 def read_plain(text: str) -> Entry | None:

@@ -103,23 +103,11 @@ class ContainerTarget(Target):
     """Folder on this machine that the dev container was made for; relative only where it was just read."""
 
     local_env: tuple[str, ...] = ()
-    """Names of variables of this machine that the metadata of a dev container may use."""
-
     user: str | None = None
-    """User in the container, also as `uid:gid`; None for the default of the container."""
-
     host: str | None = None
-    """Address of the engine, such as `unix:///run/docker.sock`."""
-
     context: str | None = None
-    """Name of the engine in the user's configuration."""
-
     cert_path: str | None = None
-    """Directory on this machine with ca.pem, cert.pem and key.pem, for TLS over tcp://."""
-
     allow_plain_password: bool = False
-    """Whether an engine on another machine may be used without encryption, which exposes the daemon's password."""
-
     key_rules: ClassVar[Schema] = {
         **key_types.exactly_one(*KINDS),
         **key_types.not_together("host", "context"),

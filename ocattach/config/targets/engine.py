@@ -33,6 +33,5 @@ def check_certificates(value: str, host: str | None) -> None:
     check_file(value, "cert_path")
     if host is None or not host.startswith(TLS_SCHEMES):
         raise UsageError(
-            "cert_path requires an engine at tcp:// or https://",
-            hint="Set host, such as tcp://HOST:2376",
+            "cert_path requires an engine at tcp:// or https://", hint="Set host, such as tcp://HOST:2376"
         )

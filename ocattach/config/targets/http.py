@@ -36,20 +36,10 @@ class HTTPTarget(Target):
     username: str | None = None
 
     headers: tuple[tuple[str, str], ...] = field(default=(), repr=False)
-    """Sent with every request, for a proxy in front of the daemon. May contain a token."""
-
     password_env: str | None = None
-    """Name of the variable of this machine that has the password."""
-
     password_command: tuple[str, ...] = ()
-    """Program and arguments, run on this machine without a shell; its output is the password."""
-
     ca_file: str | None = None
-    """PEM file of certificates that are trusted besides those of the system; absolute, or begins with `~/`."""
-
     allow_plain_password: bool = False
-    """Whether password and headers may be sent unencrypted over http:// to another machine."""
-
     scheme: ClassVar[str] = "http"
     label: ClassVar[str] = "A daemon at a URL"
     keys: ClassVar[Mapping[str, Schema]] = {
@@ -67,8 +57,7 @@ class HTTPTarget(Target):
             {"type": "string"},
         ),
         "password_env": key_types.string(
-            "Name of the variable of the user's machine that has the password.",
-            f"^{key_types.VARIABLE}$",
+            "Name of the variable of the user's machine that has the password.", f"^{key_types.VARIABLE}$"
         ),
         "password_command": key_types.array(
             "Program and arguments that print the password, run on this machine without a shell.",

@@ -51,15 +51,9 @@ class KubernetesTarget(Target):
     statefulset: str | None = None
 
     selector: str | None = None
-    """Labels, as in `kubectl --selector`."""
-
     namespace: str | None = None
     context: str | None = None
-    """Name of a context in the user's kubeconfig; None for the current one."""
-
     container: str | None = None
-    """Which of the pod's containers; None for its default."""
-
     scheme: ClassVar[str] = "k8s"
     identity_variables: ClassVar[tuple[str, ...]] = ("KUBECONFIG",)
     """Contexts of two files may have the same name: k3s names each "default"."""

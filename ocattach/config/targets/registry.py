@@ -48,8 +48,7 @@ SCHEMES = {
         handler="ocattach.transports.http.transport:HTTPTransport",
     ),
     "local": Scheme(
-        target="ocattach.config.targets.local:LocalTarget",
-        handler="ocattach.transports.local:LocalTransport",
+        target="ocattach.config.targets.local:LocalTarget", handler="ocattach.transports.local:LocalTransport"
     ),
 }
 """The transports that ocattach includes."""

@@ -31,17 +31,11 @@ class SSHTarget(Target):
     """A host; fields that are None are taken from the user's ssh configuration."""
 
     host: str
-    """Name, address, or alias of the ssh configuration."""
-
     user: str | None = None
     port: int | None = None
 
     identity_file: str | None = None
-    """Private key on this machine; absolute, or begins with `~/`."""
-
     jump: str | None = None
-    """Hosts to go through, as in ssh's ProxyJump: `user@host:port`, several with commas."""
-
     scheme: ClassVar[str] = "ssh"
     label: ClassVar[str] = "A host reached by ssh"
     keys: ClassVar[Mapping[str, Schema]] = {
@@ -64,8 +58,7 @@ class SSHTarget(Target):
     def __post_init__(self) -> None:
         check_host(self.host)
         check_given(
-            self,
-            {"user": check_user, "port": check_port, "identity_file": check_file, "jump": check_jump},
+            self, {"user": check_user, "port": check_port, "identity_file": check_file, "jump": check_jump}
         )
 
     @classmethod

@@ -6,14 +6,14 @@ from dataclasses import replace
 
 from ocattach.config.spec import ConnectionSpec
 from ocattach.errors import DaemonNotRunningError
-from ocattach.link.client.foreground import GRACE_SECONDS
-from ocattach.link.client.queries import daemon_of_link
+from ocattach.link.client.foreground import GRACE_SECONDS, Attachment
+from ocattach.link.client.queries import LinkedDaemon, daemon_of_link
 from ocattach.link.server.daemon_starter import command_name
 from ocattach.link.server.tunnel_endpoint import open_client as tunnel_client
 from ocattach.opencode.api import DaemonClient
 from ocattach.printable import command_line
 from ocattach.transports import open_handler
-from ocattach.transports.base import Ask, NoPerson, TransportHandler
+from ocattach.transports.base import Ask, DirectDaemon, NoPerson, TransportHandler
 from ocattach.transports.shared import SharedConnections
 
 
@@ -45,7 +45,7 @@ def open_client(
     if spec.target.needs_link:
         linked = daemon_of_link(spec.link_key(environ), environ, timeout=min(timeout, GRACE_SECONDS))
     if linked is not None:
-        client = client_at(linked.url, linked.username, linked.password)
+        client = client_at(linked)
         client.known_version = linked.version
         client.idle_directories = frozenset(linked.idle_directories)
         yield client
@@ -68,8 +68,7 @@ def client_of(handler: TransportHandler) -> Iterator[DaemonClient]:
     """Open a client for the daemon behind a handler. Raises DaemonNotRunningError if there is none."""
     spec = handler.spec
     if not spec.target.needs_link:
-        direct = handler.direct()
-        yield client_at(direct.url, direct.username, direct.password, ca_file=direct.ca_file)
+        yield client_at(handler.direct())
         return
     daemon = handler.check_daemon_running().daemon
     if daemon is None:
@@ -82,12 +81,9 @@ def client_of(handler: TransportHandler) -> Iterator[DaemonClient]:
 
 
 def client_at(
-    url: str,
-    username: str,
-    password: str,
-    *,
-    ca_file: str | None = None,
-    timeout: float = REQUEST_SECONDS,
+    found: Attachment | DirectDaemon | LinkedDaemon, *, timeout: float = REQUEST_SECONDS
 ) -> DaemonClient:
-    """Return a client for the daemon at a URL. Each request may take `timeout` seconds."""
-    return DaemonClient(url, ca_file=ca_file, username=username, password=password, timeout=timeout)
+    """Return a client for a daemon that has a URL. Each request may take `timeout` seconds."""
+    return DaemonClient(
+        found.url, username=found.username, password=found.password, timeout=timeout, ca_file=found.ca_file
+    )

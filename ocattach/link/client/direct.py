@@ -1,18 +1,13 @@
 """Connections without a link, to daemons whose URL is reachable from here."""
 
-from typing import TYPE_CHECKING
-
+from ocattach.config.spec import ConnectionSpec
 from ocattach.errors import AuthenticationError
-from ocattach.link.messages import no_password
+from ocattach.link.messages import Foreground, no_password
 from ocattach.transports import open_handler
 from ocattach.transports.base import Ask, DirectDaemon, Question
 
-if TYPE_CHECKING:
-    from ocattach.config.spec import ConnectionSpec
-    from ocattach.link.messages import Foreground
 
-
-def reach(spec: "ConnectionSpec", foreground: "Foreground", *, timeout: float) -> DirectDaemon:
+def reach(spec: ConnectionSpec, foreground: Foreground, *, timeout: float) -> DirectDaemon:
     """Return the daemon once it answers for the connection's directory. Starts nothing, and leaves nothing open."""
     with open_handler(spec, ask=asker(foreground), timeout=timeout) as handler:
         foreground.step(handler.check_available().summary)
@@ -24,15 +19,13 @@ def reach(spec: "ConnectionSpec", foreground: "Foreground", *, timeout: float) -
     return daemon
 
 
-def stop_daemon(
-    spec: "ConnectionSpec", foreground: "Foreground", *, force: bool, timeout: float
-) -> int | None:
+def stop_daemon(spec: ConnectionSpec, foreground: Foreground, *, force: bool, timeout: float) -> int | None:
     """Stop the daemon, if its transport can."""
     with open_handler(spec, ask=asker(foreground), timeout=timeout) as handler:
         return handler.stop_daemon(force=force)
 
 
-def asker(foreground: "Foreground") -> Ask:
+def asker(foreground: Foreground) -> Ask:
     """Return a function that asks the person at the terminal."""
 
     def ask(question: Question) -> str:

@@ -24,15 +24,12 @@ class DaemonConnection:
         self._state = state
         self.handler: TransportHandler | None = None
         self.tunnel: Tunnel | None = None
-        """The local port and its route."""
-
         self.daemon: FoundDaemon | None = None
         self.version = ""
         """The version of the daemon, as last seen."""
 
         self.directories: dict[str | None, str | None] = {}
         """The absolute paths of the working directories that are ready."""
-
         self.is_environment_up = False
         """Whether the transport works, though the daemon may not. Then it stays connected, without a new log-in."""
 

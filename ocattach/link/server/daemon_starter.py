@@ -2,15 +2,14 @@
 
 import time
 from collections.abc import Mapping
-from typing import TYPE_CHECKING, Protocol
+from typing import Protocol
 
+from ocattach.config.spec import ConnectionSpec
 from ocattach.daemon.probe import FoundDaemon
 from ocattach.errors import CrashLoopError, DaemonNotRunningError, DaemonStartError
+from ocattach.link.messages import Reporter
 from ocattach.printable import command_line
 from ocattach.transports.base import Question, TransportHandler
-
-if TYPE_CHECKING:
-    from ocattach.config.spec import ConnectionSpec
 
 SHORT_LIFE = 30.0
 """Seconds after which a started daemon counts as stable."""
@@ -19,12 +18,12 @@ STARTS = 3
 """The number of failed starts in a row after which the link stops trying."""
 
 
-def command_name(spec: "ConnectionSpec") -> str:
+def command_name(spec: ConnectionSpec) -> str:
     """Return the connection as it is typed in a command."""
     return spec.name or spec.display()
 
 
-class AttachClient(Protocol):
+class AttachClient(Reporter, Protocol):
     """The command that waits for a connection, or a substitute."""
 
     environ: Mapping[str, str]
@@ -32,15 +31,6 @@ class AttachClient(Protocol):
 
     def ask(self, question: Question, /) -> str:
         """Return the answer of the person at the terminal."""
-
-    def doing(self, text: str) -> None:
-        """Report what is being done."""
-
-    def step(self, text: str) -> None:
-        """Report a completed step."""
-
-    def notice(self, text: str) -> None:
-        """Report what happened since the last attach."""
 
 
 class CrashLoopGuard:

@@ -42,12 +42,9 @@ class Forwards:
     nothing is sent to it but what clients send. A lost connection is restored while ports are forwarded.
     """
 
-    def __init__(
-        self, connection: DaemonConnection, lock: threading.Lock, *, held_seconds: float, dead_after: float
-    ) -> None:
+    def __init__(self, connection: DaemonConnection, lock: threading.Lock, limits: Limits) -> None:
         """`lock` is held while the handler of the connection is used."""
-        self._connection, self._lock = connection, lock
-        self._limits = Limits(held_seconds=held_seconds, dead_after=dead_after)
+        self._connection, self._lock, self._limits = connection, lock, limits
         self._history = History("forwarded ports: ")
         self._state = StateMachine(self._history)
         self._tunnel: Tunnel | None = None
@@ -162,7 +159,7 @@ class Forwards:
                 self._restore,
                 state=self._state,
                 is_wanted=lambda: bool(self._open),
-                give_up=self._give_up,
+                give_up=self._state.give_up,
             )
         events = Events(on_lost=self._notice_loss, on_held=self._reconnector.retry_now)
         return Tunnel(limits=self._limits, events=events, ports=None)
@@ -171,9 +168,6 @@ class Forwards:
         self._state.lose(reason)
         if self._reconnector is not None:
             self._reconnector.retry_now()
-
-    def _give_up(self, error: OcattachError) -> None:
-        self._state.give_up(error)
 
     def _restore(self) -> None:
         with taken(self._lock, DIAL_SECONDS):

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 from ocattach.daemon.probe import FoundDaemon
 from ocattach.link.server.credential import Credential, kept_secret
+from ocattach.opencode.api import DaemonClient
 from ocattach.opencode.endpoint import basic_authorization
 from ocattach.opencode.recovery import Recovery
 from ocattach.opencode.tui.resumer import REQUEST_SECONDS, Greeting, Resync
@@ -14,7 +15,6 @@ from ocattach.tunnel.gate import Gate
 
 if TYPE_CHECKING:
     from ocattach.link.sessions.listener import SessionEventListener
-    from ocattach.opencode.api import DaemonClient
     from ocattach.tunnel.limits import Events, Limits
     from ocattach.tunnel.tunnel import Tunnel
 
@@ -49,7 +49,7 @@ class LocalAccess:
 
 
 def open_port(
-    connect: Callable[[float], "DaemonClient"],
+    connect: Callable[[float], DaemonClient],
     limits: "Limits",
     events: "Events",
     listener: "SessionEventListener",
@@ -71,10 +71,5 @@ def open_port(
     )
     recovery = Recovery(lambda: connect(REQUEST_SECONDS))
     return Tunnel(
-        limits=limits,
-        events=events,
-        resumer=resumer,
-        gate=access.gate,
-        recovery=recovery,
-        ports=access.ports,
+        limits=limits, events=events, resumer=resumer, gate=access.gate, recovery=recovery, ports=access.ports
     )

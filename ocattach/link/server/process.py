@@ -29,6 +29,7 @@ from ocattach.link.server.port import LocalAccess
 from ocattach.link.server.supervisor import Environment
 from ocattach.link.sessions.hooks import Hooks
 from ocattach.link.sessions.notices import Notices
+from ocattach.tunnel.limits import Limits
 
 logger = logging.getLogger(__name__)
 
@@ -49,8 +50,7 @@ class Link:
         self._access = access
         self._environment = Environment(
             access,
-            held_seconds=settings.hold_seconds,
-            dead_after=settings.dead_seconds,
+            Limits(held_seconds=settings.hold_seconds, dead_after=settings.dead_seconds),
             subscribers=(Hooks(settings.hooks), Notices(settings.notify)),
         )
         self._acts_on_events = bool(settings.hooks or settings.notify)
@@ -174,7 +174,6 @@ class Link:
             channel.send(self._answer(request, ForegroundConnection(channel, request["environ"])))
 
     def _status(self, request: Message) -> Message:
-        """Return the status, and with `directories` the snapshot of the daemon."""
         status, directories = {"status": self._environment.answers.status()}, request.get("directories")
         if directories is None:
             return status

@@ -75,7 +75,7 @@ class Reconnector:
         *,
         state: StateMachine,
         is_wanted: Callable[[], bool],
-        give_up: Callable[[OcattachError], None],
+        give_up: Callable[[OcattachError], object],
     ) -> None:
         self._restore = restore
         self._state, self._is_wanted, self._give_up = state, is_wanted, give_up

@@ -54,10 +54,8 @@ class StateMachine:
         self.state = LinkState.STARTING
         self.reason: str | None = None
         """Why the connection is not established; None if it is."""
-
         self.error: OcattachError | None = None
         """The error after which the link stopped retrying. It is kept until the connection is restored."""
-
         self.lost_at = 0.0
         """When an established connection was last lost, by the monotonic clock."""
 

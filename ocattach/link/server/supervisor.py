@@ -49,17 +49,9 @@ class Environment:
     The local port stays open from then on. A lost connection is restored by the same steps.
     """
 
-    def __init__(
-        self,
-        access: LocalAccess,
-        *,
-        held_seconds: float,
-        dead_after: float,
-        subscribers: Sequence[Subscriber] = (),
-    ) -> None:
+    def __init__(self, access: LocalAccess, limits: Limits, subscribers: Sequence[Subscriber] = ()) -> None:
         self.history = History()
-        self._access = access
-        self._held_seconds, self._dead_after = held_seconds, dead_after
+        self._access, self._limits = access, limits
         self._lock = threading.Lock()
         self._spec: ConnectionSpec | None = None
         self._may_start = False
@@ -73,9 +65,7 @@ class Environment:
         )
         self._listener = SessionEventListener(self._connection, subscribers=subscribers)
         self.events = self._listener.feed.log
-        self.forwards = Forwards(
-            self._connection, self._lock, held_seconds=held_seconds, dead_after=dead_after
-        )
+        self.forwards = Forwards(self._connection, self._lock, limits)
         self.answers = Answers(self._connection, self._state, self._listener, access, self.history)
 
     @property
@@ -236,10 +226,9 @@ class Environment:
     def open_port(self) -> "Tunnel":
         """Open the local port, without a route yet."""
         events = Events(on_lost=self.notice_loss, on_held=self._reconnector.retry_now)
-        limits = Limits(held_seconds=self._held_seconds, dead_after=self._dead_after)
         self._connection.tunnel = open_port(
             self._connection.open_client,
-            limits,
+            self._limits,
             events,
             self._listener,
             lambda: greeting(self._listener, self._connection),

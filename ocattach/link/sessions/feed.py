@@ -82,7 +82,6 @@ class Feed:
         self._began = 0.0
         """When the stream began; 0 before the first one."""
         self._heard_at = 0.0
-        """When the latest event came."""
         self._lost_at = 0.0
         self._reason = "the stream of events has ended"
         self._read_at: list[float] = []

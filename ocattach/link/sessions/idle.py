@@ -26,7 +26,6 @@ class IdleDirectories:
         self._lock = threading.Lock()
         self.directories: frozenset[str] = frozenset()
         """The idle directories, as paths of OpenCode. The daemon must be queried for all others."""
-
         self._is_listening = False
         self._changes = 0
         """The number of events that may mean the beginning of work."""

@@ -11,15 +11,15 @@ import time
 from collections.abc import Callable, Iterable
 from contextlib import ExitStack, suppress
 from functools import partial
-from typing import NamedTuple, Protocol
+from typing import TYPE_CHECKING, NamedTuple, Protocol
 
 from ocattach.backoff import Backoff, Pace
 from ocattach.config.spec import ConnectionSpec, environment_id
 from ocattach.errors import OcattachError
 from ocattach.link.sessions.connections import UsedConnections
-from ocattach.link.sessions.feed import Feed, Subscriber
+from ocattach.link.sessions.feed import SETTLED_SECONDS, Feed, Subscriber
 from ocattach.link.sessions.idle import IdleDirectories
-from ocattach.link.sessions.index_writer import IndexWriter, SessionStore, open_index
+from ocattach.link.sessions.index_writer import IndexWriter, open_own_index
 from ocattach.link.sessions.origins import OriginTagger
 from ocattach.opencode.agent_events import KINDS as FEED_KINDS
 from ocattach.opencode.api import DaemonClient
@@ -39,6 +39,9 @@ from ocattach.sessions.origins import has_origin
 from ocattach.sessions.record import Session
 from ocattach.untrusted_json import table
 
+if TYPE_CHECKING:
+    from ocattach.sessions.index.store import Index
+
 KINDS = frozenset({CONNECTED, CREATED, UPDATED, DELETED, STATUS})
 
 QUERY_IDLE = "query-idle"
@@ -46,9 +49,6 @@ QUERY_IDLE = "query-idle"
 
 REQUEST_SECONDS = 10.0
 """How long a request may take."""
-
-SETTLED_SECONDS = 2.0
-"""How long after its first event a stream is complete: what happens as it opens can be missing (1.18.33)."""
 
 FIRST_PAUSE, LONGEST_PAUSE = 0.5, 10.0
 """Seconds between two tries to open the stream of events."""
@@ -91,13 +91,13 @@ class SessionEventListener:
     def __init__(
         self,
         connection: DaemonAccess,
-        open_store: Callable[[], SessionStore] = open_index,
+        open_index: Callable[[], "Index"] = open_own_index,
         subscribers: Iterable[Subscriber] = (),
     ) -> None:
         self._connection = connection
         self._connections = UsedConnections()
         self._environment = ""
-        self._index = IndexWriter(open_store, self._connections)
+        self._index = IndexWriter(open_index, self._connections)
         self._tagger: OriginTagger | None = None
         self._idle = IdleDirectories(self._open_client)
         self.feed = Feed(self._connections, self._open_client, subscribers)

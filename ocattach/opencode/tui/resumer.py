@@ -16,11 +16,10 @@ import threading
 import time
 from collections.abc import Callable, Iterator, Mapping
 from typing import Any, NamedTuple
-from urllib.parse import quote
 
 from ocattach.backoff import Deadline
 from ocattach.errors import OcattachError, TimedOutError
-from ocattach.opencode.api import DaemonClient
+from ocattach.opencode.api import DaemonClient, query
 from ocattach.opencode.endpoint import Response, milliseconds
 from ocattach.opencode.sessions import is_session_id
 from ocattach.opencode.tui.seen import BY_TUI, CREATION, STATUSES, Seen, SeenRequest, is_stream
@@ -205,7 +204,7 @@ class MissedState:
     def _statuses(self) -> dict[str, Any]:
         statuses: dict[str, Any] = {}
         for directory in self._directories():
-            statuses |= table(self._get(f"/session/status?directory={quote(directory, safe='')}").json())
+            statuses |= table(self._get(f"/session/status{query(directory=directory)}").json())
         return statuses
 
     def _content_events(self, info: Mapping[str, Any]) -> Iterator[Event]:
@@ -231,7 +230,7 @@ class MissedState:
         waiting = set()
         for directory in self._directories():
             for kind in ("permission", "question"):
-                answer = self._get(f"/{kind}?directory={quote(directory, safe='')}").json()
+                answer = self._get(f"/{kind}{query(directory=directory)}").json()
                 for ask in objects(answer):
                     waiting.add(str(ask.get("id")))
                     yield event(f"{kind}.asked", ask, {"directory": directory})

@@ -29,8 +29,6 @@ STATUSES = re.compile(rb"GET /session/status[? ]")
 """The TUI's request when it has opened."""
 
 CREATION = re.compile(rb"POST /session[? ]")
-"""A client's request for a new session."""
-
 OBSERVED = re.compile(rb'"type":"(?:permission|question|session\.status)')
 GROWN = re.compile(rb'"type":"message\.part\.delta"[^\n]*"partID":"(prt_\w+)"')
 """The text of a part as it grows. Does not match inside of JSON strings, where quotes are escaped."""

@@ -11,6 +11,8 @@ from contextlib import AbstractContextManager, closing
 from pathlib import Path
 from typing import Any, TypeVar
 
+from ocattach.config.files.paths import state_directory
+from ocattach.sessions.index import index_file
 from ocattach.sessions.index.claims import Claims, read_claims
 from ocattach.sessions.index.file import is_damage, open_file, replace_file, unusable
 from ocattach.sessions.index.rows import (
@@ -51,7 +53,8 @@ class Index(AbstractContextManager["Index"]):
         self.path = path
         self.put_aside: Path | None = None
         """Where a damaged file is now."""
-        self._connection = self._open()
+        self._connection: sqlite3.Connection | None = None
+        self._do(lambda _: None)
 
     @property
     def notice(self) -> str | None:
@@ -207,48 +210,40 @@ class Index(AbstractContextManager["Index"]):
 
     def close(self) -> None:
         """Close the file. Closing twice is harmless."""
-        self._connection.close()
+        connection, self._connection = self._connection, None
+        if connection is not None:
+            connection.close()
 
     def __exit__(self, *_: object) -> None:
         self.close()
 
     def _rows(self, query: str, *values: object) -> list[tuple[Any, ...]]:
-        """Return the rows of a query."""
         return self._do(lambda connection: connection.execute(query, values).fetchall())
 
     def _write(self, write: Callable[[sqlite3.Connection], None]) -> None:
-        """Run statements as one transaction."""
-
         def write_all(connection: sqlite3.Connection) -> None:
             with transaction(connection):
                 write(connection)
 
         self._do(write_all)
 
-    def _do(self, what: Callable[[sqlite3.Connection], T]) -> T:
+    def _do(self, what: Callable[[sqlite3.Connection], T], *, may_replace: bool = True) -> T:
         """Run a query. A file that proves to be damaged is replaced first."""
         try:
+            if self._connection is None:
+                self._connection = open_file(self.path)
             return what(self._connection)
         except sqlite3.DatabaseError as error:
-            if not is_damage(error):
+            if not (may_replace and is_damage(error)):
                 raise unusable(self.path, error) from error
-        self._connection.close()
+        self.close()
         self.put_aside = replace_file(self.path) or self.put_aside
-        self._connection = self._open()
-        try:
-            return what(self._connection)
-        except sqlite3.DatabaseError as error:
-            raise unusable(self.path, error) from error
+        return self._do(what, may_replace=False)
 
-    def _open(self) -> sqlite3.Connection:
-        try:
-            return open_file(self.path)
-        except sqlite3.DatabaseError:
-            self.put_aside = replace_file(self.path) or self.put_aside
-        try:
-            return open_file(self.path)
-        except sqlite3.DatabaseError as error:
-            raise unusable(self.path, error) from error
+
+def open_index(environ: Mapping[str, str]) -> Index:
+    """Open the index of this account. Raises IndexUnusableError."""
+    return Index(index_file(state_directory(environ)))
 
 
 def number_of(connection: sqlite3.Connection, environment: IndexedEnvironment) -> int:

@@ -33,11 +33,7 @@ class EngineErrors(NamedTuple):
     """The errors of one engine."""
 
     name: str
-    """The name in messages: "Docker"."""
-
     program: str
-    """The command line, for hints: "docker"."""
-
     url: str
     cert_path: str | None
     timeout: float

@@ -1,15 +1,25 @@
 """Finds the containers that a connection can mean: those of a compose service, and the dev containers of a folder."""
 
+import re
+from collections.abc import Iterable, Mapping
 from pathlib import Path
+from typing import Any
 
 from ocattach.config.files.devcontainer import configurations
-from ocattach.config.suggestion import closest
+from ocattach.config.suggestion import question
 from ocattach.config.targets.container import ContainerTarget
 from ocattach.errors import EnvironmentNotFoundError, OcattachError, UsageError
 from ocattach.printable import command_line
-from ocattach.transports.containers.compose import PROJECT_LABEL, SERVICE_LABEL, in_order
 from ocattach.transports.containers.devcontainer import FOLDER_LABEL, is_made_for
 from ocattach.transports.containers.engine import Engine
+
+PROJECT_LABEL = "com.docker.compose.project"
+SERVICE_LABEL = "com.docker.compose.service"
+NUMBER_LABEL = "com.docker.compose.container-number"
+ONE_OFF_LABEL = "com.docker.compose.oneoff"
+"""True for a container of `docker compose run` (docker/compose, pkg/api/labels.go)."""
+
+PODMAN_LABEL = "io.podman.compose.project"
 
 
 def replicas(engine: Engine, target: ContainerTarget, *, name: str, program: str) -> list[str]:
@@ -84,6 +94,36 @@ def not_found(engine: Engine, name: str, *, place: str, explanation: str, progra
     with engine.errors_translated():
         entries = engine.client.containers(all=True)
         names = [name.lstrip("/") for entry in entries for name in entry["Names"]]
-    near = closest(name, names)
-    hint = f"Did you mean {' or '.join(near)}?" if near else f"List the containers: {program} ps --all"
+    hint = question(name, names) or f"List the containers: {program} ps --all"
     return EnvironmentNotFoundError(f"{place}: {explanation}", hint=hint)
+
+
+def in_order(entries: Iterable[Mapping[str, Any]]) -> list[str]:
+    """Return the ids of a service's containers by preference: running ones by number, then the others.
+
+    Containers of `compose run` are left out: they run another command, and end with it.
+    """
+
+    def rank(entry: Mapping[str, Any]) -> tuple[bool, int, str]:
+        number = str(labels(entry).get(NUMBER_LABEL, ""))
+        return entry.get("State") != "running", int(number) if number.isdecimal() else 0, entry["Id"]
+
+    return [entry["Id"] for entry in sorted(entries, key=rank) if not is_one_off(entry)]
+
+
+def is_one_off(entry: Mapping[str, Any]) -> bool:
+    """Return whether `compose run` made a container.
+
+    Those of podman-compose have the labels of the service, and names PROJECT_SERVICE_tmpN (podman_compose.py).
+    """
+    found = labels(entry)
+    first = f"{found.get(PODMAN_LABEL)}_{found.get(SERVICE_LABEL)}_tmp"
+    names = [str(each).removeprefix("/") for each in entry.get("Names") or ()]
+    return str(found.get(ONE_OFF_LABEL)).lower() == "true" or any(
+        each.startswith(first) and re.fullmatch("[0-9]+", each.removeprefix(first)) for each in names
+    )
+
+
+def labels(entry: Mapping[str, Any]) -> Mapping[str, Any]:
+    """Return the labels in an entry of the list of containers."""
+    return entry.get("Labels") or {}

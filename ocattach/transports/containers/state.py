@@ -26,10 +26,7 @@ STATES = {
     "stopped": STOPPED,
     "stopping": ("it is being stopped", ("start", NAME)),
     "paused": ("it is paused", ("unpause", NAME)),
-    "restarting": (
-        "it keeps exiting; the engine has restarted it",
-        ("logs", NAME),
-    ),
+    "restarting": ("it keeps exiting; the engine has restarted it", ("logs", NAME)),
     "dead": ("it is dead: the engine could not remove it completely", ("rm", "--force", NAME)),
     "removing": ("it is being removed", ("ps", "--all")),
 }

@@ -78,7 +78,6 @@ class ContainerTransport(CommandTransport):
         self._engine: Engine | None = None
         self._owned = ExitStack()
         """Closes the engine, unless that belongs to another handler."""
-
         self._container: Mapping[str, Any] | None = None
         self._replica: str | None = None
         self._started_at: str | None = None

@@ -39,10 +39,8 @@ def given_password(
         origin = f"the variable {target.password_env}"
         text = environ.get(target.password_env)
         if not text:
-            raise AuthenticationError(
-                f"The password for {target.url} is to come from {origin}, which is not set",
-                hint=f"{command_line('export', f'{target.password_env}=PASSWORD')}, and connect again",
-            )
+            hint = f"{command_line('export', f'{target.password_env}=PASSWORD')}, and connect again"
+            raise without_password(target, origin, "is not set", hint)
         return checked(text, origin)
     if target.password_command:
         return password_of_command(target, ask=ask, timeout=min(timeout, COMMAND_SECONDS))
@@ -60,23 +58,21 @@ def password_of_command(target: HTTPTarget, *, ask: Ask, timeout: float) -> Pass
         try:
             result = machine.run(target.password_command, timeout=timeout)
         except TimedOutError as error:
-            raise AuthenticationError(
-                f"The password for {target.url} is to come from {origin}, which did not end in {timeout:.0f} s",
-                hint=hint,
-            ) from error
+            raise without_password(target, origin, f"did not end in {timeout:.0f} s", hint) from error
     if result.exit_code:
         said = result.stderr[-SHOWN:].decode(errors="replace").strip()
-        raise AuthenticationError(
-            f"The password for {target.url} is to come from {origin}, which failed with exit code {result.exit_code}"
-            + (f": {said}" if said else ""),
-            hint=hint,
-        )
+        failed = f"failed with exit code {result.exit_code}" + (f": {said}" if said else "")
+        raise without_password(target, origin, failed, hint)
     text = result.stdout.decode(errors="replace").removesuffix("\n").removesuffix("\r")
     if not text:
-        raise AuthenticationError(
-            f"The password for {target.url} is to come from {origin}, which printed none", hint=hint
-        )
+        raise without_password(target, origin, "printed none", hint)
     return checked(text, origin)
+
+
+def without_password(target: HTTPTarget, origin: str, problem: str, hint: str) -> AuthenticationError:
+    """Return the error for a variable or command that gives no password."""
+    text = f"The password for {target.url} is to come from {origin}, which {problem}"
+    return AuthenticationError(text, hint=hint)
 
 
 def checked(text: str, origin: str) -> Password:

@@ -35,11 +35,7 @@ REQUEST_SECONDS = 10
 TRIES = 3
 """How often the password is asked for."""
 
-GATEWAY_ERRORS = {
-    http.client.BAD_GATEWAY,
-    http.client.SERVICE_UNAVAILABLE,
-    http.client.GATEWAY_TIMEOUT,
-}
+GATEWAY_ERRORS = {http.client.BAD_GATEWAY, http.client.SERVICE_UNAVAILABLE, http.client.GATEWAY_TIMEOUT}
 
 
 class HTTPTransport(TransportHandler):
@@ -271,7 +267,6 @@ class HTTPTransport(TransportHandler):
             raise self._unreachable(error) from error
 
     def _unreachable(self, error: ConnectionLostError) -> UnreachableError:
-        """Return why there was no response."""
         cause = error.__cause__
         if isinstance(cause, ssl.SSLError):
             reason = getattr(cause, "reason", None) or cause  # not set by all of them

@@ -53,7 +53,6 @@ class Channels:
         self.half_closing = websocket.subprotocol == HALF_CLOSING
         self.ended = False
         """Whether the WebSocket is closed."""
-
         self._websocket = websocket
         if websocket.sock is None:
             raise ConnectionLostError("The WebSocket is closed already")

@@ -157,15 +157,10 @@ class Cluster:
             yield
         except websocket.WebSocketBadStatusException as error:
             raise self._refused(error.status_code, error.resp_body or b"") from None
-        except (
-            urllib3.exceptions.HTTPError,
-            websocket.WebSocketException,
-            OSError,
-        ) as error:
+        except (urllib3.exceptions.HTTPError, websocket.WebSocketException, OSError) as error:
             raise self._unreachable(error) from None
 
     def _unreachable(self, error: Exception) -> OcattachError:
-        """Return the error for an API server that did not answer."""
         causes = list(chain(error))
         hint = f"Try: {self.kubectl('get', 'pods')}"
         if any(isinstance(cause, TimeoutError | websocket.WebSocketTimeoutException) for cause in causes):
@@ -213,7 +208,6 @@ class Cluster:
         )
 
     def _refused(self, status: int, body: bytes) -> OcattachError:
-        """Return the error for a refused request."""
         page = self._web_page(status, body)
         if page:
             return page

@@ -20,7 +20,7 @@ from kubernetes.config.kube_config import (
     parse_rfc3339,
 )
 
-from ocattach.config.suggestion import closest
+from ocattach.config.suggestion import question
 from ocattach.config.targets.kubernetes import SERVICE_HOST, kubeconfig_files
 from ocattach.errors import ConfigurationError, EnvironmentNotFoundError
 from ocattach.transports.base import Ask
@@ -36,8 +36,6 @@ TEXTS = (
     *("token", "tokenFile", "username", "password", "as", "as-uid"),
 )
 KINDS = {**dict.fromkeys(TEXTS, str), "as-groups": list, "as-user-extra": dict, "exec": dict}
-"""The types of values."""
-
 CLUSTER_INFO = ("server", "tls-server-name", "insecure-skip-tls-verify", "proxy-url")
 """What plugins get of a cluster's entry as it is (client-go: pkg/apis/clientauthentication/v1/types.go, Cluster)."""
 
@@ -121,11 +119,8 @@ def check_context(context: str | None, config: Mapping[str, Any]) -> None:
         hint = f"Name one with --context: {', '.join(names)}" if names else "Show it: kubectl config view"
         raise EnvironmentNotFoundError("The kubeconfig has no current context", hint=hint)
     if context is not None and context not in names:
-        near = closest(context, names)
-        question = f"Did you mean {' or '.join(near)}? " if near else ""
-        raise EnvironmentNotFoundError(
-            f"The kubeconfig has no context {context}", hint=f"{question}Try: kubectl config get-contexts"
-        )
+        hint = f"{question(context, names)} Try: kubectl config get-contexts".lstrip()
+        raise EnvironmentNotFoundError(f"The kubeconfig has no context {context}", hint=hint)
 
 
 class Merger(KubeConfigMerger):  # type: ignore[misc]

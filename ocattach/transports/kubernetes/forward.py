@@ -36,11 +36,6 @@ def find_daemon(url: str, port: int, *, place: str, ask: Ask, password: str = ""
             return None
         else:
             return FoundDaemon(
-                pid=NO_PID,
-                port=port,
-                host="127.0.0.1",
-                username=USERNAME,
-                password=password,
-                recorded=False,
+                pid=NO_PID, port=port, host="127.0.0.1", username=USERNAME, password=password, recorded=False
             )
     return None

@@ -1,6 +1,6 @@
 """The pods that a target means, and the error when there are none."""
 
-from ocattach.config.suggestion import closest
+from ocattach.config.suggestion import question
 from ocattach.config.targets.kubernetes import KubernetesTarget
 from ocattach.errors import EnvironmentNotFoundError, OcattachError
 from ocattach.transports.kubernetes.cluster import Cluster, NotFoundError
@@ -45,6 +45,5 @@ def not_found(cluster: Cluster, target: KubernetesTarget, error: NotFoundError) 
         )
     except OcattachError:  # listing may be forbidden
         return EnvironmentNotFoundError(f"{missing} ({error.message})", hint=hint)
-    near = closest(wanted, [str(each["metadata"]["name"]) for each in found])
-    question = f"Did you mean {' or '.join(near)}? " if near else ""
-    return EnvironmentNotFoundError(missing, hint=f"{question}{hint}")
+    names = [str(each["metadata"]["name"]) for each in found]
+    return EnvironmentNotFoundError(missing, hint=f"{question(wanted, names)} {hint}".lstrip())

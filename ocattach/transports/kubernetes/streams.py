@@ -58,7 +58,6 @@ class ChannelStream(Stream):
         self._closing = False
         self._attached = False
         """Whether an event loop takes the thread's place."""
-
         self.lock = threading.Lock()
         """Held by a thread that uses the channels."""
         self._thread = threading.Thread(target=self._carry, name="ocattach-kubernetes-stream", daemon=True)

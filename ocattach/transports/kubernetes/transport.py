@@ -28,14 +28,7 @@ from ocattach.transports.kubernetes.cluster import Cluster, ForbiddenError, NotF
 from ocattach.transports.kubernetes.foreground import FEEDER, attached
 from ocattach.transports.kubernetes.forward import find_daemon
 from ocattach.transports.kubernetes.lookup import find_pods
-from ocattach.transports.kubernetes.pods import (
-    Choice,
-    LastPod,
-    Pod,
-    choose,
-    last_pod,
-    remember_pod,
-)
+from ocattach.transports.kubernetes.pods import Choice, LastPod, Pod, choose, last_pod, remember_pod
 from ocattach.transports.kubernetes.status import exit_code
 from ocattach.transports.kubernetes.streams import COMMAND, FORWARDED_PORT, ChannelStream
 from ocattach.transports.loader import LOADER, loader_input, started
@@ -62,7 +55,6 @@ class KubernetesTransport(CommandTransport):
         self._cluster: Cluster | None = None
         self._owned = ExitStack()
         """Closes the connection, unless that belongs to another handler."""
-
         self._choice: Choice | None = None
         self._exec_forbidden: ForbiddenError | None = None
         self._half_closing = False
