@@ -2,7 +2,6 @@
 
 import os
 from collections.abc import Callable
-from pathlib import Path
 from typing import Any, TypeVar
 
 import click
@@ -11,6 +10,7 @@ from ocattach.cli.complete import Completer, connection_names
 from ocattach.cli.options import Options
 from ocattach.config.resolver import last_connection, resolve
 from ocattach.config.spec import ConnectionSpec
+from ocattach.config.variables import working_directory
 
 Decorated = TypeVar("Decorated", bound=Callable[..., Any])
 
@@ -34,12 +34,12 @@ def named_by_dash(_context: click.Context, _parameter: click.Parameter, value: A
 
 def last_named(name: str) -> str:
     """The name, or for `-` that of the last connection. Raises ConnectionNotFoundError if none was used."""
-    return last_connection(cwd=Path.cwd(), environ=os.environ) if name == LAST else name
+    return last_connection(cwd=working_directory(), environ=os.environ) if name == LAST else name
 
 
 def resolve_target(options: Options) -> ConnectionSpec:
     """Return the named connection with the typed options applied, once its definition is trusted."""
-    spec = options.applied_to(resolve(options.target or "", cwd=Path.cwd(), environ=os.environ))
+    spec = options.applied_to(resolve(options.target or "", cwd=working_directory(), environ=os.environ))
     return as_used(spec, trust=options.trust)
 
 
@@ -49,4 +49,4 @@ def as_used(spec: ConnectionSpec, *, trust: bool = False) -> ConnectionSpec:
         from ocattach.cli.approval import require_trust  # noqa: PLC0415 - warm
 
         require_trust(spec, trust=trust, environ=os.environ)
-    return spec.pinned(os.environ).with_default_workdir(Path.cwd())
+    return spec.pinned(os.environ).with_default_workdir(working_directory())

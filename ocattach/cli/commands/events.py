@@ -7,7 +7,6 @@ import sys
 import threading
 import time
 from collections.abc import Sequence
-from pathlib import Path
 from typing import Any
 
 import click
@@ -22,6 +21,7 @@ from ocattach.config.files.paths import config_directory, state_directory
 from ocattach.config.resolver import resolve
 from ocattach.config.settings import EVENTS, load_settings
 from ocattach.config.spec import ConnectionSpec, origin_name
+from ocattach.config.variables import working_directory
 from ocattach.defects import FILE, as_error
 from ocattach.errors import OcattachError
 from ocattach.link.client.events import agent_events
@@ -79,7 +79,7 @@ def events(names: tuple[str, ...], *, session: str | None, types: tuple[str, ...
     """
     feed = Reader(since_last=since_last)
     if names:
-        specs = [as_used(resolve(name, cwd=Path.cwd(), environ=os.environ)) for name in names]
+        specs = [as_used(resolve(name, cwd=working_directory(), environ=os.environ)) for name in names]
         for spec in specs:
             feed.follow_named(spec)
     wanted = set(types)
@@ -101,7 +101,11 @@ def events(names: tuple[str, ...], *, session: str | None, types: tuple[str, ...
 
 def trusted() -> Sequence[Any]:
     """The connections that may be used."""
-    return [each for each in everywhere(cwd=Path.cwd(), environ=os.environ).entries if each.refusal is None]
+    return [
+        each
+        for each in everywhere(cwd=working_directory(), environ=os.environ).entries
+        if each.refusal is None
+    ]
 
 
 class Reader:

@@ -4,7 +4,6 @@ import os
 import re
 import sys
 from collections.abc import Sequence
-from pathlib import Path
 
 import click
 
@@ -16,6 +15,7 @@ from ocattach.config.files.paths import config_directory
 from ocattach.config.resolver import resolve
 from ocattach.config.settings import load_settings
 from ocattach.config.spec import ConnectionSpec
+from ocattach.config.variables import working_directory
 from ocattach.errors import UsageError
 from ocattach.link.client.forwards import ForwardedPort
 from ocattach.link.client.forwards import forward as forward_ports
@@ -40,7 +40,7 @@ def forward(name: str, *, ports: tuple[str, ...], output: str) -> None:
     Starts no daemon. Other users of this machine can connect to these ports too, as with `ssh -L`.
     """
     wanted = [parse(text) for text in ports]
-    spec = as_used(resolve(name, cwd=Path.cwd(), environ=os.environ))
+    spec = as_used(resolve(name, cwd=working_directory(), environ=os.environ))
     person = Person(quiet=output == "json")
 
     def show(opened: Sequence[ForwardedPort]) -> None:

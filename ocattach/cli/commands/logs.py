@@ -19,6 +19,7 @@ from ocattach.cli.terminal import escape, say
 from ocattach.config.files.paths import state_directory
 from ocattach.config.resolver import resolve
 from ocattach.config.spec import ConnectionSpec
+from ocattach.config.variables import working_directory
 from ocattach.daemon import Logs
 from ocattach.defects import FILE, as_error
 from ocattach.errors import (
@@ -73,7 +74,7 @@ def logs(name: str, *, follow: bool, lines: int, output: str) -> None:
     """Show the logs of the daemon and of OpenCode in the environment, and of the link on this machine."""
     if follow and output == "json":
         raise UsageError("-o json and --follow cannot be used together")
-    spec = as_used(resolve(name, cwd=Path.cwd(), environ=os.environ))
+    spec = as_used(resolve(name, cwd=working_directory(), environ=os.environ))
     with ExitStack() as stack:
         handler = stack.enter_context(open_handler(spec, ask=asker(Person()), timeout=TIMEOUT))
         found = collect(name, spec, handler, lines)

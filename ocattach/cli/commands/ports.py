@@ -1,7 +1,6 @@
 """`ocattach ports NAME`: on which ports programs listen in an environment."""
 
 import os
-from pathlib import Path
 from typing import Any
 
 import click
@@ -15,6 +14,7 @@ from ocattach.cli.terminal import say
 from ocattach.config.files.paths import config_directory
 from ocattach.config.resolver import resolve
 from ocattach.config.settings import load_settings
+from ocattach.config.variables import working_directory
 from ocattach.link.client.forwards import list_ports
 
 EXAMPLES = """
@@ -34,7 +34,7 @@ def ports(name: str, *, output: str) -> None:
 
     Programs of other accounts there are shown by their uid, unless commands run as root. Starts no daemon.
     """
-    spec = as_used(resolve(name, cwd=Path.cwd(), environ=os.environ))
+    spec = as_used(resolve(name, cwd=working_directory(), environ=os.environ))
     timeout = load_settings(config_directory(os.environ)).connect_timeout_seconds
     person = Person(quiet=output == "json")
     with advice(name), person.waiting("Connecting"):

@@ -3,7 +3,6 @@
 import os
 import time
 from collections.abc import Iterator
-from pathlib import Path
 
 import click
 
@@ -16,6 +15,7 @@ from ocattach.cli.target import as_used, connection_argument
 from ocattach.cli.terminal import say
 from ocattach.config.resolver import resolve
 from ocattach.config.spec import ConnectionSpec, environment_id
+from ocattach.config.variables import working_directory
 from ocattach.errors import ConnectionLostError, SessionNotFoundError, TimedOutError, UnreachableError
 from ocattach.link.client.access import open_client
 from ocattach.link.client.direct import asker
@@ -64,10 +64,10 @@ def wait(target: str, *, states: tuple[str, ...], timeout: float | None, output:
 def destination(target: str) -> tuple[ConnectionSpec, str | None]:
     """Return the environment that is meant, and the session if one is meant."""
     if is_session_id(target):
-        entries = everywhere(cwd=Path.cwd(), environ=os.environ).entries
+        entries = everywhere(cwd=working_directory(), environ=os.environ).entries
         place = find(target, entries, environ=os.environ, timeout=FIND_SECONDS)
         return as_used(place.spec), place.session.id
-    return as_used(resolve(target, cwd=Path.cwd(), environ=os.environ)), None
+    return as_used(resolve(target, cwd=working_directory(), environ=os.environ)), None
 
 
 class Watch:

@@ -2,7 +2,6 @@
 
 import os
 from http import HTTPStatus
-from pathlib import Path
 from urllib.parse import urlsplit
 
 import click
@@ -17,6 +16,7 @@ from ocattach.config.files.paths import config_directory
 from ocattach.config.resolver import resolve
 from ocattach.config.settings import load_settings
 from ocattach.config.spec import ConnectionSpec
+from ocattach.config.variables import working_directory
 from ocattach.errors import OcattachError, TimedOutError, UsageError
 from ocattach.link.client.access import client_at
 from ocattach.link.client.browsers import LINK_SECONDS, BrowserLogin, await_login, log_out, new_login
@@ -43,7 +43,7 @@ def web(name: str, *, print_: bool, revoke: bool, output: str) -> None:
     """
     if print_ and revoke:
         raise UsageError("--print and --revoke cannot be used together")
-    spec = as_used(resolve(name, cwd=Path.cwd(), environ=os.environ))
+    spec = as_used(resolve(name, cwd=working_directory(), environ=os.environ))
     if not spec.target.needs_link:
         raise UsageError(f"{spec.title()} has no link", hint=f"Open its URL: {spec.display()}")
     if revoke:

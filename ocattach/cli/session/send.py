@@ -23,6 +23,7 @@ from ocattach.config.resolver import resolve
 from ocattach.config.settings import load_settings
 from ocattach.config.spec import ConnectionSpec, environment_id, origin_name
 from ocattach.config.suggestion import did_you_mean
+from ocattach.config.variables import working_directory
 from ocattach.errors import InterruptedByUserError, OcattachError, UsageError, WorkdirNotFoundError
 from ocattach.link.client.access import REQUEST_SECONDS, client_at
 from ocattach.link.client.foreground import attach
@@ -164,7 +165,7 @@ def find_destination(asked: PromptRequest, person: Person) -> Destination:
 
 def new_destination(target: str, person: Person, timeout: float, *, trust: bool) -> Destination:
     """Resolve a name or URI for a new session. Raises NotTrustedError, and what `resolve` raises."""
-    spec = as_used(resolve(target, cwd=Path.cwd(), environ=os.environ), trust=trust)
+    spec = as_used(resolve(target, cwd=working_directory(), environ=os.environ), trust=trust)
     person.heading(f"Connecting to {spec.title()}")
     return Destination(spec, None, origin_name(spec), person, timeout)
 
