@@ -102,9 +102,9 @@ class Listener:
         Raises OSError if `local` cannot be bound.
         """
         listening = bind_forwarded(port, local)
-        local = listening.getsockname()[1]
+        local = listening[0].getsockname()[1]
         admit = partial(self._admit, counts_as_loss=False)
-        await self._serve_port([listening], partial(ForwardedClient, local, port, admit, self._remove))
+        await self._serve_port(listening, partial(ForwardedClient, local, port, admit, self._remove))
         return local
 
     async def _serve_port(

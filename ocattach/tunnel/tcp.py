@@ -49,14 +49,6 @@ def bind_pair(port: int) -> list[socket.socket]:
             return [first]
 
 
-def bind_first(ports: Sequence[int]) -> socket.socket:
-    """A socket of 127.0.0.1 on the first of these ports that is free; on any when none is."""
-    for port in ports:
-        with contextlib.suppress(OSError):
-            return bind_port(port)
-    return bind_port(0)
-
-
 def bind_port(port: int, address: str = LOOPBACK) -> socket.socket:
     """A socket of an address on this port, or on any for 0. Raises OSError if it is taken or not permitted."""
     family = socket.AF_INET if address == LOOPBACK else socket.AF_INET6
