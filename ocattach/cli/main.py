@@ -3,6 +3,7 @@
 import json
 import os
 import re
+import stat
 import sys
 from collections.abc import Callable, Sequence
 from functools import partial
@@ -22,7 +23,7 @@ from ocattach.cli.target import last_named, named_by_dash
 from ocattach.cli.terminal import has_terminal, lost_output_reported, prepare_streams, say, say_error
 from ocattach.cli.verbs import applied, split
 from ocattach.config.files.paths import state_directory
-from ocattach.config.variables import absolute_variables
+from ocattach.config.variables import absolute_variables, with_home
 from ocattach.defects import FILE, as_error, log_thread_defects
 from ocattach.errors import (
     ConfigurationError,
@@ -243,15 +244,25 @@ def report_defect(
     show(as_error(error.with_traceback(trace), state_directory(os.environ) / FILE), arguments)
 
 
+def allow_owner() -> None:
+    """Take out of the umask what would keep this account from its own files, and links from their sockets."""
+    os.umask(os.umask(stat.S_IRWXO | stat.S_IRWXG) & ~stat.S_IRWXU)
+
+
 def main(arguments: Sequence[str] | None = None) -> NoReturn:
     """Run the command line. Always raises SystemExit, unless the process becomes the TUI."""
     arguments = list(sys.argv[1:] if arguments is None else arguments)
     invocation = split(arguments)
     ours = invocation.words
+    os.environ.update(with_home(os.environ))
+    allow_owner()
     sys.excepthook = partial(report_defect, ours)
     log_thread_defects(state_directory(os.environ) / FILE)
     prepare_streams()
-    os.environ.update(absolute_variables(os.environ))
+    try:
+        os.environ.update(absolute_variables(os.environ))
+    except UsageError as error:
+        fail(error, ours, "ocattach")
     if COMPLETION in os.environ:
         load_function("commands.completion", "answer")(os.environ[COMPLETION], command, COMMANDS, load)
     name = ours[0] if ours and ours[0] in COMMANDS and not invocation.verb else None

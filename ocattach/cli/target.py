@@ -2,7 +2,6 @@
 
 import os
 from collections.abc import Callable
-from pathlib import Path
 from typing import Any
 
 import click
@@ -14,6 +13,7 @@ from ocattach.config.files.paths import config_directory
 from ocattach.config.resolver import last_connection, resolve
 from ocattach.config.settings import load_settings
 from ocattach.config.spec import ConnectionSpec
+from ocattach.config.variables import working_directory
 
 LAST = "-"
 """Stands for the connection that was used last."""
@@ -35,18 +35,18 @@ def named_by_dash(_context: click.Context, _parameter: click.Parameter, value: A
 
 def last_named(name: str) -> str:
     """The name, or for `-` that of the last connection. Raises ConnectionNotFoundError if none was used."""
-    return last_connection(cwd=Path.cwd(), environ=os.environ) if name == LAST else name
+    return last_connection(cwd=working_directory(), environ=os.environ) if name == LAST else name
 
 
 def resolve_target(options: Options) -> ConnectionSpec:
     """Return the named connection with the typed options applied, once its definition is trusted."""
-    spec = options.applied_to(resolve(options.target or "", cwd=Path.cwd(), environ=os.environ))
+    spec = options.applied_to(resolve(options.target or "", cwd=working_directory(), environ=os.environ))
     return as_used(spec, trust=options.trust)
 
 
 def named_connection(name: str, *, trust: bool = False) -> ConnectionSpec:
     """Return the connection of a name or URI, as `as_used` does."""
-    return as_used(resolve(name, cwd=Path.cwd(), environ=os.environ), trust=trust)
+    return as_used(resolve(name, cwd=working_directory(), environ=os.environ), trust=trust)
 
 
 def as_used(spec: ConnectionSpec, *, trust: bool = False) -> ConnectionSpec:
@@ -55,7 +55,7 @@ def as_used(spec: ConnectionSpec, *, trust: bool = False) -> ConnectionSpec:
         from ocattach.cli.approval import require_trust  # noqa: PLC0415 - warm
 
         require_trust(spec, trust=trust, environ=os.environ)
-    return spec.pinned(os.environ).with_default_workdir(Path.cwd())
+    return spec.pinned(os.environ).with_default_workdir(working_directory())
 
 
 def connect_seconds() -> float:

@@ -56,6 +56,8 @@ class TuiProgram:
 
         Where it starts, opencode loads modules from node_modules, and plugins that tui.json names (1.18.33).
         """
-        home = Path(environ.get("HOME", "/"))
-        os.chdir(home if home.is_dir() else "/")
+        try:
+            os.chdir(environ.get("HOME", "/"))
+        except OSError:
+            os.chdir("/")
         os.execve(self.path, argv, dict(environ))  # noqa: S606

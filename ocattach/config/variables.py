@@ -5,6 +5,9 @@ A link runs in `/`, and other commands may be run from anywhere.
 
 import os
 from collections.abc import Mapping
+from pathlib import Path
+
+from ocattach.errors import UsageError
 
 FILES = (
     "SSH_AUTH_SOCK", "SSH_ASKPASS", "DOCKER_CONFIG", "DOCKER_CERT_PATH",
@@ -32,7 +35,7 @@ def absolute(path: str) -> str:
     """The path, from the working directory if it is relative. An empty one and those below `~` are kept."""
     if path in {"", "~"} or path.startswith(("/", "~/")):
         return path
-    return os.path.join(os.getcwd(), path.removeprefix("./"))  # noqa: PTH109, PTH118 - every warm start runs it
+    return os.path.join(working_directory(), path.removeprefix("./"))  # noqa: PTH118 - every warm start runs it
 
 
 def without_relative_entries(path: str) -> str:
@@ -53,3 +56,29 @@ def absolute_variables(environ: Mapping[str, str]) -> dict[str, str]:
         if kind or (value and ":" not in value):
             found[name] = kind + absolute(value.removeprefix(kind))
     return found
+
+
+def working_directory() -> Path:
+    """Return the working directory. Raises UsageError if it has been removed, or is not reachable any more."""
+    try:
+        return Path.cwd()
+    except OSError as error:
+        raise UsageError(
+            f"The working directory cannot be used: {error.strerror}",
+            hint="It may have been removed. Change to another one first: cd",
+        ) from error
+
+
+def with_home(environ: Mapping[str, str]) -> dict[str, str]:
+    """HOME, where it is not set: that of the user database, as shells have it.
+
+    An account without an entry there gets `/`, as from container engines.
+    """
+    if environ.get("HOME"):
+        return {}
+    import pwd  # noqa: PLC0415 - warm; hardly any start needs it
+
+    try:
+        return {"HOME": pwd.getpwuid(os.getuid()).pw_dir or "/"}
+    except KeyError:
+        return {"HOME": "/"}

@@ -43,14 +43,29 @@ database() { # HOME XDG_DATA_HOME OPENCODE_DB: prints the path of its database, 
     echo "$(CDPATH='' cd -P "$folder" 2>/dev/null && pwd -P || echo "$folder")/$file"
 }
 
+# Only where this account's own paths have line feeds can another's be the same.
+with_line_feeds() { # VALUE: sets $whole to it as it is, from one of `variables`
+    whole=$1
+    case "$HOME${XDG_DATA_HOME:-}${OPENCODE_DB:-}" in
+        *"
+"*)
+            whole=$(tr '\001' '\n' <<VALUE
+$1.
+VALUE
+            )
+            whole=${whole%.}
+            ;;
+    esac
+}
+
 database_of() { # PID
     variables "$1" | {
         home_of= data_of= file_of=
         while IFS= read -r line; do
             case "$line" in
-                HOME=*) home_of=${line#*=} ;;
-                XDG_DATA_HOME=*) data_of=${line#*=} ;;
-                OPENCODE_DB=*) file_of=${line#*=} ;;
+                HOME=*) with_line_feeds "${line#*=}" && home_of=$whole ;;
+                XDG_DATA_HOME=*) with_line_feeds "${line#*=}" && data_of=$whole ;;
+                OPENCODE_DB=*) with_line_feeds "${line#*=}" && file_of=$whole ;;
             esac
         done
         [ -n "$home_of" ] || { account; home_of=$account_home; }

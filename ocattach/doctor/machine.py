@@ -23,6 +23,7 @@ from ocattach.doctor.ladder import Ladder, StepWarning
 from ocattach.errors import ConfigurationError
 from ocattach.link.client.queries import query_link
 from ocattach.link.files import link_keys
+from ocattach.presence import exists, is_file
 from ocattach.printable import command_line
 from ocattach.programs import which
 
@@ -91,7 +92,7 @@ class MachineCheck:
         """Check the directory of the trust ledger, the index and the logs."""
         directory = state_directory(self._environ)
         refuse_writable(directory)
-        if directory.exists() and not os.access(directory, os.W_OK):
+        if exists(directory) and not os.access(directory, os.W_OK):
             raise ConfigurationError(
                 f"{directory} is not writable by this user",
                 hint=f"Check its permissions: {command_line('ls', '-ld', directory)}",
@@ -133,7 +134,7 @@ def docker(environ: Mapping[str, str]) -> str:
     context = read_context(target.context, environ) if target.context else None
     host = context.host if context else target.host or ""
     path = Path(host.removeprefix("unix://"))
-    if host.startswith("unix://") and not path.exists():
+    if host.startswith("unix://") and not exists(path):
         raise StepWarning(f"no engine at {host}; if Docker is installed, start it: systemctl start docker")
     if host.startswith("unix://") and not os.access(path, os.W_OK):
         raise StepWarning(f"no permission to use {host}; check: {command_line('ls', '-l', path)}")
@@ -153,7 +154,7 @@ def ssh(_: Mapping[str, str]) -> str:
 def kubernetes(environ: Mapping[str, str]) -> str:
     """Find the kubeconfig files."""
     files = [str(file) for file in kubeconfig_files(environ)]
-    found = [file for file in files if Path(file).is_file()]
+    found = [file for file in files if is_file(Path(file))]
     if not found:
         raise StepWarning(f"no kubeconfig at {', '.join(files)}; k8s:// needs one")
     return ", ".join(found)
@@ -161,7 +162,7 @@ def kubernetes(environ: Mapping[str, str]) -> str:
 
 def refuse_writable(directory: Path) -> None:
     """Raise ConfigurationError if another user can write to a directory."""
-    if not directory.exists():
+    if not exists(directory):
         return
     found = directory.stat()
     if found.st_uid not in (os.getuid(), 0):

@@ -8,6 +8,7 @@ from ocattach.config.spec import ConnectionSpec
 from ocattach.opencode.catalogue import Catalogue, fill
 from ocattach.opencode.database import database_file, stored_pages
 from ocattach.opencode.sessions import PAGE, Content, SessionFilter
+from ocattach.presence import is_file
 
 
 def stored_catalogue(
@@ -26,7 +27,7 @@ def stored_catalogue(
         return None
     inherited = {name: value for name, value in environ.items() if name not in spec.unset_env}
     file = database_file({**inherited, **dict(spec.env)})
-    if file is None or not file.is_file():
+    if file is None or not is_file(file):
         return None
     catalogue = Catalogue("", time.time())
     try:

@@ -6,7 +6,7 @@ from http import HTTPStatus
 
 from ocattach.tunnel.client import Client
 from ocattach.tunnel.splice import SpliceEndpoint
-from ocattach.tunnel.tcp import bind_first, bind_port
+from ocattach.tunnel.tcp import bind_both, bind_pair
 
 PRIVILEGED = 1024
 """Ports below this one need privileges on most systems."""
@@ -38,11 +38,11 @@ class ForwardedClient(Client):
         self.reset()
 
 
-def bind_forwarded(port: int, local: int | None) -> socket.socket:
-    """Return a socket of 127.0.0.1 on the port `local`; without one, on the same port as there or any free one.
+def bind_forwarded(port: int, local: int | None) -> list[socket.socket]:
+    """Return sockets on the port `local`, any free one for 0; without one, the same as there or any free one.
 
     Raises OSError if `local` is taken or not permitted.
     """
-    if local is not None:
-        return bind_port(local)
-    return bind_first((port + HIGHER if port < PRIVILEGED else port,))
+    if local:
+        return bind_pair(local)
+    return bind_both(() if local == 0 else (port + HIGHER if port < PRIVILEGED else port,))

@@ -10,6 +10,7 @@ import socket
 import time
 from collections.abc import Callable, Coroutine, Sequence
 from functools import partial
+from itertools import chain
 from typing import Any
 
 from ocattach.errors import OcattachError
@@ -25,7 +26,7 @@ from ocattach.tunnel.recovering import RecoveringClient
 from ocattach.tunnel.resumable import ResumableClient
 from ocattach.tunnel.router import Router
 from ocattach.tunnel.splice import SpliceEndpoint
-from ocattach.tunnel.tcp import bind_first
+from ocattach.tunnel.tcp import bind_both
 
 BACKLOG = 256
 PAUSE_SECONDS = 0.5
@@ -45,7 +46,7 @@ log = logging.getLogger(__name__)
 
 
 class Listener:
-    """A port of 127.0.0.1 and its clients.
+    """A port of 127.0.0.1, and of ::1, and its clients.
 
     Belongs to one event loop; public attributes may be read from any thread.
     """
@@ -68,7 +69,7 @@ class Listener:
         """Clients without a request that passed the gate yet, and those of forwarded ports."""
         self._early_left = MOST_EARLY
         """How many more clients may cause an early connection."""
-        self._servers: dict[int, asyncio.Server] = {}
+        self._servers: dict[int, list[asyncio.Server]] = {}
         """By local port: the tunnel's own, and those that are forwarded."""
         self._clients: dict[SpliceEndpoint, asyncio.Task[None]] = {}
         self._internal: set[SpliceEndpoint] = set()
@@ -88,8 +89,8 @@ class Listener:
 
         Returns the port, which stays open until `close`.
         """
-        listening = bind_first(ports)
-        port: int = listening.getsockname()[1]
+        listening = bind_both(ports)
+        port: int = listening[0].getsockname()[1]
         if self._gate is not None:
             self._gate.port = port
         await self._serve_port(listening, self._make_client)
@@ -101,19 +102,22 @@ class Listener:
         Raises OSError if `local` cannot be bound.
         """
         listening = bind_forwarded(port, local)
-        local = listening.getsockname()[1]
+        local = listening[0].getsockname()[1]
         admit = partial(self._admit, counts_as_loss=False)
         await self._serve_port(listening, partial(ForwardedClient, local, port, admit, self._remove))
         return local
 
-    async def _serve_port(self, listening: socket.socket, make_client: Callable[[], Client]) -> None:
-        self._servers[listening.getsockname()[1]] = await asyncio.get_running_loop().create_server(
-            make_client, sock=listening, backlog=BACKLOG
-        )
+    async def _serve_port(
+        self, listening: Sequence[socket.socket], make_client: Callable[[], Client]
+    ) -> None:
+        loop = asyncio.get_running_loop()
+        self._servers[listening[0].getsockname()[1]] = [
+            await loop.create_server(make_client, sock=each, backlog=BACKLOG) for each in listening
+        ]
 
     def end_forward(self, local: int) -> None:
         """Close a forwarded port and reset its clients. Ending it twice is harmless."""
-        if (server := self._servers.pop(local, None)) is not None:
+        for server in self._servers.pop(local, ()):
             server.close()
         for client in list(self._clients):
             if isinstance(client, ForwardedClient) and client.local == local:
@@ -156,7 +160,7 @@ class Listener:
     async def close(self) -> None:
         """Reset all clients; close the port and the route."""
         self._closed = True
-        for server in self._servers.values():
+        for server in chain.from_iterable(self._servers.values()):
             server.close()
         self.router.stop()
         serving = list(self._clients.values())

@@ -325,7 +325,7 @@ def test_an_unreadable_farther_file_does_not_hurt(desk: Desk) -> None:
         ("[]", "the file must be an object, not a list"),
         ('{"environments": []}', "environments must be an object, not a list"),
         ("[" * 100_000, "nested too deeply"),
-        ('{"environments": ' + "9" * 5000 + "}", "invalid JSON"),
+        ('{"environments": ' + "9" * 5000 + "}", "environments must be an object, not a number"),
         ("/*" + " " * LARGEST, "larger than 1024 KiB"),
     ],
 )

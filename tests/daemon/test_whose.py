@@ -131,6 +131,19 @@ def test_the_same_data_in_other_words_is_the_same(account: Account, words: str, 
         assert other.daemon()
 
 
+@pytest.mark.parametrize("name", ["a\nb", "a\n", "a b'\"$(false)"])
+@pytest.mark.parametrize("variable", ["HOME", "XDG_DATA_HOME"])
+def test_a_directory_of_an_odd_name_has_one_daemon(account: Account, name: str, variable: str) -> None:
+    (account.home / name).mkdir()
+    odd = account.but(variables={variable: str(account.home / name)})
+    started = odd.start().daemon
+
+    assert started
+    assert odd.start().daemon == started
+    assert odd.stop(started.pid) == started.pid
+    assert odd.daemon() is None
+
+
 @pytest.mark.parametrize("variable", ["XDG_DATA_HOME", "OPENCODE_DB"])
 def test_one_with_other_data_is_another(account: Account, variable: str) -> None:
     other = account.but(variables={variable: str(account.home / "elsewhere.db")})

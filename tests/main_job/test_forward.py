@@ -140,17 +140,19 @@ def test_a_lost_connection_comes_back_and_what_does_not_answer_is_named(
 
 
 @on_docker
-def test_a_port_of_this_machine_that_is_taken_is_replaced_or_refused(laptop: Laptop) -> None:
-    holder = [
-        sys.executable,
-        "-c",
-        "import socket as s; l = s.create_server(('127.0.0.1', 0)); print(l.getsockname()[1], flush=True); input()",
-    ]
+@pytest.mark.parametrize("address", ["127.0.0.1", "::1"])
+def test_a_port_of_this_machine_that_is_taken_is_replaced_or_refused(laptop: Laptop, address: str) -> None:
+    """Also one on ::1, where browsers look first: its program would get the requests and cookies."""
+    family = "AF_INET6" if ":" in address else "AF_INET"
+    listen = f"import socket as s; l = s.create_server(({address!r}, 0), family=s.{family})"
+    holder = [sys.executable, "-c", f"{listen}; print(l.getsockname()[1], flush=True); input()"]
     with subprocess.Popen(holder, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as process:
         assert process.stdout
         taken = int(process.stdout.readline())
         with forwarding(laptop, taken) as forwarded:
             assert forwarded.local[0] != taken
+            with pytest.raises(OSError, match="in use"):
+                socket.create_server((address, forwarded.local[0]), family=getattr(socket, family))
         refused = laptop.run("forward", "frontend", f"{taken}:3000", "-o", "json")
         itself = laptop.run("forward", "local://", f"{taken}:{taken}", "-o", "json")
         process.communicate("\n")

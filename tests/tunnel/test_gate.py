@@ -1,5 +1,6 @@
 """The gate of a local port, attacked as other users of the machine and web pages would."""
 
+import errno
 import http.client
 import itertools
 import json
@@ -13,6 +14,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from ocattach.opencode.endpoint import basic_authorization
+from ocattach.tunnel import tcp
 from ocattach.tunnel.browser import Browsers
 from ocattach.tunnel.direct import DirectRoute
 from ocattach.tunnel.gate import Gate, Upstream
@@ -216,6 +218,46 @@ def test_names_of_this_machine_are_taken(gate: Gated, host: str) -> None:
     assert gate.ask(Authorization=LINK, Host=host.format(port=gate.tunnel.port)).status == 200
 
 
+def test_nobody_else_can_have_the_port_on_the_other_loopback_address(gate: Gated) -> None:
+    """Chromium tries ::1 first for `localhost` and the names below it."""
+    with pytest.raises(OSError, match="in use"):
+        socket.create_server(("::1", gate.tunnel.port), family=socket.AF_INET6)
+
+
+def test_a_port_that_somebody_has_on_the_other_loopback_address_is_not_used() -> None:
+    with socket.create_server(("::1", 0), family=socket.AF_INET6) as other:
+        taken = other.getsockname()[1]
+        with Tunnel(gate=Gate(LINK), ports=[taken]) as tunnel:
+            assert tunnel.port != taken
+
+
+@pytest.mark.parametrize(("password", "status"), [(LINK, 200), ("", 401)])
+def test_the_other_loopback_address_has_the_same_gate(gate: Gated, password: str, status: int) -> None:
+    connection = http.client.HTTPConnection("::1", gate.tunnel.port, timeout=20)
+    connection.request(
+        "GET",
+        "/session",
+        headers={"Host": f"frontend.localhost:{gate.tunnel.port}", "Authorization": password},
+    )
+
+    assert connection.getresponse().status == status
+    connection.close()
+
+
+@pytest.mark.parametrize("value", [errno.EADDRNOTAVAIL, errno.EAFNOSUPPORT])
+def test_a_machine_without_ipv6_has_one_address(value: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    bind = tcp.bind_port
+
+    def refuse(port: int, address: str = "127.0.0.1") -> socket.socket:
+        if address == "::1":
+            raise OSError(value, "no IPv6")
+        return bind(port)
+
+    monkeypatch.setattr(tcp, "bind_port", refuse)
+    with gated() as alone:
+        assert alone.ask(Authorization=LINK).status == 200
+
+
 @pytest.mark.parametrize(
     "headers",
     [
@@ -266,6 +308,24 @@ STOLEN = b"GET /stolen" + LET_IN
 SMUGGLED = {
     "two lengths": POST + b"Content-Length: 0\r\nContent-Length: 44\r\n\r\n" + BAD,
     "length and chunks": CHUNKED + b"Content-Length: 5\r\n\r\n0\r\n\r\n" + BAD,
+    "two lengths in one line": POST + b"Content-Length: 0, 44\r\n\r\n" + BAD,
+    "a length in other digits": POST + "Content-Length: \u0660\r\n\r\n".encode() + BAD,
+    "a coding that does nothing": POST + b"Transfer-Encoding: identity\r\n\r\n" + BAD,
+    "a coding twice": CHUNKED + b"Transfer-Encoding: chunked\r\n\r\n0\r\n\r\n" + BAD,
+    "a line feed in a chunk's extension": CHUNKED + b"\r\n3;x\nabc\r\n0\r\n\r\n" + BAD,
+    "a line break in a quoted extension": CHUNKED + b'\r\n3;x="a\r\nb"\r\nabc\r\n0\r\n\r\n' + BAD,
+    "a chunk longer than it says": CHUNKED + b"\r\n3\r\nabcd\r\n0\r\n\r\n" + BAD,
+    "the password in the trailer": b"POST /stolen HTTP/1.1\r\nHost: HOST\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n"
+    b"Authorization: LINK\r\n\r\n",
+    "a password for a proxy": b"GET /stolen HTTP/1.1\r\nHost: HOST\r\nProxy-Authorization: LINK\r\n\r\n",
+    "a carriage return in a value": STOLEN + b"X: a\rY: b\r\n\r\n",
+    "the name of this machine with a dot": (STOLEN + b"\r\n").replace(b"HOST", b"localhost.:1"),
+    "another site's origin beside the own one": STOLEN
+    + b"Origin: http://HOST\r\nOrigin: http://evil\r\n\r\n",
+    "a second request behind a request for HTTP/2": b"GET /a"
+    + LET_IN
+    + b"Connection: Upgrade, HTTP2-Settings\r\nUpgrade: h2c\r\nHTTP2-Settings: AAMAAABk\r\n\r\n"
+    + BAD,
     "an odd coding": POST + b"Transfer-Encoding: gzip, chunked\r\n\r\n0\r\n\r\n" + BAD,
     "a coding in disguise": POST + b"Transfer-Encoding : chunked\r\n\r\n0\r\n\r\n" + BAD,
     "a negative length": POST + b"Content-Length: -1\r\n\r\n" + BAD,

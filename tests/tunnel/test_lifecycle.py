@@ -16,7 +16,7 @@ from ocattach.errors import ConnectionLostError, TimedOutError
 from ocattach.tunnel.direct import DirectRoute
 from ocattach.tunnel.route import DialRoute, RelayRoute, Route
 from ocattach.tunnel.splice import SpliceEndpoint
-from ocattach.tunnel.tcp import bind_first
+from ocattach.tunnel.tcp import bind_port
 from ocattach.tunnel.tunnel import Tunnel
 from tests.rigs.waiting import wait_until
 from tests.tunnel import servers
@@ -66,7 +66,7 @@ def test_no_piece_of_an_answer_waits_until_the_client_has_acknowledged_the_one_b
     async def nodelay() -> int:
         loop = asyncio.get_running_loop()
         seen: asyncio.Future[int] = loop.create_future()
-        listening = bind_first(())
+        listening = bind_port(0)
         server = await loop.create_server(lambda: Accepted(seen), sock=listening)
         async with server:
             with socket.create_connection(listening.getsockname()):

@@ -426,4 +426,4 @@ def test_only_loopback_is_listened_on(echo_port: int, opened: ExitStack) -> None
         if connection.laddr.port == tunnel.port
     }
 
-    assert addresses == {"127.0.0.1"}
+    assert addresses == {"127.0.0.1", "::1"}

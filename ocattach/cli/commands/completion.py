@@ -15,6 +15,7 @@ from ocattach.config.files.paths import config_directory, state_directory
 from ocattach.config.names import RESERVED, is_name
 from ocattach.config.project import project_definitions
 from ocattach.config.saved import SavedConnections
+from ocattach.config.variables import working_directory
 from ocattach.errors import OcattachError, UsageError
 from ocattach.opencode.sessions import is_session_id
 from ocattach.printable import printable
@@ -88,7 +89,7 @@ def may_be_offered(item: CompletionItem) -> bool:
 
 def connection_names() -> dict[str, str]:
     """The valid names of saved connections and of those that the project defines, with their help."""
-    found = {item.name or "": "defined by the project" for item in project_definitions(Path.cwd())}
+    found = {item.name or "": "defined by the project" for item in project_definitions(working_directory())}
     return {
         name: text for name, text in found.items() if is_name(name) and name not in RESERVED
     } | saved_names()

@@ -3,7 +3,6 @@
 import os
 import sys
 from contextlib import suppress
-from pathlib import Path
 from typing import Any
 
 import click
@@ -26,6 +25,7 @@ from ocattach.config.saved import SavedConnections
 from ocattach.config.settings import FILE
 from ocattach.config.spec import ConnectionSpec
 from ocattach.config.targets.uri import is_uri
+from ocattach.config.variables import working_directory
 from ocattach.errors import ConfigurationError, OcattachError, UsageError
 from ocattach.link.client.foreground import end_link, is_linked, stop_daemon
 from ocattach.link.files import link_keys
@@ -39,7 +39,7 @@ def save(options: Options) -> None:
             "--save requires a URI",
             hint=f"For example: {command_line('ocattach', '--save', options.save, 'docker://CONTAINER:/DIR')}",
         )
-    spec = options.applied_to(ConnectionSpec.from_uri(options.target, Path.cwd())).pinned(os.environ)
+    spec = options.applied_to(ConnectionSpec.from_uri(options.target, working_directory())).pinned(os.environ)
     saved = SavedConnections(config_directory(os.environ)).save(options.save or "", spec, force=options.force)
     say_done(options, f"Saved {saved.name} ({saved.display()})", {"saved": connection_json(saved)})
 
@@ -50,7 +50,7 @@ def remove(options: Options) -> None:
     spec = None
     with suppress(OcattachError):  # a damaged file can be removed, too
         spec = SavedConnections(config_directory(os.environ)).find(name)
-    was_default = remove_connection(name, cwd=Path.cwd(), environ=os.environ)
+    was_default = remove_connection(name, cwd=working_directory(), environ=os.environ)
     note = ", which was the default" if was_default else ""
     say_done(options, f"Removed {name}{note}", {"removed": name})
     if spec is not None and is_linked(spec.pinned(os.environ), os.environ):
@@ -61,7 +61,7 @@ def remove(options: Options) -> None:
 def default(options: Options) -> None:
     """Set the connection that `ocattach` without a name connects to, or with an empty name unset it."""
     name = options.default or None
-    set_default(name, cwd=Path.cwd(), environ=os.environ)
+    set_default(name, cwd=working_directory(), environ=os.environ)
     text = f"The default is {name} now" if name else "The default is unset"
     say_done(options, text, {"default": name})
 
@@ -101,7 +101,7 @@ def list_(options: Options) -> None:
 
 def listing_and_default() -> tuple[Listing, str | None]:
     """The connections, and the name of the default. A default that cannot be used is one more problem."""
-    cwd = Path.cwd()
+    cwd = working_directory()
     listing = list_connections(cwd=cwd, environ=os.environ)
     try:
         found = find_default(listing, cwd=cwd, environ=os.environ)

@@ -5,7 +5,6 @@ import sys
 import textwrap
 import time
 from functools import partial
-from pathlib import Path
 
 import click
 
@@ -16,6 +15,7 @@ from ocattach.cli.target import connection_argument
 from ocattach.cli.terminal import escape, has_colours, is_dumb, say, terminal_width
 from ocattach.cli.tui_program import TuiProgram
 from ocattach.config.files.paths import state_directory
+from ocattach.config.variables import working_directory
 from ocattach.defects import FILE
 from ocattach.doctor.connection import ConnectionCheck
 from ocattach.doctor.ladder import Ladder, Rung, Status
@@ -46,12 +46,12 @@ def doctor(target: str | None, timeout: float, output: str) -> None:
     ladder = Ladder(began=screen.began, done=screen.done, log=state_directory(os.environ) / FILE)
     examined = None
     if target is None:
-        MachineCheck(ladder, cwd=Path.cwd(), environ=os.environ, tui=tui_program).run()
+        MachineCheck(ladder, cwd=working_directory(), environ=os.environ, tui=tui_program).run()
     else:
         with ConnectionCheck(
             ladder,
             target,
-            cwd=Path.cwd(),
+            cwd=working_directory(),
             environ=os.environ,
             ask=patient(ladder, screen),
             timeout=timeout,

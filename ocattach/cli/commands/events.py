@@ -7,7 +7,6 @@ import sys
 import threading
 import time
 from collections.abc import Sequence
-from pathlib import Path
 from typing import Any
 
 import click
@@ -21,6 +20,7 @@ from ocattach.cli.terminal import say
 from ocattach.config.files.paths import state_directory
 from ocattach.config.settings import EVENTS
 from ocattach.config.spec import ConnectionSpec, origin_name
+from ocattach.config.variables import working_directory
 from ocattach.defects import FILE, as_error
 from ocattach.errors import OcattachError
 from ocattach.link.client.foreground import ask
@@ -99,7 +99,11 @@ def events(names: tuple[str, ...], *, session: str | None, types: tuple[str, ...
 
 def trusted() -> Sequence[Any]:
     """The connections that may be used."""
-    return [each for each in everywhere(cwd=Path.cwd(), environ=os.environ).entries if each.refusal is None]
+    return [
+        each
+        for each in everywhere(cwd=working_directory(), environ=os.environ).entries
+        if each.refusal is None
+    ]
 
 
 class Reader:

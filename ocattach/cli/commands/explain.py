@@ -17,6 +17,7 @@ from ocattach.config.default import Default, find_default
 from ocattach.config.resolver import list_connections, resolve
 from ocattach.config.spec import ConnectionSpec
 from ocattach.config.trust import may_be_used
+from ocattach.config.variables import working_directory
 from ocattach.errors import ConfigurationError, OpencodeNotFoundError
 from ocattach.link.client.access import no_person
 from ocattach.link.files import log_file
@@ -41,8 +42,8 @@ LOCAL_URL = "http://127.0.0.1:PORT"
 @output_option
 def explain(target: str, output: str) -> None:
     """Show what `ocattach NAME` would run, where, and which file defines the connection. Connects to nothing."""
-    spec = resolve(target, cwd=Path.cwd(), environ=os.environ)
-    pinned = spec.pinned(os.environ).with_default_workdir(Path.cwd())
+    spec = resolve(target, cwd=working_directory(), environ=os.environ)
+    pinned = spec.pinned(os.environ).with_default_workdir(working_directory())
     handler = open_handler(pinned, ask=no_person(pinned), timeout=1)
     explanation = Explanation(spec, pinned, handler.plan())
     if output == "json":
@@ -84,15 +85,15 @@ class Explanation:
         """Definitions of the same name that this one hides."""
         if self.spec.name is None:
             return ()
-        listing = list_connections(cwd=Path.cwd(), environ=os.environ)
+        listing = list_connections(cwd=working_directory(), environ=os.environ)
         return next((each.hides for each in listing.connections if each.spec.name == self.spec.name), ())
 
     @property
     def default(self) -> Default | None:
         """The default, if it is this connection."""
         with suppress(ConfigurationError):
-            listing = list_connections(cwd=Path.cwd(), environ=os.environ)
-            found = find_default(listing, cwd=Path.cwd(), environ=os.environ)
+            listing = list_connections(cwd=working_directory(), environ=os.environ)
+            found = find_default(listing, cwd=working_directory(), environ=os.environ)
             return found if found is not None and found.name == self.spec.name else None
         return None
 

@@ -1,7 +1,6 @@
 """`ocattach` without a name on a terminal: the default, or a choice, the most recently used connection first."""
 
 import os
-from pathlib import Path
 
 from ocattach.cli.amounts import ago
 from ocattach.cli.output import source
@@ -9,6 +8,7 @@ from ocattach.cli.picker import Choice, pick
 from ocattach.cli.terminal import escape
 from ocattach.config.default import find_default
 from ocattach.config.resolver import ListedConnection, list_connections
+from ocattach.config.variables import working_directory
 
 
 def default_or_pick() -> str | None:
@@ -17,7 +17,7 @@ def default_or_pick() -> str | None:
     Raises ConfigurationError for a default that does not name a connection, and InterruptedByUserError if the user
     quits.
     """
-    cwd = Path.cwd()
+    cwd = working_directory()
     listing = list_connections(cwd=cwd, environ=os.environ)
     default = find_default(listing, cwd=cwd, environ=os.environ)
     if default is not None and not default.is_hidden:

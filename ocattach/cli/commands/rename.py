@@ -1,7 +1,6 @@
 """`ocattach rename OLD NEW`: give a saved connection another name."""
 
 import os
-from pathlib import Path
 
 import click
 
@@ -10,6 +9,7 @@ from ocattach.cli.complete import saved_names
 from ocattach.cli.output import report
 from ocattach.cli.target import connection_argument
 from ocattach.config.changes import rename_connection
+from ocattach.config.variables import working_directory
 
 EXAMPLES = """
 ocattach rename frontend shop
@@ -22,5 +22,5 @@ ocattach rename frontend shop
 @output_option
 def rename(old: str, new: str, *, output: str) -> None:
     """Rename a saved connection. Its daemon, its link and its sessions stay as they are."""
-    rename_connection(old, new, cwd=Path.cwd(), environ=os.environ)
+    rename_connection(old, new, cwd=working_directory(), environ=os.environ)
     report(f"Renamed {old} to {new}", {"renamed": {"from": old, "to": new}}, output=output)

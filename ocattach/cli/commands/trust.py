@@ -2,7 +2,6 @@
 
 import json
 import os
-from pathlib import Path
 from typing import Any
 
 import click
@@ -20,6 +19,7 @@ from ocattach.config.project import find_in_project
 from ocattach.config.resolver import list_connections, not_found
 from ocattach.config.saved import SavedConnections
 from ocattach.config.trust import TrustLedger, digest, project
+from ocattach.config.variables import working_directory
 from ocattach.errors import UsageError
 from ocattach.printable import command_line
 
@@ -51,7 +51,7 @@ def trust(name: str | None, *, list_: bool, revoke: bool, output: str) -> None:
 
 def approve(ledger: TrustLedger, name: str, output: str) -> None:
     """Approve a definition: after a question on a terminal, at once without one."""
-    spec = find_in_project(name, Path.cwd())
+    spec = find_in_project(name, working_directory())
     if spec is None:
         raise no_definition(name)
     if not ledger.is_trusted(spec):
@@ -75,7 +75,7 @@ def no_definition(name: str) -> Exception:
             f"{name} is saved by you ({saved.path(name)}) and needs no approval",
             hint=f"To use it: {command_line('ocattach', name)}",
         )
-    return not_found(name, list_connections(cwd=Path.cwd(), environ=os.environ))
+    return not_found(name, list_connections(cwd=working_directory(), environ=os.environ))
 
 
 def take_back(ledger: TrustLedger, name: str | None, output: str) -> None:
@@ -83,7 +83,7 @@ def take_back(ledger: TrustLedger, name: str | None, output: str) -> None:
     if name is None:
         raise UsageError("--revoke requires a NAME", hint="List approvals: ocattach trust --list")
     named = [approval for approval in ledger.approvals() if approval.name == name]
-    here = {found.path for found in definitions(Path.cwd())}
+    here = {found.path for found in definitions(working_directory())}
     revoked = [approval for approval in named if approval.path in here] or named
     for approval in revoked:
         ledger.revoke(approval.path, approval.name)
@@ -94,7 +94,7 @@ def take_back(ledger: TrustLedger, name: str | None, output: str) -> None:
 
 def show_definitions(ledger: TrustLedger, name: str | None, output: str) -> None:
     """Print the definitions seen from here, and all others that were approved."""
-    found = [each for each in listed_definitions(Path.cwd(), ledger) if name in (None, each.name)]
+    found = [each for each in listed_definitions(working_directory(), ledger) if name in (None, each.name)]
     if name is not None and not found:
         raise no_definition(name)
     if output == "json":

@@ -3,7 +3,6 @@
 import os
 import time
 from collections.abc import Iterator
-from pathlib import Path
 
 import click
 
@@ -14,6 +13,7 @@ from ocattach.cli.person import Person
 from ocattach.cli.target import as_used, connection_argument, named_connection
 from ocattach.cli.terminal import say
 from ocattach.config.spec import ConnectionSpec, environment_id
+from ocattach.config.variables import working_directory
 from ocattach.errors import ConnectionLostError, SessionNotFoundError, TimedOutError, UnreachableError
 from ocattach.link.client.access import open_client
 from ocattach.link.client.direct import asker
@@ -59,7 +59,7 @@ def wait(target: str, *, states: tuple[str, ...], timeout: float | None, output:
 def destination(target: str) -> tuple[ConnectionSpec, str | None]:
     """Return the environment that is meant, and the session if one is meant."""
     if is_session_id(target):
-        entries = everywhere(cwd=Path.cwd(), environ=os.environ).entries
+        entries = everywhere(cwd=working_directory(), environ=os.environ).entries
         place = find(target, entries, environ=os.environ, timeout=FIND_SECONDS)
         return as_used(place.spec), place.session.id
     return named_connection(target), None

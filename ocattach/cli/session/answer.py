@@ -1,13 +1,13 @@
 """`ocattach session answer QUESTION LABEL…`: answer a question of an agent, or reject it."""
 
 import os
-from pathlib import Path
 
 import click
 
 from ocattach.cli.command import Command, output_option
 from ocattach.cli.output import report
 from ocattach.cli.person import Person
+from ocattach.config.variables import working_directory
 from ocattach.errors import UsageError
 from ocattach.link.client.direct import asker
 from ocattach.opencode.api import DaemonClient
@@ -45,7 +45,7 @@ def command(question: str, labels: tuple[str, ...], *, reject: bool, output: str
         answer(client, request, answers)
         return request, answers
 
-    entries = everywhere(cwd=Path.cwd(), environ=os.environ).entries
+    entries = everywhere(cwd=working_directory(), environ=os.environ).entries
     request, answers = respond(question, Question, entries, send, ask=asker(Person()), environ=os.environ)
     words = "; ".join(", ".join(each) for each in answers) if answers is not None else ""
     text = f"Answered {words}, for {request.session}" if words else f"Rejected, for {request.session}"

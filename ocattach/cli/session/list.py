@@ -5,7 +5,6 @@ import os
 import sys
 from collections.abc import Iterable, Sequence
 from dataclasses import asdict
-from pathlib import Path
 from typing import Any
 
 import click
@@ -17,6 +16,7 @@ from ocattach.cli.output import print_json, problem_json
 from ocattach.cli.tables import print_table, say_missing, say_notice
 from ocattach.cli.terminal import say, terminal_width
 from ocattach.config.suggestion import did_you_mean
+from ocattach.config.variables import working_directory
 from ocattach.opencode.activity import Activity
 from ocattach.survey.collect import SessionCollector
 from ocattach.survey.environment_status import EnvironmentState
@@ -103,7 +103,7 @@ def command(
         offline=offline,
         activity=True,
     )
-    places = everywhere(cwd=Path.cwd(), environ=os.environ)
+    places = everywhere(cwd=working_directory(), environ=os.environ)
     gathering = SessionCollector(
         places, request, environ=os.environ, timeout=timeout or (SECONDS if request.limit else WALK_SECONDS)
     )

@@ -4,12 +4,12 @@ import os
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import replace
-from pathlib import Path
 from typing import Any
 
 from ocattach.cli.approval import require_trust
 from ocattach.cli.person import Person
 from ocattach.cli.terminal import say
+from ocattach.config.variables import working_directory
 from ocattach.errors import DaemonNotRunningError, SessionNotFoundError
 from ocattach.link.client.access import open_client
 from ocattach.link.client.direct import asker
@@ -27,7 +27,7 @@ def place_of(session: str) -> FoundSession:
 
     Raises SessionNotFoundError, SessionConflictError, and UsageError for an invalid id.
     """
-    places = everywhere(cwd=Path.cwd(), environ=os.environ)
+    places = everywhere(cwd=working_directory(), environ=os.environ)
     place = find(session, places.entries, environ=os.environ, timeout=FIND_SECONDS)
     for other in place.others:
         say(f"! {other} reports {session} too; using {place.spec.title()}", colour="yellow")

@@ -1,7 +1,6 @@
 """`ocattach session reply PERMISSION once|always|reject`: answer a permission request."""
 
 import os
-from pathlib import Path
 from typing import cast
 
 import click
@@ -9,6 +8,7 @@ import click
 from ocattach.cli.command import Command, output_option
 from ocattach.cli.output import report
 from ocattach.cli.person import Person
+from ocattach.config.variables import working_directory
 from ocattach.errors import UsageError
 from ocattach.link.client.direct import asker
 from ocattach.opencode.api import DaemonClient
@@ -38,7 +38,7 @@ def command(permission: str, decision: str, *, output: str) -> None:
         reply(client, request, cast("Reply", decision))
         return request
 
-    entries = everywhere(cwd=Path.cwd(), environ=os.environ).entries
+    entries = everywhere(cwd=working_directory(), environ=os.environ).entries
     request = respond(permission, Permission, entries, send, ask=asker(Person()), environ=os.environ)
     text = f"Answered {decision}: {request.wanted}, for {request.session}"
     report(text, {"permission": permission, "session": request.session, "reply": decision}, output=output)

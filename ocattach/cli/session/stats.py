@@ -3,7 +3,6 @@
 import os
 from collections.abc import Sequence
 from dataclasses import asdict
-from pathlib import Path
 
 import click
 
@@ -13,6 +12,7 @@ from ocattach.cli.command import Command, output_option, timeout_option
 from ocattach.cli.output import print_json
 from ocattach.cli.session.list import WALK_SECONDS, origin_option, say_notes, source_json
 from ocattach.cli.terminal import escape, say
+from ocattach.config.variables import working_directory
 from ocattach.sessions.index.rows import Total
 from ocattach.sessions.messages import total as total_tokens
 from ocattach.survey.collect import SessionCollector
@@ -58,7 +58,7 @@ def command(
         lists=False,
     )
     gathering = SessionCollector(
-        everywhere(cwd=Path.cwd(), environ=os.environ),
+        everywhere(cwd=working_directory(), environ=os.environ),
         request,
         environ=os.environ,
         timeout=timeout or WALK_SECONDS,

@@ -1,7 +1,6 @@
 """`ocattach session waiting`: what sessions wait for people to answer, in all environments."""
 
 import os
-from pathlib import Path
 from typing import Any
 
 import click
@@ -13,6 +12,7 @@ from ocattach.cli.tables import print_table, say_missing
 from ocattach.cli.target import connection_argument
 from ocattach.cli.terminal import say
 from ocattach.config.resolver import resolve
+from ocattach.config.variables import working_directory
 from ocattach.errors import DaemonNotRunningError, OcattachError
 from ocattach.opencode.pending import by_kind
 from ocattach.survey.everywhere import SurveyedConnection, everywhere
@@ -57,8 +57,8 @@ def command(names: tuple[str, ...], *, output: str) -> None:
 def entries_of(names: tuple[str, ...]) -> tuple[SurveyedConnection, ...]:
     """All connections, or the named ones, once they are trusted."""
     if not names:
-        return everywhere(cwd=Path.cwd(), environ=os.environ).entries
-    specs = [resolve(name, cwd=Path.cwd(), environ=os.environ) for name in names]
+        return everywhere(cwd=working_directory(), environ=os.environ).entries
+    specs = [resolve(name, cwd=working_directory(), environ=os.environ) for name in names]
     for spec in specs:
         require_trust(spec, trust=False, environ=os.environ)
     return tuple(SurveyedConnection(spec.pinned(os.environ)) for spec in specs)

@@ -8,7 +8,6 @@ import time
 from collections.abc import Sequence
 from contextlib import nullcontext
 from dataclasses import asdict
-from pathlib import Path
 from types import FrameType
 from typing import Any
 
@@ -22,6 +21,7 @@ from ocattach.cli.terminal import is_dumb, say
 from ocattach.config.files.safe import Problem
 from ocattach.config.resolver import list_connections, resolve
 from ocattach.config.spec import ConnectionSpec
+from ocattach.config.variables import working_directory
 from ocattach.errors import DefectError, UsageError
 from ocattach.printable import command_line
 from ocattach.sessions.origins import Names
@@ -68,7 +68,7 @@ def status(options: Options) -> None:
 def survey_of(specs: Sequence[ConnectionSpec], options: Options) -> Survey:
     """Make the survey of these connections; sessions are counted by the names of all connections."""
     entries = [SurveyedConnection(spec, refusal(spec, os.environ)) for spec in specs]
-    names = Names(everywhere(cwd=Path.cwd(), environ=os.environ).specs, os.environ)
+    names = Names(everywhere(cwd=working_directory(), environ=os.environ).specs, os.environ)
     return Survey(entries, environ=os.environ, timeout=options.timeout or SECONDS, names=names)
 
 
@@ -89,7 +89,7 @@ def watch_until_opened(
 
 def asked_about(options: Options) -> tuple[list[ConnectionSpec], Sequence[Problem]]:
     """The named connections or all, and problems in files."""
-    cwd = Path.cwd()
+    cwd = working_directory()
     problems: Sequence[Problem] = ()
     if options.targets:
         specs = [resolve(name, cwd=cwd, environ=os.environ) for name in dict.fromkeys(options.targets)]

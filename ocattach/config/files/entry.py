@@ -9,7 +9,14 @@ from typing import Any
 from ocattach.config.suggestion import did_you_mean
 from ocattach.errors import UsageError
 
-TYPE_NAMES = {bool: "true or false", int: "a number", float: "a number", list: "a list", dict: "an object"}
+TYPE_NAMES = {
+    bool: "true or false",
+    int: "a number",
+    float: "a number",
+    list: "a list",
+    dict: "an object",
+    type(None): "null",
+}
 
 Entry = Mapping[str, object]
 """A connection or other object of a file; a key with the value null counts as absent."""

@@ -13,16 +13,25 @@ from ocattach.untrusted_json import check_depth
 STRING = r'"(?:\\.|[^"\\])*(?:"|\Z)'
 COMMENT = re.compile(rf"(?P<string>{STRING})|//[^\n\r]*|/\*.*?(?:\*/|\Z)", re.DOTALL)
 SPACE = re.compile(r"[ \t\r\n]*")
+MOST_DIGITS = 100
 TRAILING_COMMA = re.compile(rf"(?P<string>{STRING})|,(?=[ \t\r\n]*[}}\]])", re.DOTALL)
+
+
+def whole(digits: str) -> int | float:
+    """Read a whole number. One beyond all that is meant becomes a fraction, as in JavaScript: int() refuses it."""
+    return int(digits) if len(digits) <= MOST_DIGITS else float(digits)
+
+
+DECODER = json.JSONDecoder(parse_int=whole)
 
 
 def parse(text: str) -> object:
     """Parse a document. Raises ValueError with the line in the original text."""
     try:
         try:
-            content = json.loads(text)
+            content = DECODER.decode(text)
         except json.JSONDecodeError:
-            content = json.loads(to_json(text))
+            content = DECODER.decode(to_json(text))
     except RecursionError as error:
         raise ValueError("nested too deeply") from error
     check_depth(content)
@@ -75,13 +84,12 @@ class Lines:
 
 def members(text: str, start: int) -> Iterator[tuple[str, int, int]]:
     """The keys of the object at `start`, each with its position and that of its value."""
-    decoder = json.JSONDecoder()
     position = start + 1 if text[start : start + 1] == "{" else len(text)
     while (place := skip_space(text, position)) < len(text) and text[place] == '"':
-        key, position = decoder.raw_decode(text, place)
+        key, position = DECODER.raw_decode(text, place)
         value = skip_space(text, skip_space(text, position) + 1)
         yield key, place, value
-        _, position = decoder.raw_decode(text, value)
+        _, position = DECODER.raw_decode(text, value)
         position = skip_space(text, position) + 1
 
 

@@ -113,15 +113,16 @@ def fits_sockets(directory: Path) -> bool:
 
 
 def check_private(path: Path, found: os.stat_result) -> None:
-    """Raise ConfigurationError for a directory that other users can access."""
+    """Raise ConfigurationError for a directory that other users can access, or its owner cannot use."""
     if not stat.S_ISDIR(found.st_mode):
         raise ConfigurationError(
             f"{path} is not a directory", hint=f"Check it and remove it: {command_line('ls', '-ld', path)}"
         )
     if found.st_uid != os.getuid():
         raise ConfigurationError(f"{path} belongs to another user", hint=OWN_DIRECTORY)
-    if found.st_mode & OTHERS:
+    if found.st_mode & OTHERS or found.st_mode & stat.S_IRWXU != stat.S_IRWXU:
+        whom = "accessible to other users" if found.st_mode & OTHERS else "closed to its owner"
         raise ConfigurationError(
-            f"{path} is accessible to other users",
+            f"{path} is {whom}",
             hint=f"Change its mode: {command_line('chmod', 700, path)}",
         )

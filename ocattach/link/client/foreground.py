@@ -9,7 +9,7 @@ from dataclasses import asdict, dataclass, field
 from typing import Any
 
 from ocattach.backoff import Deadline
-from ocattach.config.files.safe import private_directory
+from ocattach.config.files.safe import not_written, private_directory
 from ocattach.config.spec import ConnectionSpec
 from ocattach.errors import ConnectionLostError, OcattachError, TimedOutError
 from ocattach.link.files import LinkFiles, link_files
@@ -147,7 +147,10 @@ def start_link(spec: ConnectionSpec, files: LinkFiles, environ: Mapping[str, str
     """Start a link process. Returns None if another process was faster, or the former link is just ending."""
     import subprocess  # noqa: PLC0415 - only without a link
 
-    private_directory(files.log.parent)
+    try:
+        private_directory(files.log.parent)
+    except OSError as error:
+        raise not_written(files.log.parent, error) from error
     with subprocess.Popen(
         [sys.executable, "-P", "-m", "ocattach.link", spec.link_key(environ)],
         stdin=subprocess.DEVNULL,

@@ -7,6 +7,7 @@ from ocattach.config.files.paths import runtime_directory
 from ocattach.config.targets.container import PodmanTarget
 from ocattach.config.targets.podman_config import read_connections
 from ocattach.errors import EnvironmentNotFoundError, UnreachableError
+from ocattach.presence import exists
 from ocattach.programs import which
 from ocattach.transports.containers.engine_streams import EngineAddress
 from ocattach.transports.containers.podman_service import PodmanService, listens
@@ -65,7 +66,7 @@ class PodmanTransport(ContainerTransport):
                 program, at=runtime_directory(os.environ), timeout=min(START_SECONDS, self.timeout)
             )
             return EngineAddress(self._service.url)
-        if ROOT_SOCKET.exists():
+        if exists(ROOT_SOCKET):
             return EngineAddress(f"unix://{ROOT_SOCKET}")
         read_connections(os.environ)  # raises the reason, if it could not be read
         raise UnreachableError(

@@ -23,6 +23,7 @@ from kubernetes.config.kube_config import (
 from ocattach.config.suggestion import question
 from ocattach.config.targets.kubernetes import SERVICE_HOST, kubeconfig_files
 from ocattach.errors import ConfigurationError, EnvironmentNotFoundError
+from ocattach.presence import exists
 from ocattach.transports.base import Ask
 from ocattach.transports.kubernetes.network import PROXY_SCHEMES, VIEW, check_url, proxy_of_environment
 from ocattach.transports.kubernetes.plugin import PluginRun
@@ -60,7 +61,7 @@ def load_access(context: str | None, directory: Path, *, ask: Callable[[], Ask],
     gives no credentials. No message quotes a value, as a kubeconfig contains secrets.
     """
     configuration = Configuration()
-    files = [str(path) for path in kubeconfig_files(os.environ) if path.exists()]
+    files = [str(path) for path in kubeconfig_files(os.environ) if exists(path)]
     impersonation: tuple[tuple[str, str], ...] = ()
     named = None
     try:
