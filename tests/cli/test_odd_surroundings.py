@@ -8,6 +8,8 @@ from pathlib import Path
 
 import pytest
 
+from ocattach.config.spec import ConnectionSpec
+
 pytestmark = pytest.mark.needs_programs
 
 UNKNOWN = "5555"
@@ -124,3 +126,44 @@ def test_a_runtime_directory_that_its_owner_cannot_use_is_named(workdir: Path) -
 
     assert ran.returncode == 2
     assert f"chmod 700 {workdir}/run" in ran.stderr
+
+
+@pytest.mark.parametrize(
+    ("file", "content", "reason"),
+    [
+        (".config/ocattach/config.yaml", "session_variables: [1]\n", "session_variables must be"),
+        ("run/KEY.lock", None, "KEY.lock: Is a directory"),
+        (".local/state/ocattach/links/KEY.log", None, "KEY.log: Is a directory"),
+    ],
+)
+def test_what_keeps_a_link_from_starting_is_said(
+    workdir: Path, file: str, content: str | None, reason: str
+) -> None:
+    engine = {"DOCKER_HOST": "unix:///gone.sock"}
+    key = ConnectionSpec.from_uri("docker://c", workdir).pinned(engine).link_key(engine)
+    path = workdir / file.replace("KEY", key)
+    path.parent.mkdir(mode=0o700, parents=True)
+    if content is None:
+        path.mkdir()
+    else:
+        path.write_text(content)
+    (workdir / "run").mkdir(mode=0o700, exist_ok=True)
+    ran = ocattach(
+        "docker://c --print-url --timeout 20", workdir, OCATTACH_RUNTIME_DIR=f"{workdir}/run", **engine
+    )
+
+    assert reason.replace("KEY", key) in ran.stderr
+    assert not is_defect(ran)
+
+
+def test_a_machine_on_which_no_process_can_start_is_said(workdir: Path) -> None:
+    (workdir / "run").mkdir(mode=0o700)
+    ran = ocattach(
+        "docker://c --print-url",
+        workdir,
+        before="ulimit -u 1 2>/dev/null || ulimit -p 1",
+        OCATTACH_RUNTIME_DIR=f"{workdir}/run",
+    )
+
+    assert ran.returncode
+    assert not is_defect(ran)

@@ -3,6 +3,7 @@
 import json
 import logging
 import sys
+import time
 from pathlib import Path
 from typing import Any
 
@@ -42,6 +43,15 @@ def test_a_hook_that_hangs_is_ended_with_what_it_started(caplog: pytest.LogCaptu
 
     assert "hook sh was ended after 0.3 s" in caplog.text
     assert not [each for each in psutil.process_iter(["cmdline"]) if each.info["cmdline"] == ["sleep", "61"]]
+
+
+def test_what_a_hook_leaves_behind_is_not_awaited(caplog: pytest.LogCaptureFixture) -> None:
+    began = time.monotonic()
+    with caplog.at_level(logging.WARNING):
+        run_hook(["setsid", "--fork", "sleep", "20"], event("answer"), seconds=0.3)
+
+    assert time.monotonic() - began < 10
+    assert "hook setsid was ended after 0.3 s" in caplog.text
 
 
 @pytest.mark.parametrize(

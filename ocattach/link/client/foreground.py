@@ -1,5 +1,6 @@
 """Finds and starts a link, and sends it requests."""
 
+import json
 import select
 import socket
 import sys
@@ -151,17 +152,23 @@ def start_link(spec: ConnectionSpec, files: LinkFiles, environ: Mapping[str, str
         private_directory(files.log.parent)
     except OSError as error:
         raise not_written(files.log.parent, error) from error
-    with subprocess.Popen(
-        [sys.executable, "-P", "-m", "ocattach.link", spec.link_key(environ)],
-        stdin=subprocess.DEVNULL,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.DEVNULL,
-        start_new_session=True,
-        cwd="/",
-        env=dict(environ),
-    ) as process:
+    try:
+        process = subprocess.Popen(
+            [sys.executable, "-P", "-m", "ocattach.link", spec.link_key(environ)],
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.DEVNULL,
+            start_new_session=True,
+            cwd="/",
+            env=dict(environ),
+        )
+    except OSError as error:
+        raise OcattachError(f"The link process could not start: {error.strerror}") from error
+    with process:
         # The link forks away from this process, and prints whether it listens.
         word = read_word(process.stdout, timeout=START_SECONDS)
+    if word.startswith("{"):
+        raise OcattachError.from_json(json.loads(word))
     if word == "ready":
         return connect(files)
     if word != "taken":

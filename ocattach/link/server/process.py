@@ -1,6 +1,7 @@
 """The link process: listens on its private socket, serves commands, and ends when it is idle."""
 
 import fcntl
+import json
 import logging
 import os
 import select
@@ -16,7 +17,9 @@ from types import FrameType
 from ocattach.config.files.paths import config_directory
 from ocattach.config.settings import Settings, load_settings
 from ocattach.config.spec import ConnectionSpec
-from ocattach.errors import UsageError
+from ocattach.defects import as_error
+from ocattach.errors import OcattachError, UsageError
+from ocattach.execution import on_error
 from ocattach.link.clock import Clock
 from ocattach.link.files import LinkFiles, browser_file, link_files
 from ocattach.link.messages import PROTOCOL, HungUpError, Message, MessageChannel
@@ -29,6 +32,7 @@ from ocattach.link.server.port import LocalAccess
 from ocattach.link.server.supervisor import Environment
 from ocattach.link.sessions.hooks import Hooks
 from ocattach.link.sessions.notices import Notices
+from ocattach.printable import command_line
 from ocattach.tunnel.limits import Limits
 
 logger = logging.getLogger(__name__)
@@ -223,16 +227,16 @@ class Link:
 
 
 def run(key: str, environ: Mapping[str, str]) -> int:
-    """Run the link for a key. Prints "ready" once it listens, "taken" if another link runs."""
+    """Run the link for a key. Prints "ready" once it listens, "taken" if another link runs, else an error as JSON."""
     files = link_files(key, environ)
-    start_log(files.log)
-    threading.excepthook = log_failure
-    if not take_lock(files.lock):
+    try:
+        link = started(key, environ, files)
+    except Exception as error:  # noqa: BLE001 - whatever it is, the command that waits gets the reason
+        report_start(json.dumps(start_error(error, files).to_json()))
+        return 1
+    if link is None:
         report_start("taken")
         return 0
-    settings = load_settings(config_directory(environ))
-    access = LocalAccess(link_credential(key, environ), link_ports(key), browser_file(key, environ))
-    link = Link(files, settings, access)
 
     def on_signal(_number: int, _frame: FrameType | None) -> None:
         link.end()
@@ -242,7 +246,6 @@ def run(key: str, environ: Mapping[str, str]) -> int:
     signal.signal(signal.SIGTERM, on_signal)
     signal.signal(signal.SIGINT, on_signal)
     try:
-        link.listen()
         report_start("ready")
         link.serve()
     finally:
@@ -250,6 +253,31 @@ def run(key: str, environ: Mapping[str, str]) -> int:
         link.close()
         logger.info("ended")
     return 0
+
+
+def started(key: str, environ: Mapping[str, str], files: LinkFiles) -> Link | None:
+    """Return a link that listens; None if another one runs."""
+    start_log(files.log)
+    threading.excepthook = log_failure
+    if not take_lock(files.lock):
+        return None
+    settings = load_settings(config_directory(environ))
+    access = LocalAccess(link_credential(key, environ), link_ports(key), browser_file(key, environ))
+    link = Link(files, settings, access)
+    with on_error(link.close):
+        link.listen()
+    return link
+
+
+def start_error(error: Exception, files: LinkFiles) -> OcattachError:
+    """Return the error for an exception before the link listens; it may be that the log cannot be written."""
+    if isinstance(error, OSError):
+        place = error.filename or files.socket
+        return OcattachError(
+            f"The link process could not start: {place}: {error.strerror}",
+            hint=f"Check owner, mode and free space: {command_line('ls', '-ld', place)}",
+        )
+    return as_error(error, files.log)
 
 
 def take_lock(path: Path) -> bool:

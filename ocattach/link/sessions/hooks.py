@@ -15,6 +15,8 @@ from ocattach.opencode.agent_events import AgentEvent, AgentEvents
 WORKERS = 4
 """How many hooks run at once."""
 
+END_SECONDS = 1.0
+
 BACKLOG = 1000
 """How many events may wait for a hook; further ones are dropped, and logged."""
 
@@ -79,7 +81,8 @@ def run_hook(argv: Sequence[str], event: AgentEvent, *, seconds: float) -> None:
         except subprocess.TimeoutExpired:
             with suppress(ProcessLookupError):
                 os.killpg(process.pid, signal.SIGKILL)
-            process.communicate()
+            with suppress(subprocess.TimeoutExpired):  # a process that left its group keeps stderr open
+                process.communicate(timeout=END_SECONDS)
             log.warning("hook %s was ended after %g s", argv[0], seconds)
             return
     if process.returncode:

@@ -7,29 +7,24 @@ from pathlib import Path
 from typing import Any, NamedTuple
 from urllib.parse import quote
 
-import yaml
 from kubernetes.client import Configuration
 from kubernetes.config import ConfigException
 from kubernetes.config.exec_provider import ExecProvider
 from kubernetes.config.incluster_config import load_incluster_config
 from kubernetes.config.kube_config import (
-    ConfigNode,
     FileOrData,
     KubeConfigLoader,
-    KubeConfigMerger,
     parse_rfc3339,
 )
 
 from ocattach.config.suggestion import question
 from ocattach.config.targets.kubernetes import SERVICE_HOST, kubeconfig_files
 from ocattach.errors import ConfigurationError, EnvironmentNotFoundError
-from ocattach.presence import exists
+from ocattach.presence import exists, is_file
 from ocattach.transports.base import Ask
+from ocattach.transports.kubernetes.kubeconfig import Merger, read_bounded
 from ocattach.transports.kubernetes.network import PROXY_SCHEMES, VIEW, check_url, proxy_of_environment
 from ocattach.transports.kubernetes.plugin import PluginRun
-
-ENTRIES = {"clusters": "cluster", "contexts": "context", "users": "user"}
-"""The lists of a kubeconfig, and the key of an entry's content."""
 
 TEXTS = (
     *("server", "proxy-url", "tls-server-name", "certificate-authority", "certificate-authority-data"),
@@ -37,6 +32,11 @@ TEXTS = (
     *("token", "tokenFile", "username", "password", "as", "as-uid"),
 )
 KINDS = {**dict.fromkeys(TEXTS, str), "as-groups": list, "as-user-extra": dict, "exec": dict}
+"""The types of values."""
+
+NAMED_FILES = ("certificate-authority", "client-certificate", "client-key", "tokenFile")
+"""Keys whose values are paths. The official loader would wait for a named pipe, and read a device without end."""
+
 CLUSTER_INFO = ("server", "tls-server-name", "insecure-skip-tls-verify", "proxy-url")
 """What plugins get of a cluster's entry as it is (client-go: pkg/apis/clientauthentication/v1/types.go, Cluster)."""
 
@@ -124,56 +124,6 @@ def check_context(context: str | None, config: Mapping[str, Any]) -> None:
         raise EnvironmentNotFoundError(f"The kubeconfig has no context {context}", hint=hint)
 
 
-class Merger(KubeConfigMerger):  # type: ignore[misc]
-    """The official merger of several files, but with what kubectl passes over: empty files, entries and values."""
-
-    config_merged: Any
-
-    def load_config(self, path: str) -> None:
-        config = read_kubeconfig(path)
-        self.config_files[path] = config
-        if self.config_merged is None:
-            self.config_merged = ConfigNode(path, {kind: [] for kind in ENTRIES}, path)
-        merged = self.config_merged.value
-        for kind in ENTRIES:
-            known = {each["name"] for each in merged[kind]}
-            merged[kind] += [
-                ConfigNode(f"{kind} {entry['name']} of {path}", entry, path)
-                for entry in config[kind]
-                if entry["name"] not in known
-            ]
-        if config.get("current-context"):
-            merged.setdefault("current-context", config["current-context"])
-
-
-def read_kubeconfig(path: str) -> dict[str, Any]:
-    """Parse a kubeconfig; entries without a name, and values that are empty, are left out."""
-    try:
-        config = yaml.safe_load(Path(path).read_bytes())
-    except (yaml.YAMLError, ValueError, RecursionError) as error:
-        mark = getattr(error, "problem_mark", None)
-        where = f" in line {mark.line + 1}" if mark else ""
-        raise ConfigurationError(f"{path} is not valid YAML{where}", hint=VIEW) from None
-    if not isinstance(config or {}, dict):
-        raise ConfigurationError(f"{path} is not a kubeconfig", hint=VIEW)
-    config = dict(config or {})
-    for kind, key in ENTRIES.items():
-        entries = config.get(kind) or []
-        if not isinstance(entries, list):
-            raise ConfigurationError(f"{path}: {kind} is not a list", hint=VIEW)
-        named = [entry for entry in entries if isinstance(entry, dict) and entry.get("name") is not None]
-        config[kind] = [{**entry, key: content(path, entry, key)} for entry in named]
-    return config
-
-
-def content(path: str, entry: Mapping[str, Any], key: str) -> dict[str, Any]:
-    """Return the content of an entry without empty values."""
-    found = entry.get(key) or {}
-    if not isinstance(found, dict):
-        raise ConfigurationError(f"{path}: {key} of {entry['name']} is not a mapping", hint=VIEW)
-    return {key: value for key, value in found.items() if value is not None and value != ""}
-
-
 class ConfigLoader(KubeConfigLoader):  # type: ignore[misc]
     """The official loader with our own plugin call: its own has no timeout, and continues anonymously on failure."""
 
@@ -193,6 +143,12 @@ class ConfigLoader(KubeConfigLoader):  # type: ignore[misc]
             for key, kind in KINDS.items():
                 if key in node and not isinstance(node.value[key], kind):
                     raise ConfigurationError(f"{self._place(what)}: {key} is of the wrong type", hint=VIEW)
+            for key in NAMED_FILES:
+                file = Path(self._get_base_path(node.path), node.value[key]) if key in node else None
+                if file is not None and exists(file) and not is_file(file):
+                    raise ConfigurationError(
+                        f"{self._place(what)}: {key}: {file} is not a regular file", hint=VIEW
+                    )
         server = self._cluster["server"]
         check_url(server, f"{self._place('cluster')}: server", ("https", "http"))
         scheme, rest = server.split(":", 1)
@@ -229,7 +185,7 @@ class ConfigLoader(KubeConfigLoader):  # type: ignore[misc]
             with suppress(
                 *([OSError] if token else [])
             ):  # which counts then (client-go: transport/token_source.go)
-                content = file.read_text(encoding="utf-8").strip()
+                content = read_bounded(file).decode().strip()
                 token, key = (content, "tokenFile") if content else (token, key)
             if not token:
                 raise ConfigurationError(f"{file}, tokenFile in {self._place('user')}, is empty", hint=VIEW)
@@ -274,7 +230,10 @@ class ConfigLoader(KubeConfigLoader):  # type: ignore[misc]
                 for key in ("clientCertificateData", "clientKeyData")
             )
         if status.get("expirationTimestamp"):
-            self.expiry = parse_rfc3339(status["expirationTimestamp"])
+            with suppress(
+                ValueError, TypeError, AttributeError
+            ):  # not a time: the cluster says when it is over
+                self.expiry = parse_rfc3339(status["expirationTimestamp"])
         return True
 
 

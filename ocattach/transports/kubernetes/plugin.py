@@ -17,9 +17,16 @@ from ocattach.errors import AuthenticationError, TimedOutError
 from ocattach.execution import check_output
 from ocattach.transports.base import Ask, NoPerson, Question
 from ocattach.transports.process import Exchange
+from ocattach.untrusted_json import parse_json, table
 
 PROMPT = re.compile(rb"[:?>] \Z")
 """The end of a line in which a program waits for an answer."""
+
+MOST_LINES = 100
+"""How many lines of a plugin are shown. They are sent one by one, and one without end would keep the link busy."""
+
+LONGEST_LINE = 4096
+"""The bytes of a line that are kept."""
 
 ECHO = 3
 """Index of the local modes in the list of termios.tcgetattr."""
@@ -40,7 +47,7 @@ class PluginRun:
             raise ask.error(f"the credential plugin {self.name} needs a terminal")
         self._plugin, self._ask = plugin, ask
         self._stdout, self._line = bytearray(), bytearray()
-        self._last = ""
+        self._last, self._lines = "", 0
         self._terminal = -1
 
     def credentials(self, timeout: float) -> Mapping[str, Any]:
@@ -115,11 +122,12 @@ class PluginRun:
     def _take_stderr(self, data: bytes) -> None:
         self._line += data
         *lines, rest = self._line.split(b"\n")
-        self._line = bytearray(rest)
+        self._line = bytearray(rest[-LONGEST_LINE:])
         for line in lines:
             if text := line.decode(errors="replace").strip():
-                self._last = text
-                self._ask(Question(text, notice=True))
+                self._last, self._lines = text[-LONGEST_LINE:], self._lines + 1
+                if self._lines <= MOST_LINES:
+                    self._ask(Question(self._last, notice=True))
         if self.interactive and PROMPT.search(rest):
             self._line.clear()
             hidden = not termios.tcgetattr(self._terminal)[ECHO] & termios.ECHO
@@ -127,15 +135,18 @@ class PluginRun:
             os.write(self._terminal, f"{answer}\n".encode())
 
     def _status(self) -> Mapping[str, Any]:
+        answer: Mapping[str, Any]
         try:
-            answer = json.loads(self._stdout)
-            status: Mapping[str, Any] = answer["status"]
-            if answer["apiVersion"] == self._plugin.api_version and (
-                "token" in status or "clientKeyData" in status
-            ):
-                return status
-        except (ValueError, TypeError, KeyError):
-            pass  # the output may contain a credential, so it is not shown
+            answer = table(parse_json(bytes(self._stdout)))
+        except ValueError:  # the output may contain a credential, so it is not shown
+            answer = {}
+        status = table(answer.get("status"))
+        is_given = isinstance(status.get("token"), str) or (
+            isinstance(status.get("clientKeyData"), str)
+            and isinstance(status.get("clientCertificateData"), str)
+        )
+        if is_given and answer.get("apiVersion") == self._plugin.api_version:
+            return status
         raise AuthenticationError(
             f"The credential plugin {self.name} gave no credentials of {self._plugin.api_version}",
             hint="Check the plugin: kubectl config view",
