@@ -18,6 +18,8 @@ from ocattach.config.targets.uri import is_uri, parse_uri
 from ocattach.errors import ConnectionNotFoundError, UsageError
 from ocattach.printable import command_line
 
+LIST_ALL = "List all connections: ocattach --list"
+
 
 class ListedConnection(NamedTuple):
     """A connection with what `ocattach --list` shows about it."""
@@ -72,9 +74,7 @@ def last_connection(*, cwd: Path, environ: Mapping[str, str]) -> str:
     names = {LOCAL, *(each.spec.name for each in listed if each.spec.name)}
     used = {name: when for name in names if (when := last_used(name, state_directory(environ)))}
     if not used:
-        raise ConnectionNotFoundError(
-            "No connection has been used yet", hint="List all connections: ocattach --list"
-        )
+        raise ConnectionNotFoundError("No connection has been used yet", hint=LIST_ALL)
     return max(used, key=lambda name: used[name])
 
 
@@ -112,9 +112,10 @@ def in_project(name: str, cwd: Path) -> ConnectionSpec | None:
 
 def not_found(name: str, listing: Listing) -> ConnectionNotFoundError:
     """The error for an unknown name, with similar names."""
-    near = closest(name, [listed.spec.name for listed in listing.connections if listed.spec.name])
+    names = [listed.spec.name for listed in listing.connections if listed.spec.name]
+    near = closest(name, [*names, LOCAL])
     question = f"Did you mean {' or '.join(near)}? " if near else ""
     notes = "".join(f". {problem.error.message}" for problem in listing.problems if problem.is_note)
-    return ConnectionNotFoundError(
-        f"No connection named {name}{notes}", hint=f"{question}List all connections: ocattach --list"
-    )
+    is_first = not names and not listing.problems
+    step = f"Save it: ocattach --save {name} docker://CONTAINER:/DIR" if is_first else LIST_ALL
+    return ConnectionNotFoundError(f"No connection named {name}{notes}", hint=question + step)

@@ -47,7 +47,7 @@ ocattach wait frontend --timeout 600 && make test
 @click.command(cls=Command, examples=EXAMPLES)
 @connection_argument("target", "NAME|ID")
 @click.option("--for", "states", multiple=True, type=click.Choice(STATES), help="Only for this state.")
-@timeout_option("Give up after so many seconds, with exit code 8.")
+@timeout_option("Give up after so many seconds, with exit code 8; by default never.")
 @output_option
 def wait(target: str, *, states: tuple[str, ...], timeout: float | None, output: str) -> None:
     """Wait until a session, or any session of an environment, is idle, waits for a person or has failed.

@@ -74,7 +74,9 @@ def origin_option(function: Decorated) -> Decorated:
 @click.option(
     "--offline", is_flag=True, help="List what the local index has, without connecting to any environment."
 )
-@timeout_option("Timeout for the environments to answer.")
+@timeout_option(
+    f"Timeout for the environments to answer (default {SECONDS:g}, for all sessions {WALK_SECONDS:g})."
+)
 @click.option(
     "-o",
     "--output",

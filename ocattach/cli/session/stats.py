@@ -43,7 +43,7 @@ TITLES = ("Origin", "Model", "Sessions", "Input", "Output", "Reasoning", "Cache 
 @click.option(
     "--offline", is_flag=True, help="Use the local index only, without connecting to any environment."
 )
-@timeout_option("Timeout for the environments to answer.")
+@timeout_option(f"Timeout for the environments to answer (default {WALK_SECONDS:g}).")
 @output_option
 def command(
     origins: tuple[str, ...], *, since: str | None, offline: bool, timeout: float | None, output: str
