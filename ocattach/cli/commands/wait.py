@@ -9,11 +9,11 @@ import click
 
 from ocattach.backoff import Deadline
 from ocattach.cli.command import Command, output_option, timeout_option
-from ocattach.cli.output import report
+from ocattach.cli.output import print_json
 from ocattach.cli.person import Person
 from ocattach.cli.session_json import session_json
 from ocattach.cli.target import as_used, connection_argument
-from ocattach.cli.terminal import say
+from ocattach.cli.terminal import escape, say
 from ocattach.config.resolver import resolve
 from ocattach.config.spec import ConnectionSpec, environment_id
 from ocattach.errors import ConnectionLostError, SessionNotFoundError, TimedOutError, UnreachableError
@@ -33,6 +33,9 @@ FIND_SECONDS = 20.0
 """Timeout for finding the environment of a session, and again for connecting to it."""
 
 STATES = ("idle", "waiting", "error")
+
+DONE = {"idle": "become idle", "waiting": "begun to wait for you", "error": "failed"}
+"""What a session has done that is in a state."""
 
 LOOK_SECONDS = 1.0
 """Interval between queries."""
@@ -57,8 +60,10 @@ def wait(target: str, *, states: tuple[str, ...], timeout: float | None, output:
     spec, session = destination(target)
     deadline = Deadline(timeout or float("inf"))
     found, state = Watch(spec, session, frozenset(states or STATES)).until(deadline, target)
-    text = f"{found.id} {state}: {found.title}"
-    report(text, {"session": session_json(found), "state": state}, output=output)
+    if output == "json":
+        print_json({"session": session_json(found), "state": state})
+    else:
+        click.echo(escape(f"{found.id} {state}: {found.title}").replace("\n", " "))
 
 
 def destination(target: str) -> tuple[ConnectionSpec, str | None]:
@@ -110,10 +115,15 @@ class Watch:
     def _pause(self, deadline: Deadline, target: str) -> None:
         if deadline.has_passed:
             raise TimedOutError(
-                f"{target} is not {' or '.join(sorted(self._states))} yet",
+                f"{self._waited_for(target)} in time",
                 hint=f"Show what it does: {command_line('ocattach', 'session', 'list')}",
             )
         time.sleep(min(LOOK_SECONDS, max(0.01, deadline.left)))
+
+    def _waited_for(self, target: str) -> str:
+        """What did not happen."""
+        done = " or ".join(DONE[state] for state in STATES if state in self._states)
+        return f"{target} has not {done}" if self._session else f"No session of {target} has {done}"
 
     def _look(self, client: DaemonClient) -> Iterator[tuple[Session, str]]:
         """Query the daemon, and yield the sessions in a wanted state."""

@@ -169,13 +169,21 @@ def cells(listed: ListedSession) -> dict[str, str]:
 def say_more(gathered: SessionList, request: Request, known: Iterable[str]) -> None:
     """Print what is missing from the list, and why. `known` are the names of connections."""
     if not gathered.sessions:
-        say('No sessions found. To start one: ocattach session send NAME "PROMPT"')
-        for name in {*request.origins} - {*known}:
-            say_notice(f"! No connection is named {name}. {did_you_mean(name, known)}")
+        say_none(request, known)
     say_notes(gathered)
     if gathered.more:
         least = "" if gathered.is_exact else "At least "
         say(f"{least}{gathered.more} more. To list all: -n 0")
+
+
+def say_none(request: Request, known: Iterable[str]) -> None:
+    """Print that there are no sessions: none that match, or none at all."""
+    if request.origins or request.search or request.since:
+        say("No sessions match. To list all: ocattach session list")
+    else:
+        say('No sessions found. To start one: ocattach session send NAME "PROMPT"')
+    for name in sorted({*request.origins} - {*known}):
+        say_notice(f"! No connection is named {name}. {did_you_mean(name, known)}")
 
 
 def say_notes(gathered: SessionList) -> None:

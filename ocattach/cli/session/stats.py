@@ -11,8 +11,8 @@ from ocattach.cli.amounts import moment, money
 from ocattach.cli.columns import lines
 from ocattach.cli.command import Command, output_option, timeout_option
 from ocattach.cli.output import print_json
-from ocattach.cli.session.list import WALK_SECONDS, origin_option, say_notes, source_json
-from ocattach.cli.terminal import escape, say
+from ocattach.cli.session.list import WALK_SECONDS, origin_option, say_none, say_notes, source_json
+from ocattach.cli.terminal import escape
 from ocattach.sessions.index.rows import Total
 from ocattach.sessions.messages import total as total_tokens
 from ocattach.survey.collect import SessionCollector
@@ -57,8 +57,9 @@ def command(
         activity=False,
         lists=False,
     )
+    places = everywhere(cwd=Path.cwd(), environ=os.environ)
     gathering = SessionCollector(
-        everywhere(cwd=Path.cwd(), environ=os.environ),
+        places,
         request,
         environ=os.environ,
         timeout=timeout or WALK_SECONDS,
@@ -80,7 +81,7 @@ def command(
         rows += [cells(sum_up(totals))] if len(totals) > 1 else []
         click.echo("\n".join(lines(rows)))
     else:
-        say('No sessions found. To start one: ocattach session send NAME "PROMPT"')
+        say_none(request, [spec.name for spec in places.specs if spec.name])
     say_notes(gathered)
 
 
