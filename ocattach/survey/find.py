@@ -26,6 +26,9 @@ from ocattach.survey.stored import stored_session
 FIND_SECONDS = 20.0
 """Timeout for finding the environment of a session or request, and again for connecting to it."""
 
+ENOUGH_SECONDS = 5.0
+"""Timeout for further environments once one has what is looked for: another could have it, too."""
+
 SUGGESTED = 3
 """How many ids are suggested for a text with which several begin."""
 
@@ -101,7 +104,9 @@ class Finder:
         """
         found: list[FoundSession] = []
         silent: list[str] = []
-        for result in ask_each(self._entries, self._question, environ=self._environ, timeout=timeout):
+        for result in ask_each(
+            self._entries, self._question, environ=self._environ, timeout=timeout, enough=ENOUGH_SECONDS
+        ):
             session = result.answer
             if isinstance(result.error, DaemonNotRunningError):
                 session = self._read(
@@ -214,6 +219,7 @@ def leading_to(specs: Sequence[ConnectionSpec], directory: str) -> ConnectionSpe
 
 def not_found(thing: str, silent: Sequence[str]) -> SessionNotFoundError:
     """Return the error for a session or permission that was not found; `silent` connections did not answer."""
+    silent = sorted(silent)
     if silent:
         return SessionNotFoundError(
             f"{thing} was not found in any environment that answered; no answer from {', '.join(silent)}",

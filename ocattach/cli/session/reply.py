@@ -41,4 +41,4 @@ def command(permission: str, decision: str, *, output: str) -> None:
     entries = everywhere(cwd=Path.cwd(), environ=os.environ).entries
     request = respond(permission, Permission, entries, send, ask=asker(Person()), environ=os.environ)
     text = f"Answered {decision}: {request.wanted}, for {request.session}"
-    report(text, {"permission": permission, "session": request.session, "reply": decision}, output=output)
+    report(text, {"permission": request.id, "session": request.session, "reply": decision}, output=output)
