@@ -168,7 +168,7 @@ def find(
     Raises SessionNotFoundError, which names the environments that did not answer, SessionConflictError, which names
     those that report it, and UsageError for an invalid id.
     """
-    finder = Finder(whole_id(session, environ), entries, environ)
+    finder = Finder(meant_session(session, environ), entries, environ)
     return finder.in_index() or finder.by_query(timeout)
 
 
@@ -190,6 +190,11 @@ def by_uri(asked: IndexedEnvironment, environ: Mapping[str, str]) -> list[Connec
     except UsageError:
         return []
     return [spec] if environment_id(spec, environ) == asked.id else []
+
+
+def meant_session(text: str, environ: Mapping[str, str]) -> str:
+    """Return the id that was typed, or whose beginning was. Raises UsageError for what is no id, and as `whole_id`."""
+    return checked(whole_id(text, environ))
 
 
 def whole_id(text: str, environ: Mapping[str, str]) -> str:

@@ -4,6 +4,7 @@ from pathlib import Path
 
 import pytest
 
+from ocattach.cli.commands.events import is_wanted
 from ocattach.cli.commands.exec import exec as exec_command
 from ocattach.config.spec import ConnectionSpec
 from ocattach.transports import open_handler
@@ -101,3 +102,23 @@ def test_a_place_has_the_preposition_of_its_kind(uri: str, where: str) -> None:
     assert isinstance(handler, CommandTransport)
 
     assert handler.where == where
+
+
+def test_events_of_a_session_have_the_gaps_in_them() -> None:
+    of_one, of_another = ({"event": "answer", "session": session} for session in ("ses_1", "ses_2"))
+    gap = {"event": "gap", "reason": "lost"}
+
+    assert [is_wanted(event, "ses_1", ()) for event in (of_one, of_another, gap)] == [True, False, True]
+    assert [is_wanted(event, None, ("answer",)) for event in (of_one, of_another, gap)] == [True, True, False]
+
+
+@pytest.mark.parametrize(
+    "words", [("events", "--session", "nope"), ("frontend", "--print-url", "--session", "nope")]
+)
+def test_what_is_no_id_of_a_session_is_refused_before_anything_is_asked(
+    run: Run, words: tuple[str, ...]
+) -> None:
+    ran = run(*words)
+
+    assert ran.exit_code == 2
+    assert ran.stderr.startswith("ocattach: 'nope' is not a session id")
