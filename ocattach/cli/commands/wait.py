@@ -13,7 +13,7 @@ from ocattach.cli.output import print_json
 from ocattach.cli.person import Person
 from ocattach.cli.session_json import session_json
 from ocattach.cli.target import as_used, connection_argument
-from ocattach.cli.terminal import escape, say
+from ocattach.cli.terminal import escape
 from ocattach.config.resolver import resolve
 from ocattach.config.spec import ConnectionSpec, environment_id
 from ocattach.errors import ConnectionLostError, SessionNotFoundError, TimedOutError, UnreachableError
@@ -57,20 +57,23 @@ def wait(target: str, *, states: tuple[str, ...], timeout: float | None, output:
 
     A session that is idle already counts; of an environment, only one that works now, unless none does.
     """
-    spec, session = destination(target)
+    person = Person()
+    spec, session = destination(target, person)
     deadline = Deadline(timeout or float("inf"))
-    found, state = Watch(spec, session, frozenset(states or STATES)).until(deadline, target)
+    with person.waiting(f"Waiting for {target}"):
+        found, state = Watch(spec, session, frozenset(states or STATES), person).until(deadline, target)
     if output == "json":
         print_json({"session": session_json(found), "state": state})
     else:
         click.echo(escape(f"{found.id} {state}: {found.title}").replace("\n", " "))
 
 
-def destination(target: str) -> tuple[ConnectionSpec, str | None]:
+def destination(target: str, person: Person) -> tuple[ConnectionSpec, str | None]:
     """Return the environment that is meant, and the session if one is meant."""
     if is_session_id(target):
         entries = everywhere(cwd=Path.cwd(), environ=os.environ).entries
-        place = find(target, entries, environ=os.environ, timeout=FIND_SECONDS)
+        with person.asking():
+            place = find(target, entries, environ=os.environ, timeout=FIND_SECONDS)
         return as_used(place.spec), place.session.id
     return as_used(resolve(target, cwd=Path.cwd(), environ=os.environ)), None
 
@@ -78,8 +81,11 @@ def destination(target: str) -> tuple[ConnectionSpec, str | None]:
 class Watch:
     """The sessions that are waited for, and what they did at the last query."""
 
-    def __init__(self, spec: ConnectionSpec, session: str | None, states: frozenset[str]) -> None:
+    def __init__(
+        self, spec: ConnectionSpec, session: str | None, states: frozenset[str], person: Person
+    ) -> None:
         self._spec = spec
+        self._person = person
         self._session = session
         self._states = states
         self._at_work: set[str] | None = None
@@ -94,7 +100,7 @@ class Watch:
         while True:
             try:
                 with open_client(
-                    self._spec, environ=os.environ, ask=asker(Person()), timeout=FIND_SECONDS
+                    self._spec, environ=os.environ, ask=asker(self._person), timeout=FIND_SECONDS
                 ) as client:
                     is_lost = False
                     while True:
@@ -105,10 +111,7 @@ class Watch:
                 if deadline.has_passed or self._at_work is None:
                     raise
                 if not is_lost:
-                    say(
-                        f"! Connection to {self._spec.title()} lost, retrying: {error.message}",
-                        colour="yellow",
-                    )
+                    self._person.notice(f"Connection to {self._spec.title()} lost, retrying: {error.message}")
                 is_lost = True
                 self._pause(deadline, target)
 

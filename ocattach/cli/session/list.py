@@ -14,6 +14,7 @@ from ocattach.cli.amounts import ago, moment, money
 from ocattach.cli.command import Command, Decorated, timeout_option
 from ocattach.cli.complete import connection_names
 from ocattach.cli.output import print_json, problem_json
+from ocattach.cli.person import Person
 from ocattach.cli.tables import print_table, say_missing, say_notice
 from ocattach.cli.terminal import say, terminal_width
 from ocattach.config.suggestion import did_you_mean
@@ -116,7 +117,8 @@ def command(
         environ=os.environ,
         timeout=timeout or (SECONDS if request.limit else WALK_SECONDS),
     )
-    gathered = gathering.gather()
+    with Person().asking():
+        gathered = gathering.gather()
     if output == "json":
         print_json(list_json(gathered, places.problems))
         return

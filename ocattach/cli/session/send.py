@@ -88,7 +88,8 @@ class Destination:
         `left` are the seconds until the deadline of the whole command.
         """
         timeout = min(self.timeout, left)
-        found = attach(self.spec, self.person, os.environ, start=True, timeout=timeout)
+        with self.person.waiting("Connecting"):
+            found = attach(self.spec, self.person, os.environ, start=True, timeout=timeout)
         client = client_at(
             found.url, found.username, found.password, ca_file=found.ca_file, timeout=self.request_seconds
         )

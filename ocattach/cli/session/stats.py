@@ -11,6 +11,7 @@ from ocattach.cli.amounts import moment, money
 from ocattach.cli.columns import lines
 from ocattach.cli.command import Command, output_option, timeout_option
 from ocattach.cli.output import print_json
+from ocattach.cli.person import Person
 from ocattach.cli.session.list import WALK_SECONDS, origin_option, say_none, say_notes, source_json
 from ocattach.cli.terminal import escape
 from ocattach.sessions.index.rows import Total
@@ -64,7 +65,8 @@ def command(
         environ=os.environ,
         timeout=timeout or WALK_SECONDS,
     )
-    gathered = gathering.gather()
+    with Person().asking():
+        gathered = gathering.gather()
     totals = gathering.totals()
     if output == "json":
         print_json(

@@ -9,6 +9,7 @@ import click
 from ocattach.cli.approval import require_trust
 from ocattach.cli.command import Command, output_option, timeout_option
 from ocattach.cli.output import print_json
+from ocattach.cli.person import Person
 from ocattach.cli.session_json import session_json
 from ocattach.cli.tables import print_table, say_missing
 from ocattach.cli.target import connection_argument
@@ -42,7 +43,9 @@ def command(names: tuple[str, ...], *, timeout: float | None, output: str) -> No
     entries = entries_of(names)
     found: list[FoundRequest] = []
     silent: list[tuple[str, OcattachError]] = []
-    for result in ask(entries, os.environ, timeout=timeout):
+    with Person().asking():
+        results = list(ask(entries, os.environ, timeout=timeout))
+    for result in results:
         found += result.answer or []
         if result.error is not None:
             silent.append((", ".join(spec.title() for spec in result.specs), result.error))
