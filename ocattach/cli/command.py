@@ -2,7 +2,7 @@
 
 import inspect
 import math
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import Any, TypeVar
 
@@ -46,15 +46,19 @@ class Command(click.Command):
     def format_help(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
         """Write the whole help."""
         formatter.write_text(inspect.cleandoc(self.help or ""))
-        with formatter.section("Examples"):
-            for line in self.examples:
-                formatter.write(f"{'':{formatter.current_indent}}{line}\n")
-        formatter.write_paragraph()
+        self.write_examples(formatter, self.examples)
         self.format_usage(ctx, formatter)
         self.format_options(ctx, formatter)
         for title, meanings in self.values.items():
             with formatter.section(title):
                 formatter.write_dl([*meanings.items()])
+
+    def write_examples(self, formatter: click.HelpFormatter, examples: Sequence[str]) -> None:
+        """Write examples as they are, a line each."""
+        with formatter.section("Examples"):
+            for line in examples:
+                formatter.write(f"{'':{formatter.current_indent}}{line}\n")
+        formatter.write_paragraph()
 
 
 def output_option(function: Decorated) -> Decorated:
@@ -73,13 +77,20 @@ def timeout_option(purpose: str, *, default: float | None = None) -> Callable[[D
 class Seconds(click.FloatRange):
     """A number of seconds that a command may wait."""
 
-    def __init__(self) -> None:
-        super().__init__(min=1, max=LONGEST_SECONDS)
+    name = "seconds"
+
+    def _describe_range(self) -> str:
+        return ""  # not in the help
 
     def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
-        """Refuse what is not a number, too, which is in every range."""
-        seconds = super().convert(value, param, ctx)
-        return self.fail(f"{value} is not a number.", param, ctx) if math.isnan(seconds) else seconds
+        """Refuse what is not a number, and what is out of range."""
+        try:
+            seconds = float(value)
+        except ValueError:
+            seconds = math.nan
+        if not 1 <= seconds <= LONGEST_SECONDS:
+            self.fail(f"{value!r} is not a number of seconds from 1 to {LONGEST_SECONDS}.", param, ctx)
+        return seconds
 
 
 def silence_libraries() -> None:

@@ -1,8 +1,6 @@
 """The `ocattach` command: parses the command line, runs commands, reports errors and sets the exit code."""
 
-import json
 import os
-import re
 import stat
 import sys
 from collections.abc import Callable, Sequence
@@ -13,20 +11,22 @@ from typing import Any, NoReturn
 
 import click
 
-from ocattach import __version__
 from ocattach.cli.command import advice, silence_libraries, timeout_option
 from ocattach.cli.complete import connection_names, saved_names
+from ocattach.cli.information import is_json_asked_for, print_schema, print_version
 from ocattach.cli.main_help import EXAMPLES, MainCommand
 from ocattach.cli.options import Options, where_options
 from ocattach.cli.output import print_json
 from ocattach.cli.target import last_named, named_by_dash
 from ocattach.cli.terminal import has_terminal, lost_output_reported, prepare_streams, say, say_error
-from ocattach.cli.verbs import applied, split
+from ocattach.cli.verbs import Invocation, applied, split
 from ocattach.config.files.paths import state_directory
+from ocattach.config.suggestion import LIST_ALL
 from ocattach.config.variables import absolute_variables, with_home
 from ocattach.defects import FILE, as_error, log_thread_defects
 from ocattach.errors import (
     ConfigurationError,
+    ConnectionNotFoundError,
     InterruptedByUserError,
     NotTrustedError,
     OcattachError,
@@ -68,9 +68,6 @@ ACTIONS = {
 }
 """Options of the main command that replace attaching: each is a function of its name in the given module."""
 
-JSON_ASKED_FOR = re.compile(r"(?:^|\0)(?:-[a-z]*o\0?|--output[\0=])json(?:\0|$)")
-"""Finds `-o json` in arguments joined by NUL, also in a command line that cannot be parsed."""
-
 FIRST_STEPS = """\
 No connections yet. To save one and attach to it:
   ocattach --save frontend docker://CONTAINER --workdir /app
@@ -78,15 +75,6 @@ No connections yet. To save one and attach to it:
 
 GROUPS = {"session"}
 """Commands that have subcommands: packages directly below `ocattach.cli`."""
-
-
-def print_schema(ctx: click.Context, _parameter: click.Parameter, wanted: bool) -> None:
-    """Print the JSON Schema by which editors complete and check project files, and exit (callback of --schema)."""
-    if wanted:
-        from ocattach.config.schema import project_schema  # noqa: PLC0415 - every scheme
-
-        click.echo(json.dumps(project_schema(), indent=2))
-        ctx.exit()
 
 
 @click.command(
@@ -146,7 +134,14 @@ def print_schema(ctx: click.Context, _parameter: click.Parameter, wanted: bool) 
     callback=print_schema,
     help="Print the JSON Schema of project files, for editors.",
 )
-@click.version_option(__version__, message="%(prog)s %(version)s")
+@click.option(
+    "--version",
+    is_flag=True,
+    is_eager=True,
+    expose_value=False,
+    callback=print_version,
+    help="Show the version and exit.",
+)
 @click.pass_context
 def command(ctx: click.Context, /, **parameters: Any) -> None:
     """Run what the options select. People read the `help` above instead."""
@@ -177,7 +172,7 @@ def refuse_excess(options: Options) -> None:
             f"Only one connection can be given; unexpected argument {options.targets[most]!r}"
             if most
             else f"Unexpected argument {options.targets[0]!r}",
-            hint="Arguments for the TUI come after --",
+            hint=load_function("usage", "excess_hint")(options.targets, tuple(COMMANDS)),
         )
 
 
@@ -206,8 +201,26 @@ def picked_name(options: Options) -> str:
             say(FIRST_STEPS)
             raise SystemExit(UsageError.exit_code)
     if picked is None:
-        raise UsageError("NAME or URI is missing", hint="List all connections: ocattach --list")
+        if options.output != "json":
+            click.echo(f"{click.get_current_context().get_help()}\n", err=True)
+        raise UsageError("NAME or URI is missing", hint=LIST_ALL)
     return picked
+
+
+def program_of(invocation: Invocation) -> str:
+    """The command as hints name it, such as `ocattach session send`."""
+    words = invocation.words
+    if invocation.verb:
+        return command_line("ocattach", invocation.verb)
+    if not words or words[0] not in COMMANDS:
+        return "ocattach"
+    group = load(words[0]) if words[0] in GROUPS else None
+    is_known = (
+        isinstance(group, click.Group) and group.get_command(click.Context(group), words[1])
+        if words[1:]
+        else None
+    )
+    return command_line("ocattach", *words[: 2 if is_known else 1])
 
 
 def fail(error: OcattachError, arguments: Sequence[str], program: str) -> NoReturn:
@@ -218,7 +231,7 @@ def fail(error: OcattachError, arguments: Sequence[str], program: str) -> NoRetu
 
 def show(error: OcattachError, arguments: Sequence[str]) -> None:
     """Print an error: as JSON on stdout if requested, else as text on stderr."""
-    if JSON_ASKED_FOR.search("\0".join(arguments)):
+    if is_json_asked_for(arguments):
         print_json({"error": error.to_json()})
     elif isinstance(error, InterruptedByUserError):
         click.echo(err=True)  # ends the line on which ^C was echoed
@@ -267,18 +280,35 @@ def main(arguments: Sequence[str] | None = None) -> NoReturn:
         load_function("commands.completion", "answer")(os.environ[COMPLETION], command, COMMANDS, load)
     name = ours[0] if ours and ours[0] in COMMANDS and not invocation.verb else None
     program = command_line("ocattach", *filter(None, [name or invocation.verb]))
+    known = tuple(COMMANDS)
     with lost_output_reported():
         try:
+            if (
+                arguments[:1] == ["help"]
+                and ours[0] not in COMMANDS
+                and not invocation.verb
+                and arguments[1:]
+            ):
+                raise load_function("usage", "unknown_command")(arguments[1], known)
             if name is None:
                 command.main(list(ours), prog_name="ocattach", standalone_mode=False, obj=invocation)
             else:
                 silence_libraries()
                 rest = ("--", *invocation.tui_arguments) if invocation.tui_arguments else ()
                 load(name).main([*ours[1:], *rest], prog_name=program, standalone_mode=False)
+        except ConnectionNotFoundError as error:
+            word = (
+                ours[0]
+                if ours and name is None and not invocation.verb and not ours[0].startswith("-")
+                else ""
+            )
+            fail(load_function("usage", "with_meant_command")(error, word, known), ours, program)
         except OcattachError as error:
-            fail(error, ours, program)
+            fail(error, ours, program_of(invocation))
         except click.UsageError as error:
-            fail(UsageError(error.format_message(), hint=usage_hint(error, program, ours)), ours, program)
+            program, said = program_of(invocation), load_function("usage", "plain")(error.format_message())
+            hint = load_function("usage", "usage_hint")(error, program, ours, known)
+            fail(UsageError(said, hint=hint), ours, program)
         except (click.Abort, KeyboardInterrupt):
             fail(InterruptedByUserError("Interrupted"), ours, program)
     raise SystemExit(0)
@@ -293,13 +323,3 @@ def load(name: str) -> click.Command:
 def load_function(module: str, name: str) -> Any:
     """Import a function of a command when it is needed. `module` is relative to `ocattach.cli`."""
     return getattr(import_module(f"ocattach.cli.{module}"), name)
-
-
-def usage_hint(error: click.UsageError, program: str, arguments: Sequence[str]) -> str:
-    """The hint for a command line that cannot be parsed, such as one with the command after a name."""
-    if isinstance(error, click.MissingParameter) and error.param is not None and error.param.metavar == "ID":
-        return "List the ids of sessions: ocattach session list"
-    late = next((word for word in arguments[1:] if word in COMMANDS), None)
-    return (
-        f"The command goes first: {command_line('ocattach', late)} ..." if late else f"See: {program} --help"
-    )

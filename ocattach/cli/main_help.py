@@ -42,6 +42,10 @@ MORE = (
 )
 
 
+OUTPUT = "-o, --output [table|json]"
+"""For the verbs that have no other formats."""
+
+
 class MainCommand(Command):
     """The main command. Its help lists the commands; that of a verb, the verb's options."""
 
@@ -57,10 +61,10 @@ class MainCommand(Command):
             super().format_help(ctx, formatter)
             return
         formatter.write_text(VERBS[verb].help)
-        formatter.write_paragraph()
+        self.write_examples(formatter, VERBS[verb].examples.strip("\n").splitlines())
         formatter.write_usage(command_line("ocattach", verb), f"[OPTIONS] {VERBS[verb].arguments}".rstrip())
         for title, names in self._sections(verb).items():
-            self._write_options(ctx, formatter, title, names)
+            self._write_options(ctx, formatter, title, names, verb)
 
     def _sections(self, verb: str) -> Mapping[str, Sequence[str]]:
         """The options that a verb takes; with `attach`, all there are."""
@@ -87,9 +91,13 @@ class MainCommand(Command):
         formatter.write_text(MORE)
 
     def _write_options(
-        self, ctx: click.Context, formatter: click.HelpFormatter, title: str, names: Sequence[str]
+        self, ctx: click.Context, formatter: click.HelpFormatter, title: str, names: Sequence[str], verb: str
     ) -> None:
+        helps = {} if verb == "attach" else VERBS[verb].helps
         records = {parameter.name: parameter.get_help_record(ctx) for parameter in self.get_params(ctx)}
-        if rows := [record for name in names if (record := records.get(name))]:
+        rows = [(record[0], helps.get(name, record[1])) for name in names if (record := records.get(name))]
+        if verb not in {"attach", "list", "status"}:
+            rows = [(OUTPUT, "Output format.") if row[0].startswith("-o,") else row for row in rows]
+        if rows:
             with formatter.section(title):
                 formatter.write_dl(rows)

@@ -21,6 +21,10 @@ class Person:
         self._quiet, self._asks = quiet, asks
         self._progress = Progress(quiet=quiet)
 
+    def asking(self) -> AbstractContextManager[None]:
+        """Show during a context that environments are asked."""
+        return self.waiting("Asking the environments")
+
     def waiting(self, text: str) -> AbstractContextManager[None]:
         """Show what is being done during a context, first this."""
         return self._progress.shown(text)

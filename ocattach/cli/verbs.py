@@ -1,6 +1,6 @@
 """Verbs in the place of options: `ocattach stop frontend` is `ocattach --stop frontend`."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
 
 from ocattach.cli.options import WHERE, Options
@@ -9,25 +9,87 @@ from ocattach.printable import command_line
 
 
 class Verb(NamedTuple):
-    """What follows a verb, its help, and the options that it takes besides those for the output."""
+    """What follows a verb, its help, examples, and the options that it takes besides those for the output."""
 
     arguments: str
     help: str
     options: tuple[str, ...] = ()
+    examples: str = ""
+    helps: Mapping[str, str] = {}
+    """Of options that mean something else with other verbs."""
 
 
 ATTACH_OPTIONS = ("workdir", "session", "continue_", "fork", "print_url", "no_start", "trust", "timeout")
+FOR_CONNECTING = {"timeout": "Timeout for connecting (default 60)."}
 
 VERBS = {
-    "attach": Verb("NAME|URI [-- TUI-ARGS...]", "Connect and open the TUI.", (*ATTACH_OPTIONS, *WHERE)),
-    "list": Verb("", "List saved connections and those that the project defines."),
-    "status": Verb(
-        "[NAME...]", "Show the status of all connections, or of those named.", ("watch", "short", "timeout")
+    "attach": Verb(
+        "NAME|URI [-- TUI-ARGS...]",
+        "Connect and open the TUI.",
+        (*ATTACH_OPTIONS, *WHERE),
+        """
+ocattach frontend                    the same as ocattach attach frontend
+ocattach attach frontend -c          continue the last session
+ocattach attach docker://web:/app    connect without saving
+""",
     ),
-    "save": Verb("NAME URI", "Save a connection under a name.", ("workdir", "force", *WHERE)),
-    "remove": Verb("NAME", "Remove a saved connection."),
-    "disconnect": Verb("[NAME...]", "Close links; the daemons keep running.", ("all_",)),
-    "stop": Verb("NAME...", "Stop daemons and close their links.", ("force", "timeout", *WHERE)),
+    "list": Verb(
+        "",
+        "List saved connections and those that the project defines.",
+        (),
+        """
+ocattach list -o wide                with descriptions
+ocattach list -o name                names only, for scripts
+""",
+        {"output": "Output format."},
+    ),
+    "status": Verb(
+        "[NAME...]",
+        "Show the status of all connections, or of those named.",
+        ("watch", "short", "timeout"),
+        """
+ocattach status                      all environments, and what waits for you
+ocattach status frontend staging     these two
+ocattach status --watch              keep updating; keys answer, attach and stop
+""",
+        {
+            "watch": "Keep updating, and accept keys; ? lists them.",
+            "short": "One line, for a prompt or tmux.",
+            "timeout": "Timeout for the environments to answer (default 5).",
+            "output": "Output format.",
+        },
+    ),
+    "save": Verb(
+        "NAME URI",
+        "Save a connection under a name.",
+        ("workdir", "force", *WHERE),
+        """
+ocattach save frontend docker://frontend-app --workdir /app
+ocattach save staging ssh://deploy@staging.example.com/var/www/app
+""",
+        {"force": "Replace an existing connection."},
+    ),
+    "remove": Verb("NAME", "Remove a saved connection.", (), "ocattach remove frontend"),
+    "disconnect": Verb(
+        "[NAME...]",
+        "Close links; the daemons keep running.",
+        ("all_",),
+        """
+ocattach disconnect frontend
+ocattach disconnect --all            close every link
+""",
+        {"all_": "Close every link."},
+    ),
+    "stop": Verb(
+        "NAME...",
+        "Stop daemons and close their links.",
+        ("force", "timeout", *WHERE),
+        """
+ocattach stop frontend
+ocattach stop frontend --force       also a daemon that was started by hand
+""",
+        {"force": "Also stop a daemon that ocattach did not start.", **FOR_CONNECTING},
+    ),
 }
 """Each but `attach` is the option of the same name."""
 

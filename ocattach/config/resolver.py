@@ -13,7 +13,7 @@ from ocattach.config.last_used import last_used
 from ocattach.config.names import LOCAL, is_name
 from ocattach.config.saved import SavedConnections
 from ocattach.config.spec import ConnectionSpec
-from ocattach.config.suggestion import or_list
+from ocattach.config.suggestion import LIST_ALL, question
 from ocattach.config.targets.uri import is_uri, parse_uri
 from ocattach.errors import ConnectionNotFoundError, UsageError
 from ocattach.printable import command_line
@@ -72,9 +72,7 @@ def last_connection(*, cwd: Path, environ: Mapping[str, str]) -> str:
     names = {LOCAL, *(each.spec.name for each in listed if each.spec.name)}
     used = {name: when for name in names if (when := last_used(name, state_directory(environ)))}
     if not used:
-        raise ConnectionNotFoundError(
-            "No connection has been used yet", hint="List all connections: ocattach --list"
-        )
+        raise ConnectionNotFoundError("No connection has been used yet", hint=LIST_ALL)
     return max(used, key=lambda name: used[name])
 
 
@@ -114,4 +112,7 @@ def not_found(name: str, listing: Listing) -> ConnectionNotFoundError:
     """The error for an unknown name, with similar names."""
     names = [listed.spec.name for listed in listing.connections if listed.spec.name]
     notes = "".join(f". {problem.error.message}" for problem in listing.problems if problem.is_note)
-    return ConnectionNotFoundError(f"No connection named {name}{notes}", hint=or_list(name, names))
+    is_first = not names and not listing.problems
+    step = f"Save it: ocattach --save {name} docker://CONTAINER:/DIR" if is_first else LIST_ALL
+    hint = f"{question(name, [*names, LOCAL])} {step}".lstrip()
+    return ConnectionNotFoundError(f"No connection named {name}{notes}", hint=hint)

@@ -103,6 +103,8 @@ class SavedConnections:
         """
         check_name(new)
         self.check_exists(old)
+        if old == new:
+            raise UsageError(f"{old} has that name already", hint="NEW must be another name than OLD")
         with locked(self.directory):
             if new in self.names():
                 raise UsageError(

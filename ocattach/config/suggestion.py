@@ -6,13 +6,15 @@ MOST = 3
 LONGEST = 100
 """The number of suggestions, and of characters that are compared: comparing takes quadratic time."""
 
+LIST_ALL = "List all connections: ocattach --list"
 
-def closest(word: str, known: Iterable[str]) -> tuple[str, ...]:
-    """The known words most similar to `word`, best first, ignoring case."""
+
+def closest(word: str, known: Iterable[str], *, likeness: float = 0.6) -> tuple[str, ...]:
+    """The known words most similar to `word`, at least by this much of 1, best first, ignoring case."""
     from difflib import get_close_matches  # noqa: PLC0415 - warm; 3 ms
 
     by_folded = {candidate.casefold(): candidate for candidate in known}
-    matches = get_close_matches(word[:LONGEST].casefold(), by_folded, n=MOST)
+    matches = get_close_matches(word[:LONGEST].casefold(), by_folded, n=MOST, cutoff=likeness)
     return tuple(by_folded[match] for match in matches)
 
 
@@ -24,7 +26,7 @@ def did_you_mean(word: str, known: Iterable[str]) -> str:
 
 def or_list(name: str, known: Iterable[str]) -> str:
     """The hint for an unknown name of a connection: the most similar ones, and the command that lists all."""
-    return f"{question(name, known)} List all connections: ocattach --list".lstrip()
+    return f"{question(name, known)} {LIST_ALL}".lstrip()
 
 
 def question(word: str, known: Iterable[str]) -> str:

@@ -75,7 +75,9 @@ def start_error(report: Report, settings: DaemonSettings, timeout: float) -> Oca
             home = report.first("home") or "/"
             foreign = foreign_state_error(home)
             return (
-                foreign if reason == "state-foreign" else home_error(home, place="the environment", home=home)
+                foreign
+                if reason == "state-foreign"
+                else home_error(home, where="in the environment", home=home)
             )
         case "daemon-silent" | "start-locked":
             return TimedOutError(
@@ -118,22 +120,22 @@ def foreign_state_error(home: str) -> DaemonStartError:
     )
 
 
-def check_opencode(found: Probe, place: str) -> str:
-    """Return the path of `opencode` in an environment, which errors call `place`.
+def check_opencode(found: Probe, place: str, where: str) -> str:
+    """Return the path of `opencode` in an environment, which errors call `place`, and `where` with a preposition.
 
     Raises OpencodeNotFoundError, or DaemonStartError when it could not write its data.
     """
     if found.unwritable:
-        raise home_error(found.unwritable, place=place, home=found.home)
+        raise home_error(found.unwritable, where=where, home=found.home)
     if not found.opencode:
         raise not_found(found.tried, system=found.system, environment=place)
     return found.opencode
 
 
-def home_error(directory: str, *, place: str, home: str) -> DaemonStartError:
+def home_error(directory: str, *, where: str, home: str) -> DaemonStartError:
     """Return the error for a home in which OpenCode cannot make its database; it exits then (EACCES, mkdir)."""
     return DaemonStartError(
-        f"OpenCode cannot store its data: {directory} in {place} is not writable for this user, whose HOME is {home}",
+        f"OpenCode cannot store its data: {directory} {where} is not writable for this user, whose HOME is {home}",
         hint=OWN_HOME,
     )
 

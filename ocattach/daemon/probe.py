@@ -9,9 +9,9 @@ from typing import NamedTuple
 from ocattach.daemon.script import DaemonSettings, Report, RunCommand, run_script
 from ocattach.daemon.unusable import UnusableBinary
 
+LAST_PORT = 65535
 NUMBER = re.compile(r"[0-9]{1,9}")
 CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f]")
-LAST_PORT = 65535
 LOOPBACK = "127.0.0.1"
 
 

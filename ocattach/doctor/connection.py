@@ -147,7 +147,7 @@ class ConnectionCheck(AbstractContextManager["ConnectionCheck"]):
         """Run the `opencode` program in the environment to get its version."""
         handler = self._commands()
         self._probe = found = handler.probe()
-        program = check_opencode(found, handler.place)
+        program = check_opencode(found, handler.place, handler.where)
         ran = handler.run(version_argv(program), timeout=self._timeout)
         output = (ran.stdout + ran.stderr).decode(errors="replace").strip()
         version = printed_version(ran.stdout)

@@ -128,11 +128,13 @@ def ask_each(
     environ: Mapping[str, str],
     timeout: float,
     dial_timeout: float | None = None,
+    enough: float | None = None,
 ) -> Iterator[QueryResult[T]]:
     """Call `question` with a client of each environment's daemon, and yield the results as they arrive.
 
     Environments that are not trusted yield their refusal. Those that have not answered after `timeout` seconds yield a
-    TimedOutError. `dial_timeout`, by default the same, limits the time to connect.
+    TimedOutError. `dial_timeout`, by default the same, limits the time to connect. `enough` replaces `timeout`
+    once an environment has answered with something.
     """
     groups: dict[str, list[SurveyedConnection]] = {}
     for entry in entries:
@@ -161,13 +163,16 @@ def ask_each(
             fanout.start(specs, partial(query, specs), partial(fail, specs))
         else:
             yield QueryResult(tuple(entry.spec for entry in group), error=group[0].refusal)
-    deadline = time.monotonic() + timeout
+    began = time.monotonic()
+    deadline = began + timeout
     with suppress(queue.Empty):
         while waiting:
             result = results.get(timeout=max(0.0, deadline - time.monotonic()))
             if result.specs in waiting:  # the first result counts: closing the connection may fail afterwards
                 waiting.remove(result.specs)
+                if enough is not None and result.answer:
+                    deadline = min(deadline, began + enough)
                 yield result
     for specs in waiting:
-        yield QueryResult(specs, error=TimedOutError(f"No answer within {timeout:g} s"))
+        yield QueryResult(specs, error=TimedOutError(f"No answer within {deadline - began:g} s"))
     fanout.close(wait=0.0 if waiting else CLOSE_SECONDS)

@@ -24,6 +24,9 @@ from ocattach.survey.stored import stored_session
 FIND_SECONDS = 20.0
 """Timeout for finding the environment of a session or request, and again for connecting to it."""
 
+ENOUGH_SECONDS = 5.0
+"""Timeout for further environments once one has what is looked for: another could have it, too."""
+
 SUGGESTED = 3
 """How many ids are suggested for a text with which several begin."""
 
@@ -99,7 +102,9 @@ class Finder:
         """
         found: list[FoundSession] = []
         silent: list[str] = []
-        for result in ask_each(self._entries, self._question, environ=self._environ, timeout=timeout):
+        for result in ask_each(
+            self._entries, self._question, environ=self._environ, timeout=timeout, enough=ENOUGH_SECONDS
+        ):
             session = result.answer
             if isinstance(result.error, DaemonNotRunningError):
                 session = self._read(
@@ -161,7 +166,7 @@ def find(
     Raises SessionNotFoundError, which names the environments that did not answer, SessionConflictError, which names
     those that report it, and UsageError for an invalid id.
     """
-    finder = Finder(whole_id(session, environ), entries, environ)
+    finder = Finder(meant_session(session, environ), entries, environ)
     return finder.in_index() or finder.by_query(timeout)
 
 
@@ -183,6 +188,11 @@ def by_uri(asked: IndexedEnvironment, environ: Mapping[str, str]) -> list[Connec
     except UsageError:
         return []
     return [spec] if environment_id(spec, environ) == asked.id else []
+
+
+def meant_session(text: str, environ: Mapping[str, str]) -> str:
+    """Return the id that was typed, or whose beginning was. Raises UsageError for what is no id, and as `whole_id`."""
+    return checked(whole_id(text, environ))
 
 
 def whole_id(text: str, environ: Mapping[str, str]) -> str:
@@ -212,6 +222,7 @@ def leading_to(specs: Sequence[ConnectionSpec], directory: str) -> ConnectionSpe
 
 def not_found(thing: str, silent: Sequence[str]) -> SessionNotFoundError:
     """Return the error for a session or permission that was not found; `silent` connections did not answer."""
+    silent = sorted(silent)
     if silent:
         return SessionNotFoundError(
             f"{thing} was not found in any environment that answered; no answer from {', '.join(silent)}",

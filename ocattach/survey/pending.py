@@ -5,16 +5,26 @@ from dataclasses import dataclass
 from typing import TypeVar
 
 from ocattach.config.spec import ConnectionSpec, environment_id
-from ocattach.errors import SessionConflictError, SessionNotFoundError
+from ocattach.errors import (
+    DaemonNotRunningError,
+    EnvironmentNotFoundError,
+    EnvironmentNotRunningError,
+    SessionConflictError,
+    SessionNotFoundError,
+)
 from ocattach.link.client.access import open_client
 from ocattach.opencode.api import DaemonClient
 from ocattach.opencode.pending import PendingRequest, pending
+from ocattach.printable import command_line
 from ocattach.sessions.origins import Names
 from ocattach.sessions.record import Session
 from ocattach.survey.everywhere import SurveyedConnection
 from ocattach.survey.fanout import QueryResult, ask_each
-from ocattach.survey.find import FIND_SECONDS, IndexRecord, choosing, not_found
+from ocattach.survey.find import ENOUGH_SECONDS, FIND_SECONDS, SHORTEST, SUGGESTED, IndexRecord, choosing
 from ocattach.transports.base import Ask
+
+NOTHING_WAITS = (DaemonNotRunningError, EnvironmentNotFoundError, EnvironmentNotRunningError)
+"""Errors of environments in which no request can wait: a daemon keeps them in memory."""
 
 HINT = "List pending requests: ocattach session waiting"
 
@@ -31,7 +41,7 @@ class FoundRequest:
 
 
 def ask(
-    entries: Sequence[SurveyedConnection], environ: Mapping[str, str]
+    entries: Sequence[SurveyedConnection], environ: Mapping[str, str], *, timeout: float = FIND_SECONDS
 ) -> Iterator[QueryResult[list[FoundRequest]]]:
     """The requests of each environment, or why they are unknown."""
     names = Names([entry.spec for entry in entries], environ)
@@ -45,7 +55,7 @@ def ask(
                 found.append(FoundRequest(each, names.named(session)))
         return found
 
-    return ask_each(entries, query, environ=environ, timeout=FIND_SECONDS)
+    return ask_each(entries, query, environ=environ, timeout=timeout)
 
 
 def ambiguous(
@@ -82,29 +92,51 @@ def find_request(
 ) -> tuple[R, ConnectionSpec]:
     """Return a request and a connection to its environment, by querying these environments.
 
-    Raises SessionNotFoundError if none has it, and SessionConflictError if several have, or if the index has its
-    session in another environment.
+    `identifier` is its id, or the beginning of one that no other request has that waits. Raises SessionNotFoundError if
+    none has it, and SessionConflictError if several have, or if the index has its session in another environment.
     """
+    is_short = len(identifier) >= SHORTEST
 
-    def query(client: DaemonClient, specs: Sequence[ConnectionSpec]) -> R | None:
+    def query(client: DaemonClient, specs: Sequence[ConnectionSpec]) -> list[R]:
         requests = (request for request, _ in pending(client, [spec.workdir for spec in specs]))
-        return next((each for each in requests if isinstance(each, kind) and each.id == identifier), None)
+        ours = [each for each in requests if isinstance(each, kind)]
+        return [
+            each for each in ours if each.id == identifier or (is_short and each.id.startswith(identifier))
+        ]
 
     found: list[tuple[R, ConnectionSpec]] = []
     unasked: list[str] = []
-    for result in ask_each(entries, query, environ=environ, timeout=FIND_SECONDS):
-        if result.answer is not None:
-            found.append((result.answer, result.specs[0]))
-        elif result.error is not None:
+    for result in ask_each(entries, query, environ=environ, timeout=FIND_SECONDS, enough=ENOUGH_SECONDS):
+        found += [(each, result.specs[0]) for each in result.answer or []]
+        if result.error is not None and not isinstance(result.error, NOTHING_WAITS):
             unasked += [name for spec in result.specs if (name := spec.name)]
-    if not found and unasked:
-        raise not_found(identifier, unasked)
-    if not found:
+    found = [each for each in found if each[0].id == identifier] or found
+    ids = sorted({request.id for request, _ in found})
+    if len(ids) > 1:
         raise SessionNotFoundError(
-            f"{identifier} does not wait for an answer; it may have been answered", hint=HINT
+            f"{identifier} is the beginning of several ids: {', '.join(ids[:SUGGESTED])}", hint=HINT
         )
-    check_owner(identifier, found, environ)
+    if not found:
+        raise no_longer_waiting(identifier, unasked)
+    if identifier not in ids and unasked:
+        raise SessionNotFoundError(
+            f"{identifier} is the beginning of {ids[0]}; {', '.join(sorted(unasked))} did not answer and may have more",
+            hint=f"Type the whole id: {ids[0]}",
+        )
+    check_owner(ids[0], found, environ)
     return found[0]
+
+
+def no_longer_waiting(identifier: str, unasked: Sequence[str]) -> SessionNotFoundError:
+    """Return the error for an id that nothing waits with, as far as the environments have answered."""
+    message = f"{identifier} does not wait for an answer; it may have been answered"
+    if not unasked:
+        return SessionNotFoundError(message, hint=HINT)
+    names = sorted(unasked)
+    return SessionNotFoundError(
+        f"{message}. No answer from {', '.join(names)}",
+        hint=f"Show their state: {command_line('ocattach', '--status', *names)}",
+    )
 
 
 def check_owner(

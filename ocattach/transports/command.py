@@ -60,6 +60,9 @@ class CommandTransport(TransportHandler):
     prepares_relay: ClassVar[bool] = False
     """Whether a relay is started while the daemon is looked for."""
 
+    preposition: ClassVar[str] = "in"
+    """What precedes the place in a sentence."""
+
     logs_in: ClassVar[bool] = False
     """Whether commands run in a session of an account that logs in and out, as systemd-logind knows it.
 
@@ -102,6 +105,11 @@ class CommandTransport(TransportHandler):
         """The environment as error messages name it: "container frontend-app"."""
 
     @property
+    def where(self) -> str:
+        """The same with its preposition: "in container frontend-app", "on host main"."""
+        return f"{self.preposition} {self.place}"
+
+    @property
     def workdir(self) -> str | None:
         return self._probe.workdir if self._probe else self.spec.workdir
 
@@ -136,7 +144,7 @@ class CommandTransport(TransportHandler):
         """Raise WorkdirNotFoundError when the connection's working directory does not exist."""
         if self.spec.workdir and not found.workdir:
             raise WorkdirNotFoundError(
-                f"Directory {self.spec.workdir} does not exist in {self.place}",
+                f"Directory {self.spec.workdir} does not exist {self.where}",
                 hint="Create it, or name another with --workdir",
             )
 
@@ -156,11 +164,11 @@ class CommandTransport(TransportHandler):
         settings = replace(
             given,
             workdir=given.workdir or self.default_workdir(),
-            opencode=check_opencode(found, self.place),
+            opencode=check_opencode(found, self.place, self.where),
             env=(*path, *given.env, *self.spec.forwarded_env(), origin, *session_variables()),
         )
         if found.private:
-            text = f"This account has no home to write to in {self.place}: OpenCode uses {found.private}"
+            text = f"This account has no home to write to {self.where}: OpenCode uses {found.private}"
             self.ask(Question(text, notice=True))
         self.early_relay.end()
         if not self.reaches_ports:
@@ -174,7 +182,7 @@ class CommandTransport(TransportHandler):
     ) -> ForegroundCommand:
         self.check_available()
         settings = self.settings
-        entered = enter(self.run, settings, self.default_workdir(), place=self.place, timeout=self.timeout)
+        entered = enter(self.run, settings, self.default_workdir(), where=self.where, timeout=self.timeout)
         # A shell of an account that logs in reads its start-up files for that.
         shell = [entered.shell, *(["-l"] if self.logs_in else [])]
         argv = foreground_argv(
@@ -192,7 +200,7 @@ class CommandTransport(TransportHandler):
             return None
         if not daemon.recorded and not force:
             raise OcattachError(
-                f"The daemon in {self.place} (pid {daemon.pid}) was not started by ocattach",
+                f"The daemon {self.where} (pid {daemon.pid}) was not started by ocattach",
                 hint="Stop it anyway with --stop --force",
             )
         return stop_daemon(self.run, self.settings, pid=daemon.pid)
@@ -215,7 +223,7 @@ class CommandTransport(TransportHandler):
         host = self.daemon_host(port)
         if ":" in host and host != IPV6_LOOPBACK:
             raise UnreachableError(
-                f"The daemon in {self.place} listens only on {host}, which a relay cannot reach",
+                f"The daemon {self.where} listens only on {host}, which a relay cannot reach",
                 hint="Start it with --hostname 127.0.0.1 or without --hostname",
             )
         yield from self.port_routes(self.early_relay.take())
@@ -264,7 +272,7 @@ class CommandTransport(TransportHandler):
             return opened
         reason = "; ".join(dict.fromkeys(failures)) or "opencode was not found there"
         raise UnreachableError(
-            f"Cannot start a relay in {self.place}: {reason}",
+            f"Cannot start a relay {self.where}: {reason}",
             hint=f"Check each step: {command_line('ocattach', 'doctor', self.spec.name or self.spec.display())}",
         )
 

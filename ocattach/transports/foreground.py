@@ -87,7 +87,7 @@ class Entered(NamedTuple):
 
 
 def enter(
-    run: RunCommand, settings: DaemonSettings, default: str | None, *, place: str, timeout: float
+    run: RunCommand, settings: DaemonSettings, default: str | None, *, where: str, timeout: float
 ) -> Entered:
     """Run ENTER. Raises WorkdirNotFoundError if the working directory cannot be entered, and what `run` raises.
 
@@ -99,14 +99,14 @@ def enter(
     result = run(argv, stdin=exports.encode(errors="surrogateescape"), timeout=min(ENTER_SECONDS, timeout))
     if result.exit_code == CANNOT_ENTER:
         raise WorkdirNotFoundError(
-            f"Directory {settings.workdir} does not exist in {place}, or cannot be entered",
+            f"Directory {settings.workdir} does not exist {where}, or cannot be entered",
             hint="Create it, or name another with --workdir",
         )
     fields = result.stdout.decode(errors="surrogateescape").split("\0")
     if result.exit_code or len(fields) != len(Entered._fields) + 1:
         wrong = result.stderr.decode(errors="replace").strip().splitlines()[-1:]
         raise OcattachError(
-            f"Cannot prepare a command in {place}: {''.join(wrong) or f'exit code {result.exit_code}'}",
+            f"Cannot prepare a command {where}: {''.join(wrong) or f'exit code {result.exit_code}'}",
             hint="Variables of a connection (env) need a folder there that can be written to, such as /tmp"
             if result.exit_code == CANNOT_WRITE
             else "",

@@ -29,6 +29,7 @@ class LocalTransport(CommandTransport):
     logs_in = True
     reaches_ports = True
     place = "this machine"
+    preposition = "on"
 
     def plan(self) -> Plan:
         return Plan("this machine, as this account", routes=("direct: the daemon's port",))

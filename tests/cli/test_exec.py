@@ -88,7 +88,7 @@ def test_no_file_of_the_directory_runs_where_the_path_has_a_relative_entry(workd
         return CommandResult(done.returncode, done.stdout, done.stderr)
 
     settings = DaemonSettings(workdir=str(repository), env=(("A", "b c"),))
-    entered = enter(there, settings, None, place="here", timeout=20)
+    entered = enter(there, settings, None, where="here", timeout=20)
     size = os.terminal_size((80, 24))
     words = ["/usr/bin/env"]
     argv = foreground_argv(words, entered, set_variables={"B": "d"}, unset=["C"], size=size)

@@ -1,12 +1,14 @@
 """`--status` on terminals of many widths: names and states are whole, and no column says nothing."""
 
 import io
+from typing import cast
 
 import pytest
 from rich.cells import cell_len
 from rich.console import Console
 
-from ocattach.cli.status.table import Row, listing
+from ocattach.cli.status.table import Row, listing, print_columns
+from ocattach.survey.status import Survey
 
 REASON = "Cannot connect to staging.example.com, port 2222: Connection refused (last seen running 1.18.33, 2 d ago)"
 ROWS = [
@@ -54,3 +56,17 @@ def test_a_name_that_is_wider_than_the_terminal_is_continued_on_the_next_line() 
     row = ROWS[0]._replace(name="n" * 90)
 
     assert "".join(screen([row], 60)).count("n" * 90) == 1
+
+
+def test_what_waits_is_first_in_a_pipe_too(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr("ocattach.cli.status.table.rows", lambda *_, **__: ROWS)
+
+    print_columns(cast("Survey", None))
+
+    assert [line.split()[0] for line in capsys.readouterr().out.splitlines()][:3] == [
+        "Name",
+        "warehouse",
+        "frontend",
+    ]

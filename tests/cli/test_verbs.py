@@ -175,7 +175,7 @@ def test_a_renamed_connection_keeps_its_file_and_when_it_was_used(run: Run, work
     ("old", "new", "said"),
     [
         ("frontend", "backend", "backend exists already"),
-        ("frontend", "frontend", "frontend exists already"),
+        ("frontend", "frontend", "frontend has that name already"),
         ("frontend", "status", "reserved"),
         ("frontend", "../x", "Invalid connection name"),
         ("fronted", "shop", "Did you mean frontend?"),

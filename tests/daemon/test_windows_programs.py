@@ -42,7 +42,7 @@ def found() -> str:
         ConnectionSpec.from_entry({"transport": "local"}), ask=ask_nobody, timeout=30
     ) as handler:
         assert isinstance(handler, CommandTransport)
-        return check_opencode(handler.probe(), handler.place)
+        return check_opencode(handler.probe(), handler.place, handler.where)
 
 
 @pytest.mark.parametrize("text", [SHIM, SHIM.replace("\n", "\r\n")])

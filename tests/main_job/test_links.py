@@ -229,10 +229,10 @@ def test_what_sessions_wait_for_is_shown_and_answered(laptop: Laptop) -> None:
     assert permission["patterns"] == ["echo yes"]
     (row,) = laptop.run("--status", "frontend", "-o", "json").document["environments"]
     assert (row["state"], row["doing"]["waiting"]) == ("waiting", 2)
-    assert laptop.run("session", "reply", permission["id"], "once").exit_code == 0
+    assert laptop.run("session", "reply", permission["id"][:-2], "once").exit_code == 0
     assert laptop.run("session", "answer", question["id"], "blue", "S,L").exit_code == 0
     for session in (allowed["id"], asking):
-        assert laptop.run("wait", session, "--timeout", "30").exit_code == 0
+        assert laptop.run("wait", session, "--timeout", "30").stdout.startswith(f"{session} idle: ")
     assert outputs(daemon, allowed["id"]) == ["yes\n"]
     (answered,) = outputs(daemon, asking)
     assert "blue" in answered

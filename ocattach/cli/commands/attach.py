@@ -31,6 +31,7 @@ from ocattach.printable import command_line
 def attach(options: Options) -> None:
     """Connect to NAME or URI and open the TUI, or print the URL."""
     spec = resolve_target(options)
+    options = with_whole_session(options)
     person = Person(quiet=options.quiet)
     client = None if options.print_url else terminal_client(options)
     person.heading(f"Connecting to {spec.title()}")
@@ -66,6 +67,15 @@ def attach(options: Options) -> None:
         if shows_title(os.environ):
             set_title(f"{spec.name or spec.display()} - OpenCode")
         open_tui(client, options, attachment)
+
+
+def with_whole_session(options: Options) -> Options:
+    """The options with the whole id of the session of which the beginning was typed."""
+    if options.session is None:
+        return options
+    from ocattach.survey.find import meant_session  # noqa: PLC0415 - SQLite is slow to import
+
+    return options._replace(session=meant_session(options.session, os.environ))
 
 
 @contextmanager

@@ -6,7 +6,7 @@ import queue
 import sys
 import threading
 import time
-from collections.abc import Sequence
+from collections.abc import Collection, Mapping, Sequence
 from typing import Any
 
 import click
@@ -27,6 +27,7 @@ from ocattach.link.client.foreground import ask
 from ocattach.link.client.queries import agent_events
 from ocattach.link.files import link_files
 from ocattach.survey.everywhere import everywhere
+from ocattach.survey.find import meant_session
 
 LOOK_SECONDS = 2.0
 """How often links that have started meanwhile are looked for."""
@@ -76,11 +77,12 @@ def events(names: tuple[str, ...], *, session: str | None, types: tuple[str, ...
 
     A link keeps its latest events for --since-last, at most 10,000 and 4 MiB. What was missed is reported as a gap.
     """
+    if session is not None:
+        session = meant_session(session, os.environ)
     feed = Reader(since_last=since_last)
     if names:
         for spec in [named_connection(name) for name in names]:
             feed.follow_named(spec)
-    wanted = set(types)
     look_at = 0.0
     while True:
         if not names and time.monotonic() >= look_at:
@@ -89,12 +91,17 @@ def events(names: tuple[str, ...], *, session: str | None, types: tuple[str, ...
                 say("No environment has a link yet; waiting for one")
             look_at = time.monotonic() + LOOK_SECONDS
         event = feed.next(LOOK_SECONDS)
-        if event is None or (wanted and event["event"] not in wanted):
-            continue
-        if session is not None and event.get("session") != session:
+        if event is None or not is_wanted(event, session, types):
             continue
         click.echo(json.dumps(event, separators=(",", ":")))
         sys.stdout.flush()
+
+
+def is_wanted(event: Mapping[str, Any], session: str | None, types: Collection[str]) -> bool:
+    """Whether an event has one of these types, if there are any, and is of this session, or a gap in whichever."""
+    return (not types or event["event"] in types) and (
+        session is None or event.get("session") in {session, None}
+    )
 
 
 def trusted() -> Sequence[Any]:

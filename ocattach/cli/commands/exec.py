@@ -25,7 +25,33 @@ ocattach exec ssh://staging -- htop                 on a terminal, as ssh -t
 """
 
 
-@click.command(cls=Command, examples=EXAMPLES)
+class ExecCommand(Command):
+    """A command whose options end where that of the environment begins, with or without `--`."""
+
+    def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
+        """Parse ours only: `exec NAME ls -l` is as good as `exec NAME -- ls -l`, as for `docker exec`."""
+        end = self._end_of_ours(args)
+        return super().parse_args(ctx, args if end is None else [*args[:end], "--", *args[end:]])
+
+    def _end_of_ours(self, args: list[str]) -> int | None:
+        """The index of the first word of the command; None if `--` or nothing comes before it."""
+        options = [each for each in self.params if isinstance(each, click.Option) and not each.is_flag]
+        with_value = {name for each in options for name in each.opts}
+        names = 0
+        skips = False
+        for index, word in enumerate(args):
+            if word == "--":
+                return None
+            is_value, skips = skips, word in with_value and not skips
+            if is_value or (word.startswith("-") and word != "-"):
+                continue
+            if names:
+                return index
+            names += 1
+        return None
+
+
+@click.command(cls=ExecCommand, examples=EXAMPLES)
 @connection_argument("target", "NAME|URI")
 @click.argument("words", nargs=-1, required=True, metavar="-- COMMAND...")
 @where_options

@@ -12,7 +12,7 @@ from ocattach.cli.output import print_json
 from ocattach.cli.person import Person
 from ocattach.cli.target import connect_seconds, connection_argument, named_connection
 from ocattach.config.spec import ConnectionSpec
-from ocattach.daemon.probe import is_port
+from ocattach.daemon.probe import LAST_PORT, is_port
 from ocattach.errors import UsageError
 from ocattach.link.client.forwards import ForwardedPort
 from ocattach.link.client.forwards import forward as forward_ports
@@ -36,6 +36,7 @@ def forward(name: str, *, ports: tuple[str, ...], output: str) -> None:
     Starts no daemon. Other users of this machine can connect to these ports too, as with `ssh -L`.
     """
     wanted = [parse(text) for text in ports]
+    check_distinct(wanted)
     spec = named_connection(name)
     person = Person(quiet=output == "json")
 
@@ -60,8 +61,21 @@ def parse(text: str) -> tuple[int | None, int]:
     """Return LOCAL, if it was given, and PORT. Raises UsageError."""
     local, colon, port = text.rpartition(":")
     if (colon and not is_port(local)) or not is_port(port):
-        raise UsageError(f"{text!r} is not [LOCAL:]PORT", hint="Two port numbers, or one: 8080:3000, 3000")
+        raise UsageError(
+            f"{text!r} is not [LOCAL:]PORT, with port numbers from 1 to {LAST_PORT}",
+            hint="For example: ocattach forward NAME 3000 8080:3001; without LOCAL it is PORT if that is free",
+        )
     return (int(local) if colon else None), int(port)
+
+
+def check_distinct(wanted: Sequence[tuple[int | None, int]]) -> None:
+    """Raise UsageError where one LOCAL is wanted for two ports."""
+    locals_ = [local for local, _ in dict.fromkeys(wanted) if local is not None]
+    if twice := next((local for local in locals_ if locals_.count(local) > 1), None):
+        raise UsageError(
+            f"Port {twice} of this machine can lead to one port only",
+            hint="Choose another LOCAL for the second",
+        )
 
 
 def urls(spec: ConnectionSpec, forwarded: ForwardedPort) -> list[str]:

@@ -68,8 +68,10 @@ def logs(name: str, *, follow: bool, lines: int, output: str) -> None:
         raise UsageError("-o json and --follow cannot be used together")
     spec = named_connection(name)
     with ExitStack() as stack:
-        handler = stack.enter_context(open_handler(spec, ask=asker(Person()), timeout=TIMEOUT))
-        found = collect(name, spec, handler, lines)
+        person = Person()
+        with person.waiting("Reading the logs"):
+            handler = stack.enter_context(open_handler(spec, ask=asker(person), timeout=TIMEOUT))
+            found = collect(name, spec, handler, lines)
         if output == "json":
             print_document(spec, found)
         else:

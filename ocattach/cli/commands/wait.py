@@ -8,10 +8,10 @@ import click
 
 from ocattach.backoff import Deadline
 from ocattach.cli.command import Command, output_option, timeout_option
-from ocattach.cli.output import report
+from ocattach.cli.output import print_json
 from ocattach.cli.person import Person
 from ocattach.cli.target import as_used, connection_argument, named_connection
-from ocattach.cli.terminal import say
+from ocattach.cli.terminal import escape
 from ocattach.config.spec import ConnectionSpec, environment_id
 from ocattach.config.variables import working_directory
 from ocattach.errors import ConnectionLostError, SessionNotFoundError, TimedOutError, UnreachableError
@@ -29,6 +29,9 @@ from ocattach.survey.find import FIND_SECONDS, find
 
 STATES = ("idle", "waiting", "error")
 
+DONE = {"idle": "become idle", "waiting": "begun to wait for you", "error": "failed"}
+"""What a session has done that is in a state."""
+
 LOOK_SECONDS = 1.0
 """Interval between queries."""
 
@@ -42,25 +45,30 @@ ocattach wait frontend --timeout 600 && make test
 @click.command(cls=Command, examples=EXAMPLES)
 @connection_argument("target", "NAME|ID")
 @click.option("--for", "states", multiple=True, type=click.Choice(STATES), help="Only for this state.")
-@timeout_option("Give up after so many seconds, with exit code 8.")
+@timeout_option("Give up after so many seconds, with exit code 8; by default never.")
 @output_option
 def wait(target: str, *, states: tuple[str, ...], timeout: float | None, output: str) -> None:
     """Wait until a session, or any session of an environment, is idle, waits for a person or has failed.
 
     A session that is idle already counts; of an environment, only one that works now, unless none does.
     """
-    spec, session = destination(target)
+    person = Person()
+    spec, session = destination(target, person)
     deadline = Deadline(timeout or float("inf"))
-    found, state = Watch(spec, session, frozenset(states or STATES)).until(deadline, target)
-    text = f"{found.id} {state}: {found.title}"
-    report(text, {"session": found.identity_json(), "state": state}, output=output)
+    with person.waiting(f"Waiting for {target}"):
+        found, state = Watch(spec, session, frozenset(states or STATES), person).until(deadline, target)
+    if output == "json":
+        print_json({"session": found.identity_json(), "state": state})
+    else:
+        click.echo(escape(f"{found.id} {state}: {found.title}").replace("\n", " "))
 
 
-def destination(target: str) -> tuple[ConnectionSpec, str | None]:
+def destination(target: str, person: Person) -> tuple[ConnectionSpec, str | None]:
     """Return the environment that is meant, and the session if one is meant."""
     if is_session_id(target):
         entries = everywhere(cwd=working_directory(), environ=os.environ).entries
-        place = find(target, entries, environ=os.environ, timeout=FIND_SECONDS)
+        with person.asking():
+            place = find(target, entries, environ=os.environ, timeout=FIND_SECONDS)
         return as_used(place.spec), place.session.id
     return named_connection(target), None
 
@@ -68,8 +76,11 @@ def destination(target: str) -> tuple[ConnectionSpec, str | None]:
 class Watch:
     """The sessions that are waited for, and what they did at the last query."""
 
-    def __init__(self, spec: ConnectionSpec, session: str | None, states: frozenset[str]) -> None:
+    def __init__(
+        self, spec: ConnectionSpec, session: str | None, states: frozenset[str], person: Person
+    ) -> None:
         self._spec = spec
+        self._person = person
         self._session = session
         self._states = states
         self._at_work: set[str] | None = None
@@ -84,7 +95,7 @@ class Watch:
         while True:
             try:
                 with open_client(
-                    self._spec, environ=os.environ, ask=asker(Person()), timeout=FIND_SECONDS
+                    self._spec, environ=os.environ, ask=asker(self._person), timeout=FIND_SECONDS
                 ) as client:
                     is_lost = False
                     while True:
@@ -95,20 +106,22 @@ class Watch:
                 if deadline.has_passed or self._at_work is None:
                     raise
                 if not is_lost:
-                    say(
-                        f"! Connection to {self._spec.title()} lost, retrying: {error.message}",
-                        colour="yellow",
-                    )
+                    self._person.notice(f"Connection to {self._spec.title()} lost, retrying: {error.message}")
                 is_lost = True
                 self._pause(deadline, target)
 
     def _pause(self, deadline: Deadline, target: str) -> None:
         if deadline.has_passed:
             raise TimedOutError(
-                f"{target} is not {' or '.join(sorted(self._states))} yet",
+                f"{self._waited_for(target)} in time",
                 hint=f"Show what it does: {command_line('ocattach', 'session', 'list')}",
             )
         time.sleep(min(LOOK_SECONDS, max(0.01, deadline.left)))
+
+    def _waited_for(self, target: str) -> str:
+        """What did not happen."""
+        done = " or ".join(DONE[state] for state in STATES if state in self._states)
+        return f"{target} has not {done}" if self._session else f"No session of {target} has {done}"
 
     def _look(self, client: DaemonClient) -> Iterator[tuple[Session, str]]:
         """Query the daemon, and yield the sessions in a wanted state."""

@@ -46,7 +46,9 @@ def command(question: str, labels: tuple[str, ...], *, reject: bool, output: str
         return request, answers
 
     entries = everywhere(cwd=working_directory(), environ=os.environ).entries
-    request, answers = respond(question, Question, entries, send, ask=asker(Person()), environ=os.environ)
+    person = Person()
+    with person.asking():
+        request, answers = respond(question, Question, entries, send, ask=asker(person), environ=os.environ)
     words = "; ".join(", ".join(each) for each in answers) if answers is not None else ""
     text = f"Answered {words}, for {request.session}" if words else f"Rejected, for {request.session}"
-    report(text, {"question": question, "session": request.session, "answers": answers}, output=output)
+    report(text, {"question": request.id, "session": request.session, "answers": answers}, output=output)

@@ -5,13 +5,16 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from ocattach.config.files.safe import read_regular
-from ocattach.errors import UsageError
+from ocattach.errors import ConfigurationError, UsageError
 from ocattach.link.client.access import REQUEST_SECONDS
 from ocattach.opencode.attachments import MOST_BYTES, Attachment, attachment
 
 UPLOAD_SECONDS, SLOWEST = 20.0, 128 * 1024
 """Further seconds of a request with files, in which OpenCode resizes images; and the bytes per second of a slow line.
 """
+
+
+NAME_ANOTHER = "Name a regular file of this machine that you can read"
 
 
 def read_attachments(paths: Sequence[Path]) -> tuple[Attachment, ...]:
@@ -36,7 +39,9 @@ def read_file(path: Path, limit: int) -> bytes:
     try:
         return read_regular(path, limit)[0]
     except OSError as error:
-        raise UsageError(f"{path} cannot be read: {error.strerror}") from error
+        raise UsageError(f"{path} cannot be read: {error.strerror}", hint=NAME_ANOTHER) from error
+    except ConfigurationError as error:
+        raise UsageError(error.message, hint=NAME_ANOTHER) from error
 
 
 def seconds_for(files: Sequence[Attachment]) -> float:

@@ -70,6 +70,8 @@ def read_document(file: Path) -> bytes:
         raise UsageError("There is no document on stdin", hint="Usage: ocattach session import NAME FILE")
     else:
         data = sys.stdin.buffer.read(MOST_BYTES + 1)
+    if not data.strip():
+        raise UsageError("The document is empty", hint="Export a session: ocattach session export ID")
     if len(data) > MOST_BYTES:
         raise UsageError(f"The document is larger than {MOST_BYTES >> 20} MiB")
     return data

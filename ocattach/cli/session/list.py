@@ -13,6 +13,7 @@ from ocattach.cli.amounts import ago, moment, money
 from ocattach.cli.command import Command, Decorated, timeout_option
 from ocattach.cli.complete import connection_names
 from ocattach.cli.output import print_json, problem_json
+from ocattach.cli.person import Person
 from ocattach.cli.tables import print_table, say_missing, say_notice
 from ocattach.cli.terminal import say, terminal_width
 from ocattach.config.suggestion import did_you_mean
@@ -74,7 +75,9 @@ def origin_option(function: Decorated) -> Decorated:
 @click.option(
     "--offline", is_flag=True, help="List what the local index has, without connecting to any environment."
 )
-@timeout_option("Timeout for the environments to answer.")
+@timeout_option(
+    f"Timeout for the environments to answer (default {SECONDS:g}, for all sessions {WALK_SECONDS:g})."
+)
 @click.option(
     "-o", "--output", type=click.Choice(["table", "json", "jsonl"]), default="table", help="Output format."
 )
@@ -107,7 +110,8 @@ def command(
     gathering = SessionCollector(
         places, request, environ=os.environ, timeout=timeout or (SECONDS if request.limit else WALK_SECONDS)
     )
-    gathered = gathering.gather()
+    with Person().asking():
+        gathered = gathering.gather()
     if output == "json":
         print_json(list_json(gathered, places.problems))
         return
@@ -156,13 +160,21 @@ def cells(listed: ListedSession) -> dict[str, str]:
 def say_more(gathered: SessionList, request: Request, known: Iterable[str]) -> None:
     """Print what is missing from the list, and why. `known` are the names of connections."""
     if not gathered.sessions:
-        say('No sessions found. To start one: ocattach session send NAME "PROMPT"')
-        for name in {*request.origins} - {*known}:
-            say_notice(f"! No connection is named {name}. {did_you_mean(name, known)}")
+        say_none(request, known)
     say_notes(gathered)
     if gathered.more:
         least = "" if gathered.is_exact else "At least "
         say(f"{least}{gathered.more} more. To list all: -n 0")
+
+
+def say_none(request: Request, known: Iterable[str]) -> None:
+    """Print that there are no sessions: none that match, or none at all."""
+    if request.origins or request.search or request.since:
+        say("No sessions match. To list all: ocattach session list")
+    else:
+        say('No sessions found. To start one: ocattach session send NAME "PROMPT"')
+    for name in sorted({*request.origins} - {*known}):
+        say_notice(f"! No connection is named {name}. {did_you_mean(name, known)}")
 
 
 def say_notes(gathered: SessionList) -> None:

@@ -2,7 +2,7 @@
 
 import os
 from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import replace
 from typing import Any
 
@@ -28,7 +28,8 @@ def place_of(session: str) -> FoundSession:
     Raises SessionNotFoundError, SessionConflictError, and UsageError for an invalid id.
     """
     places = everywhere(cwd=working_directory(), environ=os.environ)
-    place = find(session, places.entries, environ=os.environ, timeout=FIND_SECONDS)
+    with Person().asking():
+        place = find(session, places.entries, environ=os.environ, timeout=FIND_SECONDS)
     for other in place.others:
         say(f"! {other} reports {session} too; using {place.spec.title()}", colour="yellow")
     names = Names([*places.specs, place.spec], os.environ)
@@ -44,7 +45,11 @@ def client_at(place: FoundSession) -> Iterator[DaemonClient]:
     if place.spec.source.kind == "project":
         require_trust(place.spec, trust=False, environ=os.environ)
     try:
-        with open_client(place.spec, environ=os.environ, ask=asker(Person()), timeout=FIND_SECONDS) as client:
+        person = Person()
+        with ExitStack() as stack:
+            with person.waiting(f"Connecting to {place.spec.title()}"):
+                opened = open_client(place.spec, environ=os.environ, ask=asker(person), timeout=FIND_SECONDS)
+                client = stack.enter_context(opened)
             yield client
     except SessionNotFoundError:
         forget(place)

@@ -39,6 +39,8 @@ def command(permission: str, decision: str, *, output: str) -> None:
         return request
 
     entries = everywhere(cwd=working_directory(), environ=os.environ).entries
-    request = respond(permission, Permission, entries, send, ask=asker(Person()), environ=os.environ)
+    person = Person()
+    with person.asking():
+        request = respond(permission, Permission, entries, send, ask=asker(person), environ=os.environ)
     text = f"Answered {decision}: {request.wanted}, for {request.session}"
-    report(text, {"permission": permission, "session": request.session, "reply": decision}, output=output)
+    report(text, {"permission": request.id, "session": request.session, "reply": decision}, output=output)

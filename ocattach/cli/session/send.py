@@ -85,7 +85,8 @@ class Destination:
         `left` are the seconds until the deadline of the whole command.
         """
         timeout = min(self.timeout, left)
-        found = attach(self.spec, self.person, os.environ, start=True, timeout=timeout)
+        with self.person.waiting("Connecting"):
+            found = attach(self.spec, self.person, os.environ, start=True, timeout=timeout)
         return client_at(found, timeout=self.request_seconds), found.workdir
 
     def check_directory(self, client: DaemonClient, directory: str | None) -> None:

@@ -10,8 +10,9 @@ from ocattach.cli.amounts import moment, money
 from ocattach.cli.columns import lines
 from ocattach.cli.command import Command, output_option, timeout_option
 from ocattach.cli.output import print_json
-from ocattach.cli.session.list import WALK_SECONDS, origin_option, say_notes, source_json
-from ocattach.cli.terminal import escape, say
+from ocattach.cli.person import Person
+from ocattach.cli.session.list import WALK_SECONDS, origin_option, say_none, say_notes, source_json
+from ocattach.cli.terminal import escape
 from ocattach.config.variables import working_directory
 from ocattach.sessions.index.rows import Total
 from ocattach.sessions.messages import total as total_tokens
@@ -43,7 +44,7 @@ TITLES = ("Origin", "Model", "Sessions", "Input", "Output", "Reasoning", "Cache 
 @click.option(
     "--offline", is_flag=True, help="Use the local index only, without connecting to any environment."
 )
-@timeout_option("Timeout for the environments to answer.")
+@timeout_option(f"Timeout for the environments to answer (default {WALK_SECONDS:g}).")
 @output_option
 def command(
     origins: tuple[str, ...], *, since: str | None, offline: bool, timeout: float | None, output: str
@@ -57,13 +58,15 @@ def command(
         activity=False,
         lists=False,
     )
+    places = everywhere(cwd=working_directory(), environ=os.environ)
     gathering = SessionCollector(
-        everywhere(cwd=working_directory(), environ=os.environ),
+        places,
         request,
         environ=os.environ,
         timeout=timeout or WALK_SECONDS,
     )
-    gathered = gathering.gather()
+    with Person().asking():
+        gathered = gathering.gather()
     totals = gathering.totals()
     if output == "json":
         print_json(
@@ -80,7 +83,7 @@ def command(
         rows += [cells(sum_up(totals))] if len(totals) > 1 else []
         click.echo("\n".join(lines(rows)))
     else:
-        say('No sessions found. To start one: ocattach session send NAME "PROMPT"')
+        say_none(request, [spec.name for spec in places.specs if spec.name])
     say_notes(gathered)
 
 

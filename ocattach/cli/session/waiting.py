@@ -6,8 +6,9 @@ from typing import Any
 import click
 
 from ocattach.cli.approval import require_trust
-from ocattach.cli.command import Command, output_option
+from ocattach.cli.command import Command, output_option, timeout_option
 from ocattach.cli.output import print_json
+from ocattach.cli.person import Person
 from ocattach.cli.tables import print_table, say_missing
 from ocattach.cli.target import connection_argument
 from ocattach.cli.terminal import say
@@ -16,7 +17,11 @@ from ocattach.config.variables import working_directory
 from ocattach.errors import DaemonNotRunningError, OcattachError
 from ocattach.opencode.pending import by_kind
 from ocattach.survey.everywhere import SurveyedConnection, everywhere
+from ocattach.survey.find import FIND_SECONDS
 from ocattach.survey.pending import FoundRequest, ambiguous, ask
+
+SECONDS = 5.0
+"""Timeout for all environments, some of which may be down, as that of `session list`."""
 
 EXAMPLES = """
 ocattach session waiting                 list pending requests in all environments
@@ -28,13 +33,19 @@ ocattach session answer que_0123 yes     answer a question
 
 @click.command(cls=Command, examples=EXAMPLES)
 @connection_argument("names", "[NAME]...", nargs=-1)
+@timeout_option(
+    f"Timeout for the environments to answer (default {SECONDS:g}, for those named {FIND_SECONDS:g})."
+)
 @output_option
-def command(names: tuple[str, ...], *, output: str) -> None:
+def command(names: tuple[str, ...], *, timeout: float | None, output: str) -> None:
     """List permission requests and questions that wait for an answer. Starts no daemon."""
+    timeout = timeout or (FIND_SECONDS if names else SECONDS)
     entries = entries_of(names)
     found: list[FoundRequest] = []
     silent: list[tuple[str, OcattachError]] = []
-    for result in ask(entries, os.environ):
+    with Person().asking():
+        results = list(ask(entries, os.environ, timeout=timeout))
+    for result in results:
         found += result.answer or []
         if result.error is not None:
             silent.append((", ".join(spec.title() for spec in result.specs), result.error))

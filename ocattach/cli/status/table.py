@@ -152,7 +152,13 @@ def duration(seconds: float) -> str:
 
 def print_columns(survey: Survey) -> None:
     """Print the rows as plain columns."""
-    click.echo("\n".join(lines([TITLES, *(each[: len(TITLES)] for each in rows(survey, is_whole=True))])))
+    found = by_need(rows(survey, is_whole=True))
+    click.echo("\n".join(lines([TITLES, *(each[: len(TITLES)] for each in found)])))
+
+
+def by_need(rows: Sequence[Row]) -> list[Row]:
+    """The rows, with what waits for a person first."""
+    return sorted(rows, key=lambda row: row.state != EnvironmentState.WAITING)
 
 
 def summary(survey: Survey) -> str:
@@ -185,7 +191,7 @@ def layout(rows: Sequence[Row], *, width: int, titles: Sequence[str]) -> dict[st
 
 def listing(rows: Sequence[Row], *, width: int) -> Group:
     """The rows for a terminal: those that wait first, without columns that say nothing, each reason below its row."""
-    ordered = sorted(rows, key=lambda row: row.state != EnvironmentState.WAITING)
+    ordered = by_need(rows)
     titles = [
         title
         for title in TITLES[:-1]

@@ -89,13 +89,13 @@ def exec_command(target: ContainerTarget, program: str, options: tuple[str, ...]
     return (program, *options, "compose", "--project-name", project, "exec", "-T", *user, service)
 
 
-def not_found(engine: Engine, name: str, *, place: str, explanation: str, program: str) -> OcattachError:
+def not_found(engine: Engine, name: str, *, message: str, program: str) -> OcattachError:
     """Return the error for a container that the engine does not have, with similar names in the hint."""
     with engine.errors_translated():
         entries = engine.client.containers(all=True)
         names = [name.lstrip("/") for entry in entries for name in entry["Names"]]
     hint = question(name, names) or f"List the containers: {program} ps --all"
-    return EnvironmentNotFoundError(f"{place}: {explanation}", hint=hint)
+    return EnvironmentNotFoundError(message, hint=hint)
 
 
 def in_order(entries: Iterable[Mapping[str, Any]]) -> list[str]:

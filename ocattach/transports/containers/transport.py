@@ -50,6 +50,7 @@ if TYPE_CHECKING:
 NOT_STARTED = (126, 127)
 
 NOT_FOUND = 404
+NO_CONTAINER = "no such container"
 REFUSED = (NOT_FOUND, 409, 500)
 """Docker answers 409 (conflict) for a container that is not running, Podman also 500."""
 
@@ -175,8 +176,9 @@ class ContainerTransport(CommandTransport):
         """Return the error for a container that the engine does not have."""
         if status != NOT_FOUND:
             return None
-        name, place = self.target.container or "", f"{self.engine_name} has no {self.place}"
-        return not_found(self.engine, name, place=place, explanation=explanation, program=self.program)
+        cause = "" if NO_CONTAINER in explanation.lower() else f": {explanation}"
+        message = f"{self.engine_name} has no {self.place}{cause}"
+        return not_found(self.engine, self.target.container or "", message=message, program=self.program)
 
     def container(self) -> Mapping[str, Any]:
         """Return the container as the engine describes it (`docker inspect`)."""

@@ -31,6 +31,7 @@ class SSHTransport(CommandTransport):
     """A host. Its daemon's port is reached by the relay, as in containers."""
 
     scheme = "ssh"
+    preposition = "on"
     logs_in = True
 
     def __init__(self, spec: ConnectionSpec, *, ask: Ask, timeout: float = 60) -> None:
