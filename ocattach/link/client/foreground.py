@@ -1,8 +1,6 @@
 """Finds and starts a link, and sends it requests."""
 
-import select
 import socket
-import sys
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass, field
@@ -12,6 +10,7 @@ from ocattach.backoff import Deadline
 from ocattach.config.files.safe import private_directory
 from ocattach.config.spec import ConnectionSpec
 from ocattach.errors import ConnectionLostError, OcattachError, TimedOutError
+from ocattach.link.client.starting import EARLY, LinkProcess
 from ocattach.link.files import LinkFiles, link_files
 from ocattach.link.messages import PROTOCOL, Foreground, HungUpError, Message, MessageChannel
 from ocattach.printable import command_line
@@ -67,6 +66,7 @@ def attach(
         return Attachment(**answer["attached"])
     from ocattach.link.client.direct import reach  # noqa: PLC0415 - loads the transport
 
+    EARLY.end()
     daemon = reach(spec, foreground, timeout=timeout)
     return Attachment(**asdict(daemon), route="direct", pid=None, started=False, shares_files=False)
 
@@ -145,20 +145,11 @@ def connect(files: LinkFiles) -> MessageChannel | None:
 
 def start_link(spec: ConnectionSpec, files: LinkFiles, environ: Mapping[str, str]) -> MessageChannel | None:
     """Start a link process. Returns None if another process was faster, or the former link is just ending."""
-    import subprocess  # noqa: PLC0415 - only without a link
-
     private_directory(files.log.parent)
-    with subprocess.Popen(
-        [sys.executable, "-P", "-m", "ocattach.link", spec.link_key(environ)],
-        stdin=subprocess.DEVNULL,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.DEVNULL,
-        start_new_session=True,
-        cwd="/",
-        env=dict(environ),
-    ) as process:
-        # The link forks away from this process, and prints whether it listens.
-        word = read_word(process.stdout, timeout=START_SECONDS)
+    key = spec.link_key(environ)
+    early = EARLY.take(environ)
+    word = early.become(key, timeout=START_SECONDS) if early else ""
+    word = word or LinkProcess(environ).become(key, timeout=START_SECONDS)
     if word == "ready":
         return connect(files)
     if word != "taken":
@@ -167,12 +158,6 @@ def start_link(spec: ConnectionSpec, files: LinkFiles, environ: Mapping[str, str
             hint=f"Read its log: {command_line('tail', files.log)}",
         )
     return None
-
-
-def read_word(pipe: Any, *, timeout: float) -> str:
-    """Return the first line that a process prints; empty after `timeout` seconds."""
-    ready, _, _ = select.select([pipe], [], [], timeout)
-    return pipe.readline().decode().strip() if ready else ""
 
 
 def converse(
