@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 from ocattach.config.files.paths import state_directory
 from ocattach.config.files.safe import read_text, write_text
 from ocattach.errors import ConfigurationError
+from ocattach.link.client.starting import EARLY
 from ocattach.opencode.tui.launch import ask_version, find_client, packaged_version, told_version
 
 if TYPE_CHECKING:
@@ -56,6 +57,7 @@ class TuiProgram:
 
         Where it starts, opencode loads modules from node_modules, and plugins that tui.json names (1.18.33).
         """
+        EARLY.end()
         try:
             os.chdir(environ.get("HOME", "/"))
         except OSError:

@@ -63,8 +63,19 @@ class Probe(NamedTuple):
         return min(fitting, key=lambda daemon: (not daemon.recorded, daemon.pid), default=None)
 
 
-def probe(run: RunCommand, settings: DaemonSettings, *, timeout: float) -> Probe:
-    """Probe an environment, in one round trip of at most `timeout` seconds. Raises ConnectionLostError."""
+def probe(
+    run: RunCommand,
+    settings: DaemonSettings,
+    *,
+    timeout: float,
+    mark: str | None = None,
+    relay: Sequence[str] = (),
+) -> Probe:
+    """Probe an environment, in one round trip of at most `timeout` seconds. Raises ConnectionLostError.
+
+    With `relay`, the command of one in another program, the script becomes it after its report, which then has the
+    key "relay": by the program of the daemon, if that is recorded.
+    """
     report = run_script(
         run,
         "probe",
@@ -72,8 +83,11 @@ def probe(run: RunCommand, settings: DaemonSettings, *, timeout: float) -> Probe
         settings.opencode or "",
         str(settings.port or ""),
         "login" if settings.login_path else "",
+        *relay,
         settings=settings,
         timeout=timeout,
+        mark=mark,
+        then="become_relay.sh" if relay else "",
     )
     return Probe(
         system=report.first("system") or "unknown",

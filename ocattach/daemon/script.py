@@ -71,22 +71,33 @@ def run_script(
     settings: DaemonSettings = DEFAULTS,
     password: str = "",
     timeout: float,
+    mark: str | None = None,
+    then: str = "",
 ) -> Report:
     """Run a script, with the variables of the settings, and return its report.
+
+    `then` is a file whose text follows that of the script. `mark` is a `new_mark`, for a `run` that needs to know it.
 
     Secrets do not belong in its arguments, but in its input: `password`, and the values of variables.
     Raises UsageError for invalid variables, ConnectionLostError if the report is missing or incomplete, and what `run`
     raises.
     """
-    mark = f"ocattach-{secrets.token_hex(8)}"
+    mark = mark or new_mark()
     stdin = script_input(mark, env=settings.env, unset=settings.unset_env, password=password)
-    return parse_report(run(script_argv(name, *arguments), stdin=stdin, timeout=timeout), name, mark)
+    return parse_report(
+        run(script_argv(name, *arguments, then=then), stdin=stdin, timeout=timeout), name, mark
+    )
 
 
-def script_argv(name: str, *arguments: str) -> list[str]:
-    """Return the command that runs a script."""
+def new_mark() -> str:
+    """Return a word that begins the lines of one report, and that no other program can know."""
+    return f"ocattach-{secrets.token_hex(8)}"
+
+
+def script_argv(name: str, *arguments: str, then: str = "") -> list[str]:
+    """Return the command that runs a script, and the text of the file `then` after it."""
     folder = Path(__file__).parent
-    parts = (*COMMON, *NEEDED.get(name, ()), f"{name}.sh")
+    parts = (*COMMON, *NEEDED.get(name, ()), f"{name}.sh", *filter(None, [then]))
     text = "".join((folder / part).read_text() for part in parts)
     return ["sh", "-c", f"{text}say end 1\n", "ocattach", *arguments]
 

@@ -1,4 +1,4 @@
-"""`python -m ocattach.link KEY`: the link process, started by the command line."""
+"""`python -m ocattach.link`: the link process, started by the command line, which tells it the key on its input."""
 
 import os
 import sys
@@ -8,6 +8,7 @@ if __name__ == "__main__":
     if os.fork():
         os._exit(0)
 
-    from ocattach.link.server.process import run
+    from ocattach.link.server.process import read_key, run
 
-    sys.exit(run(sys.argv[1], os.environ))
+    key = read_key()
+    sys.exit(run(key, os.environ) if key else 0)

@@ -58,7 +58,7 @@ class CommandTransport(TransportHandler):
     """Whether the transport can forward ports itself, so that a relay is rarely needed."""
 
     prepares_relay: ClassVar[bool] = False
-    """Whether a relay is started while the daemon is looked for."""
+    """Whether the command that looks for the daemon becomes the relay."""
 
     preposition: ClassVar[str] = "in"
     """What precedes the place in a sentence."""
@@ -127,12 +127,14 @@ class CommandTransport(TransportHandler):
 
     def probe(self) -> Probe:
         """Query the environment again: its daemons, `opencode` and the working directory."""
-        self._probe = probe(self.run, self.settings, timeout=min(PROBE_SECONDS, self.timeout))
+        settings, timeout = self.settings, min(PROBE_SECONDS, self.timeout)
+        found = self.early_relay.find(self.open_stream, settings, place=self.place, timeout=timeout)
+        self._probe = found or probe(self.run, settings, timeout=timeout)
         return self._probe
 
     def prepare_tunnel(self) -> None:
         if self.prepares_relay:
-            self.early_relay.prepare(self.open_stream, self.settings)
+            self.early_relay.prepare()
 
     def check_daemon_running(self) -> DaemonStatus:
         found = self.probe()

@@ -1,14 +1,16 @@
-"""A relay that starts before a route uses it: while the daemon is looked for, or while it starts."""
+"""A relay that starts before a route uses it: with the search for the daemon, beside it, or while the daemon starts."""
 
 import threading
+import time
 from collections.abc import Callable, Sequence
 from contextlib import suppress
+from functools import partial
 from importlib import import_module
 
-from ocattach.daemon import DaemonSettings
-from ocattach.daemon.script import script_argv, script_input
-from ocattach.errors import OcattachError
-from ocattach.execution import Stream
+from ocattach.daemon import DaemonSettings, Probe, probe
+from ocattach.daemon.script import new_mark, script_argv, script_input
+from ocattach.errors import ConnectionLostError, OcattachError, TimedOutError
+from ocattach.execution import CommandResult, Stream, check_output, on_error
 from ocattach.opencode.runtime import javascript_argv
 from ocattach.tunnel.relay import relay_source
 
@@ -17,6 +19,10 @@ RECORD_VARIABLES = ("HOME", "XDG_STATE_HOME")
 
 TUNNEL = "ocattach.tunnel.tunnel"
 """What is loaded while the environment works: with asyncio and h11 it takes as long as a command there."""
+
+LARGEST_READ = 65536
+SHORTEST = 0.001
+"""Seconds; a socket with 0 would not wait at all."""
 
 OpenStream = Callable[[Sequence[str]], Stream]
 
@@ -27,17 +33,55 @@ class EarlyRelay:
     def __init__(self) -> None:
         self._stream: Stream | None = None
         self._thread: threading.Thread | None = None
+        self._is_wanted = False
 
     @property
     def is_starting(self) -> bool:
         """Whether a thread may still be starting it."""
         return self._thread is not None
 
-    def prepare(self, open_stream: OpenStream, settings: DaemonSettings) -> None:
-        """Start it in a thread, by the program of the daemon that is recorded there. Without one it ends at once."""
+    def prepare(self) -> None:
+        """Let the next `find` start it, and load in a thread what will use it."""
         self.end()
-        self._thread = threading.Thread(target=self._start, args=(open_stream, settings))
-        self._thread.start()
+        self._is_wanted = True
+        self._run_in_thread(partial(import_module, TUNNEL))
+
+    def find(
+        self, open_stream: OpenStream, settings: DaemonSettings, *, place: str, timeout: float
+    ) -> Probe | None:
+        """Look for the daemon by a command that becomes the relay if that is recorded, run by its program.
+
+        This is one command in the place of two. Returns None if it is not prepared, or if the command gave no answer:
+        another without a relay may say why. `place` names the environment in error messages.
+        """
+        if not self._is_wanted:
+            return None
+        self._is_wanted = False
+        mark = new_mark()
+
+        def run(argv: Sequence[str], *, stdin: bytes = b"", timeout: float) -> CommandResult:
+            self._stream = stream = open_stream(argv)
+            with on_error(self.end):
+                stream.socket.sendall(stdin)
+                output = read_report(stream, mark, place=place, timeout=timeout)
+            # The stream must not lack what came after the report: another relay is started then.
+            if f"\n{mark} relay=1\n".encode() not in output or not output.endswith(last_line(mark)):
+                self.end()
+            return CommandResult(0, output, b"")
+
+        relay = javascript_argv("PROGRAM", relay_source())
+        try:
+            return probe(run, settings, timeout=timeout, mark=mark, relay=relay)
+        except (ConnectionLostError, OSError):
+            return None
+
+    def start(self, open_stream: OpenStream, settings: DaemonSettings) -> None:
+        """Start it in a thread, by the program of the daemon that is recorded there. Without one it ends at once.
+
+        Where a further command costs little, as on an ssh host, this is sooner than `find`.
+        """
+        self.end()
+        self._run_in_thread(partial(self._start, open_stream, settings))
 
     def _start(self, open_stream: OpenStream, settings: DaemonSettings) -> None:
         argv = script_argv("relay", *javascript_argv("PROGRAM", relay_source()))
@@ -65,7 +109,34 @@ class EarlyRelay:
         if stream is not None:
             stream.close()
 
+    def _run_in_thread(self, work: Callable[[], object]) -> None:
+        self._thread = threading.Thread(target=work)
+        self._thread.start()
+
     def _await_thread(self) -> None:
         thread, self._thread = self._thread, None
         if thread is not None:
             thread.join()
+
+
+def last_line(mark: str) -> bytes:
+    """Return the end of a report."""
+    return f"\n{mark} end=1\n".encode()
+
+
+def read_report(stream: Stream, mark: str, *, place: str, timeout: float) -> bytes:
+    """Return the output of a script until its report or the output ends. Raises TimedOutError, TooMuchOutputError."""
+    deadline = time.monotonic() + timeout
+    output = bytearray()
+    try:
+        while last_line(mark) not in output:
+            stream.socket.settimeout(max(SHORTEST, deadline - time.monotonic()))
+            data = stream.socket.recv(LARGEST_READ)
+            if not data:
+                break
+            output += stream.decode(data)
+            check_output(len(output), place)
+        stream.socket.settimeout(None)
+    except TimeoutError:
+        raise TimedOutError(f"A command in {place} did not end within {timeout:.0f} s") from None
+    return bytes(output)

@@ -23,7 +23,7 @@ WITHOUT_NEXT_STEP = {errors.NotTrustedError, errors.InterruptedByUserError}
 RAISING = """\
 import sys
 from ocattach import errors
-from ocattach.cli import main
+from ocattach.cli.main import main
 from ocattach.cli.commands import attach
 def broken(options): raise getattr(errors, {name!r})("it broke")
 attach.resolve_target = broken

@@ -12,8 +12,7 @@ from pathlib import Path
 import click
 import pytest
 
-from ocattach.cli import main
-from ocattach.cli.main import COMMANDS, GROUPS, load
+from ocattach.cli.main import COMMANDS, GROUPS, load, main
 from ocattach.cli.verbs import ALIASES, VERBS
 from ocattach.config.last_used import record_use
 from ocattach.config.names import RESERVED

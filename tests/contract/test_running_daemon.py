@@ -10,11 +10,12 @@ import stat
 import threading
 from collections.abc import Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 from urllib.parse import quote
 
+import psutil
 import pytest
 
 from ocattach.daemon.probe import FoundDaemon
@@ -177,6 +178,28 @@ def test_through_a_tunnel_the_daemon_answers_those_who_have_its_credentials(
                 assert refused.status in {http.client.UNAUTHORIZED, http.client.FORBIDDEN}
 
     assert session["directory"] == environment.workdir
+
+
+def test_a_relay_that_starts_early_has_nothing_of_what_is_set_for_the_daemon(
+    environment: Environment,
+) -> None:
+    with environment.handler(env={"ONLY_FOR_THE_DAEMON": "secret"}) as handler:
+        daemon = running_daemon(handler)
+        handler.prepare_tunnel()
+        assert handler.check_daemon_running().daemon == daemon
+        with handler.connect(daemon.port) as tunnel:
+            with response(tunnel, daemon, "/global/health") as health:
+                assert json.load(health)["healthy"]
+            relays = [each for each in environment.processes() if is_relay(each)]
+            assert len(relays) == (tunnel.route_name == "relay")
+            assert not any("ONLY_FOR_THE_DAEMON" in relay.environ() for relay in relays)
+
+
+def is_relay(process: psutil.Process) -> bool:
+    """Whether a process is a relay that runs."""
+    with suppress(psutil.Error):
+        return any("far end of a tunnel" in word for word in process.cmdline())
+    return False
 
 
 @pytest.mark.every_way_in

@@ -147,3 +147,23 @@ def test_a_link_by_openssh_imports_neither_compression_nor_locks() -> None:
     imported = imported_by(", ".join((*modules, "ocattach.transports.ssh.openssh.connection")))
 
     assert not imported & {"bz2", "lzma", "shutil", "tempfile", "zipfile", "filelock", "decimal"}
+
+
+COLLECTIONS = """
+import gc, sys
+seen = []
+gc.callbacks.append(lambda phase, about: seen.append(about["generation"]) if phase == "start" else None)
+import ocattach.cli
+del seen[:]
+sys.argv[1:] = ["--version"]
+try:
+    ocattach.cli.main()
+finally:
+    print(len(seen), gc.get_freeze_count() > 0, file=sys.stderr)
+"""
+
+
+def test_a_command_searches_for_cycles_neither_as_it_loads_nor_as_it_ends() -> None:
+    ran = subprocess.run([sys.executable, "-c", COLLECTIONS], check=True, capture_output=True, text=True)
+
+    assert ran.stderr == "0 True\n"

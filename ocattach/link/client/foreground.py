@@ -1,9 +1,7 @@
 """Finds and starts a link, and sends it requests."""
 
 import json
-import select
 import socket
-import sys
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass, field
@@ -13,6 +11,7 @@ from ocattach.backoff import Deadline
 from ocattach.config.files.safe import not_written, private_directory
 from ocattach.config.spec import ConnectionSpec
 from ocattach.errors import ConnectionLostError, OcattachError, TimedOutError
+from ocattach.link.client.starting import EARLY, LinkProcess
 from ocattach.link.files import LinkFiles, link_files
 from ocattach.link.messages import PROTOCOL, Foreground, HungUpError, Message, MessageChannel
 from ocattach.printable import command_line
@@ -68,6 +67,7 @@ def attach(
         return Attachment(**answer["attached"])
     from ocattach.link.client.direct import reach  # noqa: PLC0415 - loads the transport
 
+    EARLY.end()
     daemon = reach(spec, foreground, timeout=timeout)
     return Attachment(**asdict(daemon), route="direct", pid=None, started=False, shares_files=False)
 
@@ -146,27 +146,16 @@ def connect(files: LinkFiles) -> MessageChannel | None:
 
 def start_link(spec: ConnectionSpec, files: LinkFiles, environ: Mapping[str, str]) -> MessageChannel | None:
     """Start a link process. Returns None if another process was faster, or the former link is just ending."""
-    import subprocess  # noqa: PLC0415 - only without a link
-
     try:
         private_directory(files.log.parent)
     except OSError as error:
         raise not_written(files.log.parent, error) from error
+    key, early = spec.link_key(environ), EARLY.take(environ)
+    word = early.become(key, timeout=START_SECONDS) if early else ""
     try:
-        process = subprocess.Popen(
-            [sys.executable, "-P", "-m", "ocattach.link", spec.link_key(environ)],
-            stdin=subprocess.DEVNULL,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.DEVNULL,
-            start_new_session=True,
-            cwd="/",
-            env=dict(environ),
-        )
+        word = word or LinkProcess(environ).become(key, timeout=START_SECONDS)
     except OSError as error:
         raise OcattachError(f"The link process could not start: {error.strerror}") from error
-    with process:
-        # The link forks away from this process, and prints whether it listens.
-        word = read_word(process.stdout, timeout=START_SECONDS)
     if word.startswith("{"):
         raise OcattachError.from_json(json.loads(word))
     if word == "ready":
@@ -177,12 +166,6 @@ def start_link(spec: ConnectionSpec, files: LinkFiles, environ: Mapping[str, str
             hint=f"Read its log: {command_line('tail', files.log)}",
         )
     return None
-
-
-def read_word(pipe: Any, *, timeout: float) -> str:
-    """Return the first line that a process prints; empty after `timeout` seconds."""
-    ready, _, _ = select.select([pipe], [], [], timeout)
-    return pipe.readline().decode().strip() if ready else ""
 
 
 def converse(

@@ -226,6 +226,15 @@ class Link:
         self._woken.close()
 
 
+def read_key() -> str:
+    """Return the key that the command writes, and close the pipe to it; empty if that has ended without need."""
+    key = sys.stdin.readline().strip()
+    nowhere = os.open(os.devnull, os.O_RDONLY)
+    os.dup2(nowhere, sys.stdin.fileno())
+    os.close(nowhere)
+    return key
+
+
 def run(key: str, environ: Mapping[str, str]) -> int:
     """Run the link for a key. Prints "ready" once it listens, "taken" if another link runs, else an error as JSON."""
     files = link_files(key, environ)

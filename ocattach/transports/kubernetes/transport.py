@@ -46,6 +46,7 @@ class KubernetesTransport(CommandTransport):
     """
 
     scheme = "k8s"
+    prepares_relay = True
 
     def __init__(self, spec: ConnectionSpec, *, ask: Ask, timeout: float = 60) -> None:
         super().__init__(spec, ask=ask, timeout=timeout)

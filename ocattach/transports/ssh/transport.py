@@ -121,7 +121,7 @@ class SSHTransport(CommandTransport):
         return Availability(f"Logged in to {connection.hostname} as {connection.user}")
 
     def prepare_tunnel(self) -> None:
-        self.early_relay.prepare(self.connection.open_stream, self.settings)
+        self.early_relay.start(self.connection.open_stream, self.settings)
 
     def run(self, argv: Sequence[str], *, stdin: bytes = b"", timeout: float) -> CommandResult:
         return self._on_host(lambda connection: connection.run(argv, stdin=stdin, timeout=timeout))
