@@ -14,14 +14,7 @@ from urllib.parse import quote
 
 from ocattach.opencode.api import DaemonClient, query
 from ocattach.opencode.attachments import Attachment
-from ocattach.opencode.sessions import (
-    SessionClient,
-    check_status,
-    checked,
-    model_name,
-    read_list,
-    read_object,
-)
+from ocattach.opencode.sessions import SessionClient, check_status, checked, read_list, read_object
 from ocattach.untrusted_json import objects, table
 
 IDENTIFIER = re.compile(r"[a-z]{3}_([0-9a-f]{12})[0-9A-Za-z]{14}")
@@ -128,6 +121,12 @@ class PromptClient:
         content = read_object(self._client.request("GET", f"/config{query(directory=directory)}"))
         configured = content.get("model")
         return configured if isinstance(configured, str) else ""
+
+
+def model_name(content: Any) -> str:
+    """Return the PROVIDER/MODEL of a session, message or agent; empty without one."""
+    model = table(content)
+    return f"{model.get('providerID')}/{model.get('modelID') or model.get('id')}" if model else ""
 
 
 def inputs_of(model: Mapping[str, Any]) -> frozenset[str]:

@@ -204,12 +204,6 @@ class SessionClient:
         return self._client.request(method, f"/session/{checked(session)}{path}", body)
 
 
-def model_name(content: Any) -> str:
-    """Return the PROVIDER/MODEL of a session, message or agent; empty without one."""
-    model = table(content)
-    return f"{model.get('providerID')}/{model.get('modelID') or model.get('id')}" if model else ""
-
-
 def is_session_id(content: object) -> TypeGuard[str]:
     """Return whether a value is the id of a session: `ses_`, letters and digits, at most 80 characters."""
     return isinstance(content, str) and SESSION_ID.fullmatch(content) is not None

@@ -16,8 +16,8 @@ from typing import Any
 
 from ocattach.errors import OcattachError, OpencodeIncompatibleError, UsageError
 from ocattach.opencode.api import DaemonClient, query
-from ocattach.opencode.prompts import identifier, of_time
-from ocattach.opencode.sessions import Content, SessionClient, model_name, stamp
+from ocattach.opencode.prompts import identifier, model_name, of_time
+from ocattach.opencode.sessions import Content, SessionClient, stamp
 from ocattach.printable import command_line
 from ocattach.untrusted_json import objects, parse_json, table
 

@@ -25,8 +25,8 @@ from ocattach.link.client.access import REQUEST_SECONDS, client_at
 from ocattach.link.client.foreground import attach
 from ocattach.opencode.api import DaemonClient
 from ocattach.opencode.attachments import MOST_BYTES, Attachment, check_inputs
-from ocattach.opencode.prompts import PromptClient, new_prompt
-from ocattach.opencode.sessions import Content, SessionClient, is_session_id, model_name
+from ocattach.opencode.prompts import PromptClient, model_name, new_prompt
+from ocattach.opencode.sessions import Content, SessionClient, is_session_id
 from ocattach.printable import command_line
 from ocattach.sessions.delivery import deliver
 from ocattach.sessions.origins import origin_metadata
