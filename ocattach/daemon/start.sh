@@ -78,10 +78,13 @@ launch() { # OPENCODE PORT: sets $daemon_pid. Ignores HUP and has its own sessio
         umask "$account_umask"
         cd "$workdir" || exit 1
         program=$1 wanted_port=$2
+        exec </dev/null >>"$log" 2>&1
         set --
-        [ -z "$with_variables" ] || eval "set -- $odd"
-        exec ${1:+"$with_variables"} "$@" ${session:+"$session"} \
-            "$program" serve --hostname 127.0.0.1 --port "$wanted_port" </dev/null >>"$log" 2>&1
+        [ -z "$with_variables" ] || eval "set -- $odd $own"
+        set -- ${1:+"$with_variables"} "$@" ${session:+"$session"} \
+            "$program" serve --hostname 127.0.0.1 --port "$wanted_port"
+        eval "$later" # last: its names may be those of this script
+        exec "$@"
     ) &
     daemon_pid=$!
 }
