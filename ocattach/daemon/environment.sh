@@ -19,14 +19,15 @@ say_lines() { # KEY: reports each line of standard input
 }
 
 # Standard input has what must not be on a command line: "mark MARK", "export NAME=VALUE", "line VALUE" for a further
-# line of that value, "unset NAME", "password VALUE"; then "end". Input without "end" is incomplete, because the
+# line of that value, "unset NAME", "password VALUE"; then "end".
+# `launch` runs the shell text of "later LINE", and gives env the words of "own LINE": variables that would be ours. Input without "end" is incomplete, because the
 # connection was lost; the script exits without using it.
 # The directory it starts in may have files of a repository, and PATH may have a relative entry: it leaves the directory.
 read_input() {
     here=$PWD
     cd /
     complete=no
-    password= given=" "
+    password= given=" " later= own=
     while IFS= read -r line; do
         case "$line" in
             "mark "*) ocattach_mark=${line#mark } ;;
@@ -42,6 +43,14 @@ ${line#line }"
                 export "$name=$value"
                 ;;
             "unset "*) unset "${line#unset }" ;;
+            "later "*)
+                later="$later${line#later }
+"
+                ;;
+            "own "*)
+                own="${own:+$own
+}${line#own }"
+                ;;
             "password "*) password=${line#password } ;;
             end) complete=yes; break ;;
         esac

@@ -71,14 +71,8 @@ def start_error(report: Report, settings: DaemonSettings, timeout: float) -> Oca
                 f"The working directory {report.first('workdir')} cannot be entered in the environment",
                 hint="Choose another directory with --workdir",
             )
-        case "home-unwritable" | "state-unwritable" | "state-foreign" as reason:
-            home = report.first("home") or "/"
-            foreign = foreign_state_error(home)
-            return (
-                foreign
-                if reason == "state-foreign"
-                else home_error(home, where="in the environment", home=home)
-            )
+        case "home-unwritable" | "state-unwritable" | "state-foreign" | "odd-file" as reason:
+            return storage_error(reason, report)
         case "daemon-silent" | "start-locked":
             return TimedOutError(
                 f"opencode serve did not listen within {timeout:.0f} s{ending}",
@@ -109,6 +103,20 @@ def full_disk_error(report: Report) -> DaemonStartError | None:
         f"OpenCode cannot store its data: the disk of {full} in the environment, or a quota, is full",
         hint=f"Free space or inodes there: {commands}",
     )
+
+
+def storage_error(reason: str, report: Report) -> DaemonStartError:
+    """Return the error for a home, or a record in it, that cannot be used."""
+    home = report.first("home") or "/"
+    if reason == "state-foreign":
+        return foreign_state_error(home)
+    if reason == "odd-file":
+        odd = report.first("odd") or ""
+        return DaemonStartError(
+            f"The record or log of the daemon is not a regular file in the environment: {odd}",
+            hint=f"Remove it there: {command_line('rm', '-r', odd)}",
+        )
+    return home_error(home, where="in the environment", home=home)
 
 
 def foreign_state_error(home: str) -> DaemonStartError:

@@ -2,6 +2,7 @@
 
 import re
 import secrets
+import shlex
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -20,6 +21,13 @@ NEEDED = {"probe": ("login.sh", "lookup.sh"), "start": ("login.sh", "odd_variabl
 
 ODD_VARIABLES = (Path(__file__).parent / "odd_variables.sh").read_text()
 """Has to run in the first shell of an environment, for scripts that contain it."""
+
+SHELLS_OWN = frozenset((
+    "IFS", "OPTIND", "OPTARG", "PPID", "PWD", "OLDPWD", "UID", "EUID", "GID", "EGID", "GROUPS", "USERNAME", "STATUS",
+    "LINENO", "RANDOM", "SECONDS", "HISTCMD", "FUNCNAME", "DIRSTACK", "PIPESTATUS", "ERRNO", "_",
+    "SHELLOPTS", "BASHOPTS", "BASH_VERSINFO", "BASH_VERSION",
+))  # fmt: skip
+"""Variables that a shell uses itself: a script cannot set them, or is not the same afterwards."""
 
 VARIABLE_NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
 
@@ -107,17 +115,32 @@ def script_input(
 ) -> bytes:
     """Return the input for `read_input` of environment.sh. Raises UsageError for invalid variables."""
     lines = [f"mark {mark}"]
-    lines += [f"unset {name}" for name in unset]
-    lines += ["export " + f"{name}={value}".replace("\n", "\nline ") for name, value in env]
+    now = [(name, value) for name, value in env if is_plain(name)]
+    lines += [f"unset {name}" for name in unset if is_plain(name)]
+    lines += ["export " + f"{name}={value}".replace("\n", "\nline ") for name, value in now]
     for name in [*unset, *(name for name, _ in env)]:
         if not VARIABLE_NAME.fullmatch(name):
             raise UsageError(f"{name!r} is not a valid name of an environment variable")
     for name, value in env:
         if "\0" in value:
             raise UsageError(f"The value of {name} contains a zero byte, which a variable cannot hold")
+    later = [f"unset {name}" for name in unset if not is_plain(name) and name not in SHELLS_OWN]
+    later += [
+        f"export {name}={shlex.quote(value)}"
+        for name, value in env
+        if not is_plain(name) and name not in SHELLS_OWN
+    ]
+    own = shlex.join(f"{name}={value}" for name, value in env if name in SHELLS_OWN)
+    lines += [f"later {line}" for line in "\n".join(later).split("\n") if later]
+    lines += [f"own {line}" for line in own.split("\n") if own]
     if password:
         lines.append(f"password {password}")
     return "".join(f"{line}\n" for line in [*lines, "end"]).encode()
+
+
+def is_plain(name: str) -> bool:
+    """Whether a script can have a variable: not where its own may have that name, or a shell's."""
+    return name == name.upper() and name not in SHELLS_OWN
 
 
 def parse_report(result: CommandResult, script: str, mark: str) -> Report:

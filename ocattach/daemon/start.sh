@@ -50,7 +50,7 @@ say_full() { # reports a directory on whose disk there is no room for what OpenC
 fail() { # REASON
     say error "$1"
     say_full
-    if [ -r "$log" ]; then say_log | say_lines log; fi
+    if [ -f "$log" ] && [ -r "$log" ]; then say_log | say_lines log; fi
     exit 1
 }
 
@@ -78,10 +78,13 @@ launch() { # OPENCODE PORT: sets $daemon_pid. Ignores HUP and has its own sessio
         umask "$account_umask"
         cd "$workdir" || exit 1
         program=$1 wanted_port=$2
+        exec </dev/null >>"$log" 2>&1
         set --
-        [ -z "$with_variables" ] || eval "set -- $odd"
-        exec ${1:+"$with_variables"} "$@" ${session:+"$session"} \
-            "$program" serve --hostname 127.0.0.1 --port "$wanted_port" </dev/null >>"$log" 2>&1
+        [ -z "$with_variables" ] || eval "set -- $odd $own"
+        set -- ${1:+"$with_variables"} "$@" ${session:+"$session"} \
+            "$program" serve --hostname 127.0.0.1 --port "$wanted_port"
+        eval "$later" # last: its names may be those of this script
+        exec "$@"
     ) &
     daemon_pid=$!
 }
@@ -165,9 +168,13 @@ if recorded_daemon; then
     say end 1
     exit 0
 fi
-# The new daemon has the password of the last one, so that clients of that, on any machine, can use it.
-password=${d_password:-$password}
 make_private "$state"
+for file in "$log" "$state/daemon"; do # opening a named pipe would wait, a link be followed, and mv move into a directory
+    if [ -L "$file" ] || { [ -e "$file" ] && [ ! -f "$file" ]; }; then
+        say odd "$file"
+        fail odd-file
+    fi
+done
 : >>"$log" || fail home-unwritable
 if [ -n "$5" ]; then use_login_path; fi
 give_session

@@ -207,16 +207,21 @@ def read_data(line: bytes) -> Mapping[str, Any]:
         return {}
 
 
+def rejected_password() -> AuthenticationError:
+    """Return the error for a daemon that does not take its password, because another one has its port now."""
+    return AuthenticationError(
+        "The daemon rejects the stored password",
+        hint="Another daemon may use its port now: stop that (ocattach --stop --force NAME), and connect again",
+    )
+
+
 def read_version(answer: Response) -> str:
     """Return the version in a health response.
 
     Raises AuthenticationError, or OpencodeIncompatibleError if it is not a usable OpenCode.
     """
     if answer.status == http.client.UNAUTHORIZED:
-        raise AuthenticationError(
-            "The daemon rejects the stored password",
-            hint="Another daemon may use its port now: stop that (ocattach --stop --force NAME), and connect again",
-        )
+        raise rejected_password()
     version = answered_version(answer.json())
     if version is None:
         raise OpencodeIncompatibleError(

@@ -12,7 +12,7 @@ from collections.abc import Callable, Collection, Iterator, Mapping
 from typing import Any, NamedTuple
 
 from ocattach.errors import ConnectionLostError, OcattachError
-from ocattach.opencode.api import DaemonClient, read_data
+from ocattach.opencode.api import DaemonClient, read_data, rejected_password
 from ocattach.untrusted_json import table
 
 CONNECTED = "server.connected"
@@ -79,14 +79,16 @@ def read_events(
 ) -> None:
     """Read the stream of events and call `receive` with those of these types, until that returns False.
 
-    Raises ConnectionLostError if the stream ends, TimedOutError after `silence` seconds without data, and
-    OcattachError if the answer is not such a stream.
+    Raises ConnectionLostError if the stream ends, TimedOutError after `silence` seconds without data,
+    AuthenticationError if the password is rejected, and OcattachError if the answer is not such a stream.
     """
     pattern = rb'"type":"(?:%b)"' % b"|".join(re.escape(kind.encode()) for kind in kinds)
     wanted = re.compile(pattern)
 
     def read(response: http.client.HTTPResponse) -> None:
         content_type = response.headers.get_content_type()
+        if response.status == http.client.UNAUTHORIZED:
+            raise rejected_password()
         if response.status != http.client.OK or content_type != "text/event-stream":
             raise OcattachError(
                 f"The daemon did not send a stream of events (status {response.status}, {content_type})"

@@ -109,9 +109,9 @@ class Account:
     def probe(self, settings: DaemonSettings | None = None) -> Probe:
         return probe(self.run, settings or DaemonSettings(opencode=self.program()), timeout=20)
 
-    def start(self, program: str | None = None, **settings: Any) -> DaemonStatus:
+    def start(self, program: str | None = None, *, password: str = "secret", **settings: Any) -> DaemonStatus:
         given = DaemonSettings(opencode=program or self.program(), **settings)
-        return start_daemon(self.run, given, password="secret", timeout=15)
+        return start_daemon(self.run, given, password=password, timeout=15)
 
     def daemon(self) -> FoundDaemon | None:
         return self.probe().daemon(None)

@@ -3,8 +3,9 @@
 import os
 import shutil
 import subprocess
+import time
 import urllib.request
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import closing, contextmanager
 from pathlib import Path
 
@@ -142,6 +143,60 @@ def test_a_directory_of_an_odd_name_has_one_daemon(account: Account, name: str, 
     assert odd.start().daemon == started
     assert odd.stop(started.pid) == started.pid
     assert odd.daemon() is None
+
+
+ODD = {
+    "named as in a script": {"name": "mine", "log": "debug", "state": "x", "given": "g", "records": "/r"},
+    "of a shell": {"IFS": "0/\n", "UID": "4711", "PWD": "/nowhere", "OPTIND": "7"},
+    "as of ours": {"ocattach_mark": "zz", "complete": "no", "later": "exit", "own": "'a b'"},
+    "of every kind": {"http_proxy": "http://x:1", "UID": "1", "X": "a\nb", "lower": "it's\ntwo $(lines)"},
+}
+
+
+@pytest.mark.parametrize("variables", ODD.values(), ids=ODD.keys())
+@pytest.mark.parametrize("shell", [("dash",), ("bash", "--posix"), ("busybox", "sh")], ids=" ".join)
+def test_a_daemon_gets_variables_that_a_script_or_a_shell_has_itself(
+    account: Account, variables: dict[str, str], shell: tuple[str, ...]
+) -> None:
+    started = account.but(shell=shell).start(env=tuple(variables.items())).daemon
+    assert started
+    (pid,) = account.servers()
+    shown = [*entering(account.machine), "cat", f"/proc/{pid}/environ"]
+    has = subprocess.run(shown, capture_output=True, text=True, check=True).stdout.split("\0")
+
+    assert {f"{name}={value}" for name, value in variables.items()} <= set(has)
+    assert account.stop(started.pid) == started.pid
+
+
+def test_a_daemon_that_takes_the_place_of_a_dead_one_has_another_password(account: Account) -> None:
+    """Whoever took the dead one's port may have been sent its password."""
+    first = account.start().daemon
+    account.end_all("serve")
+    wait_until(lambda: account.daemon() is None, "the daemon to end")
+    second = account.start(password="another").daemon
+
+    assert first
+    assert second
+    assert (first.password, second.password) == ("secret", "another")
+
+
+@pytest.mark.parametrize("name", ["daemon", "daemon.log"])
+@pytest.mark.parametrize("make", [os.mkfifo, os.mkdir, lambda path: path.symlink_to("/elsewhere")])
+def test_what_is_no_file_in_the_place_of_the_record_is_no_wait(
+    account: Account, name: str, make: Callable[[Path], None]
+) -> None:
+    started = account.start().daemon
+    assert started
+    assert account.stop(started.pid) == started.pid
+    (state,) = (account.home / ".local/state/ocattach").glob("*/")
+    (state / name).unlink(missing_ok=True)
+    make(state / name)
+    began = time.monotonic()
+    with pytest.raises(OcattachError, match=f"not a regular file.*{name}$"):
+        account.start()
+
+    assert time.monotonic() - began < 20
+    assert account.servers() == []
 
 
 @pytest.mark.parametrize("variable", ["XDG_DATA_HOME", "OPENCODE_DB"])

@@ -66,6 +66,9 @@ class Access:
     def is_up(self) -> bool:
         return True
 
+    def reject(self, reason: str) -> None:
+        raise AssertionError(reason)
+
     def open_client(self, timeout: float, *, counts_as_loss: bool) -> DaemonClient:  # noqa: ARG002
         return DaemonClient(self._url, timeout=timeout)
 

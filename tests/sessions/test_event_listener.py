@@ -71,6 +71,9 @@ class Link:
     def is_up(self) -> bool:
         return self.tunnel.lost is None
 
+    def reject(self, reason: str) -> None:
+        raise AssertionError(reason)
+
     def open_client(self, timeout: float, *, counts_as_loss: bool) -> DaemonClient:
         assert not counts_as_loss
         place = TunnelEndpoint(self.tunnel, counts_as_loss=counts_as_loss)

@@ -90,6 +90,16 @@ class DaemonConnection:
         """Keep the transport's connection if only the daemon is gone."""
         self.is_environment_up = self.tunnel is not None and self.tunnel.port_closed
 
+    def reject(self, reason: str) -> None:
+        """Drop the route: its daemon has another password, so another one has taken its place.
+
+        The next request looks for that. This link did not notice when the former one ended: no client used it.
+        """
+        self.is_environment_up = True
+        if self.tunnel is not None:
+            self.tunnel.give_up(reason)
+        self._state.lose(reason)
+
     def release_route(self, reason: str) -> None:
         """Close the route and the transport's connection, and keep the local port."""
         if self.tunnel is not None:

@@ -7,7 +7,13 @@ from typing import TYPE_CHECKING, Any
 
 from ocattach.backoff import Deadline
 from ocattach.config.spec import ConnectionSpec
-from ocattach.errors import ConnectionLostError, OcattachError, TimedOutError, UnreachableError
+from ocattach.errors import (
+    AuthenticationError,
+    ConnectionLostError,
+    OcattachError,
+    TimedOutError,
+    UnreachableError,
+)
 from ocattach.link.messages import no_password
 from ocattach.link.server.answers import Answers, connected
 from ocattach.link.server.connection import DaemonConnection
@@ -121,6 +127,9 @@ class Environment:
             self._listener.add_connection(spec, directory)
         except (ConnectionLostError, TimedOutError, UnreachableError) as error:
             self._state.lose(f"the daemon does not answer any more: {error}")
+            return None
+        except AuthenticationError as error:  # another has taken its place, started from elsewhere
+            connection.reject(error.message)
             return None
         client.step(f"Daemon already running on port {daemon.port} ({connection.version})")
         client.step(connected(tunnel))

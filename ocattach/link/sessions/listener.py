@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, NamedTuple, Protocol
 
 from ocattach.backoff import Backoff, Pace
 from ocattach.config.spec import ConnectionSpec, environment_id
-from ocattach.errors import OcattachError
+from ocattach.errors import AuthenticationError, OcattachError
 from ocattach.link.sessions.connections import UsedConnections
 from ocattach.link.sessions.feed import SETTLED_SECONDS, Feed, Subscriber
 from ocattach.link.sessions.idle import IdleDirectories
@@ -51,6 +51,9 @@ REQUEST_SECONDS = 10.0
 """How long a request may take."""
 
 FIRST_PAUSE, LONGEST_PAUSE = 0.5, 10.0
+REJECTED_SECONDS = 30.0
+"""How often at most a rejected password makes the link look for the daemon anew."""
+
 """Seconds between two tries to open the stream of events."""
 
 BACKLOG = 1000
@@ -71,6 +74,9 @@ class DaemonAccess(Protocol):
 
     def open_client(self, timeout: float, *, counts_as_loss: bool) -> DaemonClient:
         """Return a client of the daemon; `counts_as_loss`: whether a failed dial reports the connection as lost."""
+
+    def reject(self, reason: str) -> None:
+        """The daemon has rejected its password: look for it anew with the next request."""
 
 
 class SessionNotice(NamedTuple):
@@ -102,6 +108,7 @@ class SessionEventListener:
         self._idle = IdleDirectories(self._open_client)
         self.feed = Feed(self._connections, self._open_client, subscribers)
         self._has_events = False
+        self._rejected_at = -REJECTED_SECONDS
         self._notices: queue.Queue[SessionNotice | None] = queue.Queue(BACKLOG)
         self._pace = Pace(EVENTS_PER_SECOND)
         self._list_at: list[float] = []
@@ -195,6 +202,9 @@ class SessionEventListener:
         except OcattachError as error:
             log.debug("The stream of events has ended: %s", error)
             self.feed.lose(error.message)
+            if isinstance(error, AuthenticationError) and began - self._rejected_at > REJECTED_SECONDS:
+                self._rejected_at = began
+                self._connection.reject(error.message)
         finally:
             self._idle.stop_listening()
         if time.monotonic() - began > SILENCE_SECONDS:
