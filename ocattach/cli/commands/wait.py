@@ -9,6 +9,7 @@ import click
 
 from ocattach.backoff import Deadline
 from ocattach.cli.command import Command, output_option, timeout_option
+from ocattach.cli.complete import names_or_ids
 from ocattach.cli.output import print_json
 from ocattach.cli.person import Person
 from ocattach.cli.session_json import session_json
@@ -48,7 +49,7 @@ ocattach wait frontend --timeout 600 && make test
 
 
 @click.command(cls=Command, examples=EXAMPLES)
-@connection_argument("target", "NAME|ID")
+@connection_argument("target", "NAME|ID", completer=names_or_ids)
 @click.option("--for", "states", multiple=True, type=click.Choice(STATES), help="Only for this state.")
 @timeout_option("Give up after so many seconds, with exit code 8; by default never.")
 @output_option
