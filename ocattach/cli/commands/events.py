@@ -13,7 +13,7 @@ from typing import Any
 import click
 
 from ocattach.backoff import Backoff
-from ocattach.cli.command import Command
+from ocattach.cli.command import Command, advice
 from ocattach.cli.complete import session_ids
 from ocattach.cli.person import Person
 from ocattach.cli.target import as_used, connection_argument
@@ -92,8 +92,9 @@ def events(
     feed = Reader(since_last=since_last)
     if names:
         specs = [as_used(resolve(name, cwd=Path.cwd(), environ=os.environ)) for name in names]
-        for spec in specs:
-            feed.follow_named(spec)
+        for name, spec in zip(names, specs, strict=True):
+            with advice(name):
+                feed.follow_named(spec)
     look_at = 0.0
     while True:
         if not names and time.monotonic() >= look_at:

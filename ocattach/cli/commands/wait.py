@@ -8,7 +8,7 @@ from pathlib import Path
 import click
 
 from ocattach.backoff import Deadline
-from ocattach.cli.command import Command, output_option, timeout_option
+from ocattach.cli.command import Command, advice, output_option, timeout_option
 from ocattach.cli.complete import names_or_ids
 from ocattach.cli.output import print_json
 from ocattach.cli.person import Person
@@ -61,7 +61,7 @@ def wait(target: str, *, states: tuple[str, ...], timeout: float | None, output:
     person = Person()
     spec, session = destination(target, person)
     deadline = Deadline(timeout or float("inf"))
-    with person.waiting(f"Waiting for {target}"):
+    with advice(None if session else target), person.waiting(f"Waiting for {target}"):
         found, state = Watch(spec, session, frozenset(states or STATES), person).until(deadline, target)
     if output == "json":
         print_json({"session": session_json(found), "state": state})
