@@ -117,5 +117,9 @@ def not_found(name: str, listing: Listing) -> ConnectionNotFoundError:
     question = f"Did you mean {' or '.join(near)}? " if near else ""
     notes = "".join(f". {problem.error.message}" for problem in listing.problems if problem.is_note)
     is_first = not names and not listing.problems
-    step = f"Save it: ocattach --save {name} docker://CONTAINER:/DIR" if is_first else LIST_ALL
+    step = (
+        f"Save it: {command_line('ocattach', '--save', name, 'docker://CONTAINER:/DIR')}"
+        if is_first
+        else LIST_ALL
+    )
     return ConnectionNotFoundError(f"No connection named {name}{notes}", hint=question + step)
