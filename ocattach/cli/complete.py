@@ -31,3 +31,12 @@ def completer(function: str) -> Completer:
 connection_names = completer("connection_names")
 saved_names = completer("saved_names")
 session_ids = completer("session_ids")
+
+
+def names_or_ids(
+    context: click.Context, parameter: click.Parameter, incomplete: str
+) -> "list[CompletionItem]":
+    """Names of connections, and where an id is begun, ids of sessions."""
+    is_id = incomplete[:1] == "s" and "ses_".startswith(incomplete[:4])
+    ids = session_ids(context, parameter, incomplete) if is_id else []
+    return [*connection_names(context, parameter, incomplete), *ids]

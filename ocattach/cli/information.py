@@ -33,5 +33,5 @@ def print_version(ctx: click.Context, _parameter: click.Parameter, wanted: bool)
         if is_json_asked_for(ctx.obj.words):
             print_json({"version": __version__})
         else:
-            click.echo(f"ocattach {__version__}")
+            click.echo(f"{ctx.info_name} {__version__}")
         ctx.exit()

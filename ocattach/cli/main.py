@@ -12,7 +12,7 @@ from typing import Any, NoReturn
 import click
 
 from ocattach.cli.command import advice, silence_libraries, timeout_option
-from ocattach.cli.complete import connection_names, saved_names
+from ocattach.cli.complete import connection_names, saved_names, session_ids
 from ocattach.cli.information import is_json_asked_for, print_schema, print_version
 from ocattach.cli.main_help import EXAMPLES, MainCommand
 from ocattach.cli.options import Options, where_options
@@ -110,7 +110,9 @@ GROUPS = {"session"}
     is_flag=True,
     help="With --save: replace an existing connection. With --stop: also stop a daemon that ocattach did not start.",
 )
-@click.option("-s", "--session", metavar="ID", help="Open the session with this ID.")
+@click.option(
+    "-s", "--session", metavar="ID", shell_complete=session_ids, help="Open the session with this ID."
+)
 @click.option("-c", "--continue", "continue_", is_flag=True, help="Continue the most recent session.")
 @click.option("--fork", is_flag=True, help="Fork the session before opening it.")
 @click.option("--print-url", is_flag=True, help="Print the local URL instead of opening the TUI.")

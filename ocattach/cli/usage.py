@@ -38,10 +38,10 @@ def plain(message: str) -> str:
     return message.strip()
 
 
-def meant_command(word: str, commands: Sequence[str]) -> str:
-    """The command that a word is most like, as a command line; empty if it is like none."""
+def meant_command(word: str, commands: Sequence[str], *, before: Sequence[str] = ()) -> str:
+    """The command that a word is most like, as a command line with words before it; empty if it is like none."""
     near = closest(word, [*commands, *VERBS, *ALIASES, *OTHERS], likeness=LIKENESS)
-    return command_line("ocattach", near[0]) if near else ""
+    return command_line("ocattach", *before, near[0]) if near else ""
 
 
 def with_meant_command(
@@ -67,12 +67,8 @@ def excess_hint(words: Sequence[str], commands: Sequence[str]) -> str:
 
 def unknown_command(word: str, commands: Sequence[str]) -> UsageError:
     """The error for `help WORD`."""
-    meant = meant_command(word, commands)
-    question = (
-        f"Did you mean: {meant.replace('ocattach', 'ocattach help', 1)}"
-        if meant
-        else "List all: ocattach help"
-    )
+    meant = meant_command(word, commands, before=["help"])
+    question = f"Did you mean: {meant}" if meant else "List all: ocattach help"
     return UsageError(f"No command named {word}", hint=question)
 
 
@@ -84,7 +80,11 @@ def usage_hint(
         return "List the ids of sessions: ocattach session list"
     if unknown := re.match(r"No such command '(.*?)'\.", error.message):
         near = closest(unknown[1], SESSION_COMMANDS)
-        return f"Did you mean: {program} {near[0]}" if near else f"List all: {program} --help"
+        return (
+            f"Did you mean: {command_line(*program.split(), near[0])}"
+            if near
+            else f"List all: {program} --help"
+        )
     if "unexpected extra argument" in error.message and program.endswith(" send"):
         return "A prompt of several words is one argument: put it in quotes"
     late = next((word for word in arguments[1:] if word in commands), None)

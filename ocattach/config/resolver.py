@@ -113,6 +113,10 @@ def not_found(name: str, listing: Listing) -> ConnectionNotFoundError:
     names = [listed.spec.name for listed in listing.connections if listed.spec.name]
     notes = "".join(f". {problem.error.message}" for problem in listing.problems if problem.is_note)
     is_first = not names and not listing.problems
-    step = f"Save it: ocattach --save {name} docker://CONTAINER:/DIR" if is_first else LIST_ALL
+    step = (
+        f"Save it: {command_line('ocattach', '--save', name, 'docker://CONTAINER:/DIR')}"
+        if is_first
+        else LIST_ALL
+    )
     hint = f"{question(name, [*names, LOCAL])} {step}".lstrip()
     return ConnectionNotFoundError(f"No connection named {name}{notes}", hint=hint)

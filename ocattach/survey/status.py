@@ -51,6 +51,18 @@ class ProbeState:
     """By directory, the last complete status."""
 
 
+def to_be_known(status: EnvironmentStatus) -> LastStatus | None:
+    """Return what is remembered of a status; None for one that does not show what is in the environment.
+
+    A link tells the version also of a daemon that does not answer.
+    """
+    if status.state not in ANSWERED or (
+        status.version is None and status.state is not EnvironmentState.STOPPED
+    ):
+        return None
+    return LastStatus(status.state, status.asked, status.port, status.version)
+
+
 class Survey(AbstractContextManager["Survey"]):
     """Connections and the statuses of their environments. Close it, or use `with`.
 
@@ -157,8 +169,7 @@ class Survey(AbstractContextManager["Survey"]):
         is_answered = all(status.state in ANSWERED for status in state.statuses.values())
         state.failures = 0 if is_answered else state.failures + 1
         for workdir, status in state.statuses.items():
-            if status.version is not None or status.state is EnvironmentState.STOPPED:
-                known = LastStatus(status.state, status.asked, status.port, status.version)
+            if known := to_be_known(status):
                 self._new[status_key(key, workdir)] = known
         self._known |= self._new
         self._changes += 1

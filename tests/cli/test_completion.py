@@ -226,6 +226,33 @@ def test_the_first_word_is_a_name_or_a_command(variables: Mapping[str, str], wor
     assert len(found) == len(set(found))
 
 
+@pytest.mark.parametrize(
+    ("line", "there", "absent"),
+    [
+        ("ocattach help ", {"status", "session", "doctor"}, {"frontend", "help"}),
+        ("ocattach help session l", {"list"}, {"logs"}),
+        ("ocattach stop --", {"--force", "--timeout", "--help"}, {"--save", "--watch", "--all"}),
+        ("ocattach ls -", {"--output", "-q"}, {"--save", "--timeout"}),
+        ("ocattach attach --", {"--save", "--workdir"}, set()),
+        ("ocattach ", {"local", "help", "version"}, set()),
+        ("ocattach frontend --session ", {"ses_aaaa1"}, {"frontend"}),
+        ("ocattach wait s", {"staging", "ses_aaaa1"}, set()),
+        ("ocattach session send ses_", {"ses_aaaa1"}, set()),
+        ("ocattach session send f", {"frontend"}, {"ses_aaaa1"}),
+    ],
+)
+def test_what_fits_there_is_offered_and_nothing_else(
+    variables: Mapping[str, str], workdir: Path, line: str, there: set[str], absent: set[str]
+) -> None:
+    with Index(index_file(Path(variables["OCATTACH_STATE_DIR"]))) as index:
+        index.put([Session(id="ses_aaaa1", environment="one")], "one", 1.0)
+
+    found = set(offered(line, variables, workdir))
+
+    assert there <= found
+    assert not absent & found
+
+
 def test_names_of_the_project_are_offered_in_the_project_alone(
     variables: Mapping[str, str], workdir: Path
 ) -> None:

@@ -2,10 +2,13 @@
 
 import json
 import re
+from typing import NoReturn
 
 import pytest
 
 from ocattach.cli.verbs import VERBS
+from ocattach.errors import TimedOutError
+from ocattach.survey.fanout import QueryResult
 from tests.cli.test_verbs import Run, run
 
 __all__ = ["run"]
@@ -88,3 +91,37 @@ def test_the_help_of_a_verb_has_examples_and_speaks_of_that_verb(run: Run, verb:
     assert "Examples:\n  ocattach" in text
     assert verb == "attach" or "With --" not in text
     assert ("wide" in text) == (verb in {"attach", "list", "status"})
+
+
+@pytest.mark.parametrize(
+    ("typed", "hint"),
+    [
+        ("docker:web", "Did you mean: ocattach --save shop docker://web"),
+        ("tester@main", "Did you mean: ocattach --save shop ssh://tester@main"),
+        ("web", "For example: ocattach --save shop docker://CONTAINER:/DIR"),
+    ],
+)
+def test_what_is_nearly_a_uri_can_be_saved_as_one(run: Run, typed: str, hint: str) -> None:
+    ran = run("save", "shop", typed)
+
+    assert ran.exit_code == 2
+    assert ran.stderr == f"ocattach: --save requires a URI, not '{typed}'\n  {hint}\n"
+
+
+def test_an_error_of_a_named_connection_leads_to_its_checks(
+    run: Run, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fail(*_: object, **__: object) -> NoReturn:
+        raise TimedOutError("late")
+
+    monkeypatch.setattr("ocattach.cli.commands.wait.open_client", fail)
+    monkeypatch.setattr("ocattach.cli.commands.events.connect", fail)
+    monkeypatch.setattr(
+        "ocattach.cli.session.waiting.ask",
+        lambda entries, *_, **__: [QueryResult((entries[0].spec,), error=TimedOutError("late"))],
+    )
+
+    for words in (("session", "waiting"), ("wait",), ("events",)):
+        assert run(*words, "frontend").stderr == (
+            "ocattach: late\n  Find the failing step: ocattach doctor frontend\n"
+        )

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from ocattach.cli.commands.events import is_wanted
+from ocattach.cli.commands.events import copilot_hook, is_wanted
 from ocattach.cli.commands.exec import exec as exec_command
 from ocattach.config.spec import ConnectionSpec
 from ocattach.transports import open_handler
@@ -122,3 +122,30 @@ def test_what_is_no_id_of_a_session_is_refused_before_anything_is_asked(
 
     assert ran.exit_code == 2
     assert ran.stderr.startswith("ocattach: 'nope' is not a session id")
+
+
+def test_an_event_has_the_names_of_copilots_hooks_or_none() -> None:
+    head = {"time": "2026-11-29T12:00:00.123Z", "session": "ses_1", "cwd": "/app"}
+    ended = {"tool": "bash", "input": {}, "output": "x", "stdout": "x", "exit_code": 7, "is_error": False}
+
+    hook = copilot_hook({"event": "tool-end", **head, **ended})
+    deleted = copilot_hook({"event": "session-end", **head, "reason": "deleted"})
+
+    assert hook is not None
+    assert (hook["hook"], hook["sessionId"], hook["cwd"], hook["toolName"]) == (
+        "postToolUse",
+        "ses_1",
+        "/app",
+        "bash",
+    )
+    assert hook["toolResult"] == {
+        "exitCode": 7,
+        "exit_code": 7,
+        "stdout": "x",
+        "output": "x",
+        "isError": False,
+    }
+    assert deleted is not None
+    assert (deleted["hook"], deleted["reason"]) == ("sessionEnd", "deleted")
+    assert copilot_hook({"event": "gap", "time": "x", "reason": "lost"}) is None
+    assert copilot_hook({"event": "answer", **head, "text": "x"}) is None

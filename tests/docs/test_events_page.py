@@ -28,6 +28,10 @@ EXAMPLES = {
 }
 
 
+HOOKS = ["sessionStart", "userPromptSubmitted", "preToolUse", "postToolUse", "sessionEnd"]
+"""Of Copilot CLI, in the order of a run."""
+
+
 class Webhook(http.server.ThreadingHTTPServer):
     """Keeps what is posted to it."""
 
@@ -113,8 +117,11 @@ def test_the_examples_do_what_the_page_says(environment: Environment, workdir: P
             lines = outputs["shape"].read_text().splitlines()
             return [each for line in lines if (each := json.loads(line))["sessionId"] == session]
 
-        wait_until(lambda: len(shaped()) == 3, "the events in the other shape")
-        prompted, used, ended = shaped()
+        wait_until(
+            lambda: shaped()[-1:] and shaped()[-1]["hook"] == "sessionEnd", "the events in the other shape"
+        )
+        assert [each["hook"] for each in shaped()] == HOOKS
+        _, prompted, _, used, ended = shaped()
         assert (prompted["prompt"], ended["reason"]) == ("!bash echo out; exit 3", "idle")
         assert {each["cwd"] for each in (prompted, used, ended)} == {environment.workdir}
         result = {"exitCode": 3, "exit_code": 3, "stdout": "out\n", "output": "out\n", "isError": False}

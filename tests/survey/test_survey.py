@@ -30,7 +30,7 @@ from ocattach.survey.everywhere import SurveyedConnection
 from ocattach.survey.fanout import FanOut
 from ocattach.survey.journal import Journal
 from ocattach.survey.probe import EnvironmentProbe
-from ocattach.survey.status import ProbeState, Survey, pause_after
+from ocattach.survey.status import ProbeState, Survey, pause_after, to_be_known
 from tests.rigs.waiting import wait_until
 
 
@@ -116,6 +116,23 @@ def test_what_fails_or_costs_much_is_asked_less_and_less_often(environ: dict[str
     assert growing[:4] == [6, 12, 24, 48]
     assert set(growing[4:]) == {60}
     assert pause_after(course(dead, environ, took=5, failures=1)) == 6
+
+
+@pytest.mark.parametrize(
+    ("state", "version", "is_known"),
+    [
+        (EnvironmentState.RUNNING, "1.18.33", True),
+        (EnvironmentState.WAITING, "1.18.33", True),
+        (EnvironmentState.STOPPED, None, True),
+        (EnvironmentState.RUNNING, None, False),
+        (EnvironmentState.UNREACHABLE, "1.18.33", False),
+        (EnvironmentState.UNAVAILABLE, "1.18.33", False),
+    ],
+)
+def test_what_does_not_answer_does_not_take_the_place_of_what_was_known(
+    state: EnvironmentState, version: str | None, is_known: bool
+) -> None:
+    assert (to_be_known(EnvironmentStatus(state=state, version=version)) is not None) == is_known
 
 
 def test_a_link_that_has_come_up_is_asked_soon_however_long_the_environment_took(

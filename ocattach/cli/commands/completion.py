@@ -9,7 +9,7 @@ from typing import NoReturn
 import click
 from click.shell_completion import BashComplete, CompletionItem, FishComplete, ShellComplete, ZshComplete
 
-from ocattach.cli.command import Command
+from ocattach.cli.command import HELP_OPTIONS, Command
 from ocattach.cli.verbs import ALIASES, VERBS
 from ocattach.config.files.paths import config_directory, state_directory
 from ocattach.config.names import RESERVED, is_name
@@ -24,6 +24,9 @@ from ocattach.sessions.index.rows import Wanted
 from ocattach.sessions.index.store import Index
 
 PROGRAM = "ocattach"
+OTHERS = {"help": "Show the help of a command.", "version": "Show the version.", "local": "This machine."}
+"""Words that may come first besides names, verbs and commands."""
+
 MAX_SESSIONS = 200
 """Maximum number of session ids offered, the latest first."""
 
@@ -66,17 +69,36 @@ def answer(
     shell = kind(main, {}, PROGRAM, "_OCATTACH_COMPLETE")
     words, incomplete = shell.get_completion_args()
     verbs = {name: verb.help for name, verb in VERBS.items()}
-    own = [] if words else [CompletionItem(name, help=text) for name, text in {**verbs, **commands}.items()]
-    if words and ALIASES.get(words[0], words[0]) in VERBS:
+    known = [CompletionItem(name, help=text) for name, text in {**verbs, **commands}.items()]
+    own = [] if words else [*known, *(CompletionItem(name, help=text) for name, text in OTHERS.items())]
+    verb = ALIASES.get(words[0], words[0]) if words else ""
+    is_help = words[:1] == ["help"]
+    words = words[1:] if is_help else words
+    if is_help and not words:
+        own, words = known, ["--"]
+    elif verb in VERBS:
         words = words[1:]
     elif words and words[0] in commands:
         shell.cli = load(words[0])
         words = words[1:]
     found = [] if "--" in words else shell.get_completions(words, incomplete)  # "--": arguments of the TUI
-    for item in [*found, *(item for item in own if item.value.startswith(incomplete))]:
+    if verb in VERBS:
+        found = [item for item in found if item.value[:1] != "-" or item.value in options_of(verb, main)]
+    names = {item.value for item in found}
+    for item in [
+        *found,
+        *(item for item in own if item.value.startswith(incomplete) and item.value not in names),
+    ]:
         if may_be_offered(item):
             click.echo(shell.format_completion(item))
     raise SystemExit(0)
+
+
+def options_of(verb: str, main: click.Command) -> set[str]:
+    """The options that a verb takes, as they are typed; `attach` takes all."""
+    taken = {*VERBS[verb].options, "output", "verbose", "quiet"}
+    own = {name for each in main.params if verb == "attach" or each.name in taken for name in each.opts}
+    return {*own, *HELP_OPTIONS["help_option_names"]}
 
 
 def may_be_offered(item: CompletionItem) -> bool:

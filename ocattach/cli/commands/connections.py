@@ -20,10 +20,12 @@ from ocattach.config.changes import remove_connection, set_default
 from ocattach.config.default import find_default
 from ocattach.config.files.paths import config_directory
 from ocattach.config.files.safe import Problem
+from ocattach.config.names import is_name
 from ocattach.config.resolver import Listing, list_connections
 from ocattach.config.saved import SavedConnections
 from ocattach.config.settings import FILE
 from ocattach.config.spec import ConnectionSpec
+from ocattach.config.targets.meant import meant_uri
 from ocattach.config.targets.uri import is_uri
 from ocattach.config.variables import working_directory
 from ocattach.errors import ConfigurationError, OcattachError, UsageError
@@ -35,13 +37,20 @@ from ocattach.printable import command_line
 def save(options: Options) -> None:
     """Save a URI and the options under a name."""
     if options.target is None or not is_uri(options.target):
-        raise UsageError(
-            "--save requires a URI",
-            hint=f"For example: {command_line('ocattach', '--save', options.save, 'docker://CONTAINER:/DIR')}",
-        )
+        raise no_uri(options.save or "", options.target)
     spec = options.applied_to(ConnectionSpec.from_uri(options.target, working_directory())).pinned(os.environ)
     saved = SavedConnections(config_directory(os.environ)).save(options.save or "", spec, force=options.force)
     say_done(options, f"Saved {saved.name} ({saved.display()})", {"saved": connection_json(saved)})
+
+
+def no_uri(name: str, typed: str | None) -> UsageError:
+    """Return the error for a connection that is to be saved without a URI, with the one that may have been meant."""
+    meant = meant_uri(typed) if typed is not None and not is_name(typed) else None
+    command = command_line("ocattach", "--save", name, meant or "docker://CONTAINER:/DIR")
+    return UsageError(
+        "--save requires a URI" if typed is None else f"--save requires a URI, not {typed!r}",
+        hint=f"Did you mean: {command}" if meant else f"For example: {command}",
+    )
 
 
 def remove(options: Options) -> None:

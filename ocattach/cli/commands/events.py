@@ -12,7 +12,7 @@ from typing import Any
 import click
 
 from ocattach.backoff import Backoff
-from ocattach.cli.command import Command
+from ocattach.cli.command import Command, advice
 from ocattach.cli.complete import session_ids
 from ocattach.cli.person import Person
 from ocattach.cli.target import connect_seconds, connection_argument, named_connection
@@ -42,6 +42,7 @@ EXAMPLES = """
 ocattach events                                  of all environments with a link
 ocattach events staging --type session-end       wait for agents to finish there
 ocattach events --since-last | jq -r .event      go on where the last reader stopped
+ocattach events frontend --shape copilot         for rules written for the hooks of Copilot CLI
 """
 
 
@@ -72,7 +73,15 @@ TYPES = {
     help="Only events of this type; repeatable.",
 )
 @click.option("--since-last", is_flag=True, help="Begin after the last event that was read before.")
-def events(names: tuple[str, ...], *, session: str | None, types: tuple[str, ...], since_last: bool) -> None:
+@click.option(
+    "--shape",
+    type=click.Choice(["ocattach", "copilot"]),
+    default="ocattach",
+    help="The names of the values: ours, or those of the hooks of Copilot CLI, which has fewer events.",
+)
+def events(
+    names: tuple[str, ...], *, session: str | None, types: tuple[str, ...], since_last: bool, shape: str
+) -> None:
     """Print what agents do as JSON, one event a line, until Ctrl-C. Starts no daemon.
 
     A link keeps its latest events for --since-last, at most 10,000 and 4 MiB. What was missed is reported as a gap.
@@ -81,8 +90,10 @@ def events(names: tuple[str, ...], *, session: str | None, types: tuple[str, ...
         session = meant_session(session, os.environ)
     feed = Reader(since_last=since_last)
     if names:
-        for spec in [named_connection(name) for name in names]:
-            feed.follow_named(spec)
+        specs = [named_connection(name) for name in names]
+        for name, spec in zip(names, specs, strict=True):
+            with advice(name):
+                feed.follow_named(spec)
     look_at = 0.0
     while True:
         if not names and time.monotonic() >= look_at:
@@ -93,8 +104,30 @@ def events(names: tuple[str, ...], *, session: str | None, types: tuple[str, ...
         event = feed.next(LOOK_SECONDS)
         if event is None or not is_wanted(event, session, types):
             continue
-        click.echo(json.dumps(event, separators=(",", ":")))
-        sys.stdout.flush()
+        shaped = copilot_hook(event) if shape == "copilot" else event
+        if shaped is not None:
+            click.echo(json.dumps(shaped, separators=(",", ":")))
+            sys.stdout.flush()
+
+
+def copilot_hook(event: Mapping[str, Any]) -> dict[str, Any] | None:
+    """Return what Copilot CLI gives to the hook for such an event; None if it has none."""
+    head = {"sessionId": event.get("session"), "timestamp": event["time"], "cwd": event.get("cwd")}
+    tool = {"toolName": event.get("tool"), "toolArgs": event.get("input")}
+    match event["event"]:
+        case "session-start":
+            return {"hook": "sessionStart", **head}
+        case "prompt":
+            return {"hook": "userPromptSubmitted", **head, "prompt": event["text"]}
+        case "tool-start":
+            return {"hook": "preToolUse", **head, **tool}
+        case "tool-end":
+            result = {key: event[key] for key in ("exit_code", "stdout", "output")}
+            result |= {"exitCode": event["exit_code"], "isError": event["is_error"]}
+            return {"hook": "postToolUse", **head, **tool, "toolResult": result}
+        case "session-end":
+            return {"hook": "sessionEnd", **head, "reason": event["reason"], "error": event.get("error")}
+    return None
 
 
 def is_wanted(event: Mapping[str, Any], session: str | None, types: Collection[str]) -> bool:

@@ -7,7 +7,8 @@ from collections.abc import Iterator
 import click
 
 from ocattach.backoff import Deadline
-from ocattach.cli.command import Command, output_option, timeout_option
+from ocattach.cli.command import Command, advice, output_option, timeout_option
+from ocattach.cli.complete import names_or_ids
 from ocattach.cli.output import print_json
 from ocattach.cli.person import Person
 from ocattach.cli.target import as_used, connection_argument, named_connection
@@ -43,7 +44,7 @@ ocattach wait frontend --timeout 600 && make test
 
 
 @click.command(cls=Command, examples=EXAMPLES)
-@connection_argument("target", "NAME|ID")
+@connection_argument("target", "NAME|ID", completer=names_or_ids)
 @click.option("--for", "states", multiple=True, type=click.Choice(STATES), help="Only for this state.")
 @timeout_option("Give up after so many seconds, with exit code 8; by default never.")
 @output_option
@@ -55,7 +56,7 @@ def wait(target: str, *, states: tuple[str, ...], timeout: float | None, output:
     person = Person()
     spec, session = destination(target, person)
     deadline = Deadline(timeout or float("inf"))
-    with person.waiting(f"Waiting for {target}"):
+    with advice(None if session else target), person.waiting(f"Waiting for {target}"):
         found, state = Watch(spec, session, frozenset(states or STATES), person).until(deadline, target)
     if output == "json":
         print_json({"session": found.identity_json(), "state": state})

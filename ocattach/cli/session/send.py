@@ -12,6 +12,7 @@ import click
 from ocattach.backoff import Deadline
 from ocattach.cli.approval import require_trust
 from ocattach.cli.command import Command, advice, output_option, timeout_option
+from ocattach.cli.complete import names_or_ids
 from ocattach.cli.person import Person
 from ocattach.cli.session.answer_printer import AnswerPrinter, NoticeReporter
 from ocattach.cli.session.files import read_attachments, seconds_for
@@ -116,7 +117,7 @@ class Destination:
     "Starts a daemon if none is running.",
     examples=EXAMPLES,
 )
-@connection_argument("target", "NAME|URI|ID")
+@connection_argument("target", "NAME|URI|ID", completer=names_or_ids)
 @click.argument("text", metavar="TEXT|-")
 @click.option("--model", default="", metavar="PROVIDER/MODEL", help="Model to use.")
 @click.option(

@@ -6,7 +6,7 @@ from typing import Any
 import click
 
 from ocattach.cli.approval import require_trust
-from ocattach.cli.command import Command, output_option, timeout_option
+from ocattach.cli.command import Command, advice, output_option, timeout_option
 from ocattach.cli.output import print_json
 from ocattach.cli.person import Person
 from ocattach.cli.tables import print_table, say_missing
@@ -50,7 +50,8 @@ def command(names: tuple[str, ...], *, timeout: float | None, output: str) -> No
         if result.error is not None:
             silent.append((", ".join(spec.title() for spec in result.specs), result.error))
     if len(names) == 1 and silent:
-        raise silent[0][1]
+        with advice(names[0]):
+            raise silent[0][1]
     if output == "json":
         print_json(document(found, silent))
         return
