@@ -175,7 +175,9 @@ class SSHConnection(ABC):
             output = CommandOutput(self.place, command.stderr)
             try:
                 command.socket.settimeout(deadline.left)
-                with suppress(BrokenPipeError, ConnectionResetError):  # the command has ended, and may say why
+                with suppress(
+                    BrokenPipeError, ConnectionResetError
+                ):  # the command has ended, and may say why
                     command.socket.sendall(loader_input(argv))
                 with suppress(ConnectionResetError):
                     output.feed_from(command.socket, deadline)

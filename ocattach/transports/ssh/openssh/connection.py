@@ -21,20 +21,11 @@ from ocattach.transports.ssh.connection import (
     log_in_again,
 )
 from ocattach.transports.ssh.key_file import own_key_file
+from ocattach.transports.ssh.openssh import settings
 from ocattach.transports.ssh.openssh.errors import Failure
 from ocattach.transports.ssh.openssh.login import Login
 from ocattach.transports.ssh.openssh.master import BorrowedMaster, Master, control
 from ocattach.transports.ssh.openssh.messages import Messages
-from ocattach.transports.ssh.openssh.settings import (
-    OVER_USERS_MASTER,
-    command_argv,
-    host_options,
-    jump_hosts,
-    master_argv,
-    over_master,
-    read_settings,
-    write_revoked_keys,
-)
 
 FAILED = 255
 """The exit code of ssh when it could not run a command, or was cut off (ssh(1))."""
@@ -54,9 +45,9 @@ class OpenSSHConnection(SSHConnection):
 
     def open(self, login: str | None) -> None:
         own_key_file(self.target)
-        self._settings = read_settings(self.target)
+        self._settings = settings.read_settings(self.target)
         self.hostname, self.user = self._settings.hostname, self._settings["user"]
-        self._jumps = jump_hosts(self._settings)
+        self._jumps = settings.jump_hosts(self._settings)
         self._is_lost = False
         users_pid = self._users_master() if self._settings["controlpath"] else None
         self._users_pid = None if users_pid in unusable_masters else users_pid
@@ -68,10 +59,10 @@ class OpenSSHConnection(SSHConnection):
 
     @staticmethod
     def key(target: SSHTarget) -> str:
-        return f"ssh\n{read_settings(target).text}"
+        return f"ssh\n{settings.read_settings(target).text}"
 
     def _users_master(self) -> str | None:
-        return control("check", host_options(self.target), self.target.host)
+        return control("check", settings.host_options(self.target), self.target.host)
 
     def shared_login(self) -> str | None:
         return None if self._master is None else str(self._master.socket)
@@ -81,14 +72,14 @@ class OpenSSHConnection(SSHConnection):
         master = Master(self.target.host)
         with on_error(master.close):
             revoked = master.directory / "revoked"
-            argv = master_argv(
+            argv = settings.master_argv(
                 self.target,
                 self._settings,
                 master.control_path,
                 attended=not isinstance(self.ask, NoPerson),
                 checks_host_key=self.checks_host_key,
                 added=None if self.remembers else master.directory / "added",
-                revoked=revoked if write_revoked_keys(self._settings, revoked) else None,
+                revoked=revoked if settings.write_revoked_keys(self._settings, revoked) else None,
             )
             login = Login(
                 master.command(argv),
@@ -117,8 +108,12 @@ class OpenSSHConnection(SSHConnection):
         return LocalProgram(tuple(self._argv(line, terminal=size is not None)), signalled=FAILED)
 
     def _argv(self, line: str, *, terminal: bool = False) -> list[str]:
-        control = OVER_USERS_MASTER if self._master is None else over_master(self._master.control_path)
-        return command_argv(self.target, self._settings, control, line, terminal=terminal)
+        control = (
+            settings.OVER_USERS_MASTER
+            if self._master is None
+            else settings.over_master(self._master.control_path)
+        )
+        return settings.command_argv(self.target, self._settings, control, line, terminal=terminal)
 
     def judge(self, code: int, output: CommandOutput) -> int:
         if code != FAILED:

@@ -25,7 +25,7 @@ DEFAULT_PORT = 22
 KNOWN_HOSTS = "~/.ssh/known_hosts ~/.ssh/known_hosts2"
 GLOBAL_KNOWN_HOSTS = "/etc/ssh/ssh_known_hosts /etc/ssh/ssh_known_hosts2"
 IDENTITY_FILES = ("~/.ssh/id_rsa", "~/.ssh/id_ecdsa", "~/.ssh/id_ed25519")
-STRICT = {"ask": "ask", "accept-new": "accept-new", "off": "off", "no": "off"}
+LAX = {"ask", "accept-new", "off", "no"}
 """The values of StrictHostKeyChecking; any other one counts as yes."""
 
 METHODS = {
@@ -60,10 +60,10 @@ class HostConfig:
         try:
             self._read(target, read_settings(target))
         except BROKEN as error:
-            message = (
+            broken = (
                 f"The ssh configuration for {target.host} cannot be read without the ssh program: {error}"
             )
-            raise ConfigurationError(message, hint=INSTALL) from error
+            raise ConfigurationError(broken, hint=INSTALL) from error
 
     def _read(self, target: SSHTarget, settings: dict[str, Any]) -> None:
         def says(name: str, default: str = "") -> str:
@@ -86,14 +86,12 @@ class HostConfig:
         self.known_hosts = paths(settings.get("userknownhostsfile", KNOWN_HOSTS))
         self.global_known_hosts = paths(settings.get("globalknownhostsfile", GLOBAL_KNOWN_HOSTS))
         self.hashes_names = says("hashknownhosts") == "yes"
-        self.strict = STRICT.get(says("stricthostkeychecking", "ask"), "yes")
+        strict = says("stricthostkeychecking", "ask")
+        self.strict = strict if strict in LAX else "yes"
         own_key = own_key_file(target)
-        files = [
-            file for name in settings.get("identityfile", IDENTITY_FILES) for file in paths(shlex.quote(name))
-        ]
-        self.identities = (
-            [own_key] if own_key else [file for file in files if file.exists() or public_file(file).is_file()]
-        )
+        names = settings.get("identityfile", IDENTITY_FILES)
+        files = [own_key] if own_key else [file for name in names for file in paths(shlex.quote(name))]
+        self.identities = [file for file in files if file.exists() or public_file(file).is_file()]
         self.identities_only = own_key is not None or says("identitiesonly") == "yes"
         agent = settings.get("identityagent", "SSH_AUTH_SOCK")
         if agent not in {"none", "SSH_AUTH_SOCK", os.environ.get("SSH_AUTH_SOCK")}:
