@@ -49,4 +49,6 @@ def problem(file: Path) -> tuple[str, str]:
         return reason, f"Convert it: {convert}"
     if reason:
         return reason, NAME_ANOTHER
-    return "is damaged, or cannot be used without the ssh program", "Install OpenSSH's client here"
+    certificate = file.with_name(f"{file.name}-cert.pub")
+    either = f"or {certificate.name} beside it " if certificate.exists() else ""
+    return f"{either}is damaged, or cannot be used without the ssh program", "Install OpenSSH's client here"

@@ -134,6 +134,16 @@ def test_a_key_is_used_whatever_its_line_ends(laptop: Laptop, main: Machine, end
     assert laptop.greet("main") == "machine-main"
 
 
+def test_a_certificate_that_cannot_be_read_is_named_with_its_key(laptop: Laptop, main: Machine) -> None:
+    key = laptop.make_key()
+    let_in(main, key)
+    key.with_name("key-cert.pub").write_text("ssh-ed25519-cert-v01@openssh.com AAAAodd\n")
+    laptop.configure(identity=key)
+
+    with pytest.raises(AuthenticationError, match=r"key \(or key-cert.pub beside it is damaged"):
+        laptop.greet("main")
+
+
 def security_key(file: Path) -> None:
     """Write the file of a key that is in a token (OpenSSH, PROTOCOL.key and PROTOCOL.u2f)."""
 

@@ -23,12 +23,15 @@ SHORT_DIRECTORY = Path("/tmp")  # noqa: S108 - what is made there is private, an
 KEEPER = """\
 path=$1 host=$2 directory=$3
 shift 3
-trap 'cd "$directory" && rm -f master ask askpass added revoked && cd .. && rmdir "$directory"' EXIT
+end() {
+    ssh -F none -S "$path" -O exit -- "$host" 2>&1
+    cd "$directory" && rm -f master ask askpass added revoked && cd .. && rmdir "$directory"
+}
+trap end EXIT
 "$@" </dev/null || exit
 echo ready
 ssh -F none -S "$path" -O check -- "$host" 2>&1
 read -r _
-ssh -F none -S "$path" -O exit -- "$host" 2>&1
 """
 """Logs in by its arguments; ends the master and removes its directory once its own input ends, as if we are killed."""
 
