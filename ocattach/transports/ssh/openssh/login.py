@@ -88,8 +88,9 @@ class Login:
     def run(self) -> subprocess.Popen[bytes] | None:
         """Return the running process once it is READY, which the caller ends, or None after a failure."""
         is_kept = False
+        path = self._directory / "ask"
         with selectors.DefaultSelector() as selector, socket.socket(socket.AF_UNIX) as server:
-            server.bind(str(self._directory / "ask"))
+            server.bind(str(path))
             server.listen()
             selector.register(server, selectors.EVENT_READ, lambda: self._answer(server.accept()[0]))
             process = self._start(selector)
@@ -106,6 +107,7 @@ class Login:
                     self.code = process.wait()
                 return None
             finally:
+                path.unlink(missing_ok=True)
                 self._messages.keep_reading()
                 if not is_kept:
                     self._messages.join(END_SECONDS)
