@@ -136,6 +136,14 @@ def test_a_flood_before_the_command_ends_with_the_deadline_and_takes_no_memory(
         handler.run(["hostname"], timeout=3)
 
 
+def test_a_flood_before_a_stream_ends_with_the_deadline(client: Client, main: Machine) -> None:
+    main.write(".bashrc", "yes\n")
+    with client.handler("main") as handler:
+        handler.timeout = 5
+        with pytest.raises(TimedOutError, match=r"within 5 s.*said: y"):
+            handler.open_stream(["hostname"])
+
+
 def test_a_flood_instead_of_an_answer_is_cut_off(client: Client) -> None:
     with client.handler("main") as handler:
         with pytest.raises((OcattachError, ConnectionLostError), match=f"{MAX_OUTPUT // 1024**2} MiB"):

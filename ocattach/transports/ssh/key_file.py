@@ -8,9 +8,14 @@ from ocattach.config.targets.ssh import SSHTarget
 from ocattach.errors import ConfigurationError, UnreachableError
 from ocattach.printable import command_line
 
-PUBLIC = re.compile(rb"\s*(ssh-|ecdsa-|sk-)\S+ AAAA")
-ABSENT = "does not exist"
 NAME_ANOTHER = "Name another with --identity"
+PROBLEMS = (
+    (re.compile(rb"\s*$"), "is empty"),
+    (re.compile(rb"PuTTY-User-Key-File"), "has PuTTY's format"),
+    (re.compile(rb"\s*(ssh-|ecdsa-|sk-)\S+ AAAA"), "is a public key, whose private key is not in an agent"),
+    (re.compile(rb"(?!.*PRIVATE KEY-----)", re.DOTALL), "is not a private key"),
+)
+"""How the content of a file begins that is not a private key, and what it is."""
 
 
 def own_key_file(target: SSHTarget) -> Path | None:
@@ -28,7 +33,7 @@ def read_key_file(file: Path) -> tuple[bytes, str]:
     try:
         return read_regular(file)[0], ""
     except FileNotFoundError:
-        return b"", ABSENT
+        return b"", "does not exist"
     except OSError as error:
         return b"", f"cannot be read: {error.strerror}"
     except ConfigurationError:
@@ -38,15 +43,12 @@ def read_key_file(file: Path) -> tuple[bytes, str]:
 def problem(file: Path) -> tuple[str, str]:
     """Return why a file could not be used as a private key, without its content, and a hint."""
     content, reason = read_key_file(file)
+    reason = reason or next((what for begin, what in PROBLEMS if begin.match(content)), "")
+    if reason == "has PuTTY's format":
+        convert = command_line("puttygen", file, "-O", "private-openssh", "-o", f"{file}.openssh")
+        return reason, f"Convert it: {convert}"
     if reason:
         return reason, NAME_ANOTHER
-    if not content.strip():
-        return "is empty", NAME_ANOTHER
-    if content.startswith(b"PuTTY-User-Key-File"):
-        convert = command_line("puttygen", file, "-O", "private-openssh", "-o", f"{file}.openssh")
-        return "has PuTTY's format", f"Convert it: {convert}"
-    if PUBLIC.match(content):
-        return "is a public key, whose private key is not in an agent", NAME_ANOTHER
-    if b"PRIVATE KEY-----" not in content:
-        return "is not a private key", NAME_ANOTHER
-    return "is damaged, or cannot be used without the ssh program", "Install OpenSSH's client here"
+    certificate = file.with_name(f"{file.name}-cert.pub")
+    either = f"or {certificate.name} beside it " if certificate.exists() else ""
+    return f"{either}is damaged, or cannot be used without the ssh program", "Install OpenSSH's client here"

@@ -2,8 +2,8 @@
 
 import os
 import threading
-import time
 from collections.abc import Callable, Sequence
+from itertools import repeat
 from typing import Self, TypeVar
 
 from ocattach.config.files.paths import config_directory
@@ -13,16 +13,16 @@ from ocattach.config.targets.ssh import SSHTarget
 from ocattach.errors import ConfigurationError
 from ocattach.execution import CommandResult, Stream
 from ocattach.printable import command_line
+from ocattach.programs import which
 from ocattach.transports.base import Ask, Availability, Plan
 from ocattach.transports.command import CommandTransport
 from ocattach.transports.foreground import ForegroundCommand
 from ocattach.transports.ssh.command import foreground_line
-from ocattach.transports.ssh.connection import SessionRefusedError, SSHConnection
+from ocattach.transports.ssh.connection import SessionRefusedError, SSHConnection, retried
 from ocattach.transports.ssh.openssh.connection import OpenSSHConnection
-from ocattach.transports.ssh.openssh.settings import Settings, host_options, master_argv, read_settings
+from ocattach.transports.ssh.openssh.settings import Settings, host_options, master_argv
 
 SESSION_SECONDS = 2
-SESSION_PAUSE = 0.05
 
 T = TypeVar("T")
 
@@ -39,13 +39,13 @@ class SSHTransport(CommandTransport):
         if not isinstance(spec.target, SSHTarget):
             raise TypeError(spec.target)
         self._target = spec.target
-        self._connection: SSHConnection | None = None
-        self._second: SSHConnection | None = None
+        self._connections: dict[int, SSHConnection] = {}
+        """The connection to the host, and a further one if the host runs no further command on the first."""
+        self._needed = 0
+        """The number of the connection to use: 1 once the host has refused a command on the first (MaxSessions)."""
+        self._lent: SSHConnection | None = None
+        """A connection that is another handler's."""
         self._opening = threading.Lock()
-        self._is_full = False
-        """Whether the host has refused a second command on the first connection."""
-        self._is_guest = False
-        """Whether the connection is another handler's."""
 
     @property
     def place(self) -> str:
@@ -54,35 +54,35 @@ class SSHTransport(CommandTransport):
     @property
     def connection(self) -> SSHConnection:
         """The connection to the host, opened on first use and again once it is lost."""
+        return self._connected(0)
+
+    def _connected(self, number: int) -> SSHConnection:
         with self._opening:
-            if self._connection is not None and not self._connection.is_open:
-                self._leave_connection()
-            if self._connection is None:
-                self._connection = self._open()
-            return self._connection
+            connection = self._connections.get(number)
+            if connection is None or not connection.is_open:
+                self._leave(number)
+                connection = self._connections[number] = self._connection_class(
+                    self._target,
+                    ask=self.ask,
+                    timeout=self.timeout,
+                    remembers=self.remembers,
+                    checks_host_key=self.checks_host_key,
+                    login=None if number else self.login,
+                )
+            return connection
 
     @property
-    def second_connection(self) -> SSHConnection:
-        """A further connection, for a host that runs no further command on the first one (MaxSessions)."""
-        with self._opening:
-            if self._second is None or not self._second.is_open:
-                self.login = None
-                self._second = self._open()
-            return self._second
-
-    def _open(self) -> SSHConnection:
+    def _connection_class(self) -> type[SSHConnection]:
         if uses_openssh():
-            return OpenSSHConnection(
-                self._target,
-                ask=self.ask,
-                timeout=self.timeout,
-                remembers=self.remembers,
-                checks_host_key=self.checks_host_key,
-                login=self.login,
-            )
+            return OpenSSHConnection
         from ocattach.transports.ssh.paramiko.connection import ParamikoConnection  # noqa: PLC0415 - an SDK
 
-        return ParamikoConnection(self._target, ask=self.ask, timeout=self.timeout, remembers=self.remembers)
+        return ParamikoConnection
+
+    def _leave(self, number: int) -> None:
+        connection = self._connections.pop(number, None)
+        if connection is not None and connection is not self._lent:
+            connection.close()
 
     def plan(self) -> Plan:
         host = f"the ssh server of {self._target.host}"
@@ -96,25 +96,14 @@ class SSHTransport(CommandTransport):
             routes=("relay",),
         )
 
-    def _leave_connection(self) -> None:
-        connection, self._connection = self._connection, None
-        if connection is not None and not self._is_guest:
-            connection.close()
-        self._is_guest = False
-
     def connection_key(self) -> str:
-        # The same host under two names has the same key.
-        if uses_openssh():
-            return f"{self.scheme}\n{read_settings(self._target).text}"
-        from ocattach.transports.ssh.paramiko.connection import connection_key  # noqa: PLC0415 - an SDK
-
-        return connection_key(self._target)
+        return self._connection_class.key(self._target)
 
     def open_connection(self) -> None:
         _ = self.connection
 
     def share(self, other: Self) -> None:
-        self._connection, self._is_guest = other.connection, True
+        self._connections[0] = self._lent = other.connection
 
     def check_available(self) -> Availability:
         connection = self.connection
@@ -134,42 +123,30 @@ class SSHTransport(CommandTransport):
         return self._on_host(lambda connection: connection.open_foreground(line, size=size))
 
     def shared_login(self) -> str | None:
-        connection = self._connection
+        connection = self._connections.get(0)
         return connection.shared_login() if connection is not None else None
 
     def _on_host(self, start: Callable[[SSHConnection], T]) -> T:
         """Run a command, over a second connection if the host runs no further one on the first."""
-        if not self._is_full:
+
+        def soon(connection: SSHConnection) -> T:
+            # sshd counts a session until it has cleaned up, a moment after the command has ended for us.
+            return retried(lambda: start(connection), SessionRefusedError, repeat(0.05), SESSION_SECONDS)
+
+        if not self._needed:
             try:
-                return start_soon(self.connection, start)
+                return soon(self.connection)
             except SessionRefusedError:
-                self._is_full = True
-        return start_soon(self.second_connection, start)
+                self._needed = 1
+        return soon(self._connected(1))
 
     def disconnect(self) -> None:
         if self.early_relay.is_starting:
-            self._leave_connection()  # which ends a preparation, too
+            self._leave(0)  # which ends a preparation, too
         super().disconnect()
-        second, self._second = self._second, None
-        if second is not None:
-            second.close()
-        self._leave_connection()
-        self._is_full = False
-
-
-def start_soon(connection: SSHConnection, start: Callable[[SSHConnection], T]) -> T:
-    """Start a command; try again for a moment if the host refuses it.
-
-    sshd counts a session until it has cleaned up, a moment after the command has ended for us (MaxSessions).
-    """
-    deadline = time.monotonic() + SESSION_SECONDS
-    while True:
-        try:
-            return start(connection)
-        except SessionRefusedError:
-            if time.monotonic() > deadline:
-                raise
-        time.sleep(SESSION_PAUSE)
+        self._leave(1)
+        self._leave(0)
+        self._needed = 0
 
 
 def uses_openssh() -> bool:
@@ -178,7 +155,7 @@ def uses_openssh() -> bool:
     Raises ConfigurationError if the settings require an OpenSSH that does not exist.
     """
     chosen = load_settings(config_directory(os.environ)).ssh_client
-    has_program = any(os.access(os.path.join(folder, "ssh"), os.X_OK) for folder in os.get_exec_path())  # noqa: PTH118
+    has_program = which("ssh") is not None
     if chosen == "openssh" and not has_program:
         raise ConfigurationError(
             "There is no ssh program on this machine, and ssh_client is openssh",

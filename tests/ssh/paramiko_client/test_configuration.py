@@ -9,7 +9,7 @@ import pytest
 
 from ocattach.config.targets.ssh import SSHTarget
 from ocattach.errors import ConfigurationError, TimedOutError, UnreachableError, UsageError
-from ocattach.transports.ssh.paramiko.connection import connection_key
+from ocattach.transports.ssh.paramiko.connection import ParamikoConnection
 from tests.rigs.machine import Machine
 from tests.rigs.ssh import SSHMachines
 from tests.ssh.conftest import Person
@@ -27,6 +27,7 @@ NEEDS_OPENSSH = {
     "Ciphers": "aes256-gcm@openssh.com",
     "KexAlgorithms": "curve25519-sha256",
     "HostKeyAlgorithms": "ssh-ed25519",
+    "PreferredAuthentications": "password",
     "UserKnownHostsFile": "~/.ssh/%k",
     "IdentityFile": "${KEYS}/mine",
 }
@@ -67,7 +68,7 @@ def test_what_follows_an_include_belongs_to_no_block_of_it(laptop: Laptop) -> No
     (laptop.ssh / "more").write_text("Host elsewhere\n  Port 9\n")
     laptop.configure("Include more\nUser no-one")
 
-    assert "'user': 'no-one'" in connection_key(SSHTarget("main"))
+    assert "'user': 'no-one'" in ParamikoConnection.key(SSHTarget("main"))
 
 
 @pytest.mark.parametrize(
@@ -189,9 +190,11 @@ def test_user_port_and_hostname_come_from_the_configuration(laptop: Laptop, main
 def test_aliases_of_a_host_have_one_key(laptop: Laptop, main: Machine) -> None:
     laptop.configure(f"Host other\n  HostName {main.address}\nHost *")
 
-    assert connection_key(SSHTarget("other")) == connection_key(SSHTarget("main"))
-    assert connection_key(SSHTarget("other")) != connection_key(SSHTarget("other", user="root"))
-    assert connection_key(SSHTarget("jump")) != connection_key(SSHTarget("main"))
+    assert ParamikoConnection.key(SSHTarget("other")) == ParamikoConnection.key(SSHTarget("main"))
+    assert ParamikoConnection.key(SSHTarget("other")) != ParamikoConnection.key(
+        SSHTarget("other", user="root")
+    )
+    assert ParamikoConnection.key(SSHTarget("jump")) != ParamikoConnection.key(SSHTarget("main"))
 
 
 def test_a_host_that_does_not_exist_is_reported(laptop: Laptop) -> None:

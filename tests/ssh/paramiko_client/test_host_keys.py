@@ -13,8 +13,7 @@ from ocattach.config.targets.ssh import SSHTarget
 from ocattach.errors import HostKeyError
 from ocattach.transports.base import Question
 from ocattach.transports.ssh.paramiko.config import HostConfig
-from ocattach.transports.ssh.paramiko.host_key import check_host_key
-from ocattach.transports.ssh.paramiko.known_hosts import known_keys
+from ocattach.transports.ssh.paramiko.known_hosts import check_host_key, known_keys
 from tests.rigs.machine import PASSWORD, Machine
 from tests.rigs.namespaces import run
 from tests.rigs.waiting import wait_until

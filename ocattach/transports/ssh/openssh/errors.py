@@ -15,7 +15,7 @@ from ocattach.errors import (
 )
 from ocattach.printable import command_line
 from ocattach.transports.base import Ask, NoPerson
-from ocattach.transports.ssh.openssh.login import LoginResult, is_visible
+from ocattach.transports.ssh.openssh.login import Login, is_visible
 from ocattach.transports.ssh.openssh.settings import Settings
 
 SHOWN_LINES = 4
@@ -41,7 +41,7 @@ class Failure(NamedTuple):
     jumps: Mapping[str, str]
     """The jump hosts as the user wrote them, by their names or addresses."""
 
-    result: LoginResult
+    login: Login
     ask: Ask
     timeout: float
 
@@ -59,54 +59,50 @@ class Failure(NamedTuple):
     @property
     def words(self) -> str:
         """The last lines of what ssh printed."""
-        lines = [line.strip() for line in self.result.said.splitlines() if line.strip()]
-        return "; ".join(lines[-SHOWN_LINES:]) or f"exit code {self.result.code}"
+        lines = [line.strip() for line in self.login.said.splitlines() if line.strip()]
+        return "; ".join(lines[-SHOWN_LINES:]) or f"exit code {self.login.code}"
 
     def find(self, pattern: str) -> re.Match[str] | None:
         """Search ssh's messages."""
-        return re.search(pattern, self.result.said, re.MULTILINE)
+        return re.search(pattern, self.login.said, re.MULTILINE)
 
     def jump_named(self, address: str) -> str:
         """For an error: the jump host of that address, where it is one; else nothing."""
         jump = self.jumps.get(address)
         return f"jump host {jump}: " if jump and address != self.settings.hostname else ""
 
+    @property
+    def is_hung_up(self) -> bool:
+        """Whether the server closed the connection before the login; another try may be served.
 
-def login_error(failure: Failure) -> OcattachError:
-    """Return the error for a failed login."""
-    if failure.result.unanswered is not None:
-        return failure.result.unanswered
-    for explain in EXPLANATIONS:
-        error = explain(failure)
-        if error is not None:
-            return error
-    if failure.result.code is None:
-        return timed_out(failure)
-    return UnreachableError(f"Cannot connect to {failure.host}: {failure.words}", hint=failure.try_it)
+        It may also have waited too long for a person who looked at its key, which is known now.
+        """
+        lines = [line for line in self.login.said.splitlines() if line.strip() and not line.startswith(ADDED)]
+        only_key = all(map(is_visible, self.login.asked))
+        return bool(lines) and only_key and all(map(HUNG_UP.match, lines))
 
-
-def is_hung_up(result: LoginResult) -> bool:
-    """Whether the server closed the connection before the login; another try may be served.
-
-    It may also have waited too long for a person who looked at its key, which is known now.
-    """
-    lines = [line for line in result.said.splitlines() if line.strip() and not line.startswith(ADDED)]
-    only_key = all(is_visible(question) for question in result.asked)
-    return bool(lines) and only_key and all(HUNG_UP.match(line) for line in lines)
+    def error(self) -> OcattachError:
+        """Return the error for the failed login."""
+        if self.login.unanswered is not None:
+            return self.login.unanswered
+        for pattern, explain in EXPLANATIONS:
+            if (found := self.find(pattern)) and (error := explain(self, found)):
+                return error
+        if self.login.code is None:
+            return timed_out(self)
+        return UnreachableError(f"Cannot connect to {self.host}: {self.words}", hint=self.try_it)
 
 
-def timed_out(failure: Failure) -> TimedOutError:
+def timed_out(failure: Failure, _: re.Match[str] | None = None) -> TimedOutError:
     """Return the error for a host that did not answer in time."""
-    said = f" (ssh: {failure.words})" if failure.result.said else ""
+    said = f" (ssh: {failure.words})" if failure.login.said else ""
     return TimedOutError(
         f"{failure.host} did not answer in {failure.timeout:.0f} s{said}", hint=failure.try_it
     )
 
 
-def explain_changed_key(failure: Failure) -> OcattachError | None:
+def changed_key(failure: Failure, _: re.Match[str]) -> OcattachError:
     """Return the error for a host with another key than the known one."""
-    if not failure.find("REMOTE HOST IDENTIFICATION HAS CHANGED"):
-        return None
     shown = failure.find(r"^(SHA256:[\w+/=]+)\.?$")
     kind = failure.find(r"fingerprint for the (\S+) key")
     known = failure.find(r"^Offending \S+ key in (.+):(\d+)$")
@@ -121,33 +117,25 @@ def explain_changed_key(failure: Failure) -> OcattachError | None:
     )
 
 
-def explain_revoked_key(failure: Failure) -> OcattachError | None:
-    """Return the error for a revoked host key, or a list of revoked keys that cannot be read."""
-    found = failure.find(r"^Host key \S+ (\S+) revoked by file (.+)$")
-    unreadable = failure.find(r"^Error checking host key .* in revoked keys file (.+): .*$")
-    if unreadable:
-        return HostKeyError(f"The revoked host keys cannot be read, so no host is trusted: {unreadable[0]}")
-    if not (found or failure.find("REVOKED HOST KEY DETECTED|is marked as revoked")):
-        return None
-    place = f" ({found[1]}, {found[2]})" if found else ""
+def revoked_key(failure: Failure, found: re.Match[str]) -> OcattachError:
+    """Return the error for a revoked host key."""
+    place = f" ({found[1]}, {found[2]})" if found[1] else ""
     return HostKeyError(
         f"The host key of {failure.host} is revoked{place}: refused",
         hint="Contact the host's administrator: a revoked key may be in the wrong hands",
     )
 
 
-def explain_unknown_key(failure: Failure) -> OcattachError | None:
+def unknown_key(failure: Failure, _: re.Match[str]) -> OcattachError:
     """Return the error for a host whose key is not known, or was not accepted."""
-    if not failure.find("Host key verification failed"):
-        return None
-    strict = failure.find(r"No (\S+) host key is known for (\S+) and you have requested strict checking")
+    strict = failure.find(r"No \S+ host key is known for (\S+) and you have requested strict checking")
     if strict and failure.settings["stricthostkeychecking"].lower() in {"yes", "true"}:
-        named = failure.jump_named(strict[2])
         return HostKeyError(
-            f"{named}The host key of {failure.host} is not known and StrictHostKeyChecking is yes: refused",
+            f"{failure.jump_named(strict[1])}The host key of {failure.host} is not known "
+            "and StrictHostKeyChecking is yes: refused",
             hint="Add the key to your known_hosts once you have verified it",
         )
-    if failure.result.asked:
+    if failure.login.asked:
         return HostKeyError(
             f"The host key of {failure.host} was not accepted",
             hint="Ask who runs the host for the fingerprint of its key, and connect again",
@@ -158,75 +146,87 @@ def explain_unknown_key(failure: Failure) -> OcattachError | None:
     )
 
 
-def explain_login(failure: Failure) -> OcattachError | None:
-    """Return the error for a host that does not accept the login."""
-    if failure.find("Too many authentication failures"):
-        return AuthenticationError(
-            f"{failure.host} ended the login: too many authentication failures",
-            hint="Too many keys may have been offered: name the right one by --identity, or see IdentitiesOnly",
-        )
-    locked = next(filter(None, (LOCKED.match(question) for question in failure.result.asked)), None)
-    if locked and failure.find("Permission denied"):
+def denied(failure: Failure, found: re.Match[str]) -> OcattachError:
+    """Return the error for a login that the host does not accept."""
+    locked = next(filter(None, map(LOCKED.match, failure.login.asked)), None)
+    if locked:
         return AuthenticationError(
             f"{failure.host} did not accept the login, and the key {locked[1]} was not opened: it needs its passphrase",
             hint=f"Give it to an agent once: {command_line('ssh-add', locked[1])}",
         )
-    found = failure.find(r"^(?:(\S+)@(\S+): )?Permission denied \((.*)\)\.?$")
-    if found is not None:
-        named = failure.jump_named(found[2]) if found[2] else ""
-        user = found[1] or failure.settings["user"]
-        methods = found[3].split(",")
-        who, accepts = named or f"{failure.host} ", f"(it accepts: {', '.join(methods)})"
-        if isinstance(failure.ask, NoPerson) and not TYPED.isdisjoint(methods):
-            return failure.ask.error(f"{who}asks {user} for a password or code {accepts}")
-        return AuthenticationError(f"{who}did not accept {user} {accepts}", hint=failure.try_it)
-    if failure.result.asked and failure.find(r"^(Connection (closed|reset) by|Received disconnect from)"):
-        return AuthenticationError(
-            f"{failure.host} ended the login: {failure.words}",
-            hint="A host waits only so long for an answer (its LoginGraceTime), and allows only so many: try again",
-        )
-    return None
+    named = failure.jump_named(found[2]) if found[2] else ""
+    user = found[1] or failure.settings["user"]
+    methods = found[3].split(",")
+    who, accepts = named or f"{failure.host} ", f"(it accepts: {', '.join(methods)})"
+    if isinstance(failure.ask, NoPerson) and not TYPED.isdisjoint(methods):
+        return failure.ask.error(f"{who}asks {user} for a password or code {accepts}")
+    return AuthenticationError(f"{who}did not accept {user} {accepts}", hint=failure.try_it)
 
 
-def explain_network(failure: Failure) -> OcattachError | None:
-    """Return the error for a host that cannot be reached."""
-    unnamed = failure.find(r"Could not resolve hostname (\S+): (.+)$")
-    if unnamed:
-        return UnreachableError(
-            f"{failure.jump_named(unnamed[1])}No host named {unnamed[1]}: {unnamed[2]}", hint=failure.try_it
-        )
-    beyond = (
-        failure.find(r"^channel \d+: open failed: (?:\S+ )?(.+)$") if failure.settings["proxyjump"] else None
+def ended_login(failure: Failure, _: re.Match[str]) -> OcattachError | None:
+    """Return the error for a host that ended the connection after a question."""
+    if not failure.login.asked:
+        return None
+    return AuthenticationError(
+        f"{failure.host} ended the login: {failure.words}",
+        hint="A host waits only so long for an answer (its LoginGraceTime), and allows only so many: try again",
     )
-    if beyond and failure.find("stdio forwarding failed"):
-        return UnreachableError(
-            f"The jump host {failure.settings['proxyjump']} cannot connect to {failure.host}, "
-            f"port {failure.settings['port']}: {beyond[1]}",
+
+
+def beyond_jump(failure: Failure, found: re.Match[str]) -> OcattachError | None:
+    """Return the error for a host that the last jump host cannot reach."""
+    jump, port = failure.settings["proxyjump"], failure.settings["port"]
+    if not (jump and failure.find("stdio forwarding failed")):
+        return None
+    return UnreachableError(
+        f"The jump host {jump} cannot connect to {failure.host}, port {port}: {found[1]}",
+        hint=failure.try_it,
+    )
+
+
+EXPLANATIONS: tuple[tuple[str, Callable[[Failure, re.Match[str]], OcattachError | None]], ...] = (
+    ("REMOTE HOST IDENTIFICATION HAS CHANGED", changed_key),
+    (
+        r"^Error checking host key .* in revoked keys file .+: .*$",
+        lambda _, found: HostKeyError(
+            f"The revoked host keys cannot be read, so no host is trusted: {found[0]}"
+        ),
+    ),
+    (
+        r"^Host key \S+ (\S+) revoked by file (.+)$|REVOKED HOST KEY DETECTED|is marked as revoked",
+        revoked_key,
+    ),
+    ("Host key verification failed", unknown_key),
+    (
+        "Too many authentication failures",
+        lambda failure, _: AuthenticationError(
+            f"{failure.host} ended the login: too many authentication failures",
+            hint="Too many keys may have been offered: name the right one by --identity, or see IdentitiesOnly",
+        ),
+    ),
+    (r"^(?:(\S+)@(\S+): )?Permission denied \((.*)\)\.?$", denied),
+    (r"^(Connection (closed|reset) by|Received disconnect from)", ended_login),
+    (
+        r"(jumphost loop via|Bad configuration option|Bad owner or permissions on).*",
+        lambda failure, _: ConfigurationError(f"ssh: {failure.words}", hint=failure.try_it),
+    ),
+    (
+        r"Could not resolve hostname (\S+): (.+)$",
+        lambda failure, found: UnreachableError(
+            f"{failure.jump_named(found[1])}No host named {found[1]}: {found[2]}", hint=failure.try_it
+        ),
+    ),
+    (r"^channel \d+: open failed: (?:\S+ )?(.+)$", beyond_jump),
+    (
+        r"^Connection to \S+ port \d+ timed out$|: (Connection|Operation) timed out$|timed out during banner exchange",
+        timed_out,
+    ),
+    (
+        r"^ssh: connect to host (\S+) port (\d+): (.+)$",
+        lambda failure, found: UnreachableError(
+            f"Cannot connect to {failure.jump_named(found[1])}{failure.host}, port {found[2]}: {found[3]}",
             hint=failure.try_it,
-        )
-    silent = failure.find(r"^(Connection to (\S+) port \d+ timed out|.*: (Connection|Operation) timed out)$")
-    if silent or failure.find("timed out during banner exchange"):
-        return timed_out(failure)
-    refused = failure.find(r"^ssh: connect to host (\S+) port (\d+): (.+)$")
-    if refused:
-        return UnreachableError(
-            f"Cannot connect to {failure.jump_named(refused[1])}{failure.host}, port {refused[2]}: {refused[3]}",
-            hint=failure.try_it,
-        )
-    return None
-
-
-def explain_configuration(failure: Failure) -> OcattachError | None:
-    """Return the error for a configuration that ssh refuses."""
-    broken = failure.find(r"(jumphost loop via|Bad configuration option|Bad owner or permissions on).*")
-    return ConfigurationError(f"ssh: {failure.words}", hint=failure.try_it) if broken else None
-
-
-EXPLANATIONS: tuple[Callable[[Failure], OcattachError | None], ...] = (
-    explain_changed_key,
-    explain_revoked_key,
-    explain_unknown_key,
-    explain_login,
-    explain_configuration,
-    explain_network,
+        ),
+    ),
 )
+"""What ssh prints for each cause, in the order of precedence, and what makes its error."""

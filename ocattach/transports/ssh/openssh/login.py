@@ -9,11 +9,11 @@ import subprocess
 import sys
 import time
 from collections.abc import Mapping, Sequence
-from contextlib import ExitStack, suppress
+from contextlib import suppress
 from functools import partial
 from importlib import import_module
 from pathlib import Path
-from typing import IO, NamedTuple
+from typing import IO
 
 from ocattach.backoff import Deadline
 from ocattach.config.files.paths import state_directory
@@ -21,6 +21,9 @@ from ocattach.config.files.safe import private_directory
 from ocattach.errors import OcattachError
 from ocattach.transports.base import Ask, Question
 from ocattach.transports.ssh.openssh.messages import Messages
+
+KEPT = 8 * 1024
+"""Bytes of messages that are kept for errors."""
 
 MAX_QUESTION = 64 * 1024
 QUESTION_SECONDS = 5
@@ -30,6 +33,8 @@ NOTICE_SECONDS = 0.3
 """How long ssh must go on after a message before it is shown: the last messages of a failed run are its error."""
 
 END_SECONDS = 0.5
+"""Time for what a proxy says after ssh has ended."""
+
 PERSON_SECONDS = 300
 """Further time for what a person does elsewhere: touch a key, visit a page."""
 
@@ -49,84 +54,68 @@ VISIBLE = ("(yes/no", "Please type 'yes'")
 """Parts of the questions about host keys, whose answer is not a secret (sshconnect.c)."""
 
 
-class LoginResult(NamedTuple):
-    """How a run of ssh ended."""
-
-    said: str
-    """The last 8 KiB of its messages."""
-
-    asked: tuple[str, ...]
-    """The questions it had."""
-
-    unanswered: OcattachError | None
-    """Why a question got no answer."""
-
-    process: subprocess.Popen[bytes] | None
-    """The running process that printed READY; None after a failure."""
-
-    code: int | None = None
-    """The exit code after a failure; None if the run was ended at its deadline or after a question."""
-
-
 class Login:
     """Runs a process that runs ssh and prints READY once that has logged in, and serves ssh's questions."""
 
-    def __init__(self, argv: Sequence[str], directory: Path, *, host: str, ask: Ask, timeout: float) -> None:
-        """`directory` is private and its path short; `timeout` does not include the time a person takes."""
+    def __init__(
+        self, argv: Sequence[str], directory: Path, *, host: str, ask: Ask, timeout: float, is_quiet: bool
+    ) -> None:
+        """`directory` is private and its path short; `timeout` does not include the time a person takes.
+
+        With `is_quiet` messages are only kept for errors.
+        """
         self._argv = argv
         self._directory = directory
         self._host = host
         self._ask = ask
-        self._deadline = Deadline(timeout)
-        self._selector = selectors.DefaultSelector()
-        self._messages = Messages()
-        self._asked: list[str] = []
-        self._unanswered: OcattachError | None = None
-        self._is_quiet = False
-        self._is_ready = self._has_ended = self._is_given_up = False
-        self._opened = ExitStack()
-
-    def run(self, *, is_quiet: bool = False) -> LoginResult:
-        """Return when the login has succeeded or failed. The caller ends the process of a successful one.
-
-        With `is_quiet` messages are only kept for errors.
-        """
         self._is_quiet = is_quiet
-        with self._opened:
-            self._listen()
-            process = self._start()
+        self._deadline = Deadline(timeout)
+        self._messages = Messages(self._keep)
+        self._kept, self._new = bytearray(), bytearray()
+        self._is_ready = self._has_ended = self._is_given_up = False
+        self.asked: list[str] = []
+        """The questions that ssh had."""
+        self.unanswered: OcattachError | None = None
+        """Why a question got no answer."""
+        self.code: int | None = None
+        """The exit code after a failure; None if the run was ended at its deadline or after a question."""
+
+    @property
+    def said(self) -> str:
+        """The last 8 KiB of ssh's messages."""
+        return "\n".join(self._kept.decode(errors="replace").splitlines()).strip()
+
+    def run(self) -> subprocess.Popen[bytes] | None:
+        """Return the running process once it is READY, which the caller ends, or None after a failure."""
+        is_kept = False
+        path = self._directory / "ask"
+        with selectors.DefaultSelector() as selector, socket.socket(socket.AF_UNIX) as server:
+            server.bind(str(path))
+            server.listen()
+            selector.register(server, selectors.EVENT_READ, lambda: self._answer(server.accept()[0]))
+            process = self._start(selector)
             # Needed next, unless only a command is run; importing it takes less time than ssh to log in.
             import_module("ocattach.tunnel.tunnel")
-            is_kept = False
             try:
-                self._serve()
+                self._serve(selector)
                 if self._is_ready:
+                    self._messages.read()
                     self._show()
                     is_kept = True
-                    return self._result(process)
-                code = process.wait() if self._has_ended else None
-                self._messages.await_end(END_SECONDS)
-                return self._result(None, code)
+                    return process
+                if self._has_ended:
+                    self.code = process.wait()
+                return None
             finally:
+                path.unlink(missing_ok=True)
+                self._messages.keep_reading()
                 if not is_kept:
+                    self._messages.join(END_SECONDS)
                     with suppress(ProcessLookupError):
                         os.killpg(process.pid, signal.SIGKILL)
                     process.communicate()
-                self._messages.keep_reading()
 
-    def _result(self, process: subprocess.Popen[bytes] | None, code: int | None = None) -> LoginResult:
-        return LoginResult(self._messages.text(), tuple(self._asked), self._unanswered, process, code)
-
-    def _listen(self) -> None:
-        path = self._directory / "ask"
-        server = self._opened.enter_context(socket.socket(socket.AF_UNIX, socket.SOCK_STREAM))
-        server.bind(str(path))
-        server.listen()
-        self._opened.callback(path.unlink, missing_ok=True)
-        self._opened.enter_context(self._selector)
-        self._selector.register(server, selectors.EVENT_READ, lambda: self._answer(server.accept()[0]))
-
-    def _start(self) -> subprocess.Popen[bytes]:
+    def _start(self, selector: selectors.BaseSelector) -> subprocess.Popen[bytes]:
         process = subprocess.Popen(
             self._argv,
             cwd="/",
@@ -137,31 +126,36 @@ class Login:
             start_new_session=True,
             env=askpass_environment(os.environ, self._directory),
         )
-        self._messages.started()
-        self._selector.register(self._messages.reader, selectors.EVENT_READ, self._messages.read)
+        os.close(self._messages.writer)
+        selector.register(self._messages.reader, selectors.EVENT_READ, self._messages.read)
         if process.stdout is None:
             raise TypeError(process)
-        self._selector.register(process.stdout, selectors.EVENT_READ, partial(self._take, process.stdout))
+        selector.register(process.stdout, selectors.EVENT_READ, partial(self._take_line, process.stdout))
         return process
 
-    def _take(self, pipe: IO[bytes]) -> None:
+    def _take_line(self, pipe: IO[bytes]) -> None:
         line = pipe.readline()
         self._is_ready = self._is_ready or line == READY
         self._has_ended = not line
-        self._messages.read()
 
-    def _serve(self) -> None:
+    def _serve(self, selector: selectors.BaseSelector) -> None:
         while not (self._is_ready or self._has_ended or self._is_given_up or self._deadline.has_passed):
             left = self._deadline.left
-            ready = self._selector.select(min(NOTICE_SECONDS, left) if self._messages.has_new else left)
+            ready = selector.select(min(NOTICE_SECONDS, left) if self._new else left)
             if not ready:
                 self._show()
-            # Messages before questions: a banner explains what is asked.
-            for key, _ in sorted(ready, key=lambda event: event[0].fileobj is not self._messages.reader):
+            for key, _ in ready:
                 key.data()
 
+    def _keep(self, data: bytes) -> None:
+        self._kept += data
+        self._new += data
+        del self._kept[:-KEPT], self._new[:-KEPT]
+
     def _show(self) -> None:
-        for line in self._messages.take_new():
+        lines = self._new.decode(errors="replace").splitlines()
+        self._new.clear()
+        for line in filter(str.strip, lines):
             if PAGE in line:
                 self._deadline.postpone(PERSON_SECONDS)
             if not self._is_quiet:
@@ -175,24 +169,23 @@ class Login:
             self._deadline.postpone(time.monotonic() - began)
 
     def _answer(self, connection: socket.socket) -> None:
-        self._opened.enter_context(connection)
-        kind, question = received(connection)
-        self._messages.read()
-        self._show()
-        if kind == "none":
-            self._ask_person(Question(f"{self._host}: {question}", notice=True))
-            self._deadline.postpone(PERSON_SECONDS)
-            return  # ssh ends askpass when this is over
-        self._asked.append(question)
-        try:
-            reply = self._reply(kind, question)
-        except OcattachError as error:
-            self._unanswered = self._unanswered or error
-            self._is_given_up = not question.startswith(OPTIONAL)
-            reply = REFUSED
-        with suppress(OSError):  # ssh may have ended meanwhile
-            connection.sendall(reply)
-            connection.shutdown(socket.SHUT_RDWR)
+        with connection:
+            kind, question = received(connection)
+            self._messages.read()  # before the question: a banner explains it
+            self._show()
+            if kind == "none":
+                self._ask_person(Question(f"{self._host}: {question}", notice=True))
+                self._deadline.postpone(PERSON_SECONDS)
+                return
+            self.asked.append(question)
+            try:
+                reply = self._reply(kind, question)
+            except OcattachError as error:
+                self.unanswered = self.unanswered or error
+                self._is_given_up = not question.startswith(OPTIONAL)
+                reply = REFUSED
+            with suppress(OSError):  # ssh may have ended meanwhile
+                connection.sendall(reply)
 
     def _reply(self, kind: str, question: str) -> bytes:
         """Return the person's answer as askpass expects it."""
@@ -233,19 +226,15 @@ def askpass_environment(environ: Mapping[str, str], directory: Path) -> dict[str
     used = {"force", "prefer"} if has_display else {"force"}
     if environ.get("SSH_ASKPASS") and environ.get("SSH_ASKPASS_REQUIRE") in used:
         return environment
-    program = askpass_program(directory if runs_programs(directory) else state_directory(environ))
+    # On hardened hosts programs in the directory of the login cannot be run. Linux has the flag.
+    is_noexec = os.statvfs(directory).f_flag & getattr(os, "ST_NOEXEC", 0)
     environment |= {
         SOCKET_VARIABLE: str(directory / "ask"),
-        "SSH_ASKPASS": program,
+        "SSH_ASKPASS": askpass_program(state_directory(environ) if is_noexec else directory),
         "SSH_ASKPASS_REQUIRE": "force",
     }
     # Before OpenSSH 8.4, ssh asks its askpass only if DISPLAY is set.
     return {"DISPLAY": ":0", **environment}
-
-
-def runs_programs(directory: Path) -> bool:
-    """Whether programs in a directory can be run; on hardened hosts the directory of the login is mounted noexec."""
-    return not os.statvfs(directory).f_flag & getattr(os, "ST_NOEXEC", 0)  # Linux has the flag
 
 
 def askpass_program(directory: Path) -> str:

@@ -1,11 +1,13 @@
 """What `ssh HOST` would do, as `ssh -G` prints it, and the command lines with which it is run."""
 
 import subprocess
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
 from ocattach.config.targets.ssh import SSHTarget
+from ocattach.config.targets.uri_text import split_authority
 from ocattach.errors import ConfigurationError, TimedOutError
 from ocattach.printable import command_line
 
@@ -13,8 +15,8 @@ ANSWER_SECONDS = 10
 """Seconds for `ssh -G`, which runs the commands of `Match exec`."""
 
 MAX_JUMPS = 16
-QUIET = ("silent", "fatal", "error")
-"""Values of LogLevel at which ssh does not always say why it failed; QUIET is printed as SILENT."""
+STANDARD_PORT = "22"
+REVOKED = "@revoked"
 
 WITHOUT_FORWARDING = (
     "-a", "-x",
@@ -31,11 +33,13 @@ COMMAND_ONLY = ("-T", *WITHOUT_FORWARDING, "-e", "none")
 DEFAULT_SESSION = ("-o", "SessionType=default", "-o", "StdinNull=no", "-o", "ForkAfterAuthentication=no")
 """The same for settings that exist since OpenSSH 8.7."""
 
-
 NO_KNOWN_HOSTS = (
     "-o", "StrictHostKeyChecking=no", "-o", "UserKnownHostsFile=/dev/null", "-o", "GlobalKnownHostsFile=/dev/null",
 )  # fmt: skip
 """Options that accept any host key and remember none."""
+
+OVER_USERS_MASTER = ["-o", "BatchMode=yes"]
+"""The options for a command over the user's own master. If that has ended, ssh connects, without questions."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,11 +74,17 @@ class Settings:
         """The host's name or address."""
         return self["hostname"]
 
+    @property
+    def is_quiet(self) -> bool:
+        """Whether the user hides why ssh fails (QUIET is printed as SILENT); errors need it all the same."""
+        return self["loglevel"].lower() in {"silent", "fatal", "error"}
+
 
 def read_settings(target: SSHTarget) -> Settings:
     """Run `ssh -G`. Raises ConfigurationError with ssh's own words if the configuration is broken."""
     # With -N, since ssh refuses ForkAfterAuthentication without a command.
     argv = ["ssh", "-G", "-N", *host_options(target), "--", target.host]
+    hint = f"Try: {command_line(*argv)}"
     try:
         answer = subprocess.run(
             argv,
@@ -87,26 +97,12 @@ def read_settings(target: SSHTarget) -> Settings:
             check=False,
         )
     except subprocess.TimeoutExpired as error:
-        raise TimedOutError(
-            f"{command_line(*argv)} did not end in {ANSWER_SECONDS} s",
-            hint=f"Try: {command_line(*argv)}",
-        ) from error
+        raise TimedOutError(f"{command_line(*argv)} did not end in {ANSWER_SECONDS} s", hint=hint) from error
     if answer.returncode:
-        raise ConfigurationError(
-            f"OpenSSH cannot read its configuration: {answer.stderr.strip()}",
-            hint=f"Try: {command_line(*argv)}",
-        )
+        raise ConfigurationError(f"OpenSSH cannot read its configuration: {answer.stderr.strip()}", hint=hint)
     lines = [line for line in answer.stdout.splitlines() if not line.startswith("host ")]
-    values: dict[str, str] = {}
-    for line in lines:
-        key, _, value = line.partition(" ")
-        values.setdefault(key, value)
-    return Settings(values, "\n".join(lines))
-
-
-def quoted(files: Sequence[Path]) -> str:
-    """Return a setting's value that names several files."""
-    return " ".join(f'"{file}"' for file in files)
+    pairs = [line.split(" ", 1) for line in reversed(lines) if " " in line]
+    return Settings(dict(pairs), "\n".join(lines))
 
 
 def jump_hosts(settings: Settings) -> dict[str, str]:
@@ -123,18 +119,10 @@ def jump_hosts(settings: Settings) -> dict[str, str]:
                 f"{first}: its jump hosts form a circle, or are more than {MAX_JUMPS}",
                 hint=f"Check ProxyJump: {command_line('ssh', '-G', first)}",
             )
-        settings = read_settings(jump_target(first))
+        user, host, port = split_authority(first.removeprefix("ssh://").replace("%", "%25"))
+        settings = read_settings(SSHTarget(host, user, port))
         hops[settings.hostname] = first
     return hops
-
-
-def jump_target(text: str) -> SSHTarget:
-    """Return a host of ProxyJump as a target: [USER@]HOST[:PORT], or that as a URI."""
-    user, _, rest = text.removeprefix("ssh://").rpartition("@")
-    host, colon, port = rest.rpartition(":")
-    if not colon or not port.isdigit() or (":" in host and not host.endswith("]")):
-        host, port = rest, ""
-    return SSHTarget(host.strip("[]"), user or None, int(port) if port else None)
 
 
 def host_options(target: SSHTarget, *, jumps: bool = True) -> list[str]:
@@ -145,12 +133,6 @@ def host_options(target: SSHTarget, *, jumps: bool = True) -> list[str]:
     if target.identity_file:
         options += ["-i", str(Path(target.identity_file).expanduser()), "-o", "IdentitiesOnly=yes"]
     return options
-
-
-def session_options(settings: Settings, *, terminal: bool = False) -> Sequence[str]:
-    """Return the options for a command that this version of ssh knows."""
-    options = ("-t", *WITHOUT_FORWARDING) if terminal else COMMAND_ONLY
-    return (*options, *(DEFAULT_SESSION if "sessiontype" in settings.values else ()))
 
 
 def master_argv(
@@ -171,7 +153,7 @@ def master_argv(
     argv = ["ssh", "-M", "-N", "-f", "-S", control_path, "-o", "ControlPersist=no", *COMMAND_ONLY]
     if not attended:
         argv += ["-o", "BatchMode=yes"]
-    if is_quiet(settings):
+    if settings.is_quiet:
         argv += ["-o", "LogLevel=INFO"]
     if not checks_host_key:
         argv += NO_KNOWN_HOSTS
@@ -179,24 +161,26 @@ def master_argv(
         # New keys are still accepted, but not a changed one.
         argv += ["-o", "StrictHostKeyChecking=accept-new"]
     if added is not None and checks_host_key:
-        files = [added, *settings.files("userknownhostsfile")]
-        argv += ["-o", f"UserKnownHostsFile={quoted(files)}", "-o", "UpdateHostKeys=no"]
+        argv += files_option("UserKnownHostsFile", added, *settings.files("userknownhostsfile"))
+        argv += ["-o", "UpdateHostKeys=no"]
     if revoked is not None:
-        argv += ["-o", f"GlobalKnownHostsFile={quoted([*settings.files('globalknownhostsfile'), revoked])}"]
+        argv += files_option("GlobalKnownHostsFile", *settings.files("globalknownhostsfile"), revoked)
     return [*argv, *host_options(target), "--", target.host]
 
 
-def is_quiet(settings: Settings) -> bool:
-    """Whether the user does not want to see what ssh prints; it is needed for errors all the same."""
-    return settings["loglevel"].lower() in QUIET
+def files_option(key: str, *files: Path) -> list[str]:
+    """Return the option for a setting that names several files."""
+    quoted = (f'"{file}"' for file in files)
+    return ["-o", f"{key}={' '.join(quoted)}"]
 
 
 def command_argv(
     target: SSHTarget, settings: Settings, control: Sequence[str], command: str, *, terminal: bool = False
 ) -> list[str]:
     """Return the command that runs a command line over a master."""
-    session = session_options(settings, terminal=terminal)
-    options = ["-o", "ControlMaster=no", "-o", "LogLevel=ERROR", *session]
+    session = ("-t", *WITHOUT_FORWARDING) if terminal else COMMAND_ONLY
+    known = DEFAULT_SESSION if "sessiontype" in settings.values else ()
+    options = ["-o", "ControlMaster=no", "-o", "LogLevel=ERROR", *session, *known]
     # Jump hosts are the master's affair, and ssh refuses -J beside a ProxyCommand.
     return ["ssh", *control, *options, *host_options(target, jumps=False), "--", target.host, command]
 
@@ -206,5 +190,26 @@ def over_master(control_path: str) -> list[str]:
     return ["-S", control_path, "-o", "ProxyCommand=false"]
 
 
-OVER_USERS_MASTER = ["-o", "BatchMode=yes"]
-"""The options for a command over the user's own master. If that has ended, ssh connects, without questions."""
+def write_revoked_keys(settings: Settings, file: Path) -> bool:
+    """Write a known_hosts file with the keys that are revoked for the host. Returns whether there are any.
+
+    Those for its standard port, which ssh accepts at another one (sshconnect.c), are revoked for its own port.
+    """
+    host, port = settings.hostname, settings["port"]
+    if port == STANDARD_PORT or settings["hostkeyalias"]:
+        return False
+    known_hosts = settings.files("userknownhostsfile") + settings.files("globalknownhostsfile")
+    keys = [line.split(maxsplit=2)[2] for known in known_hosts for line in revoked_lines(known, host)]
+    if keys:
+        file.write_text("".join(f"{REVOKED} [{host}]:{port} {key}\n" for key in keys))
+    return bool(keys)
+
+
+def revoked_lines(file: Path, host: str) -> Iterator[str]:
+    """Yield the lines of a known_hosts file that revoke a key for a host."""
+    with suppress(OSError, subprocess.TimeoutExpired):
+        if REVOKED.encode() in file.read_bytes():
+            argv = ["ssh-keygen", "-F", host, "-f", str(file)]
+            found = subprocess.run(argv, capture_output=True, timeout=ANSWER_SECONDS, check=False)
+            lines = found.stdout.decode(errors="replace").splitlines()
+            yield from (line for line in lines if line.startswith(f"{REVOKED} "))

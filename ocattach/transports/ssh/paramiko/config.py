@@ -15,7 +15,7 @@ from ocattach.config.targets.rules import check_port
 from ocattach.config.targets.ssh import SSHTarget
 from ocattach.config.targets.uri_text import split_authority
 from ocattach.errors import ConfigurationError
-from ocattach.transports.ssh.key_file import ABSENT, own_key_file, read_key_file
+from ocattach.transports.ssh.key_file import own_key_file
 
 INSTALL = "Install OpenSSH's client here"
 """The hint for everything that only OpenSSH does."""
@@ -25,7 +25,7 @@ DEFAULT_PORT = 22
 KNOWN_HOSTS = "~/.ssh/known_hosts ~/.ssh/known_hosts2"
 GLOBAL_KNOWN_HOSTS = "/etc/ssh/ssh_known_hosts /etc/ssh/ssh_known_hosts2"
 IDENTITY_FILES = ("~/.ssh/id_rsa", "~/.ssh/id_ecdsa", "~/.ssh/id_ed25519")
-STRICT = {"ask": "ask", "accept-new": "accept-new", "off": "off", "no": "off"}
+LAX = {"ask", "accept-new", "off", "no"}
 """The values of StrictHostKeyChecking; any other one counts as yes."""
 
 METHODS = {
@@ -37,8 +37,8 @@ METHODS = {
 
 NEEDS_OPENSSH = """
     AddressFamily BindAddress BindInterface CASignatureAlgorithms CertificateFile Ciphers HostKeyAlgorithms
-    KexAlgorithms KnownHostsCommand MACs PKCS11Provider PubkeyAcceptedAlgorithms RequiredRSASize RevokedHostKeys
-    VerifyHostKeyDNS
+    KexAlgorithms KnownHostsCommand MACs PKCS11Provider PreferredAuthentications PubkeyAcceptedAlgorithms
+    RequiredRSASize RevokedHostKeys VerifyHostKeyDNS
 """
 """Settings on which it depends whether and how safely a host is reached, and that this client does not apply."""
 
@@ -57,7 +57,18 @@ class HostConfig:
 
         Raises ConfigurationError if the configuration is broken, or has a setting that this client does not apply.
         """
-        settings = read_settings(target)
+        try:
+            self._read(target, read_settings(target))
+        except BROKEN as error:
+            broken = (
+                f"The ssh configuration for {target.host} cannot be read without the ssh program: {error}"
+            )
+            raise ConfigurationError(broken, hint=INSTALL) from error
+
+    def _read(self, target: SSHTarget, settings: dict[str, Any]) -> None:
+        def says(name: str, default: str = "") -> str:
+            return str(settings.get(name, default)).lower()
+
         self.alias = target.host
         """The host as the user typed it."""
 
@@ -65,7 +76,7 @@ class HostConfig:
         self.port = int(settings.get("port", DEFAULT_PORT))
         check_port(self.port)
         self.user = str(settings.get("user") or getpass.getuser())
-        self.plain_name = str(settings.get("hostkeyalias", self.hostname)).lower()
+        self.plain_name = says("hostkeyalias", self.hostname)
         """The name in known_hosts and certificates."""
 
         has_port = self.port != DEFAULT_PORT and "hostkeyalias" not in settings
@@ -74,17 +85,21 @@ class HostConfig:
 
         self.known_hosts = paths(settings.get("userknownhostsfile", KNOWN_HOSTS))
         self.global_known_hosts = paths(settings.get("globalknownhostsfile", GLOBAL_KNOWN_HOSTS))
-        self.hashes_names = word(settings, "hashknownhosts") == "yes"
-        self.strict = STRICT.get(word(settings, "stricthostkeychecking", "ask"), "yes")
-        self.identities = identities(target, settings.get("identityfile", IDENTITY_FILES))
-        self.identities_only = target.identity_file is not None or word(settings, "identitiesonly") == "yes"
-        self.has_agent = has_agent(settings.get("identityagent", "SSH_AUTH_SOCK"))
-        preferred = settings.get("preferredauthentications", ",".join(METHODS)).split(",")
-        self.methods = [
-            name for name in preferred if name in METHODS and word(settings, METHODS[name]) != "no"
-        ]
-        self.is_batch = word(settings, "batchmode") == "yes"
-        self.jumps = [] if word(settings, "proxyjump", "none") == "none" else settings["proxyjump"].split(",")
+        self.hashes_names = says("hashknownhosts") == "yes"
+        strict = says("stricthostkeychecking", "ask")
+        self.strict = strict if strict in LAX else "yes"
+        own_key = own_key_file(target)
+        names = settings.get("identityfile", IDENTITY_FILES)
+        files = [own_key] if own_key else [file for name in names for file in paths(shlex.quote(name))]
+        self.identities = [file for file in files if file.exists() or public_file(file).is_file()]
+        self.identities_only = own_key is not None or says("identitiesonly") == "yes"
+        agent = settings.get("identityagent", "SSH_AUTH_SOCK")
+        if agent not in {"none", "SSH_AUTH_SOCK", os.environ.get("SSH_AUTH_SOCK")}:
+            raise needs_openssh(f"IdentityAgent {agent}")
+        self.has_agent = agent != "none"
+        self.methods = [name for name, setting in METHODS.items() if says(setting) != "no"]
+        self.is_batch = says("batchmode") == "yes"
+        self.jumps = [] if says("proxyjump", "none") == "none" else settings["proxyjump"].split(",")
 
 
 def needs_openssh(what: str) -> ConfigurationError:
@@ -101,7 +116,7 @@ def read_settings(target: SSHTarget) -> dict[str, Any]:
         lines += ["Host *", *config_lines(file, file.parent)]
     settings = dict(paramiko.SSHConfig.from_text("\n".join(lines)).lookup(target.host))
     for name in NEEDS_OPENSSH.split():
-        if word(settings, name.lower()) not in {"", "none", "no", "any"}:
+        if settings.get(name.lower(), "none").lower() not in {"none", "no", "any"}:
             raise needs_openssh(f"{name} for {target.host}")
     # Of the two, the one that is set first counts (readconf.c, parse_jump). paramiko keeps their order.
     proxy = next((name for name in settings if name in {"proxyjump", "proxycommand"}), None)
@@ -136,11 +151,6 @@ def config_lines(file: Path, base: Path, depth: int = 0) -> Iterator[str]:
                 yield line
 
 
-def word(settings: dict[str, Any], name: str, default: str = "") -> str:
-    """Return a setting that is a word, in lower case."""
-    return str(settings.get(name, default)).lower()
-
-
 def paths(value: str) -> list[Path]:
     """Return the files that a setting names. Raises ConfigurationError for tokens and variables in their names."""
     if "%" in value or "${" in value:
@@ -148,34 +158,9 @@ def paths(value: str) -> list[Path]:
     return [Path(word).expanduser() for word in shlex.split(value) if word.lower() != "none"]
 
 
-def identities(target: SSHTarget, names: tuple[str, ...] | list[str]) -> list[Path]:
-    """Return the key files to offer: the target's own if it names one, else those that exist."""
-    if file := own_key_file(target):
-        return [file]
-    files = [file for name in names for file in paths(shlex.quote(name))]
-    return [file for file in files if read_key_file(file)[1] != ABSENT or public_file(file).is_file()]
-
-
 def public_file(key: Path) -> Path:
     """Return the file of a key's public half."""
     return key.with_name(f"{key.name.removesuffix('.pub')}.pub")
-
-
-def has_agent(value: str) -> bool:
-    """Whether there is an agent, by IdentityAgent; paramiko can use that of SSH_AUTH_SOCK only."""
-    own = os.environ.get("SSH_AUTH_SOCK")
-    if value not in {"none", "SSH_AUTH_SOCK", "$SSH_AUTH_SOCK", own}:
-        raise needs_openssh(f"IdentityAgent {value}")
-    return value != "none" and bool(own)
-
-
-def host_config(target: SSHTarget) -> HostConfig:
-    """Return the configuration for a target. Raises as `HostConfig` does."""
-    try:
-        return HostConfig(target)
-    except BROKEN as error:
-        message = f"The ssh configuration for {target.host} cannot be read without the ssh program: {error}"
-        raise ConfigurationError(message, hint=INSTALL) from error
 
 
 def hops(target: SSHTarget) -> list[HostConfig]:
@@ -183,7 +168,7 @@ def hops(target: SSHTarget) -> list[HostConfig]:
 
     The first of several jump hosts is reached as its own configuration says, each other one through those before it.
     """
-    found = [host_config(target)]
+    found = [HostConfig(target)]
     while found[0].jumps:
         if len(found) == MAX_JUMPS:
             raise ConfigurationError(
@@ -191,5 +176,5 @@ def hops(target: SSHTarget) -> list[HostConfig]:
             )
         *before, last = found[0].jumps
         user, host, port = split_authority(last.strip().removeprefix("ssh://"))
-        found.insert(0, host_config(SSHTarget(host, user, port, jump=",".join(before) or None)))
+        found.insert(0, HostConfig(SSHTarget(host, user, port, jump=",".join(before) or None)))
     return found

@@ -1,42 +1,38 @@
 """A connection to an ssh host by paramiko: reached, identified by its host key, logged in to."""
 
-import itertools
 import os
-import random
 import socket
 import time
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import closing, contextmanager
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
+from functools import partial
 from typing import TypeVar
 
 import paramiko
 
 from ocattach.config.targets.ssh import SSHTarget
 from ocattach.errors import ConnectionLostError, OcattachError, TimedOutError, UnreachableError
-from ocattach.execution import CommandResult, Stream, on_error
+from ocattach.execution import on_error
 from ocattach.printable import command_line
-from ocattach.transports.base import Ask
-from ocattach.transports.foreground import ForegroundCommand
-from ocattach.transports.ssh.command import loader_input
-from ocattach.transports.ssh.connection import SessionRefusedError, SSHConnection
-from ocattach.transports.ssh.paramiko.command import LOST, Command, CommandStream
+from ocattach.transports.containers.exec_stream import split_frames
+from ocattach.transports.foreground import AttachedCommand, ForegroundCommand
+from ocattach.transports.ssh.connection import (
+    END_SECONDS,
+    HostCommand,
+    HungUpError,
+    SessionRefusedError,
+    SSHConnection,
+    log_in_again,
+)
+from ocattach.transports.ssh.paramiko.channel import LOST, ChannelCommand, FramedCommand
 from ocattach.transports.ssh.paramiko.config import HostConfig, hops
-from ocattach.transports.ssh.paramiko.foreground import attached
-from ocattach.transports.ssh.paramiko.host_key import check_host_key, preferred_types
-from ocattach.transports.ssh.paramiko.known_hosts import KnownKey, known_keys
+from ocattach.transports.ssh.paramiko.known_hosts import check_host_key, known_keys, preferred_types
 from ocattach.transports.ssh.paramiko.login import log_in
 from ocattach.transports.tcp import dial_tcp
 
-C = TypeVar("C", bound=Command)
 T = TypeVar("T")
 KEEPALIVE_SECONDS = 15
 JOIN_SECONDS = 5
-GREETING_PAUSES = (0.25, 0.5, 1, 2)
-"""Seconds before a host is dialled again that hangs up without a greeting: a busy sshd does at random (MaxStartups)."""
-
-KEY_TRIES = 2
-"""How often a host is dialled that hangs up while the user reads its key."""
-
 SETTLE_SECONDS = 0.1
 """How long paramiko (5.1, `Transport.run`) may take from the end of its channels to the end of the connection."""
 
@@ -61,102 +57,95 @@ def errors_translated(host: HostConfig, timeout: float) -> Iterator[None]:
         raise UnreachableError(message, hint=hint) from error
 
 
-def connection_key(target: SSHTarget) -> str:
-    """Return a key for the connection to a host: the same for all aliases of the host."""
-    return repr([{**vars(hop), "alias": ""} for hop in hops(target)])
-
-
 class ParamikoConnection(SSHConnection):
     """A connection to one host, and to the jump hosts before it."""
 
-    def __init__(self, target: SSHTarget, *, ask: Ask, timeout: float, remembers: bool = True) -> None:
-        *before, host = hops(target)
+    def open(self, login: str | None) -> None:  # noqa: ARG002 - another process's cannot be used
+        *before, host = hops(self.target)
         self.hostname, self.user = host.hostname, host.user
-        self._place = f"host {target.host}"
-        self._ask = ask
-        self._timeout = timeout
-        self._remembers = remembers
         self._opened: list[paramiko.Transport] = []
         with on_error(self.close):
             for hop in (*before, host):
-                with errors_translated(hop, timeout):
-                    self._open(hop)
+                transport = log_in_again(partial(self._reach, hop), self.timeout)
+                log_in(transport, hop, self.ask, timeout=self.timeout)
+                transport.set_keepalive(KEEPALIVE_SECONDS)
+
+    @staticmethod
+    def key(target: SSHTarget) -> str:
+        return repr([{**vars(hop), "alias": ""} for hop in hops(target)])
 
     @property
     def is_open(self) -> bool:
         return bool(self._opened) and all(transport.is_active() for transport in self._opened)
 
-    def _open(self, host: HostConfig) -> None:
+    def _reach(self, host: HostConfig) -> paramiko.Transport:
+        """Return an encrypted connection to a host whose key is accepted. Raises HungUpError."""
+        known = list(known_keys((*host.known_hosts, *host.global_known_hosts)))
         through = self._opened[-1] if self._opened else None
-        for _ in range(KEY_TRIES):
-            known = list(known_keys((*host.known_hosts, *host.global_known_hosts)))
-            transport = self._greet(host, through, known)
-            key = transport.get_remote_server_key()
-            check_host_key(host, key, known, self._ask if self._remembers else None)
-            if transport.is_active():
-                break
-            # The user took longer than the host waits. The accepted key is in the file now.
-            self._close_last()
-        log_in(transport, host, self._ask, timeout=self._timeout)
-        transport.set_keepalive(KEEPALIVE_SECONDS)
-
-    def _greet(
-        self, host: HostConfig, through: paramiko.Transport | None, known: list[KnownKey]
-    ) -> paramiko.Transport:
-        """Return an encrypted connection to a host that is not identified yet."""
-        seconds = self._timeout
-        for tried in itertools.count():
-            transport = paramiko.Transport(dial(host, through, seconds))
-            self._opened.append(transport)
-            options = transport.get_security_options()
-            options.key_types = preferred_types(options.key_types, host, known)
-            transport.banner_timeout = transport.handshake_timeout = 2 * seconds
-            try:
-                transport.start_client(timeout=seconds)
-            except (EOFError, paramiko.SSHException):
-                if transport.remote_version or tried == len(GREETING_PAUSES):
-                    raise
-                self._close_last()
-                time.sleep(GREETING_PAUSES[tried] * random.uniform(0.75, 1.25))  # noqa: S311 - spreads the clients
-            else:
+        with errors_translated(host, self.timeout):
+            transport = paramiko.Transport(dial(host, through, self.timeout))
+        self._opened.append(transport)
+        options = transport.get_security_options()
+        options.key_types = preferred_types(options.key_types, host, known)
+        transport.banner_timeout = transport.handshake_timeout = 2 * self.timeout
+        try:
+            with errors_translated(host, self.timeout):
+                transport.start_client(timeout=self.timeout)
                 if not transport.initial_kex_done:  # start_client (5.1) returns at its timeout
                     raise TimeoutError
-                break
+        except UnreachableError as error:
+            if transport.remote_version:
+                raise
+            self._close_last()
+            raise HungUpError(error.message, hint=error.hint) from error
+        key = transport.get_remote_server_key()
+        check_host_key(host, key, known, self.ask if self.remembers else None)
+        if not transport.is_active():
+            # The user took longer than the host waits. The accepted key is in the file now.
+            self._close_last()
+            raise HungUpError(f"{host.alias} hung up while its key was checked", hint="Try again")
         return transport
-
-    def _start(self, kind: type[C], timeout: float, script: bytes, stdin: bytes = b"") -> C:
-        return self._on_channel(
-            lambda channel: kind(channel, script, stdin, place=self._place, timeout=timeout), timeout
-        )
 
     def _on_channel(self, start: Callable[[paramiko.Channel], T], timeout: float) -> T:
         began = time.monotonic()
         try:
-            return start(self._opened[-1].open_channel("session", timeout=timeout))
+            channel = self._opened[-1].open_channel("session", timeout=timeout)
+            with on_error(channel.close):
+                return start(channel)
         except (IndexError, *LOST) as error:
             if self._opened and not isinstance(error, paramiko.ChannelException):
                 self._opened[-1].join(SETTLE_SECONDS)
             if not self.is_open:
-                message = f"The ssh connection to {self._place} is lost: {error}"
+                message = f"The ssh connection to {self.place} is lost: {error}"
                 raise ConnectionLostError(message) from error
             if time.monotonic() - began >= timeout:
-                message = f"{self._place} did not start a command in {timeout:.0f} s"
+                message = f"{self.place} did not start a command in {timeout:.0f} s"
                 raise TimedOutError(message) from error
-            raise SessionRefusedError(
-                f"{self._place} runs no further command on this connection: {error}",
-                hint="Its MaxSessions may be too low",
-            ) from error
+            raise SessionRefusedError(self.place, f": {error}") from error
 
-    def run(self, argv: Sequence[str], *, stdin: bytes, timeout: float) -> CommandResult:
-        script = loader_input(argv, has_more=bool(stdin))
-        with closing(self._start(Command, timeout, script, stdin)) as running:
-            return running.result()
-
-    def open_stream(self, argv: Sequence[str]) -> Stream:
-        return self._start(CommandStream, self._timeout, loader_input(argv))
+    def start(self, line: str, *, keeps_all: bool, has_input: bool, timeout: float) -> HostCommand:
+        return self._on_channel(
+            lambda channel: ChannelCommand(channel, line, keeps_all=keeps_all, has_input=has_input), timeout
+        )
 
     def open_foreground(self, line: str, *, size: os.terminal_size | None) -> ForegroundCommand:
-        return self._on_channel(lambda channel: attached(channel, line, size, self._place), self._timeout)
+        return self._on_channel(lambda channel: self._attach(channel, line, size), self.timeout)
+
+    def _attach(self, channel: paramiko.Channel, line: str, size: os.terminal_size | None) -> AttachedCommand:
+        if size is not None:
+            channel.get_pty(os.environ.get("TERM", "vt100"), size.columns, size.lines)
+        command = FramedCommand(channel, line, keeps_all=False, has_input=True)
+
+        def resize(new: os.terminal_size) -> None:
+            with suppress(*LOST):
+                channel.resize_pty(new.columns, new.lines)
+
+        def exit_code() -> int:
+            if not command.is_whole():
+                raise ConnectionLostError(f"The ssh connection to {self.place} ended while a command ran")
+            return command.wait(END_SECONDS)
+
+        return AttachedCommand(command, split_frames(), resize, exit_code)
 
     def _close_last(self) -> None:
         transport = self._opened.pop()

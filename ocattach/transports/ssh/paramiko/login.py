@@ -1,30 +1,30 @@
 """Logging in to a host: with the user's keys, then with what the user types, as far as the host accepts these."""
 
+import base64
 import math
 import time
 from collections.abc import Callable, Collection, Iterator
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from functools import partial
+from itertools import repeat
 from pathlib import Path
 from queue import Empty, SimpleQueue
+from threading import Thread
+from typing import Any
 
 import paramiko
+from cryptography.exceptions import UnsupportedAlgorithm
+from paramiko.pkey import UnknownKeyType
 
 from ocattach.errors import AuthenticationError
 from ocattach.printable import command_line
-from ocattach.transports.base import Ask, Question
+from ocattach.transports.base import Ask, NoPerson, Question
 from ocattach.transports.ssh.key_file import problem
-from ocattach.transports.ssh.paramiko.config import INSTALL, METHODS, HostConfig
-from ocattach.transports.ssh.paramiko.user_keys import (
-    AGENT_SECONDS,
-    UNUSABLE,
-    AgentKey,
-    NamedKey,
-    open_agent,
-    public_blob,
-    read_key,
-    with_certificate,
-)
+from ocattach.transports.ssh.paramiko.config import INSTALL, METHODS, HostConfig, public_file
+
+AGENT_SECONDS = 60
+"""How long an agent may take to answer: some ask the user, or wait for the touch of a key."""
 
 TRIES = 3
 """How often a password or passphrase may be typed, as in OpenSSH (NumberOfPasswordPrompts)."""
@@ -36,6 +36,9 @@ MAX_PROMPTS = 16
 MAX_TEXT = 2000
 """Characters of one text of the host that are shown."""
 
+UNUSABLE = (OSError, ValueError, TypeError, paramiko.SSHException, UnknownKeyType, UnsupportedAlgorithm)
+"""What `PKey.from_path` (paramiko 5.1) raises; TypeError if a passphrase is missing, ValueError if it is wrong."""
+
 
 def log_in(transport: paramiko.Transport, host: HostConfig, ask: Ask, *, timeout: float) -> None:
     """Authenticate. Raises AuthenticationError with what was tried.
@@ -43,12 +46,26 @@ def log_in(transport: paramiko.Transport, host: HostConfig, ask: Ask, *, timeout
     Each answer of the host may take `timeout` seconds. How long the user may take is for `ask` to decide.
     """
     agent = open_agent() if host.has_agent else None
-    login = Login(transport, host, ask, timeout)
+    login = Login(transport, host, NoPerson("BatchMode is set") if host.is_batch else ask, timeout)
     try:
         login.run(login.keys(agent.get_keys() if agent else ()))
     finally:
         if agent:
             agent.close()
+
+
+def open_agent() -> paramiko.Agent | None:
+    """Return the agent of SSH_AUTH_SOCK; None if it does not answer, and the files have to do."""
+    opened: list[paramiko.Agent] = []
+
+    def connect() -> None:
+        with suppress(OSError, paramiko.SSHException):
+            opened.append(paramiko.Agent())
+
+    thread = Thread(target=connect, name="ocattach-ssh-agent", daemon=True)
+    thread.start()
+    thread.join(AGENT_SECONDS)
+    return opened[0] if opened else None
 
 
 class Login:
@@ -67,15 +84,14 @@ class Login:
         self._has_asked = False
         self._sent = 0.0
 
-    def run(self, keys: Iterator[NamedKey]) -> None:
+    def run(self, keys: Iterator[tuple[str, paramiko.PKey]]) -> None:
         """Try one method after the other until the host is satisfied."""
-        prompts = range(0 if self._host.is_batch else TRIES)
-        methods: dict[str, Callable[[], bool]] = {
-            "publickey": lambda: self._offer(keys),
-            "keyboard-interactive": lambda: any(self._attempt(self._converse, math.inf) for _ in prompts),
-            "password": lambda: any(self._attempt(self._send_password, self._timeout) for _ in prompts),
+        methods: dict[str, Callable[[], Iterator[Callable[[], list[str]]]]] = {
+            "publickey": lambda: (partial(self._send_key, *named) for named in keys),
+            "keyboard-interactive": lambda: repeat(self._converse, TRIES),
+            "password": lambda: repeat(self._send_password, TRIES),
         }
-        self._attempt(partial(self._transport.auth_none, self._host.user), self._timeout)
+        self._attempt(partial(self._transport.auth_none, self._host.user))
         self._banner = self._transport.get_banner() or b""
         left = list(self._host.methods)
         for _ in range(MAX_ROUNDS):
@@ -84,15 +100,15 @@ class Login:
             method = next((name for name in left if name in self._accepted), None)
             if method is None:
                 break
-            if methods[method]():
+            if any(method in self._accepted and self._attempt(send) for send in methods[method]()):
                 left = list(self._host.methods)
             else:
                 left.remove(method)
         raise self._refused()
 
-    def _attempt(self, send: Callable[[], list[str]], seconds: float) -> bool:
+    def _attempt(self, send: Callable[[], list[str]]) -> bool:
         """Whether the host accepted a request, which may be one of several that it requires."""
-        self._transport.auth_timeout = seconds
+        self._transport.auth_timeout = self._timeout
         self._sent = time.monotonic()
         try:
             self._accepted = frozenset(send()) or self._accepted
@@ -100,7 +116,7 @@ class Login:
             self._accepted = frozenset(error.allowed_types)
             return False
         except paramiko.AuthenticationException as error:
-            is_late = time.monotonic() - self._sent >= seconds
+            is_late = time.monotonic() - self._sent >= self._transport.auth_timeout
             if is_late or not self._transport.is_active():
                 raise self._ended(error) from error
             return False
@@ -108,40 +124,28 @@ class Login:
             raise self._ended(error) from error
         return True
 
-    def _offer(self, keys: Iterator[NamedKey]) -> bool:
-        for name, key in keys:
-            self._tried.append(name)
-            seconds = max(self._timeout, AGENT_SECONDS) if isinstance(key, AgentKey) else self._timeout
-            if self._attempt(partial(self._transport.auth_publickey, self._host.user, key), seconds):
-                return True
-            if "publickey" not in self._accepted:
-                break
-        return False
-
-    def keys(self, held: Collection[paramiko.AgentKey]) -> Iterator[NamedKey]:
+    def keys(self, held: Collection[paramiko.AgentKey]) -> Iterator[tuple[str, paramiko.PKey]]:
         """Yield the keys to offer: those held by the agent, the files, and at last the files to be unlocked."""
-        files = {file: public_blob(file) for file in self._host.identities}
+        files = {file: public_half(file) for file in self._host.identities}
         for key in sorted(held, key=lambda key: key.blob not in files.values()):
-            owner = next((file for file, blob in files.items() if blob == key.blob), None)
-            if owner or not self._host.identities_only:
-                name = f"agent key {key.comment or key.get_name()}"
-                yield from with_certificate(name, AgentKey(key.agent, key.blob, key.comment), owner)
+            if key.blob in files.values() or not self._host.identities_only:
+                yield f"agent key {key.comment or key.get_name()}", key
         locked = []
         for file, blob in files.items():
             if blob in [key.blob for key in held]:
                 continue
             try:
-                yield from with_certificate(str(file), read_key(file), file)
+                yield str(file), read_key(file)
             except TypeError:
                 locked.append(file)
             except UNUSABLE:
                 self._skip(file, *problem(file))
         for file in locked:
             if unlocked := self._unlock(file):
-                yield from with_certificate(str(file), unlocked, file)
+                yield str(file), unlocked
 
     def _unlock(self, file: Path) -> paramiko.PKey | None:
-        for _ in range(0 if self._host.is_batch else TRIES):
+        for _ in range(TRIES):
             passphrase = self._ask(Question(f"Enter passphrase for key '{file}': ", secret=True)).encode()
             if not passphrase:
                 break
@@ -160,6 +164,12 @@ class Login:
         self._tried.append(f"{file} ({reason})")
         self._hint = self._hint or hint
 
+    def _send_key(self, name: str, key: paramiko.PKey) -> list[str]:
+        self._tried.append(name)
+        if isinstance(key, paramiko.AgentKey):
+            self._transport.auth_timeout = max(self._timeout, AGENT_SECONDS)
+        return self._transport.auth_publickey(self._host.user, key)
+
     def _send_password(self) -> list[str]:
         password = self._ask(Question(f"{self._who}'s password: ", secret=True))
         return self._transport.auth_password(self._host.user, password, fallback=False)
@@ -173,6 +183,7 @@ class Login:
             requests.put((title, instructions, prompts))
             return replies.get()
 
+        self._transport.auth_timeout = math.inf
         with ThreadPoolExecutor(1, "ocattach-ssh-login") as pool:
             result = pool.submit(self._transport.auth_interactive, self._host.user, relay)
             result.add_done_callback(lambda _: requests.put(None))
@@ -233,3 +244,18 @@ class Login:
     @property
     def _with_these(self) -> str:
         return f" with {', '.join(self._tried)}" if self._tried else ""
+
+
+def read_key(file: Path, passphrase: Any = None) -> paramiko.PKey:
+    """Return the key in a regular file, with the certificate beside it. Raises one of `UNUSABLE`."""
+    if not file.is_file():
+        raise FileNotFoundError(file)
+    return paramiko.PKey.from_path(file, passphrase)
+
+
+def public_half(file: Path) -> bytes | None:
+    """Return the public half of a key, from the file beside it; None if that cannot be read."""
+    try:
+        return base64.b64decode(public_file(file).read_text().split()[1])
+    except (OSError, ValueError, LookupError):
+        return None
