@@ -6,7 +6,6 @@ Imported once there is something to report.
 import os
 import re
 from collections.abc import Sequence
-from pathlib import Path
 
 import click
 
@@ -14,6 +13,7 @@ from ocattach.cli.session import COMMANDS as SESSION_COMMANDS
 from ocattach.cli.verbs import ALIASES, VERBS
 from ocattach.config.resolver import list_connections
 from ocattach.config.suggestion import closest
+from ocattach.config.variables import working_directory
 from ocattach.errors import ConnectionNotFoundError, UsageError
 from ocattach.printable import command_line
 
@@ -59,7 +59,7 @@ def with_meant_command(
 def excess_hint(words: Sequence[str], commands: Sequence[str]) -> str:
     """The hint for several names where one is taken: the first may be a command."""
     meant = meant_command(words[0], commands)
-    listing = list_connections(cwd=Path.cwd(), environ=os.environ)
+    listing = list_connections(cwd=working_directory(), environ=os.environ)
     if not meant or words[0] in {listed.spec.name for listed in listing.connections}:
         return "Arguments for the TUI come after --"
     return f"Did you mean: {meant} {command_line(*words[1:])}"
