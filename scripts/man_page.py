@@ -11,8 +11,9 @@ import click
 
 from ocattach import __version__, errors
 from ocattach.cli.command import Command
-from ocattach.cli.main import COMMANDS, command, load
+from ocattach.cli.main import command
 from ocattach.cli.main_help import SECTIONS
+from ocattach.cli.registry import COMMANDS, load
 from ocattach.cli.verbs import VERBS
 
 SUMMARY = "named connections from the OpenCode TUI to containers, hosts and clusters"

@@ -5,30 +5,24 @@ import stat
 import sys
 from collections.abc import Callable, Sequence
 from functools import partial
-from importlib import import_module
-from types import TracebackType
 from typing import Any, NoReturn
 
 import click
 
 from ocattach.cli.command import advice, silence_libraries, timeout_option
 from ocattach.cli.complete import connection_names, saved_names, session_ids
-from ocattach.cli.information import is_json_asked_for, print_schema, print_version
+from ocattach.cli.information import print_schema, print_version
 from ocattach.cli.main_help import EXAMPLES, MainCommand
 from ocattach.cli.options import Options, where_options
-from ocattach.cli.output import print_json
+from ocattach.cli.registry import ACTIONS, COMMANDS, load, load_function
 from ocattach.cli.target import last_named, named_by_dash
-from ocattach.cli.terminal import has_terminal, lost_output_reported, prepare_streams, say, say_error
+from ocattach.cli.terminal import has_terminal, lost_output_reported, prepare_streams, say
 from ocattach.cli.verbs import Invocation, applied, split
 from ocattach.config.files.paths import state_directory
 from ocattach.config.suggestion import LIST_ALL
 from ocattach.config.variables import absolute_variables, with_home
-from ocattach.defects import FILE, as_error, log_thread_defects
+from ocattach.defects import FILE, log_thread_defects
 from ocattach.errors import (
-    ConfigurationError,
-    ConnectionNotFoundError,
-    InterruptedByUserError,
-    NotTrustedError,
     OcattachError,
     UsageError,
 )
@@ -38,43 +32,10 @@ COMPLETION = "_OCATTACH_COMPLETE"
 """The variable that the scripts of `ocattach completion` set when Tab is pressed."""
 
 
-COMMANDS = {
-    "session": "List, show and continue the sessions of all environments.",
-    "exec": "Run a command in an environment.",
-    "shell": "Open a shell in an environment.",
-    "rename": "Rename a saved connection.",
-    "env": "Print variables for a shell, an SDK or another program.",
-    "wait": "Wait until a session is idle, waits for you, or has failed.",
-    "web": "Open OpenCode's own page in the browser.",
-    "events": "Print what agents do as JSON, one event a line.",
-    "forward": "Forward ports of an environment to this machine.",
-    "ports": "List the ports on which programs listen there.",
-    "logs": "Show the logs of the daemon, of OpenCode and of the link.",
-    "doctor": "Diagnose a connection, or the setup of this machine.",
-    "explain": "Show what connecting would run, and which file defines it.",
-    "trust": "Approve what a project defines, or revoke the approval.",
-    "completion": "Print a shell completion script.",
-}
-"""Subcommands with their help: each is a function in the module of the same name."""
-
-ACTIONS = {
-    "status": "status",
-    "save": "commands.connections",
-    "list_": "commands.connections",
-    "remove": "commands.connections",
-    "default": "commands.connections",
-    "disconnect": "commands.connections",
-    "stop": "commands.connections",
-}
-"""Options of the main command that replace attaching: each is a function of its name in the given module."""
-
 FIRST_STEPS = """\
 No connections yet. To save one and attach to it:
   ocattach --save frontend docker://CONTAINER --workdir /app
   ocattach frontend"""
-
-GROUPS = {"session"}
-"""Commands that have subcommands: packages directly below `ocattach.cli`."""
 
 
 @click.command(
@@ -174,7 +135,7 @@ def refuse_excess(options: Options) -> None:
             f"Only one connection can be given; unexpected argument {options.targets[most]!r}"
             if most
             else f"Unexpected argument {options.targets[0]!r}",
-            hint=load_function("usage", "excess_hint")(options.targets, tuple(COMMANDS)),
+            hint=load_function("usage", "excess_hint")(options.targets),
         )
 
 
@@ -209,119 +170,49 @@ def picked_name(options: Options) -> str:
     return picked
 
 
-def program_of(invocation: Invocation) -> str:
-    """The command as hints name it, such as `ocattach session send`."""
-    words = invocation.words
-    if invocation.verb:
-        return command_line("ocattach", invocation.verb)
-    if not words or words[0] not in COMMANDS:
-        return "ocattach"
-    group = load(words[0]) if words[0] in GROUPS else None
-    is_known = (
-        isinstance(group, click.Group) and group.get_command(click.Context(group), words[1])
-        if words[1:]
-        else None
-    )
-    return command_line("ocattach", *words[: 2 if is_known else 1])
-
-
-def fail(error: OcattachError, arguments: Sequence[str], program: str) -> NoReturn:
-    """Report an error and exit with its code. An error without a hint gets a general one."""
-    show(error.with_hint(next_step(error, program)), arguments)
-    raise SystemExit(error.exit_code)
-
-
-def show(error: OcattachError, arguments: Sequence[str]) -> None:
-    """Print an error: as JSON on stdout if requested, else as text on stderr."""
-    if is_json_asked_for(arguments):
-        print_json({"error": error.to_json()})
-    elif isinstance(error, InterruptedByUserError):
-        click.echo(err=True)  # ends the line on which ^C was echoed
-    else:
-        say_error(error)
-
-
-def next_step(error: OcattachError, program: str) -> str:
-    """The general hint for an error that has none."""
-    if error.exit_code in {NotTrustedError.exit_code, InterruptedByUserError.exit_code}:
-        return ""
-    if error.code == ConfigurationError.code:
-        return "Correct it, then check: ocattach --list"
-    if error.exit_code == UsageError.exit_code:
-        return f"See: {program} --help"
-    return "Check the setup of this machine: ocattach doctor"
-
-
-def report_defect(
-    arguments: Sequence[str], _kind: type[BaseException], error: BaseException, trace: TracebackType | None
-) -> None:
-    """Report an unexpected exception as a defect of ocattach and write the traceback to a file (`sys.excepthook`)."""
-    show(as_error(error.with_traceback(trace), state_directory(os.environ) / FILE), arguments)
-
-
 def allow_owner() -> None:
     """Take out of the umask what would keep this account from its own files, and links from their sockets."""
     os.umask(os.umask(stat.S_IRWXO | stat.S_IRWXG) & ~stat.S_IRWXU)
 
 
-def main(arguments: Sequence[str] | None = None) -> NoReturn:
-    """Run the command line. Always raises SystemExit, unless the process becomes the TUI."""
-    arguments = list(sys.argv[1:] if arguments is None else arguments)
-    invocation = split(arguments)
-    ours = invocation.words
+def report_defect(words: Sequence[str], *defect: Any) -> None:
+    """Report an exception that nothing else has reported (`sys.excepthook`)."""
+    load_function("failures", "report_defect")(words, *defect)
+
+
+def prepare(words: Sequence[str]) -> None:
+    """Prepare the process: variables, umask, streams, and reports of what is unforeseen."""
     os.environ.update(with_home(os.environ))
     allow_owner()
-    sys.excepthook = partial(report_defect, ours)
+    sys.excepthook = partial(report_defect, words)
     log_thread_defects(state_directory(os.environ) / FILE)
     prepare_streams()
-    try:
-        os.environ.update(absolute_variables(os.environ))
-    except UsageError as error:
-        fail(error, ours, "ocattach")
+
+
+def run(invocation: Invocation) -> None:
+    """Complete a word, or run the subcommand or what the options of the main command select."""
+    os.environ.update(absolute_variables(os.environ))
     if COMPLETION in os.environ:
         load_function("commands.completion", "answer")(os.environ[COMPLETION], command, COMMANDS, load)
-    name = ours[0] if ours and ours[0] in COMMANDS and not invocation.verb else None
-    program = command_line("ocattach", *filter(None, [name or invocation.verb]))
-    known = tuple(COMMANDS)
+    if invocation.unknown_topic:
+        raise load_function("usage", "unknown_command")(invocation.unknown_topic)
+    name, words = invocation.subcommand, invocation.words
+    if name is None:
+        command.main(list(words), prog_name="ocattach", standalone_mode=False, obj=invocation)
+        return
+    silence_libraries()
+    rest = ("--", *invocation.tui_arguments) if invocation.tui_arguments else ()
+    program = command_line("ocattach", name)
+    load(name).main([*words[1:], *rest], prog_name=program, standalone_mode=False)
+
+
+def main(arguments: Sequence[str] | None = None) -> NoReturn:
+    """Run the command line. Always raises SystemExit, unless the process becomes the TUI."""
+    invocation = split(sys.argv[1:] if arguments is None else arguments)
+    prepare(invocation.words)
     with lost_output_reported():
         try:
-            if (
-                arguments[:1] == ["help"]
-                and ours[0] not in COMMANDS
-                and not invocation.verb
-                and arguments[1:]
-            ):
-                raise load_function("usage", "unknown_command")(arguments[1], known)
-            if name is None:
-                command.main(list(ours), prog_name="ocattach", standalone_mode=False, obj=invocation)
-            else:
-                silence_libraries()
-                rest = ("--", *invocation.tui_arguments) if invocation.tui_arguments else ()
-                load(name).main([*ours[1:], *rest], prog_name=program, standalone_mode=False)
-        except ConnectionNotFoundError as error:
-            word = (
-                ours[0]
-                if ours and name is None and not invocation.verb and not ours[0].startswith("-")
-                else ""
-            )
-            fail(load_function("usage", "with_meant_command")(error, word, known), ours, program)
-        except OcattachError as error:
-            fail(error, ours, program_of(invocation))
-        except click.UsageError as error:
-            program, said = program_of(invocation), load_function("usage", "plain")(error.format_message())
-            hint = load_function("usage", "usage_hint")(error, program, ours, known)
-            fail(UsageError(said, hint=hint), ours, program)
-        except (click.Abort, KeyboardInterrupt):
-            fail(InterruptedByUserError("Interrupted"), ours, program)
+            run(invocation)
+        except (OcattachError, click.UsageError, click.Abort, KeyboardInterrupt) as error:
+            load_function("failures", "fail")(error, invocation)
     raise SystemExit(0)
-
-
-def load(name: str) -> click.Command:
-    """Import a command of COMMANDS. Called to run it, to complete its options and for the manual page."""
-    chosen: click.Command = load_function(name if name in GROUPS else f"commands.{name}", name)
-    return chosen
-
-
-def load_function(module: str, name: str) -> Any:
-    """Import a function of a command when it is needed. `module` is relative to `ocattach.cli`."""
-    return getattr(import_module(f"ocattach.cli.{module}"), name)

@@ -9,6 +9,7 @@ from collections.abc import Sequence
 
 import click
 
+from ocattach.cli.registry import COMMANDS
 from ocattach.cli.session import COMMANDS as SESSION_COMMANDS
 from ocattach.cli.verbs import ALIASES, VERBS
 from ocattach.config.resolver import list_connections
@@ -38,17 +39,15 @@ def plain(message: str) -> str:
     return message.strip()
 
 
-def meant_command(word: str, commands: Sequence[str], *, before: Sequence[str] = ()) -> str:
+def meant_command(word: str, *, before: Sequence[str] = ()) -> str:
     """The command that a word is most like, as a command line with words before it; empty if it is like none."""
-    near = closest(word, [*commands, *VERBS, *ALIASES, *OTHERS], likeness=LIKENESS)
+    near = closest(word, [*COMMANDS, *VERBS, *ALIASES, *OTHERS], likeness=LIKENESS)
     return command_line("ocattach", *before, near[0]) if near else ""
 
 
-def with_meant_command(
-    error: ConnectionNotFoundError, word: str, commands: Sequence[str]
-) -> ConnectionNotFoundError:
+def with_meant_command(error: ConnectionNotFoundError, word: str) -> ConnectionNotFoundError:
     """The error for a name without a connection, with the command that may have been meant."""
-    meant = meant_command(word, commands) if word else ""
+    meant = meant_command(word) if word else ""
     if not meant:
         return error
     is_like_a_name = error.hint.startswith("Did you mean")
@@ -56,25 +55,23 @@ def with_meant_command(
     return ConnectionNotFoundError(error.message, hint=hint)
 
 
-def excess_hint(words: Sequence[str], commands: Sequence[str]) -> str:
+def excess_hint(words: Sequence[str]) -> str:
     """The hint for several names where one is taken: the first may be a command."""
-    meant = meant_command(words[0], commands)
+    meant = meant_command(words[0])
     listing = list_connections(cwd=working_directory(), environ=os.environ)
     if not meant or words[0] in {listed.spec.name for listed in listing.connections}:
         return "Arguments for the TUI come after --"
     return f"Did you mean: {meant} {command_line(*words[1:])}"
 
 
-def unknown_command(word: str, commands: Sequence[str]) -> UsageError:
+def unknown_command(word: str) -> UsageError:
     """The error for `help WORD`."""
-    meant = meant_command(word, commands, before=["help"])
+    meant = meant_command(word, before=["help"])
     question = f"Did you mean: {meant}" if meant else "List all: ocattach help"
     return UsageError(f"No command named {word}", hint=question)
 
 
-def usage_hint(
-    error: click.UsageError, program: str, arguments: Sequence[str], commands: Sequence[str]
-) -> str:
+def usage_hint(error: click.UsageError, program: str, words: Sequence[str]) -> str:
     """The hint for a command line that cannot be parsed, such as one with the command after a name."""
     if isinstance(error, click.MissingParameter) and error.param is not None and error.param.metavar == "ID":
         return "List the ids of sessions: ocattach session list"
@@ -87,7 +84,7 @@ def usage_hint(
         )
     if "unexpected extra argument" in error.message and program.endswith(" send"):
         return "A prompt of several words is one argument: put it in quotes"
-    late = next((word for word in arguments[1:] if word in commands), None)
+    late = next((word for word in words[1:] if word in COMMANDS), None)
     return (
         f"The command goes first: {command_line('ocattach', late)} ..." if late else f"See: {program} --help"
     )

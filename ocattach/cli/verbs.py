@@ -4,6 +4,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
 
 from ocattach.cli.options import WHERE, Options
+from ocattach.cli.registry import COMMANDS
 from ocattach.errors import UsageError
 from ocattach.printable import command_line
 
@@ -102,10 +103,16 @@ class Invocation(NamedTuple):
     verb: str | None
     words: tuple[str, ...]
     tui_arguments: tuple[str, ...] = ()
+    subcommand: str | None = None
+    """The first of the words, if it is one."""
+
+    unknown_topic: str = ""
+    """What help is asked for without being a command."""
 
 
 def split(arguments: Sequence[str]) -> Invocation:
     """Take a command line apart. `help` and `version` become --help and --version."""
+    arguments = list(arguments)
     end = arguments.index("--") if "--" in arguments else len(arguments)
     words, tui_arguments = tuple(arguments[:end]), tuple(arguments[end + 1 :])
     if words[:1] == ("version",):
@@ -115,7 +122,10 @@ def split(arguments: Sequence[str]) -> Invocation:
     verb = ALIASES.get(words[0], words[0]) if words else ""
     if verb in VERBS:
         return Invocation(verb, words[1:], tui_arguments)
-    return Invocation(None, words, tui_arguments)
+    if verb in COMMANDS:
+        return Invocation(None, words, tui_arguments, subcommand=verb)
+    topic = arguments[1] if arguments[:1] == ["help"] and arguments[1:] else ""
+    return Invocation(None, words, tui_arguments, unknown_topic=topic)
 
 
 def applied(invocation: Invocation, options: Options) -> Options:

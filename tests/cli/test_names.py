@@ -1,6 +1,6 @@
 """Commands and names of connections do not meet."""
 
-from ocattach.cli.main import COMMANDS
+from ocattach.cli.registry import COMMANDS
 from ocattach.config.names import RESERVED
 
 

@@ -9,7 +9,8 @@ from typing import Any
 
 import pytest
 
-from ocattach.cli.main import COMMANDS, GROUPS, command, main
+from ocattach.cli.main import command, main
+from ocattach.cli.registry import COMMANDS, GROUPS
 from ocattach.cli.session import COMMANDS as SESSION_COMMANDS
 from ocattach.config.files.paths import state_directory
 from ocattach.config.spec import environment_id

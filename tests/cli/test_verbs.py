@@ -12,7 +12,8 @@ from pathlib import Path
 import click
 import pytest
 
-from ocattach.cli.main import COMMANDS, GROUPS, load, main
+from ocattach.cli.main import main
+from ocattach.cli.registry import COMMANDS, GROUPS, load
 from ocattach.cli.verbs import ALIASES, VERBS
 from ocattach.config.last_used import record_use
 from ocattach.config.names import RESERVED

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from ocattach import errors
-from ocattach.cli.main import COMMANDS as MAIN_COMMANDS
+from ocattach.cli.registry import COMMANDS as MAIN_COMMANDS
 from ocattach.cli.session import COMMANDS as SESSION_COMMANDS
 from ocattach.config.files.safe import Problem
 from ocattach.config.project import project_definitions

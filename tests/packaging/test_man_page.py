@@ -10,7 +10,8 @@ import click
 import pytest
 
 from ocattach import errors
-from ocattach.cli.main import COMMANDS, command, load
+from ocattach.cli.main import command
+from ocattach.cli.registry import COMMANDS, load
 from scripts.man_page import commands
 from tests.packaging.conftest import CHECKOUT
 from tests.rigs.availability import need, require
