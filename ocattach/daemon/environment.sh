@@ -19,9 +19,9 @@ say_lines() { # KEY: reports each line of standard input
 }
 
 # Standard input has what must not be on a command line: "mark MARK", "export NAME=VALUE", "line VALUE" for a further
-# line of that value, "unset NAME", "password VALUE"; then "end".
-# `launch` runs the shell text of "later LINE", and gives env the words of "own LINE": variables that would be ours. Input without "end" is incomplete, because the
-# connection was lost; the script exits without using it.
+# line of that value, "unset NAME", "password VALUE"; then "end". Input without "end" is incomplete, because the
+# connection was lost; the script exits without using it. For variables whose names this script or the shell has itself,
+# "later LINE" is shell text that `launch` runs last, and "own LINE" words that it gives to env.
 # The directory it starts in may have files of a repository, and PATH may have a relative entry: it leaves the directory.
 read_input() {
     here=$PWD

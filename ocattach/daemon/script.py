@@ -5,6 +5,7 @@ import secrets
 import shlex
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
+from functools import cache
 from pathlib import Path
 from typing import Protocol
 
@@ -28,6 +29,9 @@ SHELLS_OWN = frozenset((
     "SHELLOPTS", "BASHOPTS", "BASH_VERSINFO", "BASH_VERSION",
 ))  # fmt: skip
 """Variables that a shell uses itself: a script cannot set them, or is not the same afterwards."""
+
+ASSIGNED = re.compile(r"(?<![\w$])([A-Za-z_]\w*)=|\bfor (\w+) in\b|\bread -r ((?:\w+ ?)+)")
+"""Finds the names of variables that shell text assigns."""
 
 VARIABLE_NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
 
@@ -139,8 +143,17 @@ def script_input(
 
 
 def is_plain(name: str) -> bool:
-    """Whether a script can have a variable: not where its own may have that name, or a shell's."""
-    return name == name.upper() and name not in SHELLS_OWN
+    """Whether a script can have a variable: not where one of its own has that name, or a shell's."""
+    return name not in SHELLS_OWN and (name == name.upper() or name not in scripts_own())
+
+
+@cache
+def scripts_own() -> frozenset[str]:
+    """Return the names that scripts of this room assign; those in capitals, such as HOME, belong to the environment."""
+    texts = [path.read_text() for path in Path(__file__).parent.glob("*.sh")]
+    return frozenset(
+        name for text in texts for found in ASSIGNED.findall(text) for name in " ".join(found).split()
+    )
 
 
 def parse_report(result: CommandResult, script: str, mark: str) -> Report:
