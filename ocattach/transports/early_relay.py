@@ -1,12 +1,12 @@
 """A relay that starts before a route uses it: with the search for the daemon, beside it, or while the daemon starts."""
 
 import threading
-import time
 from collections.abc import Callable, Sequence
 from contextlib import suppress
 from functools import partial
 from importlib import import_module
 
+from ocattach.backoff import Deadline
 from ocattach.daemon import DaemonSettings, Probe, probe
 from ocattach.daemon.script import new_mark, script_argv, script_input
 from ocattach.errors import ConnectionLostError, OcattachError, TimedOutError
@@ -62,8 +62,7 @@ class EarlyRelay:
         def run(argv: Sequence[str], *, stdin: bytes = b"", timeout: float) -> CommandResult:
             self._stream = stream = open_stream(argv)
             with on_error(self.end):
-                stream.socket.sendall(stdin)
-                output = read_report(stream, mark, place=place, timeout=timeout)
+                output = run_script(stream, stdin, mark, place=place, timeout=timeout)
             # The stream must not lack what came after the report: another relay is started then.
             if f"\n{mark} relay=1\n".encode() not in output or not output.endswith(last_line(mark)):
                 self.end()
@@ -124,19 +123,30 @@ def last_line(mark: str) -> bytes:
     return f"\n{mark} end=1\n".encode()
 
 
-def read_report(stream: Stream, mark: str, *, place: str, timeout: float) -> bytes:
-    """Return the output of a script until its report or the output ends. Raises TimedOutError, TooMuchOutputError."""
-    deadline = time.monotonic() + timeout
+def run_script(stream: Stream, stdin: bytes, mark: str, *, place: str, timeout: float) -> bytes:
+    """Send a script its input, and return its output until its report or the output ends.
+
+    Raises TimedOutError, TooMuchOutputError, and OSError if the connection is lost.
+    """
+    deadline = Deadline(timeout)
     output = bytearray()
+    received = 0
     try:
-        while last_line(mark) not in output:
-            stream.socket.settimeout(max(SHORTEST, deadline - time.monotonic()))
-            data = stream.socket.recv(LARGEST_READ)
-            if not data:
-                break
+        stream.socket.settimeout(timeout)
+        stream.socket.sendall(stdin)
+        while last_line(mark) not in output and (data := receive(stream, deadline)):
             output += stream.decode(data)
-            check_output(len(output), place)
+            received += len(data)  # with its stderr
+            check_output(received, place)
         stream.socket.settimeout(None)
     except TimeoutError:
         raise TimedOutError(f"A command in {place} did not end within {timeout:.0f} s") from None
     return bytes(output)
+
+
+def receive(stream: Stream, deadline: Deadline) -> bytes:
+    """Return what comes next. Raises TimeoutError at the deadline, also while more comes."""
+    if deadline.has_passed:
+        raise TimeoutError
+    stream.socket.settimeout(deadline.left or SHORTEST)
+    return stream.socket.recv(LARGEST_READ)

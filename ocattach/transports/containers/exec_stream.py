@@ -116,14 +116,15 @@ def run_exec(
 
 
 def exchange(connection: socket.socket, stdin: bytes, deadline: float) -> Iterator[bytes]:
-    """Send stdin and yield the output until it ends. Raises TimedOutError at the deadline."""
+    """Send stdin and yield the output until it ends. Raises TimedOutError at the deadline, also while output comes."""
     connection.setblocking(False)
     unsent = memoryview(stdin)
     with selectors.DefaultSelector() as selector:
         selector.register(connection, selectors.EVENT_READ | selectors.EVENT_WRITE)
         while True:
-            events = selector.select(max(0, deadline - time.monotonic()))
-            if not events:
+            left = deadline - time.monotonic()
+            events = selector.select(max(0, left))
+            if not events or left <= 0:
                 raise TimedOutError("The command did not end in time")
             for _, ready in events:
                 if ready & selectors.EVENT_WRITE:
