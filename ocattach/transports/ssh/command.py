@@ -13,6 +13,7 @@ START_OF_OUTPUT = b"ocattach:output\n"
 
 SIGNALLED = 255
 DIAGNOSIS = 4096
+LARGEST_READ = 65536
 SHOWN = 500
 """Bytes of a login shell's own output that an error shows."""
 
@@ -64,14 +65,13 @@ class CommandOutput:
             if deadline.has_passed:  # though there is always more to read
                 raise TimeoutError
             connection.settimeout(deadline.left)
-            data = connection.recv(len(START_OF_OUTPUT) - self._length_of_begun_mark())
-            if not data:
+            offered = connection.recv(LARGEST_READ, socket.MSG_PEEK)
+            if not offered:
                 return
-            self.feed(data)
-
-    def _length_of_begun_mark(self) -> int:
-        lengths = range(len(START_OF_OUTPUT) - 1, 0, -1)
-        return next((length for length in lengths if self._before.endswith(START_OF_OUTPUT[:length])), 0)
+            begun = self._before[1 - len(START_OF_OUTPUT) :]
+            end = (begun + offered).find(START_OF_OUTPUT)
+            through_mark = end + len(START_OF_OUTPUT) - len(begun)
+            self.feed(connection.recv(len(offered) if end < 0 else through_mark))
 
     def check(self) -> None:
         """Raise TooMuchOutputError if more has been printed than is kept."""

@@ -159,6 +159,7 @@ class SSHConnection(ABC):
                 output.check()
                 code = command.wait(deadline.left)
             except (TimeoutError, TimedOutError) as error:
+                command.close()  # what it prints may keep the connection busy
                 self.check_alive()
                 raise output.timed_out(timeout) from error
             return output.result(self.judge(code, output))
@@ -184,6 +185,7 @@ class SSHConnection(ABC):
                 if not output.begun:
                     output.result(self.judge(command.wait(END_SECONDS), output))
             except TimeoutError as error:
+                command.close()
                 self.check_alive()
                 raise output.timed_out(timeout) from error
             command.socket.settimeout(None)
