@@ -6,7 +6,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Sequence
-from contextlib import nullcontext
+from contextlib import nullcontext, suppress
 from dataclasses import asdict
 from types import FrameType
 from typing import Any
@@ -14,7 +14,7 @@ from typing import Any
 import click
 
 from ocattach.cli.command import silence_libraries
-from ocattach.cli.keys import ENDING_SIGNALS, end_process, signals_handled
+from ocattach.cli.keys import ENDING_SIGNALS, Keyboard, end_process, signals_handled
 from ocattach.cli.options import Options
 from ocattach.cli.output import connection_json, print_json, problem_json, say_problems
 from ocattach.cli.terminal import is_dumb, say
@@ -178,7 +178,12 @@ def run_ocattach(arguments: Sequence[str]) -> None:
             raise
     if code:
         command = command_line("ocattach", *arguments)
-        click.pause(f"{command} ended with exit code {code}. Press any key to return to the table", err=True)
+        # Unlike click.pause, this keeps a key that was pressed as soon as the question was there.
+        with suppress(KeyboardInterrupt, EOFError), Keyboard() as keyboard:
+            click.echo(
+                f"{command} ended with exit code {code}. Press any key to return to the table", err=True
+            )
+            keyboard.read_key()
 
 
 def ignore(_number: int, _frame: FrameType | None) -> None:
