@@ -1,7 +1,6 @@
 """The `ocattach` command: parses the command line, runs commands, reports errors and sets the exit code."""
 
 import os
-import stat
 import sys
 from collections.abc import Callable, Sequence
 from functools import partial
@@ -170,20 +169,14 @@ def picked_name(options: Options) -> str:
     return picked
 
 
-def allow_owner() -> None:
-    """Take out of the umask what would keep this account from its own files, and links from their sockets."""
-    os.umask(os.umask(stat.S_IRWXO | stat.S_IRWXG) & ~stat.S_IRWXU)
-
-
 def report_defect(words: Sequence[str], *defect: Any) -> None:
     """Report an exception that nothing else has reported (`sys.excepthook`)."""
     load_function("failures", "report_defect")(words, *defect)
 
 
 def prepare(words: Sequence[str]) -> None:
-    """Prepare the process: variables, umask, streams, and reports of what is unforeseen."""
+    """Prepare the process: variables, streams, and reports of what is unforeseen."""
     os.environ.update(with_home(os.environ))
-    allow_owner()
     sys.excepthook = partial(report_defect, words)
     log_thread_defects(state_directory(os.environ) / FILE)
     prepare_streams()

@@ -92,6 +92,8 @@ def test_a_umask_does_not_shut_out_its_owner(workdir: Path) -> None:
         assert not is_defect(ran)
         assert "denied" not in ran.stderr
 
+    ran = ocattach("local:///tmp --print-url --no-start", workdir, before="umask 0777")
+    assert ran.returncode == 6, ran.stderr
     file = workdir / ".config/ocattach/connections/a.yaml"
     assert file.stat().st_mode & 0o777 == 0o600
 

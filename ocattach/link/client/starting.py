@@ -25,7 +25,7 @@ END_SECONDS = 2.0
 
 
 class LinkProcess:
-    """A process that becomes a link once it is told of which environment. It ends with this one unless it is told."""
+    """A process that waits for the key of an environment, and then is its link. Without a key it ends with this one."""
 
     def __init__(self, environ: Mapping[str, str]) -> None:
         import subprocess  # noqa: PLC0415 - only without a link
