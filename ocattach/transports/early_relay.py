@@ -1,17 +1,18 @@
 """A relay that starts before a route uses it: with the search for the daemon, beside it, or while the daemon starts."""
 
 import threading
+import time
 from collections.abc import Callable, Sequence
 from contextlib import suppress
 from functools import partial
 from importlib import import_module
 
-from ocattach.backoff import Deadline
 from ocattach.daemon import DaemonSettings, Probe, probe
 from ocattach.daemon.script import new_mark, script_argv, script_input
 from ocattach.errors import ConnectionLostError, OcattachError, TimedOutError
 from ocattach.execution import CommandResult, Stream, check_output, on_error
 from ocattach.opencode.runtime import javascript_argv
+from ocattach.transports.exchange import exchange
 from ocattach.tunnel.relay import relay_source
 
 RECORD_VARIABLES = ("HOME", "XDG_STATE_HOME")
@@ -19,10 +20,6 @@ RECORD_VARIABLES = ("HOME", "XDG_STATE_HOME")
 
 TUNNEL = "ocattach.tunnel.tunnel"
 """What is loaded while the environment works: with asyncio and h11 it takes as long as a command there."""
-
-LARGEST_READ = 65536
-SHORTEST = 0.001
-"""Seconds; a socket with 0 would not wait at all."""
 
 OpenStream = Callable[[Sequence[str]], Stream]
 
@@ -128,25 +125,16 @@ def run_script(stream: Stream, stdin: bytes, mark: str, *, place: str, timeout: 
 
     Raises TimedOutError, TooMuchOutputError, and OSError if the connection is lost.
     """
-    deadline = Deadline(timeout)
     output = bytearray()
     received = 0
     try:
-        stream.socket.settimeout(timeout)
-        stream.socket.sendall(stdin)
-        while last_line(mark) not in output and (data := receive(stream, deadline)):
+        for data in exchange(stream.socket, stdin, time.monotonic() + timeout, ends_input=False):
             output += stream.decode(data)
             received += len(data)  # with its stderr
             check_output(received, place)
-        stream.socket.settimeout(None)
+            if last_line(mark) in output:
+                break
     except TimeoutError:
         raise TimedOutError(f"A command in {place} did not end within {timeout:.0f} s") from None
+    stream.socket.setblocking(True)
     return bytes(output)
-
-
-def receive(stream: Stream, deadline: Deadline) -> bytes:
-    """Return what comes next. Raises TimeoutError at the deadline, also while more comes."""
-    if deadline.has_passed:
-        raise TimeoutError
-    stream.socket.settimeout(deadline.left or SHORTEST)
-    return stream.socket.recv(LARGEST_READ)

@@ -1,7 +1,11 @@
 """A hostile shell ends in one clear error, in time, in bounded memory, and puts nothing raw on the terminal."""
 
+import socket
+import time
+
 import pytest
 
+from ocattach.transports.exchange import exchange
 from tests.environments import Environment
 from tests.hostile import watched
 from tests.main_job.laptop import Laptop
@@ -54,3 +58,10 @@ def test_a_hostile_shell_ends_in_one_clear_error(
     assert (code, 1, []) == (seen.exit_code, seen.errors, seen.raw)
     assert seen.peak < MEMORY
     assert len(seen.output) < 10_000
+
+
+def test_a_command_that_ended_without_reading_its_input_is_not_waited_for() -> None:
+    near, far = socket.socketpair()
+    with near, far:
+        far.shutdown(socket.SHUT_WR)
+        assert list(exchange(near, bytes(10_000_000), time.monotonic() + 10, ends_input=False)) == []

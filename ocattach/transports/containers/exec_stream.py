@@ -1,12 +1,11 @@
 """The stream of a Docker exec, whose output frames are marked as stdout or stderr."""
 
-import selectors
 import socket
-import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 
 from ocattach.errors import ConnectionLostError, TimedOutError
 from ocattach.execution import Stream, check_output
+from ocattach.transports.exchange import exchange
 from ocattach.transports.pump import Pump
 
 HEADER = 8
@@ -109,41 +108,10 @@ def run_exec(
     """
     decoder = ExecDecoder()
     stdout = bytearray(decoder.feed(early))
-    for data in exchange(stream.socket, stdin, deadline):
-        stdout += decoder.feed(data)
-        check_output(len(stdout) + len(decoder.stderr), place)
-    return bytes(stdout), bytes(decoder.stderr)
-
-
-def exchange(connection: socket.socket, stdin: bytes, deadline: float) -> Iterator[bytes]:
-    """Send stdin and yield the output until it ends. Raises TimedOutError at the deadline, also while output comes."""
-    connection.setblocking(False)
-    unsent = memoryview(stdin)
-    with selectors.DefaultSelector() as selector:
-        selector.register(connection, selectors.EVENT_READ | selectors.EVENT_WRITE)
-        while True:
-            left = deadline - time.monotonic()
-            events = selector.select(max(0, left))
-            if not events or left <= 0:
-                raise TimedOutError("The command did not end in time")
-            for _, ready in events:
-                if ready & selectors.EVENT_WRITE:
-                    unsent = unsent[sent(connection, unsent) :]
-                    if not unsent:
-                        selector.modify(connection, selectors.EVENT_READ)
-                if ready & selectors.EVENT_READ:
-                    data = connection.recv(65536)
-                    if not data:
-                        return
-                    yield data
-
-
-def sent(connection: socket.socket, data: memoryview) -> int:
-    """Send a part of the input, and its end after the last. Returns the bytes that need not be sent any more."""
     try:
-        count = connection.send(data) if data else 0
-        if count == len(data):
-            connection.shutdown(socket.SHUT_WR)
-    except (BrokenPipeError, ConnectionResetError):  # the command has ended: its output says why
-        return len(data)
-    return count
+        for data in exchange(stream.socket, stdin, deadline):
+            stdout += decoder.feed(data)
+            check_output(len(stdout) + len(decoder.stderr), place)
+    except TimeoutError:
+        raise TimedOutError(f"A command in {place} did not end in time") from None
+    return bytes(stdout), bytes(decoder.stderr)

@@ -14,7 +14,7 @@ from ocattach.config.targets.ssh import SSHTarget
 from ocattach.errors import OcattachError, TimedOutError, UnreachableError
 from ocattach.execution import MAX_OUTPUT, CommandResult, Stream, on_error
 from ocattach.transports.base import Ask
-from ocattach.transports.containers.exec_stream import exchange
+from ocattach.transports.exchange import exchange
 from ocattach.transports.foreground import ForegroundCommand
 from ocattach.transports.pump import shut_down
 from ocattach.transports.ssh.command import DIAGNOSIS, LOADER, CommandOutput, loader_input
@@ -184,7 +184,7 @@ class SSHConnection(ABC):
                     output.feed_from(command.socket, deadline)
                 if not output.begun:
                     output.result(self.judge(command.wait(END_SECONDS), output))
-            except TimeoutError as error:
+            except (TimeoutError, TimedOutError) as error:
                 command.close()
                 self.check_alive()
                 raise output.timed_out(timeout) from error
