@@ -193,6 +193,8 @@ class ResumableClient(Client):
 
     def connection_lost(self, error: Exception | None) -> None:
         self._stop_settling()
+        if self._greeting is not None:
+            self._greeting.cancel()
         super().connection_lost(error)
 
 

@@ -20,6 +20,9 @@ from ocattach.tunnel.route import Route, Target
 OPEN_SECONDS = 5.0
 """Time for the event loop to open a local port."""
 
+ACCEPTED_SECONDS = 1.0
+"""Time to reset what was accepted just before the port was closed."""
+
 
 class Tunnel(contextlib.AbstractContextManager["Tunnel"]):
     """A port of 127.0.0.1 connected to a port in an environment.
@@ -245,3 +248,6 @@ class Tunnel(contextlib.AbstractContextManager["Tunnel"]):
             await asyncio.Event().wait()
         finally:
             await self._listener.close()
+            if accepted := asyncio.all_tasks() - {self._main}:  # just before the port was closed
+                await asyncio.wait(accepted, timeout=ACCEPTED_SECONDS)
+            await asyncio.sleep(0)  # the last step of a reset

@@ -1,5 +1,6 @@
 """What a TUI that opens is sent, without one: with one, see test_tui."""
 
+import threading
 from collections.abc import Mapping
 
 import pytest
@@ -7,7 +8,9 @@ import pytest
 from ocattach.opencode.tui import resumer as module
 from ocattach.opencode.tui.resumer import Event, Greeting, Resync, event
 
-REQUEST = b"GET /global/event HTTP/1.1\r\nUser-Agent: opencode/1.18.33\r\n\r\n"
+BY_TUI = b"HTTP/1.1\r\nUser-Agent: opencode/1.18.33\r\n\r\n"
+REQUEST = b"GET /global/event " + BY_TUI
+OPENED = b"GET /session/status "
 ASKED = {"per_1": event("permission.asked", {"id": "per_1", "sessionID": "ses_1"}, {"directory": "/app"})}
 
 
@@ -16,6 +19,7 @@ def test_a_request_is_withdrawn_only_if_it_is_known_to_be_answered(
     later: Mapping[str, Event] | None, is_withdrawn: bool, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(module, "OPENING_SECONDS", 0)
+    monkeypatch.setattr(module, "LATE_SECONDS", 0)
     answers = iter([Greeting("Connected", ASKED), Greeting("Connected", later)])
     resumer = Resync(
         lambda: pytest.fail("nothing is read"), name=lambda: "frontend", greeting=lambda: next(answers)
@@ -25,3 +29,26 @@ def test_a_request_is_withdrawn_only_if_it_is_known_to_be_answered(
 
     assert b"permission.asked" in first
     assert (b"permission.replied" in b"".join(others)) is is_withdrawn
+
+
+@pytest.mark.parametrize("opened", [OPENED + BY_TUI, OPENED + b"HTTP/1.1\r\nUser-Agent: another\r\n\r\n"])
+def test_a_tui_that_opens_late_is_shown_once_more_what_it_had_no_screen_for(
+    opened: bytes, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    is_tui = opened.endswith(BY_TUI)
+    monkeypatch.setattr(module, "OPENING_SECONDS", 0)
+    monkeypatch.setattr(module, "LATE_SECONDS", 60 if is_tui else 0.3)
+    resumer = Resync(
+        lambda: pytest.fail("nothing is read"),
+        name=lambda: "frontend",
+        greeting=lambda: Greeting("Connected", ASKED),
+    )
+    greetings = resumer.greet(REQUEST)
+    first = next(greetings)
+    opening = threading.Timer(0.1, resumer.learn, [opened])
+    opening.start()
+
+    later = list(greetings)
+
+    opening.join()
+    assert later == ([first] if is_tui else [])

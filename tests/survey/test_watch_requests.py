@@ -24,6 +24,7 @@ COMMAND = f"printf '\x1b[2J'; {'echo harmless; ' * 100}rm -rf /"
 """A command whose end does not fit a small screen."""
 
 
+NO_QUESTION = r"(?s:\A(?!.*Which colour))"
 ASKS = re.compile("enter (submit|confirm)")
 """What the TUI shows with a question."""
 
@@ -122,6 +123,7 @@ def test_a_person_allows_for_good_rejects_and_comes_back_from_the_tui(
         press(opened, "Tab", "> Question")
         press(opened, "x", "Rejected")
         wait_until(lambda: not waiting(daemon, "question"), "the answer")
+        refresh(opened, NO_QUESTION)
 
         ask(daemon, reading, ASK_TWO_QUESTIONS)
         refresh(opened, r"Which colour\?")

@@ -91,7 +91,7 @@ def test_an_old_daemon_that_was_started_by_hand_is_found_and_ended(
         assert laptop.run("--stop", "frontend").exit_code == 1
         assert daemons(laptop)
         assert laptop.run("--stop", "frontend", "--force").exit_code == 0
-        assert not daemons(laptop)
+        wait_until(lambda: not daemons(laptop), "its wrapper to end with it")
 
 
 @pytest.mark.parametrize(("version", "refused"), [("1.17.0", True), ("current", False)])

@@ -41,8 +41,8 @@ MARGIN = 10.0
 """Seconds before the gap whose messages are sent again: clocks are compared to the second."""
 
 TOAST_SECONDS, GREETING_SECONDS = 20, 8
-OPENING_SECONDS = 10
-"""How long a TUI may take to open before it is greeted anyway."""
+OPENING_SECONDS, LATE_SECONDS = 10, 60
+"""How long a TUI may take to open before it is greeted anyway, and how much longer before it is not greeted again."""
 
 BARE = b"GET /event"
 """The request whose events have no envelope."""
@@ -92,7 +92,7 @@ class Resync:
     def learn(self, request: bytes) -> None:
         """Remember what a TUI asked for and got."""
         self._seen.request(request)
-        if STATUSES.match(request):
+        if STATUSES.match(request) and BY_TUI.search(request):
             with self._opened:
                 self._opened.notify_all()
 
@@ -131,18 +131,28 @@ class Resync:
         """
         if BY_TUI.search(request) is None:
             return
+        has_opened = self._await_opening(OPENING_SECONDS)
+        yield from self._greet(request)
+        if not has_opened and self._await_opening(LATE_SECONDS):
+            yield from self._greet(request)
+
+    def _await_opening(self, seconds: float) -> bool:
         with self._opened:
-            self._opened.wait(OPENING_SECONDS)
+            return self._opened.wait(seconds)
+
+    def _greet(self, request: bytes) -> Iterator[bytes]:
         bare = request.startswith(BARE)
         message, requests = self._greeting()
         asked = b"".join(encode(each, bare=bare) for each in (requests or {}).values())
         self._seen.events(asked)
+        log.info("A TUI has opened; requests that wait for a person: %s", ", ".join(requests or ()) or "none")
         yield self.message_event(request, message, variant="info", seconds=GREETING_SECONDS) + asked
         pending = self._greeting().requests if requests else None
         if requests and pending is not None:
             seen = self._seen.copy().asks
-            gone = (seen[each] for each in requests if each in seen and each not in pending)
-            yield b"".join(encode(answered(each), bare=bare) for each in gone)
+            gone = [seen[each] for each in requests if each in seen and each not in pending]
+            if gone:  # an empty one would be the end
+                yield b"".join(encode(answered(each), bare=bare) for each in gone)
 
     def message_event(
         self, request: bytes, message: str, *, variant: str = "warning", seconds: float = TOAST_SECONDS
