@@ -2,11 +2,17 @@
 
 import threading
 from collections.abc import Mapping
+from unittest.mock import Mock
 
 import pytest
 
+from ocattach.link.server.connection import DaemonConnection
+from ocattach.link.server.greeting import greeting
+from ocattach.link.server.state import StateMachine
+from ocattach.opencode.api import TRY_SECONDS, DaemonClient
 from ocattach.opencode.tui import resumer as module
 from ocattach.opencode.tui.resumer import Event, Greeting, Resync, event
+from tests.rigs.odd_daemon import odd_daemon
 
 BY_TUI = b"HTTP/1.1\r\nUser-Agent: opencode/1.18.33\r\n\r\n"
 REQUEST = b"GET /global/event " + BY_TUI
@@ -52,3 +58,25 @@ def test_a_tui_that_opens_late_is_shown_once_more_what_it_had_no_screen_for(
 
     opening.join()
     assert later == ([first] if is_tui else [])
+
+
+def test_what_waits_is_known_from_a_daemon_that_is_slow_to_answer(monkeypatch: pytest.MonkeyPatch) -> None:
+    connection, listener = (
+        DaemonConnection(Mock(StateMachine)),
+        Mock(environment_name="frontend"),
+    )
+    listener.feed.waiting = ()
+    connection.directories["/app"] = "/app"
+    with odd_daemon() as daemon:
+        daemon.answer("/question", [{"id": "que_1", "sessionID": "ses_1", "questions": []}])
+        daemon.delays["/question"] = 2 * TRY_SECONDS
+        monkeypatch.setattr(
+            connection,
+            "open_client",
+            lambda timeout=TRY_SECONDS, **_: DaemonClient(daemon.url, timeout=timeout),
+        )
+
+        message, requests = greeting(listener, connection)
+
+    assert list(requests or ()) == ["que_1"]
+    assert "waits for you" in message

@@ -1,6 +1,7 @@
 """A daemon over HTTP whose answers can be anything: JSON that OpenCode would never send, or bytes without end."""
 
 import json
+import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
@@ -45,6 +46,9 @@ class OddDaemon:
     headers: dict[str, str] = field(default_factory=dict)
     """Further headers of each answer."""
 
+    delays: dict[str, float] = field(default_factory=dict)
+    """By path: seconds before the answer."""
+
     requests: list[str] = field(default_factory=list)
 
     def answer(self, path: str, content: object) -> None:
@@ -60,6 +64,7 @@ def odd_daemon(*sessions: object) -> Iterator[OddDaemon]:
         def do_GET(self) -> None:
             path = urlsplit(self.path).path
             daemon.requests.append(self.path)
+            time.sleep(daemon.delays.get(path, 0))
             body = daemon.bodies.get(path)
             self.send_response(404 if body is None else 200)
             for name, value in daemon.headers.items():

@@ -1,6 +1,6 @@
 """What a TUI shows when it opens: a message, and the requests that are pending."""
 
-from contextlib import suppress
+import logging
 
 from ocattach.errors import OcattachError
 from ocattach.link.messages import waiting_notice
@@ -11,6 +11,11 @@ from ocattach.opencode.pending import read_request
 from ocattach.opencode.sessions import SessionClient
 from ocattach.opencode.tui.resumer import Event, Greeting, event
 
+QUERY_SECONDS = 10.0
+"""Time for each request. The TUI has just made a dozen, for which the daemon may first load the directory."""
+
+log = logging.getLogger(__name__)
+
 
 def greeting(listener: SessionEventListener, connection: DaemonConnection) -> Greeting:
     """Return the name of the environment, and what waits there for a person. Queries the daemon.
@@ -19,12 +24,14 @@ def greeting(listener: SessionEventListener, connection: DaemonConnection) -> Gr
     """
     found: list[tuple[str, str, Event]] = []
     requests: dict[str, Event] | None = None
-    with suppress(OcattachError):
-        client = connection.open_client(counts_as_loss=False)
-        directories = list(dict.fromkeys(connection.directories.values()))
+    directories = list(dict.fromkeys(connection.directories.values()))
+    try:
+        client = connection.open_client(QUERY_SECONDS, counts_as_loss=False)
         for directory in directories:
             found += pending_events(client, directory)
         requests = {identifier: asked for _, identifier, asked in found} if directories else None
+    except OcattachError as error:
+        log.warning("Cannot tell a TUI what waits for a person: %s", error)
     waiting = [*dict.fromkeys((*listener.feed.waiting, *(session for session, _, _ in found)))]
     notice = f". {waiting_notice(listener.environment_name, waiting)}" if waiting else ""
     return Greeting(f"Connected to {listener.environment_name}{notice}", requests)
