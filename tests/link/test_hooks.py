@@ -37,12 +37,17 @@ def test_a_hook_gets_each_of_its_events_on_stdin(tmp_path: Path) -> None:
     assert {each["exit_code"] for each in lines()} == set(range(20))
 
 
+def sleeping() -> list[psutil.Process]:
+    """The processes of the hook that hangs."""
+    return [each for each in psutil.process_iter(["cmdline"]) if each.info["cmdline"] == ["sleep", "61"]]
+
+
 def test_a_hook_that_hangs_is_ended_with_what_it_started(caplog: pytest.LogCaptureFixture) -> None:
     with caplog.at_level(logging.WARNING):
         run_hook(["sh", "-c", "sleep 61 & sleep 61"], event("answer"), seconds=0.3)
 
     assert "hook sh was ended after 0.3 s" in caplog.text
-    assert not [each for each in psutil.process_iter(["cmdline"]) if each.info["cmdline"] == ["sleep", "61"]]
+    wait_until(lambda: not sleeping(), "what it started to end")
 
 
 def test_what_a_hook_leaves_behind_is_not_awaited(caplog: pytest.LogCaptureFixture) -> None:

@@ -70,7 +70,7 @@ def test_an_old_daemon_is_started_used_and_ended_and_what_its_sessions_cannot_ke
     assert (f"OpenCode {version} there: sessions do not keep their origin" in said) is (version != "1.17.0")
 
     assert laptop.run("--stop", "frontend").exit_code == 0
-    assert not daemons(laptop)
+    wait_until(lambda: not daemons(laptop), "its wrapper to end with it")
 
 
 @pytest.mark.parametrize("version", [OLD[0], OLD[-1]])  # with a wrapper, and without
