@@ -62,7 +62,7 @@ def test_a_url_runs_no_commands_and_is_not_even_dialled(workdir: Path) -> None:
 
 def test_output_that_nobody_reads_ends_it(workdir: Path) -> None:
     line = f"{' '.join(OCATTACH)} exec local -- yes | head -1"
-    done = subprocess.run(["sh", "-c", line], cwd=workdir, capture_output=True, timeout=20, check=False)
+    done = subprocess.run(["sh", "-c", line], cwd=workdir, capture_output=True, timeout=60, check=False)
 
     assert (b"y\n", b"") == (done.stdout, done.stderr)
 

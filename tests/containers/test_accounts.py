@@ -10,7 +10,7 @@ from tests.rigs.images import HOMES, USER, USER_ID
 @pytest.mark.parametrize("name", [USER, str(USER_ID), f"{USER_ID}:{USER_ID}"])
 def test_commands_run_as_the_account_in_its_home(place: Place, name: str) -> None:
     with place.engine.container("users-app") as rig, place.handler(rig.name, user=name) as handler:
-        ran = handler.run(["sh", "-c", 'id -u; echo "$HOME"'], timeout=10)
+        ran = handler.run(["sh", "-c", 'id -u; echo "$HOME"'], timeout=60)
 
     assert ran.stdout.decode().split() == [str(USER_ID), HOMES[USER]]
 

@@ -43,7 +43,7 @@ def of_service(place: Place, name: str = "api") -> ContainerTransport:
 
 def who(handler: ContainerTransport) -> str:
     """Which replica a command runs in."""
-    return handler.run(["sh", "-c", 'echo "$REPLICA"'], timeout=10).stdout.decode().strip()
+    return handler.run(["sh", "-c", 'echo "$REPLICA"'], timeout=60).stdout.decode().strip()
 
 
 def test_the_only_container_of_a_service_is_it(place: Place) -> None:

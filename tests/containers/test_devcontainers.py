@@ -71,7 +71,7 @@ def test_user_folder_and_variables_are_those_of_the_metadata(
         assert handler.check_available().summary == (
             f"Container dev-app is running, the dev container of {folder}"
         )
-        assert handler.run(["sh", "-c", "id -un"], timeout=10).stdout == f"{USER}\n".encode()
+        assert handler.run(["sh", "-c", "id -un"], timeout=60).stdout == f"{USER}\n".encode()
         handler.check_daemon_running()
         assert handler.workdir == "/workspaces/shop"
 
@@ -222,7 +222,7 @@ def test_metadata_that_is_not_valid_says_nothing(place: Place, folder: Path, lab
         place.engine.container("dev-app", labels=labels, opencode=False),
         place.handler(devcontainer=str(folder)) as handler,
     ):
-        assert handler.run(["id", "-u"], timeout=10).stdout == b"0\n"
+        assert handler.run(["id", "-u"], timeout=60).stdout == b"0\n"
         assert handler.settings.env == ()
 
 

@@ -142,7 +142,7 @@ def test_nothing_like_it_is_there(place: Place) -> None:
 
 def test_a_container_removed_while_it_was_used(place: Place) -> None:
     with place.engine.container("gone-app", opencode=False) as rig, place.handler(rig.name) as handler:
-        assert handler.run(["echo", "here"], timeout=10).stdout == b"here\n"
+        assert handler.run(["echo", "here"], timeout=60).stdout == b"here\n"
         rig.remove()
         with pytest.raises(EnvironmentNotFoundError, match="gone-app"):
             handler.run(["true"], timeout=10)

@@ -96,7 +96,7 @@ def test_without_a_terminal_stdin_may_be_closed_and_ctrl_c_ends_ocattach(laptop:
         assert process.stdout.readline() == b"ended\n"
         os.killpg(process.pid, signal.SIGINT)
 
-        assert process.wait(timeout=10) == 130
+        assert process.wait(timeout=60) == 130
 
 
 @pytest.mark.parametrize("shared_environment", ["docker", "ssh"], indirect=True)

@@ -154,7 +154,7 @@ def test_what_is_recorded_in_the_environment_is_private(environment: Environment
 def test_what_the_agent_writes_has_the_rights_that_the_account_gives(environment: Environment) -> None:
     with environment.handler() as handler:
         running_daemon(handler)
-        usual = handler.run(["sh", "-c", "umask"], timeout=10).stdout.decode().strip()
+        usual = handler.run(["sh", "-c", "umask"], timeout=60).stdout.decode().strip()
     status = Path(f"/proc/{daemons(environment)[0].pid}/status").read_text()
 
     assert f"Umask:\t{usual}\n" in status

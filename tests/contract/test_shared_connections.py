@@ -30,12 +30,12 @@ def test_the_same_connection_has_the_same_way_and_sharing_it_outlives_the_guest(
             wait_until(lambda: environment.connections() > before, "sshd to write down the log-in")
         connected = environment.connections()
         guest.share(owner)
-        assert guest.run(["echo", "through it"], timeout=20).stdout == b"through it\n"
+        assert guest.run(["echo", "through it"], timeout=60).stdout == b"through it\n"
         if is_ssh:
             assert environment.connections() == connected
         guest.disconnect()
         guest.disconnect()
-        assert owner.run(["echo", "still there"], timeout=20).stdout == b"still there\n"
+        assert owner.run(["echo", "still there"], timeout=60).stdout == b"still there\n"
 
 
 def test_several_threads_may_use_one_way_at_once(environment: Environment) -> None:

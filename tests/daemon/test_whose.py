@@ -290,6 +290,6 @@ def test_the_address_on_which_it_listens_is_dialled(
         relay = ProcessStream(account.command(javascript_argv(opencode_bin, relay_source())))
         with (
             closing(Tunnel(RelayRoute(relay), found.port, remote_host=found.host)) as tunnel,
-            urllib.request.urlopen(f"http://127.0.0.1:{tunnel.port}/", timeout=10) as answer,
+            urllib.request.urlopen(f"http://127.0.0.1:{tunnel.port}/", timeout=60) as answer,
         ):
             assert b"healthy" in answer.read()

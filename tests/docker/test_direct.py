@@ -47,7 +47,7 @@ def visit_on(engine: DockerEngine, **entry: Any) -> Mapping[str, str]:
 def start_by_hand(container: ContainerRig, host: str, port: int = IN_THE_CONTAINER) -> None:
     """Start a daemon as somebody at a shell in the container would, and see it listen."""
     container.start(["sh", "-c", BY_HAND, "sh", host, str(port)])
-    wait_until(lambda: listens(container, port), "the daemon to listen", timeout=20)
+    wait_until(lambda: listens(container, port), "the daemon to listen", timeout=60)
 
 
 def listens(container: ContainerRig, port: int) -> bool:
@@ -75,7 +75,7 @@ def daemon_on_this_network(
 def ask(tunnel: Tunnel, daemon: FoundDaemon) -> str:
     """The daemon's version, by a request that carries the password."""
     client = DaemonClient(tunnel.url, username=daemon.username, password=daemon.password)
-    return client.await_version(timeout=10)
+    return client.await_version(timeout=60)
 
 
 def heard(decoy: Decoy) -> bytes:

@@ -17,7 +17,7 @@ def test_root_in_its_container_is_the_user_outside(rootless_docker_engine: Rootl
         rootless_docker_engine.container("frontend-app") as container,
         handler_for("frontend-app", host=rootless_docker_engine.url) as handler,
     ):
-        assert handler.run(["id", "-u"], timeout=10).stdout == b"0\n"
+        assert handler.run(["id", "-u"], timeout=60).stdout == b"0\n"
         assert container.process.stat().st_uid == USER_ID
 
 

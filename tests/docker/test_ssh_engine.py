@@ -92,7 +92,7 @@ def test_an_alias_in_capitals_is_the_one_that_ssh_knows(behind: EngineBehind, wo
     os.environ["PATH"] = f"{workdir / 'bin'}:{os.environ['PATH']}"  # `behind` takes it back
 
     with handler_for("frontend-app", host=f"ssh://Builder{behind.socket}") as handler:
-        assert handler.run(["echo", "well"], timeout=20).stdout == b"well\n"
+        assert handler.run(["echo", "well"], timeout=60).stdout == b"well\n"
 
 
 def test_everything_goes_through_one_log_in(behind: EngineBehind) -> None:
@@ -126,14 +126,14 @@ def test_the_engine_is_the_one_of_the_account_there(
     monkeypatch.setenv("DOCKER_HOST", "ssh://main")
 
     with handler_for("frontend-app") as handler:
-        assert handler.run(["echo", "well"], timeout=10).stdout == b"well\n"
+        assert handler.run(["echo", "well"], timeout=60).stdout == b"well\n"
 
 
 def test_a_shell_there_that_prints_on_every_log_in_does_not_disturb(behind: EngineBehind) -> None:
     behind.machine.write(".bashrc", "echo HTTP/1.1 200 OK; echo; echo welcome to $(hostname)\n")
 
     with handler_for("frontend-app", host=behind.url) as handler:
-        assert handler.run(["echo", "well"], timeout=10).stdout == b"well\n"
+        assert handler.run(["echo", "well"], timeout=60).stdout == b"well\n"
 
 
 def test_an_unknown_host_is_asked_about_and_remembered(behind: EngineBehind, tmp_path: Path) -> None:
@@ -147,7 +147,7 @@ def test_an_unknown_host_is_asked_about_and_remembered(behind: EngineBehind, tmp
 
     for _ in range(2):
         with handler_for("frontend-app", host=behind.url, ask=agree) as handler:
-            assert handler.run(["true"], timeout=10).exit_code == 0
+            assert handler.run(["true"], timeout=60).exit_code == 0
 
     asked = [question.text for question in questions if not question.notice]
     assert ["authenticity" in text for text in asked] == [True]

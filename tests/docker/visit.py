@@ -20,7 +20,7 @@ def visit(handler: TransportHandler) -> dict[str, str]:
     assert daemon is not None
     with handler.connect(daemon.port) as tunnel:
         client = DaemonClient(tunnel.url, username=daemon.username, password=daemon.password)
-        return {"route": tunnel.route_name, "version": client.await_version(timeout=20)}
+        return {"route": tunnel.route_name, "version": client.await_version(timeout=60)}
 
 
 if __name__ == "__main__":

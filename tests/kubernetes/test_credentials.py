@@ -32,7 +32,7 @@ def test_a_plugin_gives_a_token(kubernetes_cluster: KubernetesCluster, user: Use
     credentials = {"token": account["users"][0]["user"]["token"]}
     user.take(kubernetes_cluster.write_kubeconfig(workdir / "plugin", plugin(printing(credentials))))
     with kubernetes_cluster.pod("by-plugin"):
-        assert user.handler(pod="by-plugin").run(["hostname"], timeout=10).stdout == b"by-plugin\n"
+        assert user.handler(pod="by-plugin").run(["hostname"], timeout=60).stdout == b"by-plugin\n"
 
 
 def test_a_plugin_gives_a_certificate(
@@ -45,7 +45,7 @@ def test_a_plugin_gives_a_certificate(
     }
     user.take(kubernetes_cluster.write_kubeconfig(workdir / "plugin", plugin(printing(credentials))))
     with kubernetes_cluster.pod("by-certificate"):
-        assert user.handler(pod="by-certificate").run(["hostname"], timeout=10).stdout == b"by-certificate\n"
+        assert user.handler(pod="by-certificate").run(["hostname"], timeout=60).stdout == b"by-certificate\n"
 
 
 def test_keys_within_a_kubeconfig_leave_no_file_behind_nor_do_those_of_a_killed_link(
@@ -65,7 +65,7 @@ def test_keys_within_a_kubeconfig_leave_no_file_behind_nor_do_those_of_a_killed_
     (files / f"keys-{killed.pid}-left").mkdir()
     with kubernetes_cluster.pod("embedded"):
         handler = user.handler(pod="embedded")
-        assert handler.run(["hostname"], timeout=10).stdout == b"embedded\n"
+        assert handler.run(["hostname"], timeout=60).stdout == b"embedded\n"
         (kept,) = files.iterdir()
         assert kept.stat().st_mode & 0o777 == 0o700
         handler.disconnect()
@@ -88,7 +88,7 @@ from ocattach.config.spec import ConnectionSpec
 from ocattach.transports import open_handler
 spec = ConnectionSpec.from_entry({"transport": "k8s", "pod": "neighbour"})
 with open_handler(spec, ask=print, timeout=30) as handler:
-    print(handler.run(["hostname"], timeout=10).stdout.decode())
+    print(handler.run(["hostname"], timeout=60).stdout.decode())
 """
 
 

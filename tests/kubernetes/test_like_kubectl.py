@@ -420,7 +420,7 @@ def test_what_kubectl_can_do(case: Case, shell: Shell, user: User, monkeypatch: 
     enter(variables, monkeypatch)
     target = {"pod": shell.pod} | ({"container": shell.container} if shell.container else {})
     with kubectl(shell, variables) as judge:
-        ours = user.handler(target).run(["hostname"], timeout=20)
+        ours = user.handler(target).run(["hostname"], timeout=60)
         _, stdout, stderr = judge()
 
     assert stdout == f"{shell.pod}\n", stderr

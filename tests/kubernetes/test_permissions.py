@@ -42,7 +42,7 @@ def test_without_exec_a_daemon_on_a_known_port_is_reached_by_port_forward(
         with closing(Tunnel(ports=None)) as forwarded:
             handler.connect_ports(forwarded)
             local = f"http://127.0.0.1:{forwarded.forward(PORT)}"
-            other = DaemonClient(local, username=found.username, password=found.password, timeout=10)
+            other = DaemonClient(local, username=found.username, password=found.password, timeout=60)
             assert [other.health().status for _ in range(2)] == [200, 200]
         refused = [
             request

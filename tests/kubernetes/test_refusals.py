@@ -99,7 +99,7 @@ def test_a_pod_that_does_not_exist_with_near_names(kubernetes_cluster: Kubernete
 def test_a_pod_that_is_deleted_while_in_use(kubernetes_cluster: KubernetesCluster, user: User) -> None:
     with kubernetes_cluster.pod("doomed") as pod:
         handler = user.handler(pod="doomed")
-        assert handler.run(["true"], timeout=10).exit_code == 0
+        assert handler.run(["true"], timeout=60).exit_code == 0
         pod.delete()
 
         with pytest.raises(EnvironmentNotFoundError, match="Pod doomed no longer exists") as raised:
@@ -213,7 +213,7 @@ def test_what_is_no_program_gives_126(
     kubernetes_cluster: KubernetesCluster, user: User, command: list[str]
 ) -> None:
     with kubernetes_cluster.pod(f"no-program-{command[0][1:]}") as pod:
-        assert user.handler(pod=pod.name).run(command, timeout=10).exit_code == 126
+        assert user.handler(pod=pod.name).run(command, timeout=60).exit_code == 126
 
 
 def test_a_user_who_may_not_look_at_pods(kubernetes_cluster: KubernetesCluster, user: User) -> None:

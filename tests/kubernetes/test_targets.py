@@ -15,7 +15,7 @@ DEFAULT_CONTAINER = "kubectl.kubernetes.io/default-container"
 
 def hostname(handler: KubernetesTransport) -> str:
     """The name of the pod in which commands run."""
-    return handler.run(["hostname"], timeout=10).stdout.decode().strip()
+    return handler.run(["hostname"], timeout=60).stdout.decode().strip()
 
 
 def path(pod: str) -> str:
@@ -116,7 +116,7 @@ def test_the_default_container_is_the_one_kubectl_takes(
         handler = user.handler(pod="annotated")
 
         assert handler.check_available().summary == "Pod annotated, container app, is running"
-        assert handler.run(["sh", "-c", "command -v opencode"], timeout=10).exit_code == 0
+        assert handler.run(["sh", "-c", "command -v opencode"], timeout=60).exit_code == 0
 
 
 def test_what_makes_no_pods_is_said_to(kubernetes_cluster: KubernetesCluster, user: User) -> None:

@@ -252,7 +252,7 @@ def test_a_printed_link_opens_the_page_in_any_browser(first: FirstConnect) -> No
     site, login = urlsplit(ran.document["url"]), urlsplit(ran.document["login"])
 
     def get(target: str, **headers: str) -> http.client.HTTPResponse:
-        with closing(http.client.HTTPConnection("127.0.0.1", site.port, timeout=20)) as connection:
+        with closing(http.client.HTTPConnection("127.0.0.1", site.port, timeout=60)) as connection:
             connection.request("GET", target, headers={"Host": site.netloc, **headers})
             with connection.getresponse() as answer:
                 answer.read()

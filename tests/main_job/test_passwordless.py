@@ -18,7 +18,7 @@ def test_the_warning_is_given_once_for_a_link(environment: Environment, laptop: 
     with environment.network.listen(0) as free:
         port = free.getsockname()[1]
     with environment.handler() as handler:
-        handler.run(["sh", "-c", script, "sh", str(handler.probe().opencode), str(port)], timeout=10)
+        handler.run(["sh", "-c", script, "sh", str(handler.probe().opencode), str(port)], timeout=60)
         wait_until(lambda: handler.check_daemon_running().daemon, "the daemon to be found", interval=0.2)
 
     first, second = (laptop.run("frontend", "--print-url").stderr for _ in range(2))

@@ -10,6 +10,6 @@ def test_a_request_that_two_directories_report_is_one() -> None:
         daemon.answer("/permission", [{"id": "per_1", "sessionID": "ses_good", "permission": "bash"}])
         daemon.answer("/question", [{"id": "que_1", "sessionID": "ses_good", "questions": []}])
 
-        found = pending(DaemonClient(daemon.url, timeout=20), [None, "/app"])
+        found = pending(DaemonClient(daemon.url, timeout=60), [None, "/app"])
 
     assert [(each.id, each.directory) for each, _ in found] == [("per_1", "/app"), ("que_1", "/app")]

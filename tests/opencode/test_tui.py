@@ -42,7 +42,7 @@ def test_gaps_that_follow_each_other_are_mended_as_soon_as_the_first(world: Worl
         with line.gap():
             world.say(f"gap {number}")
 
-        line.tui.wait_for(f"You said: gap {number}", timeout=10)
+        line.tui.wait_for(f"You said: gap {number}", timeout=20)
 
 
 def test_a_permission_that_was_asked_for_in_a_gap_can_be_given_after_it(world: World) -> None:

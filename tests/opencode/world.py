@@ -113,7 +113,7 @@ class Line:
         self._gate = Gate(basic_authorization("opencode", PASSWORD))
         self._let_in()
         recovery = Recovery(
-            lambda: DaemonClient(world.daemon.url, password=world.daemon.password, timeout=10)
+            lambda: DaemonClient(world.daemon.url, password=world.daemon.password, timeout=60)
         )
         tunnel = Tunnel(route, world.daemon.port, resumer=resumer, gate=self._gate, recovery=recovery)
         self._tunnel = opened.enter_context(tunnel)
@@ -140,7 +140,7 @@ class Line:
         return Greeting("Connected to frontend", {identifier: asked for _, identifier, asked in found})
 
     def _client(self) -> DaemonClient:
-        return DaemonClient(self._tunnel.url, password=PASSWORD, timeout=10)
+        return DaemonClient(self._tunnel.url, password=PASSWORD, timeout=60)
 
     def _start(self, directory: Path) -> Terminal:
         machine = self._world.machine

@@ -206,7 +206,7 @@ def test_an_answer_that_has_begun_and_that_the_daemon_does_not_work_on(here: Wor
     assert codes(here.examine(session)) == []
 
     with HandStartedDaemon(here.machine) as other:
-        client = DaemonClient(other.url, password=other.password, timeout=20)
+        client = DaemonClient(other.url, password=other.password, timeout=60)
         (finding,) = examine(client, session).findings
     here.abort(session)
 

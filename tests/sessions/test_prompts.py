@@ -83,7 +83,7 @@ def test_a_prompt_whose_receipt_was_lost_is_there_once(here: Workshop) -> None:
     session, listener = here.open_session("receipt"), Listener()
     prompt = new_prompt("sent how often?", of_time(session.created) + 1)
     with forgetful_gateway(here.daemon.port, "prompt_async", times=2) as gateway:
-        client = DaemonClient(gateway.url, password=here.daemon.password, timeout=20)
+        client = DaemonClient(gateway.url, password=here.daemon.password, timeout=60)
         deliver(
             RetryingClient(client, lambda _: client, listener, deadline=Deadline(60)),
             session.id,
@@ -187,7 +187,7 @@ def port_to(here: Workshop, cut: str, *, times: int = 1) -> Iterator[Port]:
                 await_arrival(here, head)
 
     password = basic_authorization("opencode", here.daemon.password)
-    client = DaemonClient(here.daemon.url, password=here.daemon.password, timeout=20)
+    client = DaemonClient(here.daemon.url, password=here.daemon.password, timeout=60)
     with (
         serve(behave) as server,
         Tunnel(

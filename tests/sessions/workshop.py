@@ -108,5 +108,5 @@ def workshop(
         machine = stack.enter_context(local_machine(stack.enter_context(short_directory())))
         machine.environment.update(prepare(machine))
         daemon = stack.enter_context(HandStartedDaemon(machine))
-        client = DaemonClient(daemon.url, password=daemon.password, timeout=20)
+        client = DaemonClient(daemon.url, password=daemon.password, timeout=60)
         yield Workshop(daemon, machine, client)

@@ -108,7 +108,7 @@ class Client:
     def greet(self, host: str, person: Ask | None = None, **entry: Any) -> str:
         """The hostname of a machine, told by itself."""
         with self.handler(host, person, **entry) as handler:
-            return handler.run(["hostname"], timeout=20).stdout.decode().strip()
+            return handler.run(["hostname"], timeout=60).stdout.decode().strip()
 
     def make_key(self, name: str = "key", *, passphrase: str = "", options: tuple[str, ...] = ()) -> Path:
         """A new key pair."""

@@ -85,7 +85,7 @@ def test_a_proxy_command_carries_the_connection_and_ends_with_it(client: Client,
         ]
 
     with client.handler("shadowed") as handler:
-        assert handler.run(["hostname"], timeout=10).stdout == b"machine-main\n"
+        assert handler.run(["hostname"], timeout=60).stdout == b"machine-main\n"
         assert carriers()
 
     assert note.read_text() == "shadowed 192.0.2.1 22 tester\n"
@@ -182,7 +182,7 @@ def test_the_settings_choose_what_reaches_a_host(
     monkeypatch.setenv("OCATTACH_CONFIG_DIR", str(client.folder))
 
     with client.handler("main") as handler:
-        assert handler.run(["hostname"], timeout=20).stdout == b"machine-main\n"
+        assert handler.run(["hostname"], timeout=60).stdout == b"machine-main\n"
         assert type(handler.connection).__name__.startswith("Paramiko") is (chosen == "paramiko")
 
 

@@ -259,7 +259,7 @@ def test_the_key_of_a_jump_host_is_checked_as_the_user_has_set_that_whatever_the
     with client.handler("inner") as handler:
         handler.checks_host_key = False
         with nullcontext() if setting.endswith("no") else pytest.raises(HostKeyError, match="not known"):
-            assert handler.run(["hostname"], timeout=20).stdout == b"machine-inner\n"
+            assert handler.run(["hostname"], timeout=60).stdout == b"machine-inner\n"
     assert known.exists() == setting.endswith("no")
 
     stranger = f"{machines['inner'].address} {public(machines, 'main')}\n"

@@ -65,7 +65,7 @@ def test_an_encrypted_key_is_opened_once_with_its_passphrase(client: Client, mai
     person = Person(passphrase=PASSPHRASE)
     with client.handler("main", person) as handler:
         for _ in range(2):
-            assert handler.run(["hostname"], timeout=10).stdout == b"machine-main\n"
+            assert handler.run(["hostname"], timeout=60).stdout == b"machine-main\n"
 
     assert [(str(key) in question.text, question.secret) for question in person.asked] == [(True, True)]
 
@@ -147,7 +147,7 @@ def test_the_agent_is_never_forwarded(
     openssh = subprocess.run(["ssh", "main", look[-1]], check=True, capture_output=True, text=True)
     assert "/" in openssh.stdout, "what it would be if it were"
     with client.handler("main") as handler:
-        assert handler.run(look, timeout=20).stdout == b"machine-main has none\n"
+        assert handler.run(look, timeout=60).stdout == b"machine-main has none\n"
 
 
 @pytest.mark.parametrize("written", ["path", "variable"])

@@ -19,12 +19,12 @@ def test_a_tunnel_comes_up_and_commands_go_on(client: Client, machines: SSHMachi
         client.handler(host) as handler,
     ):
         for _ in range(5):
-            assert handler.run(["echo", "one after the other"], timeout=20).exit_code == 0
+            assert handler.run(["echo", "one after the other"], timeout=60).exit_code == 0
         with handler.connect(port) as tunnel:
             assert tunnel.route_name == "relay"
             assert send_and_receive(tunnel.port, b"there and back") == b"there and back"
             for _ in range(3):
-                assert handler.run(["hostname"], timeout=20).stdout.decode().strip() == f"machine-{host}"
+                assert handler.run(["hostname"], timeout=60).stdout.decode().strip() == f"machine-{host}"
 
 
 @pytest.mark.parametrize("host", ["narrow", "narrow-nofwd"])

@@ -45,7 +45,7 @@ def shell(request: pytest.FixtureRequest, machines: SSHMachines) -> str:
 def test_each_argument_arrives_whatever_the_login_shell(client: Client) -> None:
     with client.handler("main") as handler:
         script = r'for word; do printf "%s\0" "$word"; done'
-        result = handler.run(["sh", "-c", script, "sh", *ARGUMENTS], timeout=20)
+        result = handler.run(["sh", "-c", script, "sh", *ARGUMENTS], timeout=60)
 
     assert ARGUMENTS == result.stdout.decode().split("\0")[:-1]
 
@@ -56,7 +56,7 @@ def test_each_argument_arrives_in_the_foreground_whatever_the_login_shell(client
     with client.handler("main") as handler:
         command = handler.start_command(["sh", "-c", script, "sh", *ARGUMENTS], size=None)
         assert isinstance(command, LocalProgram)
-        done = subprocess.run(command.argv, capture_output=True, timeout=20, check=False)
+        done = subprocess.run(command.argv, capture_output=True, timeout=60, check=False)
 
     assert ARGUMENTS == done.stdout.decode().split("\0")[:-1]
     assert done.returncode == 137
@@ -65,9 +65,9 @@ def test_each_argument_arrives_in_the_foreground_whatever_the_login_shell(client
 @pytest.mark.usefixtures("shell")
 def test_exit_codes_and_input_arrive_whatever_the_login_shell(client: Client) -> None:
     with client.handler("main") as handler:
-        assert handler.run(["sh", "-c", "cat; exit 7"], stdin=b"given", timeout=20).stdout == b"given"
-        assert handler.run(["sh", "-c", "exit 7"], timeout=20).exit_code == 7
-        assert handler.run(["no-such-command-anywhere"], timeout=20).exit_code == 127
+        assert handler.run(["sh", "-c", "cat; exit 7"], stdin=b"given", timeout=60).stdout == b"given"
+        assert handler.run(["sh", "-c", "exit 7"], timeout=60).exit_code == 7
+        assert handler.run(["no-such-command-anywhere"], timeout=60).exit_code == 127
 
 
 @pytest.mark.usefixtures("shell")
@@ -87,7 +87,7 @@ def test_what_start_up_files_print_is_not_taken_for_the_answer(
 ) -> None:
     main.write(".bashrc", f"{CHATTER[chatter]}\n")
     with client.handler("main") as handler:
-        result = handler.run(["sh", "-c", "cat; echo done >&2"], stdin=b"answer", timeout=20)
+        result = handler.run(["sh", "-c", "cat; echo done >&2"], stdin=b"answer", timeout=60)
 
     assert result.stdout == b"answer"
     assert result.stderr.endswith(b"done\n")
@@ -149,4 +149,4 @@ def test_a_flood_instead_of_an_answer_is_cut_off(client: Client) -> None:
         with pytest.raises((OcattachError, ConnectionLostError), match=f"{MAX_OUTPUT // 1024**2} MiB"):
             handler.run(["yes"], timeout=60)
 
-        assert handler.run(["echo", "well"], timeout=20).stdout == b"well\n"
+        assert handler.run(["echo", "well"], timeout=60).stdout == b"well\n"

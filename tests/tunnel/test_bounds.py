@@ -167,4 +167,4 @@ def test_the_relay_ends_when_its_tunnel_is_killed(relay: list[str]) -> None:
     with servers.server(servers.echo) as port, holder(relay, port) as held:
         held.process.kill()
 
-        held.relay.wait(timeout=10)
+        held.relay.wait(timeout=60)

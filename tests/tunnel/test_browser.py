@@ -239,7 +239,7 @@ def test_the_password_and_a_typed_address_are_still_taken(site: Site) -> None:
 def test_after_revoking_links_and_cookies_are_refused_and_streams_have_ended(site: Site) -> None:
     cookie, login = site.cookie(), site.login()
     token = login.removeprefix(LOGIN.decode())
-    with socket.create_connection(("127.0.0.1", site.gate.tunnel.port), timeout=20) as client:
+    with socket.create_connection(("127.0.0.1", site.gate.tunnel.port), timeout=60) as client:
         client.sendall(
             f"GET /upgrade HTTP/1.1\r\nHost: {site.host}\r\nOrigin: {site.origin}\r\nCookie: {cookie}\r\n"
             "Connection: Upgrade\r\nUpgrade: echo\r\n\r\nearly".encode()

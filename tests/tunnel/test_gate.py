@@ -68,7 +68,7 @@ class Gated:
 
     def ask(self, method: str = "GET", path: str = "/session", **headers: str) -> http.client.HTTPResponse:
         """One request, with `Name_of` for a header of that name."""
-        connection = http.client.HTTPConnection("127.0.0.1", self.tunnel.port, timeout=20)
+        connection = http.client.HTTPConnection("127.0.0.1", self.tunnel.port, timeout=60)
         named = {name.replace("_", "-"): value for name, value in headers.items()}
         connection.request(method, path, headers=named)
         response = connection.getresponse()
@@ -78,7 +78,7 @@ class Gated:
 
     def send(self, raw: bytes) -> bytes:
         """All that comes back for these bytes, until the connection ends."""
-        with socket.create_connection(("127.0.0.1", self.tunnel.port), timeout=20) as client:
+        with socket.create_connection(("127.0.0.1", self.tunnel.port), timeout=60) as client:
             client.sendall(raw.replace(b"HOST", self.host.encode()).replace(b"LINK", LINK.encode()))
             received = b""
             try:
@@ -233,7 +233,7 @@ def test_a_port_that_somebody_has_on_the_other_loopback_address_is_not_used() ->
 
 @pytest.mark.parametrize(("password", "status"), [(LINK, 200), ("", 401)])
 def test_the_other_loopback_address_has_the_same_gate(gate: Gated, password: str, status: int) -> None:
-    connection = http.client.HTTPConnection("::1", gate.tunnel.port, timeout=20)
+    connection = http.client.HTTPConnection("::1", gate.tunnel.port, timeout=60)
     connection.request(
         "GET",
         "/session",
@@ -378,7 +378,7 @@ def test_what_may_pass_arrives_in_one_form_and_whole(gate: Gated, raw: bytes) ->
 
 
 def test_an_upgraded_connection_is_passed_through(gate: Gated) -> None:
-    with socket.create_connection(("127.0.0.1", gate.tunnel.port), timeout=20) as client:
+    with socket.create_connection(("127.0.0.1", gate.tunnel.port), timeout=60) as client:
         client.sendall(
             b"GET /upgrade HTTP/1.1\r\nHost: %b\r\nAuthorization: %b\r\nConnection: Upgrade\r\n"
             b"Upgrade: echo\r\n\r\nearly" % (gate.host.encode(), LINK.encode())

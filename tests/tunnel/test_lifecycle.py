@@ -130,7 +130,7 @@ def test_close_leaves_no_thread_file_or_process(make_route: Callable[[], Route],
     before = holdings()
 
     tunnel = Tunnel(make_route(), echo_port)
-    clients = [socket.create_connection(("127.0.0.1", tunnel.port), timeout=10) for _ in range(10)]
+    clients = [socket.create_connection(("127.0.0.1", tunnel.port), timeout=60) for _ in range(10)]
     for client in clients:
         assert_echoes(client)
     tunnel.close()
@@ -148,7 +148,7 @@ def test_close_frees_the_port_and_twice_is_harmless(echo_port: int) -> None:
     tunnel.close()
 
     with pytest.raises(ConnectionRefusedError):
-        socket.create_connection(("127.0.0.1", tunnel.port), timeout=10)
+        socket.create_connection(("127.0.0.1", tunnel.port), timeout=60)
 
 
 @pytest.mark.parametrize(

@@ -153,7 +153,7 @@ def test_close_ends_a_switch_that_is_under_way(echo_port: int) -> None:
     switching.start()
     wait_until(lambda: tunnel._listener.router._switches, "the switch to begin")
     tunnel.close()
-    switching.join(timeout=10)
+    switching.join(timeout=60)
 
     assert [str(error) for error in errors] == ["The tunnel was closed while it switched routes."]
     assert slow.process.poll() is not None
@@ -343,7 +343,7 @@ def test_an_ssh_way_that_does_not_answer_is_lost(echo_port: int, opened: ExitSta
     route = DialRoute("port-forward", SocketStream, ping=ping)
     tunnel = opened.enter_context(Tunnel(route, echo_port, limits=Limits(dead_after=0.4)))
     for _ in range(3):
-        assert asked.acquire(timeout=10)
+        assert asked.acquire(timeout=60)
     lost_before = tunnel.lost
     answers.clear()
 

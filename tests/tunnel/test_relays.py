@@ -235,7 +235,7 @@ def test_the_relay_ends_with_its_input(relay: list[str], opened: ExitStack) -> N
 
     stream.socket.shutdown(socket.SHUT_WR)
 
-    assert stream.process.wait(timeout=10) == 0
+    assert stream.process.wait(timeout=60) == 0
 
 
 def test_the_relay_ends_when_nobody_is_there_any_more(relay: list[str], opened: ExitStack) -> None:
@@ -245,7 +245,7 @@ def test_the_relay_ends_when_nobody_is_there_any_more(relay: list[str], opened: 
 
     stream.socket.close()
 
-    stream.process.wait(timeout=10)
+    stream.process.wait(timeout=60)
 
 
 def test_the_relay_ends_when_nothing_is_heard_for_too_long(relay: list[str], opened: ExitStack) -> None:

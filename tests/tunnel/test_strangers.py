@@ -55,7 +55,7 @@ def stranger(host: str) -> Iterator[tuple[int, Path]]:
 
 def request(tunnel: Tunnel) -> bytes:
     """What comes back for a request with a secret."""
-    with socket.create_connection(("127.0.0.1", tunnel.port), timeout=20) as client:
+    with socket.create_connection(("127.0.0.1", tunnel.port), timeout=60) as client:
         client.sendall(b"GET / HTTP/1.1\r\nHost: x\r\nAuthorization: Basic secret\r\n\r\n")
         try:
             return client.recv(65536)
@@ -95,7 +95,7 @@ def test_a_relay_reaches_a_port_of_our_own_by_every_address(way: str, host: str,
             (host, 0), family=socket.AF_INET6 if is_v6 else socket.AF_INET, dualstack_ipv6=host == "::"
         ) as listening,
         Tunnel(relay_route(way), listening.getsockname()[1], remote_host=remote_host) as tunnel,
-        socket.create_connection(("127.0.0.1", tunnel.port), timeout=20) as client,
+        socket.create_connection(("127.0.0.1", tunnel.port), timeout=60) as client,
     ):
         listening.settimeout(20)
         client.sendall(b"hello")

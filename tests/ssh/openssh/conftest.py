@@ -101,4 +101,4 @@ def started(machines: SSHMachines, monkeypatch: pytest.MonkeyPatch) -> Started:
 def _nothing_is_left(started: Started) -> Iterator[None]:
     """Once the connections of a test are closed, no process of theirs runs."""
     yield
-    wait_until(lambda: not started(), "the processes of ssh to end", timeout=10)
+    wait_until(lambda: not started(), "the processes of ssh to end", timeout=60)

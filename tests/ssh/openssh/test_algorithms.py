@@ -17,7 +17,7 @@ def test_a_host_of_one_algorithm_runs_commands_and_leads_to_its_ports(
         serve(machines[host].network, echo, home=machines[host].confined.path(HOME)) as port,
         client.handler(host) as handler,
     ):
-        assert handler.run(["hostname"], timeout=20).stdout.decode() == f"machine-{host}\n"
+        assert handler.run(["hostname"], timeout=60).stdout.decode() == f"machine-{host}\n"
         with handler.connect(port) as tunnel:
             assert send_and_receive(tunnel.port, b"there and back") == b"there and back"
 

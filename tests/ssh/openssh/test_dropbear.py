@@ -41,7 +41,7 @@ def test_dropbear_runs_commands_and_leads_to_its_ports(client: Client, machines:
         serve(small.network, echo, home=small.confined.path(HOME)) as port,
         client.handler("small") as handler,
     ):
-        result = handler.run(["sh", "-c", script, "sh", *ARGUMENTS], stdin=b"given\0", timeout=20)
+        result = handler.run(["sh", "-c", script, "sh", *ARGUMENTS], stdin=b"given\0", timeout=60)
         assert (result.exit_code, result.stdout.decode().split("\0")[:-1]) == (7, ["given", *ARGUMENTS])
         with handler.connect(port) as tunnel:
             assert send_and_receive(tunnel.port, b"there and back") == b"there and back"

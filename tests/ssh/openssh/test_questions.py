@@ -68,7 +68,7 @@ from ocattach.transports.ssh.transport import SSHTransport
 
 spec = ConnectionSpec.from_entry({"transport": "ssh", "host": "passwd"})
 with SSHTransport(spec, ask=lambda question: "%s", timeout=30) as handler:
-    print(handler.run(["hostname"], timeout=20).stdout.decode())
+    print(handler.run(["hostname"], timeout=60).stdout.decode())
 """
 
 

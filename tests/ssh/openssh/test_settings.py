@@ -48,7 +48,7 @@ def test_a_command_runs_as_if_the_setting_were_not_there(
         filled = settings.format(taken=taken.getsockname()[1], mark=mark, dead=dead)
         client.configure(filled)
         with client.handler("main") as handler:
-            result = handler.run(["sh", "-c", SCRIPT], stdin=b"given\n", timeout=20)
+            result = handler.run(["sh", "-c", SCRIPT], stdin=b"given\n", timeout=60)
 
     assert (result.exit_code, result.stdout) == (7, b"given\n\n")
     assert not mark.exists()
@@ -61,7 +61,7 @@ def test_a_port_that_the_user_forwards_stays_free_for_the_user(client: Client) -
     with client.handler("main") as handler:
         handler.check_available()
         with socket.create_server(("127.0.0.1", port)):
-            assert handler.run(["hostname"], timeout=20).stdout == b"machine-main\n"
+            assert handler.run(["hostname"], timeout=60).stdout == b"machine-main\n"
 
 
 def test_a_command_decides_in_an_included_file_to_which_host_a_name_leads(

@@ -33,7 +33,7 @@ def test_a_port_of_a_host_is_reached_and_commands_go_on(machines: SSHMachines, h
             assert tunnel.route_name == "relay"
             assert send_and_receive(tunnel.port, b"there and back") == b"there and back"
             for _ in range(3):
-                assert handler.run(["hostname"], timeout=20).stdout.decode().strip() == f"machine-{host}"
+                assert handler.run(["hostname"], timeout=60).stdout.decode().strip() == f"machine-{host}"
 
 
 @pytest.mark.usefixtures("_no_ssh")
@@ -48,5 +48,5 @@ def test_several_handlers_share_a_connection(laptop: Laptop, machines: SSHMachin
         before = machines["main"].log_ins
         first.open_connection()
         second.share(first)
-        assert second.run(["hostname"], timeout=20).stdout == b"machine-main\n"
+        assert second.run(["hostname"], timeout=60).stdout == b"machine-main\n"
         assert machines["main"].log_ins == before + 1
