@@ -1,5 +1,6 @@
 """A relay that starts before a route uses it: with the search for the daemon, beside it, or while the daemon starts."""
 
+import logging
 import threading
 import time
 from collections.abc import Callable, Sequence
@@ -20,6 +21,8 @@ RECORD_VARIABLES = ("HOME", "XDG_STATE_HOME")
 
 TUNNEL = "ocattach.tunnel.tunnel"
 """What is loaded while the environment works: with asyncio and h11 it takes as long as a command there."""
+
+log = logging.getLogger(__name__)
 
 OpenStream = Callable[[Sequence[str]], Stream]
 
@@ -83,7 +86,7 @@ class EarlyRelay:
         argv = script_argv("relay", *javascript_argv("PROGRAM", relay_source()))
         env = [(name, value) for name, value in settings.env if name in RECORD_VARIABLES]
         unset = [name for name in settings.unset_env if name in RECORD_VARIABLES]
-        with suppress(OcattachError, OSError):
+        with suppress(OcattachError, OSError):  # another is started when it is needed, and its error is shown
             self._stream = stream = open_stream(argv)
             stream.socket.sendall(script_input("relay", env=env, unset=unset))
         import_module(TUNNEL)
@@ -106,7 +109,13 @@ class EarlyRelay:
             stream.close()
 
     def _run_in_thread(self, work: Callable[[], object]) -> None:
-        self._thread = threading.Thread(target=work)
+        def run() -> None:
+            try:
+                work()
+            except Exception:
+                log.exception("Could not prepare a relay")
+
+        self._thread = threading.Thread(target=run)
         self._thread.start()
 
     def _await_thread(self) -> None:

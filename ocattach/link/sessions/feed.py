@@ -240,7 +240,7 @@ class Feed:
             for event in missed_events(client, self._agents, self._since * 1000 + ahead - self._margin_ms):
                 self._publish_all(self._agents.take(event))
         except OcattachError as error:
-            log.debug("Could not read yet what sessions did meanwhile: %s", error)
+            log.info("Could not read yet what sessions did meanwhile: %s", error)
             return False
         except Exception:
             log.exception("Could not read what sessions did meanwhile")
