@@ -1,6 +1,5 @@
 """What a TUI that opens is sent, without one: with one, see test_tui."""
 
-import threading
 from collections.abc import Mapping
 from unittest.mock import Mock
 
@@ -41,9 +40,8 @@ def test_a_request_is_withdrawn_only_if_it_is_known_to_be_answered(
 def test_a_tui_that_opens_late_is_shown_once_more_what_it_had_no_screen_for(
     opened: bytes, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    is_tui = opened.endswith(BY_TUI)
     monkeypatch.setattr(module, "OPENING_SECONDS", 0)
-    monkeypatch.setattr(module, "LATE_SECONDS", 60 if is_tui else 0.3)
+    monkeypatch.setattr(module, "LATE_SECONDS", 0)
     resumer = Resync(
         lambda: pytest.fail("nothing is read"),
         name=lambda: "frontend",
@@ -51,13 +49,10 @@ def test_a_tui_that_opens_late_is_shown_once_more_what_it_had_no_screen_for(
     )
     greetings = resumer.greet(REQUEST)
     first = next(greetings)
-    opening = threading.Timer(0.1, resumer.learn, [opened])
-    opening.start()
 
-    later = list(greetings)
+    resumer.learn(opened)
 
-    opening.join()
-    assert later == ([first] if is_tui else [])
+    assert list(greetings) == ([first] if opened.endswith(BY_TUI) else [])
 
 
 def test_what_waits_is_known_from_a_daemon_that_is_slow_to_answer(monkeypatch: pytest.MonkeyPatch) -> None:

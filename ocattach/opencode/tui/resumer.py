@@ -81,7 +81,8 @@ class Resync:
         self._on_creation = on_creation
         self._seen = Seen()
         self._opened = threading.Condition()
-        """Notified when a TUI has opened."""
+        self._openings = 0
+        """How many TUIs have opened; `_opened` is notified of each."""
 
     def handles(self, request: bytes) -> bool:
         """Inspect a request of a client. Returns whether it is a request for events by a TUI or the page."""
@@ -94,6 +95,7 @@ class Resync:
         self._seen.request(request)
         if STATUSES.match(request) and BY_TUI.search(request):
             with self._opened:
+                self._openings += 1
                 self._opened.notify_all()
 
     def observe(self, events: bytes) -> None:
@@ -131,14 +133,15 @@ class Resync:
         """
         if BY_TUI.search(request) is None:
             return
-        has_opened = self._await_opening(OPENING_SECONDS)
+        before = self._openings
+        has_opened = self._await_opening(before, OPENING_SECONDS)
         yield from self._greet(request)
-        if not has_opened and self._await_opening(LATE_SECONDS):
+        if not has_opened and self._await_opening(before, LATE_SECONDS):
             yield from self._greet(request)
 
-    def _await_opening(self, seconds: float) -> bool:
+    def _await_opening(self, before: int, seconds: float) -> bool:
         with self._opened:
-            return self._opened.wait(seconds)
+            return self._opened.wait_for(lambda: self._openings > before, seconds)
 
     def _greet(self, request: bytes) -> Iterator[bytes]:
         bare = request.startswith(BARE)
