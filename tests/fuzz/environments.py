@@ -36,7 +36,8 @@ from ocattach.opencode.prompts import PromptClient
 from ocattach.opencode.recovery import read_prompt
 from ocattach.opencode.sessions import SessionClient, is_session_id
 from ocattach.opencode.snapshot import DaemonSnapshot, snapshot
-from ocattach.opencode.tui.resumer import MissedState, encode
+from ocattach.opencode.tui.missed import MissedState
+from ocattach.opencode.tui.resumer import encode
 from ocattach.opencode.tui.seen import Seen
 from ocattach.sessions.examination import examine
 from ocattach.sessions.index.rows import Wanted

@@ -10,7 +10,8 @@ from ocattach.link.server.greeting import greeting
 from ocattach.link.server.state import StateMachine
 from ocattach.opencode.api import TRY_SECONDS, DaemonClient
 from ocattach.opencode.tui import resumer as module
-from ocattach.opencode.tui.resumer import Event, Greeting, Resync, event
+from ocattach.opencode.tui.missed import Event, event
+from ocattach.opencode.tui.resumer import Greeting, Resync
 from tests.rigs.odd_daemon import odd_daemon
 
 BY_TUI = b"HTTP/1.1\r\nUser-Agent: opencode/1.18.33\r\n\r\n"

@@ -9,7 +9,8 @@ from ocattach.link.sessions.listener import SessionEventListener
 from ocattach.opencode.api import DaemonClient
 from ocattach.opencode.pending import read_request
 from ocattach.opencode.sessions import SessionClient
-from ocattach.opencode.tui.resumer import Event, Greeting, event
+from ocattach.opencode.tui.missed import Event, event
+from ocattach.opencode.tui.resumer import Greeting
 
 QUERY_SECONDS = 10.0
 """Time for each request. The TUI has just made a dozen, for which the daemon may first load the directory."""
