@@ -11,7 +11,7 @@ from ocattach.link.server.state import StateMachine
 from ocattach.opencode.api import TRY_SECONDS, DaemonClient
 from ocattach.opencode.tui import resumer as module
 from ocattach.opencode.tui.missed import Event, event
-from ocattach.opencode.tui.resumer import Greeting, Resync
+from ocattach.opencode.tui.resumer import Greeting, Resync, encode
 from tests.rigs.odd_daemon import odd_daemon
 
 BY_TUI = b"HTTP/1.1\r\nUser-Agent: opencode/1.18.33\r\n\r\n"
@@ -76,3 +76,20 @@ def test_what_waits_is_known_from_a_daemon_that_is_slow_to_answer(monkeypatch: p
 
     assert list(requests or ()) == ["que_1"]
     assert "waits for you" in message
+
+
+def test_a_request_whose_answer_came_before_it_was_shown_is_withdrawn(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(module, "OPENING_SECONDS", 0)
+    monkeypatch.setattr(module, "LATE_SECONDS", 0)
+    answers = iter([Greeting("Connected", ASKED), Greeting("Connected", {})])
+    resumer = Resync(
+        lambda: pytest.fail("nothing is read"), name=lambda: "frontend", greeting=lambda: next(answers)
+    )
+    greetings = resumer.greet(REQUEST)
+    next(greetings)
+
+    resumer.observe(encode(event("permission.replied", {"requestID": "per_1"}, None), bare=False))
+
+    assert b"permission.replied" in next(greetings)

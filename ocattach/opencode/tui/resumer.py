@@ -131,15 +131,16 @@ class Resync:
         bare = request.startswith(BARE)
         message, requests = self._greeting()
         asked = b"".join(encode(each, bare=bare) for each in (requests or {}).values())
+        shown = Seen()
+        shown.events(asked)
         self._seen.events(asked)
         log.info("A TUI has opened; requests that wait for a person: %s", ", ".join(requests or ()) or "none")
         yield self.message_event(request, message, variant="info", seconds=GREETING_SECONDS) + asked
         pending = self._greeting().requests if requests else None
-        if requests and pending is not None:
-            seen = self._seen.copy().asks
-            gone = [seen[each] for each in requests if each in seen and each not in pending]
-            if gone:  # an empty one would be the end
-                yield b"".join(encode(answered(each), bare=bare) for each in gone)
+        # The answer may have come before these events: it does not matter then whether it was seen.
+        gone = [] if pending is None else [each for each in shown.asks.values() if each.id not in pending]
+        if gone:  # an empty one would be the end
+            yield b"".join(encode(answered(each), bare=bare) for each in gone)
 
     def message_event(
         self, request: bytes, message: str, *, variant: str = "warning", seconds: float = TOAST_SECONDS
