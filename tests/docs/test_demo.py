@@ -11,6 +11,7 @@ from tests.environments.local import processes_of_home
 from tests.rigs.availability import require
 from tests.rigs.local import LocalMachine
 from tests.rigs.terminal import Terminal
+from tests.rigs.waiting import wait_until
 
 DEMO = [sys.executable, str(CHECKOUT / "scripts/demo.py")]
 PROXIES = dict.fromkeys(("HTTP_PROXY", "http_proxy", "ALL_PROXY", "all_proxy"), "http://127.0.0.1:9")
@@ -97,7 +98,7 @@ def test_a_reader_that_goes_away_leaves_nothing_running(local: LocalMachine) -> 
         process.stdout.close()
         assert process.wait(SECONDS) == 1
 
-    assert processes_of_home(str(local.home)) == []
+    wait_until(lambda: not processes_of_home(str(local.home)), "the daemon to end")
 
 
 def test_on_a_terminal_the_tui_opens_after_the_steps(local: LocalMachine, workdir: Path) -> None:
