@@ -59,12 +59,24 @@ def server_of_another_account() -> Iterator[tuple[int, list[tuple[str, str]]]]:
             server.shutdown()
 
 
+INTERFACES_CHANGED = "net::ERR_NETWORK_CHANGED"
+"""Why Chromium gives up all requests as interfaces come and go, such as those of containers of other tests."""
+
+
 def prompt(opened: Browser, text: str) -> None:
     """Send a prompt as a person does, and wait for the answer."""
     opened.wait_for(MODEL)
     opened.type(PROMPT, text)
+    failures = opened.count_failed("POST", INTERFACES_CHANGED)
     opened.click(SEND)
-    opened.wait_for(f"You said: {text}")
+
+    def send_again() -> None:
+        nonlocal failures
+        if (count := opened.count_failed("POST", INTERFACES_CHANGED)) > failures:
+            failures = count
+            opened.click(SEND)
+
+    opened.wait_for(f"You said: {text}", meanwhile=send_again)
 
 
 def open_page(laptop: Laptop, opened: Browser, folder: Path) -> str:

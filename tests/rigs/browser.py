@@ -3,7 +3,7 @@
 import json
 import os
 import subprocess
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from http.client import HTTPConnection
@@ -44,6 +44,7 @@ class Browser:
         wanted = {"goog:chromeOptions": options, "goog:loggingPrefs": {"performance": "ALL"}}
         session = self._call("POST", "/session", {"capabilities": {"alwaysMatch": wanted}})
         self._session = f"/session/{session['sessionId']}"
+        self._requested: dict[str, Requested] = {}
 
     def open(self, url: str) -> None:
         """Go to a URL, as if it was typed."""
@@ -81,10 +82,15 @@ class Browser:
             return None
         return str(found[ELEMENT])
 
-    def wait_for(self, text: str) -> None:
+    def wait_for(self, text: str, meanwhile: Callable[[], object] = lambda: None) -> None:
         """Wait until the page shows a text. The error says what it shows, and what it has requested."""
+
+        def look() -> bool:
+            meanwhile()
+            return text in self.text
+
         try:
-            wait_until(lambda: text in self.text, f"the page to show {text!r}", interval=0.1, timeout=SECONDS)
+            wait_until(look, f"the page to show {text!r}", interval=0.1, timeout=SECONDS)
         except TimeoutError as error:
             error.add_note(f"{self.url}\n{self.text[:2000]}")
             error.add_note("\n".join(map(str, self.requested()[-40:])))
@@ -92,16 +98,24 @@ class Browser:
 
     def requested(self) -> list[Requested]:
         """What pages have requested since the last call, in order."""
+        self._read_log()
+        found, self._requested = self._requested, {}
+        return list(found.values())
+
+    def count_failed(self, method: str, reason: str) -> int:
+        """How many requests since the last call of `requested` have failed for a reason."""
+        self._read_log()
+        return sum(each.method == method and reason in each.seen for each in self._requested.values())
+
+    def _read_log(self) -> None:
         entries = self._command("/se/log", type="performance")
-        found: dict[str, Requested] = {}
         for event in (json.loads(entry["message"])["message"] for entry in entries):
             parameters = event["params"]
             if event["method"] == "Network.requestWillBeSent":
                 request = parameters["request"]
-                found[parameters["requestId"]] = Requested(request["method"], request["url"])
-            elif known := found.get(parameters.get("requestId", "")):
-                known.seen.append(event["method"].removeprefix("Network."))
-        return list(found.values())
+                self._requested[parameters["requestId"]] = Requested(request["method"], request["url"])
+            elif known := self._requested.get(parameters.get("requestId", "")):
+                known.seen.append(parameters.get("errorText") or event["method"].removeprefix("Network."))
 
     def close(self) -> None:
         """End the browser."""
