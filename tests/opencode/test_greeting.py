@@ -57,10 +57,8 @@ def test_a_tui_that_opens_late_is_shown_once_more_what_it_had_no_screen_for(
 
 
 def test_what_waits_is_known_from_a_daemon_that_is_slow_to_answer(monkeypatch: pytest.MonkeyPatch) -> None:
-    connection, listener = (
-        DaemonConnection(Mock(StateMachine)),
-        Mock(environment_name="frontend"),
-    )
+    connection = DaemonConnection(Mock(StateMachine))
+    listener = Mock(environment_name="frontend")
     listener.feed.waiting = ()
     connection.directories["/app"] = "/app"
     with odd_daemon() as daemon:

@@ -134,7 +134,7 @@ class Resync:
         shown = Seen()
         shown.events(asked)
         self._seen.events(asked)
-        log.info("A TUI has opened; requests that wait for a person: %s", ", ".join(requests or ()) or "none")
+        log.info("Greeting a TUI; requests that wait for a person: %s", ", ".join(requests or ()) or "none")
         yield self.message_event(request, message, variant="info", seconds=GREETING_SECONDS) + asked
         pending = self._greeting().requests if requests else None
         # The answer may have come before these events: it does not matter then whether it was seen.
